@@ -74,6 +74,28 @@ describe("secrets", () => {
   });
 });
 
+describe("connections to Postgres", () => {
+  /** Connections that Postgres leaves by default to roles that are not superuser: 100, less 3. */
+  const AVAILABLE = 97;
+  /** Roles with a connection for their change feed on top of the pool. */
+  const LISTENING = new Set(["auth", "policy"]);
+
+  it("fit a server with Postgres's defaults while every role rolls at once and all migrations run", () => {
+    const pooled = DEPLOYMENTS.flatMap((deployment) => {
+      const { role, environment } = workloadOf(deployment);
+      const size = environment.get("ROUTEPLANE_DATABASE_POOL_SIZE");
+      if (size === undefined) return [];
+      const { replicas = 1, strategy } = deployment.spec ?? {};
+      const pods = replicas + Number(strategy?.rollingUpdate?.maxSurge ?? Number.NaN);
+      return [{ role, most: pods * (Number(size) + (LISTENING.has(role) ? 1 : 0)) }];
+    });
+    expect(pooled.map(({ role }) => role).toSorted()).toEqual(["aggregator", "auth", "policy", "usage"]);
+    const jobs = WORKLOADS.filter(({ kind }) => kind === "Job").length;
+    const most = pooled.reduce((sum, role) => sum + role.most, jobs);
+    expect(most).toBeLessThanOrEqual(AVAILABLE);
+  });
+});
+
 describe.each(WORKLOADS.map((workload) => [workload.name, workload] as const))("%s", (_name, { pod, container }) => {
   it("runs an image of a pinned version", () => {
     expect(container.image).toMatch(/^[a-z0-9./-]+(:\d+\.\d+\.\d+|@sha256:[0-9a-f]{64})$/);

@@ -1,7 +1,9 @@
-import { FairSlots } from "@routeplane/domain";
-import { currentOf, currentOrigin, type WatchedSecret } from "@routeplane/runtime";
+import { callbackify } from "node:util";
+import { DomainError, FairSlots } from "@routeplane/domain";
+import { ConfigurationError, currentOf, currentOrigin, type WatchedSecret } from "@routeplane/runtime";
 import { type CompiledQuery, Kysely, type Transaction as KyselyTransaction, sql } from "kysely";
 import pg from "pg";
+import { DEFAULT_STATEMENT_TIMEOUT_MS } from "./config.ts";
 import { PooledConnection, ScopedDialect } from "./dialect.ts";
 import { fromDriverError, unavailable } from "./errors.ts";
 import { THIS_NODE } from "./row-level-security.ts";
@@ -45,18 +47,27 @@ export interface Database<Schema> {
   read<Row>(scope: Scope, statement: (builder: Kysely<Schema>) => CompiledQuery<Row>): Promise<readonly Row[]>;
   /** True if the database answers a query now and its schema has been migrated. */
   isReachable(): Promise<boolean>;
+  /**
+   * Refuses to start against a database that `provision` has not prepared. A server that does not answer is no fault: it is
+   * waited for, and every connection is checked.
+   *
+   * @throws ConfigurationError if the role has another search_path than the schema
+   */
+  requireProvisioned(): Promise<void>;
   stop(): Promise<void>;
 }
 
 export interface DatabaseOptions {
   /** Connection string. A new connection uses it as it is then. */
   readonly url: string | WatchedSecret;
-  /** Schema of unqualified names. */
+  /** Schema of unqualified names: the search_path that `provision` sets on the role. Connections without it are refused. */
   readonly schema: string;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
-  /** Size of the pool; 10 by default. One namespace uses at most half of it at a time. */
-  readonly maxConnections?: number;
+  /** Maximum number of connections; 10 by default. One namespace uses at most half of it at a time. */
+  readonly poolSize?: number;
+  /** Longest run of one statement in a transaction; 5 s by default. */
+  readonly statementTimeoutMs?: number;
   /**
    * Set if connections keep the plans of statements; false by default. For services with few, short statements that differ
    * only in their values. A pooler in between must support prepared statements (PgBouncer from 1.21).
@@ -65,26 +76,21 @@ export interface DatabaseOptions {
 }
 
 const CONNECT_TIMEOUT_MS = 2_000;
-const STATEMENT_TIMEOUT_MS = 5_000;
-const IDLE_IN_TRANSACTION_TIMEOUT_MS = 10_000;
 
 /** Maximum number of transactions of one namespace that wait for a connection. */
 const MAX_WAITING_TRANSACTIONS = 1_000;
 
 export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema> {
-  const { maxConnections = 10 } = options;
+  const { schema, poolSize = 10, statementTimeoutMs = DEFAULT_STATEMENT_TIMEOUT_MS } = options;
   const pool = new pg.Pool({
     Client: clientOf(options.url),
     application_name: options.applicationName,
-    max: maxConnections,
+    max: poolSize,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     // The server's own time-out comes first; this one is for a server that does not answer at all.
-    query_timeout: STATEMENT_TIMEOUT_MS + 1_000,
-    options: [
-      `-c search_path=${options.schema}`,
-      `-c statement_timeout=${STATEMENT_TIMEOUT_MS}`,
-      `-c idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_TIMEOUT_MS}`,
-    ].join(" "),
+    query_timeout: statementTimeoutMs + 1_000,
+    // No settings here: they would be start-up parameters, which poolers refuse. `provision` sets them on the roles.
+    verify: callbackify((client: pg.PoolClient) => requireSearchPath(client, schema)),
     types: { getTypeParser: exactIntegers },
     // Queries are sent without waiting for the results of earlier ones: see `read`.
     pipeline: true,
@@ -100,13 +106,15 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   /** Shares of the pool: transactions of one namespace often wait for each other's locks and must not hold up other namespaces. */
   const shares = new FairSlots({
     total: Infinity,
-    perOwner: Math.ceil(maxConnections / 2),
+    perOwner: Math.ceil(poolSize / 2),
     waitingPerOwner: MAX_WAITING_TRANSACTIONS,
     waitMs: CONNECT_TIMEOUT_MS,
     refusal: () => unavailable("too many transactions of the namespace are waiting; try again"),
   });
   const withinShare = <T>({ namespaceId }: Scope, work: () => Promise<T>): Promise<T> =>
     namespaceId === undefined ? work() : shares.run(namespaceId, work);
+
+  const settings = (scope: Scope): string => settingsOf(scope, statementTimeoutMs);
 
   const retryOnStalePlan = async <T>(attempt: () => Promise<T>): Promise<T> => {
     try {
@@ -145,10 +153,17 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
       try {
         const { rows } = await sql`
           select from pg_catalog.pg_tables
-          where schemaname = ${options.schema} and not starts_with(tablename, 'kysely_') limit 1`.execute(kysely);
+          where schemaname = ${schema} and not starts_with(tablename, 'kysely_') limit 1`.execute(kysely);
         return rows.length > 0;
       } catch {
         return false;
+      }
+    },
+    async requireProvisioned() {
+      try {
+        (await pool.connect()).release();
+      } catch (error) {
+        if (error instanceof DomainError && error.cause instanceof ConfigurationError) throw error.cause;
       }
     },
     stop: () => kysely.destroy(),
@@ -164,18 +179,32 @@ function clientOf(url: string | WatchedSecret): typeof pg.Client {
   };
 }
 
+/** @throws DomainError UNAVAILABLE, with a ConfigurationError as cause, if `provision` has not prepared the role for the schema */
+async function requireSearchPath(client: pg.PoolClient, schema: string): Promise<void> {
+  const { rows } = await client.query<{ path: string; role: string; database: string }>(
+    "select current_setting('search_path') as path, current_user as role, current_database() as database",
+  );
+  const [row] = rows;
+  if (row?.path.split(",")[0]?.trim() === schema) return;
+  const found = `the search_path of the role ${row?.role} in the database ${row?.database} is ${row?.path || "empty"}`;
+  const mend = `run provision again, and connect as a role of that schema`;
+  throw unavailable("the database is not provisioned", new ConfigurationError(`${found}, not ${schema}: ${mend}`));
+}
+
 /**
- * SQL that sets the scope and the origin of a transaction. It sets every setting, so that those which the scope lacks are empty
- * whatever the connection did before. It has no parameters, so that it can follow a BEGIN in one message.
+ * SQL that sets the scope, the origin and the time-out of a transaction, for that transaction alone: behind a pooler the next
+ * one runs on another connection. It sets every setting, so that those which the scope lacks are empty whatever the connection
+ * did before. It has no parameters, so that it can follow a BEGIN in one message.
  */
-function settings({ namespaceId = "", accountId = "", lookupId = "", node }: Scope): string {
-  const setting = (name: string, value: string) => `set_config('routeplane.${name}', ${pg.escapeLiteral(value)}, true)`;
+function settingsOf({ namespaceId = "", accountId = "", lookupId = "", node }: Scope, timeoutMs: number): string {
+  const setting = (name: string, value: string) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`;
   const all = [
-    setting("namespace_id", namespaceId),
-    setting("account_id", accountId),
-    setting("lookup_id", lookupId),
-    setting("node", node ? THIS_NODE : ""),
-    setting("origin", JSON.stringify(currentOrigin() ?? {})),
+    setting("routeplane.namespace_id", namespaceId),
+    setting("routeplane.account_id", accountId),
+    setting("routeplane.lookup_id", lookupId),
+    setting("routeplane.node", node ? THIS_NODE : ""),
+    setting("routeplane.origin", JSON.stringify(currentOrigin() ?? {})),
+    setting("statement_timeout", String(timeoutMs)),
   ];
   return `select ${all.join(", ")}`;
 }

@@ -1,4 +1,5 @@
 export { announceChanges, changeCounter } from "./change-schema.ts";
+export { type DatabaseConfig, readDatabaseConfig } from "./config.ts";
 export {
   type Database,
   type DatabaseOptions,
@@ -11,6 +12,6 @@ export { isDataFault, isForeignKeyViolation, isUniqueViolation } from "./errors.
 export { type ChangeListener, subscribeToChanges, type SubscribeToChangesOptions } from "./subscribe-to-changes.ts";
 export { listen, type ListenConnection, type ListenOptions } from "./listen.ts";
 export { migrateFromEnvironment, migrateToLatest, type MigrationOptions, type Migrations } from "./migrate.ts";
-export { type DatabasePlan, databasePlan, databaseUrl, type RoleName, provision } from "./provision.ts";
+export { type DatabasePlan, databasePlan, databaseUrl, type RoleName, provision, roleSettings } from "./provision.ts";
 export { setSchemaCondition } from "./schema-condition.ts";
 export { isolateBy, openToNode } from "./row-level-security.ts";

@@ -8,11 +8,10 @@ export interface ListenOptions {
    * uses it as it is then.
    */
   readonly url: string | WatchedSecret;
-  readonly schema: string;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
   readonly channel: string;
-  /** SQL that returns one row of one column; run on the listening connection once it listens and then every `intervalMs`. */
+  /** SQL that returns one row of one column, with names in the role's search_path; run on the listening connection once it listens and then every `intervalMs`. */
   readonly probe: string;
   readonly intervalMs: number;
   readonly onNotification: (payload: string) => void;
@@ -61,13 +60,12 @@ export function listen(options: ListenOptions): ListenConnection {
 
 /** Listens until the connection is lost. @throws Error then */
 async function listenOnce(options: ListenOptions, signal: AbortSignal): Promise<void> {
-  const { url, schema, applicationName, channel, probe, intervalMs } = options;
+  const { url, applicationName, channel, probe, intervalMs } = options;
   const client = new pg.Client({
     connectionString: currentOf(url),
     application_name: applicationName,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: PROBE_TIMEOUT_MS,
-    options: `-c search_path=${schema}`,
   });
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});

@@ -19,7 +19,9 @@ export interface MigrationOptions {
  * @returns names of the migrations that this call applied
  */
 export async function migrateToLatest({ url, schema, migrations }: MigrationOptions): Promise<readonly string[]> {
-  const pool = new pg.Pool({ connectionString: url, max: 1, options: `-c search_path=${schema}` });
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  // Set on the session, which only the migrator has, so that a migration needs no settings of the role.
+  pool.on("connect", (client) => void client.query(`set search_path = ${pg.escapeIdentifier(schema)}`).catch(() => {}));
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {
     const migrator = new Migrator({

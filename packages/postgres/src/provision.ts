@@ -24,6 +24,25 @@ export function databasePlan(database: string, password: (role: RoleName) => str
   return { database, passwords };
 }
 
+const PROCESS_STATEMENT_TIMEOUT = "5s";
+const IDLE_IN_TRANSACTION_TIMEOUT = "10s";
+
+/**
+ * SQL statements that set what every connection of a role to the database begins with. They are settings of roles because
+ * poolers refuse them as start-up parameters. Owners have no time-outs: a migration takes as long as it takes.
+ */
+export function roleSettings(database: string): readonly string[] {
+  const set = (role: string, name: string, value: string): string =>
+    `alter role ${role} in database ${pg.escapeIdentifier(database)} set ${name} = ${pg.escapeLiteral(value)}`;
+  return SCHEMAS.flatMap(({ schema, owner, processes }) => [
+    ...[owner, ...processes].map((role) => set(role, "search_path", schema)),
+    ...processes.flatMap((role) => [
+      set(role, "statement_timeout", PROCESS_STATEMENT_TIMEOUT),
+      set(role, "idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
+    ]),
+  ]);
+}
+
 /** Connection string of `role` on a server. */
 export function databaseUrl(plan: DatabasePlan, role: RoleName, server: { host: string; port: number }): string {
   const password = encodeURIComponent(plan.passwords[role]);
@@ -31,7 +50,8 @@ export function databaseUrl(plan: DatabasePlan, role: RoleName, server: { host: 
 }
 
 /**
- * Creates the roles, the database and the schemas of the plan where they are missing, and sets all passwords. Idempotent.
+ * Creates the roles, the database and the schemas of the plan where they are missing, and sets all passwords and settings.
+ * Idempotent: run again before an upgrade, it gives a database that an earlier release provisioned what this one needs.
  *
  * @param adminUrl connection string, to any database, of a superuser or a role that can create roles and databases
  */
@@ -40,6 +60,8 @@ export async function provision(adminUrl: string, plan: DatabasePlan): Promise<v
     for (const [role, password] of Object.entries(plan.passwords)) await ensureRole(client, role, password);
     const existing = await client.query("select from pg_database where datname = $1", [plan.database]);
     if (existing.rowCount === 0) await client.query(`create database ${pg.escapeIdentifier(plan.database)}`);
+    // Together: a process that connects meanwhile has all of them or none.
+    await client.query(roleSettings(plan.database).join("; "));
   });
   const url = new URL(adminUrl);
   url.pathname = `/${plan.database}`;

@@ -38,7 +38,6 @@ export function subscribeToChanges(options: SubscribeToChangesOptions): ListenCo
   const { url, schema, listener, onLost } = options;
   return listen({
     url,
-    schema,
     applicationName: `routeplane-${schema}-changes`,
     channel: `${schema}_changes`,
     probe: "select sequence from changes",

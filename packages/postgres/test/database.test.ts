@@ -15,7 +15,7 @@ const database = openDatabase<AuthTables>({
   url: clone.url("routeplane_auth"),
   schema: "auth",
   applicationName: "postgres-test",
-  maxConnections: 1,
+  poolSize: 1,
   keepPlans: true,
 });
 const admin = new pg.Client({ connectionString: clone.adminUrl });
@@ -62,7 +62,7 @@ describe("the transactions of one namespace", () => {
       url: clone.url("routeplane_auth"),
       schema: "auth",
       applicationName: "postgres-fairness",
-      maxConnections: 4,
+      poolSize: 4,
     });
     const lock = "select pg_advisory_lock(4711)";
     await admin.query(lock);

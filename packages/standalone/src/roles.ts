@@ -65,6 +65,7 @@ export function serviceSpec(service: Service, options: RoleOptions): ProcessSpec
     ROUTEPLANE_PORT: `${port}`,
     ROUTEPLANE_OPERATIONS_PORT: `${addresses.operations[service]}`,
     ROUTEPLANE_DATABASE_URL: databaseUrlOf(databaseRole, options),
+    ...settingsOf(options, ["ROUTEPLANE_DATABASE_POOL_SIZE", "ROUTEPLANE_DATABASE_STATEMENT_TIMEOUT_MS"]),
     ...ownVariables(service, options),
   });
   return nodeSpec(service, command, healthProbe(port));
@@ -95,7 +96,7 @@ export function gatewaySpec({ role, port, operationsPort }: Gateway, options: Ro
 export function commonVariables(role: string, { environment, mark }: Pick<RoleOptions, "environment" | "mark">) {
   const passed = ["PATH", "HOME", "TZ", "LANG", "ROUTEPLANE_LOG_LEVEL"];
   return {
-    ...definedOf(Object.fromEntries(passed.map((name) => [name, environment[name]]))),
+    ...settingsOf({ environment }, passed),
     // The compile cache of Node.js saves a third of the CPU time of a start.
     NODE_COMPILE_CACHE: environment["NODE_COMPILE_CACHE"] || join(cacheFolder(environment), "compiled"),
     ...mark(role),
@@ -107,14 +108,14 @@ export function urlOf(port: number): string {
 }
 
 function ownVariables(service: Service, options: RoleOptions): Record<string, string> {
-  const { addresses, secrets, environment } = options;
+  const { addresses, secrets } = options;
   const accepted = { ROUTEPLANE_SERVICE_CREDENTIALS: serviceCredentialsOf(secrets) };
   const tokenOf = (caller: "policy" | "usage") => ({ ROUTEPLANE_SERVICE_TOKEN: secrets.serviceTokens[caller] });
   const authUrl = { ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth) };
   const usageUrl = { ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage) };
-  const reservations = definedOf({ ROUTEPLANE_HOLD_TTL_SECS: environment["ROUTEPLANE_HOLD_TTL_SECS"] });
-  const retention = definedOf({ ROUTEPLANE_RETENTION_DAYS: environment["ROUTEPLANE_RETENTION_DAYS"] });
-  const metrics = definedOf({ ROUTEPLANE_METRICS_PORT: environment["ROUTEPLANE_METRICS_PORT"] });
+  const reservations = settingsOf(options, ["ROUTEPLANE_HOLD_TTL_SECS"]);
+  const retention = settingsOf(options, ["ROUTEPLANE_RETENTION_DAYS"]);
+  const metrics = settingsOf(options, ["ROUTEPLANE_METRICS_PORT"]);
   const broker = { ROUTEPLANE_NATS_URL: brokerUrl("aggregator", options) };
   const variables: Record<Service, Record<string, string>> = {
     auth: {
@@ -172,6 +173,14 @@ async function answersHealthz(port: number): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** The variables of these names that the node's environment has. */
+function settingsOf(
+  { environment }: Pick<RoleOptions, "environment">,
+  names: readonly string[],
+): Record<string, string> {
+  return definedOf(Object.fromEntries(names.map((name) => [name, environment[name]])));
 }
 
 function definedOf(variables: Variables): Record<string, string> {

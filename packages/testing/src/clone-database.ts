@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { databasePlan, databaseUrl, type RoleName } from "@routeplane/postgres";
+import { databasePlan, databaseUrl, type RoleName, roleSettings } from "@routeplane/postgres";
 import pg from "pg";
 import { inject } from "vitest";
 
@@ -8,6 +8,8 @@ export interface TestDatabase {
   readonly name: string;
   /** URL for the superuser, to whom row-level security does not apply. */
   readonly adminUrl: string;
+  /** `adminUrl` with a schema as search_path, which the superuser does not have by itself. */
+  adminUrlOf(schema: string): string;
   /** URL for one of the roles of the node. */
   url(role: RoleName): string;
   /** Drops the database and ends its connections. */
@@ -21,9 +23,12 @@ export async function cloneDatabase(): Promise<TestDatabase> {
   const server = `postgres://postgres:${superuserPassword}@127.0.0.1:${port}`;
   const plan = databasePlan(name, (role) => passwords[role] ?? "");
   await execute(`${server}/postgres`, `create database ${name} template ${template}`);
+  // Settings of roles belong to one database: those of the template are not copied.
+  await execute(`${server}/postgres`, roleSettings(name).join("; "));
   return {
     name,
     adminUrl: `${server}/${name}`,
+    adminUrlOf: (schema) => `${server}/${name}?options=${encodeURIComponent(`-c search_path=${schema}`)}`,
     url: (role) => databaseUrl(plan, role, { host: "127.0.0.1", port }),
     drop: () => execute(`${server}/postgres`, `drop database if exists ${name} with (force)`),
   };

@@ -49,17 +49,18 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
   const log = createLogger("auth", redactTokens, config.logLevel);
   const readiness = new Readiness();
   const database = openDatabase<AuthSchema>({
-    url: config.databaseUrl,
+    ...config.database,
     schema: "auth",
     applicationName: "routeplane-auth",
     keepPlans: true,
   });
+  await database.requireProvisioned();
   const dependencies = new Dependencies([{ name: "postgres", isReachable: () => database.isReachable() }]);
   const operations = await startOperationsServer({ ...config, service: "auth", readiness, dependencies, log });
   const schema = setSchemaCondition(database, readiness, log);
   const changes = createChangeFeed();
   const subscription = subscribeToChanges({
-    url: config.databaseUrl,
+    url: config.database.listenUrl,
     schema: "auth",
     listener: changes,
     onLost: (cause) => log.warn({ err: cause }, "connection to the change feed lost"),

@@ -1,15 +1,10 @@
 import { parsePeppers, type Peppers, type ServiceCredentials } from "@routeplane/credentials";
+import { type DatabaseConfig, readDatabaseConfig } from "@routeplane/postgres";
 import { readServiceCredentials } from "@routeplane/rpc";
-import {
-  type Environment,
-  readEnvironment,
-  readServerConfig,
-  type ServerConfig,
-  type WatchedSecret,
-} from "@routeplane/runtime";
+import { type Environment, readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
 
 export interface Config extends ServerConfig {
-  readonly databaseUrl: WatchedSecret;
+  readonly database: DatabaseConfig;
   /** Port on which VerificationService alone is served over `@grpc/grpc-js`; 0: any free port. */
   readonly grpcPort: number;
   readonly serviceCredentials: ServiceCredentials;
@@ -17,11 +12,14 @@ export interface Config extends ServerConfig {
   readonly peppers: Peppers;
 }
 
+/** Default size of the pool. With those of all processes it fits a server of 100 connections while all of them roll. */
+const DEFAULT_POOL_SIZE = 8;
+
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
   return readEnvironment(variables, (env) => ({
     ...readServerConfig(env),
     grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
-    databaseUrl: env.secretUrl("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
+    database: readDatabaseConfig(env, { poolSize: DEFAULT_POOL_SIZE }),
     serviceCredentials: readServiceCredentials(env),
     peppers: readPeppers(env),
   }));

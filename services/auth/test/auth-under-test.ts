@@ -77,7 +77,7 @@ export async function startAuthUnderTest(
   const open = (url: string): Database<AuthSchema> =>
     openDatabase({ url, schema: "auth", applicationName: "auth-test", keepPlans: true });
   const database = open(url);
-  const admin = open(clone.adminUrl);
+  const admin = open(clone.adminUrlOf("auth"));
   const time = { now: Date.now() };
   const logged: string[] = [];
   const log = createLogger("auth", (line) => (logged.push(line), ""), "debug");
@@ -95,7 +95,7 @@ export async function startAuthUnderTest(
   const { namespaceId } = await as(INSTALLER_TOKEN).bootstrap.bootstrapNode({ operatorToken });
   return {
     database,
-    adminUrl: clone.adminUrl,
+    adminUrl: clone.adminUrlOf("auth"),
     wired,
     time,
     operatorToken,

@@ -21,7 +21,11 @@ afterAll(() => auth.stop());
 async function setUpAsBefore(clone: TestDatabase, operatorToken: string, peppers: Peppers): Promise<void> {
   const { lookupId, secret } = parseToken(operatorToken) ?? expect.fail("malformed token");
   const hash = hashSecret(secret, peppers.current).toString("hex");
-  const admin = openDatabase<AuthSchema>({ url: clone.adminUrl, schema: "auth", applicationName: "migration-test" });
+  const admin = openDatabase<AuthSchema>({
+    url: clone.adminUrlOf("auth"),
+    schema: "auth",
+    applicationName: "migration-test",
+  });
   const run = (statements: string) => admin.within({}, (tx) => sql.raw(statements).execute(tx));
   const migrate = (known: typeof migrations) =>
     migrateToLatest({ url: clone.url("routeplane_auth_owner"), schema: "auth", migrations: known });

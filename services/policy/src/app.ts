@@ -60,11 +60,12 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   const log = createLogger("policy", redactTokens, config.logLevel);
   const readiness = new Readiness();
   const database = openDatabase<PolicySchema>({
-    url: config.databaseUrl,
+    ...config.database,
     schema: "policy",
     applicationName: "routeplane-policy",
     keepPlans: true,
   });
+  await database.requireProvisioned();
   const { serviceToken } = config;
   const auth = serviceTransport({ url: config.authUrl, serviceToken, log });
   const usage = serviceTransport({ url: config.usageUrl, serviceToken, log });
@@ -77,7 +78,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   const schema = setSchemaCondition(database, readiness, log);
   const changes = createChangeFeed();
   const subscription = subscribeToChanges({
-    url: config.databaseUrl,
+    url: config.database.listenUrl,
     schema: "policy",
     listener: changes,
     onLost: (cause) => log.warn({ err: cause }, "connection to the change feed lost"),

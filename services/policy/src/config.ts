@@ -1,9 +1,10 @@
 import type { ServiceCredentials } from "@routeplane/credentials";
+import { type DatabaseConfig, readDatabaseConfig } from "@routeplane/postgres";
 import { readServiceCredentials } from "@routeplane/rpc";
 import { readEnvironment, readServerConfig, type ServerConfig, type WatchedSecret } from "@routeplane/runtime";
 
 export interface Config extends ServerConfig {
-  readonly databaseUrl: WatchedSecret;
+  readonly database: DatabaseConfig;
   /** Port of the hot methods over gRPC alone; 0 stands for any free port. */
   readonly grpcPort: number;
   readonly authUrl: string;
@@ -19,11 +20,14 @@ export interface Config extends ServerConfig {
 const DEFAULT_RESERVATION_TTL_SECS = 900;
 const DAY_SECS = 86_400;
 
+/** Default size of the pool. With those of all processes it fits a server of 100 connections while all of them roll. */
+const DEFAULT_POOL_SIZE = 8;
+
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
   return readEnvironment(variables, (env) => ({
     ...readServerConfig(env),
     grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
-    databaseUrl: env.secretUrl("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
+    database: readDatabaseConfig(env, { poolSize: DEFAULT_POOL_SIZE }),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", ["http:", "https:"]),
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", ["http:", "https:"]),
     serviceToken: env.secret("ROUTEPLANE_SERVICE_TOKEN"),

@@ -16,7 +16,7 @@ it("the migration of counters keeps spent and reserved amounts, and no amount le
   const url = (role: "routeplane_policy" | "routeplane_policy_owner") => clone.url(role);
   const open = (at: string) =>
     openDatabase<PolicySchema>({ url: at, schema: "policy", applicationName: "policy-test" });
-  const [admin, database] = [open(clone.adminUrl), open(url("routeplane_policy"))];
+  const [admin, database] = [open(clone.adminUrlOf("policy")), open(url("routeplane_policy"))];
   const migrate = (to: typeof migrations) =>
     migrateToLatest({ url: url("routeplane_policy_owner"), schema: "policy", migrations: to });
   try {

@@ -92,7 +92,11 @@ describe("the name of a policy", () => {
 
 it("the migration renames all but the oldest of policies whose names became equal, and measures guardrails", async () => {
   const clone = await cloneDatabase();
-  const admin = openDatabase<PolicySchema>({ url: clone.adminUrl, schema: "policy", applicationName: "policy-test" });
+  const admin = openDatabase<PolicySchema>({
+    url: clone.adminUrlOf("policy"),
+    schema: "policy",
+    applicationName: "policy-test",
+  });
   const migrate = (to: typeof migrations) =>
     migrateToLatest({ url: clone.url("routeplane_policy_owner"), schema: "policy", migrations: to });
   try {

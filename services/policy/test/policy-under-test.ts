@@ -51,10 +51,10 @@ export type PolicyUnderTest = Awaited<ReturnType<typeof startPolicyUnderTest>>;
 
 export async function startPolicyUnderTest() {
   const clone = await cloneDatabase();
-  const open = (url: string, maxConnections = 10): Database<PolicySchema> =>
-    openDatabase({ url, schema: "policy", applicationName: "policy-test", maxConnections, keepPlans: true });
+  const open = (url: string, poolSize = 10): Database<PolicySchema> =>
+    openDatabase({ url, schema: "policy", applicationName: "policy-test", poolSize, keepPlans: true });
   const database = open(clone.url("routeplane_policy"));
-  const admin = open(clone.adminUrl);
+  const admin = open(clone.adminUrlOf("policy"));
   const opened: { stop(): Promise<void> }[] = [database, admin];
   const auth = createFakeAuthService();
   const usage = createFakeUsageService();

@@ -20,21 +20,18 @@ const MAX_REPLICAS = 16;
 /** Number of messages, of up to 100 events each, that are written in one transaction. */
 const BATCH_MESSAGES = 50;
 
-/** One connection for the batch that is written, one for health, and one for each job. */
-const MAX_CONNECTIONS = 6;
-
 /** Starts the aggregator: usage events from NATS to Postgres. Its RPC port serves health alone. */
 export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
-  const { nats, databaseUrl, retentionDays } = config;
+  const { nats, retentionDays } = config;
   const log = createLogger("aggregator", redactTokens, config.logLevel);
   const readiness = new Readiness();
   const database = openDatabase<UsageSchema>({
-    url: databaseUrl,
+    ...config.database,
     schema: "usage",
     applicationName: "routeplane-aggregator",
-    maxConnections: MAX_CONNECTIONS,
     keepPlans: true,
   });
+  await database.requireProvisioned();
   const requests = createRequestLog(database);
   const deadLetters = createDeadLetterBox(database);
   const recorder = { requests, retentionDays, clock: Date.now };

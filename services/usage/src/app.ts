@@ -35,14 +35,15 @@ import { createUsageStore } from "./store/usage-store.ts";
 
 /** Starts the query API. */
 export async function startUsage(config: Config): Promise<RunningProcess> {
-  const { authUrl, serviceToken, serviceCredentials, databaseUrl } = config;
+  const { authUrl, serviceToken, serviceCredentials } = config;
   const log = createLogger("usage", redactTokens, config.logLevel);
   const readiness = new Readiness();
   const database = openDatabase<UsageSchema>({
-    url: databaseUrl,
+    ...config.database,
     schema: "usage",
     applicationName: "routeplane-usage",
   });
+  await database.requireProvisioned();
   const auth = serviceTransport({ url: authUrl, serviceToken, log });
   const dependencies = new Dependencies([
     { name: "postgres", isReachable: () => database.isReachable() },

@@ -1,5 +1,6 @@
 import type { ServiceCredentials } from "@routeplane/credentials";
 import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
+import { type DatabaseConfig, readDatabaseConfig } from "@routeplane/postgres";
 import { readServiceCredentials } from "@routeplane/rpc";
 import {
   type Environment,
@@ -14,7 +15,7 @@ type Variables = Readonly<Record<string, string | undefined>>;
 
 /** Settings of both processes. */
 interface ProcessConfig extends ServerConfig {
-  readonly databaseUrl: WatchedSecret;
+  readonly database: DatabaseConfig;
 }
 
 /** Settings of the query API. */
@@ -37,9 +38,14 @@ const MIN_RETENTION_DAYS = 30;
 const MAX_RETENTION_DAYS = 36_500;
 const DEFAULT_RETENTION_DAYS = 400;
 
+/** Default sizes of the pools. With those of all processes they fit a server of 100 connections while all of them roll. */
+const DEFAULT_POOL_SIZE = 6;
+/** One connection for the batch that is written, one for health, and one for each job. */
+const DEFAULT_AGGREGATOR_POOL_SIZE = 6;
+
 export function readConfig(variables: Variables): Config {
   return readEnvironment(variables, (env) => ({
-    ...readProcess(env),
+    ...readProcess(env, DEFAULT_POOL_SIZE),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", ["http:", "https:"]),
     serviceToken: env.secret("ROUTEPLANE_SERVICE_TOKEN"),
     serviceCredentials: readServiceCredentials(env),
@@ -48,7 +54,7 @@ export function readConfig(variables: Variables): Config {
 
 export function readAggregatorConfig(variables: Variables): AggregatorConfig {
   return readEnvironment(variables, (env) => ({
-    ...readProcess(env),
+    ...readProcess(env, DEFAULT_AGGREGATOR_POOL_SIZE),
     operationsPorts: [...readServerConfig(env).operationsPorts, ...readMetricsPort(env)],
     nats: env.parsedSecret("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port][,…]", parseNatsUrl),
     retentionDays: env.integer("ROUTEPLANE_RETENTION_DAYS", {
@@ -65,9 +71,9 @@ function readMetricsPort(env: Environment): readonly number[] {
   return [env.integer("ROUTEPLANE_METRICS_PORT", { min: 0, max: 65_535 })];
 }
 
-function readProcess(env: Environment): ProcessConfig {
+function readProcess(env: Environment, poolSize: number): ProcessConfig {
   return {
     ...readServerConfig(env),
-    databaseUrl: env.secretUrl("ROUTEPLANE_DATABASE_URL", ["postgres:", "postgresql:"]),
+    database: readDatabaseConfig(env, { poolSize }),
   };
 }

@@ -38,7 +38,7 @@ beforeEach(async () => {
     url: clone.url("routeplane_usage"),
     schema: "usage",
     applicationName: "test",
-    maxConnections: 4,
+    poolSize: 4,
   });
   const address = parseNatsUrl(nats.gatewayUrl);
   if (address === undefined) throw new Error("unreachable: the test server's URL is well-formed");
@@ -286,7 +286,12 @@ async function metricsOf(running: AggregatorProcess) {
 }
 
 async function admin(statement: string): Promise<readonly unknown[]> {
-  const superuser = openDatabase({ url: clone.adminUrl, schema: "usage", applicationName: "test", maxConnections: 1 });
+  const superuser = openDatabase({
+    url: clone.adminUrlOf("usage"),
+    schema: "usage",
+    applicationName: "test",
+    poolSize: 1,
+  });
   try {
     return (await superuser.within({}, (tx) => sql.raw(statement).execute(tx))).rows;
   } finally {

@@ -95,7 +95,7 @@ const AT_ONCE = 2_000;
 
 test("a request that was pending before requests expired gets a day from the migration on", async () => {
   const before = await cloneDatabase();
-  const [superuser, owner] = [openUsageDatabase(before.adminUrl), openOwner(before)];
+  const [superuser, owner] = [openUsageDatabase(before.adminUrlOf("usage")), openOwner(before)];
   try {
     const pending = pendingRequest();
     await createRequestLog(superuser).record(deduplicate([pending, settledRequest(pendingRequest())]));

@@ -14,7 +14,7 @@ let aggregator: Database<UsageSchema>;
 beforeAll(async () => {
   clone = await cloneDatabase();
   [superuser, query, aggregator] = [
-    open(clone.adminUrl),
+    open(clone.adminUrlOf("usage")),
     open(clone.url("routeplane_usage")),
     open(clone.url("routeplane_aggregator")),
   ];

@@ -139,7 +139,7 @@ describe("recording", () => {
 });
 
 async function asAdmin<Row>(statement: ReturnType<typeof sql>): Promise<readonly Row[]> {
-  const admin = openUsageDatabase(clone.adminUrl);
+  const admin = openUsageDatabase(clone.adminUrlOf("usage"));
   try {
     return (await admin.within({}, (tx) => statement.execute(tx))).rows as Row[];
   } finally {

@@ -76,7 +76,7 @@ describe("retention", () => {
 });
 
 async function asAdmin<Row>(statement: ReturnType<typeof sql>): Promise<readonly Row[]> {
-  const admin = openUsageDatabase(clone.adminUrl);
+  const admin = openUsageDatabase(clone.adminUrlOf("usage"));
   try {
     return (await admin.within({}, (tx) => statement.execute(tx))).rows as Row[];
   } finally {

@@ -26,7 +26,7 @@ let usage: UsageStore;
 
 beforeAll(async () => {
   clone = await cloneDatabase();
-  admin = open(clone.adminUrl);
+  admin = open(clone.adminUrlOf("usage"));
   query = open(clone.url("routeplane_usage"));
   aggregator = open(clone.url("routeplane_aggregator"));
   log = createRequestLog(aggregator);
@@ -271,7 +271,7 @@ describe("the sums by time", () => {
 
   test("are filled by the migration from the rows of the release before", async () => {
     const before = await cloneDatabase();
-    const superuser = open(before.adminUrl);
+    const superuser = open(before.adminUrlOf("usage"));
     const writer = open(before.url("routeplane_aggregator"));
     const owner = openOwner(before);
     try {
@@ -304,7 +304,7 @@ describe("the sums by time", () => {
 
   test("of all requests are filled by the migration from the rows, and from the hours of dropped ones", async () => {
     const before = await cloneDatabase();
-    const superuser = open(before.adminUrl);
+    const superuser = open(before.adminUrlOf("usage"));
     const writer = open(before.url("routeplane_aggregator"));
     const owner = openOwner(before);
     try {

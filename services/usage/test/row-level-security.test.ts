@@ -106,7 +106,7 @@ describe("row-level security", () => {
 });
 
 async function asAdmin<Row>(statement: ReturnType<typeof sql>): Promise<readonly Row[]> {
-  const admin = open(clone.adminUrl);
+  const admin = open(clone.adminUrlOf("usage"));
   try {
     return (await admin.within({}, (tx) => statement.execute(tx))).rows as Row[];
   } finally {

@@ -150,7 +150,7 @@ describe("ReconcileUsage", () => {
     const broken = newId("ns");
     const requests = ["kept", "lost"].map((model) => settledRequest(pendingRequest({ namespaceId: broken, model })));
     await createRequestLog(aggregator).record(deduplicate(requests));
-    const superuser = open(clone.adminUrl);
+    const superuser = open(clone.adminUrlOf("usage"));
     const spoil = (statement: ReturnType<typeof sql>) => superuser.within({}, (tx) => statement.execute(tx));
     const ofBroken = sql`namespace_id = ${broken}`;
     await spoil(
@@ -185,7 +185,7 @@ describe("ReconcileUsage", () => {
       settledRequest(pendingRequest({ namespaceId })),
     );
     await createRequestLog(aggregator).record(deduplicate(requests));
-    const superuser = open(clone.adminUrl);
+    const superuser = open(clone.adminUrlOf("usage"));
     const remove = (table: string, namespaceId: string) =>
       superuser.within({}, (tx) =>
         sql`delete from ${sql.table(table)} where namespace_id = ${namespaceId}`.execute(tx),
