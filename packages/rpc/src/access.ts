@@ -1,5 +1,5 @@
 import { type DescMethod, type DescService, getOption } from "@bufbuild/protobuf";
-import { any_of } from "@routeplane/contracts/access";
+import { any_of, idempotent } from "@routeplane/contracts/access";
 import * as auth from "@routeplane/contracts/auth";
 import { Health } from "@routeplane/contracts/health";
 import * as policy from "@routeplane/contracts/policy";
@@ -48,6 +48,17 @@ function readAccess(method: DescMethod): readonly AccessRule[] {
   if (rules.length === 0) throw new Error(`${method.parent.typeName}/${method.name} has no access rule`);
   return rules;
 }
+
+/** True for a method that may be called again if a call got no response, by its contract; true for the health service, which only reads. */
+export function isIdempotent(method: DescMethod): boolean {
+  const cached = IDEMPOTENT.get(method);
+  if (cached !== undefined) return cached;
+  const value = method.parent.typeName === Health.typeName || getOption(method, idempotent);
+  IDEMPOTENT.set(method, value);
+  return value;
+}
+
+const IDEMPOTENT = new WeakMap<DescMethod, boolean>();
 
 /** Services of the contracts, keyed by the process that serves them. */
 export function publishedServices(): Readonly<Record<"auth" | "policy" | "usage", readonly DescService[]>> {

@@ -68,7 +68,7 @@ function connectError(
 export function fromConnectError(error: unknown, dependency: string): DomainError {
   const connect = ConnectError.from(error);
   const [code] = Object.entries(CODES).find(([name, value]) => value === connect.code && name !== "unavailable") ?? [];
-  const info = connect.findDetails(ErrorInfoSchema).find(({ domain }) => domain === DOMAIN);
+  const info = infoOf(connect);
   if (code !== undefined && info !== undefined) {
     const { reason, metadata } = info;
     const fields = connect
@@ -89,4 +89,13 @@ export function fromConnectError(error: unknown, dependency: string): DomainErro
       cause: error,
     },
   );
+}
+
+/** True for an error that a service of the node returned, rather than its connection or the library. */
+export function isServiceError(error: unknown): boolean {
+  return infoOf(ConnectError.from(error)) !== undefined;
+}
+
+function infoOf(error: ConnectError) {
+  return error.findDetails(ErrorInfoSchema).find(({ domain }) => domain === DOMAIN);
 }

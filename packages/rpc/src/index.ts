@@ -1,4 +1,4 @@
-export { accessOf, type AccessRule, internalCallerOf, isInternal, publishedServices } from "./access.ts";
+export { accessOf, type AccessRule, internalCallerOf, isIdempotent, isInternal, publishedServices } from "./access.ts";
 export { type Change, type ChangeFeed, createChangeFeed } from "./changes/change-feed.ts";
 export { type ChangeWatch, type ChangeWatchOptions, watchChanges } from "./changes/change-watch.ts";
 export { ServiceConnection, type ServiceConnectionOptions } from "./client/service-connection.ts";

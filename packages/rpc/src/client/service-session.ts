@@ -5,12 +5,19 @@ import {
   constants,
   type OutgoingHttpHeaders,
 } from "node:http2";
+import { connect as connectSocket, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { Code, ConnectError } from "@connectrpc/connect";
 
 const CONNECT_TIMEOUT_MS = 2_000;
-/** Silence of the peer after which it is pinged. */
-const PING_INTERVAL_MS = 1_000;
-const PING_TIMEOUT_MS = 2_500;
+/** Interval at which the owner of a session calls `check`. */
+export const CHECK_INTERVAL_MS = 250;
+/** Checks without a byte from the peer after which it is pinged: 1 s. */
+const CHECKS_BEFORE_PING = 4;
+/** Checks after a ping, without a byte from the peer, after which the peer is suspect: 750 ms. */
+const CHECKS_BEFORE_SUSPECT = 3;
+/** Likewise, after which the session is destroyed: 2.5 s. */
+const CHECKS_BEFORE_DEAD = 10;
 /** Consecutive calls without a response after which a session is retired. */
 const MAX_FAILURES = 3;
 /** Minimum age of a session that is retired for failures: new connections do not make an overloaded service faster. */
@@ -24,78 +31,120 @@ const MAX_ABANDONED = 8;
 /** Reason for which a session takes no further streams. */
 export interface Retirement {
   readonly reason: string;
-  /** True if something is wrong; false if callers merely hung up. */
-  readonly isFault: boolean;
+  /** `fault`: something is wrong with the session; `unanswered`: calls had no response; `none`: callers or the service ended it. */
+  readonly kind: "fault" | "unanswered" | "none";
+}
+
+export interface ServiceSessionOptions {
+  /** Origin of the service, e.g. `http://policy:7001`. */
+  readonly authority: string;
+  /** IP address that is connected to. */
+  readonly address: string;
+  /** Called once, when the session takes no further streams although it is not closed. */
+  readonly onRetired: (retirement: Retirement) => void;
+  /** Called at every check while the peer is suspect. */
+  readonly onSuspect: () => void;
 }
 
 /**
- * HTTP/2 session to a service. It detects that it is unfit for further streams, and then retires: it takes no new ones, finishes
- * those that are open, and closes.
+ * HTTP/2 session to one address of a service. It detects that it is unfit for further streams, and then retires: it takes no new
+ * ones, finishes those that are open, and closes.
  *
  * Node never returns the unsent bytes of a dropped stream to the memory account of the session. Once the account is full, every
  * new stream is reset with ENHANCE_YOUR_CALM, for ever, although pings are answered; so dropped streams are counted. A silent peer
- * is detected by pings, with or without open streams: if a ping were given up when the last stream closes, deadlines shorter than
- * its time-out would hide every silent peer.
+ * is detected by pings, with or without open streams. It is suspect first, so that calls go to other addresses, and dead later.
+ * Times are counted in checks, so that a pause of this process itself is not taken for silence of the peer.
  */
 export class ServiceSession {
-  /** Resolves once the session is connected; rejects with a ConnectError UNAVAILABLE. */
+  /** Resolves once the peer has answered with its settings; rejects with a ConnectError UNAVAILABLE. */
   readonly connected: Promise<void>;
   readonly #http2: ClientHttp2Session;
-  readonly #onRetired: (retirement: Retirement) => void;
+  readonly #options: ServiceSessionOptions;
   readonly #openedAt = performance.now();
+  #isConnected = false;
   #isRetired = false;
   #openStreams = 0;
+  /** Streams without a response. */
+  #waiting = 0;
   #failures = 0;
   #abandoned = 0;
-  /** Value of `socket.bytesRead` at the last ping interval. */
+  /** Value of `socket.bytesRead` at the last check. */
   #bytesRead = 0;
+  /** Checks since the last byte, or since the ping if one has no answer. */
+  #silentChecks = 0;
   #isPinging = false;
 
-  constructor(authority: string, onRetired: (retirement: Retirement) => void) {
-    const http2 = connect(authority);
+  constructor(options: ServiceSessionOptions) {
+    const { authority, address } = options;
+    const socket = openSocket(new URL(authority), address);
+    // For the life of the socket and of the session: an error without a listener would end the process.
+    socket.on("error", () => {});
+    const http2 = connect(authority, { createConnection: () => socket });
     this.#http2 = http2;
-    this.#onRetired = onRetired;
+    this.#options = options;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.connected = promise;
     // A rejection that nobody awaits needs no handling.
     promise.catch(() => {});
     const timer = setTimeout(() => this.destroy("no connection in time"), CONNECT_TIMEOUT_MS);
-    const pings = setInterval(() => this.#ping(), PING_INTERVAL_MS).unref();
-    http2.once("connect", () => {
+    // A suspended process accepts connections: the kernel does. Only its settings show that it serves.
+    http2.once("remoteSettings", () => {
       clearTimeout(timer);
-      http2.unref();
+      this.#isConnected = true;
+      if (this.#openStreams === 0) http2.unref();
       resolve();
     });
-    // For the life of the session: an error without a listener would end the process.
+    http2.on("goaway", () => this.#retire({ reason: "the service ends the session", kind: "none" }));
     http2.on("error", (error: Error) => reject(unavailable(error.message)));
     http2.once("close", () => {
       clearTimeout(timer);
-      clearInterval(pings);
       reject(unavailable("the connection was closed"));
     });
+  }
+
+  /** True if the session is connected and takes streams. */
+  get isReady(): boolean {
+    return this.#isConnected && this.isUsable;
   }
 
   get isUsable(): boolean {
     return !this.#isRetired && !this.#http2.closed && !this.#http2.destroyed;
   }
 
+  /** True while the peer has left a ping without an answer for long, but is not given up. */
+  get isSuspect(): boolean {
+    return this.#isPinging && this.#silentChecks >= CHECKS_BEFORE_SUSPECT;
+  }
+
+  get openStreams(): number {
+    return this.#openStreams;
+  }
+
   /** Opens a stream. Call it once the session is connected. */
   request(headers: OutgoingHttpHeaders, options: object): ClientHttp2Stream {
     const stream = this.#http2.request(headers, options);
     if (++this.#openStreams === 1) this.#http2.ref();
+    this.#waiting++;
     // Readers of the stream get its error; a later one needs no handling.
     stream.on("error", () => {});
     let hasResponse = false;
     stream.once("response", () => {
       hasResponse = true;
+      this.#waiting--;
       this.#failures = 0;
     });
     stream.once("close", () => {
+      if (!hasResponse) this.#waiting--;
       if (--this.#openStreams === 0) this.#http2.unref();
       this.#evaluate(stream, hasResponse);
       this.#closeIfDone();
     });
     return stream;
+  }
+
+  /** Ends the session once its open streams have ended. */
+  retire(reason: string): void {
+    this.#retire({ reason, kind: "none" });
   }
 
   /** Closes the session at once, with every stream. */
@@ -107,51 +156,65 @@ export class ServiceSession {
     this.#http2.once("close", listener);
   }
 
+  /**
+   * Pings a silent peer, and gives up one that does not answer. Called every `CHECK_INTERVAL_MS`, after the event loop has read
+   * what had arrived.
+   */
+  check(): void {
+    const { destroyed, socket } = this.#http2;
+    if (!this.#isConnected || destroyed) return;
+    const { bytesRead } = socket;
+    if (bytesRead !== this.#bytesRead) {
+      this.#bytesRead = bytesRead;
+      this.#silentChecks = 0;
+      this.#isPinging = false;
+      return;
+    }
+    this.#silentChecks++;
+    if (!this.#isPinging) {
+      if (this.#waiting === 0 && this.#silentChecks < CHECKS_BEFORE_PING) return;
+      this.#isPinging = true;
+      this.#silentChecks = 0;
+      this.#http2.ping(() => {});
+    } else if (this.#silentChecks >= CHECKS_BEFORE_DEAD) {
+      this.destroy("a ping had no answer");
+    } else if (this.isSuspect) {
+      this.#options.onSuspect();
+    }
+  }
+
   #evaluate(stream: ClientHttp2Stream, hasResponse: boolean): void {
     if (!this.isUsable) return;
     // A cancellation by the caller says nothing about the service.
     if (!hasResponse && stream.rstCode !== constants.NGHTTP2_CANCEL) this.#failures++;
     if (stream.rstCode !== constants.NGHTTP2_NO_ERROR || !stream.writableFinished) this.#abandoned++;
     if (stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) {
-      this.#retire("a stream was reset with ENHANCE_YOUR_CALM", true);
+      this.#retire({ reason: "a stream was reset with ENHANCE_YOUR_CALM", kind: "fault" });
     } else if (this.#failures >= MAX_FAILURES && performance.now() - this.#openedAt >= MIN_AGE_MS) {
-      this.#retire(`${this.#failures} calls in a row had no answer`, true);
+      this.#retire({ reason: `${this.#failures} calls in a row had no answer`, kind: "unanswered" });
     } else if (this.#abandoned >= MAX_ABANDONED) {
-      this.#retire(`${this.#abandoned} streams were given up before their end`, false);
+      this.#retire({ reason: `${this.#abandoned} streams were given up before their end`, kind: "none" });
     }
   }
 
-  #retire(reason: string, isFault: boolean): void {
+  #retire(retirement: Retirement): void {
+    if (this.#isRetired) return;
     this.#isRetired = true;
-    this.#onRetired({ reason, isFault });
+    this.#options.onRetired(retirement);
+    this.#closeIfDone();
   }
 
   /** Closes a retired session after its last stream: earlier, the peer would refuse a stream that is just being opened. */
   #closeIfDone(): void {
     if (this.#isRetired && this.#openStreams === 0) this.#http2.close();
   }
+}
 
-  /** Pings a peer that has been silent since the last call. Called every `PING_INTERVAL_MS`. */
-  #ping(): void {
-    const { connecting, destroyed, socket } = this.#http2;
-    if (connecting || destroyed || this.#isPinging) return;
-    const { bytesRead } = socket;
-    const hasReceived = bytesRead !== this.#bytesRead;
-    this.#bytesRead = bytesRead;
-    if (hasReceived) return;
-    this.#isPinging = true;
-    const evaluate = (): void => {
-      if (!this.#isPinging || this.#http2.destroyed) return;
-      this.#isPinging = false;
-      if (socket.bytesRead === bytesRead) this.destroy("a ping had no answer");
-    };
-    // After a turn of the event loop: bytes that arrived while this process was busy must be read first.
-    const timer = setTimeout(() => setImmediate(evaluate), PING_TIMEOUT_MS).unref();
-    this.#http2.ping(() => {
-      this.#isPinging = false;
-      clearTimeout(timer);
-    });
-  }
+function openSocket({ protocol, hostname, port }: URL, address: string): Socket {
+  if (protocol === "http:") return connectSocket({ host: address, port: Number(port || 80) });
+  const host = hostname.replace(/^\[(.*)\]$/, "$1");
+  const servername = isIP(host) === 0 ? { servername: host } : {};
+  return connectTls({ host: address, port: Number(port || 443), ALPNProtocols: ["h2"], ...servername });
 }
 
 function unavailable(reason: string): ConnectError {

@@ -1,7 +1,10 @@
-import type { Interceptor, Transport } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { currentOf, type WatchedSecret } from "@routeplane/runtime";
+import { isIdempotent } from "../access.ts";
+import { isServiceError } from "../errors.ts";
 import { CALL_TIMEOUT_MS } from "../staleness.ts";
+import type { ServiceAddress } from "./service-address.ts";
 import { ServiceConnection, type ServiceConnectionOptions } from "./service-connection.ts";
 
 export interface ServiceTransportOptions extends ServiceConnectionOptions {
@@ -13,20 +16,94 @@ export interface ServiceTransportOptions extends ServiceConnectionOptions {
   readonly connection?: ServiceConnection;
 }
 
-/** Creates a transport to another service: Connect over HTTP/2, with the caller's service credential and a deadline on every call. */
+/** Time that must be left of a deadline for a second attempt. */
+const MIN_ATTEMPT_MS = 50;
+
+/**
+ * Creates a transport to another service: Connect over HTTP/2, with the caller's service credential and a deadline on every call.
+ *
+ * A call of an idempotent method that gets no response, or UNAVAILABLE, is made once more on another address within its deadline.
+ * A stream of an idempotent method ends with CANCELLED when the session under it is to be closed, so that its caller opens it
+ * again elsewhere; a change feed has no gap by that.
+ */
 export function serviceTransport(options: ServiceTransportOptions): Transport {
-  const { url, serviceToken, timeoutMs = CALL_TIMEOUT_MS, connection = new ServiceConnection(options) } = options;
+  const { timeoutMs: defaultTimeoutMs = CALL_TIMEOUT_MS, connection = new ServiceConnection(options) } = options;
+  const transports = new WeakMap<ServiceAddress, Transport>();
+  const transportOf = (address: ServiceAddress): Transport => {
+    const transport = transports.get(address) ?? addressTransport(address, options, defaultTimeoutMs);
+    transports.set(address, transport);
+    return transport;
+  };
+  return {
+    async unary(method, signal, timeoutMs, header, input, contextValues) {
+      const totalMs = timeoutMs ?? defaultTimeoutMs;
+      const deadline = totalMs > 0 ? performance.now() + totalMs : undefined;
+      const mayCallAgain = isIdempotent(method);
+      const mayRepeat = (error: unknown): boolean =>
+        mayCallAgain &&
+        signal?.aborted !== true &&
+        (deadline === undefined || deadline - performance.now() > MIN_ATTEMPT_MS) &&
+        isUnanswered(error);
+      const bounds = { timeoutMs: totalMs > 0 ? totalMs : undefined };
+      return connection.call({ isIdempotent: mayCallAgain, mayRepeat, ...bounds }, (address, abandoned) => {
+        const leftMs = deadline === undefined ? 0 : Math.max(1, Math.ceil(deadline - performance.now()));
+        const either = signal === undefined ? abandoned : AbortSignal.any([signal, abandoned]);
+        return transportOf(address).unary(method, either, leftMs, header, input, contextValues);
+      });
+    },
+
+    async stream(method, signal, timeoutMs, header, input, contextValues) {
+      const address = await connection.pick();
+      const open = (either: AbortSignal | undefined) =>
+        transportOf(address).stream(method, either, timeoutMs, header, input, contextValues);
+      if (!isIdempotent(method)) return open(signal);
+      const moving = new AbortController();
+      const release = address.subscribe((event) => {
+        if (event === "retired" || connection.hasOther(address)) moving.abort();
+      });
+      try {
+        const response = await open(signal === undefined ? moving.signal : AbortSignal.any([signal, moving.signal]));
+        return { ...response, message: untilEnd(response.message, release) };
+      } catch (error) {
+        release();
+        throw error;
+      }
+    },
+  };
+}
+
+function addressTransport(
+  address: ServiceAddress,
+  { serviceToken }: ServiceTransportOptions,
+  defaultTimeoutMs: number,
+): Transport {
   const asService: Interceptor = (next) => (request) => {
     if (serviceToken !== undefined) request.header.set("authorization", `Bearer ${currentOf(serviceToken)}`);
     return next(request);
   };
   return createConnectTransport({
-    baseUrl: url,
+    baseUrl: address.authority,
     httpVersion: "2",
     useBinaryFormat: true,
-    defaultTimeoutMs: timeoutMs,
+    defaultTimeoutMs,
     interceptors: [asService],
     readMaxBytes: 4 << 20,
-    sessionManager: connection,
+    sessionManager: address,
   });
+}
+
+async function* untilEnd<T>(messages: AsyncIterable<T>, onEnd: () => void): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } finally {
+    onEnd();
+  }
+}
+
+const UNANSWERED = new Set([Code.Unavailable, Code.Aborted, Code.Internal, Code.Unknown, Code.Canceled]);
+
+/** True if a call got no response of the service, or UNAVAILABLE, as another of its processes may give another one. */
+function isUnanswered(error: unknown): boolean {
+  const { code } = ConnectError.from(error);
+  return code === Code.Unavailable || (UNANSWERED.has(code) && !isServiceError(error));
 }

@@ -4,6 +4,7 @@ import { codeToHttpStatus, endStreamFlag, endStreamToJson, errorToJson } from "@
 import { DomainError } from "@routeplane/domain";
 import {
   type Authenticate,
+  isIdempotent,
   isInternal,
   type Principal,
   publishedServices,
@@ -70,7 +71,7 @@ async function forward(exchange: Exchange, { service, method, relay, authenticat
     const body = await exchange.readBody(maxBytes, holdersOf(caller));
     const isStream = method.methodKind !== "unary";
     if (isStream) exchange.cancelOnHalfClose();
-    await relay.forward(exchange, { body, isStream });
+    await relay.forward(exchange, { body, isStream, isIdempotent: isIdempotent(method) });
   } catch (error) {
     if (response.headersSent || reply.signal.aborted) {
       response.destroy();

@@ -20,6 +20,8 @@ export interface RelayedCall {
   readonly body: Buffer;
   /** True if the answer may have no end: the call is then cancelled when its client leaves, rather than read to its end. */
   readonly isStream: boolean;
+  /** True if the call may be made again, on another address, when the first one gives no answer. */
+  readonly isIdempotent: boolean;
 }
 
 /** Request headers that are relayed. Cookies, forwarding headers and all others are dropped. */
@@ -50,7 +52,7 @@ export function createServiceRelay(
 ): ServiceRelay {
   return {
     name: `relay to ${name}`,
-    async forward(exchange, { body, isStream }) {
+    async forward(exchange, { body, isStream, isIdempotent }) {
       const { request, reply, requestId, path } = exchange;
       const address = request.socket.remoteAddress ?? "";
       const origin = {
@@ -59,14 +61,21 @@ export function createServiceRelay(
         [RELAY_CREDENTIAL]: currentOf(serviceToken),
       };
       const headers = { ...toServiceHeaders(request.headers), ...origin };
-      const stream = await connection.request("POST", path, headers);
+      let running: ClientHttp2Stream | undefined;
       let isAnswered = false;
-      const endCall = (): void => end(stream, isAnswered && !isStream);
+      const endCall = (): void => running && end(running, isAnswered && !isStream);
       reply.signal.addEventListener("abort", endCall, { once: true });
-      if (reply.signal.aborted) endCall();
+      const mayRepeat = (error: unknown): boolean =>
+        !reply.signal.aborted && (error instanceof NotProcessed || (isIdempotent && !isTooSlow(error)));
       try {
-        void send(stream, body);
-        const answer = await headersOf(stream);
+        const { stream, answer } = await connection.call({ isIdempotent, mayRepeat }, async (address, abandoned) => {
+          const opened = await address.request("POST", path, headers);
+          running = opened;
+          if (reply.signal.aborted) endCall();
+          abandoned.addEventListener("abort", () => opened.close(constants.NGHTTP2_CANCEL), { once: true });
+          void send(opened, body);
+          return { stream: opened, answer: await headersOf(opened) };
+        });
         isAnswered = true;
         reply.begin(Number(answer[":status"] ?? 502), toClientHeaders(answer));
         const chunks = stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
@@ -83,6 +92,15 @@ export function createServiceRelay(
       connection.stop();
     },
   };
+}
+
+/** Error for a call that the service has not begun, because it was about to close the session. */
+class NotProcessed extends Error {
+  override readonly message = "the service refused the call";
+}
+
+function isTooSlow(error: unknown): boolean {
+  return error instanceof ConnectError && error.code === Code.DeadlineExceeded;
 }
 
 /** Sends the body piece by piece, and stops if the service has answered and takes no more. */
@@ -119,7 +137,10 @@ async function headersOf(stream: ClientHttp2Stream): Promise<Http2Headers> {
     failure.reject(new ConnectError("too slow", Code.DeadlineExceeded));
     stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }, HEADERS_TIMEOUT_MS);
-  const onClose = (): void => failure.reject(new Error("the service closed the call without an answer"));
+  const onClose = (): void => {
+    const isRefused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+    failure.reject(isRefused ? new NotProcessed() : new Error("the service closed the call without an answer"));
+  };
   stream.once("close", onClose);
   try {
     const [headers] = (await Promise.race([once(stream, "response"), failure.promise])) as [Http2Headers];

@@ -26,3 +26,11 @@ export declare const file_routeplane_access_v1_access: GenFile;
  */
 export declare const any_of: GenExtension<MethodOptions, string[]>;
 
+/**
+ * True for a method that has the same effect however often it is called with one message, so that a caller whose call got no
+ * response may make it again at once, on another process of the service: every read, and changes that say so in their text.
+ *
+ * @generated from extension: bool idempotent = 50101;
+ */
+export declare const idempotent: GenExtension<MethodOptions, boolean>;
+
