@@ -1,7 +1,7 @@
 export { accessOf, type AccessRule, internalCallerOf, isIdempotent, isInternal, publishedServices } from "./access.ts";
 export { type Change, type ChangeFeed, createChangeFeed } from "./changes/change-feed.ts";
 export { type ChangeWatch, type ChangeWatchOptions, watchChanges } from "./changes/change-watch.ts";
-export { ServiceConnection, type ServiceConnectionOptions } from "./client/service-connection.ts";
+export { type CallOutcome, ServiceConnection, type ServiceConnectionOptions } from "./client/service-connection.ts";
 export { serviceTransport, type ServiceTransportOptions } from "./client/transport.ts";
 export { fromDuration, fromTimeRange, fromTimestamp, toTimestamp } from "./convert.ts";
 export { fromConnectError, toConnectError } from "./errors.ts";

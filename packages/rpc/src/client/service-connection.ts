@@ -15,16 +15,25 @@ export interface ServiceConnectionOptions {
   readonly resolve?: ResolveAddresses;
 }
 
-/** Call that is made again on another address if the first one gives no response. */
+/**
+ * Outcome of a call without a result: `answered` by the service; `unanswered`, so that it may have been processed or not;
+ * `refused` before anything of it was processed, because its session was to be closed.
+ */
+export type CallOutcome = "answered" | "unanswered" | "refused";
+
+/** Call that may be made again on another address. */
 export interface RepeatableCall {
-  /** True if an error of the first attempt allows a second one. */
-  readonly mayRepeat: (error: unknown) => boolean;
-  /** True if a first attempt that has no response yet is given up when its address does not answer pings. */
+  readonly outcomeOf: (error: unknown) => CallOutcome;
+  /** True if the call may be made once more when it is unanswered, or when its address does not answer pings. */
   readonly isIdempotent: boolean;
-  /** Longest time for both attempts, waiting for a connection included. */
+  /** False once nobody waits for the call any more. */
+  readonly isWanted: () => boolean;
+  /** Longest wait for a connection, attempts before it included. */
   readonly timeoutMs?: number | undefined;
 }
 
+/** Maximum number of attempts at a call. Only refused ones are repeated more than once. */
+const MAX_ATTEMPTS = 3;
 /** Maximum number of addresses of a service that one process connects to. Of more, it uses some. */
 const MAX_ADDRESSES = 64;
 /** Age from which addresses are resolved again; up to a fifth longer, so that processes do not do it at the same time. */
@@ -71,47 +80,51 @@ export class ServiceConnection {
   }
 
   /**
-   * Makes a call, and once more on another address if it may be repeated. A second attempt on the same address is made only if
-   * that has lost its session, so that a new one is opened.
+   * Makes a call, and again if it was refused, or if it is idempotent and unanswered: on another address, or on a new session if
+   * there is no other.
    *
    * @param attempt is given an address and a signal; it rejects when the signal is aborted
    */
   async call<T>(
-    { mayRepeat, isIdempotent, timeoutMs }: RepeatableCall,
+    { outcomeOf, isIdempotent, isWanted, timeoutMs = Infinity }: RepeatableCall,
     attempt: (address: ServiceAddress, abandoned: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const startedAt = performance.now();
-    const first = this.#choose() ?? (await this.pick(timeoutMs));
-    const abandoning = new AbortController();
-    const release = isIdempotent
-      ? first.subscribe((event) => {
-          if (event === "suspect" && this.#choose(first) !== undefined) abandoning.abort();
-        })
-      : undefined;
-    try {
-      return await attempt(first, abandoning.signal);
-    } catch (error) {
-      if (!abandoning.signal.aborted && !mayRepeat(error)) throw error;
-      const other = this.#choose(first);
-      if (other === undefined && first.isReady) throw error;
-      const leftMs = timeoutMs === undefined ? undefined : timeoutMs - (performance.now() - startedAt);
-      return await attempt(other ?? (await this.pick(leftMs)), new AbortController().signal);
-    } finally {
-      release?.();
+    let address = this.#choose() ?? (await this.pick(timeoutMs));
+    let mayRepeat = isIdempotent;
+    for (let attempts = 1; ; attempts++) {
+      const abandoning = new AbortController();
+      const { signal } = abandoning;
+      const release = mayRepeat ? this.#onSuspect(address, () => abandoning.abort()) : undefined;
+      try {
+        return await attempt(address, signal);
+      } catch (error) {
+        const outcome = signal.aborted ? "unanswered" : outcomeOf(error);
+        if (outcome === "answered" || (outcome === "unanswered" && !mayRepeat)) throw error;
+        if (attempts === MAX_ATTEMPTS || !isWanted()) throw error;
+        if (outcome === "unanswered") mayRepeat = false;
+        const other = this.#choose(address);
+        if (other === undefined && address.isReady && outcome === "unanswered") throw error;
+        address = other ?? (await this.pick(timeoutMs - (performance.now() - startedAt)));
+      } finally {
+        release?.();
+      }
     }
   }
 
   /**
    * Returns an address that takes calls, once there is one.
    *
-   * @throws ConnectError UNAVAILABLE if no address can be found or reached; DEADLINE_EXCEEDED after `timeoutMs`, 4 s by default
+   * @param timeoutMs what is left of the call's deadline
+   * @throws ConnectError UNAVAILABLE if no address can be found or reached within 4 s; DEADLINE_EXCEEDED after `timeoutMs`
    */
-  async pick(timeoutMs = PICK_TIMEOUT_MS): Promise<ServiceAddress> {
+  async pick(timeoutMs = Infinity): Promise<ServiceAddress> {
     this.#start();
     const chosen = this.#choose() ?? this.#chooseUnhealthy();
     if (chosen !== undefined) return chosen;
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const onLate = (): void => reject(new ConnectError("no connection in time", Code.DeadlineExceeded));
+    const code = timeoutMs < PICK_TIMEOUT_MS ? Code.DeadlineExceeded : Code.Unavailable;
+    const onLate = (): void => reject(new ConnectError("no connection in time", code));
     const timer = setTimeout(onLate, Math.max(0, Math.min(timeoutMs, PICK_TIMEOUT_MS)));
     try {
       return await Promise.race([this.#connectAny(), late]);
@@ -131,6 +144,13 @@ export class ServiceConnection {
     for (const address of [...this.#addresses.values(), ...this.#removed]) {
       address.destroy("the connection was stopped");
     }
+  }
+
+  /** Calls `listener` when an address is suspect while another one is healthy. @returns a function that ends that */
+  #onSuspect(address: ServiceAddress, listener: () => void): () => void {
+    return address.subscribe((event) => {
+      if (event === "suspect" && this.hasOther(address)) listener();
+    });
   }
 
   /** Chooses the less busy of two healthy addresses, which are taken at random; undefined if none is healthy. */

@@ -5,7 +5,7 @@ import { isIdempotent } from "../access.ts";
 import { isServiceError } from "../errors.ts";
 import { CALL_TIMEOUT_MS } from "../staleness.ts";
 import type { ServiceAddress } from "./service-address.ts";
-import { ServiceConnection, type ServiceConnectionOptions } from "./service-connection.ts";
+import { type CallOutcome, ServiceConnection, type ServiceConnectionOptions } from "./service-connection.ts";
 
 export interface ServiceTransportOptions extends ServiceConnectionOptions {
   /** Service credential of this caller, read at each call. Without one, only public methods can be called. */
@@ -16,13 +16,14 @@ export interface ServiceTransportOptions extends ServiceConnectionOptions {
   readonly connection?: ServiceConnection;
 }
 
-/** Time that must be left of a deadline for a second attempt. */
+/** Time that must be left of a deadline for another attempt. */
 const MIN_ATTEMPT_MS = 50;
 
 /**
  * Creates a transport to another service: Connect over HTTP/2, with the caller's service credential and a deadline on every call.
  *
- * A call of an idempotent method that gets no response, or UNAVAILABLE, is made once more on another address within its deadline.
+ * A call of an idempotent method that gets no response, or UNAVAILABLE, is made once more on another address within its deadline;
+ * any call that the peer refused to begin is made again.
  * A stream of an idempotent method ends with CANCELLED when the session under it is to be closed, so that its caller opens it
  * again elsewhere; a change feed has no gap by that.
  */
@@ -38,14 +39,14 @@ export function serviceTransport(options: ServiceTransportOptions): Transport {
     async unary(method, signal, timeoutMs, header, input, contextValues) {
       const totalMs = timeoutMs ?? defaultTimeoutMs;
       const deadline = totalMs > 0 ? performance.now() + totalMs : undefined;
-      const mayCallAgain = isIdempotent(method);
-      const mayRepeat = (error: unknown): boolean =>
-        mayCallAgain &&
-        signal?.aborted !== true &&
-        (deadline === undefined || deadline - performance.now() > MIN_ATTEMPT_MS) &&
-        isUnanswered(error);
-      const bounds = { timeoutMs: totalMs > 0 ? totalMs : undefined };
-      return connection.call({ isIdempotent: mayCallAgain, mayRepeat, ...bounds }, (address, abandoned) => {
+      const call = {
+        outcomeOf,
+        isIdempotent: isIdempotent(method),
+        isWanted: () =>
+          signal?.aborted !== true && (deadline === undefined || deadline - performance.now() > MIN_ATTEMPT_MS),
+        timeoutMs: totalMs > 0 ? totalMs : undefined,
+      };
+      return connection.call(call, (address, abandoned) => {
         const leftMs = deadline === undefined ? 0 : Math.max(1, Math.ceil(deadline - performance.now()));
         const either = signal === undefined ? abandoned : AbortSignal.any([signal, abandoned]);
         return transportOf(address).unary(method, either, leftMs, header, input, contextValues);
@@ -102,8 +103,10 @@ async function* untilEnd<T>(messages: AsyncIterable<T>, onEnd: () => void): Asyn
 
 const UNANSWERED = new Set([Code.Unavailable, Code.Aborted, Code.Internal, Code.Unknown, Code.Canceled]);
 
-/** True if a call got no response of the service, or UNAVAILABLE, as another of its processes may give another one. */
-function isUnanswered(error: unknown): boolean {
-  const { code } = ConnectError.from(error);
-  return code === Code.Unavailable || (UNANSWERED.has(code) && !isServiceError(error));
+/** UNAVAILABLE counts as no answer, because another process of the service may give one. */
+function outcomeOf(error: unknown): CallOutcome {
+  const { code, message } = ConnectError.from(error);
+  if (isServiceError(error)) return code === Code.Unavailable ? "unanswered" : "answered";
+  if (message.includes("REFUSED_STREAM")) return "refused";
+  return UNANSWERED.has(code) ? "unanswered" : "answered";
 }

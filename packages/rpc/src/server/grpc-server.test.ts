@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect, constants } from "node:http2";
 import { toBinary, create } from "@bufbuild/protobuf";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { type ServiceError, status } from "@grpc/grpc-js";
@@ -7,7 +9,7 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane
 import { DomainError, newId, notFound } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { connectGrpc, eventually, SERVING } from "@routeplane/testing";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { principalOf } from "../principal.ts";
 import { rpcChain } from "./chain.ts";
 import { mount, startGrpcServer } from "./grpc-server.ts";
@@ -185,4 +187,22 @@ it("ends on stop the calls that still run after 5 s", { timeout: 15_000 }, async
   expect(performance.now() - started).toBeGreaterThan(4_900);
   expect((await call).code).toBe(status.CANCELLED);
   stuck.client.close();
+});
+
+it("ends a connection after its maximum age", async () => {
+  const aged = await startGrpcServer({
+    host: "127.0.0.1",
+    port: 0,
+    interceptors: [],
+    services: [],
+    maxSessionAgeMs: 200,
+    ...SERVING,
+  });
+  const session = connect(`http://127.0.0.1:${aged.port}`);
+  onTestFinished(async () => {
+    session.destroy();
+    await aged.stop();
+  });
+  const [code] = (await once(session, "goaway")) as [number];
+  expect(code).toBe(constants.NGHTTP2_NO_ERROR);
 });

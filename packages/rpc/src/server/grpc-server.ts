@@ -19,6 +19,8 @@ export interface GrpcServerOptions extends HealthOptions {
   readonly interceptors: readonly Interceptor[];
   /** Services besides health; see `mount`. */
   readonly services: readonly MountedService[];
+  /** Age from which a connection takes no new calls; up to a tenth more or less. `LIMITS.maxSessionAgeMs` by default. */
+  readonly maxSessionAgeMs?: number;
 }
 
 /** A service with its implementation. */
@@ -44,6 +46,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Compo
   const server = new Server({
     "grpc.max_receive_message_length": LIMITS.readMaxBytes,
     "grpc.max_concurrent_streams": LIMITS.maxConcurrentStreams,
+    "grpc.max_connection_age_ms": options.maxSessionAgeMs ?? LIMITS.maxSessionAgeMs,
+    "grpc.max_connection_age_grace_ms": LIMITS.maxTimeoutMs,
     "grpc.enable_channelz": 0,
   });
   for (const { service, implementation } of [...options.services, mount(Health, healthService(options))]) {

@@ -8,6 +8,11 @@ export const LIMITS = {
   idleTimeoutMs: 45_000,
   maxHeaderBytes: 16 << 10,
   /**
+   * Age from which a session takes no new calls, so that clients that balance by connection reach new processes too. Both servers
+   * add or subtract a random part, so that not all clients come back at the same moment.
+   */
+  maxSessionAgeMs: 5 * 60_000,
+  /**
    * Minimum size of a response that is compressed. Compressing pages of 25 requests (17 KB) took a third of the service's CPU
    * and delayed each by a change of thread, more than sending them uncompressed costs.
    */

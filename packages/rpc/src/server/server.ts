@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { constants, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { type ConnectRouter, createContextValues, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Component } from "@routeplane/runtime";
@@ -20,12 +21,15 @@ export interface RpcServerOptions {
   readonly routes: (router: ConnectRouter) => void;
   /** Time without traffic after which a call is ended. `LIMITS.idleTimeoutMs` by default. */
   readonly idleTimeoutMs?: number;
+  /** Age from which a session takes no new calls; up to a fifth more or less. `LIMITS.maxSessionAgeMs` by default. */
+  readonly maxSessionAgeMs?: number;
 }
 
 /** Starts a server of Connect, gRPC and gRPC-web over cleartext HTTP/2 on one port. It stops by draining: no new calls, running ones finish. */
 export async function startRpcServer(options: RpcServerOptions): Promise<Component & { readonly port: number }> {
   const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes, compressMinBytes } = LIMITS;
   const { interceptors, requestGate, idleTimeoutMs = LIMITS.idleTimeoutMs } = options;
+  const { maxSessionAgeMs = LIMITS.maxSessionAgeMs } = options;
   const routes = respondInPieces(correctErrors((router) => options.routes(parsingSafely(router))));
   const server = createServer(
     { settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } },
@@ -45,7 +49,11 @@ export async function startRpcServer(options: RpcServerOptions): Promise<Compone
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
-    session.on("close", () => sessions.delete(session));
+    const timer = setTimeout(() => announceEnd(session), maxSessionAgeMs * (0.8 + Math.random() * 0.4)).unref();
+    session.on("close", () => {
+      clearTimeout(timer);
+      sessions.delete(session);
+    });
     // A reset by the peer needs no handling, but without a listener it would end this process.
     session.on("error", () => session.destroy());
   });
@@ -55,7 +63,24 @@ export async function startRpcServer(options: RpcServerOptions): Promise<Compone
   return { name: `rpc server on port ${port}`, port, stop: () => drain(server, sessions) };
 }
 
+/** Stream id of a GOAWAY that refuses no stream: calls that are on their way are served. */
+const MAX_STREAM_ID = 2 ** 31 - 1;
+/** Time for clients to hear of the end of their session before calls that still come are refused. */
+const NOTICE_MS = 250;
+
+/** Asks the client to make further calls on a new session, which DNS or a load balancer may lead to another process. */
+function announceEnd(session: ServerHttp2Session): void {
+  if (!session.closed && !session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR, MAX_STREAM_ID);
+}
+
 async function drain(server: Http2Server, sessions: ReadonlySet<ServerHttp2Session>): Promise<void> {
+  const allClosed = Promise.all(
+    [...sessions].map((session) => new Promise<void>((resolve) => session.once("close", resolve))),
+  );
+  for (const session of sessions) announceEnd(session);
+  const notice = new AbortController();
+  await Promise.race([allClosed, delay(NOTICE_MS, undefined, { signal: notice.signal }).catch(() => {})]);
+  notice.abort();
   const closed = once(server, "close");
   server.close();
   for (const session of sessions) session.close();

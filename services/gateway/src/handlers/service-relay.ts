@@ -2,7 +2,13 @@ import { once } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders as Http2Headers } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID, type ServiceConnection } from "@routeplane/rpc";
+import {
+  type CallOutcome,
+  CLIENT_ADDRESS,
+  RELAY_CREDENTIAL,
+  REQUEST_ID,
+  type ServiceConnection,
+} from "@routeplane/rpc";
 import { type Component, currentOf, type WatchedSecret } from "@routeplane/runtime";
 import type { Exchange } from "./exchange.ts";
 
@@ -65,17 +71,19 @@ export function createServiceRelay(
       let isAnswered = false;
       const endCall = (): void => running && end(running, isAnswered && !isStream);
       reply.signal.addEventListener("abort", endCall, { once: true });
-      const mayRepeat = (error: unknown): boolean =>
-        !reply.signal.aborted && (error instanceof NotProcessed || (isIdempotent && !isTooSlow(error)));
+      const isWanted = (): boolean => !reply.signal.aborted;
       try {
-        const { stream, answer } = await connection.call({ isIdempotent, mayRepeat }, async (address, abandoned) => {
-          const opened = await address.request("POST", path, headers);
-          running = opened;
-          if (reply.signal.aborted) endCall();
-          abandoned.addEventListener("abort", () => opened.close(constants.NGHTTP2_CANCEL), { once: true });
-          void send(opened, body);
-          return { stream: opened, answer: await headersOf(opened) };
-        });
+        const { stream, answer } = await connection.call(
+          { outcomeOf, isIdempotent, isWanted },
+          async (address, abandoned) => {
+            const opened = await address.request("POST", path, headers);
+            running = opened;
+            if (reply.signal.aborted) endCall();
+            abandoned.addEventListener("abort", () => opened.close(constants.NGHTTP2_CANCEL), { once: true });
+            void send(opened, body);
+            return { stream: opened, answer: await headersOf(opened) };
+          },
+        );
         isAnswered = true;
         reply.begin(Number(answer[":status"] ?? 502), toClientHeaders(answer));
         const chunks = stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
@@ -94,13 +102,15 @@ export function createServiceRelay(
   };
 }
 
-/** Error for a call that the service has not begun, because it was about to close the session. */
-class NotProcessed extends Error {
+/** Error for a call that the service has not begun, because its session was to be closed. */
+class RefusedCall extends Error {
   override readonly message = "the service refused the call";
 }
 
-function isTooSlow(error: unknown): boolean {
-  return error instanceof ConnectError && error.code === Code.DeadlineExceeded;
+function outcomeOf(error: unknown): CallOutcome {
+  if (error instanceof RefusedCall) return "refused";
+  const isTooSlow = error instanceof ConnectError && error.code === Code.DeadlineExceeded;
+  return isTooSlow ? "answered" : "unanswered";
 }
 
 /** Sends the body piece by piece, and stops if the service has answered and takes no more. */
@@ -139,7 +149,7 @@ async function headersOf(stream: ClientHttp2Stream): Promise<Http2Headers> {
   }, HEADERS_TIMEOUT_MS);
   const onClose = (): void => {
     const isRefused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
-    failure.reject(isRefused ? new NotProcessed() : new Error("the service closed the call without an answer"));
+    failure.reject(isRefused ? new RefusedCall() : new Error("the service closed the call without an answer"));
   };
   stream.once("close", onClose);
   try {

@@ -1,0 +1,307 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { createClient } from "@connectrpc/connect";
+import { KeyService, VerificationService } from "@routeplane/contracts/auth";
+import { DomainError, newId } from "@routeplane/domain";
+import { createLogger } from "@routeplane/runtime";
+import { eventually } from "@routeplane/testing";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { rpcChain } from "../server/chain.ts";
+import { startRpcServer } from "../server/server.ts";
+import { FEED_TIMEOUT_MS } from "../staleness.ts";
+import { ServiceConnection } from "./service-connection.ts";
+import { serviceTransport } from "./transport.ts";
+
+const SERVICE_TOKEN = "rps_of-the-gateway";
+
+/** A process of a service at an address of its own, behind a relay that can be suspended or cut. */
+interface Replica {
+  readonly address: string;
+  /** Calls that the process was given. */
+  readonly calls: string[];
+  /** Watches that run on it. */
+  watches: number;
+  /** Passes no more bytes, like a process that is suspended: connections are accepted and kept. */
+  freeze(): void;
+  /** Ends all connections and accepts none, like a process that is killed. */
+  kill(): Promise<void>;
+}
+
+interface ReplicaOptions {
+  readonly address: string;
+  /** Port of all replicas; 0: any free one. */
+  readonly port: number;
+  readonly maxSessionAgeMs?: number;
+  /** Called for each verification; rejects to fail it. */
+  readonly verify?: (token: string) => Promise<void>;
+}
+
+async function startReplica({ address, port, maxSessionAgeMs, verify }: ReplicaOptions) {
+  const chain = rpcChain({
+    log: createLogger("test", (line) => line, "silent"),
+    serviceCredentials: { callerOf: (token) => (token === SERVICE_TOKEN ? "gateway" : undefined) },
+    async verifyToken() {
+      const ids = { keyId: newId("key"), namespaceId: newId("ns"), accountId: newId("acc") };
+      return { kind: "key", ...ids, scopes: ["keys:write"], lineage: [], expiresAt: undefined };
+    },
+  });
+  const state = { calls: [] as string[], watches: 0 };
+  const server = await startRpcServer({
+    host: "127.0.0.1",
+    port: 0,
+    ...chain,
+    ...(maxSessionAgeMs !== undefined && { maxSessionAgeMs }),
+    routes: ({ service }) => {
+      service(VerificationService, {
+        async verifyKey({ token }) {
+          state.calls.push(token);
+          await verify?.(token);
+          return {};
+        },
+        async *watchChanges(_, { signal }) {
+          state.watches++;
+          try {
+            yield { sequence: 1n };
+            await once(signal, "abort").catch(() => {});
+          } finally {
+            state.watches--;
+          }
+        },
+      });
+      service(KeyService, { mintKey: ({ name }) => (state.calls.push(name), {}) });
+    },
+  });
+  const relay = await startRelay(address, port, server.port);
+  onTestFinished(async () => {
+    await relay.kill();
+    await server.stop();
+  });
+  return { replica: Object.assign(state, { address, freeze: relay.freeze, kill: relay.kill }), port: relay.port };
+}
+
+async function startRelay(address: string, port: number, target: number) {
+  const sockets = new Set<Socket>();
+  let isFrozen = false;
+  const relay: Server = createServer((client) => {
+    const upstream = connect(target, "127.0.0.1");
+    for (const socket of [client, upstream]) {
+      sockets.add(socket.setNoDelay());
+      socket.on("error", () => {}).on("close", () => sockets.delete(socket));
+    }
+    if (isFrozen) return;
+    client.pipe(upstream);
+    upstream.pipe(client);
+  });
+  relay.listen(port, address);
+  await once(relay, "listening");
+  return {
+    port: (relay.address() as AddressInfo).port,
+    freeze: (): void => {
+      isFrozen = true;
+      for (const socket of sockets) socket.unpipe().pause();
+    },
+    kill: async (): Promise<void> => {
+      const closed = relay.listening ? once(relay, "close") : undefined;
+      relay.close();
+      for (const socket of sockets) socket.resetAndDestroy();
+      await closed;
+    },
+  };
+}
+
+/** Starts replicas at 127.0.0.1 and the addresses after it, and a connection to the name that resolves to `listed`. */
+async function startService(count: number, options: Omit<ReplicaOptions, "address" | "port"> = {}) {
+  const replicas: Replica[] = [];
+  let port = 0;
+  const add = async (): Promise<Replica> => {
+    const started = await startReplica({ address: `127.0.0.${replicas.length + 1}`, port, ...options });
+    port = started.port;
+    replicas.push(started.replica);
+    return started.replica;
+  };
+  for (let index = 0; index < count; index++) await add();
+  const dns: { listed: readonly string[] | Error } = { listed: replicas.map(({ address }) => address) };
+  const resolve = async (): Promise<readonly string[]> => {
+    if (dns.listed instanceof Error) throw dns.listed;
+    return dns.listed;
+  };
+  const connection = new ServiceConnection({ url: `http://service.test:${port}`, resolve });
+  onTestFinished(() => connection.stop());
+  const transport = serviceTransport({ url: connection.authority, serviceToken: SERVICE_TOKEN, connection });
+  const verification = createClient(VerificationService, transport);
+  const verify = (token = "a"): Promise<unknown> => verification.verifyKey({ token });
+  /** Makes calls until `isDone` holds, four at a time. @returns the errors, and the slowest call */
+  const load = async (isDone: (calls: number) => boolean) => {
+    const errors: unknown[] = [];
+    let [calls, slowestMs] = [0, 0];
+    const work = async (): Promise<void> => {
+      while (!isDone(calls++)) {
+        const startedAt = performance.now();
+        await verify().catch((error: unknown) => errors.push(error));
+        slowestMs = Math.max(slowestMs, performance.now() - startedAt);
+      }
+    };
+    await Promise.all(Array.from({ length: 4 }, work));
+    return { errors, slowestMs };
+  };
+  const allUsed = async (): Promise<void> => {
+    await eventually(async () => {
+      await verify();
+      return replicas.every(({ calls }) => calls.length > 0);
+    });
+    for (const { calls } of replicas) calls.length = 0;
+  };
+  return { replicas, port, add, dns, connection, transport, verification, verify, load, allUsed };
+}
+
+describe("a connection to a service with several addresses", () => {
+  it("gives every address its share of the calls", async () => {
+    const { replicas, load, allUsed } = await startService(4);
+    await allUsed();
+    await load((calls) => calls >= 1_200);
+    const shares = replicas.map(({ calls }) => calls.length);
+    expect(Math.max(...shares)).toBeLessThan(300 * 1.3);
+  });
+
+  it("uses a new address within 10 s, and one that is removed no more", async () => {
+    const { replicas, dns, add, load, allUsed } = await startService(2);
+    await allUsed();
+    const added = await add();
+    dns.listed = ["127.0.0.2", added.address];
+    const until = performance.now() + 10_000;
+    await load(() => added.calls.length > 0 || performance.now() > until);
+    for (const { calls } of replicas) calls.length = 0;
+    await load((calls) => calls >= 300);
+    const [first = 0, ...rest] = replicas.map(({ calls }) => calls.length);
+    expect(first).toBe(0);
+    for (const share of rest) expect(share).toBeGreaterThan(300 / 2 / 1.5);
+  });
+
+  it("keeps its addresses while the name cannot be resolved, or resolves to nothing", async () => {
+    const { dns, verify, allUsed } = await startService(2);
+    await allUsed();
+    for (const listed of [new Error("EAI_AGAIN"), []]) {
+      dns.listed = listed;
+      const until = performance.now() + 4_000;
+      while (performance.now() < until) await verify();
+    }
+  });
+
+  it("fails no idempotent call when a process is killed", async () => {
+    const { replicas, load, allUsed } = await startService(2);
+    await allUsed();
+    setTimeout(() => void replicas[0]?.kill(), 200);
+    const until = performance.now() + 2_000;
+    expect((await load(() => performance.now() > until)).errors).toEqual([]);
+  });
+
+  it("fails no idempotent call when a process is suspended, and keeps their deadline", async () => {
+    const { replicas, load, allUsed } = await startService(2);
+    await allUsed();
+    setTimeout(() => replicas[0]?.freeze(), 200);
+    const until = performance.now() + 5_000;
+    const { errors, slowestMs } = await load(() => performance.now() > until);
+    expect(errors).toEqual([]);
+    expect(slowestMs).toBeLessThan(2_000);
+  });
+
+  it("does not wait for an address that accepts connections and never answers", async () => {
+    const { replicas, load } = await startService(2);
+    replicas[0]?.freeze();
+    const { errors, slowestMs } = await load((calls) => calls >= 100);
+    expect(errors).toEqual([]);
+    expect(slowestMs).toBeLessThan(1_500);
+    expect(replicas[1]?.calls.length).toBeGreaterThanOrEqual(100);
+  });
+
+  it("reaches an address again that was killed", async () => {
+    const { replicas, port, load, allUsed } = await startService(2);
+    await allUsed();
+    await replicas[0]?.kill();
+    const { replica } = await startReplica({ address: "127.0.0.1", port });
+    const until = performance.now() + 10_000;
+    await load(() => replica.calls.length > 0 || performance.now() > until);
+    expect(replica.calls.length).toBeGreaterThan(0);
+  });
+
+  it("makes an idempotent call once more that one process answers with UNAVAILABLE", async () => {
+    const refused: string[] = [];
+    const { verify, allUsed } = await startService(2, {
+      async verify(token) {
+        if (token !== "once" || refused.push(token) > 1) return;
+        throw new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "postgres does not answer");
+      },
+    });
+    await allUsed();
+    await verify("once");
+    expect(refused).toHaveLength(2);
+  });
+
+  it("makes a call once that is not idempotent, and one that was answered", async () => {
+    const { replicas, transport, verify, allUsed } = await startService(2, {
+      async verify(token) {
+        if (token === "invalid") throw new DomainError("invalid_argument", "FIELD_INVALID", "token: is invalid");
+      },
+    });
+    await allUsed();
+    const keys = createClient(KeyService, transport);
+    const minting = keys.mintKey({ name: "once", scopes: ["keys:read"] }).catch((error: unknown) => error);
+    expect(await minting).toBeInstanceOf(Error);
+    await expect(verify("invalid")).rejects.toThrow("token: is invalid");
+    expect(replicas.flatMap(({ calls }) => calls).filter((name) => name === "invalid")).toHaveLength(1);
+  });
+});
+
+describe("a change feed", () => {
+  /** Watches until the test ends, as `watchChanges` does: again whenever a call ends. */
+  function watch({ verification }: Awaited<ReturnType<typeof startService>>): void {
+    const stopping = new AbortController();
+    onTestFinished(() => stopping.abort());
+    const run = async (): Promise<void> => {
+      while (!stopping.signal.aborted) {
+        const messages = verification.watchChanges({}, { signal: stopping.signal, timeoutMs: 0 });
+        try {
+          for await (const message of messages) void message;
+        } catch {
+          // It is called again.
+        }
+      }
+    };
+    void run();
+  }
+
+  it("moves away from an address that was removed", async () => {
+    const service = await startService(2);
+    await service.allUsed();
+    watch(service);
+    const watching = await eventually(() => service.replicas.find(({ watches }) => watches === 1));
+    const other = service.replicas.find((replica) => replica !== watching) as Replica;
+    service.dns.listed = [other.address];
+    await eventually(() => other.watches === 1 && watching.watches === 0, 10_000);
+  });
+
+  it("moves away from a suspended process before it counts as lost", async () => {
+    const service = await startService(2);
+    await service.allUsed();
+    watch(service);
+    const watching = await eventually(() => service.replicas.find(({ watches }) => watches === 1));
+    const other = service.replicas.find((replica) => replica !== watching) as Replica;
+    watching.freeze();
+    const frozenAt = performance.now();
+    await eventually(() => other.watches === 1);
+    expect(performance.now() - frozenAt).toBeLessThan(FEED_TIMEOUT_MS + 1_000);
+  });
+
+  it("moves when its session has its maximum age, and no call fails by that", async () => {
+    const service = await startService(2, { maxSessionAgeMs: 500 });
+    watch(service);
+    const seen = new Set<string>();
+    const until = performance.now() + 20_000;
+    const { errors } = await service.load(() => {
+      for (const { address, watches } of service.replicas) if (watches > 0) seen.add(address);
+      return seen.size === 2 || performance.now() > until;
+    });
+    expect(errors).toEqual([]);
+    expect(seen.size).toBe(2);
+  });
+});
