@@ -2,9 +2,12 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { RoleName } from "@routeplane/postgres";
+import { migrations as authMigrations } from "@routeplane/auth/migrations/index.ts";
+import { migrations as policyMigrations } from "@routeplane/policy/migrations/index.ts";
+import { migrateToLatest, type Migrations, type RoleName } from "@routeplane/postgres";
 import { reservePorts } from "@routeplane/standalone";
 import { cloneDatabase, eventually, startNats } from "@routeplane/testing";
+import { migrations as usageMigrations } from "@routeplane/usage/migrations/index.ts";
 import pg from "pg";
 import { afterAll, expect, it } from "vitest";
 import { bundle } from "../bundle.ts";
@@ -18,6 +21,11 @@ import { type Workload, workloadsOf } from "./workloads.ts";
  * Postgres and NATS, probed as the kubelet does.
  */
 const WORKLOADS = workloadsOf([...(await buildKustomization("base")), ...(await buildKustomization("provision"))]);
+const SCHEMAS: Readonly<Record<string, Migrations>> = {
+  auth: authMigrations,
+  policy: policyMigrations,
+  usage: usageMigrations,
+};
 const SERVING = WORKLOADS.filter(({ kind }) => kind === "Deployment");
 const DATABASE = `deploy_${randomBytes(8).toString("hex")}`;
 const PROVIDERS_FILE = join(import.meta.dirname, "../kustomize/base/providers.yaml");
@@ -37,6 +45,9 @@ afterAll(async () => {
   await Promise.all([server.drop(), nats.remove(), rm(folder, { recursive: true, force: true })]);
   reserved.release();
 });
+
+const byName = ([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number =>
+  one < other ? -1 : 1;
 
 /** Port on which a role listens on this machine. */
 const portOf = (role: string): number => reserved.ports[SERVING.findIndex((workload) => workload.role === role)] ?? 0;
@@ -77,8 +88,8 @@ function databaseUrl(role: RoleName): string {
   return url.href;
 }
 
-async function execute(statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: server.adminUrl });
+async function execute(statement: string, url = server.adminUrl): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
     await client.query(statement);
@@ -115,8 +126,23 @@ it(
     expect(await runJob("provision")).toContain(DATABASE);
     for (const workload of SERVING) expect(await isReady(workload), workload.role).toBe(false);
 
+    // The schema of the previous release: every table is there, and the newest migration is not.
+    for (const [schema, migrations] of Object.entries(SCHEMAS)) {
+      const previous = Object.fromEntries(Object.entries(migrations).toSorted(byName).slice(0, -1));
+      const url = databaseUrl(`routeplane_${schema}_owner` as RoleName);
+      await migrateToLatest({ url, schema, migrations: previous });
+    }
+    for (const { role } of SERVING.filter((workload) => workload.role !== "gateway")) {
+      const newest = Object.keys(SCHEMAS[role === "aggregator" ? "usage" : role] ?? {})
+        .toSorted()
+        .at(-1);
+      const reported = `"missing":["${newest}"],"msg":"the schema is older than this build`;
+      await eventually(() => running.get(role)?.output().includes(reported) === true, 20_000);
+    }
+    for (const workload of SERVING) expect(await isReady(workload), workload.role).toBe(false);
+
     for (const service of ["auth", "policy", "usage"])
-      expect(await runJob(`migrate-${service}`)).toContain("applied 0001");
+      expect(await runJob(`migrate-${service}`)).toMatch(/^[a-z]+: applied \d{4}_\w+\n$/);
     for (const workload of SERVING) {
       await eventually(() => isReady(workload), 20_000).catch((cause: unknown) => {
         throw new Error(`${workload.role} is not ready: ${running.get(workload.role)?.output()}`, { cause });
@@ -129,6 +155,21 @@ it("runs the same Jobs again without effect", { timeout: 60_000 }, async () => {
   await runJob("provision");
   for (const service of ["auth", "policy", "usage"]) expect(await runJob(`migrate-${service}`)).toContain("up to date");
 });
+
+it(
+  "serves on a schema that a later release has migrated, and its Job says so and succeeds",
+  { timeout: 60_000 },
+  async () => {
+    for (const schema of Object.keys(SCHEMAS)) {
+      await execute(
+        `insert into ${schema}.kysely_migration values ('9999_later', now()::text)`,
+        databaseUrl(`routeplane_${schema}_owner` as RoleName),
+      );
+      expect(await runJob(`migrate-${schema}`)).toMatch(/newer than this build, which does not know 9999_later/);
+    }
+    for (const workload of SERVING) await eventually(() => isReady(workload), 20_000);
+  },
+);
 
 it("ends with exit code 0 on SIGTERM", { timeout: 60_000 }, async () => {
   const codes = await Promise.all([...running].map(async ([role, process]) => [role, await process.stop()] as const));

@@ -109,10 +109,11 @@ const GRANTS: readonly CatalogueRule[] = [
     query: `select defaclrole::regrole::text as object, 'has default privileges' as fault from pg_catalog.pg_default_acl`,
   },
   {
-    requirement: "only its owner has privileges on the bookkeeping of migrations",
+    requirement: "a process may read the names of applied migrations, and nothing else of their bookkeeping",
     query: `
       select r.name as object, 'is bookkeeping and grants ' || g.privilege_type as fault
-      from relations r join grants g on g.object = r.name where r.is_bookkeeping and g.grantee <> r.relowner`,
+      from relations r join grants g on g.object = r.name where r.is_bookkeeping and g.grantee <> r.relowner
+        and not (r.relname = 'kysely_migration' and g.privilege_type = 'SELECT')`,
   },
 ];
 

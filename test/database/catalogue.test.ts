@@ -217,7 +217,7 @@ describe("the rules report", () => {
     ],
     [
       "a grant on the bookkeeping",
-      "grant select on policy.kysely_migration to routeplane_policy",
+      "grant insert on policy.kysely_migration to routeplane_policy",
       "policy.kysely_migration",
     ],
     [

@@ -5,8 +5,9 @@ import { type CompiledQuery, Kysely, type Transaction as KyselyTransaction, sql 
 import pg from "pg";
 import { DEFAULT_STATEMENT_TIMEOUT_MS } from "./config.ts";
 import { PooledConnection, ScopedDialect } from "./dialect.ts";
-import { fromDriverError, unavailable } from "./errors.ts";
+import { fromDriverError, isUnreadableTable, unavailable } from "./errors.ts";
 import { THIS_NODE } from "./row-level-security.ts";
+import { compareSchema, MIGRATION_TABLE, type SchemaComparison } from "./schema-state.ts";
 import { isStalePlan, StatementNames } from "./statement-names.ts";
 
 /**
@@ -45,7 +46,13 @@ export interface Database<Schema> {
    * @throws DomainError as `within`
    */
   read<Row>(scope: Scope, statement: (builder: Kysely<Schema>) => CompiledQuery<Row>): Promise<readonly Row[]>;
-  /** True if the database answers a query now and its schema has been migrated. */
+  /**
+   * Compares the applied migrations with those that this build knows.
+   *
+   * @throws DomainError as `within`
+   */
+  schemaState(): Promise<SchemaComparison>;
+  /** True if the database answers a query now. */
   isReachable(): Promise<boolean>;
   /**
    * Refuses to start against a database that `provision` has not prepared. A server that does not answer is no fault: it is
@@ -62,6 +69,8 @@ export interface DatabaseOptions {
   readonly url: string | WatchedSecret;
   /** Schema of unqualified names: the search_path that `provision` sets on the role. Connections without it are refused. */
   readonly schema: string;
+  /** Migrations that this build knows, keyed by name; none by default. Their values are not used. */
+  readonly migrations?: Readonly<Record<string, unknown>>;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
   /** Maximum number of connections; 10 by default. One namespace uses at most half of it at a time. */
@@ -128,6 +137,19 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
     }
   };
 
+  const schemaState = async (): Promise<SchemaComparison> => {
+    const known = Object.keys(options.migrations ?? {});
+    try {
+      const table = sql.id(options.schema, MIGRATION_TABLE);
+      const { rows } = await sql<{ readonly name: string }>`select name from ${table}`.execute(kysely);
+      const applied = rows.map(({ name }) => name);
+      return compareSchema(known, applied);
+    } catch (error) {
+      if (isUnreadableTable(error)) return compareSchema(known, undefined);
+      throw fromDriverError(error);
+    }
+  };
+
   return {
     name: `database pool ${options.applicationName}`,
     within: (scope, work) =>
@@ -149,12 +171,11 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
           return connection.readAlone(`begin read only; ${settings(scope)}`, text, parameters);
         }),
       ),
+    schemaState,
     async isReachable() {
       try {
-        const { rows } = await sql`
-          select from pg_catalog.pg_tables
-          where schemaname = ${schema} and not starts_with(tablename, 'kysely_') limit 1`.execute(kysely);
-        return rows.length > 0;
+        await sql`select`.execute(kysely);
+        return true;
       } catch {
         return false;
       }

@@ -19,12 +19,28 @@ export function isDataFault(error: unknown): boolean {
   return fault instanceof pg.DatabaseError && ["22", "23"].includes(fault.code?.slice(0, 2) ?? "");
 }
 
+/** True if a statement did not get a lock in time, or lost it to resolve a deadlock: it may succeed when it is repeated. */
+export function isLockFailure(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && LOCK_FAILURES.has(error.code ?? "");
+}
+
+/** True if a table does not exist, or not for this role. */
+export function isUnreadableTable(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && UNREADABLE.has(error.code ?? "");
+}
+
 function isViolation(error: unknown, code: string, constraint: string): boolean {
   return error instanceof pg.DatabaseError && error.code === code && error.constraint === constraint;
 }
 
 /** SQLSTATE for U+0000, which JSON permits and Postgres cannot store. */
 const CHARACTER_NOT_IN_REPERTOIRE = "22021";
+
+/** SQLSTATEs `lock_not_available` and `deadlock_detected`. */
+const LOCK_FAILURES: ReadonlySet<string> = new Set(["55P03", "40P01"]);
+
+/** SQLSTATEs `undefined_table`, `invalid_schema_name` and `insufficient_privilege`. */
+const UNREADABLE: ReadonlySet<string> = new Set(["42P01", "3F000", "42501"]);
 
 /** SQLSTATE classes of an outage: connection lost or refused, out of resources, shutting down or statement timed out. */
 const UNAVAILABLE_CLASSES: ReadonlySet<string> = new Set(["08", "53", "57"]);

@@ -1,3 +1,4 @@
+export { buildIndex, type IndexPlan } from "./build-index.ts";
 export { announceChanges, changeCounter } from "./change-schema.ts";
 export { type DatabaseConfig, readDatabaseConfig } from "./config.ts";
 export {
@@ -11,7 +12,15 @@ export {
 export { isDataFault, isForeignKeyViolation, isUniqueViolation } from "./errors.ts";
 export { type ChangeListener, subscribeToChanges, type SubscribeToChangesOptions } from "./subscribe-to-changes.ts";
 export { listen, type ListenConnection, type ListenOptions } from "./listen.ts";
-export { migrateFromEnvironment, migrateToLatest, type MigrationOptions, type Migrations } from "./migrate.ts";
+export {
+  migrateFromEnvironment,
+  migrateToLatest,
+  type MigrationOptions,
+  type MigrationResult,
+  type Migrations,
+  type SchemaMigration,
+} from "./migrate.ts";
 export { type DatabasePlan, databasePlan, databaseUrl, type RoleName, provision, roleSettings } from "./provision.ts";
 export { setSchemaCondition } from "./schema-condition.ts";
+export { type SchemaComparison, type SchemaState } from "./schema-state.ts";
 export { isolateBy, openToNode } from "./row-level-security.ts";

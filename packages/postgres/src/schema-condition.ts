@@ -1,28 +1,41 @@
 import { type Component, type Logger, type Readiness, runPeriodically } from "@routeplane/runtime";
 import type { Database } from "./database.ts";
+import type { SchemaComparison } from "./schema-state.ts";
 
 const INTERVAL_MS = 1_000;
 
 /**
- * Sets the readiness condition `schema`, which is met from the moment at which the database was first seen migrated: a database
- * that is lost after that is a dependency that is away.
+ * Sets the readiness condition `schema`: met while the schema has every migration that this build knows. While the database does
+ * not answer, the last state counts: one that is lost later is a dependency that is away. Each change of the state is logged.
  */
 export function setSchemaCondition<Schema>(
-  database: Pick<Database<Schema>, "isReachable">,
+  database: Pick<Database<Schema>, "schemaState">,
   readiness: Readiness,
   log: Logger,
 ): Component {
   const condition = readiness.condition("schema");
-  condition.fail("the database has not been seen migrated yet");
-  let isMigrated = false;
+  condition.fail("the schema could not be read yet");
+  let reported = "";
+  const report = (comparison: SchemaComparison): void => {
+    const { state, missing, unknown } = comparison;
+    if (state === "older") condition.fail(`not applied: ${missing.join(", ") || "every migration"}`);
+    else condition.pass();
+    const text = JSON.stringify(comparison);
+    if (text === reported) return;
+    reported = text;
+    if (state === "older")
+      log.error({ missing }, "the schema is older than this build: not ready until its migration process has run");
+    else if (state === "newer") log.info({ unknown }, "the schema is newer than this build, and has all that it needs");
+    else log.info("the schema is that of this build");
+  };
   return runPeriodically({
     name: "check the schema",
     everyMs: INTERVAL_MS,
     retryMs: INTERVAL_MS,
     log,
     async run() {
-      isMigrated ||= await database.isReachable();
-      if (isMigrated) condition.pass();
+      const comparison = await database.schemaState().catch(() => undefined);
+      if (comparison !== undefined) report(comparison);
       return false;
     },
   });

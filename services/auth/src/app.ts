@@ -23,6 +23,7 @@ import {
   type RunningProcess,
   startOperationsServer,
 } from "@routeplane/runtime";
+import { migrations } from "../migrations/index.ts";
 import type { Config } from "./config.ts";
 import { createBootstrap } from "./domain/bootstrap.ts";
 import { createKeyLifecycle } from "./domain/keys/key-lifecycle.ts";
@@ -51,6 +52,7 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
   const database = openDatabase<AuthSchema>({
     ...config.database,
     schema: "auth",
+    migrations,
     applicationName: "routeplane-auth",
     keepPlans: true,
   });

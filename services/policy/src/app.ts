@@ -28,6 +28,7 @@ import {
   type RunningProcess,
   startOperationsServer,
 } from "@routeplane/runtime";
+import { migrations } from "../migrations/index.ts";
 import { createChargeLog } from "./clients/charge-log.ts";
 import { createRequestHistory } from "./clients/request-history.ts";
 import { createKeyDirectory } from "./clients/key-directory.ts";
@@ -62,6 +63,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   const database = openDatabase<PolicySchema>({
     ...config.database,
     schema: "policy",
+    migrations,
     applicationName: "routeplane-policy",
     keepPlans: true,
   });

@@ -4,6 +4,7 @@ import { openConsumer } from "@routeplane/events";
 import { openDatabase, setSchemaCondition } from "@routeplane/postgres";
 import { healthRoutes, rpcChain, startRpcServer } from "@routeplane/rpc";
 import { createLogger, Dependencies, Readiness, type RunningProcess, startOperationsServer } from "@routeplane/runtime";
+import { migrations } from "../migrations/index.ts";
 import type { AggregatorConfig } from "./config.ts";
 import { countEvents, registerMetrics } from "./consumers/aggregator-metrics.ts";
 import { expireRequests } from "./jobs/expire-requests.ts";
@@ -28,6 +29,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   const database = openDatabase<UsageSchema>({
     ...config.database,
     schema: "usage",
+    migrations,
     applicationName: "routeplane-aggregator",
     keepPlans: true,
   });

@@ -24,6 +24,7 @@ import {
   type RunningProcess,
   startOperationsServer,
 } from "@routeplane/runtime";
+import { migrations } from "../migrations/index.ts";
 import type { Config } from "./config.ts";
 import { requestHistoryService } from "./handlers/request-history-service.ts";
 import { usageAdminService } from "./handlers/usage-admin-service.ts";
@@ -41,6 +42,7 @@ export async function startUsage(config: Config): Promise<RunningProcess> {
   const database = openDatabase<UsageSchema>({
     ...config.database,
     schema: "usage",
+    migrations,
     applicationName: "routeplane-usage",
   });
   await database.requireProvisioned();
