@@ -16,6 +16,11 @@ export interface RunningProcess {
   readonly readiness: Readiness;
   /** Components in the order of their start; they are stopped in reverse. */
   readonly components: readonly Component[];
+  /**
+   * Waits until the running work has ended, while the process is no longer ready, and bounds that time itself. Called before the
+   * components are stopped, after SIGTERM alone. Resolves at once when `signal` is aborted.
+   */
+  readonly drain?: (signal: AbortSignal) => Promise<void>;
   /** Loads again what can change while the process runs. Called for SIGHUP; does not throw. */
   readonly reload?: () => void;
 }
@@ -25,12 +30,12 @@ export interface ProcessOptions {
   readonly reloadsOnHangUp?: boolean;
 }
 
-/** Longest time from a stop signal to the exit. A supervisor must wait longer before it kills the process. */
+/** Longest time from a stop signal, or the end of the drain, to the exit. A supervisor must wait longer before it kills the process. */
 export const STOP_TIMEOUT_MS = 10_000;
 
 /**
- * Runs one service process from start to exit. SIGTERM, SIGINT or the loss of a supervising parent stops its components in
- * order; after `STOP_TIMEOUT_MS` the process exits with 1 all the same. A process that cannot start writes why to stderr, in one
+ * Runs one service process from start to exit. SIGTERM drains it and then stops its components in order; SIGINT, the loss of a
+ * supervising parent or a second SIGTERM stops them without waiting for the drain; after `STOP_TIMEOUT_MS` the process exits with 1 all the same. A process that cannot start writes why to stderr, in one
  * line, and exits with 1.
  */
 export async function runProcess(
@@ -42,9 +47,16 @@ export async function runProcess(
   };
   let isReloadRequested = false;
   if (reloadsOnHangUp) process.on("SIGHUP", () => reload());
+  const hurry = new AbortController();
   const stopRequested = new Promise<string>((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, resolve);
-    process.on("disconnect", () => resolve("supervisor gone"));
+    let isRequested = false;
+    const request = (cause: string): void => {
+      if (isRequested || cause !== "SIGTERM") hurry.abort();
+      isRequested = true;
+      resolve(cause);
+    };
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, request);
+    process.on("disconnect", () => request("supervisor gone"));
   });
   try {
     const running = await start();
@@ -55,6 +67,7 @@ export async function runProcess(
     const cause = await stopRequested;
     running.readiness.markDraining();
     running.log.info({ cause }, "stopping");
+    if (!hurry.signal.aborted) await running.drain?.(hurry.signal);
     setTimeout(() => exitAfterTimeout(running.log), STOP_TIMEOUT_MS).unref();
     for (const component of running.components.toReversed()) await component.stop();
     running.log.info("stopped");

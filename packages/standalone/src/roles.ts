@@ -86,10 +86,13 @@ export function gatewaySpec({ role, port, operationsPort }: Gateway, options: Ro
     ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage),
     ROUTEPLANE_NATS_URL: brokerUrl("gateway", options),
     ROUTEPLANE_SPOOL_DIR: join(spool, role),
+    // A node on one machine is stopped by hand, or restarted: nobody else takes over meanwhile.
+    ROUTEPLANE_DRAIN_TIMEOUT_SECS: environment["ROUTEPLANE_DRAIN_TIMEOUT_SECS"] ?? "3",
     ROUTEPLANE_ECHO: environment["ROUTEPLANE_ECHO"] ?? "on",
   });
-  // The gateway is started at once and waits for these roles by itself.
-  return { ...nodeSpec(role, command, () => answersHealthz(port)), needs: ["auth", "policy", "nats"] };
+  // The gateway is started at once and waits for these roles by itself. SIGINT stops it without a drain.
+  const needs = ["auth", "policy", "nats"];
+  return { ...nodeSpec(role, command, () => answersHealthz(port)), stopSignal: "SIGINT", needs };
 }
 
 /** Variables that every process gets. */

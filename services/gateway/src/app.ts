@@ -64,10 +64,11 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   const spool = setSpoolCondition(publisher, readiness, log);
   const bodies = new BodyBudget(config.maxBodyBytes);
   const router = createRouter({ ...config, routes, unknownMethod, bodies, redact, log, clock: Date.now });
-  const server = await startHttpServer({ ...config, handle: router.handle, cancelAll: router.cancelAll });
+  const server = await startHttpServer({ ...config, ...router });
   const secrets = config.secretFiles.watch(log);
   const all = [operations, secrets, publisher, spool, loaded, ...components, server];
-  return { log, readiness, components: all, reload: () => loaded.reload(log) };
+  const drain = (signal: AbortSignal) => server.drain({ timeoutMs: config.drainTimeoutMs, signal });
+  return { log, readiness, components: all, drain, reload: () => loaded.reload(log) };
 }
 
 export interface GatewayWiring {

@@ -25,6 +25,8 @@ export interface Config extends ServerConfig {
   readonly maxBodyBytes: number;
   /** Bound of the body of an inference request. */
   readonly maxRequestBytes: number;
+  /** Longest time for which running requests go on after SIGTERM. */
+  readonly drainTimeoutMs: number;
   /** Silence after which a stream has a heart-beat, and the head of an answer that has not begun leaves. */
   readonly heartbeatMs: number;
   /** Origins whose pages may call the gateway from a browser. */
@@ -45,6 +47,8 @@ const SPOOL_BYTES = { min: MEBIBYTE, max: 1024 ** 2 * MEBIBYTE, fallback: 1024 *
 const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 512 * MEBIBYTE };
 /** Bound of one body: at least what small programs send, and OpenAI's bound unless the memory is too small for it. */
 const REQUEST_BYTES = { min: MEBIBYTE, max: 256 * MEBIBYTE, fallback: 50 * MEBIBYTE };
+/** 10 min by default, as long as a request may take. */
+const DRAIN_TIMEOUT_SECS = { min: 0, max: 86_400, fallback: 600 };
 /** 15 s by default: proxies and clients give up on a silent connection after 30 s and more. */
 const HEARTBEAT_MS = { min: 100, max: 600_000, fallback: 15_000 };
 /** Part of the memory that one body may be: a key alone gets a third of it, and a body is held as bytes and as text. */
@@ -84,6 +88,7 @@ function readSettings(env: Environment) {
     spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
     maxBodyBytes,
     maxRequestBytes: readRequestBytes(env, maxBodyBytes),
+    drainTimeoutMs: env.integer("ROUTEPLANE_DRAIN_TIMEOUT_SECS", DRAIN_TIMEOUT_SECS) * 1_000,
     heartbeatMs: env.integer("ROUTEPLANE_HEARTBEAT_MS", HEARTBEAT_MS),
     corsOrigins: env.parsed(
       "ROUTEPLANE_CORS_ORIGINS",

@@ -5,6 +5,7 @@ import { createLogger } from "@routeplane/runtime";
 import { Refusal } from "../src/domain/errors/refusal.ts";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
 import type { Exchange } from "../src/handlers/exchange.ts";
+import type { DrainOptions } from "../src/handlers/http-connections.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { createRouter, type Route } from "../src/handlers/router.ts";
 
@@ -59,6 +60,7 @@ export async function startHttpUnderTest(corsOrigins: readonly string[] = []) {
       await once(socket, "close");
       return Buffer.concat(chunks).toString("utf8");
     },
+    drain: (options: DrainOptions) => server.drain(options),
     stop: () => server.stop(),
   };
 }

@@ -29,10 +29,11 @@ export interface Exchange {
   readBody(maxBytes: number, holders: readonly string[], isText?: boolean): Promise<Buffer>;
   sendJson(status: number, body: unknown): Promise<void>;
   /**
-   * Cancels the request once its client ends its side of the connection. For an answer without an end, into which nothing can be
-   * written to find out if the client is gone.
+   * Marks the answer as one without an end, into which nothing can be written to find out if the client is gone: it is cancelled
+   * once the client ends its side of the connection, and once the gateway is stopping.
    */
-  cancelOnHalfClose(): void;
+  markEndless(): void;
+  readonly isEndless: boolean;
   /** Returns the bytes of the body to the budget. Called once nothing works on the request any more. */
   release(): void;
 }
@@ -53,6 +54,7 @@ export function openExchange(
   response: ServerResponse,
   { clock, bodies, stallTimeoutMs = STALL_TIMEOUT_MS }: ExchangeOptions,
 ): Exchange {
+  let isEndless = false;
   let share: BodyShare | undefined;
   const requestId = newId("req");
   response.setHeader("x-request-id", requestId);
@@ -80,7 +82,11 @@ export function openExchange(
       reply.begin(status, { "content-type": "application/json", "content-length": String(bytes.length) });
       await reply.end(bytes);
     },
-    cancelOnHalfClose() {
+    get isEndless() {
+      return isEndless;
+    },
+    markEndless() {
+      isEndless = true;
       const { socket } = request;
       const cancel = (): void => reply.cancel("client_gone");
       socket.once("end", cancel);

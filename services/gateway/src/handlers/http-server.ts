@@ -7,6 +7,7 @@ import { newId } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
 import { Refusal } from "../domain/errors/refusal.ts";
 import { type ErrorAnswer, toErrorAnswer } from "./error-answer.ts";
+import { Connections, type DrainOptions } from "./http-connections.ts";
 import { watchHalfClosed } from "./half-closed.ts";
 import { faultOfConnect, faultOfHead } from "./request-head.ts";
 
@@ -31,7 +32,7 @@ const PROPERTIES = {
   httpAllowHalfOpen: true,
 };
 
-/** Time for which running requests may go on once the gateway stops; then they are cancelled. */
+/** Time for which requests that still run may go on once the server stops; then they are cancelled. */
 const DRAIN_TIMEOUT_MS = 3_000;
 /** Time in which cancelled requests can still send their error. */
 const CANCEL_TIMEOUT_MS = 500;
@@ -42,12 +43,21 @@ export interface HttpServerOptions {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   /** Ends every request that still runs. */
   readonly cancelAll: () => void;
+  /** Ends those that would never end by themselves. */
+  readonly cancelEndless: () => void;
+}
+
+export interface HttpServer extends Component {
+  readonly port: number;
+  /** Takes its leave without the loss of a request, see `Connections`. Resolves when nobody is left, or the time is over. */
+  drain(options: DrainOptions): Promise<void>;
 }
 
 /**
  * Starts a server of plain HTTP/1.1. On stop it takes no new connections; running requests finish within 3 s or are cancelled.
  */
-export async function startHttpServer(options: HttpServerOptions): Promise<Component & { readonly port: number }> {
+export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const connections = new Connections();
   const running = new Set<ServerResponse>();
   /** Answers that have not ended, by connection, including those that wait for their turn on it. */
   const answering = new WeakMap<Socket, Set<ServerResponse>>();
@@ -59,9 +69,11 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Compo
     const answers = answering.get(request.socket) ?? new Set();
     answering.set(request.socket, answers.add(response));
     running.add(response);
+    connections.markBusy(request.socket);
     response.on("close", () => {
       running.delete(response);
       answers.delete(response);
+      if (answers.size === 0) connections.markIdle(request.socket);
     });
     if (stopping) response.shouldKeepAlive = false;
     const fault = faultOfHead(request);
@@ -77,6 +89,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Compo
   server.on("checkContinue", onRequest).on("checkExpectation", onRequest);
   server.on("connect", (_request: IncomingMessage, socket: Duplex) => socket.end(closingAnswer(faultOfConnect())));
   server.on("connection", (socket) => {
+    connections.add(socket);
     socket.on("end", () => watchHalfClosed(socket, answering.get(socket) ?? new Set()));
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
@@ -93,18 +106,35 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Compo
   return {
     name: `http server on port ${port}`,
     port,
-    async stop() {
+    async drain(drainOptions) {
       stopping = true;
-      await drain(server, running, options.cancelAll);
+      for (const response of running) response.shouldKeepAlive = false;
+      options.cancelEndless();
+      await connections.drain(server, drainOptions);
+    },
+    async stop() {
+      // After a drain they have had their time.
+      const drainMs = stopping ? 0 : DRAIN_TIMEOUT_MS;
+      stopping = true;
+      await finish(server, running, { drainMs, cancelAll: options.cancelAll });
     },
   };
 }
 
-async function drain(server: Server, running: ReadonlySet<ServerResponse>, cancelAll: () => void): Promise<void> {
+interface FinishOptions extends Pick<HttpServerOptions, "cancelAll"> {
+  /** Time until running requests are cancelled. */
+  readonly drainMs: number;
+}
+
+async function finish(
+  server: Server,
+  running: ReadonlySet<ServerResponse>,
+  { drainMs, cancelAll }: FinishOptions,
+): Promise<void> {
   const closed = once(server, "close");
   server.close();
   for (const response of running) response.shouldKeepAlive = false;
-  await untilEmpty(server, running, DRAIN_TIMEOUT_MS);
+  await untilEmpty(server, running, drainMs);
   if (running.size > 0) cancelAll();
   await untilEmpty(server, running, CANCEL_TIMEOUT_MS);
   server.closeAllConnections();

@@ -70,7 +70,7 @@ async function forward(exchange: Exchange, { service, method, relay, authenticat
     requireAccess(method, caller);
     const body = await exchange.readBody(maxBytes, holdersOf(caller));
     const isStream = method.methodKind !== "unary";
-    if (isStream) exchange.cancelOnHalfClose();
+    if (isStream) exchange.markEndless();
     await relay.forward(exchange, { body, isStream, isIdempotent: isIdempotent(method) });
   } catch (error) {
     if (response.headersSent || reply.signal.aborted) {

@@ -39,6 +39,8 @@ export interface Router {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   /** Ends every request that still runs. */
   readonly cancelAll: () => void;
+  /** Ends the requests whose answers have no end, e.g. watches: their clients make them again, elsewhere. */
+  readonly cancelEndless: () => void;
 }
 
 /** Creates the router: it finds the route of a request, and answers errors and unknown paths. `handle` never rejects. */
@@ -91,6 +93,9 @@ export function createRouter(options: RouterOptions): Router {
     },
     cancelAll() {
       for (const { reply } of running) reply.cancel("stopping");
+    },
+    cancelEndless() {
+      for (const { reply, isEndless } of running) if (isEndless) reply.cancel("stopping");
     },
   };
 }
