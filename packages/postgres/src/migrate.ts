@@ -5,6 +5,7 @@ import { type Migration, Migrator } from "kysely/migration";
 import pg from "pg";
 import { isLockFailure } from "./errors.ts";
 import { withMigrationLock } from "./migration-lock.ts";
+import { poolWithRoleNames } from "./role-names.ts";
 import { compareSchema, MIGRATION_TABLE } from "./schema-state.ts";
 
 /** A migration, which runs in a transaction of its own. */
@@ -62,7 +63,7 @@ export function migrateToLatest(options: MigrationOptions): Promise<MigrationRes
     const pool = new pg.Pool({ connectionString: url, max: 1 });
     // A lost connection fails the running statement; without a listener its error event would end the process.
     pool.on("error", () => {});
-    const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+    const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool: poolWithRoleNames(pool, options.schema) }) });
     const known = Object.keys(migrations);
     const newlyApplied: string[] = [];
     try {

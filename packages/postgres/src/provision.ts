@@ -1,4 +1,5 @@
 import pg from "pg";
+import { DEFAULT_ROLE_PREFIX, roleNameOf } from "./role-names.ts";
 
 /**
  * Schemas and roles, made once by the database administrator before any migration: a schema for each service, owned by a role
@@ -10,18 +11,25 @@ const SCHEMAS = [
   { schema: "usage", owner: "routeplane_usage_owner", processes: ["routeplane_usage", "routeplane_aggregator"] },
 ] as const;
 
+/** Role of an installation, under the name that it has with the default prefix. */
 export type RoleName = (typeof SCHEMAS)[number]["owner"] | (typeof SCHEMAS)[number]["processes"][number];
 
 export interface DatabasePlan {
   readonly database: string;
+  /** Prefix of the names of the roles, which are names of the whole server. */
+  readonly rolePrefix: string;
   /** Passwords, keyed by role. */
   readonly passwords: Readonly<Record<RoleName, string>>;
 }
 
-export function databasePlan(database: string, password: (role: RoleName) => string): DatabasePlan {
+export function databasePlan(
+  database: string,
+  password: (role: RoleName) => string,
+  rolePrefix: string = DEFAULT_ROLE_PREFIX,
+): DatabasePlan {
   const roles = SCHEMAS.flatMap(({ owner, processes }) => [owner, ...processes]);
   const passwords = Object.fromEntries(roles.map((role) => [role, password(role)])) as Record<RoleName, string>;
-  return { database, passwords };
+  return { database, rolePrefix, passwords };
 }
 
 const PROCESS_STATEMENT_TIMEOUT = "5s";
@@ -31,9 +39,12 @@ const IDLE_IN_TRANSACTION_TIMEOUT = "10s";
  * SQL statements that set what every connection of a role to the database begins with. They are settings of roles because
  * poolers refuse them as start-up parameters. Owners have no time-outs: a migration takes as long as it takes.
  */
-export function roleSettings(database: string): readonly string[] {
-  const set = (role: string, name: string, value: string): string =>
-    `alter role ${role} in database ${pg.escapeIdentifier(database)} set ${name} = ${pg.escapeLiteral(value)}`;
+export function roleSettings({
+  database,
+  rolePrefix,
+}: Pick<DatabasePlan, "database" | "rolePrefix">): readonly string[] {
+  const set = (role: RoleName, name: string, value: string): string =>
+    `alter role ${roleNameOf(role, rolePrefix)} in database ${pg.escapeIdentifier(database)} set ${name} = ${pg.escapeLiteral(value)}`;
   return SCHEMAS.flatMap(({ schema, owner, processes }) => [
     ...[owner, ...processes].map((role) => set(role, "search_path", schema)),
     ...processes.flatMap((role) => [
@@ -46,43 +57,104 @@ export function roleSettings(database: string): readonly string[] {
 /** Connection string of `role` on a server. */
 export function databaseUrl(plan: DatabasePlan, role: RoleName, server: { host: string; port: number }): string {
   const password = encodeURIComponent(plan.passwords[role]);
-  return `postgres://${role}:${password}@${server.host}:${server.port}/${plan.database}`;
+  const user = roleNameOf(role, plan.rolePrefix);
+  return `postgres://${user}:${password}@${server.host}:${server.port}/${plan.database}`;
+}
+
+export interface ProvisionOptions {
+  /** Set if the passwords of roles that exist are replaced by those of the plan; false by default. */
+  readonly replacePasswords?: boolean;
 }
 
 /**
- * Creates the roles, the database and the schemas of the plan where they are missing, and sets all passwords and settings.
- * Idempotent: run again before an upgrade, it gives a database that an earlier release provisioned what this one needs.
+ * Creates the roles, the database and the schemas of the plan where they are missing, and sets all settings. Idempotent: run
+ * again before an upgrade, it gives a database that an earlier release provisioned what this one needs.
  *
  * @param adminUrl connection string, to any database, of a superuser or a role that can create roles and databases
+ * @throws Error, before anything was changed, if a role exists with another password that is not to be replaced
  */
-export async function provision(adminUrl: string, plan: DatabasePlan): Promise<void> {
+export async function provision(
+  adminUrl: string,
+  plan: DatabasePlan,
+  { replacePasswords = false }: ProvisionOptions = {},
+): Promise<void> {
+  const database = pg.escapeIdentifier(plan.database);
+  const roles = SCHEMAS.flatMap(({ owner, processes }) => [owner, ...processes]);
+  const owners = SCHEMAS.map(({ owner }) => roleNameOf(owner, plan.rolePrefix)).join(", ");
   await withClient(adminUrl, async (client) => {
-    for (const [role, password] of Object.entries(plan.passwords)) await ensureRole(client, role, password);
+    const login = { adminUrl, client, replacePasswords };
+    const statements: string[] = [];
+    for (const role of roles)
+      statements.push(...(await roleStatements(login, roleNameOf(role, plan.rolePrefix), plan.passwords[role])));
+    for (const statement of statements) await client.query(statement);
     const existing = await client.query("select from pg_database where datname = $1", [plan.database]);
-    if (existing.rowCount === 0) await client.query(`create database ${pg.escapeIdentifier(plan.database)}`);
+    if (existing.rowCount === 0) await client.query(`create database ${database}`);
     // Together: a process that connects meanwhile has all of them or none.
-    await client.query(roleSettings(plan.database).join("; "));
+    await client.query(roleSettings(plan).join("; "));
   });
   const url = new URL(adminUrl);
   url.pathname = `/${plan.database}`;
   await withClient(url.href, async (client) => {
-    await client.query(`revoke all on database ${pg.escapeIdentifier(plan.database)} from public`);
+    await client.query(`revoke all on database ${database} from public`);
     await client.query("revoke all on schema public from public");
+    // Only a superuser may create what others own; another administrator becomes a member of the owners meanwhile.
+    const { rows } = await client.query<{ superuser: string }>("select current_setting('is_superuser') as superuser");
+    const isSuperuser = rows[0]?.superuser === "on";
+    if (!isSuperuser) await client.query(`grant ${owners} to current_user with inherit true, set true`);
     for (const { schema, owner, processes } of SCHEMAS) {
-      await client.query(`create schema if not exists ${schema} authorization ${owner}`);
-      for (const role of [owner, ...processes]) {
-        await client.query(`grant connect on database ${pg.escapeIdentifier(plan.database)} to ${role}`);
+      await client.query(`create schema if not exists ${schema} authorization ${roleNameOf(owner, plan.rolePrefix)}`);
+      for (const role of [owner, ...processes].map((each) => roleNameOf(each, plan.rolePrefix))) {
+        await client.query(`grant connect on database ${database} to ${role}`);
         await client.query(`grant usage on schema ${schema} to ${role}`);
       }
     }
+    if (!isSuperuser) await client.query(`revoke ${owners} from current_user granted by current_user`);
   });
 }
 
-async function ensureRole(client: pg.Client, role: string, password: string): Promise<void> {
-  const attributes = "login nosuperuser nobypassrls nocreatedb nocreaterole noinherit";
-  const existing = await client.query("select from pg_roles where rolname = $1", [role]);
-  const verb = existing.rowCount === 0 ? "create" : "alter";
-  await client.query(`${verb} role ${role} with ${attributes} password ${pg.escapeLiteral(password)}`);
+interface Login extends Required<ProvisionOptions> {
+  readonly adminUrl: string;
+  readonly client: pg.Client;
+}
+
+const ATTRIBUTES = "login nosuperuser nobypassrls nocreatedb nocreaterole noinherit";
+
+/** Statements that create a role or correct the one that exists. @throws Error if it has another password that stays */
+async function roleStatements({ adminUrl, client, replacePasswords }: Login, role: string, password: string) {
+  const secret = `password ${pg.escapeLiteral(password)}`;
+  const existing = await client.query<{ sound: boolean }>(
+    `select rolcanlogin and not (rolsuper or rolbypassrls or rolcreatedb or rolcreaterole or rolinherit) as sound
+     from pg_roles where rolname = $1`,
+    [role],
+  );
+  const [found] = existing.rows;
+  if (found === undefined) return [`create role ${role} with ${ATTRIBUTES} ${secret}`];
+  if (!replacePasswords && (await isWrongPassword(adminUrl, role, password))) {
+    throw new Error(
+      `the role ${role} exists with another password, possibly of another installation on this server: give this one a ` +
+        `prefix of its own (ROUTEPLANE_ROLE_PREFIX), or replace the passwords (ROUTEPLANE_REPLACE_PASSWORDS=on)`,
+    );
+  }
+  // Corrected only where it differs: an administrator who is no superuser may not name some attributes at all.
+  return [
+    ...(found.sound ? [] : [`alter role ${role} with ${ATTRIBUTES}`]),
+    ...(replacePasswords ? [`alter role ${role} with ${secret}`] : []),
+  ];
+}
+
+const INVALID_PASSWORD = "28P01";
+
+/** True if the server refuses the password. Other refusals, e.g. of the database, come after the password was accepted. */
+async function isWrongPassword(adminUrl: string, role: string, password: string): Promise<boolean> {
+  const url = new URL(adminUrl);
+  url.username = role;
+  url.password = encodeURIComponent(password);
+  try {
+    await withClient(url.href, async () => {});
+    return false;
+  } catch (error) {
+    return error instanceof pg.DatabaseError && error.code === INVALID_PASSWORD;
+  }
 }
 
 async function withClient(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {

@@ -102,7 +102,7 @@ it("refuses to start under a role that was not provisioned, and works as soon as
     expect(await database.isReachable()).toBe(false);
     await expect(database.within({}, (tx) => sql`select 1`.execute(tx))).rejects.toMatchObject({ code: "unavailable" });
 
-    await admin.query(roleSettings(unprovisioned.name).join("; "));
+    await admin.query(roleSettings({ database: unprovisioned.name, rolePrefix: "routeplane" }).join("; "));
     await database.requireProvisioned();
     expect(await database.isReachable()).toBe(true);
   } finally {

@@ -111,7 +111,7 @@ async function startPostgres({ layout, roles, processes, progress, signal, envir
     await processes.start(await preparePostgres({ ...options, say: progress.say }));
   });
   try {
-    await provision(superuserUrl({ port, password }), planOf(roles.secrets));
+    await provision(superuserUrl({ port, password }), planOf(roles.secrets), { replacePasswords: true });
   } catch (error) {
     const message = `the database could not be prepared: ${await describeFailure(error)}`;
     throw new StartFailure(message, logFile(layout, "postgres"));

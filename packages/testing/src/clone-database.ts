@@ -24,7 +24,7 @@ export async function cloneDatabase(): Promise<TestDatabase> {
   const plan = databasePlan(name, (role) => passwords[role] ?? "");
   await execute(`${server}/postgres`, `create database ${name} template ${template}`);
   // Settings of roles belong to one database: those of the template are not copied.
-  await execute(`${server}/postgres`, roleSettings(name).join("; "));
+  await execute(`${server}/postgres`, roleSettings(plan).join("; "));
   return {
     name,
     adminUrl: `${server}/${name}`,
