@@ -34,4 +34,5 @@ export { warmValidation } from "./server/validate.ts";
 export type { CredentialListener } from "./verifier/credential-subscriptions.ts";
 export { createLocalVerifier, type LocalVerifier } from "./verifier/local-verifier.ts";
 export type { VerificationResult } from "./verifier/verification-cache.ts";
+export { type Certificates, readTls, type ServiceTls } from "./tls.ts";
 export { createVerifier, type Verifier, type VerifierOptions } from "./verifier/verifier.ts";

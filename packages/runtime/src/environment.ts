@@ -33,6 +33,12 @@ export interface Environment {
   secretUrl(name: string, schemes: readonly string[]): WatchedSecret;
   /** The result of `parse` for a secret as `secret`; `parse` returns undefined for a text that breaks `rule`. */
   parsedSecret<T>(name: string, rule: string, parse: (text: string) => T | undefined): Watched<T>;
+  /**
+   * One value of several secrets, each as `secret` but optional.
+   *
+   * @param parse receives the text of each, undefined if it is not set; throws SecretFault for texts that cannot be used
+   */
+  parsedSecrets<T>(names: readonly string[], parse: (texts: readonly (string | undefined)[]) => T): Watched<T>;
   /** Files of the secrets that were read. */
   readonly secretFiles: SecretFiles;
 }
@@ -49,26 +55,33 @@ export function readEnvironment<T extends object>(
   };
   const value = (name: string, fallback?: string): string | undefined => variables[name]?.trim() || fallback;
   const secretFiles = new SecretFiles();
-  const openSecret = <T>(name: string, rule: string, parse: (text: string) => T | undefined): Watched<T> => {
-    const [text, path] = [value(name), value(`${name}_FILE`)];
-    if (text !== undefined) {
-      const isTwice = path !== undefined;
-      return constant(
-        isTwice ? fault(name, `is set, and ${name}_FILE too: set one`) : (parse(text) ?? fault(name, rule)),
-      );
-    }
-    if (path === undefined) return constant(fault(name, `is required, or ${name}_FILE`));
+  const openSecrets = <T>(
+    names: readonly string[],
+    parse: (texts: readonly (string | undefined)[]) => T,
+  ): Watched<T> => {
+    const sources = names.map((name) => ({ name, text: value(name), path: value(`${name}_FILE`) }));
+    const twice = sources.find(({ text, path }) => text !== undefined && path !== undefined);
+    if (twice !== undefined) return constant(fault(twice.name, `is set, and ${twice.name}_FILE too: set one of them`));
+    const paths = sources.flatMap(({ path }) => path ?? []);
     try {
-      return secretFiles.open(path, (content) => {
-        const parsed = parse(content);
-        if (parsed === undefined) throw new SecretFault(rule);
-        return parsed;
+      if (paths.length === 0) return constant(parse(sources.map(({ text }) => text)));
+      return secretFiles.open(paths, (contents) => {
+        const rest = contents.values();
+        return parse(sources.map(({ text, path }) => (path === undefined ? text : rest.next().value)));
       });
     } catch (error) {
-      if (error instanceof SecretFault) return constant(fault(`${name}_FILE`, `${path} ${error.message}`));
-      throw error;
+      if (!(error instanceof SecretFault)) throw error;
+      const read = sources.flatMap(({ name, text, path }) => (path ? `${name}_FILE` : text ? name : []));
+      return constant(fault(read.join(", ") || (names[0] ?? ""), error.message));
     }
   };
+  const openSecret = <T>(name: string, rule: string, parse: (text: string) => T | undefined): Watched<T> =>
+    openSecrets([name], ([text]) => {
+      if (text === undefined) throw new SecretFault(`is required, or ${name}_FILE`);
+      const parsed = parse(text);
+      if (parsed === undefined) throw new SecretFault(rule);
+      return parsed;
+    });
   const isSet = (name: string): boolean => [name, `${name}_FILE`].some((each) => value(each) !== undefined);
 
   const environment: Environment = {
@@ -91,6 +104,7 @@ export function readEnvironment<T extends object>(
     optionalSecret: (name) => (isSet(name) ? environment.secret(name) : undefined),
     secretUrl: (name, schemes) => openSecret(name, ...urlRule(schemes)),
     parsedSecret: openSecret,
+    parsedSecrets: openSecrets,
     secretFiles,
   };
 

@@ -15,7 +15,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { ConfigurationError, readEnvironment } from "./environment.ts";
 import type { Component } from "./lifecycle.ts";
 import { createLogger } from "./log.ts";
-import type { SecretFiles } from "./secret-files.ts";
+import { SecretFault, type SecretFiles } from "./secret-files.ts";
 
 const root = mkdtempSync(join(tmpdir(), "secrets-"));
 const watches: Component[] = [];
@@ -103,8 +103,30 @@ describe("a secret of the environment", () => {
     const file = join(newFolder(), "url");
     writeFileSync(file, "mysql://canary");
     const read = () => readEnvironment({ URL_FILE: file }, (env) => ({ url: env.secretUrl("URL", ["postgres:"]) }));
-    expect(read).toThrow(`URL_FILE: ${file} must be a URL that starts postgres://`);
+    expect(read).toThrow("URL_FILE: must be a URL that starts postgres://");
     expect(read).not.toThrow("canary");
+  });
+});
+
+describe.concurrent("a secret of several files", () => {
+  it("is replaced once all of them belong together", async () => {
+    const folder = newFolder();
+    const [left, right] = [join(folder, "left"), join(folder, "right")];
+    for (const file of [left, right]) writeFileSync(file, "1");
+    const { pair, secretFiles } = readEnvironment({ LEFT_FILE: left, RIGHT_FILE: right }, (env) => ({
+      pair: env.parsedSecrets(["LEFT", "RIGHT", "NONE"], ([first, second, none]) => {
+        if (first !== second) throw new SecretFault("they differ");
+        return [first, second, none];
+      }),
+      secretFiles: env.secretFiles,
+    }));
+    const lines = watch(secretFiles);
+    replace(left, "2");
+    await eventually(async () => lines.join("").includes("they differ"));
+    expect(pair.current).toEqual(["1", "1", undefined]);
+    replace(right, "2");
+    await eventually(async () => pair.current[0] === "2");
+    expect(pair.current).toEqual(["2", "2", undefined]);
   });
 });
 

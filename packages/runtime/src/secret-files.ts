@@ -20,16 +20,16 @@ export class SecretFault extends Error {
  * system all look alike. What cannot be used (no file, empty, too large, malformed) leaves the former value in force and is logged.
  */
 export class SecretFiles {
-  readonly #files: Pick<SecretFile<unknown>, "poll">[] = [];
+  readonly #files: Pick<WatchedFiles<unknown>, "poll">[] = [];
 
   /**
-   * Reads a file, and adds it to those that are watched.
+   * Reads the files that make one value together, e.g. a certificate and its key, and adds them to those that are watched.
    *
-   * @param parse converts the text, without blanks around it; throws SecretFault for one that cannot be used
+   * @param parse converts the texts, without blanks around them; throws SecretFault for what cannot be used
    * @throws SecretFault
    */
-  open<T>(path: string, parse: (text: string) => T): Watched<T> {
-    const file = new SecretFile(path, parse);
+  open<T>(paths: readonly string[], parse: (texts: readonly string[]) => T): Watched<T> {
+    const file = new WatchedFiles(paths, parse);
     this.#files.push(file);
     return file;
   }
@@ -50,21 +50,21 @@ export class SecretFiles {
   }
 }
 
-class SecretFile<T> implements Watched<T> {
-  readonly #path: string;
-  readonly #parse: (text: string) => T;
+class WatchedFiles<T> implements Watched<T> {
+  readonly #paths: readonly string[];
+  readonly #parse: (texts: readonly string[]) => T;
   readonly #listeners = new Set<(value: T) => void>();
-  #text: string;
+  #texts: readonly string[];
   #current: T;
-  /** Version of the file at the last look, and the one whose content was read last. */
+  /** Version of the files at the last look, and the one whose content was read last. */
   #seen = "";
   #read = "";
 
-  constructor(path: string, parse: (text: string) => T) {
-    this.#path = path;
+  constructor(paths: readonly string[], parse: (texts: readonly string[]) => T) {
+    this.#paths = paths;
     this.#parse = parse;
-    this.#text = readSecretFile(path);
-    this.#current = parse(this.#text);
+    this.#texts = paths.map(readSecretFile);
+    this.#current = parse(this.#texts);
   }
 
   get current(): T {
@@ -78,22 +78,22 @@ class SecretFile<T> implements Watched<T> {
     return () => void this.#listeners.delete(call);
   }
 
-  /** Reads the file if it has changed and has stopped changing: its version is that of the last look. Never throws. */
+  /** Reads the files if they have changed and have stopped changing: their version is that of the last look. Never throws. */
   async poll(log: Logger): Promise<void> {
-    const version = await versionOf(this.#path);
+    const files = this.#paths;
+    const version = (await Promise.all(files.map(versionOf))).join();
     const isSettled = version === this.#seen;
     this.#seen = version;
     if (!isSettled || version === this.#read) return;
     this.#read = version;
-    const file = this.#path;
     try {
-      const text = readSecretFile(file);
-      if (text === this.#text) return;
-      this.#current = this.#parse(text);
-      this.#text = text;
-      log.info({ file }, "secret replaced");
+      const texts = files.map(readSecretFile);
+      if (texts.every((text, index) => text === this.#texts[index])) return;
+      this.#current = this.#parse(texts);
+      this.#texts = texts;
+      log.info({ files }, "secret replaced");
     } catch (error) {
-      log.error({ file, fault: faultOf(error) }, "secret not replaced: the former value stays");
+      log.error({ files, fault: faultOf(error) }, "secret not replaced: the former value stays");
       return;
     }
     for (const listener of this.#listeners) this.#notify(listener, log);
@@ -103,7 +103,7 @@ class SecretFile<T> implements Watched<T> {
     try {
       listener(this.#current);
     } catch (error) {
-      log.error({ file: this.#path, fault: faultOf(error) }, "a secret was replaced, but not everywhere");
+      log.error({ files: this.#paths, fault: faultOf(error) }, "a secret was replaced, but not everywhere");
     }
   }
 }
@@ -125,7 +125,7 @@ async function versionOf(path: string): Promise<string> {
  */
 export function readSecretFile(path: string): string {
   const text = readBounded(path).toString("utf8").trim();
-  if (text === "") throw new SecretFault("is empty");
+  if (text === "") throw new SecretFault(`${path} is empty`);
   return text;
 }
 
@@ -134,16 +134,16 @@ function readBounded(path: string): Buffer {
   try {
     // Does not wait for the writer of a pipe.
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    if (!fstatSync(descriptor).isFile()) throw new SecretFault("is no regular file");
+    if (!fstatSync(descriptor).isFile()) throw new SecretFault(`${path} is no regular file`);
     const bytes = Buffer.alloc(MAX_SECRET_BYTES + 1);
     let length = 0;
     for (let read = -1; read !== 0 && length < bytes.length; length += read) {
       read = readSync(descriptor, bytes, length, bytes.length - length, length);
     }
-    if (length > MAX_SECRET_BYTES) throw new SecretFault(`is larger than ${MAX_SECRET_BYTES / 1024} KiB`);
+    if (length > MAX_SECRET_BYTES) throw new SecretFault(`${path} is larger than ${MAX_SECRET_BYTES / 1024} KiB`);
     return bytes.subarray(0, length);
   } catch (error) {
-    throw error instanceof SecretFault ? error : new SecretFault(`cannot be read (${codeOf(error)})`);
+    throw error instanceof SecretFault ? error : new SecretFault(`${path} cannot be read (${codeOf(error)})`);
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }

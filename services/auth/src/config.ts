@@ -1,9 +1,11 @@
 import { parsePeppers, type Peppers, type ServiceCredentials } from "@routeplane/credentials";
 import { type DatabaseConfig, readDatabaseConfig } from "@routeplane/postgres";
-import { readServiceCredentials } from "@routeplane/rpc";
+import { readServiceCredentials, readTls, type ServiceTls } from "@routeplane/rpc";
 import { type Environment, readEnvironment, readServerConfig, type ServerConfig } from "@routeplane/runtime";
 
 export interface Config extends ServerConfig {
+  /** TLS between services; undefined: clear text. */
+  readonly tls: ServiceTls | undefined;
   readonly database: DatabaseConfig;
   /** Port on which VerificationService alone is served over `@grpc/grpc-js`; 0: any free port. */
   readonly grpcPort: number;
@@ -18,6 +20,7 @@ const DEFAULT_POOL_SIZE = 8;
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
   return readEnvironment(variables, (env) => ({
     ...readServerConfig(env),
+    tls: readTls(env),
     grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
     database: readDatabaseConfig(env, { poolSize: DEFAULT_POOL_SIZE }),
     serviceCredentials: readServiceCredentials(env),

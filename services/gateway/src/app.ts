@@ -16,7 +16,6 @@ import {
   runPeriodically,
   type RunningProcess,
   startOperationsServer,
-  type WatchedSecret,
 } from "@routeplane/runtime";
 import { createAdmissions } from "./clients/admissions.ts";
 import { createTokenCounter } from "./clients/token-counter.ts";
@@ -74,7 +73,7 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
 export interface GatewayWiring {
   readonly config: Pick<
     Config,
-    "serviceToken" | "authUrl" | "policyUrl" | "usageUrl" | "natsOutage" | "maxRequestBytes" | "heartbeatMs"
+    "serviceToken" | "tls" | "authUrl" | "policyUrl" | "usageUrl" | "natsOutage" | "maxRequestBytes" | "heartbeatMs"
   >;
   readonly publisher: EventPublisher;
   readonly providers: ServedProviders;
@@ -92,10 +91,11 @@ export interface Gateway {
 
 /** Wires the gateway without its process and its server. Only the pipeline gets the upstreams. */
 export function wireGateway({ config, publisher, providers, log, clock }: GatewayWiring): Gateway {
-  const { serviceToken, authUrl, policyUrl, usageUrl } = config;
-  const auth = serviceTransport({ url: authUrl, serviceToken, log });
-  const policy = serviceTransport({ url: policyUrl, serviceToken, log });
-  const management = openManagement({ auth: authUrl, policy: policyUrl, usage: usageUrl }, serviceToken, log);
+  const { authUrl, policyUrl, usageUrl } = config;
+  const caller = { serviceToken: config.serviceToken, tls: config.tls, log };
+  const auth = serviceTransport({ url: authUrl, ...caller });
+  const policy = serviceTransport({ url: policyUrl, ...caller });
+  const management = openManagement({ auth: authUrl, policy: policyUrl, usage: usageUrl }, caller);
 
   const verifier = createVerifier(auth, { clock, log });
   const guardrails = createGuardrailDirectory(policy);
@@ -159,15 +159,21 @@ function setSpoolCondition(publisher: EventPublisher, readiness: Readiness, log:
   });
 }
 
+/** Identity of the gateway at the services. */
+interface ServiceCallerOptions extends Pick<Config, "serviceToken" | "tls"> {
+  readonly log: Logger;
+}
+
 /**
  * Opens the relays of the management API, each with a connection of its own, so that outside callers cannot exhaust those of
  * inference; and their dependencies for `/healthz`, which are optional, because inference works without them.
  */
-function openManagement(urls: Readonly<Record<ServiceName, string>>, serviceToken: WatchedSecret, log: Logger) {
+function openManagement(urls: Readonly<Record<ServiceName, string>>, caller: ServiceCallerOptions) {
+  const { serviceToken, ...options } = caller;
   const connections = {
-    auth: new ServiceConnection({ url: urls.auth, log }),
-    policy: new ServiceConnection({ url: urls.policy, log }),
-    usage: new ServiceConnection({ url: urls.usage, log }),
+    auth: new ServiceConnection({ url: urls.auth, ...options }),
+    policy: new ServiceConnection({ url: urls.policy, ...options }),
+    usage: new ServiceConnection({ url: urls.usage, ...options }),
   };
   const relays = {
     auth: createServiceRelay("auth", connections.auth, serviceToken),

@@ -1,4 +1,5 @@
 import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
+import { readTls, type ServiceTls } from "@routeplane/rpc";
 import {
   type Environment,
   readEnvironment,
@@ -12,6 +13,8 @@ import { parseOrigins } from "./handlers/cors.ts";
 import { loadProviders, type Provider } from "./providers/providers.ts";
 
 export interface Config extends ServerConfig {
+  /** TLS between services; undefined: clear text. */
+  readonly tls: ServiceTls | undefined;
   /** Credential of the gateway at the other services. */
   readonly serviceToken: WatchedSecret;
   readonly authUrl: string;
@@ -79,6 +82,7 @@ function readSettings(env: Environment) {
   const maxBodyBytes = env.integer("ROUTEPLANE_MAX_BODY_BYTES", BODY_BYTES);
   return {
     ...readServerConfig(env),
+    tls: readTls(env),
     serviceToken: env.secret("ROUTEPLANE_SERVICE_TOKEN"),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", http),
     policyUrl: env.url("ROUTEPLANE_POLICY_URL", http),

@@ -26,6 +26,7 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
   const directory = createModelDirectory(providers.flatMap(({ models }) => models));
   const config = {
     serviceToken: constant("rps_x"),
+    tls: undefined,
     authUrl: NOWHERE,
     policyUrl: NOWHERE,
     usageUrl: NOWHERE,

@@ -68,9 +68,9 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     keepPlans: true,
   });
   await database.requireProvisioned();
-  const { serviceToken } = config;
-  const auth = serviceTransport({ url: config.authUrl, serviceToken, log });
-  const usage = serviceTransport({ url: config.usageUrl, serviceToken, log });
+  const { serviceToken, tls } = config;
+  const auth = serviceTransport({ url: config.authUrl, serviceToken, tls, log });
+  const usage = serviceTransport({ url: config.usageUrl, serviceToken, tls, log });
   const dependencies = new Dependencies([
     { name: "postgres", isReachable: () => database.isReachable() },
     serviceDependency("auth", auth, { optional: true }),

@@ -1,9 +1,11 @@
 import type { ServiceCredentials } from "@routeplane/credentials";
 import { type DatabaseConfig, readDatabaseConfig } from "@routeplane/postgres";
-import { readServiceCredentials } from "@routeplane/rpc";
+import { readServiceCredentials, readTls, type ServiceTls } from "@routeplane/rpc";
 import { readEnvironment, readServerConfig, type ServerConfig, type WatchedSecret } from "@routeplane/runtime";
 
 export interface Config extends ServerConfig {
+  /** TLS between services; undefined: clear text. */
+  readonly tls: ServiceTls | undefined;
   readonly database: DatabaseConfig;
   /** Port of the hot methods over gRPC alone; 0 stands for any free port. */
   readonly grpcPort: number;
@@ -26,6 +28,7 @@ const DEFAULT_POOL_SIZE = 8;
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
   return readEnvironment(variables, (env) => ({
     ...readServerConfig(env),
+    tls: readTls(env),
     grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
     database: readDatabaseConfig(env, { poolSize: DEFAULT_POOL_SIZE }),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", ["http:", "https:"]),

@@ -36,7 +36,7 @@ import { createUsageStore } from "./store/usage-store.ts";
 
 /** Starts the query API. */
 export async function startUsage(config: Config): Promise<RunningProcess> {
-  const { authUrl, serviceToken, serviceCredentials } = config;
+  const { authUrl, serviceToken, tls, serviceCredentials } = config;
   const log = createLogger("usage", redactTokens, config.logLevel);
   const readiness = new Readiness();
   const database = openDatabase<UsageSchema>({
@@ -46,7 +46,7 @@ export async function startUsage(config: Config): Promise<RunningProcess> {
     applicationName: "routeplane-usage",
   });
   await database.requireProvisioned();
-  const auth = serviceTransport({ url: authUrl, serviceToken, log });
+  const auth = serviceTransport({ url: authUrl, serviceToken, tls, log });
   const dependencies = new Dependencies([
     { name: "postgres", isReachable: () => database.isReachable() },
     serviceDependency("auth", auth, { optional: true }),

@@ -1,7 +1,7 @@
 import type { ServiceCredentials } from "@routeplane/credentials";
 import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
 import { type DatabaseConfig, readDatabaseConfig } from "@routeplane/postgres";
-import { readServiceCredentials } from "@routeplane/rpc";
+import { readServiceCredentials, readTls, type ServiceTls } from "@routeplane/rpc";
 import {
   type Environment,
   readEnvironment,
@@ -15,6 +15,8 @@ type Variables = Readonly<Record<string, string | undefined>>;
 
 /** Settings of both processes. */
 interface ProcessConfig extends ServerConfig {
+  /** TLS between services; undefined: clear text. */
+  readonly tls: ServiceTls | undefined;
   readonly database: DatabaseConfig;
 }
 
@@ -74,6 +76,7 @@ function readMetricsPort(env: Environment): readonly number[] {
 function readProcess(env: Environment, poolSize: number): ProcessConfig {
   return {
     ...readServerConfig(env),
+    tls: readTls(env),
     database: readDatabaseConfig(env, { poolSize }),
   };
 }

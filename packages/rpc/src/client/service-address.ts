@@ -1,5 +1,6 @@
 import type { ClientHttp2Stream, ClientSessionRequestOptions, OutgoingHttpHeaders } from "node:http2";
 import type { Logger } from "@routeplane/runtime";
+import type { ServiceTls } from "../tls.ts";
 import { ServiceSession } from "./service-session.ts";
 
 export interface ServiceAddressOptions {
@@ -8,6 +9,8 @@ export interface ServiceAddressOptions {
   /** IP address of one of its processes, or of a proxy in front of them. */
   readonly address: string;
   readonly log: Logger | undefined;
+  /** TLS of an `https:` origin. */
+  readonly tls: ServiceTls | undefined;
   /** Called when a session is lost or cannot be opened. */
   readonly onLost: () => void;
 }
@@ -134,10 +137,11 @@ export class ServiceAddress {
   }
 
   #open(): ServiceSession {
-    const { authority, address, log, onLost } = this.#options;
+    const { authority, address, tls, log, onLost } = this.#options;
     const session = new ServiceSession({
       authority,
       address,
+      certificates: tls?.certificates.current,
       onRetired: ({ reason, kind }) => {
         if (kind === "unanswered") this.#penaltyUntil = performance.now() + PENALTY_MS;
         const level = kind === "none" ? "debug" : "warn";

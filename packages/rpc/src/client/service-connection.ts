@@ -4,15 +4,18 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Logger } from "@routeplane/runtime";
 import { type ResolveAddresses, resolveAddresses } from "./resolve-addresses.ts";
 import { ServiceAddress } from "./service-address.ts";
+import type { ServiceTls } from "../tls.ts";
 import { CHECK_INTERVAL_MS } from "./service-session.ts";
 
 export interface ServiceConnectionOptions {
-  /** Address of the service, which speaks HTTP/2, e.g. `http://policy:7001`. Its host name may have many addresses. */
+  /** Address of the service, which speaks HTTP/2, e.g. `http://policy:7001`; with `https:` over TLS. Its host name may have many addresses. */
   readonly url: string;
   /** Logger of replaced sessions and of addresses that come, go and fail. None by default. */
   readonly log?: Logger;
   /** Resolver of host names; that of the operating system by default. */
   readonly resolve?: ResolveAddresses;
+  /** Authorities by which a service is verified over TLS, and the certificate that it is shown if it asks. */
+  readonly tls?: ServiceTls | undefined;
 }
 
 /**
@@ -229,7 +232,7 @@ export class ServiceConnection {
   /** Replaces the addresses by those that were found; those in use are kept if there are too many. */
   #use(found: readonly string[]): void {
     const { authority } = this;
-    const { log } = this.#options;
+    const { log, tls } = this.#options;
     const known = found.filter((address) => this.#addresses.has(address));
     const added = found.filter((address) => !this.#addresses.has(address)).toSorted(() => Math.random() - 0.5);
     const used = new Set([...known, ...added].slice(0, MAX_ADDRESSES));
@@ -242,7 +245,7 @@ export class ServiceConnection {
     for (const name of used) {
       if (this.#addresses.has(name)) continue;
       const onLost = (): void => void (this.#resolveAt = 0);
-      const address = new ServiceAddress({ authority, address: name, log, onLost });
+      const address = new ServiceAddress({ authority, address: name, tls, log, onLost });
       this.#addresses.set(name, address);
       void address.connect().catch(() => {});
     }

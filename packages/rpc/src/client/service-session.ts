@@ -8,6 +8,7 @@ import {
 import { connect as connectSocket, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { Certificates } from "../tls.ts";
 
 const CONNECT_TIMEOUT_MS = 2_000;
 /** Interval at which the owner of a session calls `check`. */
@@ -40,6 +41,8 @@ export interface ServiceSessionOptions {
   readonly authority: string;
   /** IP address that is connected to. */
   readonly address: string;
+  /** Certificates for TLS. */
+  readonly certificates: Certificates | undefined;
   /** Called once, when the session takes no further streams although it is not closed. */
   readonly onRetired: (retirement: Retirement) => void;
   /** Called at every check while the peer is suspect. */
@@ -75,8 +78,8 @@ export class ServiceSession {
   #isPinging = false;
 
   constructor(options: ServiceSessionOptions) {
-    const { authority, address } = options;
-    const socket = openSocket(new URL(authority), address);
+    const { authority, address, certificates } = options;
+    const socket = openSocket(new URL(authority), address, certificates);
     // For the life of the socket and of the session: an error without a listener would end the process.
     socket.on("error", () => {});
     const http2 = connect(authority, { createConnection: () => socket });
@@ -210,11 +213,17 @@ export class ServiceSession {
   }
 }
 
-function openSocket({ protocol, hostname, port }: URL, address: string): Socket {
+function openSocket({ protocol, hostname, port }: URL, address: string, certificates?: Certificates): Socket {
   if (protocol === "http:") return connectSocket({ host: address, port: Number(port || 80) });
   const host = hostname.replace(/^\[(.*)\]$/, "$1");
   const servername = isIP(host) === 0 ? { servername: host } : {};
-  return connectTls({ host: address, port: Number(port || 443), ALPNProtocols: ["h2"], ...servername });
+  return connectTls({
+    host: address,
+    port: Number(port || 443),
+    ALPNProtocols: ["h2"],
+    ...servername,
+    ...certificates,
+  });
 }
 
 function unavailable(reason: string): ConnectError {

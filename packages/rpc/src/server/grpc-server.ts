@@ -10,6 +10,7 @@ import type { Component } from "@routeplane/runtime";
 import { toConnectError } from "../errors.ts";
 import { callOf, GrpcCall } from "./grpc-call.ts";
 import { type HealthOptions, healthService } from "./health.ts";
+import { type ServiceTls, serverTlsOptions } from "../tls.ts";
 import { DRAIN_TIMEOUT_MS, LIMITS } from "./limits.ts";
 
 export interface GrpcServerOptions extends HealthOptions {
@@ -21,6 +22,8 @@ export interface GrpcServerOptions extends HealthOptions {
   readonly services: readonly MountedService[];
   /** Age from which a connection takes no new calls; up to a tenth more or less. `LIMITS.maxSessionAgeMs` by default. */
   readonly maxSessionAgeMs?: number;
+  /** Certificates of the server. Without one it speaks clear text. */
+  readonly tls?: ServiceTls | undefined;
 }
 
 /** A service with its implementation. */
@@ -60,7 +63,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Compo
     }
   }
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
-  const port = await listen(server, `${host}:${options.port}`);
+  const port = await listen(server, `${host}:${options.port}`, credentialsOf(options.tls));
   return { name: `gRPC server on port ${port}`, port, stop: () => drain(server, `${host}:${port}`) };
 }
 
@@ -137,13 +140,31 @@ function toMetadata(headers: Headers): Metadata {
   return metadata;
 }
 
-function listen(server: Server, address: string): Promise<number> {
+function listen(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+  server.bindAsync(address, credentials, (error, port) => {
     if (error === null) resolve(port);
     else reject(error);
   });
   return promise;
+}
+
+function credentialsOf(tls: ServiceTls | undefined): ServerCredentials {
+  const options = serverTlsOptions(tls);
+  if (tls === undefined || options === undefined) return ServerCredentials.createInsecure();
+  return new CertifiedCredentials(tls, options);
+}
+
+/** Credentials of a server that presents the certificates as they are when a connection is made. */
+class CertifiedCredentials extends ServerCredentials {
+  constructor({ certificates }: ServiceTls, options: NonNullable<ReturnType<typeof serverTlsOptions>>) {
+    super(options, certificates.current);
+    certificates.onChange((changed) => this.updateSecureContextOptions(changed));
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return other === this;
+  }
 }
 
 /** Drains the server. `forceShutdown` would end nothing: without channelz, grpc-js does not know its connections. */

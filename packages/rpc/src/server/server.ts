@@ -1,6 +1,13 @@
 import { once } from "node:events";
-import { constants, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
-import type { AddressInfo } from "node:net";
+import {
+  constants,
+  createSecureServer,
+  createServer,
+  type Http2SecureServer,
+  type Http2Server,
+  type ServerHttp2Session,
+} from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ConnectRouter, createContextValues, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -11,6 +18,7 @@ import { parsingSafely } from "./parse-safely.ts";
 import { respondInPieces } from "./response-pieces.ts";
 import { correctErrors } from "./correct-errors.ts";
 import type { RequestGate } from "./request-gate.ts";
+import { type ServiceTls, serverTlsOptions } from "../tls.ts";
 
 export interface RpcServerOptions {
   readonly port: number;
@@ -23,26 +31,35 @@ export interface RpcServerOptions {
   readonly idleTimeoutMs?: number;
   /** Age from which a session takes no new calls; up to a fifth more or less. `LIMITS.maxSessionAgeMs` by default. */
   readonly maxSessionAgeMs?: number;
+  /** Certificates of the server. Without one it speaks clear text. */
+  readonly tls?: ServiceTls | undefined;
 }
 
-/** Starts a server of Connect, gRPC and gRPC-web over cleartext HTTP/2 on one port. It stops by draining: no new calls, running ones finish. */
+/** Starts a server of Connect, gRPC and gRPC-web over HTTP/2 on one port. It stops by draining: no new calls, running ones finish. */
 export async function startRpcServer(options: RpcServerOptions): Promise<Component & { readonly port: number }> {
   const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes, compressMinBytes } = LIMITS;
   const { interceptors, requestGate, idleTimeoutMs = LIMITS.idleTimeoutMs } = options;
   const { maxSessionAgeMs = LIMITS.maxSessionAgeMs } = options;
   const routes = respondInPieces(correctErrors((router) => options.routes(parsingSafely(router))));
-  const server = createServer(
-    { settings: { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes } },
-    connectNodeAdapter({
-      routes,
-      interceptors,
-      requestGate,
-      readMaxBytes,
-      maxTimeoutMs,
-      compressMinBytes,
-      contextValues: ({ socket }) => createContextValues().set(peerAddressKey, socket.remoteAddress ?? ""),
-    }),
-  );
+  const adapter = connectNodeAdapter({
+    routes,
+    interceptors,
+    requestGate,
+    readMaxBytes,
+    maxTimeoutMs,
+    compressMinBytes,
+    contextValues: ({ socket }) => createContextValues().set(peerAddressKey, socket.remoteAddress ?? ""),
+  });
+  const settings = { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes };
+  const certified = serverTlsOptions(options.tls);
+  const server = certified
+    ? createSecureServer({ settings, ...certified }, adapter)
+    : createServer({ settings }, adapter);
+  const unsubscribe = options.tls?.certificates.onChange((changed) => {
+    if ("setSecureContext" in server) server.setSecureContext(changed);
+  });
+  // Until there is a session, an error of the socket without a listener would end this process.
+  server.on("secureConnection", (socket: Socket) => socket.on("error", () => {}));
   server.on("stream", (stream) => {
     stream.setTimeout(idleTimeoutMs, () => stream.close(constants.NGHTTP2_CANCEL));
   });
@@ -60,7 +77,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<Compone
   server.listen(options.port, options.host);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  return { name: `rpc server on port ${port}`, port, stop: () => drain(server, sessions) };
+  return { name: `rpc server on port ${port}`, port, stop: () => drain(server, sessions).finally(unsubscribe) };
 }
 
 /** Stream id of a GOAWAY that refuses no stream: calls that are on their way are served. */
@@ -73,7 +90,10 @@ function announceEnd(session: ServerHttp2Session): void {
   if (!session.closed && !session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR, MAX_STREAM_ID);
 }
 
-async function drain(server: Http2Server, sessions: ReadonlySet<ServerHttp2Session>): Promise<void> {
+async function drain(
+  server: Http2Server | Http2SecureServer,
+  sessions: ReadonlySet<ServerHttp2Session>,
+): Promise<void> {
   const allClosed = Promise.all(
     [...sessions].map((session) => new Promise<void>((resolve) => session.once("close", resolve))),
   );
