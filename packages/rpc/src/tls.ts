@@ -43,7 +43,7 @@ export function readTls(env: Environment): ServiceTls | undefined {
     "none",
   );
   const isUnset = names.every((name) => [name, `${name}_FILE`].every((each) => env.optionalText(each) === undefined));
-  if (isUnset && requiresClientCertificate !== true) return undefined;
+  if (isUnset && !requiresClientCertificate) return undefined;
   const certificates = env.parsedSecrets(names, ([cert, key, ca]) => {
     const all = { cert, key, ca };
     requireUsable(all);
