@@ -1,13 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AGGREGATOR_NODE_OPTIONS, STOP_TIMEOUT_MS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
+import { DRAIN_TIMEOUT_SECS } from "@routeplane/gateway/src/config.ts";
 import { natsUserConfig } from "@routeplane/standalone/servers";
 import { Deployment } from "kubernetes-models/apps/v1";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
 import { describe, expect, it } from "vitest";
 import { buildKustomization } from "./kustomize.ts";
 import { schemaFaults } from "./strict-schema.ts";
-import { selects } from "./network.ts";
+import { type Labels, selects } from "./network.ts";
 import { secretsOf, workloadOf, workloadsOf } from "./workloads.ts";
 
 const MANIFESTS = [...(await buildKustomization("base")), ...(await buildKustomization("provision"))];
@@ -144,31 +145,28 @@ describe.each(DEPLOYMENTS.map((deployment) => [deployment.metadata.name, deploym
     const { pod, container, labels, environment } = workloadOf(deployment);
     const { selector, replicas = 1 } = deployment.spec ?? {};
 
-    it("has probes for start, liveness and readiness", () => {
+    it("has probes for start, liveness and readiness on its operations port, none of which asks for a dependency", () => {
       const { startupProbe, livenessProbe, readinessProbe } = container;
-      const port = container.ports?.[0];
-      const reached = [startupProbe, livenessProbe, readinessProbe].map(
-        (probe) => probe?.grpc?.port ?? probe?.httpGet?.port ?? probe?.tcpSocket?.port,
-      );
-      for (const target of reached) expect([port?.name, port?.containerPort]).toContain(target);
-      expect(readinessProbe?.httpGet?.path ?? readinessProbe?.grpc).toEqual(
-        container.args?.[0] === "gateway" ? "/healthz" : { port: port?.containerPort },
-      );
-      // A fault of another process must not restart this one.
-      expect(livenessProbe).not.toMatchObject({ httpGet: { path: "/healthz" } });
-      if (livenessProbe?.grpc) expect(livenessProbe.grpc.service).toBe("liveness");
+      const paths = [startupProbe, livenessProbe, readinessProbe].map((probe) => probe?.httpGet);
+      expect(paths).toEqual(["/livez", "/livez", "/readyz"].map((path) => ({ path, port: "operations" })));
     });
 
     it("listens on the ports of its probes, on all addresses", () => {
       expect(environment.get("ROUTEPLANE_PORT")).toBe(String(container.ports?.[0]?.containerPort));
       expect(environment.get("ROUTEPLANE_HOST")).toBe("0.0.0.0");
+      const operations = container.ports?.find(({ name }) => name === "operations")?.containerPort;
+      expect(environment.get("ROUTEPLANE_OPERATIONS_PORT")).toBe(operations?.toString());
       const hot = container.ports?.find(({ name }) => name === "grpc-hot")?.containerPort;
       expect(environment.get("ROUTEPLANE_GRPC_PORT")).toBe(hot?.toString());
     });
 
-    it("is killed only after the time that a process takes to drain", () => {
+    it("is killed only after the time that a process takes to drain and to stop", () => {
       const pauseSecs = container.lifecycle?.preStop?.sleep?.seconds ?? 0;
-      expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(pauseSecs + STOP_TIMEOUT_MS / 1_000);
+      const drainSecs = container.args?.[0] === "gateway" ? DRAIN_TIMEOUT_SECS.fallback : 0;
+      expect(environment.get("ROUTEPLANE_DRAIN_TIMEOUT_SECS")).toBeUndefined();
+      // The pause is for the news that the pod is ending, and for nothing else.
+      expect(pauseSecs).toBe(5);
+      expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(pauseSecs + drainSecs + STOP_TIMEOUT_MS / 1_000);
     });
 
     it("selects its own pods and no others, and spreads them", () => {
@@ -186,3 +184,28 @@ describe.each(DEPLOYMENTS.map((deployment) => [deployment.metadata.name, deploym
     });
   },
 );
+
+describe("the overlay for Prometheus", async () => {
+  const overlay = await buildKustomization("monitoring");
+  const specOf = (kind: string) => {
+    const found = overlay.find((manifest) => manifest.kind === kind);
+    return (found as unknown as { spec: Record<string, unknown> } | undefined)?.spec ?? {};
+  };
+
+  it("scrapes the operations port of every pod, ready or not, and opens it to Prometheus alone", () => {
+    const known = overlay.filter(({ kind }) => kind !== "ServiceMonitor");
+    expect(known.flatMap((manifest) => schemaFaults(manifest))).toEqual([]);
+    expect(specOf("Service")).toMatchObject({ publishNotReadyAddresses: true, ports: [{ targetPort: "operations" }] });
+    const service = overlay.find(({ kind }) => kind === "Service")?.metadata as { labels?: Labels } | undefined;
+    const { selector, endpoints } = specOf("ServiceMonitor") as {
+      selector: { matchLabels: Labels };
+      endpoints: object[];
+    };
+    expect(selects(selector, service?.labels ?? {})).toBe(true);
+    expect(endpoints).toEqual([expect.objectContaining({ port: "operations", path: "/metrics" })]);
+    expect(specOf("NetworkPolicy")).toMatchObject({ policyTypes: ["Ingress"], ingress: [{ ports: [{ port: 9090 }] }] });
+    for (const { labels } of DEPLOYMENTS.map(workloadOf)) {
+      expect(selects({ matchLabels: specOf("Service")["selector"] as Labels }, labels)).toBe(true);
+    }
+  });
+});

@@ -35,7 +35,7 @@ const [server, nats, { entry }, reserved] = await Promise.all([
   cloneDatabase(),
   startNats(),
   bundle(folder),
-  reservePorts(SERVING.length),
+  reservePorts(2 * SERVING.length),
 ]);
 const running = new Map<string, RunningRole>();
 
@@ -51,6 +51,9 @@ const byName = ([one]: readonly [string, unknown], [other]: readonly [string, un
 
 /** Port on which a role listens on this machine. */
 const portOf = (role: string): number => reserved.ports[SERVING.findIndex((workload) => workload.role === role)] ?? 0;
+
+const operationsPortOf = (role: string): number =>
+  reserved.ports[SERVING.length + SERVING.findIndex((workload) => workload.role === role)] ?? 0;
 
 /** Environment of a workload, with addresses of this machine and values of its Secrets. */
 function environmentOf({ role, environment }: Workload): Record<string, string> {
@@ -69,6 +72,7 @@ function environmentOf({ role, environment }: Workload): Record<string, string> 
     const [, roleName] = /^ROUTEPLANE_PASSWORD_(.+)$/.exec(name) ?? [];
     if (roleName !== undefined) return new URL(server.url(`routeplane_${roleName.toLowerCase()}` as RoleName)).password;
     if (name === "ROUTEPLANE_PORT") return String(portOf(role));
+    if (name === "ROUTEPLANE_OPERATIONS_PORT") return String(operationsPortOf(role));
     if (name === "ROUTEPLANE_GRPC_PORT") return "0";
     if (name === "ROUTEPLANE_PROVIDERS") return PROVIDERS_FILE;
     if (name === "ROUTEPLANE_SPOOL_DIR") return join(folder, "spool");
@@ -106,7 +110,8 @@ async function runJob(role: string): Promise<string> {
   return stdout;
 }
 
-const isReady = ({ role, container }: Workload): Promise<boolean> => passes(container.readinessProbe, portOf(role));
+const isReady = ({ role, container }: Workload): Promise<boolean> =>
+  passes(container.readinessProbe, operationsPortOf(role));
 
 it(
   "is alive but not ready until its database is provisioned and migrated, and then ready without a restart",
@@ -115,16 +120,21 @@ it(
     for (const workload of SERVING)
       running.set(workload.role, startRole(entry, workload.role, environmentOf(workload)));
     for (const { role, container } of SERVING) {
-      const isAlive = (): Promise<boolean> => passes(container.livenessProbe, portOf(role));
+      const isAlive = (): Promise<boolean> => passes(container.livenessProbe, operationsPortOf(role));
       await eventually(isAlive, 20_000).catch((cause: unknown) => {
         throw new Error(`${role} is not alive: ${running.get(role)?.output()}`, { cause });
       });
-      expect(await passes(container.startupProbe, portOf(role)), role).toBe(true);
+      expect(await passes(container.startupProbe, operationsPortOf(role)), role).toBe(true);
     }
-    for (const workload of SERVING) expect(await isReady(workload), workload.role).toBe(false);
+    // The gateway is ready by itself, so that its callers get an answer that says what is missing.
+    const services = SERVING.filter(({ role }) => role !== "gateway");
+    for (const workload of SERVING) expect(await isReady(workload), workload.role).toBe(workload.role === "gateway");
+    const health = await fetch(`http://127.0.0.1:${portOf("gateway")}/healthz`);
+    expect(health.status).toBe(503);
+    expect(await health.json()).toMatchObject({ status: "unavailable", dependencies: { auth: "unreachable" } });
 
     expect(await runJob("provision")).toContain(DATABASE);
-    for (const workload of SERVING) expect(await isReady(workload), workload.role).toBe(false);
+    for (const workload of services) expect(await isReady(workload), workload.role).toBe(false);
 
     // The schema of the previous release: every table is there, and the newest migration is not.
     for (const [schema, migrations] of Object.entries(SCHEMAS)) {
@@ -132,14 +142,14 @@ it(
       const url = databaseUrl(`routeplane_${schema}_owner` as RoleName);
       await migrateToLatest({ url, schema, migrations: previous });
     }
-    for (const { role } of SERVING.filter((workload) => workload.role !== "gateway")) {
+    for (const { role } of services) {
       const newest = Object.keys(SCHEMAS[role === "aggregator" ? "usage" : role] ?? {})
         .toSorted()
         .at(-1);
       const reported = `"missing":["${newest}"],"msg":"the schema is older than this build`;
       await eventually(() => running.get(role)?.output().includes(reported) === true, 20_000);
     }
-    for (const workload of SERVING) expect(await isReady(workload), workload.role).toBe(false);
+    for (const workload of services) expect(await isReady(workload), workload.role).toBe(false);
 
     for (const service of ["auth", "policy", "usage"])
       expect(await runJob(`migrate-${service}`)).toMatch(/^[a-z]+: applied \d{4}_\w+\n$/);

@@ -51,7 +51,7 @@ const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 51
 /** Bound of one body: at least what small programs send, and OpenAI's bound unless the memory is too small for it. */
 const REQUEST_BYTES = { min: MEBIBYTE, max: 256 * MEBIBYTE, fallback: 50 * MEBIBYTE };
 /** 10 min by default, as long as a request may take. */
-const DRAIN_TIMEOUT_SECS = { min: 0, max: 86_400, fallback: 600 };
+export const DRAIN_TIMEOUT_SECS = { min: 0, max: 86_400, fallback: 600 };
 /** 15 s by default: proxies and clients give up on a silent connection after 30 s and more. */
 const HEARTBEAT_MS = { min: 100, max: 600_000, fallback: 15_000 };
 /** Part of the memory that one body may be: a key alone gets a third of it, and a body is held as bytes and as text. */
