@@ -1,4 +1,6 @@
 export { accessOf, type AccessRule, internalCallerOf, isIdempotent, isInternal, publishedServices } from "./access.ts";
+export { CACHE_SLOT_BYTES, type CacheEntry, MemoryBoundedCache } from "./cache/memory-bounded-cache.ts";
+export { type CachedSubject, SUBJECT_BYTES, SubjectChanges } from "./cache/subject-changes.ts";
 export { type Change, type ChangeFeed, createChangeFeed } from "./changes/change-feed.ts";
 export { type ChangeWatch, type ChangeWatchOptions, watchChanges } from "./changes/change-watch.ts";
 export { type CallOutcome, ServiceConnection, type ServiceConnectionOptions } from "./client/service-connection.ts";

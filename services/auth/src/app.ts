@@ -79,7 +79,7 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
 }
 
 export interface AuthWiring extends HealthOptions {
-  readonly config: Pick<Config, "serviceCredentials" | "peppers">;
+  readonly config: Pick<Config, "serviceCredentials" | "peppers" | "keyCacheBytes" | "cacheMaxAgeMs">;
   readonly database: Database<AuthSchema>;
   readonly changes: ChangeFeed;
   readonly log: Logger;
@@ -110,7 +110,8 @@ export function wireAuth(wiring: AuthWiring) {
 
   // Callers of this service itself are verified in the database at every call; VerifyKey answers other services from a cache.
   const verifyToken = async (token: string) => toPrincipal(await verify(token));
-  const verifier = createLocalVerifier({ verifyUncached: verifyToken, changes, clock, monotonic });
+  const cache = { maxBytes: config.keyCacheBytes, maxAgeMs: config.cacheMaxAgeMs };
+  const verifier = createLocalVerifier({ verifyUncached: verifyToken, changes, clock, monotonic, ...cache });
   const verification = verificationService(verifier, keys, changes, createRevocationLog(database));
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.KeyService, keyService(keys, keyLifecycle));

@@ -12,10 +12,18 @@ export interface Config extends ServerConfig {
   readonly serviceCredentials: ServiceCredentials;
   /** Peppers of the HMACs of tokens. The first one hashes new tokens; a row names the one that hashed it. */
   readonly peppers: Peppers;
+  /** Bound of the memory of verified keys. */
+  readonly keyCacheBytes: number;
+  /** Time for which a verified key is cached, unless a change ends it. */
+  readonly cacheMaxAgeMs: number;
 }
 
 /** Default size of the pool. With those of all processes it fits a server of 100 connections while all of them roll. */
 const DEFAULT_POOL_SIZE = 8;
+const MEBIBYTE = 1024 ** 2;
+/** About 50,000 keys by default: a key takes 1 KB. */
+const KEY_CACHE_BYTES = { min: MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 64 * MEBIBYTE };
+const CACHE_MAX_AGE_SECS = { min: 1, max: 86_400, fallback: 900 };
 
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
   return readEnvironment(variables, (env) => ({
@@ -25,6 +33,8 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     database: readDatabaseConfig(env, { poolSize: DEFAULT_POOL_SIZE }),
     serviceCredentials: readServiceCredentials(env),
     peppers: readPeppers(env),
+    keyCacheBytes: env.integer("ROUTEPLANE_KEY_CACHE_BYTES", KEY_CACHE_BYTES),
+    cacheMaxAgeMs: env.integer("ROUTEPLANE_CACHE_MAX_AGE_SECS", CACHE_MAX_AGE_SECS) * 1_000,
   }));
 }
 

@@ -82,7 +82,8 @@ export async function startAuthUnderTest(
   const logged: string[] = [];
   const log = createLogger("auth", (line) => (logged.push(line), ""), "debug");
   const serviceCredentials = { callerOf: (token: string) => CALLERS.get(token) };
-  const config = { serviceCredentials, peppers: testPeppers() };
+  const cache = { keyCacheBytes: 16 * 1024 ** 2, cacheMaxAgeMs: 900_000 };
+  const config = { serviceCredentials, peppers: testPeppers(), ...cache };
   const wire = (database: Database<AuthSchema>, changes = createChangeFeed(), monotonic = () => performance.now()) =>
     wireAuth({ ...SERVING, config, database, changes, log, clock: () => time.now, monotonic });
   const serve = ({ routes, interceptors }: ReturnType<typeof wireAuth>): Transport =>

@@ -73,7 +73,17 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
 export interface GatewayWiring {
   readonly config: Pick<
     Config,
-    "serviceToken" | "tls" | "authUrl" | "policyUrl" | "usageUrl" | "natsOutage" | "maxRequestBytes" | "heartbeatMs"
+    | "serviceToken"
+    | "tls"
+    | "authUrl"
+    | "policyUrl"
+    | "usageUrl"
+    | "natsOutage"
+    | "maxRequestBytes"
+    | "heartbeatMs"
+    | "keyCacheBytes"
+    | "guardrailCacheBytes"
+    | "cacheMaxAgeMs"
   >;
   readonly publisher: EventPublisher;
   readonly providers: ServedProviders;
@@ -97,8 +107,9 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
   const policy = serviceTransport({ url: policyUrl, ...caller });
   const management = openManagement({ auth: authUrl, policy: policyUrl, usage: usageUrl }, caller);
 
-  const verifier = createVerifier(auth, { clock, log });
-  const guardrails = createGuardrailDirectory(policy);
+  const { keyCacheBytes, guardrailCacheBytes, cacheMaxAgeMs: maxAgeMs } = config;
+  const verifier = createVerifier(auth, { clock, log, maxBytes: keyCacheBytes, maxAgeMs });
+  const guardrails = createGuardrailDirectory(policy, { maxBytes: guardrailCacheBytes, maxAgeMs });
   const admissions = createAdmissions(policy);
   const usageLog = createUsageLog(publisher);
   const settlements = createSettlements({ admissions, usageLog, log });

@@ -30,6 +30,12 @@ export interface Config extends ServerConfig {
   readonly maxRequestBytes: number;
   /** Longest time for which running requests go on after SIGTERM. */
   readonly drainTimeoutMs: number;
+  /** Bound of the memory of verified keys. */
+  readonly keyCacheBytes: number;
+  /** Bound of the memory of guardrails. */
+  readonly guardrailCacheBytes: number;
+  /** Time for which a verified key or its guardrails are cached, unless a change ends it. */
+  readonly cacheMaxAgeMs: number;
   /** Silence after which a stream has a heart-beat, and the head of an answer that has not begun leaves. */
   readonly heartbeatMs: number;
   /** Origins whose pages may call the gateway from a browser. */
@@ -52,6 +58,12 @@ const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 51
 const REQUEST_BYTES = { min: MEBIBYTE, max: 256 * MEBIBYTE, fallback: 50 * MEBIBYTE };
 /** 10 min by default, as long as a request may take. */
 export const DRAIN_TIMEOUT_SECS = { min: 0, max: 86_400, fallback: 600 };
+/** About 100,000 keys by default: a key takes 1 KB. */
+const KEY_CACHE_BYTES = { min: MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 128 * MEBIBYTE };
+/** At least what the largest guardrails of one key take. */
+const GUARDRAIL_CACHE_BYTES = { min: 32 * MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 128 * MEBIBYTE };
+/** Minutes, because the change feed ends what has changed. */
+const CACHE_MAX_AGE_SECS = { min: 1, max: 86_400, fallback: 900 };
 /** 15 s by default: proxies and clients give up on a silent connection after 30 s and more. */
 const HEARTBEAT_MS = { min: 100, max: 600_000, fallback: 15_000 };
 /** Part of the memory that one body may be: a key alone gets a third of it, and a body is held as bytes and as text. */
@@ -93,6 +105,9 @@ function readSettings(env: Environment) {
     maxBodyBytes,
     maxRequestBytes: readRequestBytes(env, maxBodyBytes),
     drainTimeoutMs: env.integer("ROUTEPLANE_DRAIN_TIMEOUT_SECS", DRAIN_TIMEOUT_SECS) * 1_000,
+    keyCacheBytes: env.integer("ROUTEPLANE_KEY_CACHE_BYTES", KEY_CACHE_BYTES),
+    guardrailCacheBytes: env.integer("ROUTEPLANE_GUARDRAIL_CACHE_BYTES", GUARDRAIL_CACHE_BYTES),
+    cacheMaxAgeMs: env.integer("ROUTEPLANE_CACHE_MAX_AGE_SECS", CACHE_MAX_AGE_SECS) * 1_000,
     heartbeatMs: env.integer("ROUTEPLANE_HEARTBEAT_MS", HEARTBEAT_MS),
     corsOrigins: env.parsed(
       "ROUTEPLANE_CORS_ORIGINS",

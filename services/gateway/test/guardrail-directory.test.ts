@@ -120,9 +120,9 @@ describe("the guardrails of a warm key", () => {
     expect(subject.transport.calls).toBe(calls + 1);
   });
 
-  it("are read again after 30 s, even while the feed is live", async () => {
+  it("are read again at their maximum age, even while the feed is live", async () => {
     const time = { now: 0 };
-    const subject = await startDirectory({ monotonic: () => time.now });
+    const subject = await startDirectory({ monotonic: () => time.now, maxAgeMs: 30_000 });
     const { caller } = await warmKey(subject);
     const { calls } = subject.transport;
     for (let passed = 0; passed < 28; passed += 2) {
@@ -203,21 +203,40 @@ describe("a call to policy", () => {
     }
   });
 
-  it("is made for the least recently used key, once there are more than the cache holds", async () => {
-    const subject = await startDirectory({ ...timeless, capacity: 3 });
+  it("is made for the keys that were not used lately, once there are more than the cache holds", async () => {
+    const subject = await startDirectory({ ...timeless, maxBytes: 16_384 });
     const namespaceId = newId("ns");
-    const [a, b] = [callerIn(namespaceId), callerIn(namespaceId)] as const;
-    const [c, d] = [callerIn(newId("ns")), callerIn(newId("ns"))] as const;
-    const callsFor = async (...callers: readonly CallingKey[]): Promise<number> => {
+    const callsFor = async (callers: readonly CallingKey[]): Promise<number> => {
       const { calls } = subject.transport;
       for (const caller of callers) await subject.summaryOf(caller);
       return subject.transport.calls - calls;
     };
-    expect(await callsFor(a, b, c, a, b, c)).toBe(3);
-    // The namespace of a and b was used before that of c, and a before b.
-    expect(await callsFor(d)).toBe(1);
-    expect(await callsFor(b, c, d)).toBe(0);
-    expect(await callsFor(a)).toBe(1);
+    const hot = Array.from({ length: 5 }, () => callerIn(namespaceId));
+    const cold = Array.from({ length: 100 }, () => callerIn(newId("ns")));
+    expect(await callsFor(hot)).toBe(5);
+    for (const caller of cold) {
+      expect(await callsFor([caller])).toBe(1);
+      expect(await callsFor(hot)).toBe(0);
+    }
+    expect(await callsFor(cold)).toBeGreaterThan(50);
+  });
+
+  it("is made again for keys whose guardrails had to leave the memory, and for no others", async () => {
+    const subject = await startDirectory({ ...timeless, maxBytes: 16_384 });
+    const { namespaceId, caller } = await warmKey(subject);
+    const { calls } = subject.transport;
+    const large = {
+      kind: "guardrail",
+      modelDeny: Array.from({ length: 60 }, (_, index) => `model-${index}-*`),
+    } as const;
+    await policy.bound(namespaceId, large, caller.keyId);
+    await until(subject, caller, "allowStreaming, modelDeny");
+    await subject.summaryOf(caller);
+    const { calls: before } = subject.transport;
+    expect(before).toBeGreaterThan(calls);
+    // Larger than the memory for answers: served, and not kept.
+    expect(await subject.summaryOf(caller)).toBe("allowStreaming, modelDeny");
+    expect(subject.transport.calls).toBe(before + 1);
   });
 });
 

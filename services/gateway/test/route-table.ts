@@ -33,6 +33,9 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
     natsOutage,
     maxRequestBytes: 1 << 20,
     heartbeatMs: 15_000,
+    keyCacheBytes: 1024 ** 2,
+    guardrailCacheBytes: 1024 ** 2,
+    cacheMaxAgeMs: 900_000,
   };
   return wireGateway({
     config,

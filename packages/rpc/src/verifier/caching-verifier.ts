@@ -10,8 +10,10 @@ export interface CachingVerifierOptions {
   readonly verifyUncached: VerifyToken;
   /** True while the change feed is live: every change is known, except those of the last moment. */
   readonly isLive: () => boolean;
-  /** Maximum number of cached principals, and of cached refusals. 20,000 by default. */
-  readonly capacity?: number;
+  /** Bound of the memory of cached results. 16 MiB by default, which is about 15,000 keys. */
+  readonly maxBytes?: number;
+  /** Time to live of a cached principal, however well the feed works. 15 minutes by default. */
+  readonly maxAgeMs?: number;
   /** `Date.now` by default. */
   readonly clock?: Clock;
   /** `performance.now` by default. */
@@ -24,6 +26,13 @@ interface VerificationInFlight {
   readonly result: Promise<VerificationResult>;
 }
 
+/**
+ * Age from which a principal that is used is verified again beside the request, at most `MAX_REFRESHES_PER_SECOND` times a second:
+ * auth learns that keys are in use (`last_used_at`), and its load is bounded however many keys there are.
+ */
+const REFRESH_AGE_MS = 30_000;
+const MAX_REFRESHES_PER_SECOND = 20;
+
 /** Attempts at a verification that changes overtake. More than two are hardly ever needed. */
 const MAX_ATTEMPTS = 5;
 
@@ -34,9 +43,10 @@ const MALFORMED: VerificationResult = {
 /**
  * Verification of tokens with a cache and single-flight, on the path of every call and every inference request.
  *
- * Steps of a verification: (1) while the feed is live, return the cached result; (2) otherwise join the call that is in flight for
- * the same token; (3) refuse a malformed token by its checksum; (4) verify it at the source, and once more if a change that
- * concerns the principal arrived meanwhile; (5) cache the result if the feed was live from before the call until after it.
+ * Steps of a verification: (1) while the feed is live, return the cached result, and verify an older one again beside the request;
+ * (2) otherwise join the call that is in flight for the same token; (3) refuse a malformed token by its checksum; (4) verify it at
+ * the source, and once more if a change that concerns the principal arrived meanwhile; (5) cache the result if the feed was live
+ * from before the call until after it.
  *
  * Concurrency: a change that arrives during a call is recorded in a `ConcurrentChanges`, so a result from before the change is
  * neither returned nor cached. Between the last comparison and the return there is no `await`.
@@ -51,13 +61,20 @@ export class CachingVerifier {
   readonly #cache: VerificationCache;
   readonly #concurrentChanges = new Set<ConcurrentChanges>();
   readonly #inFlight = new Map<string, VerificationInFlight>();
+  #refreshes = { since: -Infinity, count: 0 };
 
   constructor(options: CachingVerifierOptions) {
-    const { capacity = 20_000, clock = Date.now, monotonic = () => performance.now() } = options;
+    const { maxBytes = 16 * 1024 ** 2, maxAgeMs = 15 * 60_000 } = options;
+    const { clock = Date.now, monotonic = () => performance.now() } = options;
     this.#verifyUncached = options.verifyUncached;
     this.#isLive = options.isLive;
     this.#monotonic = monotonic;
-    this.#cache = new VerificationCache({ capacity, clock, monotonic });
+    this.#cache = new VerificationCache({ maxBytes, maxAgeMs, clock, monotonic });
+  }
+
+  /** Estimated memory of the cached results. */
+  get cacheBytes(): number {
+    return this.#cache.bytes;
   }
 
   /** Verifies a token. Rejects with a DomainError UNAVAILABLE if the source cannot be reached. */
@@ -105,10 +122,28 @@ export class CachingVerifier {
 
   #verify(digest: string, token: string): VerificationResult | Promise<VerificationResult> {
     const cached = this.#isLive() ? this.#cache.find(digest) : undefined;
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) {
+      if ("verifiedAt" in cached) this.#refresh(digest, token, cached.verifiedAt);
+      return cached.result;
+    }
     const inFlight = this.#inFlight.get(digest);
     if (inFlight !== undefined) return inFlight.result;
     if (parseToken(token) === undefined) return MALFORMED;
+    return this.#startVerification(digest, token);
+  }
+
+  /** Verifies a principal again that is older than `REFRESH_AGE_MS`, unless enough are. The cached one serves meanwhile. */
+  #refresh(digest: string, token: string, verifiedAt: number): void {
+    const now = this.#monotonic();
+    if (now - verifiedAt < REFRESH_AGE_MS || this.#inFlight.has(digest)) return;
+    if (now - this.#refreshes.since >= 1_000) this.#refreshes = { since: now, count: 0 };
+    if (this.#refreshes.count >= MAX_REFRESHES_PER_SECOND) return;
+    this.#refreshes.count++;
+    // Failures need no handling: the cached result is as good as it was, and the next use tries again.
+    this.#startVerification(digest, token).catch(() => {});
+  }
+
+  #startVerification(digest: string, token: string): Promise<VerificationResult> {
     const startedAt = this.#monotonic();
     const result = this.#verifyAtSource(digest, token).finally(() => this.#inFlight.delete(digest));
     this.#inFlight.set(digest, { startedAt, result });

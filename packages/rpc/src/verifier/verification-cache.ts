@@ -1,111 +1,149 @@
 import type { Clock, DomainError } from "@routeplane/domain";
+import { CACHE_SLOT_BYTES, type CacheEntry, MemoryBoundedCache } from "../cache/memory-bounded-cache.ts";
+import { type CachedSubject, SUBJECT_BYTES, SubjectChanges } from "../cache/subject-changes.ts";
 import type { Principal } from "../principal.ts";
-import { SubjectIndex } from "./subjects.ts";
+import { subjectsOf } from "./subjects.ts";
 
 /** Principal of a token, or the error for which the token is refused. */
 export type VerificationResult = { readonly principal: Principal } | { readonly refusal: DomainError };
 
 export interface VerificationCacheOptions {
-  /** Maximum number of principals, and of refusals; the least recently used one is evicted. */
-  readonly capacity: number;
+  /** Bound of the memory of principals; refusals have an eighth of it besides. */
+  readonly maxBytes: number;
+  /** Time to live of a principal in milliseconds, however well the feed works. */
+  readonly maxAgeMs: number;
   readonly clock: Clock;
   readonly monotonic: () => number;
 }
 
-interface CachedPrincipal {
+/** Cached principal, as `find` returns it. */
+export interface CachedPrincipal extends CacheEntry {
   readonly result: { readonly principal: Principal };
-  /** Monotonic time: setting the wall clock back prolongs nothing. */
-  readonly expiresAt: number;
+  /** Monotonic time at which its verification began. */
+  readonly verifiedAt: number;
 }
 
-interface CachedRefusal {
+interface PrincipalEntry extends CachedPrincipal {
+  readonly subjects: readonly CachedSubject[];
+}
+
+interface CachedRefusal extends CacheEntry {
   readonly result: { readonly refusal: DomainError };
-  readonly expiresAt: number;
 }
 
-/** Time to live of a principal, however well the feed works. Also the most by which `last_used_at` lags behind. */
-const PRINCIPAL_TTL_MS = 30_000;
 const REFUSAL_TTL_MS = 1_000;
 
+/** Memory of a refusal: mostly the stack of its error. */
+const REFUSAL_BYTES = 2_048;
+
+/** Memory of a digest, and of the objects and arrays of a principal without their texts. `test/bench/caches.ts` compares. */
+const PRINCIPAL_BYTES = CACHE_SLOT_BYTES + 288;
+
+/** Memory of a text besides its characters, and of a reference to it. */
+const TEXT_BYTES = 24;
+
+/** Memory of an id as a text, and of two references to its subject. */
+const ID_BYTES = TEXT_BYTES + 40;
+
+/** Distinct lists of scopes that are kept, so that principals with equal scopes share one. */
+const MAX_SCOPE_LISTS = 1_000;
+
 /**
- * Two LRU caches of verification results, for principals and for refusals, keyed by the SHA-256 digest of the token. The time to
- * live of an entry counts from the start of its verification; neither use nor other entries prolong it.
+ * Two caches of verification results, for principals and for refusals, keyed by the SHA-256 digest of the token and bounded by
+ * memory. The time to live of an entry counts from the start of its verification; neither use nor other entries prolong it.
  */
 export class VerificationCache {
-  readonly #principals = new Map<string, CachedPrincipal>();
-  readonly #refusals = new Map<string, CachedRefusal>();
-  readonly #bySubject = new SubjectIndex<string>();
   readonly #options: VerificationCacheOptions;
+  readonly #principals: MemoryBoundedCache<string, PrincipalEntry>;
+  readonly #refusals: MemoryBoundedCache<string, CachedRefusal>;
+  readonly #subjects = new SubjectChanges();
+  readonly #scopeLists = new Map<string, readonly string[]>();
 
   constructor(options: VerificationCacheOptions) {
     this.#options = options;
+    const { maxBytes } = options;
+    this.#principals = new MemoryBoundedCache({
+      maxBytes,
+      onRemove: ({ subjects }) => subjects.forEach((subject) => this.#subjects.release(subject)),
+    });
+    this.#refusals = new MemoryBoundedCache({ maxBytes: maxBytes / 8 });
   }
 
-  find(digest: string): VerificationResult | undefined {
+  /** Estimated memory of all results. */
+  get bytes(): number {
+    return this.#principals.bytes + this.#refusals.bytes;
+  }
+
+  find(digest: string): CachedPrincipal | CachedRefusal | undefined {
     const now = this.#options.monotonic();
-    const cached = this.#principals.get(digest);
-    if (cached !== undefined) {
-      const { result, expiresAt } = cached;
-      if (now >= expiresAt || isExpired(result.principal, this.#options.clock())) {
-        this.#removePrincipal(digest, result.principal);
-        return undefined;
-      }
-      this.#principals.delete(digest);
-      this.#principals.set(digest, cached);
-      return result;
-    }
-    const refusal = this.#refusals.get(digest);
-    if (refusal === undefined) return undefined;
-    if (now < refusal.expiresAt) return refusal.result;
-    this.#refusals.delete(digest);
+    const cached = this.#principals.find(digest, now);
+    if (cached === undefined) return this.#refusals.find(digest, now);
+    const { principal } = cached.result;
+    if (!isExpired(principal, this.#options.clock()) && !cached.subjects.some(hasChanged)) return cached;
+    this.#principals.delete(digest);
     return undefined;
   }
 
-  /** @param startedAt monotonic time at which the verification began */
+  /** Caches a result in place of an earlier one. @param startedAt monotonic time at which the verification began */
   add(digest: string, result: VerificationResult, startedAt: number): void {
-    if ("refusal" in result) this.#addRefusal(digest, { result, expiresAt: startedAt + REFUSAL_TTL_MS });
-    else this.#addPrincipal(digest, result, startedAt + PRINCIPAL_TTL_MS);
+    if ("principal" in result) {
+      this.#refusals.delete(digest);
+      this.#principals.put(digest, this.#toEntry(result.principal, startedAt));
+    } else {
+      this.#principals.delete(digest);
+      const expiresAt = startedAt + REFUSAL_TTL_MS;
+      this.#refusals.put(digest, { result, expiresAt, bytes: REFUSAL_BYTES, isUsed: false });
+    }
   }
 
-  /** Removes the principals that depend on a subject, and all refusals, because they name no subject. */
+  /** Invalidates the principals that depend on a subject, and all refusals, because they name no subject. */
   invalidate(subjectId: string): void {
     this.#refusals.clear();
-    for (const digest of this.#bySubject.itemsOf(subjectId)) {
-      const cached = this.#principals.get(digest);
-      if (cached !== undefined) this.#removePrincipal(digest, cached.result.principal);
-    }
+    this.#subjects.markChanged(subjectId);
   }
 
   clear(): void {
     this.#principals.clear();
     this.#refusals.clear();
-    this.#bySubject.clear();
   }
 
-  #addPrincipal(digest: string, result: CachedPrincipal["result"], latestExpiry: number): void {
-    const { clock, monotonic, capacity } = this.#options;
-    const expiry = expiryOf(result.principal);
+  #toEntry(principal: Principal, startedAt: number): PrincipalEntry {
+    const { clock, monotonic, maxAgeMs } = this.#options;
+    const expiry = expiryOf(principal);
+    // Monotonic time: setting the wall clock back prolongs nothing.
     const credentialExpiry = expiry === undefined ? Infinity : monotonic() + expiry - clock();
-    this.#refusals.delete(digest);
-    this.#principals.set(digest, { result, expiresAt: Math.min(latestExpiry, credentialExpiry) });
-    this.#bySubject.add(digest, result.principal);
-    if (this.#principals.size <= capacity) return;
-    const [oldest] = this.#principals;
-    if (oldest !== undefined) this.#removePrincipal(oldest[0], oldest[1].result.principal);
+    const subjects = subjectsOf(principal).map((id) => this.#subjects.acquire(id));
+    return {
+      result: { principal: this.#share(principal) },
+      subjects,
+      verifiedAt: startedAt,
+      expiresAt: Math.min(startedAt + maxAgeMs, credentialExpiry),
+      bytes: bytesOf(principal, subjects),
+      isUsed: false,
+    };
   }
 
-  #addRefusal(digest: string, refusal: CachedRefusal): void {
-    this.#refusals.delete(digest);
-    this.#refusals.set(digest, refusal);
-    if (this.#refusals.size <= this.#options.capacity) return;
-    const [oldest] = this.#refusals.keys();
-    if (oldest !== undefined) this.#refusals.delete(oldest);
+  /** Returns the principal with a list of scopes that it shares with others. */
+  #share(principal: Principal): Principal {
+    if (principal.kind === "service") return principal;
+    const name = principal.scopes.join(" ");
+    const scopes = this.#scopeLists.get(name) ?? principal.scopes;
+    if (this.#scopeLists.size >= MAX_SCOPE_LISTS) this.#scopeLists.clear();
+    this.#scopeLists.set(name, scopes);
+    return { ...principal, scopes };
   }
+}
 
-  #removePrincipal(digest: string, principal: Principal): void {
-    this.#principals.delete(digest);
-    this.#bySubject.remove(digest, principal);
-  }
+function hasChanged(subject: CachedSubject): boolean {
+  return subject.hasChanged;
+}
+
+/** Estimates the memory of a cached principal. Scopes count although most share them: a list may be of this one alone. */
+function bytesOf(principal: Principal, subjects: readonly CachedSubject[]): number {
+  if (principal.kind === "service") return PRINCIPAL_BYTES;
+  const ofScopes = principal.scopes.reduce((sum, scope) => sum + TEXT_BYTES + scope.length, 0);
+  const own = subjects.filter(({ uses }) => uses === 1).length;
+  return PRINCIPAL_BYTES + ofScopes + subjects.length * ID_BYTES + own * SUBJECT_BYTES;
 }
 
 /** Milliseconds since the epoch; undefined if the credential never expires. */

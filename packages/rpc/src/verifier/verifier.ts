@@ -41,7 +41,7 @@ export interface Verifier extends Component {
   ) => Promise<{ readonly principal: Principal; readonly release: () => void }>;
 }
 
-export interface VerifierOptions extends Pick<CachingVerifierOptions, "capacity" | "clock" | "monotonic"> {
+export interface VerifierOptions extends Pick<CachingVerifierOptions, "maxBytes" | "maxAgeMs" | "clock" | "monotonic"> {
   /** Logger of one warning when the feed is lost, and of one line when it is back. None by default. */
   readonly log?: Logger;
 }

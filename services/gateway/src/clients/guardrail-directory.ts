@@ -1,11 +1,7 @@
 import { hash } from "node:crypto";
 import { toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import {
-  EnforcementService,
-  type ListAppliedGuardrailsResponse,
-  ListAppliedGuardrailsResponseSchema,
-} from "@routeplane/contracts/policy";
+import { EnforcementService, ListAppliedGuardrailsResponseSchema } from "@routeplane/contracts/policy";
 import { DomainError } from "@routeplane/domain";
 import { watchChanges } from "@routeplane/rpc";
 import type { Component } from "@routeplane/runtime";
@@ -15,8 +11,10 @@ import { fromProtoAppliedGuardrail } from "./convert-guardrail.ts";
 import { GuardrailCache } from "./guardrail-cache.ts";
 
 export interface GuardrailDirectoryOptions {
-  /** Maximum number of keys in the cache. 20,000 by default. */
-  readonly capacity?: number;
+  /** Bound of the memory of the cache. 64 MiB by default. */
+  readonly maxBytes?: number;
+  /** Age in milliseconds from which what is cached is asked for again, however well the feed works. 15 minutes by default. */
+  readonly maxAgeMs?: number;
   /** Monotonic clock in milliseconds. `performance.now` by default. */
   readonly monotonic?: () => number;
 }
@@ -35,9 +33,6 @@ interface SharedFlight {
   readonly flight: Flight;
   readonly answer: Promise<Guardrails>;
 }
-
-/** Maximum number of distinct answers that are kept, so that an equal one becomes the same array. */
-const MAX_INTERNED = 1_000;
 
 /**
  * Client of the policy service's guardrails, with a cache that the change feed invalidates.
@@ -58,10 +53,9 @@ export function createGuardrailDirectory(
   policy: Transport,
   options: GuardrailDirectoryOptions = {},
 ): GuardrailDirectory & Component {
-  const { capacity = 20_000, monotonic = () => performance.now() } = options;
+  const { maxBytes = 64 * 1024 ** 2, maxAgeMs = 15 * 60_000, monotonic = () => performance.now() } = options;
   const client = createClient(EnforcementService, policy);
-  const cache = new GuardrailCache({ capacity, monotonic });
-  const interned = new InternedAnswers();
+  const cache = new GuardrailCache({ maxBytes, maxAgeMs, monotonic });
   const flights = new Set<Flight>();
   /** Newest flight by namespace and key. */
   const newestFlights = new Map<string, SharedFlight>();
@@ -69,7 +63,7 @@ export function createGuardrailDirectory(
     call: (options) => client.watchPolicyChanges({}, options),
     monotonic,
     onChange(namespaceId) {
-      cache.deleteNamespace(namespaceId);
+      cache.invalidateNamespace(namespaceId);
       for (const flight of flights) if (flight.namespaceId === namespaceId) flight.isStale = true;
     },
     onGap() {
@@ -78,9 +72,12 @@ export function createGuardrailDirectory(
     },
   });
 
-  async function listGuardrails({ namespaceId, lineage }: CallingKey): Promise<Guardrails> {
+  async function listGuardrails({ namespaceId, lineage }: CallingKey) {
     try {
-      return interned.intern(await client.listAppliedGuardrails({ namespaceId, lineage: [...lineage] }));
+      const answer = await client.listAppliedGuardrails({ namespaceId, lineage: [...lineage] });
+      const bytes = toBinary(ListAppliedGuardrailsResponseSchema, answer);
+      const digest = hash("sha256", bytes, "base64");
+      return cache.share(digest, bytes.length, () => answer.guardrails.map(fromProtoAppliedGuardrail));
     } catch (error) {
       // New bindings cannot make them so many; those of earlier releases can.
       const isTooLarge = error instanceof ConnectError && error.code === Code.ResourceExhausted;
@@ -96,9 +93,9 @@ export function createGuardrailDirectory(
     const [requestedAt, wasLive] = [monotonic(), watch.isLive()];
     flights.add(flight);
     try {
-      const guardrails = await listGuardrails(caller);
-      if (wasLive && watch.isLive() && !flight.isStale) cache.put(caller, guardrails, requestedAt);
-      return guardrails;
+      const answer = await listGuardrails(caller);
+      if (wasLive && watch.isLive() && !flight.isStale) cache.put(caller, answer, requestedAt);
+      return answer.guardrails;
     } finally {
       flights.delete(flight);
     }
@@ -121,24 +118,4 @@ export function createGuardrailDirectory(
     },
     stop: () => watch.stop(),
   };
-}
-
-/** Distinct answers, each as one array. Beyond `MAX_INTERNED` the least recently received is dropped. */
-class InternedAnswers {
-  readonly #byDigest = new Map<string, Guardrails>();
-
-  /** Returns the array of an equal earlier answer, or converts the answer. */
-  intern(answer: ListAppliedGuardrailsResponse): Guardrails {
-    const digest = hash("sha256", toBinary(ListAppliedGuardrailsResponseSchema, answer), "base64");
-    const guardrails = this.#byDigest.get(digest) ?? answer.guardrails.map(fromProtoAppliedGuardrail);
-    this.#byDigest.delete(digest);
-    this.#byDigest.set(digest, guardrails);
-    if (this.#byDigest.size > MAX_INTERNED) {
-      for (const oldest of this.#byDigest.keys()) {
-        this.#byDigest.delete(oldest);
-        break;
-      }
-    }
-    return guardrails;
-  }
 }

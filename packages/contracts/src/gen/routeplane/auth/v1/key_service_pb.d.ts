@@ -67,7 +67,7 @@ export declare type Key = Message<"routeplane.auth.v1.Key"> & {
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Time of its last use, exact to a minute; absent if never.
+   * Time of its last use, exact to minutes; absent if never.
    *
    * @generated from field: google.protobuf.Timestamp last_used_at = 8;
    */

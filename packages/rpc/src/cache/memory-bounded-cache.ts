@@ -1,0 +1,99 @@
+/** Entry of a `MemoryBoundedCache`. The cache sets `isUsed`; everything else is fixed once the entry is put. */
+export interface CacheEntry {
+  /** Estimated memory of the entry and its key, including `CACHE_SLOT_BYTES`. */
+  readonly bytes: number;
+  /** Monotonic time from which the entry is not found any more. */
+  readonly expiresAt: number;
+  /** True if it was found since the last look for an entry to evict. */
+  isUsed: boolean;
+}
+
+export interface MemoryBoundedCacheOptions<Entry> {
+  /** Bound of the bytes of all entries. An entry that is larger by itself is not kept. */
+  readonly maxBytes: number;
+  /** Called for each entry that leaves the cache, for whatever reason. */
+  readonly onRemove?: (entry: Entry) => void;
+}
+
+/** Memory of a key's slot in the map and of the fields of `CacheEntry`. */
+export const CACHE_SLOT_BYTES = 112;
+
+/** Bound of the used entries that one eviction passes over, so that no call looks through the whole cache. */
+const MAX_SPARED = 1_000;
+
+/**
+ * Cache that is bounded by the memory of its entries, and evicts by the CLOCK algorithm: a hand goes round over the entries, gives
+ * each one that was used since its last pass a second chance, and evicts the others. So a hit costs a flag, and no reordering.
+ */
+export class MemoryBoundedCache<Key, Entry extends CacheEntry> {
+  readonly #maxBytes: number;
+  readonly #onRemove: ((entry: Entry) => void) | undefined;
+  readonly #entries = new Map<Key, Entry>();
+  /** The hand. An iterator goes on over entries that are added, and past those that are deleted, while it is used. */
+  #hand = this.#entries.entries();
+  #bytes = 0;
+
+  constructor({ maxBytes, onRemove }: MemoryBoundedCacheOptions<Entry>) {
+    this.#maxBytes = maxBytes;
+    this.#onRemove = onRemove;
+  }
+
+  /** Estimated memory of all entries. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Returns the entry of a key, and counts it as used. An expired one is removed. */
+  find(key: Key, now: number): Entry | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    if (now >= entry.expiresAt) {
+      this.delete(key);
+      return undefined;
+    }
+    entry.isUsed = true;
+    return entry;
+  }
+
+  /** Puts an entry in place of an earlier one, and evicts others until all are within the bound. */
+  put(key: Key, entry: Entry): void {
+    this.delete(key);
+    this.#entries.set(key, entry);
+    this.#bytes += entry.bytes;
+    let spared = 0;
+    while (this.#bytes > this.#maxBytes) {
+      const next = this.#hand.next();
+      if (next.done === true) {
+        this.#hand = this.#entries.entries();
+        continue;
+      }
+      const [oldKey, old] = next.value;
+      if (old.isUsed && spared < MAX_SPARED) {
+        old.isUsed = false;
+        spared++;
+      } else {
+        this.delete(oldKey);
+      }
+    }
+  }
+
+  delete(key: Key): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#entries.delete(key);
+    this.#bytes -= entry.bytes;
+    this.#onRemove?.(entry);
+  }
+
+  clear(): void {
+    const entries = [...this.#entries.values()];
+    this.#entries.clear();
+    this.#hand = this.#entries.entries();
+    this.#bytes = 0;
+    for (const entry of entries) this.#onRemove?.(entry);
+  }
+}
