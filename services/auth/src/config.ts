@@ -21,7 +21,7 @@ export interface Config extends ServerConfig {
 /** Default size of the pool. With those of all processes it fits a server of 100 connections while all of them roll. */
 const DEFAULT_POOL_SIZE = 8;
 const MEBIBYTE = 1024 ** 2;
-/** About 50,000 keys by default: a key takes 1 KB. */
+/** Memory of verified keys: a key takes 1 KB, so about 50,000 by default. */
 const KEY_CACHE_BYTES = { min: MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 64 * MEBIBYTE };
 const CACHE_MAX_AGE_SECS = { min: 1, max: 86_400, fallback: 900 };
 

@@ -58,11 +58,11 @@ const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 51
 const REQUEST_BYTES = { min: MEBIBYTE, max: 256 * MEBIBYTE, fallback: 50 * MEBIBYTE };
 /** 10 min by default, as long as a request may take. */
 export const DRAIN_TIMEOUT_SECS = { min: 0, max: 86_400, fallback: 600 };
-/** About 100,000 keys by default: a key takes 1 KB. */
+/** Memory of verified keys: a key takes 1 KB, so about 100,000 by default. */
 const KEY_CACHE_BYTES = { min: MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 128 * MEBIBYTE };
-/** At least what the largest guardrails of one key take. */
+/** Memory of guardrails. The least is what the largest ones of one key take. */
 const GUARDRAIL_CACHE_BYTES = { min: 32 * MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 128 * MEBIBYTE };
-/** Minutes, because the change feed ends what has changed. */
+/** Life of what is cached: minutes, because the change feed ends what has changed. */
 const CACHE_MAX_AGE_SECS = { min: 1, max: 86_400, fallback: 900 };
 /** 15 s by default: proxies and clients give up on a silent connection after 30 s and more. */
 const HEARTBEAT_MS = { min: 100, max: 600_000, fallback: 15_000 };
