@@ -9,10 +9,18 @@ const ROLES: Readonly<Record<string, () => Promise<unknown>>> = {
   aggregator: () => import("@routeplane/usage/src/aggregator-main.ts"),
   gateway: () => import("@routeplane/gateway/src/main.ts"),
   provision: () => import("@routeplane/postgres/provision-main"),
+  bootstrap: () => import("@routeplane/standalone/bootstrap-main"),
+  "operator-token": printOperatorToken,
   "migrate-auth": () => import("@routeplane/auth/src/migrate.ts"),
   "migrate-policy": () => import("@routeplane/policy/src/migrate.ts"),
   "migrate-usage": () => import("@routeplane/usage/src/migrate.ts"),
 };
+
+/** Prints a new operator token, for the Secret from which a node is bootstrapped. No node knows it yet. */
+async function printOperatorToken(): Promise<void> {
+  const { mintToken } = await import("@routeplane/credentials");
+  process.stdout.write(`${mintToken("operator")}\n`);
+}
 
 const USAGE_FAULT = 2;
 

@@ -3,13 +3,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { parseToken } from "@routeplane/credentials";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Bundle, bundle } from "../bundle.ts";
 import { buildKustomization } from "./kustomize.ts";
 import { faultyVariables, runToExit } from "./role-process.ts";
 import { type Workload, workloadsOf } from "./workloads.ts";
 
-const WORKLOADS = workloadsOf([...(await buildKustomization("base")), ...(await buildKustomization("provision"))]);
+const WORKLOADS = workloadsOf((await Promise.all(["base", "provision", "bootstrap"].map(buildKustomization))).flat());
 /** Path of the providers file in a gateway pod; its content is `PROVIDERS_FILE`. */
 const IMAGE_PROVIDERS_FILE = "/etc/routeplane/providers.yaml";
 const PROVIDERS_FILE = join(import.meta.dirname, "../kustomize/base/providers.yaml");
@@ -60,7 +61,12 @@ it("has the roles that the manifests run, and names them if it is given another"
   const { code, stderr } = await runToExit(built.entry, "no-such-role", {});
   expect(code).toBe(2);
   const roles = stderr.trim().split("one of: ")[1]?.split(" ");
-  expect(roles?.toSorted()).toEqual(WORKLOADS.map(({ role }) => role).toSorted());
+  expect(roles?.toSorted()).toEqual([...WORKLOADS.map(({ role }) => role), "operator-token"].toSorted());
+});
+
+it("prints an operator token for the Secret of a new node", async () => {
+  const { code, stdout } = await runToExit(built.entry, "operator-token", {});
+  expect([code, parseToken(stdout.trim())?.kind]).toEqual([0, "operator"]);
 });
 
 describe.each(WORKLOADS.map((workload) => [workload.role, workload] as const))("%s", (role, workload) => {

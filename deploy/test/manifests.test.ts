@@ -11,7 +11,7 @@ import { schemaFaults } from "./strict-schema.ts";
 import { type Labels, selects } from "./network.ts";
 import { secretsOf, workloadOf, workloadsOf } from "./workloads.ts";
 
-const MANIFESTS = [...(await buildKustomization("base")), ...(await buildKustomization("provision"))];
+const MANIFESTS = (await Promise.all(["base", "provision", "bootstrap"].map(buildKustomization))).flat();
 const WORKLOADS = workloadsOf(MANIFESTS);
 const DEPLOYMENTS = MANIFESTS.filter((manifest) => Deployment.is(manifest));
 

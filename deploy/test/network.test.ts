@@ -5,7 +5,7 @@ import { buildKustomization } from "./kustomize.ts";
 import { isGoverned, type Labels, allowsConnection, selects } from "./network.ts";
 import { type Workload, workloadsOf } from "./workloads.ts";
 
-const MANIFESTS = [...(await buildKustomization("base")), ...(await buildKustomization("provision"))];
+const MANIFESTS = (await Promise.all(["base", "provision", "bootstrap"].map(buildKustomization))).flat();
 const POLICIES = MANIFESTS.filter((manifest) => NetworkPolicy.is(manifest));
 const SERVICES = MANIFESTS.filter((manifest) => Service.is(manifest));
 const WORKLOADS = workloadsOf(MANIFESTS);

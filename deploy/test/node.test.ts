@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { migrations as authMigrations } from "@routeplane/auth/migrations/index.ts";
@@ -20,7 +20,7 @@ import { type Workload, workloadsOf } from "./workloads.ts";
  * A node as in the manifests, but without Kubernetes: the processes of the bundle with the environment of the manifests, on real
  * Postgres and NATS, probed as the kubelet does.
  */
-const WORKLOADS = workloadsOf([...(await buildKustomization("base")), ...(await buildKustomization("provision"))]);
+const WORKLOADS = workloadsOf((await Promise.all(["base", "provision", "bootstrap"].map(buildKustomization))).flat());
 const SCHEMAS: Readonly<Record<string, Migrations>> = {
   auth: authMigrations,
   policy: policyMigrations,
@@ -59,8 +59,11 @@ const operationsPortOf = (role: string): number =>
 function environmentOf({ role, environment }: Workload): Record<string, string> {
   const secrets: Record<string, string> = {
     ROUTEPLANE_SERVICE_TOKEN: `rps_of-${role}`,
-    ROUTEPLANE_SERVICE_CREDENTIALS: ["gateway", "policy", "usage"]
-      .map((caller) => `${caller}:${createHash("sha256").update(`rps_of-${caller}`).digest("hex")}`)
+    ROUTEPLANE_SERVICE_CREDENTIALS: ["gateway", "policy", "usage", "bootstrap"]
+      .map(
+        (caller) =>
+          `${caller.replace("bootstrap", "installer")}:${createHash("sha256").update(`rps_of-${caller}`).digest("hex")}`,
+      )
       .join(","),
     ROUTEPLANE_KEY_PEPPERS: `p1:${"0f".repeat(32)}`,
     ROUTEPLANE_NATS_URL: role === "gateway" ? nats.gatewayUrl : nats.aggregatorUrl,
@@ -178,6 +181,46 @@ it(
       expect(await runJob(`migrate-${schema}`)).toMatch(/newer than this build, which does not know 9999_later/);
     }
     for (const workload of SERVING) await eventually(() => isReady(workload), 20_000);
+  },
+);
+
+it(
+  "is set up by bootstrap Jobs that run at once and again, around one operator credential",
+  { timeout: 60_000 },
+  async () => {
+    const file = join(folder, "operator-token");
+    const workload = WORKLOADS.find(({ role }) => role === "bootstrap") ?? expect.fail("no bootstrap Job");
+    const { ROUTEPLANE_OPERATOR_TOKEN: _secret, ...environment } = environmentOf(workload);
+    const bootstrap = (credential: Record<string, string>) =>
+      runToExit(entry, "bootstrap", { ...environment, ...credential });
+    const into = { ROUTEPLANE_OPERATOR_TOKEN_FILE: file };
+    for (const { code, stdout, stderr } of await Promise.all([bootstrap(into), bootstrap(into), bootstrap(into)])) {
+      expect(code, stderr).toBe(0);
+      expect(stdout).toMatch(/the node is set up \(acc_\w+, ns_\w+\); its operator credential is in /);
+    }
+    const token = (await readFile(file, "utf8")).trim();
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect((await readdir(folder)).filter((name) => name.startsWith("operator-token"))).toEqual(["operator-token"]);
+
+    const from = await bootstrap({ ROUTEPLANE_OPERATOR_TOKEN: `${token}\n` });
+    expect([from.code, from.stdout.includes(token)]).toEqual([0, false]);
+    const whoAmI = (credential: string) =>
+      fetch(`http://127.0.0.1:${portOf("gateway")}/routeplane.auth.v1.IdentityService/WhoAmI`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${credential}`, "content-type": "application/json" },
+        body: "{}",
+      });
+    expect((await whoAmI(token)).status).toBe(200);
+
+    const { stdout: other } = await runToExit(entry, "operator-token", {});
+    const refused = await bootstrap({ ROUTEPLANE_OPERATOR_TOKEN: other });
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      expect.stringMatching(/set up with another operator credential/),
+    ]);
+    expect((await whoAmI(other.trim())).status).toBe(401);
+    const lost = await bootstrap({ ROUTEPLANE_OPERATOR_TOKEN_FILE: "/proc/operator-token" });
+    expect([lost.code, lost.stderr]).toEqual([1, expect.stringMatching(/cannot be read or created/)]);
   },
 );
 

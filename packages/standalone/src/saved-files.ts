@@ -1,4 +1,4 @@
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { link, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { randomUUID } from "node:crypto";
 
@@ -38,6 +38,29 @@ export async function readIfExists(path: string): Promise<string | undefined> {
 
 /** Replaces a file and syncs it: readers, and a crash, see the old text or the new one. */
 export async function writeAtomically(path: string, text: string, mode: number): Promise<void> {
+  await withDraft(path, text, mode, (draft) => rename(draft, path));
+}
+
+/** Creates a file and syncs it, unless it exists. Returns its text: of writers at the same time, the first one's. */
+export async function createIfMissing(path: string, text: string, mode: number): Promise<string> {
+  return withDraft(path, text, mode, async (draft) => {
+    try {
+      await link(draft, path);
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    }
+    await rm(draft);
+    return readFile(path, "utf8");
+  });
+}
+
+/** Writes a synced draft beside a file, and removes it if `publish` fails. */
+async function withDraft<T>(
+  path: string,
+  text: string,
+  mode: number,
+  publish: (draft: string) => Promise<T>,
+): Promise<T> {
   const draft = `${path}.${randomUUID()}`;
   try {
     const file = await open(draft, "wx", mode);
@@ -47,7 +70,7 @@ export async function writeAtomically(path: string, text: string, mode: number):
     } finally {
       await file.close();
     }
-    await rename(draft, path);
+    return await publish(draft);
   } catch (error) {
     await rm(draft, { force: true });
     throw error;

@@ -1,7 +1,9 @@
-import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { join } from "node:path";
+import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { BootstrapService, KeyService } from "@routeplane/contracts/auth";
-import { ALL_SCOPES, mintToken } from "@routeplane/credentials";
+import { KeyService } from "@routeplane/contracts/auth";
+import { ALL_SCOPES } from "@routeplane/credentials";
+import { bootstrapNode, ensureOperatorToken, OtherCredentialError } from "./bootstrap.ts";
 import type { HomeLayout } from "./home.ts";
 import { StartFailure } from "./start-failure.ts";
 import { readIfExists, readSaved, writeAtomically, writeSaved } from "./saved-files.ts";
@@ -21,8 +23,7 @@ export async function seed(layout: HomeLayout, authUrl: string, serviceToken: st
   if ((await readIfExists(layout.seeded)) !== undefined) return false;
   const { home } = layout;
   // Saved before it is used: if the node knew a token that is lost, it could never be replaced.
-  const operatorToken = (await readSaved(home, "operator-key")) ?? mintToken("operator");
-  await writeSaved(home, "operator-key", operatorToken);
+  const operatorToken = await ensureOperatorToken(join(home, "operator-key"));
   await bootstrap(authUrl, serviceToken, operatorToken);
   if ((await readSaved(home, "api-key")) === undefined) {
     const keys = createClient(KeyService, transportAs(operatorToken, authUrl));
@@ -35,12 +36,11 @@ export async function seed(layout: HomeLayout, authUrl: string, serviceToken: st
 
 async function bootstrap(authUrl: string, serviceToken: string, operatorToken: string): Promise<void> {
   try {
-    await createClient(BootstrapService, transportAs(serviceToken, authUrl)).bootstrapNode({ operatorToken });
+    await bootstrapNode({ authUrl, serviceToken, operatorToken });
   } catch (error) {
-    if (ConnectError.from(error).code !== Code.FailedPrecondition) throw error;
+    if (!(error instanceof OtherCredentialError)) throw error;
     throw new StartFailure(
-      "this node was set up with another operator credential than the one in operator-key: " +
-        "restore that file, or remove the whole folder to start anew",
+      `${error.message} than the one in operator-key: ` + "restore that file, or remove the whole folder to start anew",
     );
   }
 }

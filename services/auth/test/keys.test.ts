@@ -200,6 +200,15 @@ describe("lists", () => {
 });
 
 describe("bootstrap", () => {
+  it("sets up one node for calls with one token that are made at once", () => {
+    const [first] = auth.setUps;
+    expect(first).toMatchObject({
+      accountId: expect.stringMatching(/^acc_/),
+      namespaceId: expect.stringMatching(/^ns_/),
+    });
+    expect(auth.setUps).toEqual([first, first, first]);
+  });
+
   it("is idempotent for its token and refuses another", async () => {
     const { bootstrap } = auth.as(INSTALLER_TOKEN);
     const again = await bootstrap.bootstrapNode({ operatorToken: auth.operatorToken });

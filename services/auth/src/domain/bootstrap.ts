@@ -31,16 +31,24 @@ export function createBootstrap(dependencies: BootstrapDependencies): Bootstrap 
     const token = parseToken(operatorToken);
     if (token?.kind !== "operator")
       throw invalidField("operator_token", "must be a well-formed operator token (rpo_…)");
-    const existing = await secrets.findOperator(token.lookupId, (secret) => provesSecret(token, secret, peppers));
-    if (existing !== undefined) {
+    const isSetUp = async (): Promise<boolean> =>
+      (await secrets.findOperator(token.lookupId, (secret) => provesSecret(token, secret, peppers))) !== undefined;
+    const findNode = async (): Promise<BootstrappedNode> => {
       const account = await accounts.find({ node: true }, "default");
       const namespace = account && (await namespaces.find({ accountId: account.id }, "default"));
       return { accountId: account?.id, namespaceId: namespace?.id };
-    }
+    };
+    if (await isSetUp()) return findNode();
     const account = newAccount("default", clock);
     const namespace = newNamespace(account.id, "default", clock);
     const operator = firstOperator(tokenPrefix(token), clock());
-    await nodes.setUp(account, namespace, operator, toStoredSecret(token, peppers));
+    try {
+      await nodes.setUp(account, namespace, operator, toStoredSecret(token, peppers));
+    } catch (error) {
+      // A call with the same token may have been first.
+      if (await isSetUp()) return findNode();
+      throw error;
+    }
     return { accountId: account.id, namespaceId: namespace.id };
   };
 }
