@@ -1,3 +1,4 @@
+import { readTls } from "@routeplane/rpc";
 import { ConfigurationError, readEnvironment } from "@routeplane/runtime";
 import { bootstrapNode, ensureOperatorToken, OtherCredentialError } from "./bootstrap.ts";
 
@@ -18,6 +19,7 @@ try {
     authUrl: env.url("ROUTEPLANE_AUTH_URL", ["http:", "https:"]),
     serviceToken: env.secret("ROUTEPLANE_SERVICE_TOKEN"),
     operatorToken: env.secret("ROUTEPLANE_OPERATOR_TOKEN"),
+    tls: readTls(env),
     waitSecs: env.integer("ROUTEPLANE_BOOTSTRAP_WAIT_SECS", {
       min: 0,
       max: MAX_WAIT_SECS,
@@ -28,6 +30,7 @@ try {
     authUrl: config.authUrl,
     serviceToken: config.serviceToken.current,
     operatorToken: config.operatorToken.current,
+    tls: config.tls,
     waitMs: config.waitSecs * 1_000,
   });
   const ids = [accountId, namespaceId].filter((id) => id !== "").join(", ");

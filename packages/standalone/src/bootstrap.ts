@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { BootstrapService } from "@routeplane/contracts/auth";
 import { mintToken } from "@routeplane/credentials";
-import { ServiceConnection, serviceTransport } from "@routeplane/rpc";
+import { ServiceConnection, type ServiceTls, serviceTransport } from "@routeplane/rpc";
 import { createIfMissing, readIfExists } from "./saved-files.ts";
 
 /** Longest time that the auth service lets the call take. */
@@ -16,6 +16,8 @@ export interface BootstrapOptions {
   readonly serviceToken: string;
   /** Operator token of the node, which the caller has saved: if the node knew a token that is lost, it could never be replaced. */
   readonly operatorToken: string;
+  /** Authorities and certificate for an `https:` address. */
+  readonly tls?: ServiceTls | undefined;
   /** Longest wait for the auth service to answer, in milliseconds; 0 by default: it is called once. */
   readonly waitMs?: number;
 }
@@ -39,8 +41,8 @@ export class OtherCredentialError extends Error {
  * @throws ConnectError if the auth service does not answer in time, or refuses the call
  */
 export async function bootstrapNode(options: BootstrapOptions): Promise<BootstrappedNode> {
-  const { authUrl: url, serviceToken, operatorToken, waitMs = 0 } = options;
-  const connection = new ServiceConnection({ url });
+  const { authUrl: url, serviceToken, operatorToken, tls, waitMs = 0 } = options;
+  const connection = new ServiceConnection({ url, tls });
   const transport = serviceTransport({ url, serviceToken, timeoutMs: CALL_TIMEOUT_MS, connection });
   const client = createClient(BootstrapService, transport);
   const deadline = performance.now() + waitMs;
