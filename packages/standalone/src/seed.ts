@@ -40,7 +40,7 @@ async function bootstrap(authUrl: string, serviceToken: string, operatorToken: s
   } catch (error) {
     if (!(error instanceof OtherCredentialError)) throw error;
     throw new StartFailure(
-      `${error.message} than the one in operator-key: ` + "restore that file, or remove the whole folder to start anew",
+      `${error.message} than the one in operator-key: restore that file, or remove the whole folder to start anew`,
     );
   }
 }
