@@ -6,6 +6,7 @@ import pg from "pg";
 import { DEFAULT_STATEMENT_TIMEOUT_MS } from "./config.ts";
 import { PooledConnection, ScopedDialect } from "./dialect.ts";
 import { fromDriverError, isUnreadableTable, unavailable } from "./errors.ts";
+import { observePool } from "./pool-metrics.ts";
 import { THIS_NODE } from "./row-level-security.ts";
 import { compareSchema, MIGRATION_TABLE, type SchemaComparison } from "./schema-state.ts";
 import { isStalePlan, StatementNames } from "./statement-names.ts";
@@ -108,6 +109,8 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   // pool itself listens to idle connections only.
   pool.on("error", () => {});
   pool.on("connect", (client) => client.on("error", () => {}));
+
+  observePool(pool);
 
   const names = options.keepPlans === true ? new StatementNames() : undefined;
   const kysely = new Kysely<Schema>({ dialect: new ScopedDialect(pool, names) });

@@ -9,6 +9,7 @@ export { type Component, runProcess, type RunningProcess, STOP_TIMEOUT_MS } from
 export { createLogger, type Logger } from "./log.ts";
 export { AGGREGATOR_NODE_OPTIONS, USAGE_NODE_OPTIONS } from "./node-options.ts";
 export { currentOrigin, onBehalfOf, type Origin } from "./origin.ts";
+export { currentRequestId, withRequestId } from "./request-id.ts";
 export { type PeriodicJob, runPeriodically } from "./periodic-job.ts";
 export { MAX_SECRET_BYTES, readSecretFile, SecretFault, SecretFiles } from "./secret-files.ts";
 export { constant, currentOf, type Watched, type WatchedSecret } from "./watched.ts";

@@ -11,6 +11,7 @@ import {
   type Component,
   createLogger,
   Dependencies,
+  gauge,
   type Logger,
   Readiness,
   runPeriodically,
@@ -62,6 +63,7 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   const operations = await startOperationsServer({ ...config, service: "gateway", readiness, dependencies, log });
   const spool = setSpoolCondition(publisher, readiness, log);
   const bodies = new BodyBudget(config.maxBodyBytes);
+  registerMetrics(publisher, bodies);
   const router = createRouter({ ...config, routes, unknownMethod, bodies, redact, log, clock: Date.now });
   const server = await startHttpServer({ ...config, ...router });
   const secrets = config.secretFiles.watch(log);
@@ -150,6 +152,19 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
     components: [...Object.values(management.relays), verifier, guardrails, settlements, denialRecorder, tokenCounter],
     dependencies,
   };
+}
+
+function registerMetrics(publisher: EventPublisher, bodies: BodyBudget): void {
+  gauge({
+    name: "routeplane_gateway_spool_bytes",
+    help: "Bytes of the spool on the disk.",
+    read: () => publisher.spoolBytes(),
+  });
+  gauge({
+    name: "routeplane_gateway_body_bytes",
+    help: "Memory that the bodies of running requests take, of ROUTEPLANE_MAX_BODY_BYTES.",
+    read: () => bodies.bytes,
+  });
 }
 
 const SPOOL_CHECK_MS = 250;

@@ -21,6 +21,7 @@ export async function startHttpUnderTest(corsOrigins: readonly string[] = []) {
   const ends: ("taken" | "cancelled")[] = [];
   /** Continues an answer of `/wait` or `/events`. */
   const waiting: (() => void)[] = [];
+  const lines: string[] = [];
   const bodies = new BodyBudget(MAX_BODY_BYTES);
   const router = createRouter({
     routes: [
@@ -33,7 +34,7 @@ export async function startHttpUnderTest(corsOrigins: readonly string[] = []) {
     stallTimeoutMs: STALL_TIMEOUT_MS,
     corsOrigins,
     redact: (text) => text.replaceAll("sk-secret", "[redacted]"),
-    log: createLogger("gateway", (line) => line, "silent"),
+    log: createLogger("gateway", (line) => (lines.push(line), "")),
     clock: Date.now,
   });
   const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router });
@@ -49,6 +50,8 @@ export async function startHttpUnderTest(corsOrigins: readonly string[] = []) {
     ends,
     waiting,
     bodies,
+    /** Lines of the log, at info and above. */
+    lines,
     /** Opens a connection on which errors are ignored. */
     connected,
     /** Sends bytes on a new connection, and resolves to everything that comes back until it closes. */

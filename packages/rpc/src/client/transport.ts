@@ -4,6 +4,7 @@ import { currentOf, type WatchedSecret } from "@routeplane/runtime";
 import { isIdempotent } from "../access.ts";
 import { isServiceError } from "../errors.ts";
 import { CALL_TIMEOUT_MS } from "../staleness.ts";
+import { observeCalls } from "./observe-calls.ts";
 import type { ServiceAddress } from "./service-address.ts";
 import { type CallOutcome, ServiceConnection, type ServiceConnectionOptions } from "./service-connection.ts";
 
@@ -87,7 +88,7 @@ function addressTransport(
     httpVersion: "2",
     useBinaryFormat: true,
     defaultTimeoutMs,
-    interceptors: [asService],
+    interceptors: [asService, observeCalls],
     readMaxBytes: 4 << 20,
     sessionManager: address,
   });

@@ -1,17 +1,31 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { ServiceCredentials } from "@routeplane/credentials";
-import type { Logger } from "@routeplane/runtime";
+import { counter, histogram, type Logger, withRequestId } from "@routeplane/runtime";
 import { REQUEST_ID } from "../headers.ts";
 import { findCallOrigin } from "./call-origin.ts";
 
-/** Interceptor that determines the origin of every call, and logs one line for it. */
+const calls = counter({
+  name: "routeplane_rpc_calls_total",
+  help: "Calls that this process answered, by method and the code of the answer.",
+  labels: ["method", "code"],
+});
+const seconds = histogram({
+  name: "routeplane_rpc_call_seconds",
+  help: "Time from the head of a call to its answer; of a stream to its head.",
+  labels: ["method"],
+});
+
+/**
+ * Interceptor that determines the origin of every call, logs one line for it and counts it. Calls that it makes to other
+ * services carry its request id.
+ */
 export function observe(log: Logger, serviceCredentials: ServiceCredentials): Interceptor {
   return (next) => async (request) => {
     const { requestId } = findCallOrigin(serviceCredentials, request.header, request.contextValues);
     const call = beginCall(log, request.method, requestId);
     try {
-      const response = await next(request);
+      const response = await withRequestId(requestId, () => next(request));
       response.header.set(REQUEST_ID, call.requestId);
       call.succeeded();
       return response;
@@ -31,19 +45,20 @@ export interface ObservedCall {
 
 export function beginCall(log: Logger, method: DescMethod, requestId: string): ObservedCall {
   const startedAt = performance.now();
-  const fields = (code: string): object => ({
-    requestId,
-    method: `${method.parent.typeName}/${method.name}`,
-    code,
-    ms: Math.round(performance.now() - startedAt),
-  });
+  const end = (code: string): object => {
+    const ms = performance.now() - startedAt;
+    const label = `${method.parent.name}/${method.name}`;
+    calls.inc({ method: label, code });
+    seconds.observe({ method: label }, ms / 1_000);
+    return { requestId, method: `${method.parent.typeName}/${method.name}`, code, ms: Math.round(ms) };
+  };
   return {
     requestId,
-    succeeded: () => log.debug(fields("ok"), "call"),
+    succeeded: () => log.debug(end("ok"), "call"),
     failed(error) {
       const connect = ConnectError.from(error);
       connect.metadata.set(REQUEST_ID, requestId);
-      log.info(fields(Code[connect.code]), "call");
+      log.info(end(Code[connect.code]), "call");
       return connect;
     },
   };

@@ -2,7 +2,7 @@ import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { VerificationService, type VerifyKeyResponse } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
 import { DomainError, type ErrorReason, type Id } from "@routeplane/domain";
-import type { Component, Logger } from "@routeplane/runtime";
+import { type Component, gauge, type Logger } from "@routeplane/runtime";
 import { type ChangeWatch, watchChanges } from "../changes/change-watch.ts";
 import { fromTimestamp } from "../convert.ts";
 import { fromConnectError } from "../errors.ts";
@@ -69,6 +69,14 @@ export function createVerifier(auth: Transport, options: VerifierOptions = {}): 
   });
   const verify: VerifyToken = async (token) => requirePrincipal(await cached.verify(token));
   const subscriptions = new CredentialSubscriptions({ verify, watch, clock, monotonic });
+  gauge({
+    name: "routeplane_auth_feed_age_seconds",
+    help: "Time since the change feed of the auth service was last heard. Absent before the first message.",
+    read() {
+      const ageMs = monotonic() - watch.upToDateAt();
+      return Number.isFinite(ageMs) ? ageMs / 1_000 : undefined;
+    },
+  });
   const logLoss = options.log && createLossLog(options.log, watch, monotonic);
   const checks = setInterval(() => {
     subscriptions.checkStale();

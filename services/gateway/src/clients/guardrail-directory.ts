@@ -4,7 +4,7 @@ import { Code, ConnectError, createClient, type Transport } from "@connectrpc/co
 import { EnforcementService, ListAppliedGuardrailsResponseSchema } from "@routeplane/contracts/policy";
 import { DomainError } from "@routeplane/domain";
 import { watchChanges } from "@routeplane/rpc";
-import type { Component } from "@routeplane/runtime";
+import { type Component, gauge } from "@routeplane/runtime";
 import type { AppliedGuardrail, GuardrailDirectory } from "../domain/ports/guardrail-directory.ts";
 import type { CallingKey } from "../domain/ports/key-verifier.ts";
 import { fromProtoAppliedGuardrail } from "./convert-guardrail.ts";
@@ -101,6 +101,14 @@ export function createGuardrailDirectory(
     }
   }
 
+  gauge({
+    name: "routeplane_policy_feed_age_seconds",
+    help: "Time since the change feed of the policy service was last heard. Absent before the first message.",
+    read() {
+      const ageMs = monotonic() - watch.upToDateAt();
+      return Number.isFinite(ageMs) ? ageMs / 1_000 : undefined;
+    },
+  });
   return {
     name: "guardrails",
     async listApplied(caller) {

@@ -7,6 +7,7 @@ export function healthRoute(dependencies: Dependencies): Route {
     method: "GET",
     path: "/healthz",
     reaches: "gateway",
+    isProbe: true,
     async handle(exchange) {
       const { isServing, body } = await dependencies.report();
       await exchange.sendJson(isServing ? 200 : 503, body);

@@ -1,10 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "@routeplane/domain";
-import type { Logger } from "@routeplane/runtime";
+import { type Logger, withRequestId } from "@routeplane/runtime";
 import { methodNotAllowed, notFound, refusalOf, toErrorAnswer } from "./error-answer.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { createCors } from "./cors.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
+import { countRefusal, countRequest } from "./request-metrics.ts";
+
+/** Characters of a path in the log. */
+const MAX_LOGGED_PATH = 200;
 
 /** Method and path that the gateway serves. */
 export interface Route {
@@ -16,6 +20,8 @@ export interface Route {
    * `gateway`.
    */
   readonly reaches: "upstream" | "service" | "gateway";
+  /** True if it is called by machines at intervals: its requests are logged at debug. False by default. */
+  readonly isProbe?: boolean;
   /** Answers a request. @param rest the path behind the prefix; empty for a whole path */
   readonly handle: (exchange: Exchange, rest: string) => Promise<void>;
 }
@@ -59,10 +65,9 @@ export function createRouter(options: RouterOptions): Router {
     return prefix && { route: prefix, rest: path.slice(prefix.path.length - 1) };
   };
 
-  const dispatch = async (exchange: Exchange): Promise<void> => {
+  const dispatch = async (exchange: Exchange, match: ReturnType<typeof find>): Promise<void> => {
     const { method, path, request, response } = exchange;
     if (cors.apply(request, response)) return sendNoContent(exchange);
-    const match = find(path);
     if (match === undefined) {
       if (path.startsWith("/routeplane.")) return options.unknownMethod(exchange);
       throw notFound(method, path);
@@ -75,20 +80,28 @@ export function createRouter(options: RouterOptions): Router {
     await sendNoContent(exchange);
   };
 
+  /** Logs the one line of a request, at info but for probes, and counts it. */
+  const report = ({ requestId, method, path, createdAt, response }: Exchange, route: Route | undefined): void => {
+    const ms = clock() - createdAt.getTime();
+    const { statusCode: status } = response;
+    countRequest(route, status, ms);
+    const level = route?.isProbe === true ? "debug" : "info";
+    log[level]({ requestId, method, path: path.slice(0, MAX_LOGGED_PATH), status, ms }, "request");
+  };
+
   return {
     async handle(request, response) {
       const exchange = openExchange(request, response, options);
+      const match = find(exchange.path);
       running.add(exchange);
       try {
-        await dispatch(exchange);
+        await withRequestId(exchange.requestId, () => dispatch(exchange, match));
       } catch (error) {
         await answerError(exchange, error, options);
       } finally {
         running.delete(exchange);
         exchange.release();
-        const { requestId, method, path, createdAt } = exchange;
-        const ms = clock() - createdAt.getTime();
-        log.debug({ requestId, method, path, status: response.statusCode, ms }, "request");
+        report(exchange, match?.route);
       }
     },
     cancelAll() {
@@ -108,6 +121,7 @@ async function sendNoContent({ reply }: Exchange): Promise<void> {
 async function answerError(exchange: Exchange, error: unknown, { redact, log }: RouterOptions): Promise<void> {
   const { requestId, response, reply, path } = exchange;
   const refusal = refusalOf(error);
+  countRefusal(refusal.code);
   const gone = reply.signal.aborted && reply.signal.reason === "client_gone";
   if (refusal.status >= 500 && !gone) {
     const { status, code } = refusal;

@@ -1,13 +1,24 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AdmissionService } from "@routeplane/contracts/policy";
 import { requireId } from "@routeplane/domain";
+import { counter } from "@routeplane/runtime";
 import type { Admission } from "../domain/admission/admission.ts";
 import type { ReservationKey } from "../domain/ports.ts";
 import { fromProtoAdmitRequest, toProtoAdmitResponse } from "./convert-admission.ts";
 
+const admissions = counter({
+  name: "routeplane_policy_admissions_total",
+  help: "Decisions on requests, admitted or denied; a repeated call counts again.",
+  labels: ["outcome"],
+});
+
 export function admissionService(admission: Admission): ServiceImpl<typeof AdmissionService> {
   return {
-    admit: async (request) => toProtoAdmitResponse(await admission.admit(fromProtoAdmitRequest(request))),
+    async admit(request) {
+      const result = await admission.admit(fromProtoAdmitRequest(request));
+      admissions.inc({ outcome: result.outcome });
+      return toProtoAdmitResponse(result);
+    },
 
     async settle(request) {
       await admission.settle(fromProtoReservationKey(request), {

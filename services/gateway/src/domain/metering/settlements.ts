@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { DomainError } from "@routeplane/domain";
-import type { Component, Logger } from "@routeplane/runtime";
+import { type Component, gauge, type Logger, withRequestId } from "@routeplane/runtime";
 import type { Admissions, ReservationKey } from "../ports/admissions.ts";
 import type { RequestFacts } from "./request-facts.ts";
 import type { OutboxOffset, PendingSettlement, Settlement, UsageLog } from "../ports/usage-log.ts";
@@ -51,11 +51,19 @@ export function createSettlements(options: SettlementsOptions): Settlements {
   const running = new Set<Promise<void>>();
   const stopping = new AbortController();
 
+  gauge({
+    name: "routeplane_gateway_pending_settlements",
+    help: "Settlements and releases that the policy service has not acknowledged yet.",
+    read: () => running.size,
+  });
+
   const send = async (offset: OutboxOffset, settlement: PendingSettlement): Promise<void> => {
     const { costNanoUsd, tokens, requestId, neverSent } = settlement;
     const isUnused = costNanoUsd === 0n && tokens === 0;
     const attempt = () =>
-      isUnused ? admissions.release(settlement, neverSent) : admissions.settle(settlement, { costNanoUsd, tokens });
+      withRequestId(requestId, () =>
+        isUnused ? admissions.release(settlement, neverSent) : admissions.settle(settlement, { costNanoUsd, tokens }),
+      );
     const fault = await retryWhileUnavailable(attempt, stopping.signal);
     if (stopping.signal.aborted && fault !== undefined) return;
     if (fault !== undefined) log.error({ err: fault, requestId }, "settlement refused by the policy service, given up");
