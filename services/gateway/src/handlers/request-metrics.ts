@@ -17,7 +17,7 @@ const refusals = counter({
   labels: ["code"],
 });
 
-/** What of a route its label says. */
+/** Part of a route that its label names. */
 interface LabelledRoute {
   readonly path: string;
   readonly reaches: string;
