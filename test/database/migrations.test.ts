@@ -1,0 +1,117 @@
+import { migrations as auth } from "../../services/auth/migrations/index.ts";
+import { migrations as policy } from "../../services/policy/migrations/index.ts";
+import type { SchemaMigration } from "@routeplane/postgres";
+import { migrations as usage } from "../../services/usage/migrations/index.ts";
+import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from "kysely";
+import { describe, expect, it } from "vitest";
+import { migrationFaults, RULES } from "./migration-rules.ts";
+
+const SCHEMAS = { auth, policy, usage };
+
+/** Newest migration of each schema from before these rules. They are applied everywhere, so nothing runs beside them any more. */
+const BEFORE_THE_RULES = { auth: "0010_revoked_keys", policy: "0011_names_and_sizes", usage: "0019_exact_sums" };
+
+/**
+ * Faults of later migrations that were found to be harmless, as `<schema>/<migration> <rule>`, each with the reason why the previous
+ * release runs beside them.
+ */
+const EXCEPTIONS: Readonly<Record<string, string>> = {};
+
+/** SQL of a migration, which runs against no database: every query returns no row. */
+async function statementsOf(migration: SchemaMigration): Promise<readonly string[]> {
+  const statements: string[] = [];
+  const db = new Kysely<unknown>({
+    dialect: {
+      createAdapter: () => new PostgresAdapter(),
+      createDriver: () => new DummyDriver(),
+      createIntrospector: (of) => new PostgresIntrospector(of),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    },
+    log: ({ query }) => void statements.push(query.sql),
+  });
+  await migration.up(db);
+  return statements;
+}
+
+async function faultsOf(
+  schema: keyof typeof SCHEMAS,
+  isCovered: (name: string) => boolean,
+): Promise<readonly string[]> {
+  const faults: string[] = [];
+  for (const [name, migration] of Object.entries(SCHEMAS[schema])) {
+    if (!isCovered(name)) continue;
+    for (const { rule, statement } of migrationFaults(await statementsOf(migration)))
+      faults.push(`${schema}/${name} ${rule}: "${statement}" ${RULES[rule]}`);
+  }
+  return faults;
+}
+
+const keyOf = (fault: string): string => fault.split(":")[0] ?? "";
+
+describe("the migrations", () => {
+  it("after the first ones let the previous release run beside them", async () => {
+    const schemas = ["auth", "policy", "usage"] as const;
+    const all = await Promise.all(schemas.map((schema) => faultsOf(schema, (name) => name > BEFORE_THE_RULES[schema])));
+    const faults = all.flat();
+    expect(faults.filter((fault) => !Object.hasOwn(EXCEPTIONS, keyOf(fault)))).toEqual([]);
+    const used = new Set(faults.map(keyOf));
+    expect(
+      Object.keys(EXCEPTIONS).filter((key) => !used.has(key)),
+      "exceptions without a fault",
+    ).toEqual([]);
+  });
+
+  it("of the past that did not only add are found by the rules", async () => {
+    const rules = (faults: readonly string[]): readonly string[] => [...new Set(faults.map(keyOf))];
+    expect(rules(await faultsOf("usage", (name) => name === "0002_denied_policy_collation"))).toEqual([
+      "usage/0002_denied_policy_collation type",
+    ]);
+    expect(rules(await faultsOf("policy", (name) => name === "0003_policy_kinds")).length).toBeGreaterThan(0);
+  });
+});
+
+describe("the rules", () => {
+  it.each([
+    ["drop", "drop table policies"],
+    ["drop", "alter table policies drop column name"],
+    ["drop", "alter table policies add column a int, drop column if exists b cascade"],
+    ["drop", "drop function if exists announce_change()"],
+    ["drop", "truncate policies"],
+    ["drop", "do $$ begin drop table policies; end $$"],
+    ["drop", "do $$ begin if true then execute 'drop table policies'; end if; end $$"],
+    ["rename", "alter table policies rename column name to label"],
+    ["rename", "alter table policies rename to rules"],
+    ["type", "alter table requests alter column cost type numeric"],
+    ["type", "ALTER TABLE only usage.requests ALTER cost SET DATA TYPE numeric"],
+    ["not-null", "alter table keys add column region text not null"],
+    ["not-null", "alter table keys alter column name set not null"],
+    ["not-null", "alter table keys alter column name drop default"],
+    ["constraint", "alter table keys add constraint named check (name <> '')"],
+    ["constraint", "alter table keys add foreign key (a) references b (a)"],
+    ["index", "create index by_name on keys (name)"],
+    ["index", "create unique index if not exists by_name on only auth.keys (name)"],
+    ["index", "alter table keys add column code text unique"],
+    ["index", "drop index by_name"],
+    ["revoke", "revoke select on keys from routeplane_auth"],
+  ])("refuse (%s) %s", (rule, statement) => {
+    expect(migrationFaults([statement]).map((fault) => fault.rule)).toEqual([rule]);
+  });
+
+  it.each([
+    [
+      "create table a (id int not null unique, check (id > 0)); create index by_id on a (id); alter table a add constraint c check (id > 1)",
+    ],
+    ["alter table keys add column region text not null default 'drop table keys'"],
+    ["alter table keys add column region text"],
+    ["alter table keys alter column name drop not null"],
+    ["alter table keys drop constraint named"],
+    ["create index concurrently by_name on keys (name)"],
+    ["drop index concurrently by_name"],
+    ["create function f() returns trigger language plpgsql as $$ begin delete from a; drop table b; end $$"],
+    ["revoke all on function f() from public"],
+    ["-- drop table keys\nselect 1"],
+    ["create table a (id int); drop table a"],
+  ])("allow %s", (statement) => {
+    expect(migrationFaults([statement])).toEqual([]);
+  });
+});
