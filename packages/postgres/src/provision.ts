@@ -33,7 +33,7 @@ export function databasePlan(
 }
 
 const PROCESS_STATEMENT_TIMEOUT = "5s";
-const IDLE_IN_TRANSACTION_TIMEOUT = "10s";
+const IDLE_IN_TRANSACTION_TIMEOUT = "2s";
 
 /**
  * SQL statements that set what every connection of a role to the database begins with. They are settings of roles because

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { KeyService, VerificationService } from "@routeplane/contracts/auth";
 import { DomainError, newId } from "@routeplane/domain";
@@ -290,6 +291,19 @@ describe("a change feed", () => {
     const frozenAt = performance.now();
     await eventually(() => other.watches === 1);
     expect(performance.now() - frozenAt).toBeLessThan(FEED_TIMEOUT_MS + 1_000);
+  });
+
+  it("keeps no calls away from its address", async () => {
+    const service = await startService(2);
+    await service.allUsed();
+    watch(service);
+    const watching = await eventually(() => service.replicas.find(({ watches }) => watches === 1));
+    for (let count = 0; count < 200; count++) {
+      await service.verify();
+      // The stream of the call is closed after its response.
+      await delay(2);
+    }
+    expect(watching.calls.length).toBeGreaterThan(100 / 1.5);
   });
 
   it("moves when its session has its maximum age, and no call fails by that", async () => {

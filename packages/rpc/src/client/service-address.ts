@@ -69,9 +69,9 @@ export class ServiceAddress {
     return this.#current?.isSuspect === true;
   }
 
-  /** Number of streams on the current session. */
-  get openStreams(): number {
-    return this.#current?.openStreams ?? 0;
+  /** Number of calls that wait for a response. Streams that have begun, such as change feeds, say nothing about the load. */
+  get waitingCalls(): number {
+    return this.#current?.waitingCalls ?? 0;
   }
 
   /** Opens a session unless there is one. Rejects with a ConnectError UNAVAILABLE within 2 s. */

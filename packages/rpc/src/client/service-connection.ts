@@ -166,7 +166,7 @@ export class ServiceConnection {
     const index = Math.floor(Math.random() * length);
     const [one, other] = [healthy[index], healthy[(index + 1 + Math.floor(Math.random() * (length - 1))) % length]];
     if (one === undefined || other === undefined) return one;
-    return other.openStreams < one.openStreams ? other : one;
+    return other.waitingCalls < one.waitingCalls ? other : one;
   }
 
   /** Chooses an address that takes calls although it is not healthy, preferably one that answers pings. */

@@ -67,7 +67,6 @@ export class ServiceSession {
   #isConnected = false;
   #isRetired = false;
   #openStreams = 0;
-  /** Streams without a response. */
   #waiting = 0;
   #failures = 0;
   #abandoned = 0;
@@ -119,8 +118,9 @@ export class ServiceSession {
     return this.#isPinging && this.#silentChecks >= CHECKS_BEFORE_SUSPECT;
   }
 
-  get openStreams(): number {
-    return this.#openStreams;
+  /** Number of streams without a response. */
+  get waitingCalls(): number {
+    return this.#waiting;
   }
 
   /** Opens a stream. Call it once the session is connected. */
