@@ -33,6 +33,7 @@ export function databasePlan(
 }
 
 const PROCESS_STATEMENT_TIMEOUT = "5s";
+/** Short, because a process that is suspended in a transaction holds its locks until then, and calls of other processes wait. */
 const IDLE_IN_TRANSACTION_TIMEOUT = "2s";
 
 /**

@@ -160,7 +160,7 @@ it("gives processes time-outs by their role, and owners none", async () => {
     return Object.fromEntries(rows.map(({ name, setting }: { name: string; setting: string }) => [name, setting]));
   };
   expect(await settingsOf("routeplane_auth")).toEqual({
-    idle_in_transaction_session_timeout: "10000",
+    idle_in_transaction_session_timeout: "2000",
     search_path: "auth",
     statement_timeout: "5000",
   });

@@ -1,0 +1,229 @@
+import { createHash } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient, type Transport } from "@connectrpc/connect";
+import { BootstrapService, KeyService } from "@routeplane/contracts/auth";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
+import { ALL_SCOPES, mintToken } from "@routeplane/credentials";
+import type { RoleName } from "@routeplane/postgres";
+import { ServiceConnection, serviceTransport } from "@routeplane/rpc";
+import { reservePorts } from "@routeplane/standalone";
+import { cloneDatabase, eventually, startNats, type TestDatabase, type TestNats } from "@routeplane/testing";
+import { bundle } from "../../deploy/bundle.ts";
+import { createHosts } from "./hosts.ts";
+import { FLEET_ROLES, type FleetRole, type Replica, startReplica } from "./replica.ts";
+
+/** Number of replicas of each role. */
+export type FleetSize = Readonly<Record<FleetRole, number>>;
+
+/**
+ * Several processes of each role of the bundle, as in a cluster: every process listens on the ports of its role at a loopback
+ * address of its own, and finds the others by names such as `policy.fleet`, which have one address for each process that is
+ * listed. On real Postgres and NATS.
+ */
+export interface Fleet {
+  readonly database: TestDatabase;
+  readonly nats: TestNats;
+  /** Token of an operator credential with all scopes. */
+  readonly operatorToken: string;
+  /** Token of a root key with all scopes in the namespace `default`. */
+  readonly apiKey: string;
+  readonly namespaceId: string;
+  /** Processes of a role that run, in the order of their start. */
+  replicas(role: FleetRole): readonly Replica[];
+  /** Addresses of the gateways that are listed. */
+  readonly urls: readonly string[];
+  /** Transport to one process of a service, with this credential. */
+  transport(replica: Replica, token: string): Transport;
+  /** Starts another process, waits until it is ready, and lists it. */
+  add(role: FleetRole): Promise<Replica>;
+  /** Starts a process again that was killed, at its address, and waits until it is ready. */
+  restart(killed: Replica): Promise<Replica>;
+  /** Lists or removes the address of a process, as endpoints follow readiness in a cluster. */
+  list(replica: Replica): Promise<void>;
+  unlist(replica: Replica): Promise<void>;
+  /** Replaces processes of a role, one after the other, as a rolling update with a surge of one does. All by default. */
+  roll(role: FleetRole, count?: number): Promise<void>;
+  /** Stops every process. Resolves to those that did not end with exit code 0, with their output. */
+  stop(): Promise<readonly string[]>;
+}
+
+/** Length of the output of a process that is quoted. */
+const OUTPUT_CHARS = 2_000;
+const START_TIMEOUT_MS = 60_000;
+/** Time between the removal of an address and the signal. Shorter than the interval at which names are resolved again. */
+const PRESTOP_MS = 1_000;
+/** Loopback network of this process: concurrent fleets must not share addresses. */
+const NETWORK = `127.${16 + (process.pid % 200)}.${(process.pid >> 8) % 250}`;
+const CALLERS = ["gateway", "policy", "usage", "installer"] as const;
+const tokenOf = (caller: string): string => `rps_of-${caller}`;
+const nameOf = (role: string): string => `${role}.fleet`;
+
+/** Starts a fleet whose processes are all ready. */
+export async function startFleet(size: FleetSize, environment: Readonly<Record<string, string>> = {}): Promise<Fleet> {
+  const folder = await mkdtemp(join(tmpdir(), `routeplane-fleet-${process.pid}-`));
+  const [database, nats, { entry }, reserved] = await Promise.all([
+    cloneDatabase(),
+    startNats(),
+    bundle(join(folder, "bundle")),
+    reservePorts(2),
+  ]);
+  const [port = 0, grpcPort = 0] = reserved.ports;
+  const hosts = await createHosts(join(folder, "hosts"));
+  const wiring = { folder, database, nats, port, grpcPort, environment };
+  const running: Replica[] = [];
+  const listed = new Set<Replica>();
+  let started = 0;
+
+  const publish = (role: string): Promise<void> => {
+    const addresses = [...listed].filter((replica) => replica.role === role).map(({ address }) => address);
+    return hosts.set(nameOf(role), addresses);
+  };
+  const launch = (role: FleetRole, address = `${NETWORK}.${++started}`): Replica => {
+    const replica = startReplica({
+      role,
+      address,
+      entry,
+      hosts,
+      environment: environmentOf(role, address, wiring),
+    });
+    running.push(replica);
+    return replica;
+  };
+  const list = async (replica: Replica): Promise<void> => {
+    listed.add(replica);
+    await publish(replica.role);
+  };
+  const unlist = async (replica: Replica): Promise<void> => {
+    listed.delete(replica);
+    await publish(replica.role);
+  };
+  const remove = async (replica: Replica): Promise<number | null> => {
+    await unlist(replica);
+    await new Promise((resolve) => setTimeout(resolve, PRESTOP_MS));
+    return replica.stop();
+  };
+  const transport = ({ address }: Replica, token: string): Transport =>
+    serviceTransport({ url: `http://${address}:${port}`, serviceToken: token, timeoutMs: 10_000 });
+  const add = async (role: FleetRole): Promise<Replica> => {
+    const replica = launch(role);
+    await ready(replica, port);
+    await list(replica);
+    return replica;
+  };
+  const replicas = (role: FleetRole): readonly Replica[] =>
+    running.filter((replica) => replica.role === role && replica.isRunning);
+
+  // As in a cluster, nobody is ready before those that it depends on.
+  const launched = FLEET_ROLES.map((role) => Array.from({ length: size[role] }, () => launch(role)));
+  for (const ofRole of launched) {
+    await Promise.all(ofRole.map((replica) => list(replica)));
+    await Promise.all(ofRole.map((replica) => ready(replica, port)));
+  }
+  const [auth] = replicas("auth");
+  if (auth === undefined) throw new Error("a fleet needs an auth service");
+  const operatorToken = mintToken("operator");
+  const bootstrap = createClient(BootstrapService, transport(auth, tokenOf("installer")));
+  const { namespaceId } = await bootstrap.bootstrapNode({ operatorToken });
+  const keys = createClient(KeyService, transport(auth, operatorToken));
+  const { token: apiKey } = await keys.mintRootKey({ namespace: "default", name: "root", scopes: [...ALL_SCOPES] });
+
+  return {
+    database,
+    nats,
+    operatorToken,
+    apiKey,
+    namespaceId,
+    replicas,
+    get urls() {
+      return [...listed].flatMap(({ role, address }) => (role === "gateway" ? [`http://${address}:${port}`] : []));
+    },
+    transport,
+    add,
+    async restart(killed) {
+      listed.delete(killed);
+      const replica = launch(killed.role, killed.address);
+      await ready(replica, port);
+      await list(replica);
+      return replica;
+    },
+    list,
+    unlist,
+    async roll(role, count = Infinity) {
+      for (const old of replicas(role).slice(0, count)) {
+        await add(role);
+        const code = await remove(old);
+        if (code !== 0) throw new Error(`${role} ended with ${code}: ${old.output()}`);
+      }
+    },
+    async stop() {
+      const codes: string[] = [];
+      // Callers first, so that none reports that a service is gone.
+      for (const role of FLEET_ROLES.toReversed()) {
+        const ofRole = replicas(role);
+        const ended = await Promise.all(ofRole.map((replica) => replica.stop()));
+        for (const [index, code] of ended.entries()) {
+          if (code !== 0) codes.push(`${role} ended with ${code}: ${ofRole[index]?.output().slice(-OUTPUT_CHARS)}`);
+        }
+      }
+      await Promise.all([database.drop(), nats.remove(), rm(folder, { recursive: true, force: true })]);
+      reserved.release();
+      return codes;
+    },
+  };
+}
+
+interface Wiring {
+  readonly folder: string;
+  readonly database: TestDatabase;
+  readonly nats: TestNats;
+  readonly port: number;
+  readonly grpcPort: number;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+function environmentOf(role: FleetRole, address: string, wiring: Wiring): Record<string, string> {
+  const { folder, database, nats, port, grpcPort } = wiring;
+  const urls = Object.fromEntries(
+    ["auth", "policy", "usage"].map((name) => [
+      `ROUTEPLANE_${name.toUpperCase()}_URL`,
+      `http://${nameOf(name)}:${port}`,
+    ]),
+  );
+  const accepted = CALLERS.map((caller) => `${caller}:${createHash("sha256").update(tokenOf(caller)).digest("hex")}`);
+  return {
+    PATH: process.env["PATH"] ?? "",
+    NODE_COMPILE_CACHE: join(folder, "compiled"),
+    ROUTEPLANE_HOST: address,
+    ROUTEPLANE_PORT: `${port}`,
+    ROUTEPLANE_GRPC_PORT: `${grpcPort}`,
+    ROUTEPLANE_DATABASE_URL: database.url(`routeplane_${role}` as RoleName),
+    ROUTEPLANE_SERVICE_TOKEN: tokenOf(role),
+    ROUTEPLANE_SERVICE_CREDENTIALS: accepted.join(","),
+    ROUTEPLANE_KEY_PEPPERS: `p1:${"0f".repeat(32)}`,
+    ROUTEPLANE_NATS_URL: role === "gateway" ? nats.gatewayUrl : nats.aggregatorUrl,
+    ROUTEPLANE_SPOOL_DIR: join(folder, `spool-${address}`),
+    ROUTEPLANE_ECHO: "on",
+    ...urls,
+    ...wiring.environment,
+  };
+}
+
+/** Resolves once a process can do its work. @throws Error with its output if that takes too long */
+async function ready(replica: Replica, port: number): Promise<void> {
+  const url = `http://${replica.address}:${port}`;
+  const connection = new ServiceConnection({ url });
+  const health = createClient(Health, serviceTransport({ url, connection, timeoutMs: 1_000 }));
+  const isReady = async (): Promise<boolean> =>
+    replica.role === "gateway"
+      ? (await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2_000) })).ok
+      : (await health.check({})).status === Status.SERVING;
+  try {
+    await eventually(isReady, START_TIMEOUT_MS);
+  } catch (cause) {
+    throw new Error(`${replica.role} did not become ready: ${replica.output()}`, { cause });
+  } finally {
+    connection.stop();
+  }
+}

@@ -1,0 +1,87 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import type { Hosts } from "./hosts.ts";
+
+/** Roles that a fleet runs, in the order in which they start. */
+export const FLEET_ROLES = ["auth", "policy", "usage", "aggregator", "gateway"] as const;
+export type FleetRole = (typeof FLEET_ROLES)[number];
+
+/** One process of a role, at an address of its own. */
+export interface Replica {
+  readonly role: FleetRole;
+  readonly address: string;
+  readonly pid: number;
+  readonly isRunning: boolean;
+  /** Output so far, of both streams. */
+  output(): string;
+  /** CPU time that it has used, in seconds. */
+  cpuSeconds(): Promise<number>;
+  /** Suspends the process: its connections stay, and the kernel accepts new ones. */
+  freeze(): void;
+  resume(): void;
+  /** Ends it with SIGKILL. */
+  kill(): Promise<void>;
+  /** Ends it with SIGTERM, as Kubernetes does. Resolves to its exit code; null if it was killed after 30 s. */
+  stop(): Promise<number | null>;
+}
+
+const STOP_TIMEOUT_MS = 30_000;
+/** Clock ticks in a second: USER_HZ of Linux. */
+const TICKS = 100;
+
+export interface ReplicaOptions {
+  readonly role: FleetRole;
+  readonly address: string;
+  /** Entry of the bundle. */
+  readonly entry: string;
+  readonly hosts: Hosts;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export function startReplica({ role, address, entry, hosts, environment }: ReplicaOptions): Replica {
+  const [executable, args] = hosts.command(process.execPath, [entry, role]);
+  const child = spawn(executable, args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+  }
+  const pid = child.pid ?? 0;
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    if (hasEnded(child)) return child.exitCode;
+    const exited = once(child, "exit");
+    child.kill(signal);
+    // A process that is suspended ends only once it runs again.
+    child.kill("SIGCONT");
+    const killer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    await exited;
+    clearTimeout(killer);
+    return child.exitCode;
+  };
+  return {
+    role,
+    address,
+    pid,
+    get isRunning() {
+      return !hasEnded(child);
+    },
+    output: () => output,
+    async cpuSeconds() {
+      const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return (Number(fields[11]) + Number(fields[12])) / TICKS;
+    },
+    freeze: () => void child.kill("SIGSTOP"),
+    resume: () => void child.kill("SIGCONT"),
+    async kill() {
+      await end("SIGKILL");
+    },
+    stop: () => end("SIGTERM"),
+  };
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
