@@ -77,6 +77,24 @@ it("breaks off the answer of a service that was killed, so that it is not taken 
   await expect(reader?.read()).rejects.toThrow("terminated");
 });
 
+it("makes a read again whose answer breaks off, when another process serves it", async () => {
+  const bytes = ["the first part", undefined];
+  const server = createServer();
+  server.on("stream", (stream) => {
+    const part = bytes.shift();
+    stream.on("error", () => {});
+    stream.respond({ ":status": 200, "content-type": "application/json" });
+    if (part === undefined) stream.end("{}");
+    else stream.write(part, () => stream.session?.socket.destroy());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const url = await startManagement(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const response = await fetch(`${url}/routeplane.usage.v1.UsageService/GetUsage`, { method: "POST", body: "{}" });
+  expect([response.status, await response.text()]).toEqual([200, "{}"]);
+});
+
 it("names the service that does not answer, and not its address", async () => {
   // Nothing listens on port 1.
   const url = await startManagement("http://127.0.0.1:1");

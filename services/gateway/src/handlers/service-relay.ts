@@ -73,23 +73,25 @@ export function createServiceRelay(
       reply.signal.addEventListener("abort", endCall, { once: true });
       const isWanted = (): boolean => !reply.signal.aborted;
       try {
-        const { stream, answer } = await connection.call(
+        const { stream, answer, chunks, held } = await connection.call(
           { outcomeOf, isIdempotent, isWanted },
           async (address, abandoned) => {
             const opened = await address.request("POST", path, headers);
-            running = opened;
+            [running, isAnswered] = [opened, false];
             if (reply.signal.aborted) endCall();
             abandoned.addEventListener("abort", () => opened.close(constants.NGHTTP2_CANCEL), { once: true });
             void send(opened, body);
-            return { stream: opened, answer: await headersOf(opened) };
+            const answer = await headersOf(opened);
+            isAnswered = true;
+            const chunks = opened.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
+            const held = isIdempotent && !isStream ? await readAhead(opened, chunks) : [];
+            return { stream: opened, answer, chunks, held };
           },
         );
-        isAnswered = true;
         reply.begin(Number(answer[":status"] ?? 502), toClientHeaders(answer));
-        const chunks = stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+        for (const chunk of held) await reply.write(chunk);
         for await (const chunk of chunks) await reply.write(chunk);
-        // A broken connection ends the iteration like a complete answer; only the code tells them apart.
-        if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw new Error("the service broke off its answer");
+        requireComplete(stream);
         await reply.end();
       } finally {
         reply.signal.removeEventListener("abort", endCall);
@@ -100,6 +102,29 @@ export function createServiceRelay(
       connection.stop();
     },
   };
+}
+
+/** Bytes of an answer that are read before its head is sent on, so that a call whose answer breaks off can be made again. */
+const HELD_BYTES = 64 << 10;
+
+/** Reads the beginning of an answer, or all of it. @throws Error if the answer breaks off */
+async function readAhead(stream: ClientHttp2Stream, chunks: AsyncIterator<Buffer>): Promise<readonly Buffer[]> {
+  const held: Buffer[] = [];
+  for (let bytes = 0; bytes < HELD_BYTES;) {
+    const next = await chunks.next();
+    if (next.done === true) {
+      requireComplete(stream);
+      break;
+    }
+    held.push(next.value);
+    bytes += next.value.length;
+  }
+  return held;
+}
+
+/** A broken connection ends the iteration like a complete answer; only the code tells them apart. */
+function requireComplete(stream: ClientHttp2Stream): void {
+  if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw new Error("the service broke off its answer");
 }
 
 /** Error for a call that the service has not begun, because its session was to be closed. */
