@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Id, newId, parseId } from "@routeplane/domain";
-import { type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
+import { DEFAULT_STREAM_SETTINGS, type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
 import { createLogger } from "@routeplane/runtime";
 import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
 import { usageEvent } from "../../services/usage/test/requests.ts";
@@ -116,7 +116,8 @@ async function openNodePublisher(node: TestNode): Promise<EventPublisher> {
   const nats = parseNatsUrl(`nats://routeplane:${encodeURIComponent(password)}@127.0.0.1:${port}`);
   if (nats === undefined) throw new Error("unreachable: a node's broker has an address");
   const folder = join(node.home, `spool/bench-${newId("req")}`);
-  return openPublisher({ nats, log: createLogger("bench", () => ""), name: "bench", folder });
+  const stream = { settings: DEFAULT_STREAM_SETTINGS, installation: async () => undefined };
+  return openPublisher({ nats, ...stream, log: createLogger("bench", () => ""), name: "bench", folder });
 }
 
 await main();

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Id, newId } from "@routeplane/domain";
-import { type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
+import { DEFAULT_STREAM_SETTINGS, type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
 import { createLogger } from "@routeplane/runtime";
 import type pg from "pg";
 import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
@@ -36,7 +36,9 @@ export function admissionOf(request: LoggedRequest): LoggedRequest {
 export function openBenchPublisher({ natsUrl, folder }: UsageServers): EventPublisher {
   const nats = parseNatsUrl(natsUrl);
   if (nats === undefined) throw new Error("unreachable: the bench server's URL is well-formed");
-  return openPublisher({ nats, log: createLogger("bench", () => ""), name: "bench", folder: join(folder, "spool") });
+  const stream = { settings: DEFAULT_STREAM_SETTINGS, installation: async () => undefined };
+  const log = createLogger("bench", () => "");
+  return openPublisher({ nats, ...stream, log, name: "bench", folder: join(folder, "spool") });
 }
 
 const AT_ONCE = 5_000;

@@ -60,6 +60,10 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     "the owner's functions name namespaces and drop what is old, and no process can",
   "usage.requests/owner_reads_and_prunes: lets rows through that the transaction's setting does not name":
     "all of them, in a transaction of the whole node",
+  "usage.installation: has no namespace_id that is not null": "one row that holds an id of the node",
+  "usage.installation_pkey: is unique and does not start with namespace_id": "keeps that row the only one",
+  "usage.aggregators: has no namespace_id that is not null": "holds processes and nothing of any tenant",
+  "usage.aggregators_pkey: is unique and does not start with namespace_id": "a process serves every namespace",
   "usage.retention: has no namespace_id that is not null": "one row that holds a time and nothing of any tenant",
   "usage.retention_pkey: is unique and does not start with namespace_id": "keeps that row the only one",
   "usage.retention/written_by_owner: is for everyone, or for a role that is no process's":

@@ -1,17 +1,27 @@
 import type { Component } from "@routeplane/runtime";
-import { type ConnectionOptions, type NatsConnection, openConnection, type Session, wait } from "./connection.ts";
+import { openConnection, type Session, wait } from "./connection.ts";
 import type { Delivery } from "./delivery.ts";
 import {
   type ConsumerLag,
   declareConsumer,
-  type JetStreamConsumerOptions,
   readLag,
-  trimAcknowledged,
+  type Source,
+  sourcesOf,
+  unpartitionedSource,
 } from "./jetstream-consumer.ts";
-import { Pull } from "./pull.ts";
-import { STREAM, updateStream } from "./stream.ts";
+import { PartitionOwnership, type ReplicaRegistry } from "./partition-ownership.ts";
+import { DEFAULT_STREAM_SETTINGS, type StreamSettings } from "./settings.ts";
+import { SourcePulls } from "./source-pulls.ts";
+import { infoOf, readLayout, type StreamOptions, UNPARTITIONED, updateStream, watchOwner } from "./stream.ts";
+import { trimAcknowledged } from "./trim.ts";
 
-export interface EventConsumerOptions<Event> extends ConnectionOptions, JetStreamConsumerOptions {
+export interface EventConsumerOptions<Event> extends StreamOptions {
+  /** Name of the durable consumers: that of partition 0 is `<durable>-0`. */
+  readonly durable: string;
+  /** Number of messages that are handled at a time. */
+  readonly batch: number;
+  /** Registry of the processes that share the partitions. */
+  readonly replicas: ReplicaRegistry;
   /** Decodes the events of one message; undefined if it is no batch of events. */
   readonly read: (payload: Uint8Array) => readonly Event[] | undefined;
   /**
@@ -29,82 +39,164 @@ export interface EventConsumerOptions<Event> extends ConnectionOptions, JetStrea
 export interface EventConsumer extends Component {
   /** Resolves to true if NATS answers now. */
   isReachable(): Promise<boolean>;
-  /** Reads the lag of all processes that share the consumer; undefined while NATS does not answer. */
+  /** Reads the lag of all processes that share the partitions; undefined while NATS does not answer. */
   lag(): Promise<ConsumerLag | undefined>;
   /** Finishes the batch that is being handled, and returns messages that were only fetched. */
   stop(): Promise<void>;
 }
 
+/** Sources as they were declared at the last connection. */
+interface Sources {
+  readonly partitions: readonly Source[];
+  /** Source of the stream from before partitions, if there is one; shared by all processes. */
+  readonly unpartitioned: readonly Source[];
+  /** False while the id of the installation cannot be read: the lag is known then, and nothing is consumed. */
+  readonly isOwn: boolean;
+}
+
 const CONNECT_WAIT_MS = 1_000;
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
+const LOOK_FOR_EARLIER_MS = 5_000;
 
 /** Opens a consumer that connects, and reconnects, in the background for ever, and handles one batch at a time. */
 export function openConsumer<Event>(options: EventConsumerOptions<Event>): EventConsumer {
-  const stopped = new AbortController();
+  const stopping = new AbortController();
+  const stopped = stopping.signal;
+  let sources: Sources = { partitions: [], unpartitioned: [], isOwn: false };
+  let pulls: SourcePulls | undefined;
+  const wake = (): void => pulls?.wake();
+  stopped.addEventListener("abort", wake, { once: true });
+  const declare = watchOwner(options, (session) => declareSources(session, options));
   const connection = openConnection(options, async (session) => {
-    await updateStream(session, options);
-    await declareConsumer(session, options);
+    sources = await declare(session);
   });
-  const consuming = consumeForEver(connection, options, stopped.signal);
-  const trimming = trimAcknowledged(() => connection.session(), options, stopped.signal);
+  const ownership = new PartitionOwnership(options.replicas, options.log, stopped, wake);
+
+  const consumeSession = async (session: Session): Promise<void> => {
+    const { batch, log } = options;
+    pulls = new SourcePulls(session, batch);
+    ownership.participate(sources.partitions.length);
+    let failures = 0;
+    try {
+      while (!stopped.aborted) {
+        const { owned } = ownership;
+        pulls.set([
+          ...sources.partitions.filter((_, partition) => owned.includes(partition)),
+          ...sources.unpartitioned,
+        ]);
+        ownership.report(owned);
+        const deliveries = await pulls.take();
+        if (await handle(deliveries, options)) {
+          failures = 0;
+          continue;
+        }
+        const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** failures++, MAX_BACKOFF_MS);
+        for (const delivery of deliveries) delivery.nak(backoffMs);
+        log.warn({ messages: deliveries.length, backoffMs }, "retrying a batch of usage events later");
+        await wait(backoffMs, stopped);
+      }
+    } finally {
+      pulls.stop();
+      pulls = undefined;
+      ownership.report([]);
+      ownership.participate(undefined);
+    }
+  };
+  const consumeForEver = async (): Promise<void> => {
+    while (!stopped.aborted) {
+      const session = await connection.untilConnected(CONNECT_WAIT_MS);
+      if (session === undefined) continue;
+      try {
+        if (sources.isOwn) await consumeSession(session);
+        else if (await untilInstallationIsKnown(session, options, stopped)) await session.connection.close();
+      } catch (error) {
+        options.log.warn({ err: error }, "pull of usage events failed; reconnecting");
+        // A new session declares stream and consumers again, in case one of them was deleted.
+        await session.connection.close();
+        await wait(MIN_BACKOFF_MS, stopped);
+      }
+    }
+  };
+
+  /** Returns what one of the processes has to trim: the owner of the first partition. */
+  const targetOf = (select: (sources: Sources) => readonly Source[]) => () => {
+    const session = connection.session();
+    return session && ownership.owned.includes(0) ? { session, sources: select(sources) } : undefined;
+  };
+  /** Connects again once there is an earlier stream to drain: gateways of an earlier release may start later than this process. */
+  const lookForEarlier = async (): Promise<void> => {
+    while (!stopped.aborted) {
+      await wait(LOOK_FOR_EARLIER_MS, stopped);
+      const session = sources.unpartitioned.length === 0 ? connection.session() : undefined;
+      const isThere = session && (await hasEarlier(session, options.settings).catch(() => false));
+      if (isThere) await session.connection.close();
+    }
+  };
+  const running = [
+    consumeForEver(),
+    lookForEarlier(),
+    trimAcknowledged({ target: targetOf(({ partitions }) => partitions), stopped }),
+    trimAcknowledged({ target: targetOf(({ unpartitioned }) => unpartitioned), stopped }),
+  ];
   return {
     name: `event consumer ${options.name}`,
     isReachable: () => connection.isReachable(),
     async lag() {
       const session = connection.session();
-      return session && readLag(session, options.durable, Date.now()).catch(() => undefined);
+      const all = [...sources.partitions, ...sources.unpartitioned];
+      return session && readLag(session, all, Date.now()).catch(() => undefined);
     },
     async stop() {
-      stopped.abort();
-      await Promise.all([consuming, trimming]);
+      stopping.abort();
+      await Promise.all(running);
+      await ownership.end();
       await connection.stop();
     },
   };
 }
 
-async function consumeForEver<Event>(
-  connection: NatsConnection,
-  options: EventConsumerOptions<Event>,
-  stopped: AbortSignal,
-): Promise<void> {
-  while (!stopped.aborted) {
-    const session = await connection.untilConnected(CONNECT_WAIT_MS);
-    if (session === undefined) continue;
-    try {
-      await consumeSession(session, options, stopped);
-    } catch (error) {
-      options.log.warn({ err: error }, "pull of usage events failed; reconnecting");
-      // A new session declares stream and consumer again, in case one of them was deleted.
-      await session.connection.close();
-      await wait(MIN_BACKOFF_MS, stopped);
-    }
-  }
+/** Declares the stream and the consumers. @throws Error that names what is not as declared, or refused */
+async function declareSources(
+  session: Session,
+  options: StreamOptions & { durable: string; batch: number },
+): Promise<Sources> {
+  const { durable, batch, settings } = options;
+  const isOwn = await options.installation().then(
+    () => true,
+    () => false,
+  );
+  const layout = isOwn ? await updateStream(session, options) : await readLayout(session, settings);
+  const partitions = sourcesOf(layout, durable, batch);
+  const unpartitioned = (await hasEarlier(session, settings)) ? [unpartitionedSource(durable)] : [];
+  if (isOwn) for (const source of [...partitions, ...unpartitioned]) await declareConsumer(session, source);
+  return { partitions, unpartitioned, isOwn };
 }
 
-async function consumeSession<Event>(
-  session: Session,
-  options: EventConsumerOptions<Event>,
+/** Returns true if there is a stream of the releases before partitions to drain. */
+async function hasEarlier({ manager }: Session, { stream, subjectPrefix }: StreamSettings): Promise<boolean> {
+  const defaults = DEFAULT_STREAM_SETTINGS;
+  // That stream has fixed names: an installation with names of its own has none, and must not take another's.
+  if (stream !== defaults.stream || subjectPrefix !== defaults.subjectPrefix) return false;
+  return (await infoOf(manager, UNPARTITIONED.stream)) !== undefined;
+}
+
+/** Waits for the id of the installation. @returns false if the session ended, or the consumer stopped, before */
+async function untilInstallationIsKnown(
+  { connection }: Session,
+  { installation, log }: StreamOptions,
   stopped: AbortSignal,
-): Promise<void> {
-  const { durable, batch, log } = options;
-  const pull = new Pull(session, { stream: STREAM, durable, batch });
-  let failures = 0;
-  try {
-    while (!stopped.aborted) {
-      const deliveries = await pull.take(stopped);
-      if (await handle(deliveries, options)) {
-        failures = 0;
-        continue;
-      }
-      const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** failures++, MAX_BACKOFF_MS);
-      for (const delivery of deliveries) delivery.nak(backoffMs);
-      log.warn({ messages: deliveries.length, backoffMs }, "retrying a batch of usage events later");
-      await wait(backoffMs, stopped);
+): Promise<boolean> {
+  for (let attempt = 0; !stopped.aborted && !connection.isClosed(); attempt++) {
+    try {
+      await installation();
+      return true;
+    } catch (error) {
+      if (attempt % 30 === 0) log.warn({ err: error }, "cannot read the id of the installation; trying again");
     }
-  } finally {
-    pull.stop();
+    await wait(CONNECT_WAIT_MS, stopped);
   }
+  return false;
 }
 
 /** Handles and acknowledges messages. @returns false if they must be delivered again */

@@ -1,18 +1,17 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { AckPolicy, type ConsumerConfig, DeliverPolicy, type JetStreamManager, NatsError, nanos } from "nats";
 import type { Session } from "./connection.ts";
-import { differences, DUPLICATE_WINDOW_MS, STREAM, SUBJECT } from "./stream.ts";
+import { differences, type StreamLayout, UNPARTITIONED } from "./stream.ts";
 
-export interface JetStreamConsumerOptions {
-  /** Name of the durable consumer: its position in the stream outlives every process. */
+/** One subject of a stream, with the durable consumer of its messages: its position in the stream outlives every process. */
+export interface Source {
+  readonly stream: string;
+  readonly subject: string;
   readonly durable: string;
-  /** Number of processes that can share it. */
-  readonly workers: number;
-  /** Number of messages that one of them handles at a time. */
-  readonly batch: number;
+  /** Number of messages that can be delivered and not acknowledged; a consumer that reaches it stops. */
+  readonly maxAckPending: number;
 }
 
-/** Lag of a durable consumer, over all processes that share it. */
+/** Lag of all sources, over all processes. */
 export interface ConsumerLag {
   /** Messages (of up to 100 events each) that are not acknowledged: not delivered yet, or being handled. */
   readonly pendingMessages: number;
@@ -20,90 +19,98 @@ export interface ConsumerLag {
   readonly oldestMs: number;
 }
 
-/** Longer than a batch ever takes; the messages of a killed worker are delivered again after it. */
+/** Longer than a batch ever takes; the messages of a killed process are delivered again after it. */
 const ACK_WAIT_MS = 10_000;
+
+/** Value that releases before partitions declare, which may run at the same time: 16 processes with four batches of 50. */
+const UNPARTITIONED_MAX_ACK_PENDING = 3_200;
 
 /** Error codes of JetStream: no such consumer, no such message. */
 const NO_CONSUMER = 10_014;
 const NO_MESSAGE = 10_037;
 
+/** Lists the sources of the partitions, in their order: `<durable>-0` consumes the first. */
+export function sourcesOf({ stream, subjects }: StreamLayout, durable: string, batch: number): readonly Source[] {
+  return subjects.map((subject, partition) => ({
+    stream,
+    subject,
+    durable: `${durable}-${partition}`,
+    // One process has up to two batches, and as many again can still be assigned to one that died.
+    maxAckPending: batch * 4,
+  }));
+}
+
+/** Returns the source of the messages from before partitions, which all processes share. */
+export function unpartitionedSource(durable: string): Source {
+  return { ...UNPARTITIONED, durable, maxAckPending: UNPARTITIONED_MAX_ACK_PENDING };
+}
+
 /** Returns the consumer's declaration. A finite max_deliver would drop messages while the database is down. */
-function declared({ durable, workers, batch }: JetStreamConsumerOptions) {
+function declared({ subject, durable, maxAckPending }: Source) {
   return {
     durable_name: durable,
-    filter_subject: SUBJECT,
+    filter_subject: subject,
     deliver_policy: DeliverPolicy.All,
     ack_policy: AckPolicy.Explicit,
     ack_wait: nanos(ACK_WAIT_MS),
     max_deliver: -1,
-    // A consumer that reaches this stops for all workers. Each has up to two batches, and as many again can still be
-    // assigned to a worker that died.
-    max_ack_pending: workers * batch * 4,
+    max_ack_pending: maxAckPending,
   } as const satisfies Partial<ConsumerConfig>;
 }
 
 /**
- * Creates the durable consumer, or updates it to what is declared here.
+ * Creates the durable consumer of a source, or updates it to what is declared here.
  *
  * @throws Error that names the fields in which the server's consumer still differs
  */
-export async function declareConsumer({ manager }: Session, options: JetStreamConsumerOptions): Promise<void> {
-  const wanted = declared(options);
-  if (await exists(manager, options.durable)) await manager.consumers.update(STREAM, options.durable, wanted);
-  else await manager.consumers.add(STREAM, wanted);
-  const { config } = await manager.consumers.info(STREAM, options.durable);
+export async function declareConsumer({ manager }: Session, source: Source): Promise<void> {
+  const { stream, durable } = source;
+  const wanted = declared(source);
+  const found = await configOf(manager, source);
+  if (found !== undefined && differences(wanted, found).length === 0) return;
+  if (found === undefined) await manager.consumers.add(stream, wanted);
+  else await manager.consumers.update(stream, durable, wanted);
+  const { config } = await manager.consumers.info(stream, durable);
   const differing = differences(wanted, config);
-  if (differing.length > 0) throw new Error(`consumer ${options.durable} is not as declared: ${differing.join(", ")}`);
+  if (differing.length > 0) throw new Error(`consumer ${durable} is not as declared: ${differing.join(", ")}`);
 }
 
-async function exists(manager: JetStreamManager, durable: string): Promise<boolean> {
+async function configOf(manager: JetStreamManager, { stream, durable }: Source): Promise<ConsumerConfig | undefined> {
   try {
-    await manager.consumers.info(STREAM, durable);
-    return true;
+    return (await manager.consumers.info(stream, durable)).config;
   } catch (error) {
-    if (error instanceof NatsError && error.api_error?.err_code === NO_CONSUMER) return false;
+    if (error instanceof NatsError && error.api_error?.err_code === NO_CONSUMER) return undefined;
     throw error;
   }
 }
 
-/** Reads the lag of a durable consumer. @throws Error if NATS does not answer, or has no such consumer */
-export async function readLag({ manager }: Session, durable: string, nowMs: number): Promise<ConsumerLag> {
-  const { num_pending, num_ack_pending, ack_floor } = await manager.consumers.info(STREAM, durable);
-  const pendingMessages = num_pending + num_ack_pending;
-  if (pendingMessages === 0) return { pendingMessages, oldestMs: 0 };
-  const { state } = await manager.streams.info(STREAM);
-  // All messages up to the floor are acknowledged: the oldest is the next one, or the first that has not expired.
-  const seq = Math.max(ack_floor.stream_seq + 1, state.first_seq);
-  try {
-    const { time } = await manager.streams.getMessage(STREAM, { seq });
-    return { pendingMessages, oldestMs: Math.max(0, nowMs - time.getTime()) };
-  } catch (error) {
-    // It has been acknowledged and removed meanwhile.
-    if (error instanceof NatsError && error.api_error?.err_code === NO_MESSAGE) return { pendingMessages, oldestMs: 0 };
-    throw error;
-  }
+/** Reads the lag of sources. @throws Error if NATS does not answer, or has no such consumer */
+export async function readLag({ manager }: Session, sources: readonly Source[], nowMs: number): Promise<ConsumerLag> {
+  const lags = await Promise.all(
+    sources.map(async (source) => {
+      const { num_pending, num_ack_pending } = await manager.consumers.info(source.stream, source.durable);
+      const pendingMessages = num_pending + num_ack_pending;
+      const oldest = pendingMessages === 0 ? undefined : await firstUnacknowledged(manager, source);
+      return { pendingMessages, oldestMs: oldest === undefined ? 0 : Math.max(0, nowMs - oldest.time.getTime()) };
+    }),
+  );
+  return {
+    pendingMessages: lags.reduce((sum, { pendingMessages }) => sum + pendingMessages, 0),
+    oldestMs: Math.max(0, ...lags.map(({ oldestMs }) => oldestMs)),
+  };
 }
 
-/**
- * Removes acknowledged messages from the stream until stopped: a full stream refuses new ones. A message is removed once it is
- * below the consumer's acknowledgement floor and older than the window of duplicates.
- */
-export async function trimAcknowledged(
-  session: () => Session | undefined,
-  { durable }: JetStreamConsumerOptions,
-  stopped: AbortSignal,
-  intervalMs = DUPLICATE_WINDOW_MS,
-): Promise<void> {
-  let acknowledgedSequence = 0;
-  while (!stopped.aborted) {
-    await delay(intervalMs, undefined, { signal: stopped }).catch(() => {});
-    const manager = session()?.manager;
-    if (manager === undefined || stopped.aborted) continue;
-    try {
-      if (acknowledgedSequence > 0) await manager.streams.purge(STREAM, { seq: acknowledgedSequence + 1 });
-      acknowledgedSequence = (await manager.consumers.info(STREAM, durable)).ack_floor.stream_seq;
-    } catch {
-      // The next round removes them: nothing depends on when.
-    }
+/** Finds the first message of a source that is not acknowledged; undefined if there is none. */
+export async function firstUnacknowledged(
+  manager: JetStreamManager,
+  { stream, subject, durable }: Source,
+): Promise<{ readonly seq: number; readonly time: Date } | undefined> {
+  const { ack_floor } = await manager.consumers.info(stream, durable);
+  const next = { seq: ack_floor.stream_seq + 1, next_by_subj: subject };
+  try {
+    return await manager.streams.getMessage(stream, next);
+  } catch (error) {
+    if (error instanceof NatsError && error.api_error?.err_code === NO_MESSAGE) return undefined;
+    throw error;
   }
 }

@@ -21,15 +21,15 @@ import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events"
 import type { DomainError } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
 import { CommitWait, type NatsOutage } from "./commit-wait.ts";
-import { type ConnectionOptions, openConnection } from "./connection.ts";
+import { openConnection } from "./connection.ts";
 import { Sender } from "./sender.ts";
 import type { PendingSettlement } from "./spool/recovery.ts";
 import { SpoolFull } from "./spool/spool-full.ts";
 import { Spool } from "./spool/spool.ts";
-import { ensureStream } from "./stream.ts";
+import { ensureStream, type StreamLayout, type StreamOptions, watchOwner } from "./stream.ts";
 import { unavailable } from "./unavailable.ts";
 
-export interface EventPublisherOptions extends ConnectionOptions {
+export interface EventPublisherOptions extends StreamOptions {
   /** Folder of the spool, of this process alone. */
   readonly folder: string;
   /** Upper bound of the spool's bytes on the disk. 1 GiB by default. */
@@ -114,10 +114,15 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
   const { log, name, folder, maxBytes = DEFAULT_SPOOL_BYTES } = options;
   const { natsOutage = "spool", timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const spool = Spool.open({ folder, maxBytes, log });
-  const connection = openConnection(options, (session) => ensureStream(session, options));
+  let layout: StreamLayout | undefined;
+  const declare = watchOwner(options, (session) => ensureStream(session, options));
+  const connection = openConnection(options, async (session) => {
+    layout = await declare(session);
+  });
   const sender: Sender = new Sender({
     spool,
     connection,
+    layout: () => layout,
     log,
     onAcknowledged: (first, last) => commitWait.acknowledged(first, last),
     onFailure: () => commitWait.check(),

@@ -1,6 +1,7 @@
 import { type Msg, nanos, type NatsConnection, type Subscription } from "nats";
 import type { Session } from "./connection.ts";
 import { type Delivery, toDelivery } from "./delivery.ts";
+import type { Source } from "./jetstream-consumer.ts";
 
 /** Time that one request for messages stays open at the server. */
 const EXPIRES_MS = 20_000;
@@ -8,31 +9,37 @@ const HEARTBEAT_MS = 2_000;
 /** Number of missed heartbeats after which the request counts as lost. */
 const MAX_MISSED_HEARTBEATS = 3;
 
+/** Upper bound of the bytes that one request can bring. Larger than any message that NATS accepts (1 MiB by default). */
+const MAX_REQUEST_BYTES = 2 * 1024 ** 2;
+
 /**
- * Messages of a durable consumer, as they arrive. One request for `batch` messages is open at a time; the next one is made
- * when it is used up and fewer than `batch` messages are buffered. So at most 2 x `batch` messages are held here, and the
- * next batch arrives while one is handled.
+ * Messages of a durable consumer, as they arrive. One request for up to `batch` messages and 2 MiB is open at a time; the next one
+ * is made when it is used up and less than that is buffered. So at most twice as much is held here, and the next messages
+ * arrive while others are handled.
  */
 export class Pull {
   readonly #connection: NatsConnection;
   readonly #subject: string;
   readonly #batch: number;
   readonly #inbox: string;
+  readonly #onChange: () => void;
   readonly #subscription: Subscription;
   readonly #watchdog: NodeJS.Timeout;
   #buffered: Delivery[] = [];
+  #bufferedBytes = 0;
   /** Number of messages that the open request can still bring; 0 if none is open. */
   #requested = 0;
   #lastHeardAt = performance.now();
   #fault: Error | undefined;
-  #changed = Promise.withResolvers<void>();
 
-  constructor(session: Session, consumer: { stream: string; durable: string; batch: number }) {
+  /** @param onChange called when a message has arrived, or the pull has become unusable */
+  constructor(session: Session, { stream, durable }: Source, batch: number, onChange: () => void) {
     const { connection } = session;
     this.#connection = connection;
     this.#inbox = session.newInbox();
-    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${consumer.stream}.${consumer.durable}`;
-    this.#batch = consumer.batch;
+    this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`;
+    this.#batch = batch;
+    this.#onChange = onChange;
     this.#subscription = connection.subscribe(this.#inbox, {
       callback: (error, message) => (error === null ? this.#receive(message) : this.#fail(error)),
     });
@@ -42,21 +49,20 @@ export class Pull {
   }
 
   /**
-   * Takes up to `batch` messages: those that are buffered, or the first to arrive. Empty once `stopped`.
+   * Takes buffered messages, the oldest first: up to `maxMessages`, and up to `maxBytes` unless the first alone is larger.
    *
-   * @throws Error if the connection is closed, the server is silent or does not know the consumer. The pull is unusable then
+   * @throws Error if none is buffered and the connection is closed, the server is silent or does not know the consumer. The
+   * pull is unusable then
    */
-  async take(stopped: AbortSignal): Promise<readonly Delivery[]> {
-    while (this.#buffered.length === 0) {
-      if (this.#fault !== undefined) throw this.#fault;
-      if (stopped.aborted) return [];
-      const onAbort = (): void => this.#changed.resolve();
-      stopped.addEventListener("abort", onAbort, { once: true });
-      await this.#changed.promise;
-      stopped.removeEventListener("abort", onAbort);
-      this.#changed = Promise.withResolvers<void>();
-    }
-    const taken = this.#buffered.splice(0, this.#batch);
+  take(maxMessages: number, maxBytes: number): readonly Delivery[] {
+    if (this.#buffered.length === 0 && this.#fault !== undefined) throw this.#fault;
+    let bytes = 0;
+    const tooMuch = this.#buffered.findIndex(({ payload }, index) => {
+      bytes += payload.length;
+      return index >= maxMessages || (index > 0 && bytes > maxBytes);
+    });
+    const taken = this.#buffered.splice(0, tooMuch === -1 ? this.#buffered.length : tooMuch);
+    this.#bufferedBytes -= taken.reduce((sum, { payload }) => sum + payload.length, 0);
     this.#request();
     return taken;
   }
@@ -71,10 +77,16 @@ export class Pull {
   }
 
   #request(): void {
-    if (this.#requested > 0 || this.#buffered.length >= this.#batch || this.#fault !== undefined) return;
+    const isFull = this.#buffered.length >= this.#batch || this.#bufferedBytes >= MAX_REQUEST_BYTES;
+    if (this.#requested > 0 || isFull || this.#fault !== undefined) return;
     this.#requested = this.#batch;
     this.#lastHeardAt = performance.now();
-    const request = { batch: this.#batch, expires: nanos(EXPIRES_MS), idle_heartbeat: nanos(HEARTBEAT_MS) };
+    const request = {
+      batch: this.#batch,
+      max_bytes: MAX_REQUEST_BYTES,
+      expires: nanos(EXPIRES_MS),
+      idle_heartbeat: nanos(HEARTBEAT_MS),
+    };
     this.#connection.publish(this.#subject, JSON.stringify(request), { reply: this.#inbox });
   }
 
@@ -92,7 +104,8 @@ export class Pull {
     } else {
       this.#requested--;
       this.#buffered.push(toDelivery(message));
-      this.#changed.resolve();
+      this.#bufferedBytes += message.data.length;
+      this.#onChange();
     }
     this.#request();
   }
@@ -105,6 +118,6 @@ export class Pull {
   #fail(error: Error): void {
     this.#fault ??= error;
     clearInterval(this.#watchdog);
-    this.#changed.resolve();
+    this.#onChange();
   }
 }

@@ -4,14 +4,18 @@ import { UsageEventBatchSchema } from "@routeplane/contracts/events";
 import type { Logger } from "@routeplane/runtime";
 import type { Spool } from "./spool/spool.ts";
 import type { EventBatch } from "./spool/event-batch.ts";
-import { type NatsConnection, wait } from "./connection.ts";
-import { STREAM, SUBJECT } from "./stream.ts";
+import { type NatsConnection, type Session, wait } from "./connection.ts";
+import { byPartition } from "./partitions.ts";
+import type { StreamLayout } from "./stream.ts";
 
-/** Bounds of a batch. Events share messages because acknowledgements are what costs: up to these, or all of 2 ms. */
-const MAX_EVENTS = 100;
+/**
+ * Bounds of a batch, which is one message for each partition that its events are of. Events share messages because
+ * acknowledgements are what costs: up to these, or all of 2 ms.
+ */
+const MAX_EVENTS = 400;
 const MAX_BYTES = 256 * 1024;
 const LINGER_MS = 2;
-/** Upper bound of messages without an acknowledgement. Events that are recorded meanwhile fill the next messages. */
+/** Upper bound of batches without an acknowledgement. Events that are recorded meanwhile fill the next ones. */
 const MAX_IN_FLIGHT = 16;
 const MIN_RETRY_MS = 50;
 const MAX_RETRY_MS = 2_000;
@@ -21,6 +25,8 @@ const EVENTS_FIELD = UsageEventBatchSchema.field.events.number;
 export interface SenderOptions {
   readonly spool: Spool;
   readonly connection: NatsConnection;
+  /** Returns the stream as the last connection found it; undefined before the first one. */
+  readonly layout: () => StreamLayout | undefined;
   readonly log: Logger;
   /** Called when the server has acknowledged the events from `first` to `last`. */
   readonly onAcknowledged: (first: number, last: number) => void;
@@ -115,15 +121,15 @@ export class Sender {
     this.#wake();
   }
 
-  /** Sends one message until it is acknowledged. @returns false if the sender stopped before */
+  /** Sends one batch until all its messages are acknowledged. @returns false if the sender stopped before */
   async #send({ id, payloads }: Pick<EventBatch, "id" | "payloads">): Promise<boolean> {
     const { connection, log, onFailure } = this.#options;
-    const message = encode(payloads);
     for (let attempt = 0; !this.#stopping.signal.aborted; attempt++) {
       try {
         const session = connection.session();
-        if (session === undefined) throw new Error("no connection to NATS");
-        await session.jetstream.publish(SUBJECT, message, { msgID: id, expect: { streamName: STREAM } });
+        const layout = this.#options.layout();
+        if (session === undefined || layout === undefined) throw new Error("no connection to NATS");
+        await publish(session, layout, id, payloads);
         this.#failing = false;
         return true;
       } catch (error) {
@@ -137,6 +143,20 @@ export class Sender {
     }
     return false;
   }
+}
+
+/** Publishes a message to each partition that the events are of. Resolves once all of them are acknowledged. */
+async function publish(
+  { jetstream }: Session,
+  { stream, subjects }: StreamLayout,
+  id: string,
+  payloads: readonly Uint8Array[],
+): Promise<void> {
+  const expect = { streamName: stream };
+  const published = Array.from(byPartition(payloads, subjects.length), ([partition, events]) =>
+    jetstream.publish(subjects[partition] ?? "", encode(events), { msgID: `${id}-${partition}`, expect }),
+  );
+  await Promise.all(published);
 }
 
 /** Encodes a UsageEventBatch of events that are encoded already: repeated fields concatenate in protobuf. */

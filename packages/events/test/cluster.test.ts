@@ -1,8 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually, startNatsCluster, type TestNatsCluster } from "@routeplane/testing";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { kitOn, usageEvent } from "./kit.ts";
-import { STREAM } from "../src/stream.ts";
+import { kitOn, STREAM, usageEvent } from "./kit.ts";
 
 /** Number of servers killed: 3 in every run, 20 with `npm run faults`. */
 const LOSSES = process.env["ROUTEPLANE_FAULTS"] === "full" ? 20 : 3;

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,16 +13,54 @@ import {
   openConsumer,
   openPublisher,
   parseNatsUrl,
+  type StreamSettings,
 } from "../src/index.ts";
-import { STREAM } from "../src/stream.ts";
+import type { Replica, ReplicaRegistry } from "../src/index.ts";
+import { DEFAULT_STREAM_SETTINGS } from "../src/settings.ts";
 
 /** NATS server of one test, with publishers, consumers and their log lines. */
 export type Kit = Awaited<ReturnType<typeof startKit>>;
 
-/** Durable consumer that collectors share: the aggregators', the only one that their user is permitted to use. */
-export const DURABLE = { durable: "usage-aggregator", workers: 2, batch: 10 };
+/** Durable consumers that collectors share: those of aggregators. */
+export const DURABLE = { durable: "usage-aggregator", batch: 10 };
 
-type PublisherOptions = Partial<Pick<EventPublisherOptions, "folder" | "maxBytes" | "natsOutage" | "timeoutMs">>;
+export const STREAM = DEFAULT_STREAM_SETTINGS.stream;
+export const PARTITIONS = DEFAULT_STREAM_SETTINGS.partitions;
+
+/** Returns the subject of a partition. */
+export const subjectOf = (partition: number): string => `${DEFAULT_STREAM_SETTINGS.subjectPrefix}.v2.${partition}`;
+
+/** Id of the installation of tests. */
+export const INSTALLATION = "00000000-0000-4000-8000-000000000001";
+
+/** Makes registries of consumers that share partitions in this process. */
+export function inMemoryReplicas(): () => ReplicaRegistry {
+  const live = new Map<string, Replica>();
+  return () => {
+    const id = randomUUID();
+    return {
+      id,
+      async exchange(_durationMs, choose) {
+        live.set(id, { id, partitions: choose([...live.values()]) });
+      },
+      async leave() {
+        live.delete(id);
+      },
+    };
+  };
+}
+
+/** Options by which a publisher or a collector differs from the others. */
+interface OwnOptions {
+  /** Address with the user; by default that of gateways or aggregators, whose permissions name the default stream. */
+  readonly nats?: NatsAddress;
+  readonly settings?: Partial<StreamSettings>;
+  readonly installation?: () => Promise<string>;
+}
+
+type PublisherOptions = Partial<Pick<EventPublisherOptions, "folder" | "maxBytes" | "natsOutage" | "timeoutMs">> &
+  OwnOptions;
+type CollectorOptions = OwnOptions & { readonly replicas?: ReplicaRegistry };
 
 export async function startKit() {
   const nats = await startNats();
@@ -49,7 +88,9 @@ export async function kitOn(nats: {
   const opened: { stop(): Promise<void> }[] = [];
   const lines: string[] = [];
   const log = createLogger("test", (line) => (lines.push(line), ""));
-  const connection = { nats: address, log, name: "test" };
+  const replicas = inMemoryReplicas();
+  const settings: StreamSettings = DEFAULT_STREAM_SETTINGS;
+  const connection = { nats: address, settings, installation: async () => INSTALLATION, log, name: "test" };
   const connectRaw = (url = nats.url): Promise<NatsConnection> => {
     const { servers, user = "", password = "" } = addressOf(url);
     return connect({ servers: [...servers], user, pass: password, inboxPrefix: `_INBOX.${user}` });
@@ -59,6 +100,7 @@ export async function kitOn(nats: {
     lines,
     connection,
     connectRaw,
+    newReplicas: inMemoryReplicas,
 
     /** Returns a new folder for a spool. */
     spool: (): string => join(root, `spool-${++spools}`),
@@ -68,8 +110,9 @@ export async function kitOn(nats: {
       const publisher = openPublisher({
         ...connection,
         nats: addressOf(nats.gatewayUrl ?? nats.url),
-        folder,
         ...options,
+        settings: { ...settings, ...options.settings },
+        folder,
       });
       opened.push(publisher);
       const publish = (event: UsageEvent): Promise<void> => publisher.record({ event }).committed();
@@ -77,7 +120,7 @@ export async function kitOn(nats: {
     },
 
     /** Opens a consumer that collects the ids of events. `onBatch` can reject them first. */
-    collector(onBatch: (ids: readonly string[]) => void | Promise<void> = () => {}) {
+    collector(onBatch: (ids: readonly string[]) => void | Promise<void> = () => {}, options: CollectorOptions = {}) {
       const seen: string[] = [];
       const collect = async (events: readonly UsageEvent[]): Promise<void> => {
         const ids = events.map(({ request }) => request?.requestId ?? "");
@@ -88,7 +131,15 @@ export async function kitOn(nats: {
       const keep = async (payload: Uint8Array): Promise<void> => void unreadable.push(Buffer.from(payload).toString());
       const handlers = { read, onBatch: collect, onUnreadable: keep };
       const own = addressOf(nats.aggregatorUrl ?? nats.url);
-      const consumer = openConsumer({ ...connection, nats: own, ...DURABLE, ...handlers });
+      const consumer = openConsumer({
+        ...connection,
+        nats: own,
+        replicas: replicas(),
+        ...options,
+        settings: { ...settings, ...options.settings },
+        ...DURABLE,
+        ...handlers,
+      });
       opened.push(consumer);
       return { consumer, seen, unreadable, distinct: () => [...new Set(seen)].toSorted() };
     },
@@ -98,11 +149,10 @@ export async function kitOn(nats: {
       const connection = await connectRaw();
       const manager = await connection.jetstreamManager();
       const { state } = await manager.streams.info(STREAM);
-      const { num_ack_pending } = await manager.consumers
-        .info(STREAM, DURABLE.durable)
-        .catch(() => ({ num_ack_pending: 0 }));
+      const consumers = await manager.consumers.list(STREAM).next();
+      const unacknowledged = consumers.reduce((sum, { num_ack_pending }) => sum + num_ack_pending, 0);
       await connection.close();
-      return { messages: state.messages, unacknowledged: num_ack_pending };
+      return { messages: state.messages, unacknowledged };
     },
 
     async remove() {
@@ -127,9 +177,10 @@ function read(payload: Uint8Array): readonly UsageEvent[] | undefined {
   }
 }
 
-export function usageEvent(requestId: string): UsageEvent {
+/** Makes an event; without a namespace it is of partition 0. */
+export function usageEvent(requestId: string, namespaceId = ""): UsageEvent {
   return create(UsageEventSchema, {
-    request: { requestId },
+    request: { requestId, namespaceId },
     phase: { case: "admitted", value: { reservedNanoUsd: 7n } },
   });
 }

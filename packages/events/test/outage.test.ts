@@ -3,8 +3,7 @@ import { DomainError } from "@routeplane/domain";
 import { eventually } from "@routeplane/testing";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { spawnPublisher } from "./publisher-process.ts";
-import { DURABLE, type Kit, names, startKit, usageEvent } from "./kit.ts";
-import { STREAM } from "../src/stream.ts";
+import { DURABLE, type Kit, names, startKit, usageEvent, STREAM } from "./kit.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -154,7 +153,7 @@ describe("with a server that fails", () => {
     await publish(usageEvent("before"));
     await eventually(() => distinct().length === 1);
     const connection = await kit.connectRaw();
-    await (await connection.jetstreamManager()).consumers.delete(STREAM, DURABLE.durable);
+    await (await connection.jetstreamManager()).consumers.delete(STREAM, `${DURABLE.durable}-0`);
     await connection.close();
     await publish(usageEvent("after"));
     await eventually(() => distinct().length === 2);

@@ -3,14 +3,15 @@ import { UsageEventSchema } from "@routeplane/contracts/events";
 import { eventually } from "@routeplane/testing";
 import { type NatsConnection, StringCodec } from "nats";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { DURABLE, type Kit, startKit, usageEvent } from "./kit.ts";
-import { STREAM, SUBJECT } from "../src/stream.ts";
+import { DURABLE, type Kit, PARTITIONS, startKit, STREAM, subjectOf, usageEvent } from "./kit.ts";
 
 /** Permissions of the users of NATS, which bound the harm of stolen credentials. */
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-const { durable } = DURABLE;
+const SUBJECT = subjectOf(0);
+const durable = `${DURABLE.durable}-0`;
+const DURABLES = Array.from({ length: PARTITIONS }, (_, partition) => `${DURABLE.durable}-${partition}`);
 const OTHER = "OTHER";
 const text = StringCodec();
 const json = (value: object): Uint8Array => text.encode(JSON.stringify(value));
@@ -106,7 +107,7 @@ describe("the user of gateways", () => {
       other: EVENT,
     });
     expect(await state()).toEqual(before);
-    expect(before).toMatchObject({ messages: 1, num_ack_pending: 1, names: [durable], streams: [OTHER, STREAM] });
+    expect(before).toMatchObject({ messages: 1, num_ack_pending: 1, names: DURABLES, streams: [OTHER, STREAM] });
   });
 
   it("publishes usage events, and receives no event and no answer to another user", async () => {

@@ -2,7 +2,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { createLogger } from "@routeplane/runtime";
 import { openPublisher, parseNatsUrl } from "../src/index.ts";
-import { usageEvent } from "./kit.ts";
+import { DEFAULT_STREAM_SETTINGS } from "../src/settings.ts";
+import { INSTALLATION, usageEvent } from "./kit.ts";
 
 /** Process that records events continuously, to be killed. */
 export interface PublisherProcess {
@@ -30,7 +31,9 @@ if (process.argv[1] === import.meta.filename) {
   const [, , natsUrl = "", folder = "", name = ""] = process.argv;
   const nats = parseNatsUrl(natsUrl);
   if (nats === undefined) throw new Error("a URL of NATS is needed");
-  const publisher = openPublisher({ nats, log: createLogger("test", (line) => line, "silent"), name, folder });
+  const log = createLogger("test", (line) => line, "silent");
+  const stream = { settings: DEFAULT_STREAM_SETTINGS, installation: async () => INSTALLATION };
+  const publisher = openPublisher({ nats, ...stream, log, name, folder });
   let count = 0;
   setInterval(() => {
     for (let burst = 0; burst < 10; burst++) {

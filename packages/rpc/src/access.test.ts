@@ -57,6 +57,7 @@ const INTERNAL_METHODS: Readonly<Record<string, readonly ServiceCaller[]>> = {
   "RequestHistoryService/GetNextNamespace": ["policy"],
   "RequestHistoryService/ListRequestCharges": ["policy"],
   "RequestHistoryService/GetRequestCharges": ["policy"],
+  "RequestHistoryService/GetInstallation": ["gateway"],
 };
 
 it("admits every internal caller to the internal methods that it needs, and to no other method", () => {

@@ -28,6 +28,13 @@ export interface RoleOptions {
 }
 
 const HOST = "127.0.0.1";
+/** Variables by which the stream of the node's own NATS has the default names, whatever the environment says of another NATS. */
+const DEFAULT_STREAM = {
+  ROUTEPLANE_NATS_STREAM: "",
+  ROUTEPLANE_NATS_SUBJECT_PREFIX: "",
+  ROUTEPLANE_NATS_PARTITIONS: "",
+  ROUTEPLANE_NATS_REPLICAS: "",
+};
 const PROBE_TIMEOUT_MS = 1_000;
 /** Time limit of a stop. Longer than the 10 s that a service gives itself, so that it is killed only if it hangs. */
 const STOP_TIMEOUT_MS = 11_000;
@@ -85,6 +92,7 @@ export function gatewaySpec({ role, port, operationsPort }: Gateway, options: Ro
     ROUTEPLANE_POLICY_URL: urlOf(addresses.services.policy),
     ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage),
     ROUTEPLANE_NATS_URL: brokerUrl("gateway", options),
+    ...DEFAULT_STREAM,
     ROUTEPLANE_SPOOL_DIR: join(spool, role),
     // A node on one machine is stopped by hand, or restarted: nobody else takes over meanwhile.
     ROUTEPLANE_DRAIN_TIMEOUT_SECS: environment["ROUTEPLANE_DRAIN_TIMEOUT_SECS"] ?? "3",
@@ -119,7 +127,8 @@ function ownVariables(service: Service, options: RoleOptions): Record<string, st
   const reservations = settingsOf(options, ["ROUTEPLANE_HOLD_TTL_SECS"]);
   const retention = settingsOf(options, ["ROUTEPLANE_RETENTION_DAYS"]);
   const metrics = settingsOf(options, ["ROUTEPLANE_METRICS_PORT"]);
-  const broker = { ROUTEPLANE_NATS_URL: brokerUrl("aggregator", options) };
+  const bounds = settingsOf(options, ["ROUTEPLANE_NATS_MAX_BYTES", "ROUTEPLANE_NATS_MAX_AGE_HOURS"]);
+  const broker = { ROUTEPLANE_NATS_URL: brokerUrl("aggregator", options), ...bounds };
   const variables: Record<Service, Record<string, string>> = {
     auth: {
       ...accepted,

@@ -21,6 +21,7 @@ import {
 import { createAdmissions } from "./clients/admissions.ts";
 import { createTokenCounter } from "./clients/token-counter.ts";
 import { createGuardrailDirectory } from "./clients/guardrail-directory.ts";
+import { createInstallation } from "./clients/installation.ts";
 import { createServiceRelay } from "./handlers/service-relay.ts";
 import { createUsageLog } from "./clients/usage-log.ts";
 import type { Config } from "./config.ts";
@@ -50,8 +51,12 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   const log = createLogger("gateway", redact, config.logLevel);
   for (const warning of config.warnings) log.warn(warning);
   warnOfUnknownPrices(providers, log);
-  const { nats, spoolFolder: folder, spoolMaxBytes: maxBytes, natsOutage } = config;
-  const publisher = openPublisher({ nats: nats.current, log, name: "gateway", folder, maxBytes, natsOutage });
+  const { nats, stream: settings, spoolFolder: folder, spoolMaxBytes: maxBytes, natsOutage } = config;
+  const { usageUrl: url, serviceToken, tls } = config;
+  const installation = createInstallation(serviceTransport({ url, serviceToken, tls, log }));
+  const readiness = new Readiness();
+  const stream = { nats: nats.current, settings, installation, ownStream: readiness.condition("stream") };
+  const publisher = openPublisher({ ...stream, log, name: "gateway", folder, maxBytes, natsOutage });
   const { routes, components, dependencies } = wireGateway({
     config,
     publisher,
@@ -59,7 +64,6 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
     log,
     clock: Date.now,
   });
-  const readiness = new Readiness();
   const operations = await startOperationsServer({ ...config, service: "gateway", readiness, dependencies, log });
   const spool = setSpoolCondition(publisher, readiness, log);
   const bodies = new BodyBudget(config.maxBodyBytes);

@@ -1,4 +1,4 @@
-import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
+import { type NatsAddress, parseNatsUrl, readStreamSettings, type StreamSettings } from "@routeplane/events";
 import { readTls, type ServiceTls } from "@routeplane/rpc";
 import {
   type Environment,
@@ -21,6 +21,8 @@ export interface Config extends ServerConfig {
   readonly policyUrl: string;
   readonly usageUrl: string;
   readonly nats: Watched<NatsAddress>;
+  /** Names and bounds of the stream of usage events. */
+  readonly stream: StreamSettings;
   /** Folder of this gateway's spool. Used by no other process; must outlive this one. */
   readonly spoolFolder: string;
   readonly spoolMaxBytes: number;
@@ -100,6 +102,7 @@ function readSettings(env: Environment) {
     policyUrl: env.url("ROUTEPLANE_POLICY_URL", http),
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", http),
     nats: env.parsedSecret("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port]", parseNatsUrl),
+    stream: readStreamSettings(env),
     spoolFolder: env.text("ROUTEPLANE_SPOOL_DIR"),
     spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
     maxBodyBytes,

@@ -18,6 +18,7 @@ import * as billedModel from "./0016_billed_model.ts";
 import * as auditActions from "./0017_audit_actions.ts";
 import * as tokenParts from "./0018_token_parts.ts";
 import * as exactSums from "./0019_exact_sums.ts";
+import * as installation from "./0021_installation.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -39,4 +40,5 @@ export const migrations: Migrations = {
   "0017_audit_actions": auditActions,
   "0018_token_parts": tokenParts,
   "0019_exact_sums": exactSums,
+  "0021_installation": installation,
 };

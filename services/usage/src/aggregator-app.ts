@@ -1,3 +1,4 @@
+import type { UsageEvent } from "@routeplane/contracts/events";
 import { redactTokens } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
 import { openConsumer } from "@routeplane/events";
@@ -12,18 +13,18 @@ import { createPartitions, dropExpiredPartitions } from "./jobs/retention.ts";
 import { decodeEvents } from "./consumers/decode-events.ts";
 import { replayDeadLetters } from "./jobs/replay-dead-letters.ts";
 import { handleUnreadableMessage, handleUsageEvents } from "./consumers/usage-events.ts";
+import { createAggregatorRegistry } from "./store/aggregator-registry.ts";
 import { createDeadLetterBox } from "./store/dead-letters.ts";
+import { readInstallation } from "./store/installation.ts";
 import { createRequestLog } from "./store/request-log.ts";
 import type { UsageSchema } from "./store/schema.ts";
 
-/** Number of replicas that can share the stream. */
-const MAX_REPLICAS = 16;
-/** Number of messages, of up to 100 events each, that are written in one transaction. */
-const BATCH_MESSAGES = 50;
+/** Number of messages that are written in one transaction. */
+const BATCH_MESSAGES = 200;
 
 /** Starts the aggregator: usage events from NATS to Postgres. Its RPC port serves health alone. */
 export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
-  const { nats, retentionDays } = config;
+  const { nats, stream, retentionDays } = config;
   const log = createLogger("aggregator", redactTokens, config.logLevel);
   const readiness = new Readiness();
   const database = openDatabase<UsageSchema>({
@@ -43,12 +44,15 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     dropExpiredPartitions(requests, retentionDays, log),
     replayDeadLetters(recorder, deadLetters, log),
   ];
-  const consumer = openConsumer({
+  const consumer = openConsumer<UsageEvent>({
     nats: nats.current,
+    settings: stream,
+    ownStream: readiness.condition("stream"),
+    installation: () => readInstallation(database),
+    replicas: createAggregatorRegistry(database),
     log,
     name: "aggregator",
     durable: "usage-aggregator",
-    workers: MAX_REPLICAS,
     batch: BATCH_MESSAGES,
     read: decodeEvents,
     onBatch: countEvents(handleUsageEvents(recorder, deadLetters, log)),

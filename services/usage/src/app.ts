@@ -30,6 +30,7 @@ import { requestHistoryService } from "./handlers/request-history-service.ts";
 import { usageAdminService } from "./handlers/usage-admin-service.ts";
 import { usageService } from "./handlers/usage-service.ts";
 import { createDeadLetterStore } from "./store/dead-letters.ts";
+import { readInstallation } from "./store/installation.ts";
 import { createReconciliationStore } from "./store/reconciliation.ts";
 import type { UsageSchema } from "./store/schema.ts";
 import { createUsageStore } from "./store/usage-store.ts";
@@ -89,7 +90,10 @@ export function wireUsage(wiring: UsageWiring) {
       UsageAdminService,
       usageAdminService(usage, createDeadLetterStore(database), createReconciliationStore(database), clock),
     );
-    router.service(RequestHistoryService, requestHistoryService(usage, clock));
+    router.service(
+      RequestHistoryService,
+      requestHistoryService(usage, () => readInstallation(database), clock),
+    );
     router.service(AuditService, auditService(createAuditStore(database), USAGE_ACTIONS));
     health(router);
   };

@@ -1,5 +1,5 @@
 import type { ServiceCredentials } from "@routeplane/credentials";
-import { type NatsAddress, parseNatsUrl } from "@routeplane/events";
+import { type NatsAddress, parseNatsUrl, readStreamSettings, type StreamSettings } from "@routeplane/events";
 import { type DatabaseConfig, readDatabaseConfig } from "@routeplane/postgres";
 import { readServiceCredentials, readTls, type ServiceTls } from "@routeplane/rpc";
 import {
@@ -31,6 +31,8 @@ export interface Config extends ProcessConfig {
 
 export interface AggregatorConfig extends ProcessConfig {
   readonly nats: Watched<NatsAddress>;
+  /** Names and bounds of the stream of usage events. */
+  readonly stream: StreamSettings;
   /** Retention of the request log. */
   readonly retentionDays: number;
 }
@@ -42,7 +44,7 @@ const DEFAULT_RETENTION_DAYS = 400;
 
 /** Default sizes of the pools. With those of all processes they fit a server of 100 connections while all of them roll. */
 const DEFAULT_POOL_SIZE = 6;
-/** One connection for the batch that is written, one for health, and one for each job. */
+/** One connection for the batch that is written, one for health and registration, and one for each job. */
 const DEFAULT_AGGREGATOR_POOL_SIZE = 6;
 
 export function readConfig(variables: Variables): Config {
@@ -59,6 +61,7 @@ export function readAggregatorConfig(variables: Variables): AggregatorConfig {
     ...readProcess(env, DEFAULT_AGGREGATOR_POOL_SIZE),
     operationsPorts: [...readServerConfig(env).operationsPorts, ...readMetricsPort(env)],
     nats: env.parsedSecret("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port][,…]", parseNatsUrl),
+    stream: readStreamSettings(env),
     retentionDays: env.integer("ROUTEPLANE_RETENTION_DAYS", {
       min: MIN_RETENTION_DAYS,
       max: MAX_RETENTION_DAYS,

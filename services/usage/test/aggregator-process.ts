@@ -18,7 +18,11 @@ export interface AggregatorProcess {
 }
 
 /** Starts the aggregator as a process of its own. */
-export function spawnAggregator(env: { databaseUrl: string; natsUrl: string; port?: number }): AggregatorProcess {
+export function spawnAggregator(env: {
+  readonly databaseUrl: string;
+  readonly natsUrl: string;
+  readonly port?: number;
+}): AggregatorProcess {
   const child = spawn(process.execPath, [ENTRY], {
     env: {
       NODE_OPTIONS: AGGREGATOR_NODE_OPTIONS,

@@ -6,7 +6,7 @@ import { createClient } from "@connectrpc/connect";
 import type { UsageEvent } from "@routeplane/contracts/events";
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "@routeplane/contracts/health";
 import { type Id, newId } from "@routeplane/domain";
-import { type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
+import { DEFAULT_STREAM_SETTINGS, type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { serviceTransport } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
@@ -43,7 +43,14 @@ beforeEach(async () => {
   const address = parseNatsUrl(nats.gatewayUrl);
   if (address === undefined) throw new Error("unreachable: the test server's URL is well-formed");
   spool = await mkdtemp(join(tmpdir(), "routeplane-spool-"));
-  publisher = openPublisher({ nats: address, log: createLogger("test", () => ""), name: "gateway", folder: spool });
+  publisher = openPublisher({
+    nats: address,
+    settings: DEFAULT_STREAM_SETTINGS,
+    installation: async () => undefined,
+    log: createLogger("test", () => ""),
+    name: "gateway",
+    folder: spool,
+  });
   processes = [];
 });
 

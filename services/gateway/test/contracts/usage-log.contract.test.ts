@@ -3,7 +3,7 @@ import { type UsageEvent, UsageEventBatchSchema } from "@routeplane/contracts/ev
 import { openConsumer, parseNatsUrl } from "@routeplane/events";
 import { eventually } from "@routeplane/testing";
 import { afterAll, describe, expect, it } from "vitest";
-import { DURABLE, startKit } from "../../../../packages/events/test/kit.ts";
+import { DURABLE, inMemoryReplicas, startKit } from "../../../../packages/events/test/kit.ts";
 import { createUsageLog } from "../../src/clients/usage-log.ts";
 import type { RequestFacts } from "../../src/domain/metering/request-facts.ts";
 import type { PendingSettlement, Reservation, UsageLog } from "../../src/domain/ports/usage-log.ts";
@@ -38,11 +38,11 @@ const implementations: [string, () => Promise<Subject>][] = [
       const kit = await startKit();
       removals.push(() => kit.remove());
       const received: UsageEvent[] = [];
-      const consumer = openConsumer({
+      const consumer = openConsumer<UsageEvent>({
         ...kit.connection,
         nats: parseNatsUrl(kit.nats.aggregatorUrl) ?? expect.fail("not a URL"),
         ...DURABLE,
-        workers: 1,
+        replicas: inMemoryReplicas()(),
         read: (payload) => fromBinary(UsageEventBatchSchema, payload).events,
         onBatch: async (events) => void received.push(...events),
         onUnreadable: async () => {},

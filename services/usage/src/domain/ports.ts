@@ -101,3 +101,22 @@ export interface Page {
   readonly rows: readonly ListedRequest[];
   readonly hasMore: boolean;
 }
+
+/** Aggregator that runs, and the partitions of the stream that it owns. */
+export interface RunningAggregator {
+  readonly id: string;
+  readonly partitions: readonly number[];
+}
+
+/** Registry of the aggregators that share the partitions. */
+export interface AggregatorRegistry {
+  /** Id of this run of this process. */
+  readonly id: string;
+  /**
+   * Under a lock that all aggregators share, reads those whose registration has not ended, and registers this one for
+   * `durationMs` with the partitions that `choose` returns.
+   */
+  exchange(durationMs: number, choose: (aggregators: readonly RunningAggregator[]) => readonly number[]): Promise<void>;
+  /** Ends the registration of this one. */
+  leave(): Promise<void>;
+}

@@ -20,7 +20,11 @@ const NO_FILTER: RequestFilter = {
 
 type PageRequest = Parameters<ServiceImpl<typeof RequestHistoryService>["listRequestHistory"]>[0];
 
-export function requestHistoryService(usage: UsageStore, clock: Clock): ServiceImpl<typeof RequestHistoryService> {
+export function requestHistoryService(
+  usage: UsageStore,
+  readInstallation: () => Promise<string>,
+  clock: Clock,
+): ServiceImpl<typeof RequestHistoryService> {
   const readPage = (
     list: string,
     { namespaceId, from, to, pageToken, pageSize }: Omit<PageRequest, "$typeName">,
@@ -59,6 +63,8 @@ export function requestHistoryService(usage: UsageStore, clock: Clock): ServiceI
       const rows = await usage.listByIds(requireId("ns", namespaceId), ids);
       return { charges: rows.map(toProtoCharge) };
     },
+
+    getInstallation: async () => ({ id: await readInstallation() }),
 
     async getNextNamespace({ after, from, to }) {
       const range = usageRange(fromTimestamp(from), fromTimestamp(to), clock);

@@ -17,6 +17,18 @@ export interface UsageSchema extends AuditSchema {
     bucket: Date;
   };
   readonly dead_letters: DeadLetterTable;
+  readonly installation: {
+    /** Id that the stream of usage events is marked with. */
+    id: string;
+  };
+  readonly aggregators: {
+    /** Id of one run of one process. */
+    id: string;
+    /** Partitions of the stream that it owns. */
+    partitions: number[];
+    /** Time from which others may take them. */
+    expires_at: Date;
+  };
   readonly retention: {
     /** Time before which partitions were dropped: of older requests only sums are left. */
     kept_from: Date;

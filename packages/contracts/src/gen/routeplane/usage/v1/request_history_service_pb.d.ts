@@ -13,6 +13,40 @@ import type { LoggedRequest, RequestStatus } from "./usage_service_pb.js";
 export declare const file_routeplane_usage_v1_request_history_service: GenFile;
 
 /**
+ * Request of GetInstallation.
+ *
+ * @generated from message routeplane.usage.v1.GetInstallationRequest
+ */
+export declare type GetInstallationRequest = Message<"routeplane.usage.v1.GetInstallationRequest"> & {
+};
+
+/**
+ * Describes the message routeplane.usage.v1.GetInstallationRequest.
+ * Use `create(GetInstallationRequestSchema)` to create a new message.
+ */
+export declare const GetInstallationRequestSchema: GenMessage<GetInstallationRequest>;
+
+/**
+ * Response of GetInstallation.
+ *
+ * @generated from message routeplane.usage.v1.GetInstallationResponse
+ */
+export declare type GetInstallationResponse = Message<"routeplane.usage.v1.GetInstallationResponse"> & {
+  /**
+   * UUID in lower case.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.GetInstallationResponse.
+ * Use `create(GetInstallationResponseSchema)` to create a new message.
+ */
+export declare const GetInstallationResponseSchema: GenMessage<GetInstallationResponse>;
+
+/**
  * Request of ListRequestHistory.
  *
  * @generated from message routeplane.usage.v1.ListRequestHistoryRequest
@@ -358,6 +392,16 @@ export declare const RequestHistoryService: GenService<{
     methodKind: "unary";
     input: typeof GetRequestChargesRequestSchema;
     output: typeof GetRequestChargesResponseSchema;
+  },
+  /**
+   * Reads the id of the installation, which never changes. Gateways compare it with the mark of the stream of usage events.
+   *
+   * @generated from rpc routeplane.usage.v1.RequestHistoryService.GetInstallation
+   */
+  getInstallation: {
+    methodKind: "unary";
+    input: typeof GetInstallationRequestSchema;
+    output: typeof GetInstallationResponseSchema;
   },
 }>;
 

@@ -1,0 +1,77 @@
+import type { JetStreamManager } from "nats";
+import { type Session, wait } from "./connection.ts";
+import { firstUnacknowledged, type Source } from "./jetstream-consumer.ts";
+import { DUPLICATE_WINDOW_MS } from "./stream.ts";
+
+export interface TrimOptions {
+  /** Returns the session and all sources of one stream; undefined while another process trims, or NATS does not answer. */
+  readonly target: () => { readonly session: Session; readonly sources: readonly Source[] } | undefined;
+  readonly stopped: AbortSignal;
+  /** Time between two looks at the stream. 5000 by default. */
+  readonly intervalMs?: number;
+}
+
+const INTERVAL_MS = 5_000;
+
+/** Share of the stream, as a divisor, that acknowledged messages can take up to keep their ids over a restart of the server. */
+const KEPT_SHARE = 16;
+
+/** Sequence number up to which every message was acknowledged at a time. */
+interface Floor {
+  readonly sequence: number;
+  /** Monotonic time in milliseconds. */
+  readonly readAt: number;
+}
+
+/**
+ * Removes acknowledged messages from a stream until stopped, so that a full stream holds unacknowledged ones. Below the
+ * sixteenth of the stream's bytes they stay for the window of duplicates; above it they are removed at once.
+ */
+export async function trimAcknowledged({ target, stopped, intervalMs = INTERVAL_MS }: TrimOptions): Promise<void> {
+  let earlier: Floor | undefined;
+  while (!stopped.aborted) {
+    await wait(intervalMs, stopped);
+    const current = stopped.aborted ? undefined : target();
+    if (current === undefined) {
+      earlier = undefined;
+      continue;
+    }
+    try {
+      earlier = await trimOnce(current.session.manager, current.sources, earlier);
+    } catch {
+      // The next round removes them.
+    }
+  }
+}
+
+/** Removes what can be removed now. @returns the floor to remove up to when it is as old as the window of duplicates */
+async function trimOnce(
+  manager: JetStreamManager,
+  sources: readonly Source[],
+  earlier: Floor | undefined,
+): Promise<Floor | undefined> {
+  const [source] = sources;
+  if (source === undefined) return undefined;
+  const { stream } = source;
+  const { config, state } = await manager.streams.info(stream);
+  if (state.messages === 0) return undefined;
+  const now = performance.now();
+  const isCrowded = state.bytes > config.max_bytes / KEPT_SHARE;
+  const isDue = earlier === undefined || now - earlier.readAt >= DUPLICATE_WINDOW_MS;
+  if (!isCrowded && !isDue) return earlier;
+  const floor = { sequence: await floorOf(manager, sources, state.last_seq), readAt: now };
+  const removable = isCrowded ? floor : earlier;
+  if (removable !== undefined && removable.sequence >= state.first_seq)
+    await manager.streams.purge(stream, { seq: removable.sequence + 1 });
+  return floor;
+}
+
+/**
+ * Finds the sequence number up to which no source has an unacknowledged message.
+ *
+ * @param lastSequence last number of the stream before the sources are read: later messages are not judged
+ */
+async function floorOf(manager: JetStreamManager, sources: readonly Source[], lastSequence: number): Promise<number> {
+  const open = await Promise.all(sources.map((source) => firstUnacknowledged(manager, source)));
+  return Math.min(lastSequence, ...open.map((message) => (message === undefined ? Infinity : message.seq - 1)));
+}

@@ -1,0 +1,86 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Id, newId } from "@routeplane/domain";
+import pg from "pg";
+import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
+import { type AggregatorProcess, spawnAggregator } from "../../services/usage/test/aggregator-process.ts";
+import { pendingRequest, settledRequest } from "../../services/usage/test/requests.ts";
+import { load, median } from "./times.ts";
+import { openBenchPublisher, publish, untilSummed } from "./usage-load.ts";
+import { startUsageServers } from "./usage-servers.ts";
+
+/**
+ * Measures the events per second that aggregators write together, by the number of namespaces that the events are of and the number
+ * of aggregators. Events are published while the aggregators are suspended; then it takes the time until all are written. Every
+ * figure is the median of ROUNDS. What they share the machine with affects all: compare them with each other.
+ */
+
+const ROUNDS = Number(process.env["ROUNDS"] ?? 3);
+const ROWS = Number(process.env["ROWS"] ?? 40_000);
+const NAMESPACES = [1, 1_000, 10_000];
+const REPLICAS = [1, 2, 4];
+/** Keys over all namespaces, one in each at least. */
+const KEYS = 100;
+const MODELS = 5;
+/** Time in which aggregators share the partitions among themselves. */
+const SETTLE_MS = 6_000;
+
+async function main(): Promise<void> {
+  const servers = await startUsageServers();
+  const postgres = new pg.Client({ connectionString: servers.adminUrl });
+  const publisher = openBenchPublisher(servers);
+  let running: AggregatorProcess[] = [];
+  let written = 0;
+  try {
+    await postgres.connect();
+    for (const replicas of REPLICAS) {
+      const databaseUrl = servers.url("routeplane_aggregator");
+      while (running.length < replicas) running.push(spawnAggregator({ databaseUrl, natsUrl: servers.natsUrl }));
+      await Promise.all(running.map(untilReady));
+      await delay(SETTLE_MS);
+      for (const namespaces of NAMESPACES) {
+        const rates: number[] = [];
+        for (let round = 0; round <= ROUNDS; round++) {
+          const requests = makeRequests(Array.from({ length: namespaces }, () => newId("ns")));
+          for (const { pid } of running) process.kill(pid, "SIGSTOP");
+          await publish(publisher, requests);
+          const began = performance.now();
+          for (const { pid } of running) process.kill(pid, "SIGCONT");
+          written += ROWS;
+          await untilSummed(postgres, "succeeded", written);
+          // The first round is the warm-up.
+          if (round > 0) rates.push(ROWS / ((performance.now() - began) / 1_000));
+        }
+        process.stdout.write(
+          `${replicas} aggregators, ${namespaces} namespaces: ${median(rates).toFixed(0)} events/s   ${load()}\n`,
+        );
+      }
+    }
+  } finally {
+    for (const { pid } of running) process.kill(pid, "SIGCONT");
+    await Promise.all(running.map((aggregator) => aggregator.stop()));
+    running = [];
+    await publisher.stop();
+    await postgres.end();
+    await servers.remove();
+  }
+}
+
+function makeRequests(namespaces: readonly Id<"ns">[]): LoggedRequest[] {
+  const keysOfEach = Math.max(1, Math.floor(KEYS / namespaces.length));
+  const keys = namespaces.map(() => Array.from({ length: keysOfEach }, () => newId("key")));
+  return Array.from({ length: ROWS }, (_, nth) => {
+    const at = nth % namespaces.length;
+    const keyId = keys[at]?.[Math.floor(Math.random() * keysOfEach)] ?? newId("key");
+    const model = `model-${Math.floor(Math.random() * MODELS)}`;
+    const facts = { namespaceId: namespaces[at] ?? newId("ns"), keyId, model, provider: "bench" };
+    const settled = settledRequest(pendingRequest({ ...facts, createdAt: new Date() }));
+    // Without a guardrail, as most requests.
+    return { ...settled, receipt: { ...settled.receipt, guardrailDecisions: [] } };
+  });
+}
+
+async function untilReady(aggregator: AggregatorProcess): Promise<void> {
+  while (!aggregator.output().includes("nats server")) await delay(50);
+}
+
+await main();
