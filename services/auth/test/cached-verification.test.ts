@@ -136,7 +136,7 @@ describe("a cached result", () => {
     expect(await resultOf()).toEqual(["CREDENTIAL_EXPIRED", "CREDENTIAL_EXPIRED"]);
   });
 
-  it("is replaced after 30 s, and the use of its key is recorded once a minute", async () => {
+  it("is verified again in use after 30 s, and the use of its key is recorded once a minute", async () => {
     const [replica, otherReplica] = [await startIsolatedReplica(), await startIsolatedReplica()];
     const { id, token } = await mintCachedKey(replica);
     const writtenAt = async () =>
@@ -155,8 +155,11 @@ describe("a cached result", () => {
       expect(await writtenAt()).toEqual(first);
     }
     await pass(30_000);
-    await Promise.all([replica, otherReplica].flatMap(({ resultOf }) => [resultOf(token), resultOf(token)]));
-    expect((await writtenAt())?.at).toEqual(new Date(auth.time.now));
+    // Beside the calls, which the cached result serves.
+    await eventually(async () => {
+      await Promise.all([replica, otherReplica].flatMap(({ resultOf }) => [resultOf(token), resultOf(token)]));
+      return (await writtenAt())?.at.getTime() === auth.time.now;
+    });
   });
 });
 
