@@ -1,3 +1,5 @@
+import { type Environment, SecretFault, type Watched } from "@routeplane/runtime";
+
 /** Address of NATS, and the user that this process connects as. */
 export interface NatsAddress {
   /** `host:port` of one server or of several of one cluster. */
@@ -5,6 +7,12 @@ export interface NatsAddress {
   readonly user: string | undefined;
   readonly password: string | undefined;
   readonly tls: boolean;
+  /** Content of a credentials file (JWT and seed), used instead of a password. */
+  readonly creds?: string | undefined;
+  /** Seed of an nkey, used instead of a password. */
+  readonly nkey?: string | undefined;
+  /** Certificates in PEM of the authorities by which the server is verified; undefined: those of Node.js. */
+  readonly ca?: string | undefined;
   /** Number of servers of a cluster that keep the stream; undefined to leave it as it is: one server for a new stream. */
   readonly replicas: number | undefined;
 }
@@ -36,6 +44,27 @@ export function parseNatsUrl(text: string): NatsAddress | undefined {
     replicas: replicas === undefined ? undefined : Number(replicas),
   };
 }
+
+/**
+ * Reads the address, and the credential as its file is now: that of ROUTEPLANE_NATS_URL, of ROUTEPLANE_NATS_CREDS or of
+ * ROUTEPLANE_NATS_NKEY. With one of the latter, a user in the address only names the subjects for answers.
+ */
+export function readNatsAddress(env: Environment): Watched<NatsAddress> {
+  const names = ["ROUTEPLANE_NATS_URL", "ROUTEPLANE_NATS_CREDS", "ROUTEPLANE_NATS_NKEY", "ROUTEPLANE_NATS_CA"];
+  return env.parsedSecrets(names, ([url, creds, nkey, ca]) => {
+    if (url === undefined) throw new SecretFault("is required, or ROUTEPLANE_NATS_URL_FILE");
+    const address = parseNatsUrl(url);
+    if (address === undefined) throw new SecretFault("must be nats://[user:password@]host[:port][,…]");
+    if (creds !== undefined && nkey !== undefined) throw new SecretFault("credentials and an nkey: set one of them");
+    if (creds !== undefined && !CREDENTIALS.test(creds)) throw new SecretFault("must hold a NATS credentials file");
+    if (nkey !== undefined && !NKEY_SEED.test(nkey)) throw new SecretFault("must hold the seed of a user's nkey");
+    if (ca !== undefined && !ca.includes("BEGIN CERTIFICATE")) throw new SecretFault("must hold certificates in PEM");
+    return { ...address, creds, nkey, ca };
+  });
+}
+
+const CREDENTIALS = /BEGIN NATS USER JWT[^]*BEGIN USER NKEY SEED/;
+const NKEY_SEED = /^SU[A-Z2-7]{56}$/;
 
 function isNatsUrl({ protocol, hostname }: URL): boolean {
   return (protocol === "nats:" || protocol === "tls:") && hostname !== "";

@@ -1,16 +1,20 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Component, Logger } from "@routeplane/runtime";
+import type { Component, Logger, Watched } from "@routeplane/runtime";
 import {
   connect,
   createInbox,
+  credsAuthenticator,
   type JetStreamClient,
   type JetStreamManager,
   type NatsConnection as RawConnection,
+  nkeyAuthenticator,
 } from "nats";
 import type { NatsAddress } from "./address.ts";
 
 /** One established connection, with its JetStream clients. It ends with the connection; a reconnect opens another session. */
 export interface Session {
+  /** Address and credential that it was opened with. */
+  readonly address: NatsAddress;
   /** Returns a new subject for answers to this connection. */
   readonly newInbox: () => string;
   readonly connection: RawConnection;
@@ -20,6 +24,8 @@ export interface Session {
 
 export interface ConnectionOptions {
   readonly nats: NatsAddress;
+  /** The address as its secrets are now. Once it changes, another session replaces the one before it. `nats` by default. */
+  readonly latestNats?: Watched<NatsAddress>;
   readonly log: Logger;
   /** Name of the connection at the server, e.g. `gateway`. */
   readonly name: string;
@@ -44,10 +50,13 @@ const MAX_PINGS_OUT = 2;
 const REACHABLE_TIMEOUT_MS = 1_000;
 const MIN_WAIT_MS = 100;
 const MAX_WAIT_MS = 2_000;
+/** Time for what was sent on a replaced session to be answered, before it is closed. */
+const REPLACED_MS = 3_000;
 
 /**
  * Opens a connection in the background: a process can start while NATS is down. The client's own reconnecting is off, so that
- * every connection passes through `prepare`, and requests that wait for an answer on a lost one fail at once.
+ * every connection passes through `prepare`, and requests that wait for an answer on a lost one fail at once. With a new credential
+ * another session is opened before the former one is closed; if that fails, the former one stays, and it is tried again.
  *
  * @param prepare declares stream and consumer; if it fails, the session ends and another one is tried
  */
@@ -97,40 +106,100 @@ async function keepConnected(
   const { log } = options;
   let failures = 0;
   while (!stopped.aborted) {
-    let connection: RawConnection | undefined;
+    let session: Session | undefined;
     try {
-      connection = await connect(toClientOptions(options));
-      const session = await openSession(connection, options);
-      await prepare(session);
+      session = await establish(options, prepare, stopped);
       setSession(session);
       if (failures > 0) log.info({ failures }, "connected to nats again");
       failures = 0;
-      await Promise.race([connection.closed(), aborted(stopped)]);
+      while (await isRenewed(options, session, stopped)) {
+        session = await replace(session, options, prepare, stopped);
+        setSession(session);
+      }
       if (!stopped.aborted) log.warn("lost the connection to nats");
     } catch (error) {
       // Logs the first failure, and every 30th while it lasts.
       if (failures++ % 30 === 0) log.warn({ err: error, failures }, "cannot connect to nats");
     } finally {
       setSession(undefined);
-      await close(connection, stopped);
+      await close(session?.connection, stopped);
     }
     await wait(Math.min(MIN_WAIT_MS * 2 ** Math.min(failures, 5), MAX_WAIT_MS), stopped);
   }
 }
 
-function toClientOptions({ nats, name }: ConnectionOptions) {
+/** Opens a session with the credential as it is now. */
+async function establish(
+  options: ConnectionOptions,
+  prepare: (session: Session) => Promise<void>,
+  stopped: AbortSignal,
+): Promise<Session> {
+  const address = options.latestNats?.current ?? options.nats;
+  const connection = await connect(toClientOptions(options, address));
+  try {
+    const session = await openSession(connection, address);
+    await prepare(session);
+    return session;
+  } catch (error) {
+    await close(connection, stopped);
+    throw error;
+  }
+}
+
+/** Waits until the session has another address or credential than it should have, or is lost. @returns true in the former case */
+async function isRenewed({ latestNats }: ConnectionOptions, session: Session, stopped: AbortSignal): Promise<boolean> {
+  const { promise: changed, resolve } = Promise.withResolvers<void>();
+  const unsubscribe = latestNats?.onChange(() => resolve());
+  if (latestNats !== undefined && latestNats.current !== session.address) resolve();
+  await Promise.race([session.connection.closed(), aborted(stopped), changed]);
+  unsubscribe?.();
+  return !stopped.aborted && !session.connection.isClosed();
+}
+
+/** Opens a session in place of another one, which it leaves open for a while; returns the former one if that is lost first. */
+async function replace(
+  former: Session,
+  options: ConnectionOptions,
+  prepare: (session: Session) => Promise<void>,
+  stopped: AbortSignal,
+): Promise<Session> {
+  const { log } = options;
+  for (let failures = 0; !stopped.aborted && !former.connection.isClosed(); failures++) {
+    try {
+      const session = await establish(options, prepare, stopped);
+      log.info("connected to nats with the new credential");
+      void wait(REPLACED_MS, stopped).then(() => close(former.connection, stopped));
+      return session;
+    } catch (error) {
+      if (failures % 30 === 0)
+        log.error({ err: error }, "cannot connect to nats with the new credential: the former stays");
+    }
+    await wait(Math.min(MIN_WAIT_MS * 2 ** Math.min(failures, 5), MAX_WAIT_MS), stopped);
+  }
+  return former;
+}
+
+function toClientOptions({ name }: ConnectionOptions, address: NatsAddress) {
+  const { servers, tls, ca } = address;
   return {
-    servers: [...nats.servers],
+    servers: [...servers],
     name,
-    ...(nats.user === undefined ? {} : { user: nats.user, pass: nats.password ?? "" }),
-    ...(nats.tls ? { tls: {} } : {}),
+    ...toCredential(address),
+    ...(tls ? { tls: ca === undefined ? {} : { ca } } : {}),
     timeout: CONNECT_TIMEOUT_MS,
     reconnect: false,
     pingInterval: PING_INTERVAL_MS,
     maxPingOut: MAX_PINGS_OUT,
     noAsyncTraces: true,
-    inboxPrefix: inboxPrefixOf(nats),
+    inboxPrefix: inboxPrefixOf(address),
   };
+}
+
+function toCredential({ user, password = "", creds, nkey }: NatsAddress) {
+  // The parser wants the line end that secrets are read without.
+  if (creds !== undefined) return { authenticator: credsAuthenticator(new TextEncoder().encode(`${creds}\n`)) };
+  if (nkey !== undefined) return { authenticator: nkeyAuthenticator(new TextEncoder().encode(nkey)) };
+  return user === undefined ? {} : { user, pass: password };
 }
 
 /** Returns the prefix of the user's own subjects for answers: permissions keep users from reading each other's. */
@@ -138,10 +207,10 @@ function inboxPrefixOf({ user = "" }: NatsAddress): string {
   return /^[\w-]+$/.test(user) ? `_INBOX.${user}` : "_INBOX";
 }
 
-async function openSession(connection: RawConnection, { nats }: ConnectionOptions): Promise<Session> {
+async function openSession(connection: RawConnection, address: NatsAddress): Promise<Session> {
   const manager = await connection.jetstreamManager({ timeout: REQUEST_TIMEOUT_MS });
   const jetstream = connection.jetstream({ timeout: REQUEST_TIMEOUT_MS });
-  return { connection, manager, jetstream, newInbox: () => createInbox(inboxPrefixOf(nats)) };
+  return { address, connection, manager, jetstream, newInbox: () => createInbox(inboxPrefixOf(address)) };
 }
 
 /** Closes the connection. On stop it flushes what was written (acknowledgements) first, unless the server is silent. */

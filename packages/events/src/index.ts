@@ -1,4 +1,4 @@
-export { type NatsAddress, parseNatsUrl } from "./address.ts";
+export { type NatsAddress, parseNatsUrl, readNatsAddress } from "./address.ts";
 export { type EventConsumer, type EventConsumerOptions, openConsumer } from "./consumer.ts";
 export type { ConsumerLag } from "./jetstream-consumer.ts";
 export type { Replica, ReplicaRegistry } from "./partition-ownership.ts";

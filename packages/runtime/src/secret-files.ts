@@ -34,14 +34,13 @@ export class SecretFiles {
     return file;
   }
 
-  /** Starts to watch all files that were opened until then. Returns the component to be stopped with the process. */
+  /** Starts to watch all files that were and will be opened. Returns the component to be stopped with the process. */
   watch(log: Logger): { readonly name: string; stop(): Promise<void> } {
     const stopped = new AbortController();
     const { signal } = stopped;
-    const files = [...this.#files];
     const poll = async (): Promise<void> => {
-      while (files.length > 0 && !signal.aborted) {
-        for (const file of files) await file.poll(log);
+      while (!signal.aborted) {
+        for (const file of this.#files) await file.poll(log);
         await delay(POLL_INTERVAL_MS, undefined, { signal, ref: false }).catch(() => {});
       }
     };

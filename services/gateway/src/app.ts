@@ -55,7 +55,13 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   const { usageUrl: url, serviceToken, tls } = config;
   const installation = createInstallation(serviceTransport({ url, serviceToken, tls, log }));
   const readiness = new Readiness();
-  const stream = { nats: nats.current, settings, installation, ownStream: readiness.condition("stream") };
+  const stream = {
+    nats: nats.current,
+    latestNats: nats,
+    settings,
+    installation,
+    ownStream: readiness.condition("stream"),
+  };
   const publisher = openPublisher({ ...stream, log, name: "gateway", folder, maxBytes, natsOutage });
   const { routes, components, dependencies } = wireGateway({
     config,
@@ -70,6 +76,7 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   registerMetrics(publisher, bodies);
   const router = createRouter({ ...config, routes, unknownMethod, bodies, redact, log, clock: Date.now });
   const server = await startHttpServer({ ...config, ...router });
+  config.keyFiles.onChange(() => loaded.reload(log));
   const secrets = config.secretFiles.watch(log);
   const all = [operations, secrets, publisher, spool, loaded, ...components, server];
   const drain = (signal: AbortSignal) => server.drain({ timeoutMs: config.drainTimeoutMs, signal });

@@ -1,4 +1,4 @@
-import { type NatsAddress, parseNatsUrl, readStreamSettings, type StreamSettings } from "@routeplane/events";
+import { type NatsAddress, readNatsAddress, readStreamSettings, type StreamSettings } from "@routeplane/events";
 import { readTls, type ServiceTls } from "@routeplane/rpc";
 import {
   type Environment,
@@ -10,6 +10,7 @@ import {
 } from "@routeplane/runtime";
 import type { UnknownPrices } from "./domain/request/model-directory.ts";
 import { parseOrigins } from "./handlers/cors.ts";
+import { KeyFiles } from "./providers/key-files.ts";
 import { loadProviders, type Provider } from "./providers/providers.ts";
 
 export interface Config extends ServerConfig {
@@ -47,6 +48,8 @@ export interface Config extends ServerConfig {
   readonly providers: readonly Provider[];
   /** Loads the providers again, as their file and the files of their keys are now. @throws ConfigurationError */
   readonly loadProviders: () => readonly Provider[];
+  /** Files that the providers' keys were read from. */
+  readonly keyFiles: KeyFiles;
   /** Log lines about settings that have no effect in this version. */
   readonly warnings: readonly string[];
 }
@@ -81,14 +84,17 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     variables,
     readSettings,
   );
-  const variable = (name: string): string | undefined => variables[name];
-  const sources = { file: providersFile, echo: echo === "on", unknownPrices, variable };
+  const keyFiles = new KeyFiles(variables, settings.secretFiles);
+  const variable = (name: string): string | undefined => keyFiles.variable(name)?.trim() || undefined;
+  const readKeyFile = (path: string): string => keyFiles.read(path);
+  const sources = { file: providersFile, echo: echo === "on", unknownPrices, variable, readKeyFile };
   const load = (): readonly Provider[] => loadProviders({ ...sources, openAiApiKey: openAiApiKey?.current });
+  openAiApiKey?.onChange(() => keyFiles.changed());
   const warnings =
     anthropicApiKey === undefined
       ? []
       : ["ANTHROPIC_API_KEY is set, but this version serves no anthropic upstreams: it has no effect"];
-  return Object.freeze({ ...settings, providers: load(), loadProviders: load, warnings });
+  return Object.freeze({ ...settings, providers: load(), loadProviders: load, keyFiles, warnings });
 }
 
 function readSettings(env: Environment) {
@@ -101,7 +107,7 @@ function readSettings(env: Environment) {
     authUrl: env.url("ROUTEPLANE_AUTH_URL", http),
     policyUrl: env.url("ROUTEPLANE_POLICY_URL", http),
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", http),
-    nats: env.parsedSecret("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port]", parseNatsUrl),
+    nats: readNatsAddress(env),
     stream: readStreamSettings(env),
     spoolFolder: env.text("ROUTEPLANE_SPOOL_DIR"),
     spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
@@ -121,9 +127,9 @@ function readSettings(env: Environment) {
     natsOutage: env.parsed("ROUTEPLANE_WHEN_NATS_IS_AWAY", "must be spool or refuse", parseNatsOutage, "spool"),
     providersFile: env.optionalText("ROUTEPLANE_PROVIDERS"),
     echo: env.parsed("ROUTEPLANE_ECHO", "must be on or off", parseSwitch, "off"),
-    unknownPrices: env.parsed("ROUTEPLANE_UNKNOWN_PRICES", "must be charge or refuse", parseUnknownPrices, "charge"),
     openAiApiKey: env.optionalSecret("OPENAI_API_KEY"),
     anthropicApiKey: env.optionalSecret("ANTHROPIC_API_KEY"),
+    unknownPrices: env.parsed("ROUTEPLANE_UNKNOWN_PRICES", "must be charge or refuse", parseUnknownPrices, "charge"),
   };
 }
 

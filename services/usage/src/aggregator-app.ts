@@ -46,6 +46,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   ];
   const consumer = openConsumer<UsageEvent>({
     nats: nats.current,
+    latestNats: nats,
     settings: stream,
     ownStream: readiness.condition("stream"),
     installation: () => readInstallation(database),

@@ -1,5 +1,5 @@
 import type { ServiceCredentials } from "@routeplane/credentials";
-import { type NatsAddress, parseNatsUrl, readStreamSettings, type StreamSettings } from "@routeplane/events";
+import { type NatsAddress, readNatsAddress, readStreamSettings, type StreamSettings } from "@routeplane/events";
 import { type DatabaseConfig, readDatabaseConfig } from "@routeplane/postgres";
 import { readServiceCredentials, readTls, type ServiceTls } from "@routeplane/rpc";
 import {
@@ -60,7 +60,7 @@ export function readAggregatorConfig(variables: Variables): AggregatorConfig {
   return readEnvironment(variables, (env) => ({
     ...readProcess(env, DEFAULT_AGGREGATOR_POOL_SIZE),
     operationsPorts: [...readServerConfig(env).operationsPorts, ...readMetricsPort(env)],
-    nats: env.parsedSecret("ROUTEPLANE_NATS_URL", "must be nats://[user:password@]host[:port][,…]", parseNatsUrl),
+    nats: readNatsAddress(env),
     stream: readStreamSettings(env),
     retentionDays: env.integer("ROUTEPLANE_RETENTION_DAYS", {
       min: MIN_RETENTION_DAYS,

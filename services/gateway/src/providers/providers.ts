@@ -53,6 +53,8 @@ export interface ProviderSources {
   readonly unknownPrices?: UnknownPrices;
   /** Returns the value of an environment variable that the file names. */
   readonly variable: (name: string) => string | undefined;
+  /** Reads a file with a key or another secret; as it is by default. @throws SecretFault */
+  readonly readKeyFile?: (path: string) => string;
 }
 
 const OPENAI_URL = "https://api.openai.com/v1";
@@ -64,10 +66,10 @@ const MAX_FILE_BYTES = 1024 ** 2;
  * @throws ConfigurationError that names the position of the fault
  */
 export function loadProviders(sources: ProviderSources): readonly Provider[] {
-  const { file, echo, openAiApiKey, unknownPrices = "charge", variable } = sources;
+  const { file, echo, openAiApiKey, unknownPrices = "charge", variable, readKeyFile } = sources;
   const text = file === undefined ? undefined : readText(file, "ROUTEPLANE_PROVIDERS");
   const entries = file === undefined || text === undefined ? [] : parseProvidersFile(file, text, unknownPrices);
-  const providers = entries.map((entry) => toProvider(entry, createValues(dirname(file ?? ""), variable)));
+  const providers = entries.map((entry) => toProvider(entry, createValues(dirname(file ?? ""), variable, readKeyFile)));
   if (openAiApiKey !== undefined && !entries.some(({ name }) => name === "openai")) {
     providers.push(openAi(openAiApiKey, unknownPrices, createValues("", variable)));
   }

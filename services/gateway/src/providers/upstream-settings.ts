@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { readSecretFile, SecretFault } from "@routeplane/runtime";
 import type { CallOptions, OpenAiUpstreamOptions } from "../upstreams/openai-upstream.ts";
 import type { CallSettings, ValueSource } from "./call-settings-field.ts";
 import { apiDefaultsOf } from "./provider-defaults.ts";
@@ -15,7 +15,7 @@ export interface Values {
 }
 
 /** @param folder folder that paths in the providers file are relative to */
-export function createValues(folder: string, variable: Values["variable"]): Values {
+export function createValues(folder: string, variable: Values["variable"], readKeyFile = readSecretFile): Values {
   const read = ({ from, text, pattern, rule, field }: ValueSource): string => {
     if (from === "literal") return text;
     if (from === "env") {
@@ -24,11 +24,12 @@ export function createValues(folder: string, variable: Values["variable"]): Valu
       if (!pattern.test(value)) throw field.fault(`the environment variable ${text} must hold ${rule}`);
       return value;
     }
+    const path = resolve(folder, text);
     let value: string;
     try {
-      value = readFileSync(resolve(folder, text), "utf8").trim();
+      value = readKeyFile(path);
     } catch (error) {
-      throw field.fault(`cannot be read (${(error as NodeJS.ErrnoException).code ?? "error"})`);
+      throw error instanceof SecretFault ? field.fault(error.message.replace(`${path} `, "")) : error;
     }
     if (!pattern.test(value)) throw field.fault(`must hold ${rule}`);
     return value;
