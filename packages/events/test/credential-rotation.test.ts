@@ -58,7 +58,7 @@ async function startServer(authorization: string) {
   return {
     folder,
     port,
-    async reconfigure(text: string): Promise<void> {
+    reconfigure: async (text: string): Promise<void> => {
       await configure(text);
       child.kill("SIGHUP");
       await eventually(async () => /Reloaded/.test(await readFile(log, "utf8")));
