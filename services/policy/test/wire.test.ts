@@ -92,7 +92,7 @@ describe("while something is down", () => {
     }
   });
 
-  it("nothing is admitted without the database, and health is NOT_SERVING", async () => {
+  it("nothing is admitted without the database, and the health of its dependencies is NOT_SERVING", async () => {
     const without = policy.withoutDatabase();
     const { namespaceId, key } = policy.newNamespace();
     const price = { inputPicoUsd: 0n, outputPicoUsd: 0n };
@@ -102,7 +102,8 @@ describe("while something is down", () => {
       metadata: { dependency: "postgres" },
     });
     const health = createClient(Health, without.transport);
-    expect(await health.check({})).toMatchObject({ status: Status.NOT_SERVING });
+    expect(await health.check({ service: "dependencies" })).toMatchObject({ status: Status.NOT_SERVING });
+    expect(await health.check({})).toMatchObject({ status: Status.SERVING });
   });
 });
 
