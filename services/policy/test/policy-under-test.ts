@@ -17,7 +17,7 @@ import { type Id, newId } from "@routeplane/domain";
 import type { PolicySpec } from "@routeplane/policy-spec";
 import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
 import { createChangeFeed } from "@routeplane/rpc";
-import { createLogger } from "@routeplane/runtime";
+import { createLogger, Dependencies } from "@routeplane/runtime";
 import { authorized, cloneDatabase, SERVING } from "@routeplane/testing";
 import { type RawBuilder, sql } from "kysely";
 import { expect } from "vitest";
@@ -66,6 +66,7 @@ export async function startPolicyUnderTest() {
     wirePolicy({
       ...SERVING,
       config,
+      dependencies: new Dependencies([{ name: "postgres", isReachable: () => on.isReachable() }]),
       database: on,
       changes,
       auth: auth.transport,
