@@ -33,7 +33,9 @@ afterEach(async () => {
 
 describe("the owner of a stream", () => {
   test("is its installation: gateways and aggregators of another one refuse it, name it, and leave it as it is", async () => {
-    const { publish } = kit.publisher();
+    const { publish, isReachable } = kit.publisher();
+    // Until then events commit to the spool, and there is no stream.
+    await eventually(isReachable);
     await publish(usageEvent("own"));
     const before = await manager.streams.info(STREAM);
     expect(before.config.description).toContain(INSTALLATION);
@@ -49,7 +51,7 @@ describe("the owner of a stream", () => {
   });
 
   test("is refused by the name of its subjects too", async () => {
-    await kit.publisher().publish(usageEvent("own"));
+    await eventually(kit.publisher().isReachable);
     kit.publisher({ nats: kit.connection.nats, settings: { stream: "ANOTHER" } });
     await eventually(() => kit.lines.some((line) => line.includes("set ROUTEPLANE_NATS_SUBJECT_PREFIX")));
   });
