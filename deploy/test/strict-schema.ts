@@ -1,10 +1,12 @@
 import { validate as validateConfigMap } from "kubernetes-models/_schemas/IoK8sApiCoreV1ConfigMap";
 import { validate as validateDeployment } from "kubernetes-models/_schemas/IoK8sApiAppsV1Deployment";
+import { validate as validateHorizontalPodAutoscaler } from "kubernetes-models/_schemas/IoK8sApiAutoscalingV2HorizontalPodAutoscaler";
 import { validate as validateJob } from "kubernetes-models/_schemas/IoK8sApiBatchV1Job";
 import { validate as validateNetworkPolicy } from "kubernetes-models/_schemas/IoK8sApiNetworkingV1NetworkPolicy";
 import { validate as validatePodDisruptionBudget } from "kubernetes-models/_schemas/IoK8sApiPolicyV1PodDisruptionBudget";
 import { validate as validateService } from "kubernetes-models/_schemas/IoK8sApiCoreV1Service";
 import { validate as validateServiceAccount } from "kubernetes-models/_schemas/IoK8sApiCoreV1ServiceAccount";
+import { validate as validateStatefulSet } from "kubernetes-models/_schemas/IoK8sApiAppsV1StatefulSet";
 
 type Validate = ((data: unknown) => boolean) & { errors?: readonly SchemaError[] | null };
 
@@ -14,12 +16,22 @@ interface SchemaError {
   readonly params: unknown;
 }
 
+/** The package of the Prometheus Operator's types exports its models, but not the functions that validate them. */
+const SERVICE_MONITOR = new URL(
+  "_schemas/ComGithubPrometheusOperatorPrometheusOperatorPkgApisMonitoringV1ServiceMonitor.js",
+  import.meta.resolve("@kubernetes-models/prometheus-operator"),
+);
+const { validate: validateServiceMonitor }: { validate: Validate } = await import(SERVICE_MONITOR.href);
+
 const VALIDATORS: Readonly<Record<string, Validate>> = {
   "v1 ConfigMap": validateConfigMap,
   "v1 Service": validateService,
   "v1 ServiceAccount": validateServiceAccount,
   "apps/v1 Deployment": validateDeployment,
+  "apps/v1 StatefulSet": validateStatefulSet,
+  "autoscaling/v2 HorizontalPodAutoscaler": validateHorizontalPodAutoscaler,
   "batch/v1 Job": validateJob,
+  "monitoring.coreos.com/v1 ServiceMonitor": validateServiceMonitor,
   "networking.k8s.io/v1 NetworkPolicy": validateNetworkPolicy,
   "policy/v1 PodDisruptionBudget": validatePodDisruptionBudget,
 };

@@ -1,12 +1,12 @@
-import { Deployment, type IDeployment } from "kubernetes-models/apps/v1";
+import { Deployment, type IDeployment, type IStatefulSet, StatefulSet } from "kubernetes-models/apps/v1";
 import { type IJob, Job } from "kubernetes-models/batch/v1";
 import type { IContainer, IPodSpec } from "kubernetes-models/v1";
 import type { Manifest } from "./kustomize.ts";
 import type { Labels } from "./network.ts";
 
-/** A Deployment or a Job, which runs one role of the image. */
+/** A Deployment, a StatefulSet or a Job, which runs one role of the image. */
 export interface Workload {
-  readonly kind: "Deployment" | "Job";
+  readonly kind: "Deployment" | "StatefulSet" | "Job";
   readonly name: string;
   /** Role that the image runs. */
   readonly role: string;
@@ -17,12 +17,18 @@ export interface Workload {
   readonly environment: ReadonlyMap<string, string | undefined>;
 }
 
+export type Serving = Manifest & (IDeployment | IStatefulSet);
+
+/** True for what keeps replicas running: a Deployment or a StatefulSet. */
+export const isServing = (manifest: Manifest): manifest is Serving =>
+  Deployment.is(manifest) || StatefulSet.is(manifest);
+
 export function workloadsOf(manifests: readonly Manifest[]): readonly Workload[] {
-  return manifests.filter((manifest) => Deployment.is(manifest) || Job.is(manifest)).map(workloadOf);
+  return manifests.filter((manifest) => isServing(manifest) || Job.is(manifest)).map(workloadOf);
 }
 
 /** Workload of a manifest. @throws Error for a pod that is not one container with one argument */
-export function workloadOf(manifest: Manifest & (IDeployment | IJob)): Workload {
+export function workloadOf(manifest: Manifest & (IDeployment | IStatefulSet | IJob)): Workload {
   const { name } = manifest.metadata;
   const template = manifest.spec?.template;
   const pod = template?.spec;
@@ -31,8 +37,8 @@ export function workloadOf(manifest: Manifest & (IDeployment | IJob)): Workload 
   if (!pod || !container || others.length > 0 || role === undefined || rest.length > 0)
     throw new Error(`${manifest.kind} ${name}: expected one container with one argument`);
   const environment = new Map((container.env ?? []).map(({ name: variable, value }) => [variable, value] as const));
-  const kind = Deployment.is(manifest) ? "Deployment" : "Job";
-  return { kind, name, role, labels: template?.metadata?.labels ?? {}, pod, container, environment };
+  const labels = template?.metadata?.labels ?? {};
+  return { kind: manifest.kind, name, role, labels, pod, container, environment };
 }
 
 /** Secrets that a workload refers to, as `name/key`. */

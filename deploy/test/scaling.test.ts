@@ -1,0 +1,160 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { DEFAULT_STREAM_SETTINGS } from "@routeplane/events";
+import { DRAIN_TIMEOUT_SECS } from "@routeplane/gateway/src/config.ts";
+import { Deployment, StatefulSet } from "kubernetes-models/apps/v1";
+import { HorizontalPodAutoscaler } from "kubernetes-models/autoscaling/v2";
+import { Service } from "kubernetes-models/v1";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { buildKustomization, buildKustomizations, KUSTOMIZE_FOLDER, type Manifest } from "./kustomize.ts";
+import { isServing, type Serving, workloadOf } from "./workloads.ts";
+
+const BASE = await buildKustomizations("base", "provision", "bootstrap");
+const PRODUCTION = await buildKustomizations("production", "provision", "bootstrap");
+
+const scalersOf = (manifests: readonly Manifest[]) =>
+  manifests.filter((manifest) => HorizontalPodAutoscaler.is(manifest));
+const scalerOf = (manifests: readonly Manifest[], { kind, metadata }: Manifest) =>
+  scalersOf(manifests).find(
+    ({ spec }) => spec?.scaleTargetRef.kind === kind && spec.scaleTargetRef.name === metadata.name,
+  );
+
+/** Manifests of the base with these components, in this order. */
+async function buildWith(...components: readonly string[]): Promise<readonly Manifest[]> {
+  const folder = await mkdtemp(join(KUSTOMIZE_FOLDER, "test-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const kustomization = { resources: ["../base"], components: components.map((name) => `../components/${name}`) };
+  await writeFile(join(folder, "kustomization.yaml"), JSON.stringify(kustomization));
+  return buildKustomization(relative(KUSTOMIZE_FOLDER, folder));
+}
+
+describe("connections to Postgres", () => {
+  /** Connections that Postgres leaves by default to roles that are not superuser: 100, less 3. */
+  const AVAILABLE = 97;
+  /** Roles with a connection for their change feed on top of the pool. */
+  const LISTENING = new Set(["auth", "policy"]);
+
+  /** Most connections while every role rolls at once, with as many replicas as it may have, and all Jobs run. */
+  function mostOf(manifests: readonly Manifest[]): number {
+    const pooled = manifests.filter(isServing).flatMap((manifest) => {
+      const { role, environment } = workloadOf(manifest);
+      const size = environment.get("ROUTEPLANE_DATABASE_POOL_SIZE");
+      if (size === undefined) return [];
+      const pods = replicasOf(manifests, manifest) + surgeOf(manifest);
+      return [{ role, most: pods * (Number(size) + (LISTENING.has(role) ? 1 : 0)) }];
+    });
+    expect(pooled.map(({ role }) => role).toSorted()).toEqual(["aggregator", "auth", "policy", "usage"]);
+    return pooled.reduce((sum, { most }) => sum + most, manifests.filter(({ kind }) => kind === "Job").length);
+  }
+
+  const replicasOf = (manifests: readonly Manifest[], manifest: Serving): number =>
+    scalerOf(manifests, manifest)?.spec?.maxReplicas ?? manifest.spec?.replicas ?? 1;
+  const surgeOf = (manifest: Serving): number =>
+    Deployment.is(manifest) ? Number(manifest.spec?.strategy?.rollingUpdate?.maxSurge ?? Number.NaN) : 0;
+
+  it("of the base fit a server with Postgres's defaults while every role rolls at once and all Jobs run", () => {
+    expect(mostOf(BASE)).toBeLessThanOrEqual(AVAILABLE);
+  });
+
+  it("of `production`, scaled to its bounds, are as many as the README says", async () => {
+    const readme = await readFile(join(import.meta.dirname, "../README.md"), "utf8");
+    const [, documented] = /`production` scaled to its bounds needs\s+(\d+) connections/.exec(readme) ?? [];
+    expect(documented).toBe(String(mostOf(PRODUCTION)));
+  });
+});
+
+describe("the base", () => {
+  it("has two replicas of each role, replaced one by one with none less", () => {
+    for (const manifest of BASE.filter(isServing)) {
+      expect(manifest, manifest.metadata.name).toMatchObject({
+        kind: "Deployment",
+        spec: { replicas: 2, strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } } },
+      });
+    }
+    expect(scalersOf(BASE)).toEqual([]);
+  });
+});
+
+describe.each(PRODUCTION.filter(isServing).map((manifest) => [manifest.metadata.name, manifest] as const))(
+  "autoscaling of %s",
+  (_name, manifest) => {
+    const { role, container } = workloadOf(manifest);
+    const spec = scalerOf(PRODUCTION, manifest)?.spec;
+
+    it("is by the CPU that the container requests, to half of the core that a process can use", () => {
+      expect(spec?.metrics).toEqual([
+        { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 100 } } },
+      ]);
+      expect(container.resources?.requests?.["cpu"]).toBe("500m");
+      expect(container.resources?.limits?.["cpu"]).toBeUndefined();
+    });
+
+    it("adds and removes one replica at a time, and none faster than it drains", () => {
+      const one = (policy?: { policies?: object[] }) =>
+        policy?.policies?.map((each) => ({ ...each, periodSeconds: 0 }));
+      const { scaleUp, scaleDown } = spec?.behavior ?? {};
+      expect([one(scaleUp), one(scaleDown)]).toEqual(Array(2).fill([{ type: "Pods", value: 1, periodSeconds: 0 }]));
+      const drainSecs = role === "gateway" ? DRAIN_TIMEOUT_SECS.fallback : 60;
+      expect(scaleDown?.policies?.[0]?.periodSeconds).toBeGreaterThanOrEqual(drainSecs);
+    });
+
+    it("alone decides how many replicas there are, and never fewer than two", () => {
+      expect(manifest.spec?.replicas).toBeUndefined();
+      expect(spec?.minReplicas).toBe(2);
+      expect(spec?.maxReplicas).toBeGreaterThan(2);
+    });
+  },
+);
+
+it("no more aggregators are started than there are partitions to own", () => {
+  const aggregator = scalersOf(PRODUCTION).find(({ metadata }) => metadata?.name === "routeplane-aggregator");
+  expect(aggregator?.spec?.maxReplicas).toBeLessThanOrEqual(DEFAULT_STREAM_SETTINGS.partitions);
+});
+
+describe("gateways with volumes", () => {
+  const gateway = PRODUCTION.find((manifest) => StatefulSet.is(manifest));
+
+  it("are a StatefulSet whose pods and name are those of the Deployment, which is gone", () => {
+    const gateways = PRODUCTION.filter((manifest) => isServing(manifest) && workloadOf(manifest).role === "gateway");
+    expect(gateways).toEqual([gateway]);
+    expect(gateway?.metadata.name).toBe("routeplane-gateway");
+  });
+
+  it("write their spools to a volume each, that outlives its pod and the scaling, as the user of the process", () => {
+    const { pod, container, environment } = workloadOf(gateway ?? expect.fail("no StatefulSet"));
+    const claim = gateway?.spec?.volumeClaimTemplates?.[0];
+    const mount = container.volumeMounts?.find(({ name }) => name === claim?.metadata?.name);
+    // Not the root of the volume, which may hold `lost+found` of root.
+    expect(environment.get("ROUTEPLANE_SPOOL_DIR")?.startsWith(`${mount?.mountPath}/`)).toBe(true);
+    expect(pod.volumes?.map(({ name }) => name)).not.toContain(claim?.metadata?.name);
+    expect(pod.securityContext).toMatchObject({ runAsUser: 65532, fsGroup: 65532 });
+    expect(gateway?.spec?.persistentVolumeClaimRetentionPolicy).toEqual({
+      whenDeleted: "Retain",
+      whenScaled: "Retain",
+    });
+    expect(claim?.spec).toEqual({ accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "2Gi" } } });
+  });
+
+  it("need not wait for each other, and are named by a headless Service", () => {
+    expect(gateway?.spec).toMatchObject({ podManagementPolicy: "Parallel", updateStrategy: { type: "RollingUpdate" } });
+    const service = PRODUCTION.filter((manifest) => Service.is(manifest)).find(
+      ({ metadata }) => metadata.name === gateway?.spec?.serviceName,
+    );
+    expect(service?.spec?.clusterIP).toBe("None");
+  });
+});
+
+describe("each component", () => {
+  it("works alone", async () => {
+    const scaled = await buildWith("autoscaling");
+    expect(scaled.filter((manifest) => StatefulSet.is(manifest))).toEqual([]);
+    for (const manifest of scaled.filter(isServing)) expect(scalerOf(scaled, manifest)).toBeDefined();
+    const stored = await buildWith("gateway-volumes");
+    expect(stored.filter(isServing).map(({ spec }) => spec?.replicas)).toEqual([2, 2, 2, 2, 2]);
+  });
+
+  it("works beside the other, in the order that it says", async () => {
+    const scaled = await buildWith("autoscaling", "gateway-volumes");
+    expect(scaled).toEqual(await buildKustomization("production"));
+  });
+});
