@@ -103,11 +103,19 @@ it.each(INSTALLATIONS)(
 const serving = INSTALLATIONS.flatMap(({ name, manifests, workloads }) =>
   manifests.filter(isServing).map((manifest) => {
     const { selector } = manifest.spec ?? {};
-    return { ...workloadOf(manifest), name: `${manifest.metadata.name} of ${name}`, selector, manifests, workloads };
+    return {
+      workload: workloadOf(manifest),
+      name: `${manifest.metadata.name} of ${name}`,
+      selector,
+      manifests,
+      workloads,
+    };
   }),
 );
 
-describe.each(serving)("$name", ({ kind, pod, container, labels, environment, selector, manifests, workloads }) => {
+describe.each(serving)("$name", ({ workload, selector, manifests, workloads }) => {
+  const { kind, pod, container, labels, environment } = workload;
+
   it("has probes for start, liveness and readiness on its operations port, none of which asks for a dependency", () => {
     const { startupProbe, livenessProbe, readinessProbe } = container;
     const paths = [startupProbe, livenessProbe, readinessProbe].map((probe) => probe?.httpGet);
@@ -142,7 +150,7 @@ describe.each(serving)("$name", ({ kind, pod, container, labels, environment, se
     const constraint = { maxSkew: 1, whenUnsatisfiable: "ScheduleAnyway", matchLabelKeys: [release] };
     const keys = ["topology.kubernetes.io/zone", "kubernetes.io/hostname"];
     expect(pod.topologySpreadConstraints).toEqual(
-      keys.map((topologyKey) => ({ ...constraint, topologyKey, labelSelector: selector })),
+      keys.map((topologyKey) => Object.assign({ topologyKey, labelSelector: selector }, constraint)),
     );
   });
 
@@ -171,8 +179,8 @@ describe("the overlay for Prometheus", () => {
     };
     expect(selects(selector, service?.labels ?? {})).toBe(true);
     expect(endpoints).toEqual([expect.objectContaining({ port: "operations", path: "/metrics" })]);
-    for (const { labels } of serving) {
-      expect(selects({ matchLabels: specOf("Service")["selector"] as Labels }, labels)).toBe(true);
+    for (const { workload } of serving) {
+      expect(selects({ matchLabels: specOf("Service")["selector"] as Labels }, workload.labels)).toBe(true);
     }
   });
 });

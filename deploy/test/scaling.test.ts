@@ -90,10 +90,10 @@ describe.each(PRODUCTION.filter(isServing).map((manifest) => [manifest.metadata.
     });
 
     it("adds and removes one replica at a time, and none faster than it drains", () => {
-      const one = (policy?: { policies?: object[] }) =>
-        policy?.policies?.map((each) => ({ ...each, periodSeconds: 0 }));
       const { scaleUp, scaleDown } = spec?.behavior ?? {};
-      expect([one(scaleUp), one(scaleDown)]).toEqual(Array(2).fill([{ type: "Pods", value: 1, periodSeconds: 0 }]));
+      for (const policy of [scaleUp, scaleDown]) {
+        expect(policy?.policies).toEqual([{ type: "Pods", value: 1, periodSeconds: expect.any(Number) }]);
+      }
       const drainSecs = role === "gateway" ? DRAIN_TIMEOUT_SECS.fallback : 60;
       expect(scaleDown?.policies?.[0]?.periodSeconds).toBeGreaterThanOrEqual(drainSecs);
     });
