@@ -53,7 +53,7 @@ it("is reached by provision and processes that verify its certificate, and by no
   await admin.query("select pg_reload_conf()");
   await admin.end();
 
-  const ca = join(authority.folder, "authority.crt");
+  const ca = authority.caFile;
   const adminUrl = verified(superuserUrl(login), ca);
   const plan = databasePlan("secure", () => "of the role");
   await eventually(
@@ -86,7 +86,7 @@ it("is reached by provision and processes that verify its certificate, and by no
   const plain = open(url);
   await expect(isEncrypted(plain)).rejects.toThrow(/no encryption/);
   await plain.stop();
-  const impostor = open(verified(url, join(other.folder, "authority.crt")));
+  const impostor = open(verified(url, other.caFile));
   await expect(isEncrypted(impostor)).rejects.toThrow(/certificate/);
   await impostor.stop();
 });
