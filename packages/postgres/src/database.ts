@@ -1,11 +1,12 @@
 import { callbackify } from "node:util";
 import { DomainError, FairSlots } from "@routeplane/domain";
-import { ConfigurationError, currentOf, currentOrigin, type WatchedSecret } from "@routeplane/runtime";
+import { ConfigurationError, currentOrigin, type Logger, type WatchedSecret } from "@routeplane/runtime";
 import { type CompiledQuery, Kysely, type Transaction as KyselyTransaction, sql } from "kysely";
 import pg from "pg";
 import { DEFAULT_STATEMENT_TIMEOUT_MS } from "./config.ts";
 import { PooledConnection, ScopedDialect } from "./dialect.ts";
 import { fromDriverError, isUnreadableTable, unavailable } from "./errors.ts";
+import { createLogin, type Login } from "./login.ts";
 import { observePool } from "./pool-metrics.ts";
 import { THIS_NODE } from "./row-level-security.ts";
 import { compareSchema, MIGRATION_TABLE, type SchemaComparison } from "./schema-state.ts";
@@ -66,8 +67,13 @@ export interface Database<Schema> {
 }
 
 export interface DatabaseOptions {
-  /** Connection string. A new connection uses it as it is then. */
+  /**
+   * Connection string. One that has changed takes effect once the server accepts it: new connections use it, and those of the
+   * former one are closed at the end of their transaction.
+   */
   readonly url: string | WatchedSecret;
+  /** Logger of changed connection strings. None by default. */
+  readonly log?: Logger;
   /** Schema of unqualified names: the search_path that `provision` sets on the role. Connections without it are refused. */
   readonly schema: string;
   /** Migrations that this build knows, keyed by name; none by default. Their values are not used. */
@@ -92,8 +98,9 @@ const MAX_WAITING_TRANSACTIONS = 1_000;
 
 export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema> {
   const { schema, poolSize = 10, statementTimeoutMs = DEFAULT_STATEMENT_TIMEOUT_MS } = options;
+  const login = createLogin(options.url, options.log);
   const pool = new pg.Pool({
-    Client: clientOf(options.url),
+    Client: clientOf(login),
     application_name: options.applicationName,
     max: poolSize,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -113,7 +120,20 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   observePool(pool);
 
   const names = options.keepPlans === true ? new StatementNames() : undefined;
-  const kysely = new Kysely<Schema>({ dialect: new ScopedDialect(pool, names) });
+  const connect = async (): Promise<PooledConnection> => {
+    const client = await login.connectBy(() => pool.connect());
+    return new PooledConnection(client, names, () => isOfFormerLogin(client, login));
+  };
+  // Connections in use are closed when they come back.
+  login.onReplaced(() => {
+    for (let count = pool.idleCount; count > 0; count--)
+      void connect().then(
+        (idle) => idle.release(),
+        () => {},
+      );
+  });
+
+  const kysely = new Kysely<Schema>({ dialect: new ScopedDialect({ connect, end: () => pool.end() }) });
 
   /** Shares of the pool: transactions of one namespace often wait for each other's locks and must not hold up other namespaces. */
   const shares = new FairSlots({
@@ -170,7 +190,7 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
       withinShare(scope, () =>
         retryOnStalePlan(async () => {
           const { sql: text, parameters } = statement(kysely);
-          const connection = new PooledConnection(await pool.connect(), names);
+          const connection = await connect();
           return connection.readAlone(`begin read only; ${settings(scope)}`, text, parameters);
         }),
       ),
@@ -185,22 +205,34 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
     },
     async requireProvisioned() {
       try {
-        (await pool.connect()).release();
+        (await connect()).release();
       } catch (error) {
         if (error instanceof DomainError && error.cause instanceof ConfigurationError) throw error.cause;
       }
     },
-    stop: () => kysely.destroy(),
+    stop: () => {
+      login.stop();
+      return kysely.destroy();
+    },
   };
 }
 
+/** Connection strings of the connections that are open. */
+const loginOf = new WeakMap<pg.Client, string>();
+
 /** Class of the pool's connections, each of which uses the connection string as it is when it connects. */
-function clientOf(url: string | WatchedSecret): typeof pg.Client {
+function clientOf(login: Login): typeof pg.Client {
   return class extends pg.Client {
     constructor(config: pg.ClientConfig) {
-      super({ ...config, connectionString: currentOf(url) });
+      const connectionString = login.current;
+      super({ ...config, connectionString });
+      loginOf.set(this, connectionString);
     }
   };
+}
+
+function isOfFormerLogin(client: pg.Client, login: Login): boolean {
+  return loginOf.get(client) !== login.current;
 }
 
 /** @throws DomainError UNAVAILABLE, with a ConfigurationError as cause, if `provision` has not prepared the role for the schema */

@@ -3,20 +3,21 @@ import type { PostgresCursor, PostgresPoolClient, PostgresQueryResult } from "ky
 import type pg from "pg";
 import type { StatementNames } from "./statement-names.ts";
 
+/** Pool of connections for the dialect. */
+export interface ScopedPool {
+  connect(): Promise<PooledConnection>;
+  end(): Promise<void>;
+}
+
 /**
  * Kysely dialect over a pool, with two differences from its own: the caller sends BEGIN (with the scope, in one round trip), and
  * connections are `PooledConnection`s.
  */
 export class ScopedDialect extends PostgresDialect {
-  readonly #pool: ConstructorParameters<typeof PostgresDriver>[0]["pool"];
+  readonly #pool: ScopedPool & { readonly options: object };
 
-  /** @param names names of prepared statements; undefined: statements are not prepared */
-  constructor(pool: pg.Pool, names: StatementNames | undefined) {
-    const scoped = {
-      options: {},
-      connect: async () => new PooledConnection(await pool.connect(), names),
-      end: () => pool.end(),
-    };
+  constructor(pool: ScopedPool) {
+    const scoped = { ...pool, options: {} };
     super({ pool: scoped });
     this.#pool = scoped;
   }
@@ -34,10 +35,16 @@ class ScopedDriver extends PostgresDriver {
 export class PooledConnection implements PostgresPoolClient {
   readonly #client: pg.PoolClient;
   readonly #names: StatementNames | undefined;
+  readonly #isExpired: () => boolean;
 
-  constructor(client: pg.PoolClient, names: StatementNames | undefined) {
+  /**
+   * @param names names of prepared statements; undefined: statements are not prepared
+   * @param isExpired true if the connection is not to be used again
+   */
+  constructor(client: pg.PoolClient, names: StatementNames | undefined, isExpired: () => boolean) {
     this.#client = client;
     this.#names = names;
+    this.#isExpired = isExpired;
   }
 
   query<R>(text: string, values: readonly unknown[]): Promise<PostgresQueryResult<R>>;
@@ -68,10 +75,10 @@ export class PooledConnection implements PostgresPoolClient {
   }
 
   /**
-   * Returns the connection to the pool, or closes it if it is inside a transaction (ROLLBACK failed, or a query timed out):
-   * otherwise the next borrower would see the rows of this scope.
+   * Returns the connection to the pool, or closes it if it has expired or is inside a transaction (ROLLBACK failed, or a query
+   * timed out): otherwise the next borrower would see the rows of this scope.
    */
   release(): void {
-    this.#client.release(this.#client.getTransactionStatus() !== "I");
+    this.#client.release(this.#isExpired() || this.#client.getTransactionStatus() !== "I");
   }
 }

@@ -29,6 +29,11 @@ export function isUnreadableTable(error: unknown): boolean {
   return error instanceof pg.DatabaseError && UNREADABLE.has(error.code ?? "");
 }
 
+/** True if the server refused the role or its password. */
+export function isRefusedLogin(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code?.slice(0, 2) === REFUSED_LOGIN_CLASS;
+}
+
 function isViolation(error: unknown, code: string, constraint: string): boolean {
   return error instanceof pg.DatabaseError && error.code === code && error.constraint === constraint;
 }
@@ -42,8 +47,11 @@ const LOCK_FAILURES: ReadonlySet<string> = new Set(["55P03", "40P01"]);
 /** SQLSTATEs `undefined_table`, `invalid_schema_name` and `insufficient_privilege`. */
 const UNREADABLE: ReadonlySet<string> = new Set(["42P01", "3F000", "42501"]);
 
-/** SQLSTATE classes of an outage: connection lost or refused, out of resources, shutting down or statement timed out. */
-const UNAVAILABLE_CLASSES: ReadonlySet<string> = new Set(["08", "53", "57"]);
+/** SQLSTATE class of a login that is refused: unknown role, wrong password, or not from here. */
+const REFUSED_LOGIN_CLASS = "28";
+
+/** SQLSTATE classes of an outage: connection lost or refused, login refused, out of resources, shutting down or statement timed out. */
+const UNAVAILABLE_CLASSES: ReadonlySet<string> = new Set(["08", REFUSED_LOGIN_CLASS, "53", "57"]);
 
 /** The `DomainError` for an outage or an unstorable text; any other error unchanged. */
 export function fromDriverError(error: unknown): unknown {

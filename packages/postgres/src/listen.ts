@@ -1,13 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { currentOf, type WatchedSecret } from "@routeplane/runtime";
+import type { Logger, WatchedSecret } from "@routeplane/runtime";
 import pg from "pg";
+import { createLogin, type Login } from "./login.ts";
 
 export interface ListenOptions {
   /**
-   * Connection string of the server itself, or of a pooler that keeps sessions: LISTEN belongs to a session. A new connection
-   * uses it as it is then.
+   * Connection string of the server itself, or of a pooler that keeps sessions: LISTEN belongs to a session. Once the server
+   * accepts one that has changed, another connection replaces the one before it.
    */
   readonly url: string | WatchedSecret;
+  /** Logger of changed connection strings. None by default. */
+  readonly log?: Logger | undefined;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
   readonly channel: string;
@@ -40,12 +43,15 @@ const RECONNECT_MS = 200;
 export function listen(options: ListenOptions): ListenConnection {
   const stopping = new AbortController();
   const { signal } = stopping;
+  const login = createLogin(options.url, options.log);
   const run = async (): Promise<void> => {
     while (!signal.aborted) {
-      await listenOnce(options, signal).catch((error: unknown) => {
+      try {
+        await listenOnce(options, login, signal);
+      } catch (error) {
         if (!signal.aborted) options.onLost(error);
-      });
-      await delay(RECONNECT_MS, undefined, { signal }).catch(() => {});
+        await delay(RECONNECT_MS, undefined, { signal }).catch(() => {});
+      }
     }
   };
   const running = run();
@@ -53,16 +59,18 @@ export function listen(options: ListenOptions): ListenConnection {
     name: `listener ${options.applicationName}`,
     async stop() {
       stopping.abort();
+      login.stop();
       await running;
     },
   };
 }
 
-/** Listens until the connection is lost. @throws Error then */
-async function listenOnce(options: ListenOptions, signal: AbortSignal): Promise<void> {
-  const { url, applicationName, channel, probe, intervalMs } = options;
+/** Listens until the login is replaced. @throws Error when the connection is lost */
+async function listenOnce(options: ListenOptions, login: Login, signal: AbortSignal): Promise<void> {
+  const { applicationName, channel, probe, intervalMs } = options;
+  const connectionString = login.current;
   const client = new pg.Client({
-    connectionString: currentOf(url),
+    connectionString,
     application_name: applicationName,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: PROBE_TIMEOUT_MS,
@@ -75,7 +83,7 @@ async function listenOnce(options: ListenOptions, signal: AbortSignal): Promise<
   try {
     await client.connect();
     await client.query(`listen ${pg.escapeIdentifier(channel)}`);
-    for (let fresh = true; !signal.aborted; fresh = false) {
+    for (let fresh = true; !signal.aborted && connectionString === login.current; fresh = false) {
       const { rows } = await client.query<[unknown]>({ text: probe, rowMode: "array" });
       options.onProbe(String(rows[0]?.[0]), fresh);
       await Promise.race([delay(intervalMs, undefined, { signal }).catch(() => {}), lost.promise]);

@@ -1,9 +1,11 @@
-import type { WatchedSecret } from "@routeplane/runtime";
+import type { Logger, WatchedSecret } from "@routeplane/runtime";
 import { listen, type ListenConnection } from "./listen.ts";
 
 export interface SubscribeToChangesOptions {
   /** Connection string of the server itself, or of a pooler that keeps sessions. */
   readonly url: string | WatchedSecret;
+  /** Logger of changed connection strings. None by default. */
+  readonly log?: Logger;
   /** Schema of a service that has a change counter; its changes are announced on the channel `<schema>_changes`. */
   readonly schema: string;
   /** Receives the changes of every process, this one included. */
@@ -35,9 +37,10 @@ const INTERVAL_MS = 1_000;
  * @see announceChanges for the trigger that announces them
  */
 export function subscribeToChanges(options: SubscribeToChangesOptions): ListenConnection {
-  const { url, schema, listener, onLost } = options;
+  const { url, log, schema, listener, onLost } = options;
   return listen({
     url,
+    log,
     applicationName: `routeplane-${schema}-changes`,
     channel: `${schema}_changes`,
     probe: "select sequence from changes",

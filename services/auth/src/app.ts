@@ -51,6 +51,7 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
   const readiness = new Readiness();
   const database = openDatabase<AuthSchema>({
     ...config.database,
+    log,
     schema: "auth",
     migrations,
     applicationName: "routeplane-auth",
@@ -63,6 +64,7 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
   const changes = createChangeFeed();
   const subscription = subscribeToChanges({
     url: config.database.listenUrl,
+    log,
     schema: "auth",
     listener: changes,
     onLost: (cause) => log.warn({ err: cause }, "connection to the change feed lost"),

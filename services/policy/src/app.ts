@@ -62,6 +62,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   const readiness = new Readiness();
   const database = openDatabase<PolicySchema>({
     ...config.database,
+    log,
     schema: "policy",
     migrations,
     applicationName: "routeplane-policy",
@@ -81,6 +82,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   const changes = createChangeFeed();
   const subscription = subscribeToChanges({
     url: config.database.listenUrl,
+    log,
     schema: "policy",
     listener: changes,
     onLost: (cause) => log.warn({ err: cause }, "connection to the change feed lost"),

@@ -29,6 +29,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   const readiness = new Readiness();
   const database = openDatabase<UsageSchema>({
     ...config.database,
+    log,
     schema: "usage",
     migrations,
     applicationName: "routeplane-aggregator",

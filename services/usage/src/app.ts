@@ -42,6 +42,7 @@ export async function startUsage(config: Config): Promise<RunningProcess> {
   const readiness = new Readiness();
   const database = openDatabase<UsageSchema>({
     ...config.database,
+    log,
     schema: "usage",
     migrations,
     applicationName: "routeplane-usage",
