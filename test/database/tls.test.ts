@@ -84,7 +84,7 @@ it("is reached by provision and processes that verify its certificate, and by no
   await database.stop();
 
   const plain = open(url);
-  await expect(isEncrypted(plain)).rejects.toThrow(/no encryption/);
+  await expect(isEncrypted(plain)).rejects.toMatchObject({ code: "unavailable", cause: { message: /no encryption/ } });
   await plain.stop();
   const impostor = open(verified(url, other.caFile));
   await expect(isEncrypted(impostor)).rejects.toThrow(/certificate/);

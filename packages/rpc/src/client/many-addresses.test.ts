@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { KeyService, VerificationService } from "@routeplane/contracts/auth";
 import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
@@ -22,6 +22,8 @@ interface Replica {
   readonly calls: string[];
   /** Watches that run on it. */
   watches: number;
+  /** True while it does not know the service credential, like a process whose list of callers is out of date. */
+  refusesCaller: boolean;
   /** Passes no more bytes, like a process that is suspended: connections are accepted and kept. */
   freeze(): void;
   /** Ends all connections and accepts none, like a process that is killed. */
@@ -38,15 +40,17 @@ interface ReplicaOptions {
 }
 
 async function startReplica({ address, port, maxSessionAgeMs, verify }: ReplicaOptions) {
+  const state = { calls: [] as string[], watches: 0, refusesCaller: false };
+  const knows = (token: string): boolean => token === SERVICE_TOKEN && !state.refusesCaller;
   const chain = rpcChain({
     log: createLogger("test", (line) => line, "silent"),
-    serviceCredentials: { callerOf: (token) => (token === SERVICE_TOKEN ? "gateway" : undefined) },
-    async verifyToken() {
+    serviceCredentials: { callerOf: (token) => (knows(token) ? "gateway" : undefined) },
+    async verifyToken(token) {
+      if (token === SERVICE_TOKEN) throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "invalid API key");
       const ids = { keyId: newId("key"), namespaceId: newId("ns"), accountId: newId("acc") };
       return { kind: "key", ...ids, scopes: ["keys:write"], lineage: [], expiresAt: undefined };
     },
   });
-  const state = { calls: [] as string[], watches: 0 };
   const server = await startRpcServer({
     host: "127.0.0.1",
     port: 0,
@@ -236,6 +240,18 @@ describe("a connection to a service with several addresses", () => {
     await allUsed();
     await verify("once");
     expect(refused).toHaveLength(2);
+  });
+
+  it("makes an idempotent call once more if one process refuses the service credential, and is unavailable if all do", async () => {
+    const { replicas, verify, load, allUsed } = await startService(2);
+    await allUsed();
+    for (const replica of replicas.slice(0, 1)) replica.refusesCaller = true;
+    expect((await load((calls) => calls >= 40)).errors).toEqual([]);
+    for (const replica of replicas) replica.refusesCaller = true;
+    // Not UNAUTHENTICATED, which says that the token in the call is refused.
+    await expect(verify()).rejects.toMatchObject({ code: Code.Unavailable });
+    for (const replica of replicas) replica.refusesCaller = false;
+    await verify();
   });
 
   it("makes a call once that is not idempotent, and one that was answered", async () => {

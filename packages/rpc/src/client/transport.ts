@@ -17,6 +17,11 @@ export interface ServiceTransportOptions extends ServiceConnectionOptions {
   readonly connection?: ServiceConnection;
 }
 
+/** Prefix of service credentials. One that is refused says nothing about the caller's request: the service is unavailable. */
+const SERVICE_PREFIX = "rps_";
+/** Time for which a refused service credential is logged once. */
+const LOG_INTERVAL_MS = 10_000;
+
 /** Time that must be left of a deadline for another attempt. */
 const MIN_ATTEMPT_MS = 50;
 
@@ -76,12 +81,29 @@ export function serviceTransport(options: ServiceTransportOptions): Transport {
 
 function addressTransport(
   address: ServiceAddress,
-  { serviceToken }: ServiceTransportOptions,
+  { serviceToken, log }: ServiceTransportOptions,
   defaultTimeoutMs: number,
 ): Transport {
+  let loggedAt = -Infinity;
   const asService: Interceptor = (next) => (request) => {
-    if (serviceToken !== undefined) request.header.set("authorization", `Bearer ${currentOf(serviceToken)}`);
-    return next(request);
+    if (serviceToken === undefined) return next(request);
+    const token = currentOf(serviceToken);
+    request.header.set("authorization", `Bearer ${token}`);
+    return next(request).catch((error: unknown) => {
+      if (!token.startsWith(SERVICE_PREFIX) || ConnectError.from(error).code !== Code.Unauthenticated) throw error;
+      if (performance.now() - loggedAt >= LOG_INTERVAL_MS) {
+        loggedAt = performance.now();
+        const of = { service: address.authority, address: address.address };
+        log?.error(of, "a service refuses the service credential of this process");
+      }
+      throw new ConnectError(
+        "the service refuses the service credential",
+        Code.Unavailable,
+        undefined,
+        undefined,
+        error,
+      );
+    });
   };
   return createConnectTransport({
     baseUrl: address.authority,
