@@ -5,8 +5,9 @@ import { type CompiledQuery, Kysely, type Transaction as KyselyTransaction, sql 
 import pg from "pg";
 import { DEFAULT_STATEMENT_TIMEOUT_MS } from "./config.ts";
 import { PooledConnection, ScopedDialect } from "./dialect.ts";
-import { fromDriverError, isUnreadableTable, unavailable } from "./errors.ts";
-import { createLogin, type Login } from "./login.ts";
+import { connectionFailure, fromDriverError, isUnreadableTable, unavailable } from "./errors.ts";
+import { createLogin } from "./login.ts";
+import { clientOf, isOfFormerLogin } from "./pool-client.ts";
 import { observePool } from "./pool-metrics.ts";
 import { THIS_NODE } from "./row-level-security.ts";
 import { compareSchema, MIGRATION_TABLE, type SchemaComparison } from "./schema-state.ts";
@@ -121,7 +122,11 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
 
   const names = options.keepPlans === true ? new StatementNames() : undefined;
   const connect = async (): Promise<PooledConnection> => {
-    const client = await login.connectBy(() => pool.connect());
+    const client = await login
+      .connectBy(() => pool.connect())
+      .catch((error: unknown) => {
+        throw connectionFailure(error);
+      });
     return new PooledConnection(client, names, () => isOfFormerLogin(client, login));
   };
   // Connections in use are closed when they come back.
@@ -215,24 +220,6 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
       return kysely.destroy();
     },
   };
-}
-
-/** Connection strings of the connections that are open. */
-const loginOf = new WeakMap<pg.Client, string>();
-
-/** Class of the pool's connections, each of which uses the connection string as it is when it connects. */
-function clientOf(login: Login): typeof pg.Client {
-  return class extends pg.Client {
-    constructor(config: pg.ClientConfig) {
-      const connectionString = login.current;
-      super({ ...config, connectionString });
-      loginOf.set(this, connectionString);
-    }
-  };
-}
-
-function isOfFormerLogin(client: pg.Client, login: Login): boolean {
-  return loginOf.get(client) !== login.current;
 }
 
 /** @throws DomainError UNAVAILABLE, with a ConfigurationError as cause, if `provision` has not prepared the role for the schema */

@@ -68,6 +68,64 @@ export function fromDriverError(error: unknown): unknown {
   return unavailable("the database does not answer; try again", error);
 }
 
+/**
+ * Refusal of a connection that stays until somebody changes the connection string, the server or its certificate. The message says
+ * what is wrong, and with which variable.
+ */
+export class ConnectionRefusal extends Error {
+  override readonly name = "ConnectionRefusal";
+}
+
+/** The `DomainError` UNAVAILABLE for a connection of a process that could not be made. Its cause says why. */
+export function connectionFailure(error: unknown, variable = "ROUTEPLANE_DATABASE_URL"): DomainError {
+  if (error instanceof DomainError) return error;
+  const refusal = refusalOf(error, variable);
+  if (refusal === undefined) return unavailable("the database does not answer; try again", error);
+  return unavailable("the service cannot connect to its database; try again later", refusal);
+}
+
+/**
+ * The refusal that an error of a driver's `connect` stands for; undefined if the next attempt may succeed by itself.
+ *
+ * @param variable name of the variable that holds the connection string
+ */
+export function refusalOf(error: unknown, variable: string): ConnectionRefusal | undefined {
+  const fault = faultOf(error);
+  if (fault === undefined) return undefined;
+  return new ConnectionRefusal(`cannot connect to Postgres: ${fault}; see ${variable}`, { cause: error });
+}
+
+/** Meanings of the error codes of certificates that cannot be verified. All others mean that nobody trusted has signed one. */
+const CERTIFICATE_FAULTS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: "the server's certificate has expired: renew it",
+  CERT_NOT_YET_VALID: "the server's certificate is not valid yet: compare the clocks",
+  ERR_TLS_CERT_ALTNAME_INVALID: "the server's certificate is for another host: connect by a name that is in it",
+};
+const UNTRUSTED =
+  /^(?:UNABLE_TO_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|ERR_TLS_|ERR_SSL_)/;
+
+function faultOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, path, syscall }: Error & ErrorFields = error;
+  if (error instanceof pg.DatabaseError)
+    return REFUSALS.test(error.code ?? "") ? `the server says: ${error.message}` : undefined;
+  if (code === undefined) return isConnectionFailure(error) ? undefined : error.message;
+  const known = CERTIFICATE_FAULTS[code];
+  if (known !== undefined) return `${known} (${code})`;
+  if (UNTRUSTED.test(code))
+    return `no trusted authority has signed the server's certificate: check sslrootcert (${code})`;
+  return path !== undefined && syscall === "open" ? `the file ${path} cannot be read (${code})` : undefined;
+}
+
+interface ErrorFields {
+  readonly code?: string;
+  readonly path?: string;
+  readonly syscall?: string;
+}
+
+/** SQLSTATEs of a login that is refused (role, password, TLS or address), and of a database that does not exist or may not be used. */
+const REFUSALS = /^(?:28|3D000$|42501$)/;
+
 export function unavailable(message: string, cause?: unknown): DomainError {
   return new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, {
     metadata: { dependency: "postgres" },

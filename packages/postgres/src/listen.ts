@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger, WatchedSecret } from "@routeplane/runtime";
 import pg from "pg";
+import { connectionFailure } from "./errors.ts";
 import { createLogin, type Login } from "./login.ts";
 
 export interface ListenOptions {
@@ -81,7 +82,9 @@ async function listenOnce(options: ListenOptions, login: Login, signal: AbortSig
   client.on("end", () => lost.reject(new Error("the connection was closed")));
   client.on("notification", ({ payload = "" }) => options.onNotification(payload));
   try {
-    await client.connect();
+    await client.connect().catch((error: unknown) => {
+      throw connectionFailure(error, "ROUTEPLANE_DATABASE_LISTEN_URL, or else ROUTEPLANE_DATABASE_URL");
+    });
     await client.query(`listen ${pg.escapeIdentifier(channel)}`);
     for (let fresh = true; !signal.aborted && connectionString === login.current; fresh = false) {
       const { rows } = await client.query<[unknown]>({ text: probe, rowMode: "array" });

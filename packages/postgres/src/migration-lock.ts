@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
+import { refusalOf } from "./errors.ts";
 import { MIGRATION_TABLE } from "./schema-state.ts";
 
 /** Key of the advisory lock that one migration process of a database holds at a time, for all its schemas. */
@@ -29,7 +30,9 @@ export async function withMigrationLock<T>(
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   // A lost connection fails the next query; without a listener its error event would end the process.
   client.on("error", () => {});
-  await client.connect();
+  await client.connect().catch((error: unknown) => {
+    throw refusalOf(error, "ROUTEPLANE_MIGRATION_DATABASE_URL") ?? error;
+  });
   try {
     const deadline = performance.now() + MAX_WAIT_MS;
     for (let isFirst = true; !(await tryLock(client)); isFirst = false) {

@@ -1,4 +1,5 @@
 import pg from "pg";
+import { ConnectionRefusal, refusalOf } from "./errors.ts";
 import { DEFAULT_ROLE_PREFIX, roleNameOf } from "./role-names.ts";
 
 /**
@@ -154,7 +155,8 @@ async function isWrongPassword(adminUrl: string, role: string, password: string)
     await withClient(url.href, async () => {});
     return false;
   } catch (error) {
-    return error instanceof pg.DatabaseError && error.code === INVALID_PASSWORD;
+    const cause = error instanceof ConnectionRefusal ? error.cause : error;
+    return cause instanceof pg.DatabaseError && cause.code === INVALID_PASSWORD;
   }
 }
 
@@ -162,7 +164,9 @@ async function withClient(url: string, work: (client: pg.Client) => Promise<void
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   // A broken connection fails the next query; without a listener its error event would end the process.
   client.on("error", () => {});
-  await client.connect();
+  await client.connect().catch((error: unknown) => {
+    throw refusalOf(error, "ROUTEPLANE_ADMIN_DATABASE_URL") ?? error;
+  });
   try {
     await work(client);
   } finally {

@@ -1,12 +1,15 @@
+import { DomainError } from "@routeplane/domain";
 import { type Component, type Logger, type Readiness, runPeriodically } from "@routeplane/runtime";
 import type { Database } from "./database.ts";
+import { ConnectionRefusal } from "./errors.ts";
 import type { SchemaComparison } from "./schema-state.ts";
 
 const INTERVAL_MS = 1_000;
 
 /**
  * Sets the readiness condition `schema`: met while the schema has every migration that this build knows. While the database does
- * not answer, the last state counts: one that is lost later is a dependency that is away. Each change of the state is logged.
+ * not answer, the last state counts: one that is lost later is a dependency that is away. Each change of the state is logged, and
+ * the reason why the server refuses connections.
  */
 export function setSchemaCondition<Schema>(
   database: Pick<Database<Schema>, "schemaState">,
@@ -23,10 +26,22 @@ export function setSchemaCondition<Schema>(
     const text = JSON.stringify(comparison);
     if (text === reported) return;
     reported = text;
-    if (state === "older")
+    if (state === "older" && unknown.length > 0)
+      log.error(
+        { missing, unknown },
+        "the schema is of another line of builds: not ready until a build that has all is deployed",
+      );
+    else if (state === "older")
       log.error({ missing }, "the schema is older than this build: not ready until its migration process has run");
     else if (state === "newer") log.info({ unknown }, "the schema is newer than this build, and has all that it needs");
     else log.info("the schema is that of this build");
+  };
+  let refused = "";
+  const reportRefusal = (error: unknown): void => {
+    const refusal = error instanceof DomainError ? error.cause : undefined;
+    if (!(refusal instanceof ConnectionRefusal) || refusal.message === refused) return;
+    refused = refusal.message;
+    log.error(refused);
   };
   return runPeriodically({
     name: "check the schema",
@@ -34,8 +49,12 @@ export function setSchemaCondition<Schema>(
     retryMs: INTERVAL_MS,
     log,
     async run() {
-      const comparison = await database.schemaState().catch(() => undefined);
-      if (comparison !== undefined) report(comparison);
+      try {
+        report(await database.schemaState());
+        refused = "";
+      } catch (error) {
+        reportRefusal(error);
+      }
       return false;
     },
   });

@@ -1,0 +1,49 @@
+import pg from "pg";
+import type { Login } from "./login.ts";
+
+/** Connection strings of the connections that are open. */
+const loginOf = new WeakMap<pg.Client, string>();
+
+type ConnectCallback = (error: Error | null, client?: pg.Client) => void;
+
+/**
+ * Class of the pool's connections, each of which uses the connection string as it is when it connects. A fault of the connection
+ * string, e.g. a file of it that cannot be read now, fails the attempt to connect: the driver throws it from the constructor, and
+ * where the pool itself connects for those that wait, that would end the process.
+ */
+export function clientOf(login: Login): typeof pg.Client {
+  return class extends pg.Client {
+    readonly #fault: Error | undefined;
+
+    constructor(config: pg.ClientConfig) {
+      const connectionString = login.current;
+      const fault = faultOf(connectionString);
+      super(fault === undefined ? { ...config, connectionString } : config);
+      this.#fault = fault;
+      loginOf.set(this, connectionString);
+    }
+
+    override connect(): Promise<pg.Client>;
+    override connect(callback: ConnectCallback): void;
+    override connect(callback?: ConnectCallback): Promise<pg.Client> | undefined {
+      const connecting = this.#fault === undefined ? super.connect() : Promise.reject(this.#fault);
+      if (callback === undefined) return connecting;
+      connecting.then((client) => callback(null, client), callback);
+      return undefined;
+    }
+  };
+}
+
+/** True if a connection was made with another connection string than the one in use. */
+export function isOfFormerLogin(client: pg.Client, login: Login): boolean {
+  return loginOf.get(client) !== login.current;
+}
+
+function faultOf(connectionString: string): Error | undefined {
+  try {
+    void new pg.Client({ connectionString });
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
