@@ -55,7 +55,7 @@ const IDLE_IN_TRANSACTION_TIMEOUT_MS = 300_000;
  * Applies the migrations that are not applied yet, each in a transaction of its own. Safe to run in several processes at once: one
  * works, the others wait. A schema to which later builds have applied more is left as it is.
  *
- * @throws Error if a migration fails, does not get its locks in any attempt, or comes before one that is applied already
+ * @throws Error if a migration fails, does not get its locks in any attempt, or the schema has migrations of another line of builds
  */
 export function migrateToLatest(options: MigrationOptions): Promise<MigrationResult> {
   const { url, schema, migrations, onWait } = options;
@@ -73,8 +73,8 @@ export function migrateToLatest(options: MigrationOptions): Promise<MigrationRes
         const [next] = missing;
         if (applied.length > 0) await letProcessesReadState(db, schema);
         if (next === undefined) return { applied: newlyApplied, unknown };
-        refuseLateMigration(next, applied);
-        newlyApplied.push(...(await applyNext(db, next, unknown, options)));
+        refuseOtherLine(next, applied, unknown);
+        newlyApplied.push(...(await applyNext(db, next, options)));
       }
     } finally {
       await db.destroy();
@@ -82,29 +82,32 @@ export function migrateToLatest(options: MigrationOptions): Promise<MigrationRes
   });
 }
 
-/** Migrations are written for a schema that has all earlier ones and none of the later ones. */
-function refuseLateMigration(name: string, applied: readonly string[]): void {
+/**
+ * Refuses to apply a migration to a schema that it was not written for: one that lacks an earlier migration, or has one that the
+ * build does not know, whatever its name. The unknown one may have replaced a function that this one would replace again.
+ */
+function refuseOtherLine(name: string, applied: readonly string[], unknown: readonly string[]): void {
   const later = applied.find((other) => other > name);
-  if (later === undefined) return;
+  const found =
+    unknown.length > 0
+      ? `the schema has ${unknown.join(", ")}, which this build does not know`
+      : later === undefined
+        ? undefined
+        : `the later ${later} is`;
+  if (found === undefined) return;
   throw new Error(
-    `${name} is not applied, but the later ${later} is: this build does not come before or after the schema's`,
+    `${name} is not applied, but ${found}: this build comes neither before nor after the one that made the schema. ` +
+      "Nothing was changed; deploy a build that has all of them",
   );
 }
 
 /** Applies one migration. Repeats it, at most `attempts` times, while others hold the locks that it needs. */
-async function applyNext(
-  db: Kysely<unknown>,
-  name: string,
-  unknown: readonly string[],
-  options: MigrationOptions,
-): Promise<readonly string[]> {
+async function applyNext(db: Kysely<unknown>, name: string, options: MigrationOptions): Promise<readonly string[]> {
   const { schema, migrations, attempts = ATTEMPTS, onWait } = options;
   const isConcurrent = migrations[name]?.isConcurrent === true;
-  // Kysely refuses names that it does not know; it gets them, and never runs them, because they are applied.
-  const standIns = Object.fromEntries(unknown.map((other) => [other, { up: () => refuseToRun(other) }]));
   const migrator = new Migrator({
     db,
-    provider: { getMigrations: () => Promise.resolve({ ...migrations, ...standIns }) },
+    provider: { getMigrations: () => Promise.resolve({ ...migrations }) },
     migrationTableSchema: schema,
   });
   for (let attempt = 1; ; attempt += 1) {
@@ -119,10 +122,6 @@ async function applyNext(
     onWait?.(`${name} did not get its locks; attempt ${attempt + 1} of ${attempts} follows`);
     await sleep(PAUSE_MS);
   }
-}
-
-function refuseToRun(name: string): Promise<never> {
-  return Promise.reject(new Error(`${name} is not a migration of this build`));
 }
 
 /** Sets the session up anew before each attempt: the pool may have replaced its one connection. */

@@ -77,9 +77,28 @@ describe("a build", () => {
 
   it("refuses to apply a migration that comes before one that is applied", async () => {
     await migrate({ ...FIRST, "0003_other": run("select 1") });
-    await expect(migrate(THIRD)).rejects.toThrow(/0002_more is not applied, but the later 0003_other is/);
+    await expect(migrate(THIRD)).rejects.toThrow(/0002_more is not applied, but the schema has 0003_other/);
+    expect(await columns()).toEqual(["id", "note"]);
+    const both = { ...THIRD, "0003_other": run("select 1") };
+    await expect(migrate(both)).rejects.toThrow(/0002_more is not applied, but the later 0003_other is/);
     expect(await columns()).toEqual(["id", "note"]);
   });
+
+  it.each(["0000_before", "0002_another", "0002_zero", "9999_after"])(
+    "refuses to apply its own migrations on top of %s, which it does not know, until one is deployed that has all",
+    async (name) => {
+      await migrate(SECOND);
+      // As a build of another line would have left it: applied last, whatever its name.
+      await admin.query("insert into kysely_migration values ($1, $2)", [name, new Date().toISOString()]);
+      await expect(migrate(THIRD)).rejects.toThrow(
+        `0003_most is not applied, but the schema has ${name}, which this build does not know`,
+      );
+      expect(await columns()).toEqual(["id", "note", "more"]);
+      expect(await stateFor(THIRD)).toMatchObject({ state: "older", missing: ["0003_most"], unknown: [name] });
+      expect(await migrate(SECOND)).toEqual({ applied: [], unknown: [name] });
+      expect(await stateFor(SECOND)).toMatchObject({ state: "newer" });
+    },
+  );
 });
 
 describe("a migration", () => {
