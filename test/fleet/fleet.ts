@@ -45,6 +45,8 @@ export interface Fleet {
   unlist(replica: Replica): Promise<void>;
   /** Replaces processes of a role, one after the other, as a rolling update with a surge of one does. All by default. */
   roll(role: FleetRole, count?: number): Promise<void>;
+  /** Sets the entry of the bundle that processes run which are started from now on: that of another release. */
+  use(entry: string): void;
   /** Stops every process. Resolves to those that did not end with exit code 0, with their output. */
   stop(): Promise<readonly string[]>;
 }
@@ -60,15 +62,28 @@ const CALLERS = ["gateway", "policy", "usage", "installer"] as const;
 const tokenOf = (caller: string): string => `rps_of-${caller}`;
 const nameOf = (role: string): string => `${role}.fleet`;
 
+/** Where a fleet begins, if not with this build on a database with its schemas. */
+export interface FleetOrigin {
+  /** Entry of the bundle of another release. */
+  readonly entry: string;
+  /** Database, which the fleet drops at its end. */
+  readonly database: TestDatabase;
+}
+
 /** Starts a fleet whose processes are all ready. */
-export async function startFleet(size: FleetSize, environment: Readonly<Record<string, string>> = {}): Promise<Fleet> {
+export async function startFleet(
+  size: FleetSize,
+  environment: Readonly<Record<string, string>> = {},
+  origin?: FleetOrigin,
+): Promise<Fleet> {
   const folder = await mkdtemp(join(tmpdir(), `routeplane-fleet-${process.pid}-`));
-  const [database, nats, { entry }, reserved] = await Promise.all([
-    cloneDatabase(),
+  const [database, nats, built, reserved] = await Promise.all([
+    origin?.database ?? cloneDatabase(),
     startNats(),
-    bundle(join(folder, "bundle")),
+    origin ?? bundle(join(folder, "bundle")),
     reservePorts(2),
   ]);
+  let { entry } = built;
   const [port = 0, grpcPort = 0] = reserved.ports;
   const hosts = await createHosts(join(folder, "hosts"));
   const wiring = { folder, database, nats, port, grpcPort, environment };
@@ -156,6 +171,9 @@ export async function startFleet(size: FleetSize, environment: Readonly<Record<s
         const code = await remove(old);
         if (code !== 0) throw new Error(`${role} ended with ${code}: ${old.output()}`);
       }
+    },
+    use(other) {
+      entry = other;
     },
     async stop() {
       const codes: string[] = [];

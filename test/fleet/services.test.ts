@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Fleet, startFleet } from "./fleet.ts";
+import { migrateToNextRelease } from "./next-release.ts";
 import type { Replica } from "./replica.ts";
 import { canMountHosts } from "./hosts.ts";
 import { chat, type Failure, type Load, secondsOf, startLoad, whoAmI } from "./load.ts";
@@ -108,6 +109,15 @@ describe.skipIf(!canMountHosts())("several processes of each service, under load
     },
     240_000,
   );
+
+  it("migrations of a later release cost no request", { timeout: 120_000 }, async () => {
+    const failures = await under(async () => {
+      for (const schema of ["auth", "policy", "usage"] as const) await migrateToNextRelease(fleet.database, schema);
+    }, 1_000);
+    expect(failuresOf(failures)).toBe(0);
+    for (const replica of fleet.replicas("policy"))
+      await eventually(() => replica.output().includes("the schema is newer than this build"));
+  });
 });
 
 /** Expects that every process gets its share of the calls within `JOIN_MS`, and of the CPU time if there is enough of it. */
