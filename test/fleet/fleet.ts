@@ -62,7 +62,7 @@ const CALLERS = ["gateway", "policy", "usage", "installer"] as const;
 const tokenOf = (caller: string): string => `rps_of-${caller}`;
 const nameOf = (role: string): string => `${role}.fleet`;
 
-/** Where a fleet begins, if not with this build on a database with its schemas. */
+/** Release and database that a fleet begins with, if not this build and a database with its schemas. */
 export interface FleetOrigin {
   /** Entry of the bundle of another release. */
   readonly entry: string;

@@ -26,9 +26,10 @@ export function clientOf(login: Login): typeof pg.Client {
     override connect(): Promise<pg.Client>;
     override connect(callback: ConnectCallback): void;
     override connect(callback?: ConnectCallback): Promise<pg.Client> | undefined {
-      const connecting = this.#fault === undefined ? super.connect() : Promise.reject(this.#fault);
-      if (callback === undefined) return connecting;
-      connecting.then((client) => callback(null, client), callback);
+      const fault = this.#fault;
+      if (callback === undefined) return fault === undefined ? super.connect() : Promise.reject(fault);
+      if (fault === undefined) super.connect(callback);
+      else process.nextTick(callback, fault);
       return undefined;
     }
   };
