@@ -25,7 +25,7 @@ import { openConnection } from "./connection.ts";
 import { Sender } from "./sender.ts";
 import type { PendingSettlement } from "./spool/recovery.ts";
 import { SpoolFull } from "./spool/spool-full.ts";
-import { Spool } from "./spool/spool.ts";
+import { type EntryOffsets, Spool } from "./spool/spool.ts";
 import { ensureStream, type StreamLayout, type StreamOptions, watchOwner } from "./stream.ts";
 import { unavailable } from "./unavailable.ts";
 
@@ -141,10 +141,10 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
       throw error instanceof SpoolFull ? unavailable("spool", error.message, error) : error;
     }
   };
-  const record = ({ event, ...entry }: UsageRecord): Recorded => {
-    const { eventOffset, pendingSettlementOffset } = append({ event: encode(event), ...entry });
-    sender.notify();
-    return { pendingSettlementOffset, committed: () => commitWait.untilCommitted(eventOffset) };
+  const appendEvent = ({ event, ...entry }: UsageRecord, isAwaited: boolean): EntryOffsets => {
+    const offsets = append({ event: encode(event), ...entry });
+    sender.notify(isAwaited);
+    return offsets;
   };
 
   return {
@@ -158,10 +158,13 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
     complete(offset) {
       if (offset > 0) spool.complete(offset);
     },
-    record,
+    record(usageRecord) {
+      const { eventOffset, pendingSettlementOffset } = appendEvent(usageRecord, true);
+      return { pendingSettlementOffset, committed: () => commitWait.untilCommitted(eventOffset) };
+    },
     recordOrSend(usageRecord) {
       try {
-        return record(usageRecord).pendingSettlementOffset;
+        return appendEvent(usageRecord, false).pendingSettlementOffset;
       } catch (error) {
         log.error({ err: error }, "cannot record a usage event: sending it from memory");
         sender.sendUnspooled(encode(usageRecord.event));

@@ -9,12 +9,14 @@ import { byPartition } from "./partitions.ts";
 import type { StreamLayout } from "./stream.ts";
 
 /**
- * Bounds of a batch, which is one message for each partition that its events are of. Events share messages because
- * acknowledgements are what costs: up to these, or all of 2 ms.
+ * Bounds of a batch, which is one message for each partition that its events are of. Events share messages because messages and
+ * their acknowledgements are what costs: up to these, or all until one has waited for its time.
  */
 const MAX_EVENTS = 400;
 const MAX_BYTES = 256 * 1024;
-const LINGER_MS = 2;
+/** Longest time that an event waits for others: one whose commit a request waits for, and one that nobody waits for. */
+const AWAITED_LINGER_MS = 2;
+const LINGER_MS = 20;
 /** Upper bound of batches without an acknowledgement. Events that are recorded meanwhile fill the next ones. */
 const MAX_IN_FLIGHT = 16;
 const MIN_RETRY_MS = 50;
@@ -47,6 +49,7 @@ export class Sender {
   #recordedSinceBatch = 0;
   #failing = false;
   #linger: NodeJS.Timeout | undefined;
+  #isLingerOfAwaited = false;
   #awake = Promise.withResolvers<void>();
   #idle = Promise.withResolvers<void>();
 
@@ -60,10 +63,18 @@ export class Sender {
     return this.#failing;
   }
 
-  /** Called after an event was recorded. Sends at once when a batch is full, otherwise after the linger time. */
-  notify(): void {
-    if (++this.#recordedSinceBatch >= MAX_EVENTS) this.#wake();
-    else this.#linger ??= setTimeout(() => this.#wake(), LINGER_MS);
+  /**
+   * Called after an event was recorded. Sends at once when a batch is full, otherwise after the linger time, with all that was
+   * recorded meanwhile.
+   *
+   * @param isAwaited true if a request waits until the event is acknowledged
+   */
+  notify(isAwaited: boolean): void {
+    if (++this.#recordedSinceBatch >= MAX_EVENTS) return this.#wake();
+    if (this.#linger !== undefined && (this.#isLingerOfAwaited || !isAwaited)) return;
+    clearTimeout(this.#linger);
+    this.#isLingerOfAwaited = isAwaited;
+    this.#linger = setTimeout(() => this.#wake(), isAwaited ? AWAITED_LINGER_MS : LINGER_MS);
   }
 
   /** Sends an event that could not be recorded. It is lost if this process ends before. */

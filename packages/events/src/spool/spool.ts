@@ -56,7 +56,7 @@ export interface SpoolEntry {
 }
 
 /** Offsets of the parts of an entry; 0 for a part that it does not have. */
-interface EntryOffsets {
+export interface EntryOffsets {
   readonly eventOffset: number;
   readonly pendingSettlementOffset: number;
 }
