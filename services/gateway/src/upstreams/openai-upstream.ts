@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { type Dispatcher, errors } from "undici";
 import { upstreamRetryAfter } from "../domain/errors/retry-after.ts";
 import { boundTokens } from "../domain/request/token-bounds.ts";
-import { type Connections, openConnections, withSentHook } from "./connections.ts";
+import { type Connections, openConnections } from "./connections.ts";
 import { codingsOf, decode } from "./content-decoding.ts";
 import type { Proxy } from "./proxy.ts";
 import {
@@ -65,17 +65,17 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
   return {
     boundTokens,
     async chatCompletion({ model, body, streamed, signal }: UpstreamRequest) {
-      const { pool, isForwarded, request, headers } = ownCalls.get(model) ?? sharedCall;
+      const { dispatcher, isForwarded, request, headers } = ownCalls.get(model) ?? sharedCall;
       const accept = streamed ? "text/event-stream" : "application/json";
       let isSent = false;
       try {
-        const dispatcher = withSentHook(pool, () => (isSent = true));
         const payload = payloadOf(body);
         const answer = await dispatcher.request({
           ...request,
           headers: { ...headers, ...payload.headers, accept },
           body: payload.body,
           signal,
+          opaque: () => (isSent = true),
         });
         if (isForwarded && answer.statusCode === PROXY_AUTHENTICATION_REQUIRED) {
           answer.body.on("error", () => {}).destroy();
@@ -111,11 +111,11 @@ function prepareCall(
 ) {
   const opened = connections.get(connectMsOf({ timeouts }));
   if (opened === undefined) throw new Error("there is no pool with this time limit of a connection");
-  const { pool, isForwarded, headers: hopHeaders } = opened;
+  const { dispatcher, isForwarded, headers: hopHeaders } = opened;
   const path = `${baseUrl.pathname.replace(/\/+$/, "")}/chat/completions${query === "" ? "" : `?${query}`}`;
   const key = apiKeyHeader === "authorization" ? `Bearer ${apiKey}` : apiKey;
   return {
-    pool,
+    dispatcher,
     isForwarded,
     request: {
       method: "POST",
@@ -135,7 +135,7 @@ function prepareCall(
 }
 
 /** @throws UpstreamFault if the answer cannot be read; that of an error can be refused by its status alone */
-function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): UpstreamAnswer {
+function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData<unknown>): UpstreamAnswer {
   // Destroying a body that nobody reads emits an error, which would end the process without a listener.
   body.on("error", () => {});
   const codings = codingsOf(headers["content-encoding"]);
