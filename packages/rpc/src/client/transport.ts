@@ -1,12 +1,14 @@
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { currentOf, type WatchedSecret } from "@routeplane/runtime";
+import { currentOf, currentRequestId, type WatchedSecret } from "@routeplane/runtime";
 import { isIdempotent } from "../access.ts";
 import { isServiceError } from "../errors.ts";
+import { REQUEST_ID } from "../headers.ts";
 import { CALL_TIMEOUT_MS } from "../staleness.ts";
-import { observeCalls } from "./observe-calls.ts";
+import { observeCall } from "./observe-call.ts";
 import type { ServiceAddress } from "./service-address.ts";
 import { type CallOutcome, ServiceConnection, type ServiceConnectionOptions } from "./service-connection.ts";
+import { callUnary, MAX_MESSAGE_BYTES, toHeaders } from "./unary-call.ts";
 
 export interface ServiceTransportOptions extends ServiceConnectionOptions {
   /** Service credential of this caller, read at each call. Without one, only public methods can be called. */
@@ -35,14 +37,15 @@ const MIN_ATTEMPT_MS = 50;
  */
 export function serviceTransport(options: ServiceTransportOptions): Transport {
   const { timeoutMs: defaultTimeoutMs = CALL_TIMEOUT_MS, connection = new ServiceConnection(options) } = options;
+  const explain = explainFailures(options);
   const transports = new WeakMap<ServiceAddress, Transport>();
-  const transportOf = (address: ServiceAddress): Transport => {
-    const transport = transports.get(address) ?? addressTransport(address, options, defaultTimeoutMs);
+  const streamsOf = (address: ServiceAddress): Transport => {
+    const transport = transports.get(address) ?? streamTransport(address, options, defaultTimeoutMs, explain);
     transports.set(address, transport);
     return transport;
   };
   return {
-    async unary(method, signal, timeoutMs, header, input, contextValues) {
+    async unary(method, signal, timeoutMs, header, input) {
       const totalMs = timeoutMs ?? defaultTimeoutMs;
       const deadline = totalMs > 0 ? performance.now() + totalMs : undefined;
       const call = {
@@ -52,17 +55,31 @@ export function serviceTransport(options: ServiceTransportOptions): Transport {
           signal?.aborted !== true && (deadline === undefined || deadline - performance.now() > MIN_ATTEMPT_MS),
         timeoutMs: totalMs > 0 ? totalMs : undefined,
       };
-      return connection.call(call, (address, abandoned) => {
-        const leftMs = deadline === undefined ? 0 : Math.max(1, Math.ceil(deadline - performance.now()));
-        const either = signal === undefined ? abandoned : AbortSignal.any([signal, abandoned]);
-        return transportOf(address).unary(method, either, leftMs, header, input, contextValues);
+      const response = await connection.call(call, (address, abandoned) => {
+        const leftMs = deadline === undefined ? undefined : Math.max(1, Math.ceil(deadline - performance.now()));
+        const headers = { ...(header && Object.fromEntries(new Headers(header))), ...callHeaders(options) };
+        const callOptions = { headers, timeoutMs: leftMs, signals: [signal, abandoned] };
+        return observeCall(method, () => callUnary(address, method, input, callOptions)).catch((error: unknown) => {
+          throw explain(error, address);
+        });
       });
+      return {
+        stream: false,
+        service: method.parent,
+        method,
+        message: response.message,
+        // Converted when somebody reads them: hardly any call does.
+        get header() {
+          return toHeaders(response.headers);
+        },
+        trailer: NO_TRAILER,
+      };
     },
 
     async stream(method, signal, timeoutMs, header, input, contextValues) {
       const address = await connection.pick();
       const open = (either: AbortSignal | undefined) =>
-        transportOf(address).stream(method, either, timeoutMs, header, input, contextValues);
+        streamsOf(address).stream(method, either, timeoutMs, header, input, contextValues);
       if (!isIdempotent(method)) return open(signal);
       const moving = new AbortController();
       const release = address.subscribe((event) => {
@@ -79,30 +96,46 @@ export function serviceTransport(options: ServiceTransportOptions): Transport {
   };
 }
 
-function addressTransport(
-  address: ServiceAddress,
-  { serviceToken, log }: ServiceTransportOptions,
-  defaultTimeoutMs: number,
-): Transport {
+type ExplainFailure = (error: unknown, address: ServiceAddress) => unknown;
+
+/**
+ * Creates the conversion of errors of calls: a service credential that is refused is a fault of the node and not of whoever called it,
+ * so it becomes UNAVAILABLE, and is logged at intervals.
+ */
+function explainFailures({ serviceToken, log }: ServiceTransportOptions): ExplainFailure {
   let loggedAt = -Infinity;
-  const asService: Interceptor = (next) => (request) => {
-    if (serviceToken === undefined) return next(request);
-    const token = currentOf(serviceToken);
-    request.header.set("authorization", `Bearer ${token}`);
-    return next(request).catch((error: unknown) => {
-      if (!token.startsWith(SERVICE_PREFIX) || ConnectError.from(error).code !== Code.Unauthenticated) throw error;
-      if (performance.now() - loggedAt >= LOG_INTERVAL_MS) {
-        loggedAt = performance.now();
-        const of = { service: address.authority, address: address.address };
-        log?.error(of, "a service refuses the service credential of this process");
-      }
-      throw new ConnectError(
-        "the service refuses the service credential",
-        Code.Unavailable,
-        undefined,
-        undefined,
-        error,
-      );
+  return (error, { authority: service, address }) => {
+    const isServiceToken = serviceToken !== undefined && currentOf(serviceToken).startsWith(SERVICE_PREFIX);
+    if (!isServiceToken || ConnectError.from(error).code !== Code.Unauthenticated) return error;
+    if (performance.now() - loggedAt >= LOG_INTERVAL_MS) {
+      loggedAt = performance.now();
+      log?.error({ service, address }, "a service refuses the service credential of this process");
+    }
+    const message = "the service refuses the service credential";
+    return new ConnectError(message, Code.Unavailable, undefined, undefined, error);
+  };
+}
+
+/** Headers of every call: the credential of this caller, and the id of the request within which the call is made. */
+function callHeaders({ serviceToken }: ServiceTransportOptions): Record<string, string> {
+  const requestId = currentRequestId();
+  return {
+    ...(serviceToken !== undefined && { authorization: `Bearer ${currentOf(serviceToken)}` }),
+    ...(requestId !== undefined && { [REQUEST_ID]: requestId }),
+  };
+}
+
+/** Creates the transport of an address for calls with streams. */
+function streamTransport(
+  address: ServiceAddress,
+  options: ServiceTransportOptions,
+  defaultTimeoutMs: number,
+  explain: ExplainFailure,
+): Transport {
+  const withHeaders: Interceptor = (next) => (request) => {
+    for (const [name, value] of Object.entries(callHeaders(options))) request.header.set(name, value);
+    return observeCall(request.method, () => next(request)).catch((error: unknown) => {
+      throw explain(error, address);
     });
   };
   return createConnectTransport({
@@ -110,11 +143,14 @@ function addressTransport(
     httpVersion: "2",
     useBinaryFormat: true,
     defaultTimeoutMs,
-    interceptors: [asService, observeCalls],
-    readMaxBytes: 4 << 20,
+    interceptors: [withHeaders],
+    readMaxBytes: MAX_MESSAGE_BYTES,
     sessionManager: address,
   });
 }
+
+/** Connect sends the trailers of a unary call as headers; no service of the node has any. */
+const NO_TRAILER = new Headers();
 
 async function* untilEnd<T>(messages: AsyncIterable<T>, onEnd: () => void): AsyncGenerator<T> {
   try {
