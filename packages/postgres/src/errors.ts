@@ -3,8 +3,8 @@ import { DomainError } from "@routeplane/domain";
 
 /** Meanings of SQLSTATE codes. The codes themselves do not leave the stores. */
 
-/** True if a row violates this unique constraint or index. */
-export function isUniqueViolation(error: unknown, constraint: string): boolean {
+/** True if a row violates this unique constraint or index; of a partitioned table, the one of a partition. */
+export function isUniqueViolation(error: unknown, constraint: string | RegExp): boolean {
   return isViolation(error, "23505", constraint);
 }
 
@@ -34,8 +34,9 @@ export function isRefusedLogin(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code?.slice(0, 2) === REFUSED_LOGIN_CLASS;
 }
 
-function isViolation(error: unknown, code: string, constraint: string): boolean {
-  return error instanceof pg.DatabaseError && error.code === code && error.constraint === constraint;
+function isViolation(error: unknown, code: string, constraint: string | RegExp): boolean {
+  if (!(error instanceof pg.DatabaseError) || error.code !== code) return false;
+  return typeof constraint === "string" ? error.constraint === constraint : constraint.test(error.constraint ?? "");
 }
 
 /** SQLSTATE for U+0000, which JSON permits and Postgres cannot store. */

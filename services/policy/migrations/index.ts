@@ -10,6 +10,7 @@ import * as idempotencyKeys from "./0008_idempotency_keys.ts";
 import * as creators from "./0009_creators.ts";
 import * as auditActions from "./0010_audit_actions.ts";
 import * as namesAndSizes from "./0011_names_and_sizes.ts";
+import * as holdPartitions from "./0012_hold_partitions.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -23,4 +24,5 @@ export const migrations: Migrations = {
   "0009_creators": creators,
   "0010_audit_actions": auditActions,
   "0011_names_and_sizes": namesAndSizes,
+  "0012_hold_partitions": holdPartitions,
 };

@@ -48,6 +48,7 @@ import { policyService } from "./handlers/policy-service.ts";
 import { typedPolicies } from "./handlers/typed-policies.ts";
 import { budgetService, guardrailService, presetService, rateLimitService } from "./handlers/typed-services.ts";
 import { simulationService } from "./handlers/simulation-service.ts";
+import { partitionReservations } from "./jobs/partition-reservations.ts";
 import { removeRevokedBindings } from "./jobs/remove-revoked-bindings.ts";
 import { createAppliedPolicies } from "./store/applied-policies.ts";
 import { createBindingStore } from "./store/binding-store.ts";
@@ -55,6 +56,7 @@ import { createCounterReader } from "./store/counters.ts";
 import { createBudgetRecords } from "./store/reconciliation.ts";
 import { createLedger } from "./store/ledger.ts";
 import { createPolicyStore } from "./store/policy-store.ts";
+import { createReservationPartitions } from "./store/reservation-partitions.ts";
 import type { PolicySchema } from "./store/schema.ts";
 
 export async function startPolicy(config: Config): Promise<RunningProcess> {
@@ -104,12 +106,16 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   // Watches never end by themselves: they are ended before the servers wait for their calls.
   const watches = { name: "watches of changes", stop: async () => changes.close() };
   const pool = { name: database.name, stop: () => database.stop() };
-  const job = removeRevokedBindings(removeRevoked, log);
+  const partitions = createReservationPartitions(database);
+  const jobs = [
+    removeRevokedBindings(removeRevoked, log),
+    partitionReservations(partitions, createLedger(database), log),
+  ];
   const secrets = config.secretFiles.watch(log);
   return {
     log,
     readiness,
-    components: [operations, secrets, pool, schema, subscription, verifier, job, server, grpcServer, watches],
+    components: [operations, secrets, pool, schema, subscription, verifier, ...jobs, server, grpcServer, watches],
   };
 }
 

@@ -103,24 +103,3 @@ describe("a rolling window", () => {
     expect(await policy.admission.admit(request(1n))).toMatchObject({ outcome: "denied" });
   });
 });
-
-it("ended reservations are deleted a day after their expiry and their end, open ones never", async () => {
-  const { request, namespaceId, total } = await policy.oneBudget(1_000n);
-  const [old, late, open, next] = [request(10n), request(15n), request(20n), request(30n)];
-  for (const each of [old, late, open, next]) await policy.admission.admit(each);
-  await policy.admission.settle(old, used(0n));
-  await policy.tamper(
-    sql`update holds set expires_at = now() - interval '25 hours', closed_at = closed_at - interval '25 hours'
-        where namespace_id = ${namespaceId}`,
-  );
-  await policy.admission.settle(late, used(0n));
-  await policy.admission.settle(next, used(0n));
-  const left = await policy.admin.within({}, (tx) =>
-    tx.selectFrom("holds").select("request_id").where("namespace_id", "=", namespaceId).execute(),
-  );
-  const ids = left.map(({ request_id }) => request_id);
-  expect(ids).not.toContain(old.requestId);
-  expect(ids).toContain(open.requestId);
-  expect(ids).toContain(late.requestId);
-  expect(await total()).toMatchObject({ reservedNano: nano(20n) });
-});

@@ -228,5 +228,17 @@ export interface Ledger {
   expireDue(namespaceId: Id<"ns">, end: EndReservation): Promise<void>;
 }
 
+/** Partitions by day in which reservations are stored. */
+export interface ReservationPartitions {
+  /** Gives the table of earlier releases a bound, so that days can follow it. @returns false if it has one */
+  boundLegacy(): Promise<boolean>;
+  /** Creates the partitions of the next days. @returns their names; none while the table of earlier releases has no bound */
+  create(): Promise<readonly string[]>;
+  /** Drops the oldest partition of which every reservation ended and expired a day ago. @returns its name; undefined if there is none */
+  dropOldest(): Promise<string | undefined>;
+  /** Finds the next namespace, in order of id, with reservations that should have expired an hour ago. */
+  nextOverdueNamespace(after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
+}
+
 /** Function that returns the change of a reservation at `now`; undefined for none. */
 export type EndReservation = (reservation: Reservation, now: Date) => ReservationChange | undefined;

@@ -23,14 +23,8 @@ export interface CounterChange {
   readonly after: Counter;
 }
 
-/** Time for which an ended reservation is kept after its expiry and its end: for repeated calls, late settlements and reconciliation. */
-const RESERVATION_RETENTION_HOURS = 24;
-
-/** Number of old reservations that one call deletes at most: more than it adds, so that they do not accumulate. */
-const DELETE_SIZE = 4;
-
 /**
- * Writes counters and new reservations in one statement. Fails on `holds_pkey` if one of the requests has a reservation already,
+ * Writes counters and new reservations in one statement. Fails on the primary key if one of the requests has a reservation already,
  * and on `holds_idempotency_key` if another request has its idempotency key.
  */
 export async function insertReservations(
@@ -50,17 +44,16 @@ export async function insertReservations(
   await sql`with ${writeCounters(namespaceId, counters)} ${insertHoldRows(namespaceId, rows)}`.execute(tx);
 }
 
-/** Inserts a voided reservation on no limit. Fails on `holds_pkey` if the request has a reservation by now. */
+/** Inserts a voided reservation on no limit. Fails on the primary key if the request has a reservation by now. */
 export async function insertReleased(tx: Tx, { namespaceId, keyId, requestId }: ReservationKey): Promise<void> {
   await sql`
-    with ${deleteOldHolds(namespaceId, [])}
     insert into holds (namespace_id, key_id, request_id, budget_binding_ids, amount_nano, output_tokens_max, expires_at,
       state, closed_at)
     values (${namespaceId}, ${keyId}, ${requestId}, '{}', 0, 0, clock_timestamp(), 'voided', clock_timestamp())
   `.execute(tx);
 }
 
-/** Writes ended reservations and their counters, and deletes a few old reservations, in one statement. */
+/** Writes ended reservations and their counters in one statement. */
 export async function writeEnded(
   tx: Tx,
   namespaceId: Id<"ns">,
@@ -71,9 +64,8 @@ export async function writeEnded(
   const rows = ended.map(({ reservation, change: { state, costNano } }) =>
     toHoldRow({ ...reservation, state, endedAt: now }, costNano),
   );
-  const requestIds = ended.map(({ reservation }) => reservation.requestId);
   await sql`
-    with ${writeCounters(namespaceId, counters)}, ${deleteOldHolds(namespaceId, requestIds)} ${insertHoldRows(namespaceId, rows)}
+    with ${writeCounters(namespaceId, counters)} ${insertHoldRows(namespaceId, rows)}
     on conflict (namespace_id, key_id, request_id) do update
     set state = excluded.state, closed_at = excluded.closed_at, cost_nano = excluded.cost_nano`.execute(tx);
 }
@@ -139,20 +131,4 @@ function writeCounters(namespaceId: Id<"ns">, changes: readonly CounterChange[])
       spend = coalesce(excluded.spend, c.spend),
       requests = coalesce(excluded.requests, c.requests),
       tokens = coalesce(excluded.tokens, c.tokens))`;
-}
-
-/**
- * Deletion of a few reservations past their retention, but none of `requestIds`, which the same statement writes. Rows that
- * another transaction has locked are skipped.
- */
-function deleteOldHolds(namespaceId: Id<"ns">, requestIds: readonly Id<"req">[]): RawBuilder<unknown> {
-  return sql`old_holds as (
-    select key_id, request_id from holds
-    where namespace_id = ${namespaceId} and state <> 'open' and request_id <> all(${requestIds})
-      and expires_at < statement_timestamp() - make_interval(hours => ${RESERVATION_RETENTION_HOURS})
-      and closed_at < statement_timestamp() - make_interval(hours => ${RESERVATION_RETENTION_HOURS})
-    order by expires_at limit ${DELETE_SIZE} for update skip locked
-  ), deleted_holds as (
-    delete from holds where namespace_id = ${namespaceId} and key_id = any(array(select key_id from old_holds))
-      and request_id = any(array(select request_id from old_holds)) and (key_id, request_id) in (select * from old_holds))`;
 }

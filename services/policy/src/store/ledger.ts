@@ -215,8 +215,8 @@ async function endReservations(
 }
 
 const MAX_ATTEMPTS = 10;
-/** Unique indexes on which an insert conflicts with that of another transaction. */
-const CONFLICTING_INDEXES = ["holds_pkey", "holds_idempotency_key"];
+/** Unique indexes on which an insert conflicts with that of another transaction: the primary key of any partition. */
+const CONFLICTING_INDEXES = [/^holds\w*_pkey$/, "holds_idempotency_key"];
 
 /** Runs a transaction again if a reservation was written, or a binding removed, while it waited for locks. */
 async function retryOnConflict<T>(transaction: () => Promise<T>, attemptsLeft = MAX_ATTEMPTS): Promise<T> {
