@@ -59,6 +59,9 @@ import { createPolicyStore } from "./store/policy-store.ts";
 import { createReservationPartitions } from "./store/reservation-partitions.ts";
 import type { PolicySchema } from "./store/schema.ts";
 
+/** Longest statement of maintenance: the table of reservations of an earlier release is read through once. */
+const MAINTENANCE_TIMEOUT_MS = 60 * 60_000;
+
 export async function startPolicy(config: Config): Promise<RunningProcess> {
   const log = createLogger("policy", redactTokens, config.logLevel);
   const readiness = new Readiness();
@@ -106,10 +109,17 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   // Watches never end by themselves: they are ended before the servers wait for their calls.
   const watches = { name: "watches of changes", stop: async () => changes.close() };
   const pool = { name: database.name, stop: () => database.stop() };
-  const partitions = createReservationPartitions(database);
+  const maintenance = openDatabase<PolicySchema>({
+    ...config.database,
+    schema: "policy",
+    applicationName: "routeplane-policy-maintenance",
+    poolSize: 2,
+    statementTimeoutMs: MAINTENANCE_TIMEOUT_MS,
+  });
   const jobs = [
+    { name: maintenance.name, stop: () => maintenance.stop() },
     removeRevokedBindings(removeRevoked, log),
-    partitionReservations(partitions, createLedger(database), log),
+    partitionReservations(createReservationPartitions(maintenance), createLedger(database), log),
   ];
   const secrets = config.secretFiles.watch(log);
   return {
