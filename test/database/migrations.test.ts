@@ -56,6 +56,11 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   "usage/0012_receipt constraint": "the checks are of columns that the same statement adds",
   "usage/0015_unlogged_denials index": UNRELEASED.lock,
   "usage/0019_exact_sums type": UNRELEASED.change,
+  "policy/0012_hold_partitions rename":
+    "in the same transaction `holds` is a table again, with the same columns, keys and grants, and the renamed one its partition",
+  "policy/0012_hold_partitions drop":
+    "the policies of a partition, which is reached through its parent, whose policies apply",
+  "policy/0012_hold_partitions revoke": "privileges on a partition, whose parent has them",
 };
 
 /** SQL of a migration, which runs against no database: every query returns no row. */

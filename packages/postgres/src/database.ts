@@ -90,6 +90,11 @@ export interface DatabaseOptions {
    * only in their values. A pooler in between must support prepared statements (PgBouncer from 1.21).
    */
   readonly keepPlans?: boolean;
+  /**
+   * Set if kept plans are never made for the values of one run; false by default. For statements whose plan is the same for all
+   * values, and which Postgres would plan anew each time because it expects more rows of them than they have.
+   */
+  readonly genericPlans?: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 2_000;
@@ -98,7 +103,7 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const MAX_WAITING_TRANSACTIONS = 1_000;
 
 export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema> {
-  const { schema, poolSize = 10, statementTimeoutMs = DEFAULT_STATEMENT_TIMEOUT_MS } = options;
+  const { schema, poolSize = 10, statementTimeoutMs = DEFAULT_STATEMENT_TIMEOUT_MS, genericPlans = false } = options;
   const login = createLogin(options.url, options.log);
   const pool = new pg.Pool({
     Client: clientOf(login),
@@ -151,7 +156,11 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   const withinShare = <T>({ namespaceId }: Scope, work: () => Promise<T>): Promise<T> =>
     namespaceId === undefined ? work() : shares.run(namespaceId, work);
 
-  const settings = (scope: Scope): string => settingsOf(scope, statementTimeoutMs);
+  const settings = (scope: Scope): string =>
+    settingsOf(scope, {
+      statement_timeout: String(statementTimeoutMs),
+      ...(genericPlans ? { plan_cache_mode: "force_generic_plan" } : {}),
+    });
 
   const retryOnStalePlan = async <T>(attempt: () => Promise<T>): Promise<T> => {
     try {
@@ -235,11 +244,14 @@ async function requireSearchPath(client: pg.PoolClient, schema: string): Promise
 }
 
 /**
- * SQL that sets the scope, the origin and the time-out of a transaction, for that transaction alone: behind a pooler the next
+ * SQL that sets the scope, the origin and other settings of a transaction, for that transaction alone: behind a pooler the next
  * one runs on another connection. It sets every setting, so that those which the scope lacks are empty whatever the connection
  * did before. It has no parameters, so that it can follow a BEGIN in one message.
  */
-function settingsOf({ namespaceId = "", accountId = "", lookupId = "", node }: Scope, timeoutMs: number): string {
+function settingsOf(
+  { namespaceId = "", accountId = "", lookupId = "", node }: Scope,
+  others: Readonly<Record<string, string>>,
+): string {
   const setting = (name: string, value: string) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`;
   const all = [
     setting("routeplane.namespace_id", namespaceId),
@@ -247,7 +259,7 @@ function settingsOf({ namespaceId = "", accountId = "", lookupId = "", node }: S
     setting("routeplane.lookup_id", lookupId),
     setting("routeplane.node", node ? THIS_NODE : ""),
     setting("routeplane.origin", JSON.stringify(currentOrigin() ?? {})),
-    setting("statement_timeout", String(timeoutMs)),
+    ...Object.entries(others).map(([name, value]) => setting(name, value)),
   ];
   return `select ${all.join(", ")}`;
 }

@@ -1,4 +1,5 @@
 import { newId } from "@routeplane/domain";
+import { readMetrics } from "@routeplane/runtime";
 import { cloneDatabase, eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import pg from "pg";
@@ -55,6 +56,49 @@ async function visibleNamespaces(tx: Transaction<AuthTables>): Promise<readonly 
   const rows = await tx.selectFrom("key_secrets").select("namespace_id").execute();
   return rows.map((row) => row.namespace_id);
 }
+
+it("counts the connections of all pools of the process, until they end", async () => {
+  const open = (poolSize: number) =>
+    openDatabase({ url: clone.url("routeplane_auth"), schema: "auth", applicationName: "postgres-test", poolSize });
+  const idle = async () => {
+    const [, value] = /routeplane_database_connections\{state="idle"\} (\d+)/.exec((await readMetrics()).text) ?? [];
+    return Number(value);
+  };
+  await database.isReachable();
+  const one = open(1);
+  await one.isReachable();
+  const before = await idle();
+  const other = open(1);
+  await other.isReachable();
+  expect(await idle()).toBe(before + 1);
+  await Promise.all([one.stop(), other.stop()]);
+  expect(await idle()).toBe(before - 1);
+});
+
+it("plans a kept statement once if its plan must not depend on the values", async () => {
+  const generic = openDatabase<AuthTables>({
+    url: clone.url("routeplane_auth"),
+    schema: "auth",
+    applicationName: "postgres-test",
+    poolSize: 1,
+    keepPlans: true,
+    genericPlans: true,
+  });
+  for (let run = 0; run < 10; run++) {
+    await generic.within({}, (tx) =>
+      // Postgres expects more elements of an array that it does not know than it has, and plans for each value.
+      sql`select k.* from unnest(${["a"]}::text[]) as a (id) cross join lateral (
+        select * from key_secrets where lookup_id = a.id for no key update) as k`.execute(tx),
+    );
+  }
+  const { rows } = await generic.within({}, (tx) =>
+    sql<{ generic: bigint; custom: bigint }>`
+      select generic_plans as generic, custom_plans as custom from pg_prepared_statements
+      where statement like '%cross join lateral%'`.execute(tx),
+  );
+  await generic.stop();
+  expect(rows).toEqual([{ generic: 10n, custom: 0n }]);
+});
 
 describe("the transactions of one namespace", () => {
   it("leave connections to other namespaces while many of them wait for a lock", async () => {

@@ -1,9 +1,25 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Component } from "./lifecycle.ts";
 import type { Logger } from "./log.ts";
+import { counter, gauge } from "./operations/metrics.ts";
+
+const failures = counter({
+  name: "routeplane_job_failures_total",
+  help: "Runs of a periodic job that failed; it tries again.",
+  labels: ["job"],
+});
+
+/** Seconds of the Unix epoch at which each job of this process last succeeded. */
+const lastSuccesses = new Map<string, number>();
+gauge({
+  name: "routeplane_job_last_success_timestamp_seconds",
+  help: "Time at which a periodic job last succeeded. Absent until it did once.",
+  labels: ["job"],
+  read: () => [...lastSuccesses].map(([job, value]) => ({ labels: { job }, value })),
+});
 
 export interface PeriodicJob {
-  /** Name as an imperative that follows "could not", e.g. `drop expired partitions`. */
+  /** Name as an imperative that follows "could not", e.g. `drop expired partitions`. From a fixed list: it is a label of metrics. */
   readonly name: string;
   readonly everyMs: number;
   /** Time from a failure to the next attempt. */
@@ -20,8 +36,11 @@ export function runPeriodically({ name, everyMs, retryMs, log, run }: PeriodicJo
     while (!stopped.signal.aborted) {
       let waitMs = everyMs;
       try {
-        if (await run()) continue;
+        const hasMore = await run();
+        lastSuccesses.set(name, Date.now() / 1_000);
+        if (hasMore) continue;
       } catch (error) {
+        failures.inc({ job: name });
         log.warn({ err: error }, `could not ${name}; trying again`);
         waitMs = retryMs;
       }

@@ -14,6 +14,8 @@ const FUNCTIONS = [
   "attach_legacy_holds()",
   "ensure_hold_partitions(integer)",
   "drop_hold_partition()",
+  "prune_default_holds(integer)",
+  "open_hold_totals()",
   "next_overdue_namespace(text)",
 ] as const;
 
@@ -50,7 +52,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     ensurePartitions(),
     attachLegacy(),
     dropPartition(),
+    pruneDefault(),
     nextOverdueNamespace(),
+    openTotals(),
     sql`revoke all on function hold_id_of(timestamptz) from public`,
     ...FUNCTIONS.flatMap((name) => [
       sql`revoke all on function ${sql.raw(name)} from public`,
@@ -163,8 +167,13 @@ function ensurePartitions() {
     declare
       today timestamptz := date_trunc('day', now(), 'UTC');
       first_moment timestamptz;
-      legacy_end text;
+      first_id text collate "C";
+      end_id text collate "C";
+      legacy_end text collate "C";
       name text;
+      moved integer;
+      -- They are moved within moments.
+      MAX_MOVED constant integer := 10000;
     begin
       if days not between 1 and 30 then
         raise exception 'days must be from 1 to 30, not %', days;
@@ -179,13 +188,21 @@ function ensurePartitions() {
         first_moment := today + make_interval(days => ahead);
         name := 'holds_d' || to_char(first_moment at time zone 'UTC', 'YYYYMMDD');
         continue when to_regclass('policy.' || name) is not null or hold_id_of(first_moment) < legacy_end;
-        begin
-          execute format('create table %I partition of holds for values from (%L) to (%L)',
-            name, hold_id_of(first_moment), hold_id_of(first_moment + interval '1 day'));
-        exception when check_violation then
-          -- The default partition has ids of that day, of a clock that is days ahead: the day stays there.
-          continue;
-        end;
+        first_id := hold_id_of(first_moment);
+        end_id := hold_id_of(first_moment + interval '1 day');
+        execute format('create table %I (like holds including defaults including constraints)', name);
+        -- Nobody adds to it meanwhile: ids of that day, of a clock that is days ahead, move to the new partition.
+        lock table holds_default in access exclusive mode;
+        with early as (select ctid from holds_default where request_id >= first_id and request_id < end_id limit MAX_MOVED + 1)
+          select count(*) into moved from early;
+        if moved > MAX_MOVED then
+          raise exception 'the default partition has more than % reservations of the day of %', MAX_MOVED, name;
+        end if;
+        if moved > 0 then
+          execute format('with moved as (delete from holds_default where request_id >= %L and request_id < %L returning *)
+            insert into %I select * from moved', first_id, end_id, name);
+        end if;
+        execute format('alter table holds attach partition %I for values from (%L) to (%L)', name, first_id, end_id);
         execute format('alter table %I enable row level security, force row level security', name);
         execute format('create index %I on %I (namespace_id, key_id, idempotency_key)
           where idempotency_key is not null and state <> ''voided''', name || '_idempotency_key', name);
@@ -207,6 +224,7 @@ function dropPartition() {
     language plpgsql security definer set search_path = policy, pg_temp set lock_timeout = '500ms' as $body$
     declare
       old record;
+      kept text;
       is_kept boolean;
       kept_from timestamptz := now() - interval '24 hours';
     begin
@@ -220,23 +238,49 @@ function dropPartition() {
         ) as partition
         where end_id collate "C" <= hold_id_of(kept_from) order by end_id collate "C"
       loop
+        kept := format('select exists (select from holds where request_id >= %L and request_id < %L
+          and (state = ''open'' or closed_at >= %L or expires_at >= %L))', coalesce(old.first_id, ''), old.end_id, kept_from, kept_from);
+        execute kept into is_kept;
+        continue when is_kept;
         execute format('lock table %I in share mode', old.name);
-        execute format('select exists (select from holds where request_id >= %L and request_id < %L
-          and (state = ''open'' or closed_at >= %L or expires_at >= %L))', coalesce(old.first_id, ''), old.end_id, kept_from, kept_from)
-          into is_kept;
+        execute kept into is_kept;
         continue when is_kept;
         execute format('drop table %I', old.name);
         return old.name;
       end loop;
-      -- Ids of a clock that is days off are in no day: they are deleted one by one.
-      if to_regclass('policy.holds_default') is not null then
-        delete from holds_default where ctid = any(array(
-          select ctid from holds_default
-          where state <> 'open' and closed_at < kept_from and expires_at < kept_from limit 1000 for update skip locked
-        ));
-      end if;
       return null;
     end
+    $body$`;
+}
+
+/** Deletes at most `max_rows` ended reservations of ids that belong to no day, of a clock that is days off. Returns how many it deleted. */
+function pruneDefault() {
+  return sql`
+    create function prune_default_holds(max_rows integer) returns integer
+    language plpgsql security definer set search_path = policy, pg_temp as $body$
+    declare
+      kept_from timestamptz := now() - interval '24 hours';
+      deleted integer;
+    begin
+      if to_regclass('policy.holds_default') is null then
+        return 0;
+      end if;
+      delete from holds_default where ctid = any(array(
+        select ctid from holds_default
+        where state <> 'open' and closed_at < kept_from and expires_at < kept_from limit max_rows for update skip locked
+      ));
+      get diagnostics deleted = row_count;
+      return deleted;
+    end
+    $body$`;
+}
+
+/** Number of all open reservations, and what they reserve. Reads the index of what is open, and no other rows. */
+function openTotals() {
+  return sql`
+    create function open_hold_totals() returns table (reservations bigint, reserved_nano numeric)
+    language sql stable security definer set search_path = policy, pg_temp as $body$
+      select count(*), coalesce(sum(amount_nano), 0) from holds where state = 'open'
     $body$`;
 }
 

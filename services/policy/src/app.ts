@@ -48,7 +48,7 @@ import { policyService } from "./handlers/policy-service.ts";
 import { typedPolicies } from "./handlers/typed-policies.ts";
 import { budgetService, guardrailService, presetService, rateLimitService } from "./handlers/typed-services.ts";
 import { simulationService } from "./handlers/simulation-service.ts";
-import { partitionReservations } from "./jobs/partition-reservations.ts";
+import { observeOpenReservations, partitionReservations } from "./jobs/partition-reservations.ts";
 import { removeRevokedBindings } from "./jobs/remove-revoked-bindings.ts";
 import { createAppliedPolicies } from "./store/applied-policies.ts";
 import { createBindingStore } from "./store/binding-store.ts";
@@ -72,6 +72,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     migrations,
     applicationName: "routeplane-policy",
     keepPlans: true,
+    genericPlans: true,
   });
   await database.requireProvisioned();
   const { serviceToken, tls } = config;
@@ -116,6 +117,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     poolSize: 2,
     statementTimeoutMs: MAINTENANCE_TIMEOUT_MS,
   });
+  observeOpenReservations(createReservationPartitions(database));
   const jobs = [
     { name: maintenance.name, stop: () => maintenance.stop() },
     removeRevokedBindings(removeRevoked, log),

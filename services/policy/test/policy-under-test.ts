@@ -52,7 +52,14 @@ export type PolicyUnderTest = Awaited<ReturnType<typeof startPolicyUnderTest>>;
 export async function startPolicyUnderTest() {
   const clone = await cloneDatabase();
   const open = (url: string, poolSize = 10): Database<PolicySchema> =>
-    openDatabase({ url, schema: "policy", applicationName: "policy-test", poolSize, keepPlans: true });
+    openDatabase({
+      url,
+      schema: "policy",
+      applicationName: "policy-test",
+      poolSize,
+      keepPlans: true,
+      genericPlans: true,
+    });
   const database = open(clone.url("routeplane_policy"));
   const admin = open(clone.adminUrlOf("policy"));
   const opened: { stop(): Promise<void> }[] = [database, admin];

@@ -1,10 +1,11 @@
 import { type Id, newId } from "@routeplane/domain";
+import { eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createAdmission } from "../src/domain/admission/admission.ts";
 import { expireOverdue } from "../src/jobs/partition-reservations.ts";
 import { createLedger } from "../src/store/ledger.ts";
-import { createReservationPartitions } from "../src/store/reservation-partitions.ts";
+import { createReservationPartitions, requestIdBound } from "../src/store/reservation-partitions.ts";
 import { type PolicyUnderTest, requestOf, RESERVATION_TTL_MS, startPolicyUnderTest } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
@@ -73,6 +74,14 @@ it("the least id of a moment is that of its milliseconds", async () => {
   expect(id < (row?.high ?? "")).toBe(true);
 });
 
+it("computes the same least id as the database", async () => {
+  const times = [0, 1, 31, 32, 1_795_949_566_000, 1_795_949_566_123, 2 ** 47];
+  const bounds = await Promise.all(
+    times.map((time) => rowsOf<{ id: string }>(sql`select hold_id_of(${new Date(time)}) as id`)),
+  );
+  expect(bounds.map(([row]) => row?.id)).toEqual(times.map(requestIdBound));
+});
+
 it("the table of an earlier release gets a bound while requests run, and days follow it", async () => {
   const { request, total, namespaceId } = await policy.oneBudget(1_000n);
   const [first, second] = [request(10n), request(20n)];
@@ -106,11 +115,11 @@ it("an idempotency key is used once over all partitions, also by concurrent requ
   const replicas = [policy.admission, policy.replica()];
   for (let round = 0; round < 10; round++) {
     const idempotencyKey = `key ${round}`;
-    const { keyId, namespaceId, lineage, ...rest } = request(1n);
+    const { keyId, namespaceId, lineage } = request(1n);
     const requests = await Promise.all(
       [0, 1, 2, 3].map(async (day) => {
         const requestId = await idAt(Date.now() + day * DAY_MS);
-        return { ...rest, keyId, namespaceId, lineage, requestId, idempotencyKey };
+        return Object.assign(request(1n), { keyId, namespaceId, lineage, requestId, idempotencyKey });
       }),
     );
     const outcomes = await Promise.allSettled(requests.map((each, index) => replicas[index % 2]!.admit(each)));
@@ -124,6 +133,64 @@ it("an idempotency key is used once over all partitions, also by concurrent requ
     const again = { ...winner!, requestId: await idAt(Date.now() + 2 * DAY_MS) };
     expect(await policy.admission.admit(again)).toMatchObject({ outcome: "admitted" });
   }
+});
+
+it("an admission and a settlement open the partitions around the request's day, and no others", async () => {
+  await partitions.boundLegacy();
+  await partitions.create();
+  const { request, namespaceId } = await policy.oneBudget(1_000n);
+  // Once for each connection, so that their statements are prepared.
+  await Promise.all(Array.from({ length: 20 }, () => policy.admission.admit(request(1n))));
+  const each = request(1n);
+  /** Lists the partitions with an index that a call has opened when it waits for the counter of its budget. */
+  const opened = (call: () => Promise<unknown>): Promise<readonly string[]> =>
+    policy.admin.within({}, async (tx) => {
+      await sql`select from counters where namespace_id = ${namespaceId} for update`.execute(tx);
+      const running = call();
+      const names = await eventually(async () => {
+        const rows = await rowsOf<{ name: string }>(
+          sql`select distinct of_index.indrelid::regclass::text as name
+              from pg_locks waiting join pg_locks held using (pid) join pg_index of_index on of_index.indexrelid = held.relation
+              where not waiting.granted and of_index.indrelid::regclass::text like 'holds\\_%'`,
+        );
+        return rows.length === 0 ? undefined : rows.map(({ name }) => name).toSorted();
+      });
+      pending.push(running);
+      return names;
+    });
+  const pending: Promise<unknown>[] = [];
+  expect(await opened(() => policy.admission.admit(each))).toEqual(["holds_legacy"]);
+  await Promise.all(pending);
+  expect(await opened(() => policy.admission.settle(each, used(1_000n)))).toEqual(["holds_legacy"]);
+  await Promise.all(pending);
+});
+
+it("a day that the default partition has ids of, from a clock that is days ahead, takes them when it is made", async () => {
+  const { request, total } = await policy.oneBudget(1_000n);
+  const early = { ...request(10n), requestId: await idAt(Date.now() + 6 * DAY_MS) };
+  await policy.admission.admit(early);
+  expect(await partitionOf(early.requestId)).toBe("holds_default");
+  await policy.database.within({ node: true }, (tx) => sql`select ensure_hold_partitions(7)`.execute(tx));
+  expect(await partitionOf(early.requestId)).toMatch(/^holds_d\d{8}$/);
+  expect((await total())?.reservedNano).toBe(10_000n);
+  await policy.admission.settle(early, used(1_000n));
+  expect(await total()).toMatchObject({ reservedNano: 0n, spentNano: 1_000n });
+});
+
+it("tells how many reservations are open, and what they reserve", async () => {
+  const { request } = await policy.oneBudget(1_000n);
+  const [first, second] = [request(10n), request(20n)];
+  const before = await partitions.openTotals();
+  for (const each of [first, second]) await policy.admission.admit(each);
+  expect(await partitions.openTotals()).toEqual({
+    reservations: before.reservations + 2n,
+    reservedNano: before.reservedNano + 30_000n,
+  });
+  await policy.admission.settle(first, used(1_000n));
+  expect(await partitions.openTotals()).toEqual({
+    reservations: before.reservations + 1n,
+    reservedNano: before.reservedNano + 20_000n,
+  });
 });
 
 it("a repeated admission of a request is one reservation, in any partition", async () => {
@@ -169,10 +236,23 @@ it("a day is dropped once everything of it ended a day ago, and not before", asy
   expect(await total()).toMatchObject({ reservedNano: 0n, spentNano: 6_000n });
 });
 
+it("expires all that is overdue in a namespace without traffic, however much it is", async () => {
+  const { namespaceId, key, total } = await policy.oneBudget(1_000_000n);
+  const requests = Array.from({ length: 150 }, () => requestOf(namespaceId, key.lineage, 10n));
+  await Promise.all(requests.map((each) => policy.admission.admit(each)));
+  await policy.tamper(
+    sql`update holds set expires_at = now() - interval '2 hours' where namespace_id = ${namespaceId}`,
+  );
+  await expireOverdue(partitions, createLedger(policy.database));
+  expect(await total()).toMatchObject({ reservedNano: 0n, spentNano: 1_500_000n });
+});
+
 it("reservations of ids that belong to no day are kept for a day after their end, and deleted one by one", async () => {
   const { request, namespaceId } = await policy.oneBudget(1_000n);
   const [old, late, open] = await Promise.all(
-    [10n, 20n, 30n].map(async (micro) => ({ ...request(micro), requestId: await idAt(Date.now() + 300 * DAY_MS) })),
+    [10n, 20n, 30n].map(async (micro) =>
+      Object.assign(request(micro), { requestId: await idAt(Date.now() + 300 * DAY_MS) }),
+    ),
   );
   for (const each of [old!, late!, open!]) await policy.admission.admit(each);
   expect(await partitionOf(old!.requestId)).toBe("holds_default");
@@ -182,7 +262,7 @@ it("reservations of ids that belong to no day are kept for a day after their end
         where namespace_id = ${namespaceId}`,
   );
   await policy.admission.settle(late!, used(0n));
-  await partitions.dropOldest();
+  expect(await partitions.deleteStray(1_000)).toBe(1);
   const left = await policy.admin.within({}, (tx) =>
     tx.selectFrom("holds").select("request_id").where("namespace_id", "=", namespaceId).execute(),
   );

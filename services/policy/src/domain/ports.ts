@@ -228,6 +228,11 @@ export interface Ledger {
   expireDue(namespaceId: Id<"ns">, end: EndReservation): Promise<void>;
 }
 
+export interface OpenTotals {
+  readonly reservations: bigint;
+  readonly reservedNano: bigint;
+}
+
 /** Partitions by day in which reservations are stored. */
 export interface ReservationPartitions {
   /** Gives the table of earlier releases a bound, so that days can follow it. @returns false if it has one */
@@ -236,6 +241,10 @@ export interface ReservationPartitions {
   create(): Promise<readonly string[]>;
   /** Drops the oldest partition of which every reservation ended and expired a day ago. @returns its name; undefined if there is none */
   dropOldest(): Promise<string | undefined>;
+  /** Deletes at most `maxCount` ended reservations whose ids belong to no partition of a day. @returns how many it deleted */
+  deleteStray(maxCount: number): Promise<number>;
+  /** Reads how many reservations are open, and what they reserve. */
+  openTotals(): Promise<OpenTotals>;
   /** Finds the next namespace, in order of id, with reservations that should have expired an hour ago. */
   nextOverdueNamespace(after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
 }

@@ -6,6 +6,7 @@ import type { Reservation } from "../domain/admission/reservation.ts";
 import { type AppliedLimits, limitsOf } from "../domain/admission/applied-limits.ts";
 import type { ReservationRequest, ReservationKey } from "../domain/ports.ts";
 import { fromCounterRow } from "./counters.ts";
+import { requestIdBound } from "./reservation-partitions.ts";
 import { fromReservationRow, fromPrincipalColumns } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
 import { fromSpecColumns } from "./convert-spec.ts";
@@ -59,9 +60,9 @@ export async function lockApplied(
     )
     select locked.*, locked.binding_id as counted, applied.*, applied.id as binding_id, clock_timestamp() as now,
       exists (select from ${requestsOf(keys)} as r cross join lateral (
-                select from holds where ${ofRequest(namespaceId)} limit 1) as h) as known,
+                select from holds where ${ofRequest(namespaceId, keys)} limit 1) as h) as known,
       exists (select from holds where namespace_id = ${namespaceId} and state = 'open'
-              and expires_at <= statement_timestamp()) as expiry_due
+              and expires_at <= statement_timestamp() and ${isRecent(Date.now())}) as expiry_due
     from (select) always left join applied on true left join locked on locked.binding_id = applied.id
     order by applied.id`.execute(tx);
   const bindings = rows.flatMap((row) => toAppliedLimits(row) ?? []);
@@ -154,7 +155,7 @@ async function selectReservations(
 ): Promise<Reservations> {
   const { rows } = await sql<Selectable<PolicySchema["holds"]>>`
     select h.* from ${requestsOf(keys)} as r cross join lateral (
-      select * from holds where ${ofRequest(namespaceId)} ${locking}) as h`.execute(tx);
+      select * from holds where ${ofRequest(namespaceId, keys)} ${locking}) as h`.execute(tx);
   const all = rows.map(fromReservationRow);
   const byId = new Map(all.map((reservation) => [`${reservation.keyId} ${reservation.requestId}`, reservation]));
   return { all, of: ({ keyId, requestId }) => byId.get(`${keyId} ${requestId}`) ?? byId.get(` ${requestId}`) };
@@ -194,9 +195,22 @@ function requestsOf(keys: readonly ReservationKey[]): RawBuilder<unknown> {
   return sql`(select * from unnest(${keyIds}::text[], ${requestIds}::text[]) as r (key_id, request_id))`;
 }
 
-/** Condition for the reservation of a request: under its key, or under none, as an earlier version wrote it. */
-function ofRequest(namespaceId: Id<"ns">): RawBuilder<unknown> {
-  return sql`namespace_id = ${namespaceId} and holds.key_id = any(array[r.key_id, '']) and holds.request_id = r.request_id`;
+/**
+ * Condition for the reservation of a request `r` among `keys`: under its key, or under none, as an earlier version wrote it. The
+ * bounds of all ids say nothing more, but by them Postgres leaves out the other partitions before a statement starts.
+ */
+function ofRequest(namespaceId: Id<"ns">, keys: readonly ReservationKey[]): RawBuilder<unknown> {
+  const ids = keys.map(({ requestId }) => requestId).toSorted();
+  return sql`namespace_id = ${namespaceId} and holds.key_id = any(array[r.key_id, '']) and holds.request_id = r.request_id
+    and holds.request_id >= ${ids[0] ?? ""} and holds.request_id <= ${ids.at(-1) ?? ""}`;
+}
+
+/** Time of request ids, before and after now, in which an admission looks for what is due to expire. A job expires the others. */
+const RECENT_MS = 24 * 60 * 60 * 1000;
+
+/** Condition for reservations of two to three partitions, so that no statement reads all of them. */
+function isRecent(now: number): RawBuilder<unknown> {
+  return sql`request_id >= ${requestIdBound(now - RECENT_MS)} and request_id < ${requestIdBound(now + RECENT_MS)}`;
 }
 
 /** Moment at which the last row was read, and so the last lock was taken. */

@@ -1,11 +1,20 @@
 import type { Id } from "@routeplane/domain";
 import type { Database } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
-import type { ReservationPartitions } from "../domain/ports.ts";
+import type { OpenTotals, ReservationPartitions } from "../domain/ports.ts";
 import type { PolicySchema } from "./schema.ts";
 
 /** Days ahead for which there are partitions. */
 const DAYS_AHEAD = 3;
+
+/** Digits of ids: Crockford's base32, in which ten digits hold the 48 bits of a UUIDv7's milliseconds. */
+const DIGITS = "0123456789abcdefghjkmnpqrstvwxyz";
+
+/** Lower bound of the request ids of a moment and later, as `hold_id_of` in SQL. @param time milliseconds of the Unix epoch */
+export function requestIdBound(time: number): string {
+  const digits = Array.from({ length: 10 }, (_, index) => DIGITS[Math.floor(time / 32 ** (9 - index)) % 32]);
+  return `req_${digits.join("")}`;
+}
 
 /** Creates the store of the partitions of reservations. Every step is a transaction of its own, and holds its locks for moments. */
 export function createReservationPartitions(database: Database<PolicySchema>): ReservationPartitions {
@@ -27,6 +36,17 @@ export function createReservationPartitions(database: Database<PolicySchema>): R
       const [name] = await call(sql<string | null>`drop_hold_partition()`);
       return name ?? undefined;
     },
+    async deleteStray(maxCount) {
+      const [deleted] = await call(sql<number>`prune_default_holds(${maxCount})`);
+      return deleted ?? 0;
+    },
+    openTotals: () =>
+      database.within({ node: true }, async (tx) => {
+        const { rows } = await sql<OpenTotals>`
+          select reservations, reserved_nano as "reservedNano" from open_hold_totals()`.execute(tx);
+        const [totals = { reservations: 0n, reservedNano: 0n }] = rows;
+        return totals;
+      }),
     async nextOverdueNamespace(after) {
       const [next] = await call(sql<Id<"ns"> | null>`next_overdue_namespace(${after ?? ""})`);
       return next ?? undefined;
