@@ -31,8 +31,11 @@ async function buildWith(...components: readonly string[]): Promise<readonly Man
 describe("connections to Postgres", () => {
   /** Connections that Postgres leaves by default to roles that are not superuser: 100, less 3. */
   const AVAILABLE = 97;
-  /** Roles with a connection for their change feed on top of the pool. */
-  const LISTENING = new Set(["auth", "policy"]);
+  /** Connections on top of the pool: for the change feed, and for the maintenance of partitions. */
+  const BESIDE_POOL = new Map([
+    ["auth", 1],
+    ["policy", 2],
+  ]);
 
   /** Most connections while every role rolls at once, with as many replicas as it may have, and all Jobs run. */
   function mostOf(manifests: readonly Manifest[]): number {
@@ -41,7 +44,7 @@ describe("connections to Postgres", () => {
       const size = environment.get("ROUTEPLANE_DATABASE_POOL_SIZE");
       if (size === undefined) return [];
       const pods = replicasOf(manifests, manifest) + surgeOf(manifest);
-      return [{ role, most: pods * (Number(size) + (LISTENING.has(role) ? 1 : 0)) }];
+      return [{ role, most: pods * (Number(size) + (BESIDE_POOL.get(role) ?? 0)) }];
     });
     expect(pooled.map(({ role }) => role).toSorted()).toEqual(["aggregator", "auth", "policy", "usage"]);
     return pooled.reduce((sum, { most }) => sum + most, manifests.filter(({ kind }) => kind === "Job").length);

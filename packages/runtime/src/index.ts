@@ -14,6 +14,6 @@ export { type PeriodicJob, runPeriodically } from "./periodic-job.ts";
 export { MAX_SECRET_BYTES, readSecretFile, SecretFault, SecretFiles } from "./secret-files.ts";
 export { constant, currentOf, type Watched, type WatchedSecret } from "./watched.ts";
 export { Dependencies, type Dependency } from "./operations/dependencies.ts";
-export { counter, gauge, histogram } from "./operations/metrics.ts";
+export { counter, gauge, histogram, readMetrics } from "./operations/metrics.ts";
 export { startOperationsServer } from "./operations/operations-server.ts";
 export { type Condition, Readiness } from "./operations/readiness.ts";

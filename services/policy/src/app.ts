@@ -114,7 +114,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     ...config.database,
     schema: "policy",
     applicationName: "routeplane-policy-maintenance",
-    poolSize: 2,
+    poolSize: 1,
     statementTimeoutMs: MAINTENANCE_TIMEOUT_MS,
   });
   observeOpenReservations(createReservationPartitions(database));
