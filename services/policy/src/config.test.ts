@@ -19,7 +19,7 @@ it("expires reservations after 15 minutes by default", () => {
 it("listens for changes where it is told to, so that its pool can run through a pooler in transaction mode", () => {
   const url = complete.ROUTEPLANE_DATABASE_URL;
   const current = (text: string): unknown => expect.objectContaining({ current: text });
-  const defaults = { poolSize: 8, statementTimeoutMs: 5_000 };
+  const defaults = { poolSize: 7, statementTimeoutMs: 5_000 };
   expect(readConfig(complete).database).toEqual({ url: current(url), listenUrl: current(url), ...defaults });
   const settings = {
     ROUTEPLANE_DATABASE_LISTEN_URL: "postgres://u:p@127.0.0.2/routeplane",

@@ -23,7 +23,7 @@ const DEFAULT_RESERVATION_TTL_SECS = 900;
 const DAY_SECS = 86_400;
 
 /** Default size of the pool. With those of all processes it fits a server of 100 connections while all of them roll. */
-const DEFAULT_POOL_SIZE = 8;
+const DEFAULT_POOL_SIZE = 7;
 
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
   return readEnvironment(variables, (env) => ({
