@@ -58,7 +58,7 @@ describe("documents", () => {
   it("name only npm scripts that package.json has", () => {
     const { scripts } = JSON.parse(read("package.json"));
     const scriptsOf = (text: string) =>
-      [...text.matchAll(/\bnpm run (?:-s )?([a-z][a-z:]*)/g)].map(({ 1: name = "" }) => name);
+      [...text.matchAll(/\bnpm run (?:-s )?([a-z][a-z:-]*)/g)].map(({ 1: name = "" }) => name);
     expect(faultsOf((_, text) => scriptsOf(text).filter((name) => !Object.hasOwn(scripts, name)))).toEqual([]);
   });
 });
