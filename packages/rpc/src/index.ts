@@ -3,6 +3,7 @@ export { CACHE_SLOT_BYTES, type CacheEntry, MemoryBoundedCache } from "./cache/m
 export { type CachedSubject, SUBJECT_BYTES, SubjectChanges } from "./cache/subject-changes.ts";
 export { type Change, type ChangeFeed, createChangeFeed } from "./changes/change-feed.ts";
 export { type ChangeWatch, type ChangeWatchOptions, watchChanges } from "./changes/change-watch.ts";
+export type { ServiceAddress } from "./client/service-address.ts";
 export { type CallOutcome, ServiceConnection, type ServiceConnectionOptions } from "./client/service-connection.ts";
 export { serviceTransport, type ServiceTransportOptions } from "./client/transport.ts";
 export { fromDuration, fromTimeRange, fromTimestamp, toTimestamp } from "./convert.ts";

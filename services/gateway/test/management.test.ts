@@ -5,22 +5,11 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { UsageService } from "@routeplane/contracts/usage";
-import {
-  type Authenticate,
-  createAuthenticate,
-  type KeyPrincipal,
-  rpcChain,
-  ServiceConnection,
-  startRpcServer,
-} from "@routeplane/rpc";
+import { createAuthenticate, type KeyPrincipal, rpcChain, ServiceConnection, startRpcServer } from "@routeplane/rpc";
 import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { createServiceRelay } from "../src/handlers/service-relay.ts";
-import { BodyBudget } from "../src/handlers/body-budget.ts";
-import { startHttpServer } from "../src/handlers/http-server.ts";
-import { managementRoutes, unknownMethod } from "../src/handlers/management.ts";
-import { createRouter } from "../src/handlers/router.ts";
+import { startManagement } from "./management-under-test.ts";
 
 const log = createLogger("gateway", (line) => line, "silent");
 const METHOD = "/routeplane.usage.v1.UsageService/WatchRequests";
@@ -40,30 +29,6 @@ async function startService(bytes: string) {
   await once(server, "listening");
   onTestFinished(() => void server.close());
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, answered };
-}
-
-const asReader: Authenticate = async () => {
-  const ids = { keyId: newId("key"), namespaceId: newId("ns"), accountId: newId("acc") };
-  return { kind: "key", ...ids, scopes: ["usage:read"], lineage: [], expiresAt: undefined };
-};
-
-async function startManagement(serviceUrl: string, authenticate: Authenticate = asReader): Promise<string> {
-  const relay = createServiceRelay("usage", new ServiceConnection({ url: serviceUrl }), "rps_of-the-gateway");
-  const routes = managementRoutes({ relays: { auth: relay, policy: relay, usage: relay }, authenticate });
-  const router = createRouter({
-    routes,
-    unknownMethod,
-    bodies: new BodyBudget(1 << 30),
-    redact: (text) => text,
-    log,
-    clock: Date.now,
-  });
-  const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router });
-  onTestFinished(async () => {
-    await server.stop();
-    await relay.stop?.();
-  });
-  return `http://127.0.0.1:${server.port}`;
 }
 
 it("breaks off the answer of a service that was killed, so that it is not taken for complete", async () => {

@@ -17,8 +17,8 @@ export const CHECK_INTERVAL_MS = 250;
 const CHECKS_BEFORE_PING = 4;
 /** Checks after a ping, without a byte from the peer, after which the peer is suspect: 750 ms. */
 const CHECKS_BEFORE_SUSPECT = 3;
-/** Likewise, after which the session is destroyed: 2.5 s. */
-const CHECKS_BEFORE_DEAD = 10;
+/** Likewise, after which the session is destroyed: 2.25 s. With the time before the ping, a call is given up within 3 s. */
+const CHECKS_BEFORE_DEAD = 9;
 /** Consecutive calls without a response after which a session is retired. */
 const MAX_FAILURES = 3;
 /** Minimum age of a session that is retired for failures: new connections do not make an overloaded service faster. */

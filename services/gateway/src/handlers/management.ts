@@ -13,7 +13,7 @@ import {
   toConnectError,
 } from "@routeplane/rpc";
 import { Refusal } from "../domain/errors/refusal.ts";
-import type { ServiceRelay } from "./service-relay.ts";
+import { type ServiceRelay, UnknownOutcome } from "./service-relay.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";
 
@@ -97,6 +97,11 @@ function toAnswer(error: unknown, service: string): ConnectError {
   }
   if (error instanceof DomainError) return toConnectError(error);
   if (error instanceof ConnectError && error.code === Code.DeadlineExceeded) return error;
+  if (error instanceof UnknownOutcome) {
+    const message = `the ${service} service did not answer: whether the call was done is not known, so look before you try again`;
+    const metadata = { dependency: service, outcome: "unknown" };
+    return toConnectError(new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata }));
+  }
   // The message of any other error may contain the address of the service, which callers must not learn.
   const message = `the ${service} service does not answer; try again`;
   const metadata = { dependency: service };

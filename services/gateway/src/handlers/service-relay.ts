@@ -7,6 +7,7 @@ import {
   CLIENT_ADDRESS,
   RELAY_CREDENTIAL,
   REQUEST_ID,
+  type ServiceAddress,
   type ServiceConnection,
 } from "@routeplane/rpc";
 import { type Component, currentOf, type WatchedSecret } from "@routeplane/runtime";
@@ -17,7 +18,8 @@ export interface ServiceRelay extends Component {
   /**
    * Relays a call and its answer.
    *
-   * @throws ConnectError or Error if the service does not answer, or breaks its answer off
+   * @throws UnknownOutcome if a call that is not idempotent was sent and got no whole answer; ConnectError or Error if the service
+   * does not answer, or breaks its answer off
    */
   forward(exchange: Exchange, call: RelayedCall): Promise<void>;
 }
@@ -72,23 +74,32 @@ export function createServiceRelay(
       const endCall = (): void => running && end(running, isAnswered && !isStream);
       reply.signal.addEventListener("abort", endCall, { once: true });
       const isWanted = (): boolean => !reply.signal.aborted;
+      const attempt = async (address: ServiceAddress, abandoned: AbortSignal): Promise<Answer> => {
+        running = undefined;
+        const stream = await address.request("POST", path, headers);
+        [running, isAnswered] = [stream, false];
+        if (reply.signal.aborted) endCall();
+        abandoned.addEventListener("abort", () => stream.close(constants.NGHTTP2_CANCEL), { once: true });
+        void send(stream, body);
+        const head = await headersOf(stream).catch((error: unknown) => {
+          // Nothing of it was done.
+          if (error instanceof RefusedCall) running = undefined;
+          throw error;
+        });
+        isAnswered = true;
+        const chunks = stream.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
+        const answer = { stream, head, chunks, held: isStream ? [] : await readAhead(stream, chunks) };
+        if (isIdempotent && Number(head[":status"]) === UNAVAILABLE) throw new UnavailableAnswer(answer);
+        return answer;
+      };
+      const call = { outcomeOf, isIdempotent, isWanted };
       try {
-        const { stream, answer, chunks, held } = await connection.call(
-          { outcomeOf, isIdempotent, isWanted },
-          async (address, abandoned) => {
-            const opened = await address.request("POST", path, headers);
-            [running, isAnswered] = [opened, false];
-            if (reply.signal.aborted) endCall();
-            abandoned.addEventListener("abort", () => opened.close(constants.NGHTTP2_CANCEL), { once: true });
-            void send(opened, body);
-            const answer = await headersOf(opened);
-            isAnswered = true;
-            const chunks = opened.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
-            const held = isIdempotent && !isStream ? await readAhead(opened, chunks) : [];
-            return { stream: opened, answer, chunks, held };
-          },
-        );
-        reply.begin(Number(answer[":status"] ?? 502), toClientHeaders(answer));
+        const { stream, head, chunks, held } = await connection.call(call, attempt).catch((error: unknown) => {
+          if (error instanceof UnavailableAnswer) return error.answer;
+          const isKnown = isIdempotent || running === undefined || outcomeOf(error) !== "unanswered";
+          throw isKnown ? error : new UnknownOutcome();
+        });
+        reply.begin(Number(head[":status"] ?? 502), toClientHeaders(head));
         for (const chunk of held) await reply.write(chunk);
         for await (const chunk of chunks) await reply.write(chunk);
         requireComplete(stream);
@@ -125,6 +136,33 @@ async function readAhead(stream: ClientHttp2Stream, chunks: AsyncIterator<Buffer
 /** A broken connection ends the iteration like a complete answer; only the code tells them apart. */
 function requireComplete(stream: ClientHttp2Stream): void {
   if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw new Error("the service broke off its answer");
+}
+
+/** Answer of one process. */
+interface Answer {
+  readonly stream: ClientHttp2Stream;
+  readonly head: Http2Headers;
+  readonly chunks: AsyncIterable<Buffer>;
+  /** Beginning of the body, before what `chunks` still returns. */
+  readonly held: readonly Buffer[];
+}
+
+/** HTTP status of UNAVAILABLE in Connect. */
+const UNAVAILABLE = 503;
+
+/** Error for an idempotent call to which one process answered UNAVAILABLE: another one may have a better answer. */
+class UnavailableAnswer extends Error {
+  readonly answer: Answer;
+
+  constructor(answer: Answer) {
+    super("the service is not available");
+    this.answer = answer;
+  }
+}
+
+/** Error for a call that is not idempotent, of which nobody knows whether the service has done it. */
+export class UnknownOutcome extends Error {
+  override readonly message = "the service did not answer a call that it may have done";
 }
 
 /** Error for a call that the service has not begun, because its session was to be closed. */
