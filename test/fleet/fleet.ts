@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { BootstrapService, KeyService } from "@routeplane/contracts/auth";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
@@ -11,7 +12,9 @@ import { ServiceConnection, serviceTransport } from "@routeplane/rpc";
 import { reservePorts } from "@routeplane/standalone";
 import { cloneDatabase, eventually, startNats, type TestDatabase, type TestNats } from "@routeplane/testing";
 import { bundle } from "../../deploy/bundle.ts";
+import { startGatewayEndpoints } from "./gateway-endpoints.ts";
 import { createHosts } from "./hosts.ts";
+import { createPodNetwork, type PodNetwork } from "./pod-network.ts";
 import { FLEET_ROLES, type FleetRole, type Replica, startReplica } from "./replica.ts";
 
 /** Number of replicas of each role. */
@@ -32,23 +35,42 @@ export interface Fleet {
   readonly namespaceId: string;
   /** Processes of a role that run, in the order of their start. */
   replicas(role: FleetRole): readonly Replica[];
-  /** Addresses of the gateways that are listed. */
-  readonly urls: readonly string[];
+  /** Address of the gateways: each new connection goes to one that is ready. */
+  readonly url: string;
   /** Transport to one process of a service, with this credential. */
   transport(replica: Replica, token: string): Transport;
   /** Starts another process, waits until it is ready, and lists it. */
   add(role: FleetRole): Promise<Replica>;
+  /** As `add`, in a network of its own. */
+  addIsolated(role: "auth" | "policy"): Promise<IsolatedReplica>;
+  /** Removes a process for good: from DNS, and then with SIGTERM. @throws Error with its output unless it ends with 0 */
+  remove(replica: Replica): Promise<void>;
+  /** Addresses of the gateways that are listed. */
+  readonly urls: readonly string[];
   /** Starts a process again that was killed, at its address, and waits until it is ready. */
   restart(killed: Replica): Promise<Replica>;
   /** Lists or removes the address of a process, as endpoints follow readiness in a cluster. */
   list(replica: Replica): Promise<void>;
   unlist(replica: Replica): Promise<void>;
-  /** Replaces processes of a role, one after the other, as a rolling update with a surge of one does. All by default. */
-  roll(role: FleetRole, count?: number): Promise<void>;
+  /** Replaces processes of a role, one after the other, as a rolling update with a surge of one does. */
+  roll(role: FleetRole, options?: RollOptions): Promise<void>;
   /** Sets the entry of the bundle that processes run which are started from now on: that of another release. */
   use(entry: string): void;
   /** Stops every process. Resolves to those that did not end with exit code 0, with their output. */
   stop(): Promise<readonly string[]>;
+}
+
+export interface RollOptions {
+  /** Number of processes that are replaced; all by default. */
+  readonly count?: number;
+  /** Time between the removal of an address and the signal; 0: it is removed only after the end. `PRESTOP_MS` by default. */
+  readonly prestopMs?: number;
+}
+
+/** A process whose network can be lost. */
+export interface IsolatedReplica {
+  readonly replica: Replica;
+  readonly network: PodNetwork;
 }
 
 /** Length of the output of a process that is quoted. */
@@ -77,18 +99,20 @@ export async function startFleet(
   origin?: FleetOrigin,
 ): Promise<Fleet> {
   const folder = await mkdtemp(join(tmpdir(), `routeplane-fleet-${process.pid}-`));
-  const [database, nats, built, reserved] = await Promise.all([
+  const [database, nats, built, reserved, endpoints] = await Promise.all([
     origin?.database ?? cloneDatabase(),
     startNats(),
     origin ?? bundle(join(folder, "bundle")),
-    reservePorts(2),
+    reservePorts(3),
+    startGatewayEndpoints(),
   ]);
   let { entry } = built;
-  const [port = 0, grpcPort = 0] = reserved.ports;
+  const [port = 0, grpcPort = 0, operationsPort = 0] = reserved.ports;
   const hosts = await createHosts(join(folder, "hosts"));
-  const wiring = { folder, database, nats, port, grpcPort, environment };
+  const wiring = { folder, database, nats, port, grpcPort, operationsPort, environment };
   const running: Replica[] = [];
   const listed = new Set<Replica>();
+  const networks: PodNetwork[] = [];
   let started = 0;
 
   const publish = (role: string): Promise<void> => {
@@ -96,11 +120,12 @@ export async function startFleet(
     return hosts.set(nameOf(role), addresses);
   };
   const launch = (role: FleetRole, address = `${NETWORK}.${++started}`): Replica => {
+    const command = hosts.command(process.execPath, [entry, role]);
     const replica = startReplica({
       role,
       address,
-      entry,
-      hosts,
+      operationsPort,
+      command,
       environment: environmentOf(role, address, wiring),
     });
     running.push(replica);
@@ -108,16 +133,22 @@ export async function startFleet(
   };
   const list = async (replica: Replica): Promise<void> => {
     listed.add(replica);
-    await publish(replica.role);
+    if (replica.role === "gateway") await endpoints.add({ ...replica, port });
+    else await publish(replica.role);
   };
   const unlist = async (replica: Replica): Promise<void> => {
     listed.delete(replica);
-    await publish(replica.role);
+    if (replica.role === "gateway") endpoints.remove(replica.address);
+    else await publish(replica.role);
   };
-  const remove = async (replica: Replica): Promise<number | null> => {
+  const remove = async (replica: Replica, prestopMs = PRESTOP_MS): Promise<void> => {
+    if (prestopMs > 0) {
+      await unlist(replica);
+      await delay(prestopMs);
+    }
+    const code = await replica.stop();
     await unlist(replica);
-    await new Promise((resolve) => setTimeout(resolve, PRESTOP_MS));
-    return replica.stop();
+    if (code !== 0) throw new Error(`${replica.role} ended with ${code}: ${replica.output().slice(-OUTPUT_CHARS)}`);
   };
   const transport = ({ address }: Replica, token: string): Transport =>
     serviceTransport({ url: `http://${address}:${port}`, serviceToken: token, timeoutMs: 10_000 });
@@ -133,8 +164,8 @@ export async function startFleet(
   // As in a cluster, nobody is ready before those that it depends on.
   const launched = FLEET_ROLES.map((role) => Array.from({ length: size[role] }, () => launch(role)));
   for (const ofRole of launched) {
-    await Promise.all(ofRole.map((replica) => list(replica)));
     await Promise.all(ofRole.map((replica) => ready(replica, port)));
+    await Promise.all(ofRole.map((replica) => list(replica)));
   }
   const [auth] = replicas("auth");
   if (auth === undefined) throw new Error("a fleet needs an auth service");
@@ -151,11 +182,37 @@ export async function startFleet(
     apiKey,
     namespaceId,
     replicas,
+    url: endpoints.url,
     get urls() {
       return [...listed].flatMap(({ role, address }) => (role === "gateway" ? [`http://${address}:${port}`] : []));
     },
     transport,
     add,
+    async addIsolated(role) {
+      const network = await createPodNetwork();
+      networks.push(network);
+      const expose = async (url: string): Promise<string> => {
+        const { hostname, port: exposed } = new URL(url);
+        const inside = await network.expose(hostname, Number(exposed));
+        return url.replace(`${hostname}:${exposed}`, `${inside.host}:${inside.port}`);
+      };
+      const inner = {
+        ROUTEPLANE_DATABASE_URL: await expose(database.url(`routeplane_${role}`)),
+        ROUTEPLANE_AUTH_URL: await expose(`http://${auth.address}:${port}`),
+      };
+      const replica = startReplica({
+        role,
+        address: network.address,
+        operationsPort,
+        command: network.command(...hosts.command(process.execPath, [entry, role])),
+        environment: { ...environmentOf(role, network.address, wiring), ...inner },
+      });
+      running.push(replica);
+      await ready(replica, port);
+      await list(replica);
+      return { replica, network };
+    },
+    remove: (replica) => remove(replica),
     async restart(killed) {
       listed.delete(killed);
       const replica = launch(killed.role, killed.address);
@@ -165,11 +222,10 @@ export async function startFleet(
     },
     list,
     unlist,
-    async roll(role, count = Infinity) {
+    async roll(role, { count = Infinity, prestopMs } = {}) {
       for (const old of replicas(role).slice(0, count)) {
         await add(role);
-        const code = await remove(old);
-        if (code !== 0) throw new Error(`${role} ended with ${code}: ${old.output()}`);
+        await remove(old, prestopMs);
       }
     },
     use(other) {
@@ -185,6 +241,7 @@ export async function startFleet(
           if (code !== 0) codes.push(`${role} ended with ${code}: ${ofRole[index]?.output().slice(-OUTPUT_CHARS)}`);
         }
       }
+      await Promise.all([endpoints.stop(), ...networks.map((network) => network.remove())]);
       await Promise.all([database.drop(), nats.remove(), rm(folder, { recursive: true, force: true })]);
       reserved.release();
       return codes;
@@ -198,11 +255,12 @@ interface Wiring {
   readonly nats: TestNats;
   readonly port: number;
   readonly grpcPort: number;
+  readonly operationsPort: number;
   readonly environment: Readonly<Record<string, string>>;
 }
 
 function environmentOf(role: FleetRole, address: string, wiring: Wiring): Record<string, string> {
-  const { folder, database, nats, port, grpcPort } = wiring;
+  const { folder, database, nats, port, grpcPort, operationsPort } = wiring;
   const urls = Object.fromEntries(
     ["auth", "policy", "usage"].map((name) => [
       `ROUTEPLANE_${name.toUpperCase()}_URL`,
@@ -216,6 +274,7 @@ function environmentOf(role: FleetRole, address: string, wiring: Wiring): Record
     ROUTEPLANE_HOST: address,
     ROUTEPLANE_PORT: `${port}`,
     ROUTEPLANE_GRPC_PORT: `${grpcPort}`,
+    ROUTEPLANE_OPERATIONS_PORT: `${operationsPort}`,
     ROUTEPLANE_DATABASE_URL: database.url(`routeplane_${role}` as RoleName),
     ROUTEPLANE_SERVICE_TOKEN: tokenOf(role),
     ROUTEPLANE_SERVICE_CREDENTIALS: accepted.join(","),
@@ -228,19 +287,21 @@ function environmentOf(role: FleetRole, address: string, wiring: Wiring): Record
   };
 }
 
-/** Resolves once a process can do its work. @throws Error with its output if that takes too long */
+/** Resolves once a process is ready. @throws Error with its output if that takes too long */
 async function ready(replica: Replica, port: number): Promise<void> {
-  const url = `http://${replica.address}:${port}`;
+  const { role, address, operationsPort } = replica;
+  const answers = async (url: string): Promise<boolean> =>
+    (await fetch(url, { signal: AbortSignal.timeout(2_000) })).ok;
+  const url = `http://${address}:${port}`;
   const connection = new ServiceConnection({ url });
   const health = createClient(Health, serviceTransport({ url, connection, timeoutMs: 1_000 }));
-  const isReady = async (): Promise<boolean> =>
-    replica.role === "gateway"
-      ? (await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(2_000) })).ok
-      : (await health.check({})).status === Status.SERVING;
+  // As processes of releases without an operations port say it.
+  const isServing = async (): Promise<boolean> =>
+    role === "gateway" ? answers(`${url}/healthz`) : (await health.check({})).status === Status.SERVING;
   try {
-    await eventually(isReady, START_TIMEOUT_MS);
+    await eventually(() => answers(`http://${address}:${operationsPort}/readyz`).catch(isServing), START_TIMEOUT_MS);
   } catch (cause) {
-    throw new Error(`${replica.role} did not become ready: ${replica.output()}`, { cause });
+    throw new Error(`${role} did not become ready: ${replica.output()}`, { cause });
   } finally {
     connection.stop();
   }

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import type { Hosts } from "./hosts.ts";
 
 /** Roles that a fleet runs, in the order in which they start. */
 export const FLEET_ROLES = ["auth", "policy", "usage", "aggregator", "gateway"] as const;
@@ -11,12 +10,16 @@ export type FleetRole = (typeof FLEET_ROLES)[number];
 export interface Replica {
   readonly role: FleetRole;
   readonly address: string;
+  /** Port of its probes and metrics. */
+  readonly operationsPort: number;
   readonly pid: number;
   readonly isRunning: boolean;
   /** Output so far, of both streams. */
   output(): string;
   /** CPU time that it has used, in seconds. */
   cpuSeconds(): Promise<number>;
+  /** Number of calls that it has answered, other than those that ask for its health. */
+  calls(): Promise<number>;
   /** Suspends the process: its connections stay, and the kernel accepts new ones. */
   freeze(): void;
   resume(): void;
@@ -33,14 +36,17 @@ const TICKS = 100;
 export interface ReplicaOptions {
   readonly role: FleetRole;
   readonly address: string;
-  /** Entry of the bundle. */
-  readonly entry: string;
-  readonly hosts: Hosts;
+  readonly operationsPort: number;
+  /** Executable and arguments of the process. */
+  readonly command: readonly [string, string[]];
   readonly environment: Readonly<Record<string, string>>;
 }
 
-export function startReplica({ role, address, entry, hosts, environment }: ReplicaOptions): Replica {
-  const [executable, args] = hosts.command(process.execPath, [entry, role]);
+/** A sample of the metric of calls, with its method and value. */
+const CALLS = /^routeplane_rpc_calls_total\{[^}]*method="([^"]*)"[^}]*\} (\d+)/gm;
+
+export function startReplica({ role, address, operationsPort, command, environment }: ReplicaOptions): Replica {
+  const [executable, args] = command;
   const child = spawn(executable, args, { env: environment, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -63,6 +69,7 @@ export function startReplica({ role, address, entry, hosts, environment }: Repli
   return {
     role,
     address,
+    operationsPort,
     pid,
     get isRunning() {
       return !hasEnded(child);
@@ -72,6 +79,11 @@ export function startReplica({ role, address, entry, hosts, environment }: Repli
       const stat = await readFile(`/proc/${pid}/stat`, "utf8");
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       return (Number(fields[11]) + Number(fields[12])) / TICKS;
+    },
+    async calls() {
+      const response = await fetch(`http://${address}:${operationsPort}/metrics`);
+      const samples = [...(await response.text()).matchAll(CALLS)];
+      return samples.reduce((sum, [, method, count]) => sum + (method?.startsWith("Health/") ? 0 : Number(count)), 0);
     },
     freeze: () => void child.kill("SIGSTOP"),
     resume: () => void child.kill("SIGCONT"),
