@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AGGREGATOR_NODE_OPTIONS, STOP_TIMEOUT_MS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
+import { AGGREGATOR_NODE_OPTIONS, CALL_DRAIN_SECS, STOP_TIMEOUT_MS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
 import { DRAIN_TIMEOUT_SECS } from "@routeplane/gateway/src/config.ts";
 import { natsUserConfig } from "@routeplane/standalone/servers";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
@@ -133,7 +133,7 @@ describe.each(serving)("$name", ({ workload, selector, manifests, workloads }) =
 
   it("is killed only after the time that a process takes to drain and to stop", () => {
     const pauseSecs = container.lifecycle?.preStop?.sleep?.seconds ?? 0;
-    const drainSecs = container.args?.[0] === "gateway" ? DRAIN_TIMEOUT_SECS.fallback : 0;
+    const drainSecs = container.args?.[0] === "gateway" ? DRAIN_TIMEOUT_SECS.fallback : CALL_DRAIN_SECS.fallback;
     expect(environment.get("ROUTEPLANE_DRAIN_TIMEOUT_SECS")).toBeUndefined();
     // The pause is for the news that the pod is ending, and for nothing else.
     expect(pauseSecs).toBe(5);

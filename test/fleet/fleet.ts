@@ -5,17 +5,16 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { BootstrapService, KeyService } from "@routeplane/contracts/auth";
-import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
 import { ALL_SCOPES, mintToken } from "@routeplane/credentials";
 import type { RoleName } from "@routeplane/postgres";
-import { ServiceConnection, serviceTransport } from "@routeplane/rpc";
+import { serviceTransport } from "@routeplane/rpc";
 import { reservePorts } from "@routeplane/standalone";
-import { cloneDatabase, eventually, startNats, type TestDatabase, type TestNats } from "@routeplane/testing";
+import { cloneDatabase, startNats, type TestDatabase, type TestNats } from "@routeplane/testing";
 import { bundle } from "../../deploy/bundle.ts";
 import { startGatewayEndpoints } from "./gateway-endpoints.ts";
 import { createHosts } from "./hosts.ts";
 import { createPodNetwork, type PodNetwork } from "./pod-network.ts";
-import { FLEET_ROLES, type FleetRole, type Replica, startReplica } from "./replica.ts";
+import { FLEET_ROLES, type FleetRole, type Replica, ready, startReplica } from "./replica.ts";
 
 /** Number of replicas of each role. */
 export type FleetSize = Readonly<Record<FleetRole, number>>;
@@ -75,7 +74,6 @@ export interface IsolatedReplica {
 
 /** Length of the output of a process that is quoted. */
 const OUTPUT_CHARS = 2_000;
-const START_TIMEOUT_MS = 60_000;
 /** Time between the removal of an address and the signal. Shorter than the interval at which names are resolved again. */
 const PRESTOP_MS = 1_000;
 /** Loopback network of this process: concurrent fleets must not share addresses. */
@@ -285,24 +283,4 @@ function environmentOf(role: FleetRole, address: string, wiring: Wiring): Record
     ...urls,
     ...wiring.environment,
   };
-}
-
-/** Resolves once a process is ready. @throws Error with its output if that takes too long */
-async function ready(replica: Replica, port: number): Promise<void> {
-  const { role, address, operationsPort } = replica;
-  const answers = async (url: string): Promise<boolean> =>
-    (await fetch(url, { signal: AbortSignal.timeout(2_000) })).ok;
-  const url = `http://${address}:${port}`;
-  const connection = new ServiceConnection({ url });
-  const health = createClient(Health, serviceTransport({ url, connection, timeoutMs: 1_000 }));
-  // As processes of releases without an operations port say it.
-  const isServing = async (): Promise<boolean> =>
-    role === "gateway" ? answers(`${url}/healthz`) : (await health.check({})).status === Status.SERVING;
-  try {
-    await eventually(() => answers(`http://${address}:${operationsPort}/readyz`).catch(isServing), START_TIMEOUT_MS);
-  } catch (cause) {
-    throw new Error(`${role} did not become ready: ${replica.output()}`, { cause });
-  } finally {
-    connection.stop();
-  }
 }

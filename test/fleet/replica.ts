@@ -1,6 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createClient } from "@connectrpc/connect";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
+import { ServiceConnection, serviceTransport } from "@routeplane/rpc";
+import { eventually } from "@routeplane/testing";
 
 /** Roles that a fleet runs, in the order in which they start. */
 export const FLEET_ROLES = ["auth", "policy", "usage", "aggregator", "gateway"] as const;
@@ -30,6 +34,7 @@ export interface Replica {
 }
 
 const STOP_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 60_000;
 /** Clock ticks in a second: USER_HZ of Linux. */
 const TICKS = 100;
 
@@ -96,4 +101,24 @@ export function startReplica({ role, address, operationsPort, command, environme
 
 function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
+}
+
+/** Resolves once a process is ready. @throws Error with its output if that takes too long */
+export async function ready(replica: Replica, port: number): Promise<void> {
+  const { role, address, operationsPort } = replica;
+  const answers = async (url: string): Promise<boolean> =>
+    (await fetch(url, { signal: AbortSignal.timeout(2_000) })).ok;
+  const url = `http://${address}:${port}`;
+  const connection = new ServiceConnection({ url });
+  const health = createClient(Health, serviceTransport({ url, connection, timeoutMs: 1_000 }));
+  // As processes of releases without an operations port say it.
+  const isServing = async (): Promise<boolean> =>
+    role === "gateway" ? answers(`${url}/healthz`) : (await health.check({})).status === Status.SERVING;
+  try {
+    await eventually(() => answers(`http://${address}:${operationsPort}/readyz`).catch(isServing), START_TIMEOUT_MS);
+  } catch (cause) {
+    throw new Error(`${role} did not become ready: ${replica.output()}`, { cause });
+  } finally {
+    connection.stop();
+  }
 }

@@ -134,11 +134,17 @@ export interface ServerConfig {
   readonly operationsHost: string;
   /** Ports of the operations server: one, or none. */
   readonly operationsPorts: readonly number[];
+  /** Longest time that running work has after SIGTERM. */
+  readonly drainTimeoutMs: number;
 }
 
 const PORTS = { min: 0, max: 65_535 };
 
-export function readServerConfig(env: Environment): ServerConfig {
+/** Bounds of the time to drain, in seconds, and the default of processes that serve calls. */
+export const CALL_DRAIN_SECS = { min: 0, max: 86_400, fallback: 5 };
+
+/** @param drainSecs bounds and default of the time to drain, where running work takes longer than calls of a service */
+export function readServerConfig(env: Environment, drainSecs = CALL_DRAIN_SECS): ServerConfig {
   const host = env.text("ROUTEPLANE_HOST", "127.0.0.1");
   const hasOperations = env.optionalText("ROUTEPLANE_OPERATIONS_PORT") !== undefined;
   return {
@@ -148,5 +154,6 @@ export function readServerConfig(env: Environment): ServerConfig {
     secretFiles: env.secretFiles,
     operationsHost: env.text("ROUTEPLANE_OPERATIONS_HOST", host),
     operationsPorts: hasOperations ? [env.integer("ROUTEPLANE_OPERATIONS_PORT", PORTS)] : [],
+    drainTimeoutMs: env.integer("ROUTEPLANE_DRAIN_TIMEOUT_SECS", drainSecs) * 1_000,
   };
 }

@@ -2,6 +2,7 @@ export {
   ConfigurationError,
   type Environment,
   readEnvironment,
+  CALL_DRAIN_SECS,
   readServerConfig,
   type ServerConfig,
 } from "./environment.ts";

@@ -36,8 +36,8 @@ const DEFAULT_STREAM = {
   ROUTEPLANE_NATS_REPLICAS: "",
 };
 const PROBE_TIMEOUT_MS = 1_000;
-/** Time limit of a stop. Longer than the 10 s that a service gives itself, so that it is killed only if it hangs. */
-const STOP_TIMEOUT_MS = 11_000;
+/** Time limit of a stop. Longer than the 5 s and 10 s that a service has to drain and to stop: it is killed only if it hangs. */
+const STOP_TIMEOUT_MS = 16_000;
 /**
  * Time limit of a start, from when all roles that the process needs are ready. It is generous for busy machines: a process that
  * exits fails the start at once.

@@ -75,9 +75,15 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
   const grpcServer = await startGrpcServer({ ...config, ...wired, port: config.grpcPort });
   // Watches never end by themselves: they are ended before the servers wait for running calls.
   const watches = { name: "change watches", stop: async () => changes.close() };
+  const drain = async (signal: AbortSignal): Promise<void> => {
+    changes.close();
+    const options = { timeoutMs: config.drainTimeoutMs, signal };
+    await Promise.all([server.drain(options), grpcServer.drain(options)]);
+  };
   const pool = { name: database.name, stop: () => database.stop() };
   const secrets = config.secretFiles.watch(log);
-  return { log, readiness, components: [operations, secrets, pool, schema, subscription, server, grpcServer, watches] };
+  const components = [operations, secrets, pool, schema, subscription, server, grpcServer, watches];
+  return { log, readiness, components, drain };
 }
 
 export interface AuthWiring extends HealthOptions {

@@ -31,8 +31,6 @@ export interface Config extends ServerConfig {
   readonly maxBodyBytes: number;
   /** Bound of the body of an inference request. */
   readonly maxRequestBytes: number;
-  /** Longest time for which running requests go on after SIGTERM. */
-  readonly drainTimeoutMs: number;
   /** Bound of the memory of verified keys. */
   readonly keyCacheBytes: number;
   /** Bound of the memory of guardrails. */
@@ -101,7 +99,7 @@ function readSettings(env: Environment) {
   const http = ["http:", "https:"];
   const maxBodyBytes = env.integer("ROUTEPLANE_MAX_BODY_BYTES", BODY_BYTES);
   return {
-    ...readServerConfig(env),
+    ...readServerConfig(env, DRAIN_TIMEOUT_SECS),
     tls: readTls(env),
     serviceToken: env.secret("ROUTEPLANE_SERVICE_TOKEN"),
     authUrl: env.url("ROUTEPLANE_AUTH_URL", http),
@@ -113,7 +111,6 @@ function readSettings(env: Environment) {
     spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
     maxBodyBytes,
     maxRequestBytes: readRequestBytes(env, maxBodyBytes),
-    drainTimeoutMs: env.integer("ROUTEPLANE_DRAIN_TIMEOUT_SECS", DRAIN_TIMEOUT_SECS) * 1_000,
     keyCacheBytes: env.integer("ROUTEPLANE_KEY_CACHE_BYTES", KEY_CACHE_BYTES),
     guardrailCacheBytes: env.integer("ROUTEPLANE_GUARDRAIL_CACHE_BYTES", GUARDRAIL_CACHE_BYTES),
     cacheMaxAgeMs: env.integer("ROUTEPLANE_CACHE_MAX_AGE_SECS", CACHE_MAX_AGE_SECS) * 1_000,

@@ -109,6 +109,11 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   const grpcServer = await startGrpcServer({ ...config, ...served, port: config.grpcPort });
   // Watches never end by themselves: they are ended before the servers wait for their calls.
   const watches = { name: "watches of changes", stop: async () => changes.close() };
+  const drain = async (signal: AbortSignal): Promise<void> => {
+    changes.close();
+    const options = { timeoutMs: config.drainTimeoutMs, signal };
+    await Promise.all([server.drain(options), grpcServer.drain(options)]);
+  };
   const pool = { name: database.name, stop: () => database.stop() };
   const maintenance = openDatabase<PolicySchema>({
     ...config.database,
@@ -128,6 +133,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     log,
     readiness,
     components: [operations, secrets, pool, schema, subscription, verifier, ...jobs, server, grpcServer, watches],
+    drain,
   };
 }
 

@@ -69,7 +69,8 @@ export async function startUsage(config: Config): Promise<RunningProcess> {
   const server = await startRpcServer({ ...config, ...wiring });
   const secrets = config.secretFiles.watch(log);
   const pool = { name: database.name, stop: () => database.stop() };
-  return { log, readiness, components: [operations, secrets, pool, schema, verifier, server] };
+  const drain = (signal: AbortSignal) => server.drain({ timeoutMs: config.drainTimeoutMs, signal });
+  return { log, readiness, components: [operations, secrets, pool, schema, verifier, server], drain };
 }
 
 export interface UsageWiring extends HealthOptions {

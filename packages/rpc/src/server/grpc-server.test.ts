@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect, constants } from "node:http2";
+import { setTimeout as delay } from "node:timers/promises";
 import { toBinary, create } from "@bufbuild/protobuf";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { type ServiceError, status } from "@grpc/grpc-js";
@@ -188,6 +189,21 @@ it("ends on stop the calls that still run after 5 s", { timeout: 15_000 }, async
   expect((await call).code).toBe(status.CANCELLED);
   stuck.client.close();
 });
+
+it("gives running calls the time of a drain, and waits no longer for them when that is cut short", async () => {
+  const busy = await start();
+  void refusal(busy.client.call(IdentityService.method.whoAmI, {}, key));
+  await eventually(() => busy.signals.length === 1);
+  const hurry = new AbortController();
+  let isDrained = false;
+  const drained = busy.server.drain({ timeoutMs: 600_000, signal: hurry.signal }).then(() => (isDrained = true));
+  await delay(5_500);
+  expect(isDrained).toBe(false);
+  hurry.abort();
+  await drained;
+  await busy.server.stop();
+  busy.client.close();
+}, 30_000);
 
 it("ends a connection after its maximum age", async () => {
   const aged = await startGrpcServer({

@@ -6,12 +6,12 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { Metadata, type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall } from "@grpc/grpc-js";
 import { Health } from "@routeplane/contracts/health";
 import { DomainError } from "@routeplane/domain";
-import type { Component } from "@routeplane/runtime";
 import { toConnectError } from "../errors.ts";
 import { callOf, GrpcCall } from "./grpc-call.ts";
 import { type HealthOptions, healthService } from "./health.ts";
 import { type ServiceTls, serverTlsOptions } from "../tls.ts";
-import { DRAIN_TIMEOUT_MS, LIMITS } from "./limits.ts";
+import { DRAIN_TIMEOUT_MS, type DrainOptions, LIMITS } from "./limits.ts";
+import type { RpcServer } from "./server.ts";
 
 export interface GrpcServerOptions extends HealthOptions {
   readonly host: string;
@@ -43,9 +43,8 @@ export function mount<Service extends DescService>(
 /**
  * Starts a server of gRPC alone, on a port of its own, for the hot methods: a call through Connect's gRPC costs several times as
  * much CPU (test/bench/verify.ts). Handlers, interceptors and limits are those of the Connect server; only the transport differs.
- * It stops by draining: no new calls, running ones finish.
  */
-export async function startGrpcServer(options: GrpcServerOptions): Promise<Component & { readonly port: number }> {
+export async function startGrpcServer(options: GrpcServerOptions): Promise<RpcServer> {
   const server = new Server({
     "grpc.max_receive_message_length": LIMITS.readMaxBytes,
     "grpc.max_concurrent_streams": LIMITS.maxConcurrentStreams,
@@ -64,7 +63,10 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<Compo
   }
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   const port = await listen(server, `${host}:${options.port}`, credentialsOf(options.tls));
-  return { name: `gRPC server on port ${port}`, port, stop: () => drain(server, `${host}:${port}`) };
+  let draining: Promise<void> | undefined;
+  const drain = (drainOptions: DrainOptions): Promise<void> =>
+    (draining ??= drainConnections(server, `${host}:${port}`, drainOptions));
+  return { name: `gRPC server on port ${port}`, port, drain, stop: () => drain({ timeoutMs: DRAIN_TIMEOUT_MS }) };
 }
 
 type Handler = (message: Message, context: HandlerContext) => Promise<Init> | Init;
@@ -167,10 +169,15 @@ class CertifiedCredentials extends ServerCredentials {
   }
 }
 
-/** Drains the server. `forceShutdown` would end nothing: without channelz, grpc-js does not know its connections. */
-async function drain(server: Server, address: string): Promise<void> {
-  server.drain(address, DRAIN_TIMEOUT_MS);
+/**
+ * Drains the server. `forceShutdown` would end nothing: without channelz, grpc-js does not know its connections. Nor is there a way to
+ * end connections that drain already, so when the drain is cut short, calls that still run are left to the end of the process.
+ */
+async function drainConnections(server: Server, address: string, { timeoutMs, signal }: DrainOptions): Promise<void> {
+  server.drain(address, timeoutMs);
   const { promise, resolve } = Promise.withResolvers<void>();
   server.tryShutdown(() => resolve());
+  if (signal?.aborted === true) resolve();
+  signal?.addEventListener("abort", () => resolve(), { once: true });
   await promise;
 }

@@ -21,3 +21,10 @@ export const LIMITS = {
 
 /** Time after which calls that still run are ended when a server stops. */
 export const DRAIN_TIMEOUT_MS = 5_000;
+
+export interface DrainOptions {
+  /** Time after which calls that still run are ended. */
+  readonly timeoutMs: number;
+  /** Ends them at once when it is aborted. */
+  readonly signal?: AbortSignal;
+}

@@ -160,6 +160,39 @@ it("an error within a unary call is a fault of the service, and logged, even a s
   expect(logged.splice(0).join("")).toContain("ERR_STREAM_DESTROYED");
 });
 
+it("gives running calls the time of a drain, and ends them when that is cut short", async () => {
+  const started = Promise.withResolvers<void>();
+  const busy = await startRpcServer({
+    host: "127.0.0.1",
+    port: 0,
+    interceptors: [],
+    requestGate: async () => undefined,
+    routes: ({ service }) =>
+      service(KeyService, {
+        mintKey: () => {
+          started.resolve();
+          return new Promise(() => {});
+        },
+      }),
+  });
+  const client = connect(`http://127.0.0.1:${busy.port}`).on("error", () => {});
+  const stream = client.request({ ":method": "POST", ":path": PATH, "content-type": "application/json" });
+  const ended = once(
+    stream.on("error", () => {}),
+    "close",
+  );
+  stream.end('{"name":"endless","scopes":["keys:read"]}');
+  await started.promise;
+  const hurry = new AbortController();
+  let isDrained = false;
+  const drained = busy.drain({ timeoutMs: 600_000, signal: hurry.signal }).then(() => (isDrained = true));
+  await delay(5_500);
+  expect(isDrained).toBe(false);
+  hurry.abort();
+  await Promise.all([drained, ended]);
+  await busy.stop();
+}, 30_000);
+
 it("a subscriber of a stream that hangs up is no fault of the service", async () => {
   const stream = session.request({
     ":method": "POST",

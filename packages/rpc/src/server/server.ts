@@ -13,7 +13,7 @@ import { type ConnectRouter, createContextValues, type Interceptor } from "@conn
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Component } from "@routeplane/runtime";
 import { peerAddressKey } from "./call-origin.ts";
-import { DRAIN_TIMEOUT_MS, LIMITS } from "./limits.ts";
+import { DRAIN_TIMEOUT_MS, type DrainOptions, LIMITS } from "./limits.ts";
 import { parsingSafely } from "./parse-safely.ts";
 import { respondInPieces } from "./response-pieces.ts";
 import { correctErrors } from "./correct-errors.ts";
@@ -35,8 +35,15 @@ export interface RpcServerOptions {
   readonly tls?: ServiceTls | undefined;
 }
 
-/** Starts a server of Connect, gRPC and gRPC-web over HTTP/2 on one port. It stops by draining: no new calls, running ones finish. */
-export async function startRpcServer(options: RpcServerOptions): Promise<Component & { readonly port: number }> {
+/** Server of calls. It stops by draining: no new calls, and running ones have 5 s. */
+export interface RpcServer extends Component {
+  readonly port: number;
+  /** Stops, but gives running calls another time. Never rejects. */
+  drain(options: DrainOptions): Promise<void>;
+}
+
+/** Starts a server of Connect, gRPC and gRPC-web over HTTP/2 on one port. */
+export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes, compressMinBytes } = LIMITS;
   const { interceptors, requestGate, idleTimeoutMs = LIMITS.idleTimeoutMs } = options;
   const { maxSessionAgeMs = LIMITS.maxSessionAgeMs } = options;
@@ -77,7 +84,10 @@ export async function startRpcServer(options: RpcServerOptions): Promise<Compone
   server.listen(options.port, options.host);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  return { name: `rpc server on port ${port}`, port, stop: () => drain(server, sessions).finally(unsubscribe) };
+  let draining: Promise<void> | undefined;
+  const drain = (drainOptions: DrainOptions): Promise<void> =>
+    (draining ??= drainSessions(server, sessions, drainOptions).finally(unsubscribe));
+  return { name: `rpc server on port ${port}`, port, drain, stop: () => drain({ timeoutMs: DRAIN_TIMEOUT_MS }) };
 }
 
 /** Stream id of a GOAWAY that refuses no stream: calls that are on their way are served. */
@@ -90,9 +100,10 @@ function announceEnd(session: ServerHttp2Session): void {
   if (!session.closed && !session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR, MAX_STREAM_ID);
 }
 
-async function drain(
+async function drainSessions(
   server: Http2Server | Http2SecureServer,
   sessions: ReadonlySet<ServerHttp2Session>,
+  { timeoutMs, signal }: DrainOptions,
 ): Promise<void> {
   const allClosed = Promise.all(
     [...sessions].map((session) => new Promise<void>((resolve) => session.once("close", resolve))),
@@ -104,9 +115,13 @@ async function drain(
   const closed = once(server, "close");
   server.close();
   for (const session of sessions) session.close();
-  const timer = setTimeout(() => {
+  const endAll = (): void => {
     for (const session of sessions) session.destroy();
-  }, DRAIN_TIMEOUT_MS);
+  };
+  const timer = setTimeout(endAll, timeoutMs);
+  signal?.addEventListener("abort", endAll, { once: true });
+  if (signal?.aborted === true) endAll();
   await closed;
   clearTimeout(timer);
+  signal?.removeEventListener("abort", endAll);
 }

@@ -15,6 +15,8 @@ const MAX_LINGER_MS = 5_000;
 const LINGER_PART = 10;
 /** Part of that, without any request, after which nobody is taken to come any more. */
 const QUIET_PART = 5;
+/** Multiple of that for which new connections are taken if they keep coming: load balancers take up to 15 s to see what probes say. */
+const LISTEN_LINGERS = 3;
 const POLL_MS = 25;
 
 /**
@@ -50,8 +52,8 @@ export class Connections {
   }
 
   /**
-   * Resolves once no connection is left, the time is over or the signal is aborted. New connections are taken for as long as kept
-   * ones may wait, or until none has come for a second: the news that this process is going takes time to reach every client.
+   * Resolves once no connection is left, the time is over or the signal is aborted. New connections are taken until none has come for
+   * a second, and for 15 s at most: the news that this process is going takes time to reach every client.
    */
   async drain(server: Server, { timeoutMs, signal }: DrainOptions): Promise<void> {
     const startedAt = performance.now();
@@ -63,7 +65,7 @@ export class Connections {
         if (now - Math.max(idleSince, startedAt) >= lingerMs) socket.destroySoon();
       }
       const isQuiet = now - Math.max(this.#usedAt, startedAt) >= lingerMs / QUIET_PART;
-      if (isListening && ((isQuiet && this.size === 0) || now - startedAt >= lingerMs)) {
+      if (isListening && ((isQuiet && this.size === 0) || now - startedAt >= LISTEN_LINGERS * lingerMs)) {
         // The method of `http.Server` would close idle connections too.
         NetServer.prototype.close.call(server);
         isListening = false;
