@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Load, secondsOf } from "./load.ts";
 import type { Replica } from "./replica.ts";
 
-/** What one fault cost. */
+/** Cost of one fault. */
 interface Figures {
   readonly fault: string;
   readonly load: Load;

@@ -40,7 +40,7 @@ export interface Fleet {
   transport(replica: Replica, token: string): Transport;
   /** Starts another process, waits until it is ready, and lists it. */
   add(role: FleetRole): Promise<Replica>;
-  /** As `add`, in a network of its own. */
+  /** Starts another process in a network of its own; otherwise as `add`. */
   addIsolated(role: "auth" | "policy"): Promise<IsolatedReplica>;
   /** Removes a process for good: from DNS, and then with SIGTERM. @throws Error with its output unless it ends with 0 */
   remove(replica: Replica): Promise<void>;

@@ -32,7 +32,7 @@ const SHARE_MS = 15_000;
 const UNLISTED_MS = IS_FULL ? 12_000 : 4_000;
 /** Largest part of the CPU time that one of several processes may use, as a multiple of its fair part. */
 const MAX_SHARE = 1.3;
-/** Of so many requests, one is a call that is not idempotent. */
+/** Number of requests of which one is a call that is not idempotent. */
 const WRITE_EVERY = 20;
 
 type Service = "auth" | "policy" | "usage";
