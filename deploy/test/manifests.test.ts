@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { AGGREGATOR_NODE_OPTIONS, CALL_DRAIN_SECS, STOP_TIMEOUT_MS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
 import { DRAIN_TIMEOUT_SECS } from "@routeplane/gateway/src/config.ts";
 import { natsUserConfig } from "@routeplane/standalone/servers";
+import { Job } from "kubernetes-models/batch/v1";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";
 import { describe, expect, it } from "vitest";
 import { buildKustomizations } from "./kustomize.ts";
@@ -97,6 +98,24 @@ it.each(INSTALLATIONS)(
         ["usage", USAGE_NODE_OPTIONS],
       ]),
     );
+  },
+);
+
+describe.each(BASE.filter((manifest) => Job.is(manifest)).map((job) => [job.metadata.name, job] as const))(
+  "Job %s",
+  (name, { spec }) => {
+    it("is tried again for at least ten minutes, ends some time, and is removed so that the next release can be applied", () => {
+      const delaysSecs = Array.from({ length: spec?.backoffLimit ?? 0 }, (_, attempt) =>
+        Math.min(10 * 2 ** attempt, 360),
+      );
+      // Bootstrap itself waits five minutes for auth.
+      const attemptSecs = name === "routeplane-bootstrap" ? 300 : 0;
+      const triedSecs = delaysSecs.reduce((sum, delay) => sum + delay + attemptSecs, 0);
+      expect(triedSecs).toBeGreaterThanOrEqual(600);
+      expect(spec?.activeDeadlineSeconds).toBe(1_800);
+      expect(spec?.ttlSecondsAfterFinished).toBe(300);
+      expect(spec?.template.spec?.restartPolicy).toBe("Never");
+    });
   },
 );
 
