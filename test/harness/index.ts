@@ -10,8 +10,9 @@
  *     await node.kill("aggregator");                   // kill -9; resolves when it is back under another pid
  *     await node.stop();                               // as Ctrl-C does; then `startNode({home: node.home})` starts it again
  *
- * Starting takes 3 to 4 s: one node per file (top-level await or `beforeAll`), and namespaces or keys per test. Nodes of files that
- * run at the same time share nothing. Poll with `eventually` of @routeplane/testing; never sleep.
+ * A start takes 3 s, in a home whose schemas are migrated already (one of `newHome` is empty): one node per file (top-level await or
+ * `beforeAll`), and namespaces or keys per test. Nodes of files that run at the same time share no process and no data. Poll with
+ * `eventually` of @routeplane/testing; never sleep.
  */
 export { type CommandResult, runCli, runNpmStart, runUp } from "./commands.ts";
 export { isAlive, killAll, processesOf } from "./processes.ts";

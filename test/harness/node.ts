@@ -2,12 +2,12 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readSaved, type ReservedPorts, reservePorts, type SavedFile } from "@routeplane/standalone";
-import { eventually } from "@routeplane/testing";
+import { copyMigratedHome, eventually } from "@routeplane/testing";
 import { type CommandResult, runCli, type RunningCommand, type RunOptions, runUp } from "./commands.ts";
 import { isAlive } from "./processes.ts";
 
 export interface StartOptions {
-  /** Home of an earlier node, to start it again. A new one by default. */
+  /** Home of an earlier node, to start it again, or of `newHome`. By default a new one whose schemas are migrated already. */
   readonly home?: string;
   /** Port of the first gateway. A free one by default. */
   readonly port?: number;
@@ -60,10 +60,16 @@ export function newHome(): Promise<string> {
   return mkdtemp(join(tmpdir(), `routeplane-test-${process.pid}-home-`));
 }
 
+async function migratedHome(): Promise<string> {
+  const home = await newHome();
+  await copyMigratedHome(home);
+  return home;
+}
+
 /** Starts a node. @throws Error with the output of the command if the node does not become ready */
 export async function startNode(options: StartOptions = {}): Promise<TestNode> {
   const { gateways = 1, environment = {} } = options;
-  const home = options.home ?? (await newHome());
+  const home = options.home ?? (await migratedHome());
   const reserved = await reservePorts(gateways, true);
   const port = options.port ?? reserved.ports[0] ?? 0;
   const startedAt = performance.now();

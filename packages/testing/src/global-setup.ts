@@ -1,43 +1,59 @@
-import { randomBytes } from "node:crypto";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { databasePlan, type DatabasePlan, databaseUrl, provision, type RoleName } from "@routeplane/postgres";
+import { type DatabasePlan, databaseUrl, provision, type RoleName } from "@routeplane/postgres";
 import { CHECKOUT, reservePorts } from "@routeplane/standalone";
-import { describeFailure, natsBinary, preparePostgres, runCommand, StartFailure } from "@routeplane/standalone/servers";
-import { type ProcessSpec, superuserUrl, supervise } from "@routeplane/standalone/servers";
+import { describeFailure, loadSecrets, natsBinary, planOf } from "@routeplane/standalone/servers";
+import { preparePostgres, type ProcessSpec, runCommand } from "@routeplane/standalone/servers";
+import { StartFailure, superuserUrl, supervise } from "@routeplane/standalone/servers";
 import type { TestProject } from "vitest/node";
+import { copyHome } from "./copy-home.ts";
 import type { TestServers } from "./test-servers.ts";
 
-const TEMPLATE = "routeplane_template";
 const FOLDER = "routeplane-test-";
 const MIGRATED = ["auth", "policy", "usage"] as const;
 
 /**
- * Starts a throw-away Postgres whose template database has every schema, and finds a nats-server program, once before the test
- * files run. Postgres and its data are removed at the end. If the run is killed, the kernel ends Postgres and the next run removes
- * the data.
+ * Starts a throw-away Postgres whose template database has every schema, keeps a copy of it as the home of a node that has not been
+ * started yet, and finds a nats-server program, once before the test files run. Postgres and its data are removed at the end. If the
+ * run is killed, the kernel ends Postgres and the next run removes the data.
  */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   await removeAbandoned();
   const folder = await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`));
   const { ports } = await reservePorts(1);
   const [port] = ports as [number];
-  const postgres = { port, superuserPassword: password() };
-  const plan = databasePlan(TEMPLATE, password);
+  const [home, template] = [join(folder, "home"), join(folder, "template")];
+  await mkdir(home, { mode: 0o700 });
+  const secrets = await loadSecrets(join(home, "secrets.json"));
+  const { superuserPassword } = secrets;
+  const plan = planOf(secrets);
   const log = join(folder, "postgres.log");
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   const signal = new AbortController().signal;
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
-    const options = { port, password: postgres.superuserPassword, durable: false, log, signal, say };
-    const stop = await start(await preparePostgres({ ...options, folder: join(folder, "postgres") }), log);
+    const options = {
+      port,
+      password: superuserPassword,
+      durable: false,
+      log,
+      signal,
+      say,
+      folder: join(home, "postgres"),
+    };
+    const startPostgres = async (): Promise<() => Promise<void>> => start(await preparePostgres(options), log);
+    let stop = await startPostgres();
     try {
-      await provision(superuserUrl({ port, password: postgres.superuserPassword }), plan);
+      await provision(superuserUrl({ port, password: superuserPassword }), plan);
       await Promise.all(MIGRATED.map((service) => migrate(service, plan, port, folder)));
+      // A copy is whole only while the server is down.
+      await stop();
+      await copyHome(home, template);
+      stop = await startPostgres();
       const natsExecutable = await natsBinary({ environment: process.env, say, signal });
-      const { passwords } = plan;
-      const servers: TestServers = { postgres: { ...postgres, template: TEMPLATE, passwords }, natsExecutable };
+      const postgres = { port, superuserPassword, template: plan.database, passwords: plan.passwords };
+      const servers: TestServers = { postgres, home: template, natsExecutable };
       project.provide("testServers", servers);
     } catch (error) {
       await stop();
@@ -99,8 +115,4 @@ function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-function password(): string {
-  return randomBytes(12).toString("hex");
 }

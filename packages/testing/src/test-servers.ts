@@ -8,6 +8,8 @@ export interface TestServers {
     /** Passwords, keyed by database role. */
     readonly passwords: Readonly<Record<string, string>>;
   };
+  /** Home of a node whose database has the schemas of every service and no rows, for `copyHome`. */
+  readonly home: string;
   /** Path of the nats-server program. */
   readonly natsExecutable: string;
 }
