@@ -1,3 +1,4 @@
+import { readdir } from "node:fs/promises";
 import { migrations as auth } from "../../services/auth/migrations/index.ts";
 import { migrations as policy } from "../../services/policy/migrations/index.ts";
 import type { SchemaMigration } from "@routeplane/postgres";
@@ -95,6 +96,14 @@ async function faultsOf(
 const keyOf = (fault: string): string => fault.split(":")[0] ?? "";
 
 describe("the migrations", () => {
+  it("of a service are the files of its folder, by which `npm start` knows whether there is something to migrate", async () => {
+    for (const [schema, migrations] of Object.entries(SCHEMAS)) {
+      const files = await readdir(new URL(`../../services/${schema}/migrations`, import.meta.url));
+      const names = Object.keys(migrations).map((name) => `${name}.ts`);
+      expect(files.filter((file) => file !== "index.ts").toSorted()).toEqual(names.toSorted());
+    }
+  });
+
   it("let the previous release run beside them, but for listed ones with a reason", async () => {
     const schemas = ["auth", "policy", "usage"] as const;
     const faults = (await Promise.all(schemas.map((schema) => faultsOf(schema, () => true)))).flat();

@@ -11,6 +11,7 @@ export {
 } from "./database.ts";
 export { isDataFault, isForeignKeyViolation, isUniqueViolation } from "./errors.ts";
 export { type ChangeListener, subscribeToChanges, type SubscribeToChangesOptions } from "./subscribe-to-changes.ts";
+export { isMigrated, type MigratedOptions } from "./is-migrated.ts";
 export { listen, type ListenConnection, type ListenOptions } from "./listen.ts";
 export {
   migrateFromEnvironment,

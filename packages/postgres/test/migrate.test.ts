@@ -4,6 +4,7 @@ import pg from "pg";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { buildIndex } from "../src/build-index.ts";
 import { openDatabase } from "../src/database.ts";
+import { isMigrated } from "../src/is-migrated.ts";
 import { type MigrationOptions, type Migrations, migrateToLatest, type SchemaMigration } from "../src/migrate.ts";
 
 const clone = await cloneDatabase();
@@ -47,6 +48,9 @@ async function stateFor(migrations: Migrations) {
   }
 }
 
+const isMigratedFor = (migrations: Migrations): Promise<boolean> =>
+  isMigrated({ url, schema: "auth", known: Object.keys(migrations) });
+
 async function columns(): Promise<readonly string[]> {
   const { rows } = await admin.query<{ name: string }>(
     "select attname as name from pg_attribute where attrelid = 'things'::regclass and attnum > 0 order by attnum",
@@ -61,6 +65,14 @@ describe("a build", () => {
     expect(await stateFor(SECOND)).toEqual({ state: "current", missing: [], unknown: [] });
     expect(await stateFor(FIRST)).toEqual({ state: "newer", missing: [], unknown: ["0002_more"] });
     expect(await stateFor(THIRD)).toEqual({ state: "older", missing: ["0003_most"], unknown: [] });
+  });
+
+  it("has nothing to migrate once all of its migrations are applied and processes may read that", async () => {
+    expect(await isMigratedFor(FIRST)).toBe(false);
+    await migrate(SECOND);
+    expect(await Promise.all([FIRST, SECOND, THIRD].map(isMigratedFor))).toEqual([true, true, false]);
+    await admin.query("revoke select on auth.kysely_migration from routeplane_auth");
+    expect(await isMigratedFor(SECOND)).toBe(false);
   });
 
   it("does not serve on a schema of which it lacks one migration and does not know another", async () => {

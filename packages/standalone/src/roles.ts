@@ -1,7 +1,8 @@
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
-import { databaseUrl, type RoleName } from "@routeplane/postgres";
+import { databaseUrl, isMigrated, type RoleName } from "@routeplane/postgres";
 import { serviceTransport } from "@routeplane/rpc";
 import { AGGREGATOR_NODE_OPTIONS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
 import type { Addresses, Service } from "./addresses.ts";
@@ -60,6 +61,13 @@ export function migrationCommand(service: (typeof MIGRATED)[number], options: Ro
     ...commonVariables(`migrate-${service}`, options),
     ROUTEPLANE_MIGRATION_DATABASE_URL: databaseUrlOf(`routeplane_${service}_owner`, options),
   });
+}
+
+/** True if the schema of a service has all migrations of this checkout. */
+export async function isSchemaMigrated(service: (typeof MIGRATED)[number], options: RoleOptions): Promise<boolean> {
+  const files = await readdir(join(CHECKOUT, `services/${service}/migrations`));
+  const known = files.flatMap((file) => /^(\d{4}_\w+)\.ts$/.exec(file)?.[1] ?? []);
+  return isMigrated({ url: databaseUrlOf(`routeplane_${service}_owner`, options), schema: service, known });
 }
 
 export function serviceSpec(service: Service, options: RoleOptions): ProcessSpec {
