@@ -19,8 +19,11 @@ async function firstStart() {
 
 /** Output of a first start when it begins, has a cluster, has schemas, has issued its credentials. */
 const MOMENTS = ["Starting Routeplane", "  postgres", "  schema of", "first start"];
+/** The moment with the most that is half done. `npm run faults` tries every one. */
+const HALF_DONE = ["  schema of"];
+const TRIED = process.env["ROUTEPLANE_FAULTS"] === "full" ? MOMENTS : HALF_DONE;
 
-it.each(MOMENTS)(
+it.each(TRIED)(
   "completes a first start that was killed at %j",
   async (moment) => {
     const { home, command } = await firstStart();
@@ -36,7 +39,7 @@ it.each(MOMENTS)(
   120_000,
 );
 
-it.each(MOMENTS)(
+it.each(TRIED)(
   "stops at %j on Ctrl-C, without leaving a process",
   async (moment) => {
     const { home, command } = await firstStart();

@@ -12,7 +12,7 @@ import { type Load, startLoad } from "./load.ts";
 
 /** True if the faults are run in full, by `npm run faults`; otherwise each is made a few times. */
 const isFull = process.env["ROUTEPLANE_FAULTS"] === "full";
-const KILLS = isFull ? 25 : 3;
+const KILLS = isFull ? 25 : 2;
 const OUTAGE_MS = isFull ? 60_000 : 5_000;
 const AGREEMENT_TIMEOUT_MS = 60_000;
 

@@ -7,7 +7,7 @@ import { KeyModel } from "./key-model.ts";
 /** Number of sequences: `ROUTEPLANE_MODEL_RUNS`, without a time limit; by default as many as fit into the suite. */
 const CONFIGURED_RUNS = process.env["ROUTEPLANE_MODEL_RUNS"];
 const RUNS = Number(CONFIGURED_RUNS ?? 60);
-const LIMIT = CONFIGURED_RUNS === undefined ? { interruptAfterTimeLimit: 12_000 } : {};
+const LIMIT = CONFIGURED_RUNS === undefined ? { interruptAfterTimeLimit: 6_000 } : {};
 
 let auth: AuthUnderTest;
 beforeAll(async () => {

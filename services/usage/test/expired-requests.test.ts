@@ -89,7 +89,7 @@ describe("a request that nobody settles", () => {
 });
 
 /** Number of orders in which the same events are recorded. */
-const PERMUTATIONS = 10_000;
+const PERMUTATIONS = 4_000;
 const ROUNDS = 4;
 const AT_ONCE = 2_000;
 
