@@ -1,4 +1,4 @@
-import type { Component } from "@routeplane/runtime";
+import type { Component, Logger } from "@routeplane/runtime";
 import { openConnection, type Session, wait } from "./connection.ts";
 import type { Delivery } from "./delivery.ts";
 import {
@@ -41,6 +41,8 @@ export interface EventConsumer extends Component {
   isReachable(): Promise<boolean>;
   /** Reads the lag of all processes that share the partitions; undefined while NATS does not answer. */
   lag(): Promise<ConsumerLag | undefined>;
+  /** Reads the bytes of the stream as a share of its maximum, at which it refuses events; undefined while NATS does not answer. */
+  usedShare(): Promise<number | undefined>;
   /** Finishes the batch that is being handled, and returns messages that were only fetched. */
   stop(): Promise<void>;
 }
@@ -57,9 +59,18 @@ interface Sources {
 const CONNECT_WAIT_MS = 1_000;
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
-const LOOK_FOR_EARLIER_MS = 5_000;
+const LOOK_FOR_EARLIER_MS = { first: 5_000, max: 300_000 };
 
-/** Opens a consumer that connects, and reconnects, in the background for ever, and handles one batch at a time. */
+/**
+ * Workers of a session. The first takes what there is, so that there is one batch at a time, of all that has arrived meanwhile. The
+ * second one takes whole batches, and none while batches fail: one is decoded then while the other is written.
+ */
+const WORKERS = ["any", "whole"] as const;
+
+/**
+ * Opens a consumer that connects, and reconnects, in the background for ever. It handles one batch at a time, and two while a whole
+ * one waits.
+ */
 export function openConsumer<Event>(options: EventConsumerOptions<Event>): EventConsumer {
   const stopping = new AbortController();
   const stopped = stopping.signal;
@@ -74,30 +85,44 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
   const ownership = new PartitionOwnership(options.replicas, options.log, stopped, wake);
 
   const consumeSession = async (session: Session): Promise<void> => {
-    const { batch, log } = options;
-    pulls = new SourcePulls(session, batch);
+    const current = new SourcePulls(session, options.batch);
+    pulls = current;
     ownership.participate(sources.partitions.length);
-    let failures = 0;
-    try {
-      while (!stopped.aborted) {
+    /** Partitions that the batch of each worker can be of. */
+    const busy = WORKERS.map((): readonly number[] => []);
+    let isFailing = false;
+    const lost = new AbortController();
+    const ended = AbortSignal.any([stopped, lost.signal]);
+    const work = async (takes: (typeof WORKERS)[number], worker: number): Promise<void> => {
+      let failures = 0;
+      while (!ended.aborted) {
         const { owned } = ownership;
-        pulls.set([
-          ...sources.partitions.filter((_, partition) => owned.includes(partition)),
-          ...sources.unpartitioned,
-        ]);
-        ownership.report(owned);
-        const deliveries = await pulls.take();
-        if (await handle(deliveries, options)) {
-          failures = 0;
-          continue;
-        }
-        const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** failures++, MAX_BACKOFF_MS);
-        for (const delivery of deliveries) delivery.nak(backoffMs);
-        log.warn({ messages: deliveries.length, backoffMs }, "retrying a batch of usage events later");
-        await wait(backoffMs, stopped);
+        const partitions = sources.partitions.filter((_, partition) => owned.includes(partition));
+        current.set([...partitions, ...sources.unpartitioned]);
+        busy[worker] = owned;
+        ownership.report(busy.flat());
+        const deliveries = await current.take(takes === "any" ? () => 0 : () => (isFailing ? Infinity : 1));
+        failures = (await handle(deliveries, options)) ? 0 : failures + 1;
+        const hasRecovered = isFailing && failures === 0 && deliveries.length > 0;
+        isFailing = failures > 0 || (isFailing && !hasRecovered);
+        if (hasRecovered) current.wake();
+        if (failures > 0) await retryLater(deliveries, failures, options.log, ended);
       }
+      busy[worker] = [];
+    };
+    const workers = WORKERS.map((takes, worker) =>
+      work(takes, worker).catch((error: unknown) => {
+        lost.abort();
+        current.wake();
+        throw error;
+      }),
+    );
+    try {
+      // Until none is left: the batch of the other one is still being written.
+      await Promise.allSettled(workers);
+      await Promise.all(workers);
     } finally {
-      pulls.stop();
+      current.stop();
       pulls = undefined;
       ownership.report([]);
       ownership.participate(undefined);
@@ -124,11 +149,16 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
     const session = connection.session();
     return session && ownership.owned.includes(0) ? { session, sources: select(sources) } : undefined;
   };
-  /** Connects again once there is an earlier stream to drain: gateways of an earlier release may start later than this process. */
+  /**
+   * Connects again once there is an earlier stream to drain: gateways of an earlier release may start later than this process, at once
+   * while a node is upgraded, or any time after a rollback of gateways alone. One of the processes looks for it, ever more rarely.
+   */
   const lookForEarlier = async (): Promise<void> => {
-    while (!stopped.aborted) {
-      await wait(LOOK_FOR_EARLIER_MS, stopped);
-      const session = sources.unpartitioned.length === 0 ? connection.session() : undefined;
+    const { first, max } = LOOK_FOR_EARLIER_MS;
+    for (let waitMs = first; !stopped.aborted; waitMs = Math.min(2 * waitMs, max)) {
+      await wait(waitMs, stopped);
+      const isMine = sources.unpartitioned.length === 0 && ownership.owned.includes(0);
+      const session = isMine ? connection.session() : undefined;
       const isThere = session && (await hasEarlier(session, options.settings).catch(() => false));
       if (isThere) await session.connection.close();
     }
@@ -147,6 +177,11 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
       const all = [...sources.partitions, ...sources.unpartitioned];
       return session && readLag(session, all, Date.now()).catch(() => undefined);
     },
+    async usedShare() {
+      const session = connection.session();
+      const info = session && (await infoOf(session.manager, options.settings.stream).catch(() => undefined));
+      return info && info.state.bytes / info.config.max_bytes;
+    },
     async stop() {
       stopping.abort();
       await Promise.all(running);
@@ -154,6 +189,14 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
       await connection.stop();
     },
   };
+}
+
+/** Returns messages that were not handled to the server, which delivers them again later, and waits as long. */
+async function retryLater(deliveries: readonly Delivery[], failures: number, log: Logger, ended: AbortSignal) {
+  const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** (failures - 1), MAX_BACKOFF_MS);
+  for (const delivery of deliveries) delivery.nak(backoffMs);
+  log.warn({ messages: deliveries.length, backoffMs }, "retrying a batch of usage events later");
+  await wait(backoffMs, ended);
 }
 
 /** Declares the stream and the consumers. @throws Error that names what is not as declared, or refused */

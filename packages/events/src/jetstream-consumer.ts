@@ -35,8 +35,8 @@ export function sourcesOf({ stream, subjects }: StreamLayout, durable: string, b
     stream,
     subject,
     durable: `${durable}-${partition}`,
-    // One process has up to two batches, and as many again can still be assigned to one that died.
-    maxAckPending: batch * 4,
+    // One process handles up to two batches and buffers two; as many again can still be assigned to one that died.
+    maxAckPending: batch * 8,
   }));
 }
 

@@ -23,7 +23,7 @@ export interface ReplicaRegistry {
 }
 
 /** Time that a registration lasts: after it others take the partitions of a process that was killed or is frozen. */
-const DURATION_MS = 10_000;
+const DURATION_MS = 4_000;
 const RENEWAL_MS = 1_000;
 
 /**
@@ -112,7 +112,7 @@ export class PartitionOwnership {
       await this.#registry.leave();
       this.#validUntil = 0;
     } catch (error) {
-      this.#log.warn({ err: error }, "cannot give up partitions of usage events: they are free in 10 s");
+      this.#log.warn({ err: error }, "cannot give up partitions of usage events: they are free in 4 s");
     }
   }
 

@@ -48,6 +48,11 @@ export class Pull {
     this.#request();
   }
 
+  /** Number of buffered messages, and their bytes. */
+  get buffered(): { readonly messages: number; readonly bytes: number } {
+    return { messages: this.#buffered.length, bytes: this.#bufferedBytes };
+  }
+
   /**
    * Takes buffered messages, the oldest first: up to `maxMessages`, and up to `maxBytes` unless the first alone is larger.
    *

@@ -3,8 +3,8 @@ import type { Delivery } from "./delivery.ts";
 import type { Source } from "./jetstream-consumer.ts";
 import { Pull } from "./pull.ts";
 
-/** Upper bound of the bytes of a batch, unless one message alone is larger: about 5,000 events. */
-const MAX_BATCH_BYTES = 1.5 * 1024 ** 2;
+/** Upper bound of the bytes of a batch, unless one message alone is larger: about 3,000 events. */
+const MAX_BATCH_BYTES = 1024 ** 2;
 
 /**
  * Pulls of several sources whose messages are handled as batches. A batch is filled from one source before the next, each time
@@ -15,6 +15,7 @@ export class SourcePulls {
   readonly #batch: number;
   readonly #pulls = new Map<Source, Pull>();
   #next = 0;
+  #wakes = 0;
   #changed = Promise.withResolvers<void>();
 
   constructor(session: Session, batch: number) {
@@ -31,31 +32,48 @@ export class SourcePulls {
     }
     for (const source of sources) {
       if (this.#pulls.has(source)) continue;
-      this.#pulls.set(source, new Pull(this.#session, source, this.#batch, () => this.wake()));
+      this.#pulls.set(source, new Pull(this.#session, source, this.#batch, () => this.#changed.resolve()));
     }
   }
 
   /**
    * Takes the messages of one batch: those that are buffered, or the first to arrive. Empty after `wake`.
    *
+   * @param minShare returns the share of a whole batch that must be buffered; 0 takes what there is
    * @throws Error as `Pull.take`
    */
-  async take(): Promise<readonly Delivery[]> {
-    const taken = this.#takeBuffered();
-    if (taken.length > 0) return taken;
-    await this.#changed.promise;
-    this.#changed = Promise.withResolvers<void>();
-    return this.#takeBuffered();
+  async take(minShare: () => number): Promise<readonly Delivery[]> {
+    const wakes = this.#wakes;
+    while (wakes === this.#wakes) {
+      const taken = this.#bufferedShare() < minShare() ? [] : this.#takeBuffered();
+      if (taken.length > 0) return taken;
+      const changed = this.#changed;
+      await changed.promise;
+      // Of several that wait, the first to go on renews it.
+      if (this.#changed === changed) this.#changed = Promise.withResolvers<void>();
+    }
+    return [];
   }
 
-  /** Ends a `take` that waits. */
+  /** Ends every `take` that waits. */
   wake(): void {
+    this.#wakes++;
     this.#changed.resolve();
   }
 
   /** Ends all pulls, and returns the messages that were not taken to the server. */
   stop(): void {
     this.set([]);
+  }
+
+  /** Share of a whole batch that is buffered, by messages or by bytes. */
+  #bufferedShare(): number {
+    let [messages, bytes] = [0, 0];
+    for (const { buffered } of this.#pulls.values()) {
+      messages += buffered.messages;
+      bytes += buffered.bytes;
+    }
+    return Math.max(messages / this.#batch, bytes / MAX_BATCH_BYTES);
   }
 
   #takeBuffered(): readonly Delivery[] {

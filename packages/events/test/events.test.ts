@@ -55,8 +55,9 @@ describe("with a server that runs", () => {
     const { publish } = kit.publisher();
     // More messages than four batches hold: the delay must not depend on their redelivery.
     for (const id of names(60)) await publish(usageEvent(id));
-    await eventually(() => attemptedAt.length >= 4);
-    expect(attemptedAt[3]! - attemptedAt[0]!).toBeGreaterThan(600);
+    // The first two can be made at once.
+    await eventually(() => attemptedAt.length >= 5);
+    expect(attemptedAt[4]! - attemptedAt[0]!).toBeGreaterThan(600);
   });
 
   test("a message that cannot be decoded is handed over alone, once, and not delivered again", async () => {

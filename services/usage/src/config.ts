@@ -44,7 +44,7 @@ const DEFAULT_RETENTION_DAYS = 400;
 
 /** Default sizes of the pools. With those of all processes they fit a server of 100 connections while all of them roll. */
 const DEFAULT_POOL_SIZE = 6;
-/** One connection for the batch that is written, one for health and registration, and one for each job. */
+/** Connections for two batches, one for health and registration, and three that the jobs share. */
 const DEFAULT_AGGREGATOR_POOL_SIZE = 6;
 
 export function readConfig(variables: Variables): Config {

@@ -22,6 +22,8 @@ export function spawnAggregator(env: {
   readonly databaseUrl: string;
   readonly natsUrl: string;
   readonly port?: number;
+  /** Number of partitions that it declares; the default if not given. */
+  readonly partitions?: number;
 }): AggregatorProcess {
   const child = spawn(process.execPath, [ENTRY], {
     env: {
@@ -30,6 +32,7 @@ export function spawnAggregator(env: {
       ROUTEPLANE_DATABASE_URL: env.databaseUrl,
       ROUTEPLANE_NATS_URL: env.natsUrl,
       ROUTEPLANE_METRICS_PORT: "0",
+      ...(env.partitions === undefined ? {} : { ROUTEPLANE_NATS_PARTITIONS: String(env.partitions) }),
       // Test requests are of a fixed day.
       ROUTEPLANE_RETENTION_DAYS: "36500",
     },

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { newId } from "@routeplane/domain";
+import { type Id, newId } from "@routeplane/domain";
 import { DEFAULT_STREAM_SETTINGS, type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { createLogger } from "@routeplane/runtime";
@@ -18,9 +18,9 @@ vi.setConfig({ testTimeout: 180_000 });
 
 const OPERATIONS_PORT = /"operationsPort":(\d+)/;
 
-/** Bound of a takeover: a registration lasts 10 s, and unacknowledged messages are delivered again after 10 s. */
+/** Bound of a takeover: a registration lasts 4 s, and unacknowledged messages are delivered again after 10 s. */
 const TAKEN_OVER_BY_MS = 60_000;
-const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
+const PARTITIONS = DEFAULT_STREAM_SETTINGS.partitions;
 
 let clone: TestDatabase;
 let nats: TestNats;
@@ -33,14 +33,7 @@ beforeEach(async () => {
   [clone, nats] = await Promise.all([cloneDatabase(), startNats()]);
   superuser = openSuperuser(clone);
   spool = await mkdtemp(join(tmpdir(), "routeplane-spool-"));
-  publisher = openPublisher({
-    nats: parseNatsUrl(nats.gatewayUrl) ?? expect.fail("not a URL"),
-    settings: DEFAULT_STREAM_SETTINGS,
-    installation: async () => undefined,
-    log: createLogger("test", () => ""),
-    name: "gateway",
-    folder: spool,
-  });
+  publisher = openGateway();
   processes = [];
 });
 
@@ -50,6 +43,17 @@ afterEach(async () => {
   await Promise.all([clone.drop(), nats.remove(), rm(spool, { recursive: true, force: true })]);
 });
 
+function openGateway(): EventPublisher {
+  return openPublisher({
+    nats: parseNatsUrl(nats.gatewayUrl) ?? expect.fail("not a URL"),
+    settings: DEFAULT_STREAM_SETTINGS,
+    installation: async () => undefined,
+    log: createLogger("test", () => ""),
+    name: "gateway",
+    folder: spool,
+  });
+}
+
 function resume(pid: number): void {
   try {
     process.kill(pid, "SIGCONT");
@@ -58,8 +62,10 @@ function resume(pid: number): void {
   }
 }
 
-function aggregator(databaseUrl = clone.url("routeplane_aggregator")): AggregatorProcess {
-  const started = spawnAggregator({ databaseUrl, natsUrl: nats.aggregatorUrl });
+function aggregator({ databaseUrl = clone.url("routeplane_aggregator"), partitions = PARTITIONS } = {}) {
+  // The user of aggregators may create the consumers of the default number of partitions alone.
+  const natsUrl = partitions === PARTITIONS ? nats.aggregatorUrl : nats.url;
+  const started = spawnAggregator({ databaseUrl, natsUrl, partitions });
   processes.push(started);
   return started;
 }
@@ -75,7 +81,10 @@ function partitionsOf(running: AggregatorProcess): readonly number[] {
 }
 
 /** Waits until these processes have all partitions, none twice, as evenly as possible. */
-async function shared(...running: readonly AggregatorProcess[]): Promise<void> {
+const shared = (...running: readonly AggregatorProcess[]): Promise<void> => sharedOf(PARTITIONS, running);
+
+async function sharedOf(count: number, running: readonly AggregatorProcess[]): Promise<void> {
+  const all = Array.from({ length: count }, (_, partition) => partition).join();
   await eventually(() => {
     const owned = running.map(partitionsOf);
     const sizes = owned.map(({ length }) => length);
@@ -83,14 +92,15 @@ async function shared(...running: readonly AggregatorProcess[]): Promise<void> {
       owned
         .flat()
         .toSorted((a, b) => a - b)
-        .join() === ALL.join();
+        .join() === all;
     return isWhole && Math.max(...sizes) - Math.min(...sizes) <= 1;
   }, TAKEN_OVER_BY_MS);
 }
 
+const makeNamespaces = (): readonly Id<"ns">[] => Array.from({ length: 40 }, () => newId("ns"));
+
 /** Publishes both events of `count` requests of 40 namespaces, whose costs all differ. @returns the sum of the costs */
-async function publishRequests(count: number): Promise<bigint> {
-  const namespaces = Array.from({ length: 40 }, () => newId("ns"));
+async function publishRequests(count: number, namespaces = makeNamespaces()): Promise<bigint> {
   let total = 0n;
   for (let nth = 1; nth <= count; nth++) {
     const pending = pendingRequest({ namespaceId: namespaces[nth % namespaces.length]! });
@@ -149,6 +159,27 @@ describe("partitions", () => {
     await recordedExactly(500, await publishing);
   });
 
+  test("become more while aggregators and gateways roll, and every event counts once, also of a namespace that moves", async () => {
+    const before = [aggregator(), aggregator()];
+    await shared(...before);
+    const namespaces = makeNamespaces();
+    const publishing = publishRequests(200, namespaces);
+    await eventually(async () => (await recordedRows()) > 20);
+    const raised = 2 * PARTITIONS;
+    const after = [aggregator({ partitions: raised })];
+    await eventually(() => after[0]?.output().includes(`"partitions":${raised}`));
+    for (const former of before) {
+      expect(await former.stop()).toBe(0);
+      after.push(aggregator({ partitions: raised }));
+    }
+    await sharedOf(raised, after);
+    const total = await publishing;
+    // A gateway reads the number of partitions when it connects.
+    await publisher.stop();
+    publisher = openGateway();
+    await recordedExactly(400, total + (await publishRequests(200, namespaces)));
+  });
+
   test("are not taken by an aggregator without NATS, and given up by one that loses it", async () => {
     const one = aggregator();
     await shared(one);
@@ -168,7 +199,7 @@ test("an aggregator of another installation is not ready, says why, and takes no
   const other = await cloneDatabase();
   try {
     await changeInstallation(other);
-    const foreign = aggregator(other.url("routeplane_aggregator"));
+    const foreign = aggregator({ databaseUrl: other.url("routeplane_aggregator") });
     await eventually(() => /belongs to another installation/.test(foreign.output()));
     const port = await eventually(() => OPERATIONS_PORT.exec(foreign.output())?.[1]);
     const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
