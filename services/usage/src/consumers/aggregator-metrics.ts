@@ -23,9 +23,9 @@ export function countEvents(onBatch: OnBatch): OnBatch {
   };
 }
 
-/** Registers the lag of the stream, and the number of dead letters. A value that NATS or Postgres does not tell is left out. */
+/** Registers the lag of the stream, how full it is, and the number of dead letters. A value that NATS or Postgres does not tell is left out. */
 export function registerMetrics(
-  consumer: Pick<EventConsumer, "lag">,
+  consumer: Pick<EventConsumer, "lag" | "usedShare">,
   deadLetters: Pick<DeadLetterBox, "countHeld">,
 ): void {
   gauge({
@@ -40,6 +40,11 @@ export function registerMetrics(
       const lag = await consumer.lag();
       return lag && lag.oldestMs / 1_000;
     },
+  });
+  gauge({
+    name: "routeplane_aggregator_stream_used_ratio",
+    help: "Bytes of the stream of usage events by its maximum, from 0 to 1: at 1 gateways spool. Absent while NATS is down.",
+    read: () => consumer.usedShare(),
   });
   gauge({
     name: "routeplane_dead_letters",
