@@ -4,14 +4,16 @@ import pg from "pg";
 import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
 import { type AggregatorProcess, spawnAggregator } from "../../services/usage/test/aggregator-process.ts";
 import { pendingRequest, settledRequest } from "../../services/usage/test/requests.ts";
-import { load, median } from "./times.ts";
+import { cpuSeconds, familyCpuSeconds, load, median } from "./times.ts";
 import { openBenchPublisher, publish, untilSummed } from "./usage-load.ts";
 import { startUsageServers } from "./usage-servers.ts";
 
 /**
  * Measures the events per second that aggregators write together, by the number of namespaces that the events are of and the number
- * of aggregators. Events are published while the aggregators are suspended; then it takes the time until all are written. Every
- * figure is the median of ROUNDS. What they share the machine with affects all: compare them with each other.
+ * of aggregators, and their CPU time by event. Events are published while the aggregators are suspended, and written once they go on.
+ * The rate is that between a tenth and nine tenths of them: before, a process that was suspended for long connects anew; after, it
+ * waits for messages that were sent to it meanwhile. Every figure is the median of ROUNDS. What they share the machine with affects
+ * all rates, and the CPU time hardly: compare rates of one run with each other.
  */
 
 const ROUNDS = Number(process.env["ROUNDS"] ?? 3);
@@ -21,8 +23,22 @@ const REPLICAS = [1, 2, 4];
 /** Keys over all namespaces, one in each at least. */
 const KEYS = 100;
 const MODELS = 5;
+/** Shares of the events between which the rate is measured. */
+const [MEASURED_FROM, MEASURED_TO] = [0.1, 0.9] as const;
 /** Time in which aggregators share the partitions among themselves. */
 const SETTLE_MS = 6_000;
+
+/** Events per second, and seconds of CPU time of the aggregators and of Postgres. */
+interface Round {
+  readonly rate: number;
+  readonly own: number;
+  readonly postgres: number;
+}
+
+async function cpuOf(pids: readonly number[], postgresPid: number): Promise<Omit<Round, "rate">> {
+  const own = await Promise.all(pids.map(cpuSeconds));
+  return { own: own.reduce((sum, seconds) => sum + seconds, 0), postgres: await familyCpuSeconds(postgresPid) };
+}
 
 async function main(): Promise<void> {
   const servers = await startUsageServers();
@@ -38,20 +54,30 @@ async function main(): Promise<void> {
       await Promise.all(running.map(untilReady));
       await delay(SETTLE_MS);
       for (const namespaces of NAMESPACES) {
-        const rates: number[] = [];
+        const rounds: Round[] = [];
         for (let round = 0; round <= ROUNDS; round++) {
           const requests = makeRequests(Array.from({ length: namespaces }, () => newId("ns")));
           for (const { pid } of running) process.kill(pid, "SIGSTOP");
           await publish(publisher, requests);
-          const began = performance.now();
-          for (const { pid } of running) process.kill(pid, "SIGCONT");
+          const pids = running.map(({ pid }) => pid);
+          const before = await cpuOf(pids, servers.postgresPid);
+          for (const pid of pids) process.kill(pid, "SIGCONT");
+          await untilSummed(postgres, "succeeded", written + ROWS * MEASURED_FROM);
+          const from = performance.now();
+          await untilSummed(postgres, "succeeded", written + ROWS * MEASURED_TO);
+          const seconds = (performance.now() - from) / 1_000;
           written += ROWS;
           await untilSummed(postgres, "succeeded", written);
+          const after = await cpuOf(pids, servers.postgresPid);
+          const rate = (ROWS * (MEASURED_TO - MEASURED_FROM)) / seconds;
           // The first round is the warm-up.
-          if (round > 0) rates.push(ROWS / ((performance.now() - began) / 1_000));
+          if (round > 0) rounds.push({ rate, own: after.own - before.own, postgres: after.postgres - before.postgres });
         }
+        const micros = (select: (round: Round) => number): string =>
+          `${((median(rounds.map(select)) * 1_000_000) / ROWS).toFixed(0)} us`;
         process.stdout.write(
-          `${replicas} aggregators, ${namespaces} namespaces: ${median(rates).toFixed(0)} events/s   ${load()}\n`,
+          `${replicas} aggregators, ${namespaces} namespaces: ${median(rounds.map(({ rate }) => rate)).toFixed(0)} events/s   ` +
+            `CPU by event ${micros(({ own }) => own)} + Postgres ${micros(({ postgres }) => postgres)}   ${load()}\n`,
         );
       }
     }
