@@ -1,6 +1,8 @@
 import fc from "fast-check";
+import { createLogger } from "@routeplane/runtime";
+import { eventually } from "@routeplane/testing";
 import { expect, test } from "vitest";
-import { choosePartitions, type Replica } from "./partition-ownership.ts";
+import { choosePartitions, PartitionOwnership, type Replica } from "./partition-ownership.ts";
 
 /** Lets every process choose in turn, `rounds` times. */
 function choose(replicas: readonly Replica[], count: number, rounds: number): readonly Replica[] {
@@ -52,4 +54,30 @@ test("a new process takes from the others only what it gets", () => {
     return partitions.filter((partition) => !now.includes(partition));
   });
   expect(after.find(({ id }) => id === "c")?.partitions).toEqual(moved.toSorted((a, b) => a - b));
+});
+
+test("the end of a registration that is renewed late, as after a freeze, is followed by a change", async () => {
+  const stopped = new AbortController();
+  const registry = {
+    id: "a",
+    exchange: async (_durationMs: number, choose: (replicas: readonly Replica[]) => readonly number[]) =>
+      void choose([]),
+    leave: async () => {},
+  };
+  // Shorter than the interval of renewals.
+  const durationMs = 100;
+  const seen: (readonly number[])[] = [];
+  const log = createLogger("test", () => "");
+  const onChange = (): void => void seen.push(ownership.owned);
+  const ownership = new PartitionOwnership(registry, log, stopped.signal, onChange, durationMs);
+  ownership.participate(2);
+  await eventually(() => seen.length === 1);
+  await eventually(() => ownership.owned.length === 0);
+  await eventually(() => seen.length === 2);
+  expect(seen).toEqual([
+    [0, 1],
+    [0, 1],
+  ]);
+  stopped.abort();
+  await ownership.end();
 });

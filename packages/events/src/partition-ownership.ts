@@ -37,6 +37,7 @@ export class PartitionOwnership {
   readonly #log: Logger;
   readonly #stopped: AbortSignal;
   readonly #onChange: () => void;
+  readonly #durationMs: number;
   readonly #running: Promise<void>;
   #count: number | undefined;
   #owned: readonly number[] = [];
@@ -44,8 +45,18 @@ export class PartitionOwnership {
   #validUntil = 0;
   #wake = Promise.withResolvers<void>();
 
-  /** @param onChange called when `owned` has changed */
-  constructor(registry: ReplicaRegistry, log: Logger, stopped: AbortSignal, onChange: () => void) {
+  /**
+   * @param onChange called when `owned` has changed, but not when it became empty because a renewal is late
+   * @param durationMs time that a registration lasts
+   */
+  constructor(
+    registry: ReplicaRegistry,
+    log: Logger,
+    stopped: AbortSignal,
+    onChange: () => void,
+    durationMs = DURATION_MS,
+  ) {
+    this.#durationMs = durationMs;
     this.#registry = registry;
     this.#onChange = onChange;
     this.#log = log;
@@ -92,14 +103,16 @@ export class PartitionOwnership {
     const askedAt = performance.now();
     let chosen: readonly number[] = [];
     try {
-      await this.#registry.exchange(DURATION_MS, (replicas) => {
+      await this.#registry.exchange(this.#durationMs, (replicas) => {
         const { id } = this.#registry;
         chosen = choosePartitions(id, replicas, count);
         const own = replicas.find((replica) => replica.id === id)?.partitions ?? [];
         return [...new Set([...chosen, ...own.filter((partition) => this.#busy.includes(partition))])];
       });
-      this.#validUntil = askedAt + DURATION_MS;
-      this.#set(chosen);
+      // Those who saw that the former registration had ended wait for a change, even if the partitions are the same.
+      const hadEnded = this.#owned.length > 0 && this.owned.length === 0;
+      this.#validUntil = askedAt + this.#durationMs;
+      this.#set(chosen, hadEnded);
     } catch (error) {
       if (this.owned.length > 0) return;
       this.#set([]);
@@ -116,8 +129,11 @@ export class PartitionOwnership {
     }
   }
 
-  #set(owned: readonly number[]): void {
-    if (owned.join() === this.#owned.join()) return;
+  #set(owned: readonly number[], hadEnded = false): void {
+    if (owned.join() === this.#owned.join()) {
+      if (hadEnded) this.#onChange();
+      return;
+    }
     this.#owned = owned;
     this.#log.info({ partitions: owned }, "partitions of usage events");
     this.#onChange();
