@@ -166,7 +166,7 @@ describe("the bounds of a stream", () => {
 describe("acknowledged messages", () => {
   test("are removed from a stream that fills, and no others: also behind an idle partition", async () => {
     let refusing = false;
-    const { seen } = kit.collector(
+    const { seen, unreadable } = kit.collector(
       () => {
         if (refusing) throw new Error("the database is down");
       },
@@ -178,6 +178,8 @@ describe("acknowledged messages", () => {
     // More than a sixteenth of the stream, all of which is acknowledged.
     for (let count = 0; count < 2; count++)
       await raw.jetstream().publish(subjectOf(1), new Uint8Array(MEBIBYTE - 1_000));
+    // Delivered, and then acknowledged.
+    await eventually(() => unreadable.length === 2);
     await eventually(async () => (await kit.counts()).unacknowledged === 0);
     refusing = true;
     await publish(usageEvent("open", "ns_open"));
