@@ -79,11 +79,9 @@ export async function updateStream(session: Session, options: StreamOptions): Pr
   const { stream } = options.settings;
   const installation = await options.installation();
   const wanted = declared(options, installation);
-  const found = await infoOf(manager, stream);
-  if (found === undefined) {
-    await create(manager, wanted);
-    return verified(session, options, installation, FIXED);
-  }
+  // A gateway may create it first, with bounds of its own.
+  if ((await infoOf(manager, stream)) === undefined) await create(manager, wanted);
+  const found = await manager.streams.info(stream);
   requireOwn(found.config, installation);
   const adapted = withoutLoss(wanted, found, options);
   if (differences(adapted, found.config).length > 0) await manager.streams.update(stream, adapted);
