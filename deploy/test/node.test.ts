@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,6 +26,7 @@ const SCHEMAS: Readonly<Record<string, Migrations>> = {
   usage: usageMigrations,
 };
 const SERVING = WORKLOADS.filter(({ kind }) => kind === "Deployment");
+const README = await readFile(join(import.meta.dirname, "../README.md"), "utf8");
 const PROVIDERS_FILE = join(import.meta.dirname, "../kustomize/base/providers.yaml");
 
 const folder = await mkdtemp(join(tmpdir(), "routeplane-deploy-"));
@@ -153,6 +155,21 @@ it(
         body: "{}",
       });
     expect((await whoAmI(token)).status).toBe(200);
+
+    // The commands that the README gives after it.
+    const commands = [...README.matchAll(/^npx routeplane (cloud .*)$/gm)].map(([, command = ""]) => command);
+    expect(commands).toHaveLength(2);
+    const cli = join(import.meta.dirname, "../../packages/cli/src/main.ts");
+    for (const command of commands) {
+      const variables = {
+        PATH: process.env["PATH"] ?? "",
+        HOME: folder,
+        ROUTEPLANE_HOME: folder,
+        ROUTEPLANE_URL: `http://127.0.0.1:${portOf("gateway")}`,
+        ROUTEPLANE_API_KEY: token,
+      };
+      execFileSync("sh", ["-c", `"$0" "$1" ${command}`, process.execPath, cli], { env: variables, encoding: "utf8" });
+    }
 
     const { stdout: other } = await runToExit(entry, "operator-token", {});
     const refused = await bootstrap({ ROUTEPLANE_OPERATOR_TOKEN: other });

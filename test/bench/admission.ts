@@ -102,11 +102,9 @@ async function run(admit: () => Promise<number>, durationMs: number): Promise<Lo
 async function internalAccess(node: TestNode) {
   const secrets = await readFile(join(node.home, "secrets.json"), "utf8");
   const { serviceToken } = JSON.parse(secrets) as { readonly serviceToken: string };
-  const postgres = new pg.Client({
-    connectionString: await superuserUrl(node.home),
-    options: "-c search_path=policy",
-  });
+  const postgres = new pg.Client({ connectionString: await superuserUrl(node.home) });
   await postgres.connect();
+  await postgres.query("set search_path = policy");
   return { serviceToken, postgres };
 }
 

@@ -58,5 +58,6 @@ async function saveOperatorToken(path: string): Promise<void> {
 function reasonOf(error: unknown): string {
   if (error instanceof OtherCredentialError)
     return `${error.message} than ${source(file)}: use the former one, or make another operator with it`;
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }

@@ -43,6 +43,7 @@ export class ServiceAddress {
   readonly #listeners = new Set<AddressListener>();
   #current: ServiceSession | undefined;
   #failures = 0;
+  #failure: Error | undefined;
   /** Monotonic time before which `check` opens no session. */
   #reconnectAt = 0;
   #penaltyUntil = 0;
@@ -52,6 +53,11 @@ export class ServiceAddress {
     this.authority = options.authority;
     this.address = options.address;
     this.#options = options;
+  }
+
+  /** Error of the last attempt to connect; undefined if it succeeded. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   /** True if a session takes calls. */
@@ -157,15 +163,19 @@ export class ServiceAddress {
       isConnected = true;
       if (this.#failures > 0) log?.info({ service: authority, address }, "address of a service reached again");
       this.#failures = 0;
+      this.#failure = undefined;
     };
-    session.connected.then(onConnected, () => {});
+    const isFirstFailure = this.#failures === 0;
+    session.connected.then(onConnected, (error: Error) => {
+      this.#failure = error;
+      if (isFirstFailure)
+        log?.warn({ service: authority, address, reason: error.message }, "address of a service not reached");
+    });
     session.onClose(() => {
       this.#sessions.delete(session);
       const pauseMs = Math.min(MIN_RECONNECT_MS * 2 ** this.#failures, MAX_RECONNECT_MS);
       this.#reconnectAt = performance.now() + pauseMs;
-      if (!isConnected && this.#failures++ === 0) {
-        log?.warn({ service: authority, address }, "address of a service not reached");
-      }
+      if (!isConnected) this.#failures++;
       onLost();
     });
     return session;

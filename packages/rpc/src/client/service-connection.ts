@@ -127,7 +127,10 @@ export class ServiceConnection {
     if (chosen !== undefined) return chosen;
     const { promise: late, reject } = Promise.withResolvers<never>();
     const code = timeoutMs < PICK_TIMEOUT_MS ? Code.DeadlineExceeded : Code.Unavailable;
-    const onLate = (): void => reject(new ConnectError("no connection in time", code));
+    const onLate = (): void => {
+      const causes = [...this.#addresses.values()].flatMap(({ failure }) => failure ?? []);
+      reject(new ConnectError("no connection in time", code, undefined, undefined, causes[0]));
+    };
     const timer = setTimeout(onLate, Math.max(0, Math.min(timeoutMs, PICK_TIMEOUT_MS)));
     try {
       return await Promise.race([this.#connectAny(), late]);

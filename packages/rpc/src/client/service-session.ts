@@ -64,6 +64,7 @@ export class ServiceSession {
   readonly #http2: ClientHttp2Session;
   readonly #options: ServiceSessionOptions;
   readonly #openedAt = performance.now();
+  readonly #closed = Promise.withResolvers<void>();
   #isConnected = false;
   #isRetired = false;
   #openStreams = 0;
@@ -79,8 +80,16 @@ export class ServiceSession {
   constructor(options: ServiceSessionOptions) {
     const { authority, address, certificates } = options;
     const socket = openSocket(new URL(authority), address, certificates);
+    let fault = "the connection was closed";
     // For the life of the socket and of the session: an error without a listener would end the process.
-    socket.on("error", () => {});
+    socket.on("error", ({ message }) => {
+      fault = /:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1] ?? message;
+      // The session closes itself, but without an event if the service refuses its certificate.
+      setImmediate(() => {
+        socket.destroy();
+        this.#closed.resolve();
+      });
+    });
     const http2 = connect(authority, { createConnection: () => socket });
     this.#http2 = http2;
     this.#options = options;
@@ -98,9 +107,10 @@ export class ServiceSession {
     });
     http2.on("goaway", () => this.#retire({ reason: "the service ends the session", kind: "none" }));
     http2.on("error", (error: Error) => reject(unavailable(error.message)));
-    http2.once("close", () => {
+    http2.once("close", this.#closed.resolve);
+    void this.#closed.promise.finally(() => {
       clearTimeout(timer);
-      reject(unavailable("the connection was closed"));
+      reject(unavailable(fault));
     });
   }
 
@@ -156,7 +166,7 @@ export class ServiceSession {
   }
 
   onClose(listener: () => void): void {
-    this.#http2.once("close", listener);
+    void this.#closed.promise.then(listener);
   }
 
   /**
