@@ -100,6 +100,40 @@ it("has roles of its own under a prefix, which its migrations use too", { timeou
   expect(granted.rowCount).toBeGreaterThan(10);
 });
 
+it(
+  "has a role for backups if it is given a password, which reads every row and writes none",
+  { timeout: 60_000 },
+  async () => {
+    const backup = (password: string) =>
+      provisionJob("one", { ROUTEPLANE_ROLE_PREFIX: prefix, ROUTEPLANE_PASSWORD_BACKUP: password });
+    for (const { code, output } of [await backup("of-backups"), await backup("of-backups")])
+      expect(code, output).toBe(0);
+    expect((await backup("other")).output).toContain(`the role ${prefix}_backup exists with another password`);
+
+    const url = new URL(first.adminUrl);
+    [url.username, url.password, url.pathname] = [`${prefix}_backup`, "of-backups", `/${database}`];
+    const role = new pg.Client({ connectionString: url.href });
+    await role.connect();
+    const attempt = (statement: string) =>
+      role.query(statement).then(
+        ({ rows }) => rows,
+        (error: Error) => error.message,
+      );
+    // As pg_dump does: rows that row-level security would hide are an error.
+    await role.query("set row_security = off");
+    expect(await attempt("select id from usage.installation")).toHaveLength(1);
+    expect(await attempt("delete from usage.installation")).toMatch(/read-only transaction/);
+    await role.query("set default_transaction_read_only = off");
+    expect(await attempt("delete from usage.installation")).toMatch(/permission denied/);
+    await role.end();
+    const owner = new pg.Client({ connectionString: databaseUrl(planWith("one"), "routeplane_usage_owner", address) });
+    await owner.connect();
+    await owner.query("set row_security = off");
+    await expect(owner.query("select from installation")).rejects.toThrow(/would be affected by row-level security/);
+    await owner.end();
+  },
+);
+
 it("has its passwords replaced if that is asked for, and not otherwise", { timeout: 60_000 }, async () => {
   const asked = { ROUTEPLANE_ROLE_PREFIX: prefix };
   expect((await provisionJob("one", asked)).code).toBe(0);

@@ -87,17 +87,6 @@ it("comes back at the moment of the backup, whole and consistent", { timeout: 18
   expect((await node.cli(["admin", "reconcile"])).exitCode).toBe(0);
 });
 
-it("is readable in whole by a role for backups, and not by the owners", async () => {
-  await query("create role drill_backup login bypassrls in role pg_read_all_data password 'drill'");
-  const count = async (role: string) =>
-    query(`set role ${role}; set row_security = off; select count(*) from auth.keys`).then(
-      () => "read",
-      (error: Error) => error.message,
-    );
-  expect(await count("drill_backup")).toBe("read");
-  expect(await count("routeplane_auth_owner")).toContain("would be affected by row-level security policy");
-});
-
 async function settled(): Promise<void> {
   await eventually(async () => (await query("select from policy.holds where state = 'open'")).length === 0);
 }

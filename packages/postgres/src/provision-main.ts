@@ -6,11 +6,14 @@ import { databasePlan, provision, type RoleName } from "./provision.ts";
 try {
   const { adminUrl, plan, replacePasswords } = readEnvironment(process.env, (env) => ({
     adminUrl: env.secretUrl("ROUTEPLANE_ADMIN_DATABASE_URL", ["postgres:", "postgresql:"]).current,
-    plan: databasePlan(
-      env.text("ROUTEPLANE_DATABASE", "routeplane"),
-      (role) => env.secret(passwordVariable(role)).current,
-      env.parsed("ROUTEPLANE_ROLE_PREFIX", ROLE_PREFIX_RULE, parseRolePrefix, DEFAULT_ROLE_PREFIX),
-    ),
+    plan: {
+      ...databasePlan(
+        env.text("ROUTEPLANE_DATABASE", "routeplane"),
+        (role) => env.secret(passwordVariable(role)).current,
+        env.parsed("ROUTEPLANE_ROLE_PREFIX", ROLE_PREFIX_RULE, parseRolePrefix, DEFAULT_ROLE_PREFIX),
+      ),
+      backupPassword: env.optionalSecret("ROUTEPLANE_PASSWORD_BACKUP")?.current,
+    },
     replacePasswords: env.parsed("ROUTEPLANE_REPLACE_PASSWORDS", "must be on or off", parseSwitch, "off") === "on",
   }));
   await provision(adminUrl, plan, { replacePasswords });

@@ -21,6 +21,11 @@ export interface DatabasePlan {
   readonly rolePrefix: string;
   /** Passwords, keyed by role. */
   readonly passwords: Readonly<Record<RoleName, string>>;
+  /**
+   * Password of the role for backups, `<prefix>_backup`, which reads every row and writes none: `pg_dump` under the owner of a
+   * schema fails, because row-level security is forced on it too. Absent: there is no such role, or it stays as it is.
+   */
+  readonly backupPassword?: string | undefined;
 }
 
 export function databasePlan(
@@ -88,6 +93,8 @@ export async function provision(
     const statements: string[] = [];
     for (const role of roles)
       statements.push(...(await roleStatements(login, roleNameOf(role, plan.rolePrefix), plan.passwords[role])));
+    if (plan.backupPassword !== undefined)
+      statements.push(...(await backupRoleStatements(login, `${plan.rolePrefix}_backup`, plan.backupPassword)));
     for (const statement of statements) await client.query(statement);
     const existing = await client.query("select from pg_database where datname = $1", [plan.database]);
     if (existing.rowCount === 0) await client.query(`create database ${database}`);
@@ -99,6 +106,8 @@ export async function provision(
   await withClient(url.href, async (client) => {
     await client.query(`revoke all on database ${database} from public`);
     await client.query("revoke all on schema public from public");
+    if (plan.backupPassword !== undefined)
+      await client.query(`grant connect on database ${database} to ${plan.rolePrefix}_backup`);
     // Only a superuser may create what others own; another administrator becomes a member of the owners meanwhile.
     const { rows } = await client.query<{ superuser: string }>("select current_setting('is_superuser') as superuser");
     const isSuperuser = rows[0]?.superuser === "on";
@@ -120,6 +129,32 @@ interface Login extends Required<ProvisionOptions> {
 }
 
 const ATTRIBUTES = "login nosuperuser nobypassrls nocreatedb nocreaterole noinherit";
+const BACKUP_ATTRIBUTES = "login nosuperuser bypassrls nocreatedb nocreaterole inherit";
+
+/** Statements that create the role for backups. The administrator is a superuser, or has BYPASSRLS itself. */
+async function backupRoleStatements(
+  { adminUrl, client, replacePasswords }: Login,
+  role: string,
+  password: string,
+): Promise<readonly string[]> {
+  const secret = `password ${pg.escapeLiteral(password)}`;
+  const { rowCount } = await client.query("select from pg_roles where rolname = $1", [role]);
+  const exists = rowCount !== 0;
+  if (exists && !replacePasswords && (await isWrongPassword(adminUrl, role, password))) throw otherPassword(role);
+  return [
+    `${exists ? "alter" : "create"} role ${role} with ${BACKUP_ATTRIBUTES} ${exists && !replacePasswords ? "" : secret}`,
+    `grant pg_read_all_data to ${role}`,
+    // pg_dump reads alone; whoever else gets the password can do no more.
+    `alter role ${role} set default_transaction_read_only = on`,
+  ];
+}
+
+function otherPassword(role: string): Error {
+  return new Error(
+    `the role ${role} exists with another password, possibly of another installation on this server: give this one a ` +
+      `prefix of its own (ROUTEPLANE_ROLE_PREFIX), or replace the passwords (ROUTEPLANE_REPLACE_PASSWORDS=on)`,
+  );
+}
 
 /** Statements that create a role or correct the one that exists. @throws Error if it has another password that stays */
 async function roleStatements({ adminUrl, client, replacePasswords }: Login, role: string, password: string) {
@@ -131,12 +166,7 @@ async function roleStatements({ adminUrl, client, replacePasswords }: Login, rol
   );
   const [found] = existing.rows;
   if (found === undefined) return [`create role ${role} with ${ATTRIBUTES} ${secret}`];
-  if (!replacePasswords && (await isWrongPassword(adminUrl, role, password))) {
-    throw new Error(
-      `the role ${role} exists with another password, possibly of another installation on this server: give this one a ` +
-        `prefix of its own (ROUTEPLANE_ROLE_PREFIX), or replace the passwords (ROUTEPLANE_REPLACE_PASSWORDS=on)`,
-    );
-  }
+  if (!replacePasswords && (await isWrongPassword(adminUrl, role, password))) throw otherPassword(role);
   // Corrected only where it differs: an administrator who is no superuser may not name some attributes at all.
   return [
     ...(found.sound ? [] : [`alter role ${role} with ${ATTRIBUTES}`]),

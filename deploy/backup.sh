@@ -1,0 +1,41 @@
+#!/bin/sh
+# Backs up the database of an installation, and restores it. The programs of PostgreSQL 18 or newer are needed; a prefix of their
+# names, such as a folder, can be given in ROUTEPLANE_PG_TOOLS.
+#
+#   ROUTEPLANE_BACKUP_DATABASE_URL=postgres://routeplane_backup:…@host/routeplane  backup.sh dump <file>
+#   ROUTEPLANE_ADMIN_DATABASE_URL=postgres://postgres:…@host/routeplane            backup.sh restore <file>
+#
+# `restore` needs a superuser, and a database that provision has just made: one with tables is refused. packages/postgres/README.md
+# says what comes before and after it.
+set -eu
+
+usage() {
+  echo "usage: backup.sh dump <file> | backup.sh restore <file>" >&2
+  exit 2
+}
+
+[ $# -eq 2 ] || usage
+file=$2
+case $1 in
+dump)
+  : "${ROUTEPLANE_BACKUP_DATABASE_URL:?is required: the connection string of the role for backups}"
+  umask 077
+  # Unquoted: the prefix may be a command line.
+  ${ROUTEPLANE_PG_TOOLS:-}pg_dump --format=custom --file="$file.partial" --dbname="$ROUTEPLANE_BACKUP_DATABASE_URL"
+  # A file under its own name is complete.
+  mv "$file.partial" "$file"
+  ;;
+restore)
+  : "${ROUTEPLANE_ADMIN_DATABASE_URL:?is required: the connection string of a superuser, to the database}"
+  tables=$(${ROUTEPLANE_PG_TOOLS:-}psql --no-psqlrc --tuples-only --no-align --dbname="$ROUTEPLANE_ADMIN_DATABASE_URL" --command="
+    select count(*) from pg_tables where schemaname in ('auth', 'policy', 'usage')")
+  if [ "$tables" != 0 ]; then
+    echo "the database is not empty: it has $tables tables. Drop it and provision it again first" >&2
+    exit 1
+  fi
+  # Whole or not at all. Of what provision has made, the empty schemas are replaced by those of the backup.
+  ${ROUTEPLANE_PG_TOOLS:-}pg_restore --clean --if-exists --exit-on-error --single-transaction \
+    --dbname="$ROUTEPLANE_ADMIN_DATABASE_URL" "$file"
+  ;;
+*) usage ;;
+esac
