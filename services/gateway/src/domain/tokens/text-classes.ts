@@ -134,3 +134,13 @@ export const SINGLE_CHARACTERS = `
   需非面音页项题首高가개경고과구그기나내는니다대도동드들라로를리만면문미보부사산상서성세소수스시식아어에여오요용우
   원위은을음의이인일자장재전정제주지터트하한해호화
 `;
+
+/**
+ * Characters of `SINGLE_CHARACTERS` that are two tokens behind a space in some vocabulary: the space and their first bytes are one token,
+ * which leaves the other bytes alone.
+ */
+export const SPLIT_BY_SPACE = `
+  值像前動原去县告员周命品址城基報場好始市布常建息情意拉持指按换据景次段每比民水求江没治活源然现理省看真确程空立站章等算管
+  素索线网置老者而联色节装要言計调象败起超路转载道部长開間関阳集需非面题首는를미산터트器符藏↑↓●商型局展山序库应店度心必
+  志态思性支收改放政時条构果法消드들라로면소스어
+`;
