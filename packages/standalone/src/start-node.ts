@@ -130,7 +130,7 @@ async function startNats({ layout, roles, processes, progress, signal, environme
   });
 }
 
-/** Migrates a schema by a process of its service, unless there is nothing to do: the three processes take a quarter of a start. */
+/** Migrates a schema by a process of its service, unless there is nothing to do: the three processes take a fifth of a start. */
 async function migrate(service: (typeof MIGRATED)[number], { layout, roles, progress, signal }: Start): Promise<void> {
   if (await isSchemaMigrated(service, roles)) return;
   await progress.step(`schema of ${service}`, async () => {
