@@ -62,10 +62,10 @@ export function readEnvironment<T extends object>(
     const sources = names.map((name) => ({ name, text: value(name), path: value(`${name}_FILE`) }));
     const twice = sources.find(({ text, path }) => text !== undefined && path !== undefined);
     if (twice !== undefined) return constant(fault(twice.name, `is set, and ${twice.name}_FILE too: set one of them`));
-    const paths = sources.flatMap(({ path }) => path ?? []);
+    const files = sources.flatMap(({ name, path }) => (path === undefined ? [] : { name, path }));
     try {
-      if (paths.length === 0) return constant(parse(sources.map(({ text }) => text)));
-      return secretFiles.open(paths, (contents) => {
+      if (files.length === 0) return constant(parse(sources.map(({ text }) => text)));
+      return secretFiles.open(files, (contents) => {
         const rest = contents.values();
         return parse(sources.map(({ text, path }) => (path === undefined ? text : rest.next().value)));
       });

@@ -12,7 +12,7 @@ export { AGGREGATOR_NODE_OPTIONS, USAGE_NODE_OPTIONS } from "./node-options.ts";
 export { currentOrigin, onBehalfOf, type Origin } from "./origin.ts";
 export { currentRequestId, withRequestId } from "./request-id.ts";
 export { type PeriodicJob, runPeriodically } from "./periodic-job.ts";
-export { MAX_SECRET_BYTES, readSecretFile, SecretFault, SecretFiles } from "./secret-files.ts";
+export { MAX_SECRET_BYTES, readSecretFile, type SecretFile, SecretFault, SecretFiles } from "./secret-files.ts";
 export { constant, currentOf, type Watched, type WatchedSecret } from "./watched.ts";
 export { Dependencies, type Dependency } from "./operations/dependencies.ts";
 export { counter, gauge, histogram, readMetrics } from "./operations/metrics.ts";

@@ -15,6 +15,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { ConfigurationError, readEnvironment } from "./environment.ts";
 import type { Component } from "./lifecycle.ts";
 import { createLogger } from "./log.ts";
+import { readMetrics } from "./operations/metrics.ts";
 import { SecretFault, type SecretFiles } from "./secret-files.ts";
 
 const root = mkdtempSync(join(tmpdir(), "secrets-"));
@@ -136,7 +137,7 @@ describe.concurrent("a watched file", () => {
     replace(file, "rps_canary2\n");
     await eventually(async () => secret.current === "rps_canary2");
     expect(seen).toEqual(["rps_canary2"]);
-    expect(lines.join("")).toMatch(/"level":"info".*secret replaced/);
+    expect(lines.join("")).toMatch(/"level":"info".*"secrets":\["TOKEN"\].*secret replaced/);
     expect(lines.join("")).not.toContain("canary");
   });
 
@@ -179,7 +180,9 @@ describe.concurrent("a watched file", () => {
     replace(file, "rps_2");
     await eventually(async () => secret.current === "rps_2");
     expect(seen).toEqual(["rps_2"]);
-    expect(lines.filter((line) => line.includes(fault))).toHaveLength(1);
+    const faults = lines.filter((line) => line.includes(fault));
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain('"secrets":["TOKEN"]');
     expect(lines.join("")).not.toContain("canary");
   });
 
@@ -196,5 +199,36 @@ describe.concurrent("a watched file", () => {
     await eventually(async () => seen.length > 0);
     expect(seen).toEqual(["rps_2"]);
     expect(ended).toEqual([]);
+  });
+});
+
+// Not beside the others: metrics are those of the whole process.
+describe("the metrics of secret files", () => {
+  it("say which one cannot be used, and when the value in force was read", async () => {
+    const folder = newFolder();
+    const file = join(folder, "secret");
+    writeFileSync(file, "rps_1");
+    const { secret, secretFiles } = readEnvironment({ METERED_FILE: file }, (env) => ({
+      secret: env.secret("METERED"),
+      secretFiles: env.secretFiles,
+    }));
+    const lines = watch(secretFiles);
+    const figureOf = async (name: string): Promise<number> => {
+      const { text } = await readMetrics();
+      return Number(new RegExp(`^routeplane_secret_${name}\\{secret="METERED"\\} (.+)$`, "m").exec(text)?.[1]);
+    };
+    expect(await figureOf("file_faulty")).toBe(0);
+    const readAt = await figureOf("read_timestamp_seconds");
+    expect(readAt).toBeCloseTo(Date.now() / 1_000, -2);
+    rmSync(file);
+    await eventually(async () => (await figureOf("file_faulty")) === 1);
+    // The same secret again, as a mount that was away for a moment.
+    writeFileSync(file, "rps_1");
+    await eventually(async () => (await figureOf("file_faulty")) === 0);
+    expect(lines.join("")).toContain("can be used again");
+    expect(await figureOf("read_timestamp_seconds")).toBe(readAt);
+    replace(file, "rps_2");
+    await eventually(async () => secret.current === "rps_2");
+    expect(await figureOf("read_timestamp_seconds")).toBeGreaterThan(readAt);
   });
 });

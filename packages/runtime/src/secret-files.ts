@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "./log.ts";
+import { gauge } from "./operations/metrics.ts";
 import type { Watched } from "./watched.ts";
 
 /** Maximum size of a file with a secret. */
@@ -14,13 +15,20 @@ export class SecretFault extends Error {
   override readonly name = "SecretFault";
 }
 
+/** File that holds a secret. */
+export interface SecretFile {
+  /** Name of the secret in the log and in metrics: its variable, e.g. `ROUTEPLANE_DATABASE_URL`. */
+  readonly name: string;
+  readonly path: string;
+}
+
 /**
  * Files with secrets that a process has read, and that it looks at again and again while it runs. Files are polled by name rather
  * than watched: a rename over the file, a swap of the directory behind it (`..data` of a Kubernetes volume) and a network file
  * system all look alike. What cannot be used (no file, empty, too large, malformed) leaves the former value in force and is logged.
  */
 export class SecretFiles {
-  readonly #files: Pick<WatchedFiles<unknown>, "poll">[] = [];
+  readonly #files: Pick<WatchedFiles<unknown>, "names" | "state" | "poll">[] = [];
 
   /**
    * Reads the files that make one value together, e.g. a certificate and its key, and adds them to those that are watched.
@@ -28,8 +36,8 @@ export class SecretFiles {
    * @param parse converts the texts, without blanks around them; throws SecretFault for what cannot be used
    * @throws SecretFault
    */
-  open<T>(paths: readonly string[], parse: (texts: readonly string[]) => T): Watched<T> {
-    const file = new WatchedFiles(paths, parse);
+  open<T>(files: readonly SecretFile[], parse: (texts: readonly string[]) => T): Watched<T> {
+    const file = new WatchedFiles(files, parse);
     this.#files.push(file);
     return file;
   }
@@ -38,6 +46,7 @@ export class SecretFiles {
   watch(log: Logger): { readonly name: string; stop(): Promise<void> } {
     const stopped = new AbortController();
     const { signal } = stopped;
+    this.#registerMetrics();
     const poll = async (): Promise<void> => {
       while (!signal.aborted) {
         for (const file of this.#files) await file.poll(log);
@@ -47,9 +56,36 @@ export class SecretFiles {
     void poll();
     return { name: "watch of secret files", stop: async () => stopped.abort() };
   }
+
+  #registerMetrics(): void {
+    const read = (figure: keyof SecretState) => () =>
+      this.#files.flatMap(({ names, state }) => names.map((secret) => ({ labels: { secret }, value: state[figure] })));
+    const labels = ["secret"] as const;
+    gauge({
+      name: "routeplane_secret_read_timestamp_seconds",
+      help: "Time at which the value of a secret that is in force was read from its file.",
+      labels,
+      read: read("readAt"),
+    });
+    gauge({
+      name: "routeplane_secret_file_faulty",
+      help: "1 while the file of a secret cannot be used, so that the former value stays in force.",
+      labels,
+      read: read("faulty"),
+    });
+  }
+}
+
+/** Figures of a secret, for metrics. */
+interface SecretState {
+  /** Time at which the value in force was read, in seconds of the epoch. */
+  readAt: number;
+  faulty: 0 | 1;
 }
 
 class WatchedFiles<T> implements Watched<T> {
+  readonly names: readonly string[];
+  readonly state: SecretState = { readAt: Date.now() / 1_000, faulty: 0 };
   readonly #paths: readonly string[];
   readonly #parse: (texts: readonly string[]) => T;
   readonly #listeners = new Set<(value: T) => void>();
@@ -59,10 +95,11 @@ class WatchedFiles<T> implements Watched<T> {
   #seen = "";
   #read = "";
 
-  constructor(paths: readonly string[], parse: (texts: readonly string[]) => T) {
-    this.#paths = paths;
+  constructor(files: readonly SecretFile[], parse: (texts: readonly string[]) => T) {
+    this.names = files.map(({ name }) => name);
+    this.#paths = files.map(({ path }) => path);
     this.#parse = parse;
-    this.#texts = paths.map(readSecretFile);
+    this.#texts = this.#paths.map(readSecretFile);
     this.#current = parse(this.#texts);
   }
 
@@ -79,6 +116,7 @@ class WatchedFiles<T> implements Watched<T> {
 
   /** Reads the files if they have changed and have stopped changing: their version is that of the last look. Never throws. */
   async poll(log: Logger): Promise<void> {
+    const { names: secrets, state } = this;
     const files = this.#paths;
     const version = (await Promise.all(files.map(versionOf))).join();
     const isSettled = version === this.#seen;
@@ -87,12 +125,18 @@ class WatchedFiles<T> implements Watched<T> {
     this.#read = version;
     try {
       const texts = files.map(readSecretFile);
-      if (texts.every((text, index) => text === this.#texts[index])) return;
+      if (texts.every((text, index) => text === this.#texts[index])) {
+        if (state.faulty) log.info({ secrets, files }, "the file of a secret can be used again");
+        state.faulty = 0;
+        return;
+      }
       this.#current = this.#parse(texts);
       this.#texts = texts;
-      log.info({ files }, "secret replaced");
+      Object.assign(state, { readAt: Date.now() / 1_000, faulty: 0 });
+      log.info({ secrets, files }, "secret replaced");
     } catch (error) {
-      log.error({ files, fault: faultOf(error) }, "secret not replaced: the former value stays");
+      state.faulty = 1;
+      log.error({ secrets, files, fault: faultOf(error) }, "secret not replaced: the former value stays");
       return;
     }
     for (const listener of this.#listeners) this.#notify(listener, log);
@@ -102,7 +146,7 @@ class WatchedFiles<T> implements Watched<T> {
     try {
       listener(this.#current);
     } catch (error) {
-      log.error({ files: this.#paths, fault: faultOf(error) }, "a secret was replaced, but not everywhere");
+      log.error({ secrets: this.names, fault: faultOf(error) }, "a secret was replaced, but not everywhere");
     }
   }
 }

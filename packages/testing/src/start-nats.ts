@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { reservePorts } from "@routeplane/standalone";
@@ -23,6 +23,8 @@ export interface TestNats {
   /** Suspends the server until `resume`: it keeps its connections and answers nothing. */
   pause(): void;
   resume(): void;
+  /** Rewrites the configuration, which the running server then reads again. Passwords of users are at their places in it. */
+  reconfigure(edit: (configuration: string) => string): Promise<void>;
   /** Kills the server and removes its files. */
   remove(): Promise<void>;
 }
@@ -57,6 +59,15 @@ export async function startNats(): Promise<TestNats> {
     kill,
     pause: () => void child?.kill("SIGSTOP"),
     resume: () => void child?.kill("SIGCONT"),
+    async reconfigure(edit) {
+      const path = join(folder, "nats", "nats.conf");
+      const log = join(folder, "nats.log");
+      const reloads = async (): Promise<number> => (await readFile(log, "utf8")).split("Reloaded server config").length;
+      const before = await reloads();
+      await writeFile(path, edit(await readFile(path, "utf8")));
+      child?.kill("SIGHUP");
+      await eventually(async () => (await reloads()) > before);
+    },
     async remove() {
       await kill();
       release();

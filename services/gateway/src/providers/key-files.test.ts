@@ -41,3 +41,25 @@ it("reads keys from the files of variables, and tells of a change of any file th
   replace(later, "sk-canary-2");
   await eventually(() => changes === 2);
 });
+
+it("replaces a key while the file of another one cannot be read, which keeps its former key", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "key-files-"));
+  const [first, other] = [join(folder, "first"), join(folder, "other")];
+  for (const file of [first, other]) writeFileSync(file, "sk-1");
+  const files = new SecretFiles();
+  const keys = new KeyFiles({ A_KEY_FILE: first, B_KEY_FILE: other }, files);
+  const load = (): readonly unknown[] => [keys.variable("A_KEY"), keys.variable("B_KEY")];
+  let loaded = load();
+  keys.onChange(() => (loaded = load()));
+  const watch = files.watch(createLogger("test", () => ""));
+  onTestFinished(async () => {
+    await watch.stop();
+    rmSync(folder, { recursive: true });
+  });
+  rmSync(other);
+  writeFileSync(first, "sk-2");
+  await eventually(() => loaded[0] === "sk-2");
+  expect(loaded).toEqual(["sk-2", "sk-1"]);
+  const missing = new KeyFiles({ A_KEY_FILE: other }, files);
+  expect(() => missing.variable("A_KEY")).toThrow("A_KEY_FILE: ");
+});

@@ -1,4 +1,4 @@
-import { ConfigurationError, readSecretFile, SecretFault, type SecretFiles } from "@routeplane/runtime";
+import { ConfigurationError, readSecretFile, SecretFault, type SecretFiles, type Watched } from "@routeplane/runtime";
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -9,7 +9,8 @@ type Variables = Readonly<Record<string, string | undefined>>;
 export class KeyFiles {
   readonly #variables: Variables;
   readonly #files: SecretFiles;
-  readonly #watched = new Set<string>();
+  /** Secrets of the files that are watched, by path. */
+  readonly #watched = new Map<string, Watched<string>>();
   #listener = (): void => {};
 
   constructor(variables: Variables, files: SecretFiles) {
@@ -27,14 +28,27 @@ export class KeyFiles {
     this.#listener();
   }
 
-  /** Reads a file. @throws SecretFault */
-  read(path: string): string {
-    const text = readSecretFile(path);
-    if (!this.#watched.has(path)) {
-      this.#watched.add(path);
-      this.#files.open([path], ([content]) => content).onChange(() => this.changed());
+  /**
+   * Reads a file. One that was read before and cannot be read now has its former secret: else a key of another provider could
+   * not be replaced meanwhile.
+   *
+   * @param name name of the secret in the log
+   * @throws SecretFault
+   */
+  read(path: string, name = "api_key_file"): string {
+    const watched = this.#watched.get(path);
+    try {
+      const text = readSecretFile(path);
+      if (watched === undefined) {
+        const opened = this.#files.open([{ name, path }], ([content = ""]) => content);
+        opened.onChange(() => this.changed());
+        this.#watched.set(path, opened);
+      }
+      return text;
+    } catch (error) {
+      if (error instanceof SecretFault && watched !== undefined) return watched.current;
+      throw error;
     }
-    return text;
   }
 
   /** Returns a variable, or the content of the file that the variable with `_FILE` names. @throws ConfigurationError */
@@ -43,7 +57,7 @@ export class KeyFiles {
     if (!path) return value;
     if (value?.trim()) throw new ConfigurationError(`${name}: is set, and ${name}_FILE too: set one of them`);
     try {
-      return this.read(path);
+      return this.read(path, name);
     } catch (error) {
       if (error instanceof SecretFault) throw new ConfigurationError(`${name}_FILE: ${error.message}`);
       throw error;
