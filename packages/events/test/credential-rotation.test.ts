@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createLogger, readEnvironment } from "@routeplane/runtime";
-import { eventually } from "@routeplane/testing";
+import { createAuthority, eventually } from "@routeplane/testing";
 import { nkeys, StorageType } from "nats";
 import { expect, inject, it, onTestFinished } from "vitest";
 import { readNatsAddress } from "../src/address.ts";
@@ -197,4 +197,30 @@ it("moves to another credentials file without a failed publication", async () =>
   await eventually(() => publisher.userNow()?.creds === second.trim());
   await untilMore(publisher);
   expect(publisher.published.failures).toEqual([]);
+});
+
+it("speaks TLS to a server of its authority alone, says why it refuses another, and takes a new authority", async () => {
+  const [authority, stranger] = [createAuthority(), createAuthority()];
+  const { cert, key } = authority.issue();
+  const [certFile, keyFile] = [join(authority.folder, "nats.crt"), join(authority.folder, "nats.key")];
+  await writeFile(certFile, cert);
+  await writeFile(keyFile, key);
+  onTestFinished(async () => {
+    for (const { folder } of [authority, stranger]) await rm(folder, { recursive: true });
+  });
+  const { port } = await startServer(
+    `${users("a")}\ntls { cert_file: ${JSON.stringify(certFile)}, key_file: ${JSON.stringify(keyFile)} }`,
+  );
+  const ca = join(stranger.folder, "ca.crt");
+  await writeFile(ca, stranger.ca);
+  const publisher = publishAs({
+    ROUTEPLANE_NATS_URL: `tls://a:pw-canary-a@127.0.0.1:${port}`,
+    ROUTEPLANE_NATS_CA_FILE: ca,
+  });
+  await eventually(() => /cannot connect to nats/.test(publisher.lines.join("")));
+  expect(publisher.lines.join("")).toMatch(/certificate|self-signed|unable to verify/i);
+  expect(publisher.connection.session()).toBeUndefined();
+  await replace(ca, authority.ca);
+  await untilMore(publisher);
+  expect(publisher.lines.join("")).not.toContain("canary");
 });

@@ -1,7 +1,7 @@
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
-import { createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
 import { createLogger, readEnvironment } from "@routeplane/runtime";
@@ -135,6 +135,25 @@ describe("a server with a certificate", () => {
     expect((await health.check({ service: "" })).status).toBe(Status.SERVING);
     expect(await checkOverGrpc(grpcPort)).toBe(Status.SERVING);
   });
+
+  it.each(["server", "client"] as const)(
+    "is unavailable while the certificate of the %s has expired, and is reached again once that is replaced",
+    async (expired) => {
+      const past = authority.issue({ validUntil: new Date(Date.now() - 60_000) });
+      const ofServer = tlsOf(expired === "server" ? past : first, { clientAuth: "require" });
+      const ofClient = tlsOf(expired === "client" ? past : second);
+      const { url } = await start(ofServer.tls);
+      const lines: string[] = [];
+      const log = createLogger("test", (line) => (lines.push(line), ""));
+      const connection = new ServiceConnection({ url, tls: ofClient.tls, log });
+      onTestFinished(() => connection.stop());
+      const health = createClient(Health, serviceTransport({ url, connection }));
+      await expect(health.check({ service: "" })).rejects.toMatchObject({ code: Code.Unavailable });
+      await eventually(async () => /certificate has expired|certificate expired/.test(lines.join("")));
+      (expired === "server" ? ofServer : ofClient).write(authority.issue());
+      await eventually(async () => (await health.check({ service: "" })).status === Status.SERVING);
+    },
+  );
 
   it("keeps its certificate while the key in the files belongs to another one", async () => {
     const { tls, write, lines } = tlsOf(first);
