@@ -41,12 +41,19 @@ export function workloadOf(manifest: Manifest & (IDeployment | IStatefulSet | IJ
   return { kind: manifest.kind, name, role, labels, pod, container, environment };
 }
 
-/** Secrets that a workload refers to, as `name/key`. */
+/** Secrets that a workload refers to, as `name/key`: in variables, and in files. */
 export function secretsOf({ pod, container }: Workload): readonly string[] {
   const fromVariables = (container.env ?? []).flatMap(({ valueFrom }) => valueFrom?.secretKeyRef ?? []);
+  const projected = (pod.volumes ?? []).flatMap(({ projected: volume }) => volume?.sources ?? []);
+  const files = projected.flatMap(({ secret }) => secret ?? []);
   const unnamed = [...(container.envFrom ?? []), ...(pod.volumes ?? [])].filter(
     (source) => ("secretRef" in source && source.secretRef) || ("secret" in source && source.secret),
   );
-  if (unnamed.length > 0) throw new Error("a secret is used without naming its key");
-  return fromVariables.map(({ name, key }) => `${name}/${key}`);
+  // A Secret that is optional has whatever keys an operator gives it.
+  const whole = files.filter(({ items, optional }) => items === undefined && optional !== true);
+  if (unnamed.length + whole.length > 0) throw new Error("a secret is used without naming its key");
+  return [
+    ...fromVariables.map(({ name, key }) => `${name}/${key}`),
+    ...files.flatMap(({ name, items = [] }) => items.map(({ key }) => `${name}/${key}`)),
+  ];
 }

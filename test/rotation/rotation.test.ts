@@ -10,7 +10,7 @@ import { type LoadCredentials, type Rotation, rotationsOf } from "./rotations.ts
 /** Full form: `npm run rotation`, two processes of each role, one rotation after the other. In short, all of them at once. */
 const IS_FULL = process.env["ROUTEPLANE_ROTATION"] === "full";
 const REPLICAS = IS_FULL ? 2 : 1;
-const LOAD = IS_FULL ? { perSecond: 100, maxRunning: 64 } : { perSecond: 20, maxRunning: 8 };
+const LOAD = IS_FULL ? { perSecond: 50, maxRunning: 12 } : { perSecond: 20, maxRunning: 4 };
 const BEFORE_MS = IS_FULL ? 2_000 : 500;
 /** Rotations that exclude each other, or that wait for a grace, are in the full form alone. */
 const FULL_ONLY = ["passwords of the database", "operator credential"];
@@ -119,6 +119,8 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
     await each((rotation) => rotation.retire());
     await each((rotation) => rotation.prove());
   }
+
+  it("is in use by a node that serves every request", { timeout: 60_000 }, () => underLoad(() => delay(BEFORE_MS)));
 
   if (IS_FULL) {
     for (const name of [
