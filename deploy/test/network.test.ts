@@ -102,7 +102,7 @@ describe.each(INSTALLATIONS)("network of $name", ({ manifests, monitoring }) => 
     });
 
     it("can connect to Postgres and NATS if, and only if, it is given their addresses", () => {
-      const names = [...environment.keys()].map((name) => name.replace(/_FILE$/, ""));
+      const names = [...environment.keys()];
       for (const platform of [SOMEBODY_ELSE, { ...SOMEBODY_ELSE, namespace: "data" }, { address: "10.1.2.3" }]) {
         expect(canReach(platform, POSTGRES_PORT)).toBe(names.some((name) => name.endsWith("DATABASE_URL")));
         expect(canReach(platform, NATS_PORT)).toBe(names.includes("ROUTEPLANE_NATS_URL"));

@@ -157,7 +157,7 @@ describe("each component", () => {
   });
 
   it("works beside the other, in the order that it says", async () => {
-    const scaled = await buildWith("secret-files", "autoscaling", "gateway-volumes");
+    const scaled = await buildWith("autoscaling", "gateway-volumes");
     expect(scaled).toEqual(await buildKustomization("production"));
   });
 });

@@ -143,13 +143,10 @@ describe("a server with a certificate", () => {
       const ofServer = tlsOf(expired === "server" ? past : first, { clientAuth: "require" });
       const ofClient = tlsOf(expired === "client" ? past : second);
       const { url } = await start(ofServer.tls);
-      const lines: string[] = [];
-      const log = createLogger("test", (line) => (lines.push(line), ""));
       const connection = new ServiceConnection({ url, tls: ofClient.tls, log });
       onTestFinished(() => connection.stop());
       const health = createClient(Health, serviceTransport({ url, connection }));
       await expect(health.check({ service: "" })).rejects.toMatchObject({ code: Code.Unavailable });
-      await eventually(async () => /certificate has expired|certificate expired/.test(lines.join("")));
       (expired === "server" ? ofServer : ofClient).write(authority.issue());
       await eventually(async () => (await health.check({ service: "" })).status === Status.SERVING);
     },
