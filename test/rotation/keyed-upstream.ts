@@ -1,5 +1,5 @@
 import { type FakeProvider, sendJson, startFakeProvider } from "../../services/gateway/test/fake-provider.ts";
-import { newSecret } from "./node-of-files.ts";
+import { newSecret } from "./secret-volume.ts";
 
 /** Provider that answers requests with one of its keys, and refuses others. */
 export interface KeyedUpstream extends FakeProvider {

@@ -23,7 +23,7 @@ import {
 import pg from "pg";
 import { bundle } from "../../deploy/bundle.ts";
 import { createHosts } from "../fleet/hosts.ts";
-import { SecretVolume } from "./secret-volume.ts";
+import { newSecret, SecretVolume } from "./secret-volume.ts";
 import { startKeyedUpstream, type KeyedUpstream } from "./keyed-upstream.ts";
 
 /** Roles in the order of their start. */
@@ -40,7 +40,8 @@ export interface RoleProcess {
   readonly role: Role;
   readonly address: string;
   readonly pid: number;
-  output(): string;
+  /** Output so far, of both streams. */
+  readonly output: () => string;
   stop(): Promise<number | null>;
 }
 
@@ -75,7 +76,6 @@ const START_TIMEOUT_MS = 60_000;
 const NETWORK = `127.${216 + (process.pid % 30)}.${(process.pid >> 5) % 250}`;
 const nameOf = (role: string): string => `${role}.rotation`;
 
-export const newSecret = (): string => randomBytes(24).toString("hex");
 export const newServiceToken = (): string => `rps_${randomBytes(32).toString("hex")}`;
 
 /** Hashes of tokens, as services take them. */

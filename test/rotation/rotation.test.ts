@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { canMountHosts } from "../fleet/hosts.ts";
 import { type Canary, canary, canariesIn, searchDatabase } from "../harness/canaries.ts";
 import { type NodeOfFiles, ROLES, startNodeOfFiles } from "./node-of-files.ts";
-import { type LoadCredentials, type Rotation, rotationsOf } from "./rotations.ts";
+import type { Rotation } from "./rotation.ts";
+import { type LoadCredentials, rotationsOf } from "./rotations.ts";
 
 /** Full form: `npm run rotation`, two processes of each role, one rotation after the other. In short, all of them at once. */
 const IS_FULL = process.env["ROUTEPLANE_ROTATION"] === "full";
@@ -13,7 +14,7 @@ const REPLICAS = IS_FULL ? 2 : 1;
 const LOAD = IS_FULL ? { perSecond: 50, maxRunning: 12 } : { perSecond: 20, maxRunning: 4 };
 const BEFORE_MS = IS_FULL ? 2_000 : 500;
 /** Rotations that exclude each other, or that wait for a grace, are in the full form alone. */
-const FULL_ONLY = ["passwords of the database", "operator credential"];
+const FULL_ONLY: ReadonlySet<string> = new Set(["passwords of the database", "operator credential"]);
 const TIMEOUT_MS = 20_000;
 const TICK_MS = 20;
 
@@ -40,7 +41,7 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
   beforeAll(async () => {
     node = await startNodeOfFiles(REPLICAS);
     credentials = { operatorToken: node.operatorToken };
-    rotations = rotationsOf(node, credentials).filter(({ name }) => IS_FULL || !FULL_ONLY.includes(name));
+    rotations = rotationsOf(node, credentials).filter(({ name }) => IS_FULL || !FULL_ONLY.has(name));
     collectSecrets();
   }, 180_000);
   afterAll(async () => {
@@ -52,7 +53,7 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
     const failures: string[] = [];
     const running = new Set<Promise<void>>();
     const before = answered;
-    let isStopped = false;
+    const stopping = new AbortController();
     const send = async (n: number): Promise<void> => {
       const kind = n % 3;
       const [path, token] =
@@ -78,7 +79,7 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
     let sent = 0;
     const sending = (async () => {
       let due = 0;
-      for (let last = performance.now(); !isStopped; await delay(TICK_MS)) {
+      for (let last = performance.now(); !stopping.signal.aborted; await delay(TICK_MS)) {
         const now = performance.now();
         due = Math.min(due + ((now - last) / 1_000) * LOAD.perSecond, LOAD.perSecond);
         last = now;
@@ -94,7 +95,7 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
       await work();
       await delay(BEFORE_MS);
     } finally {
-      isStopped = true;
+      stopping.abort();
       await sending;
       await Promise.all(running);
       process.stdout.write(`${expect.getState().currentTestName}: ${sent} requests, ${failures.length} failed\n`);

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -40,3 +41,6 @@ export class SecretVolume {
     await rm(join(this.#folder, former), { recursive: true, force: true });
   }
 }
+
+/** A password or the random part of a token. */
+export const newSecret = (): string => randomBytes(24).toString("hex");
