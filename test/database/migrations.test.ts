@@ -62,6 +62,9 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   "policy/0012_hold_partitions drop":
     "the policies of a partition, which is reached through its parent, whose policies apply",
   "policy/0012_hold_partitions revoke": "privileges on a partition, whose parent has them",
+  "usage/0024_sum_partitions rename": "as of policy/0012_hold_partitions, of four tables",
+  "usage/0024_sum_partitions drop": "the policies of partitions, as of policy/0012_hold_partitions",
+  "usage/0024_sum_partitions revoke": "privileges on partitions, whose parents have them",
 };
 
 /** SQL of a migration, which runs against no database: every query returns no row. */

@@ -36,3 +36,22 @@ export function requireId<K extends IdKind>(prefix: K, text: string): Id<K> {
   if (id === undefined) throw notFound();
   return id;
 }
+
+/** Digits of Crockford's base32. The first ten of an id hold the 48 bits of its UUIDv7's milliseconds. */
+const DIGITS = "0123456789abcdefghjkmnpqrstvwxyz";
+const TIME_DIGITS = 10;
+
+/** Lower bound of the ids that are made at a moment or later, and upper bound of earlier ones. @param time in milliseconds since the epoch */
+export function idBound(prefix: IdKind, time: number): string {
+  const digits = Array.from(
+    { length: TIME_DIGITS },
+    (_, index) => DIGITS[Math.floor(time / 32 ** (TIME_DIGITS - 1 - index)) % 32],
+  );
+  return `${prefix}_${digits.join("")}`;
+}
+
+/** Time in milliseconds since the epoch at which an id was made, by the clock of the process that made it. */
+export function idTime(id: Id<IdKind>): number {
+  const digits = id.slice(id.lastIndexOf("_") + 1).slice(0, TIME_DIGITS);
+  return [...digits].reduce((time, digit) => time * 32 + DIGITS.indexOf(digit), 0);
+}

@@ -9,7 +9,7 @@ export {
   tokenReplaced,
 } from "./errors.ts";
 export { FairSlots, type FairSlotsOptions } from "./fair-slots.ts";
-export { type Id, type IdKind, newId, parseId, requireId } from "./ids.ts";
+export { type Id, idBound, type IdKind, idTime, newId, parseId, requireId } from "./ids.ts";
 export { ceilToMicroUsd, microToNano, nanoToMicro, picoToNanoCeil } from "./money.ts";
 export { type DefinedFields, definedFields } from "./defined-fields.ts";
 export {

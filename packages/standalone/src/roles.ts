@@ -133,13 +133,19 @@ function ownVariables(service: Service, options: RoleOptions): Record<string, st
   const authUrl = { ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth) };
   const usageUrl = { ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage) };
   const reservations = settingsOf(options, ["ROUTEPLANE_HOLD_TTL_SECS"]);
-  const retention = settingsOf(options, ["ROUTEPLANE_RETENTION_DAYS"]);
+  const retention = settingsOf(options, [
+    "ROUTEPLANE_RETENTION_DAYS",
+    "ROUTEPLANE_ROLLUP_RETENTION_DAYS",
+    "ROUTEPLANE_DAILY_PARTITIONS_FROM_GIB",
+  ]);
+  const cache = settingsOf(options, ["ROUTEPLANE_KEY_CACHE_BYTES", "ROUTEPLANE_CACHE_MAX_AGE_SECS"]);
   const metrics = settingsOf(options, ["ROUTEPLANE_METRICS_PORT"]);
   const bounds = settingsOf(options, ["ROUTEPLANE_NATS_MAX_BYTES", "ROUTEPLANE_NATS_MAX_AGE_HOURS"]);
   const broker = { ROUTEPLANE_NATS_URL: brokerUrl("aggregator", options), ...bounds };
   const variables: Record<Service, Record<string, string>> = {
     auth: {
       ...accepted,
+      ...cache,
       ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers,
       ROUTEPLANE_GRPC_PORT: `${addresses.grpc.auth}`,
     },

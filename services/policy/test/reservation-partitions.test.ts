@@ -1,11 +1,11 @@
-import { type Id, newId } from "@routeplane/domain";
+import { type Id, idBound, newId } from "@routeplane/domain";
 import { eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createAdmission } from "../src/domain/admission/admission.ts";
 import { expireOverdue } from "../src/jobs/partition-reservations.ts";
 import { createLedger } from "../src/store/ledger.ts";
-import { createReservationPartitions, requestIdBound } from "../src/store/reservation-partitions.ts";
+import { createReservationPartitions } from "../src/store/reservation-partitions.ts";
 import { type PolicyUnderTest, requestOf, RESERVATION_TTL_MS, startPolicyUnderTest } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
@@ -79,7 +79,7 @@ it("computes the same least id as the database", async () => {
   const bounds = await Promise.all(
     times.map((time) => rowsOf<{ id: string }>(sql`select hold_id_of(${new Date(time)}) as id`)),
   );
-  expect(bounds.map(([row]) => row?.id)).toEqual(times.map(requestIdBound));
+  expect(bounds.map(([row]) => row?.id)).toEqual(times.map((time) => idBound("req", time)));
 });
 
 it("the table of an earlier release gets a bound while requests run, and days follow it", async () => {

@@ -19,6 +19,9 @@ import * as auditActions from "./0017_audit_actions.ts";
 import * as tokenParts from "./0018_token_parts.ts";
 import * as exactSums from "./0019_exact_sums.ts";
 import * as installation from "./0021_installation.ts";
+import * as boundSums from "./0022_bound_sums.ts";
+import * as validateSums from "./0023_validate_sums.ts";
+import * as sumPartitions from "./0024_sum_partitions.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -41,4 +44,7 @@ export const migrations: Migrations = {
   "0018_token_parts": tokenParts,
   "0019_exact_sums": exactSums,
   "0021_installation": installation,
+  "0022_bound_sums": boundSums,
+  "0023_validate_sums": validateSums,
+  "0024_sum_partitions": sumPartitions,
 };

@@ -40,9 +40,9 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   const deadLetters = createDeadLetterBox(database);
   const recorder = { requests, retentionDays, clock: Date.now };
   const jobs = [
-    createPartitions(requests, log),
+    createPartitions(requests, config.dailyPartitionsFromBytes, log),
     expireRequests(requests, log),
-    dropExpiredPartitions(requests, retentionDays, log),
+    dropExpiredPartitions(requests, config, log),
     replayDeadLetters(recorder, deadLetters, log),
   ];
   const consumer = openConsumer<UsageEvent>({

@@ -35,12 +35,18 @@ export interface AggregatorConfig extends ProcessConfig {
   readonly stream: StreamSettings;
   /** Retention of the request log. */
   readonly retentionDays: number;
+  /** Retention of the sums, not shorter than that of the request log. */
+  readonly sumRetentionDays: number;
+  /** Size of a month of the request log from which on it has a partition for each day; undefined: never. */
+  readonly dailyPartitionsFromBytes: number | undefined;
 }
 
 /** Minimum retention: the default range of usage, 30 days, can be read from requests. */
 const MIN_RETENTION_DAYS = 30;
 const MAX_RETENTION_DAYS = 36_500;
 const DEFAULT_RETENTION_DAYS = 400;
+const DEFAULT_SUM_RETENTION_DAYS = 3_650;
+const GIBIBYTE = 2 ** 30;
 
 /** Default sizes of the pools. With those of all processes they fit a server of 100 connections while all of them roll. */
 const DEFAULT_POOL_SIZE = 6;
@@ -62,12 +68,23 @@ export function readAggregatorConfig(variables: Variables): AggregatorConfig {
     operationsPorts: [...readServerConfig(env).operationsPorts, ...readMetricsPort(env)],
     nats: readNatsAddress(env),
     stream: readStreamSettings(env),
-    retentionDays: env.integer("ROUTEPLANE_RETENTION_DAYS", {
-      min: MIN_RETENTION_DAYS,
-      max: MAX_RETENTION_DAYS,
-      fallback: DEFAULT_RETENTION_DAYS,
-    }),
+    ...readRetention(env),
+    dailyPartitionsFromBytes: readDailyPartitions(env),
   }));
+}
+
+/** Reads how long requests and their sums are kept. No sum is dropped before its requests. */
+function readRetention(env: Environment): Pick<AggregatorConfig, "retentionDays" | "sumRetentionDays"> {
+  const bounds = { min: MIN_RETENTION_DAYS, max: MAX_RETENTION_DAYS };
+  const retentionDays = env.integer("ROUTEPLANE_RETENTION_DAYS", { ...bounds, fallback: DEFAULT_RETENTION_DAYS });
+  const fallback = Math.max(DEFAULT_SUM_RETENTION_DAYS, retentionDays);
+  const sumRetentionDays = env.integer("ROUTEPLANE_ROLLUP_RETENTION_DAYS", { ...bounds, min: retentionDays, fallback });
+  return { retentionDays, sumRetentionDays };
+}
+
+function readDailyPartitions(env: Environment): number | undefined {
+  const gibibytes = env.integer("ROUTEPLANE_DAILY_PARTITIONS_FROM_GIB", { min: 0, max: 1_000_000, fallback: 0 });
+  return gibibytes === 0 ? undefined : gibibytes * GIBIBYTE;
 }
 
 /** Reads the port on which aggregators served metrics before every process had an operations port. */

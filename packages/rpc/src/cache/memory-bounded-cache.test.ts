@@ -1,3 +1,4 @@
+import { readMetrics } from "@routeplane/runtime";
 import { expect, it } from "vitest";
 import { type CacheEntry, MemoryBoundedCache } from "./memory-bounded-cache.ts";
 
@@ -67,4 +68,25 @@ it("holds what is in use when the hand goes round many times", () => {
   expect([cache.bytes, cache.size]).toEqual([0, 0]);
   put("a");
   expect(cache.find("a", 0)).toBeDefined();
+});
+
+it("counts look-ups and evictions, and shows its size, under its name", async () => {
+  const cache = new MemoryBoundedCache<string, Item>({ maxBytes: 30, name: "guardrail_answers" });
+  const put = (name: string) => cache.put(name, { name, bytes: 10, expiresAt: 100, isUsed: false });
+  for (const name of ["a", "b", "c", "d"]) put(name);
+  for (const name of ["a", "b", "c", "d"]) cache.find(name, 0);
+  cache.find("b", 0, () => false);
+  cache.find("c", 100);
+  cache.delete("d");
+  put("e");
+  const { text } = await readMetrics();
+  const lines = text.split("\n").filter((line) => line.includes('cache="guardrail_answers"'));
+  expect(lines.toSorted()).toEqual([
+    'routeplane_cache_bytes{cache="guardrail_answers"} 10',
+    'routeplane_cache_entries{cache="guardrail_answers"} 1',
+    'routeplane_cache_evictions_total{cache="guardrail_answers"} 1',
+    'routeplane_cache_lookups_total{cache="guardrail_answers",result="hit"} 3',
+    'routeplane_cache_lookups_total{cache="guardrail_answers",result="miss"} 3',
+    'routeplane_cache_max_bytes{cache="guardrail_answers"} 30',
+  ]);
 });

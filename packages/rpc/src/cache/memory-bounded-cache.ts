@@ -1,3 +1,37 @@
+import { counter, gauge } from "@routeplane/runtime";
+
+/** Names of the caches whose metrics are shown: of a fixed list, because they are values of a label. */
+export type CacheName = "keys" | "refused_keys" | "guardrails" | "guardrail_answers";
+
+type ObservedCache = Readonly<Record<"size" | "bytes" | "maxBytes", number>>;
+
+/** Caches of this process by name. A later one takes the name over. */
+const named = new Map<CacheName, ObservedCache>();
+
+const lookups = counter({
+  name: "routeplane_cache_lookups_total",
+  help: "Look-ups in a cache. An entry that expired or may have changed is a miss.",
+  labels: ["cache", "result"],
+});
+const evictions = counter({
+  name: "routeplane_cache_evictions_total",
+  help: "Entries that left a cache because it was full.",
+  labels: ["cache"],
+});
+const observed = [
+  ["entries", "Entries of a cache.", ({ size }) => size],
+  ["bytes", "Estimated memory of the entries of a cache.", ({ bytes }) => bytes],
+  ["max_bytes", "Bound of the memory of a cache.", ({ maxBytes }) => maxBytes],
+] as const satisfies readonly (readonly [string, string, (cache: ObservedCache) => number])[];
+for (const [suffix, help, valueOf] of observed) {
+  gauge({
+    name: `routeplane_cache_${suffix}`,
+    help,
+    labels: ["cache"],
+    read: () => [...named].map(([cache, instance]) => ({ labels: { cache }, value: valueOf(instance) })),
+  });
+}
+
 /** Entry of a `MemoryBoundedCache`. The cache sets `isUsed`; everything else is fixed once the entry is put. */
 export interface CacheEntry {
   /** Estimated memory of the entry and its key, including `CACHE_SLOT_BYTES`. */
@@ -11,6 +45,8 @@ export interface CacheEntry {
 export interface MemoryBoundedCacheOptions<Entry> {
   /** Bound of the bytes of all entries. An entry that is larger by itself is not kept. */
   readonly maxBytes: number;
+  /** Name in metrics; undefined: it has none. */
+  readonly name?: CacheName;
   /** Called for each entry that leaves the cache, for whatever reason. */
   readonly onRemove?: (entry: Entry) => void;
 }
@@ -26,16 +62,20 @@ const MAX_SPARED = 1_000;
  * each one that was used since its last pass a second chance, and evicts the others. So a hit costs a flag, and no reordering.
  */
 export class MemoryBoundedCache<Key, Entry extends CacheEntry> {
-  readonly #maxBytes: number;
+  /** Bound of the bytes of all entries. */
+  readonly maxBytes: number;
+  readonly #counts: ReturnType<typeof countsOf> | undefined;
   readonly #onRemove: ((entry: Entry) => void) | undefined;
   readonly #entries = new Map<Key, Entry>();
   /** The hand. An iterator goes on over entries that are added, and past those that are deleted, while it is used. */
   #hand = this.#entries.entries();
   #bytes = 0;
 
-  constructor({ maxBytes, onRemove }: MemoryBoundedCacheOptions<Entry>) {
-    this.#maxBytes = maxBytes;
+  constructor({ maxBytes, name, onRemove }: MemoryBoundedCacheOptions<Entry>) {
+    this.maxBytes = maxBytes;
     this.#onRemove = onRemove;
+    this.#counts = name && countsOf(name);
+    if (name !== undefined) named.set(name, this);
   }
 
   /** Estimated memory of all entries. */
@@ -47,16 +87,21 @@ export class MemoryBoundedCache<Key, Entry extends CacheEntry> {
     return this.#entries.size;
   }
 
-  /** Returns the entry of a key, and counts it as used. An expired one is removed. */
-  find(key: Key, now: number): Entry | undefined {
+  /**
+   * Returns the entry of a key, and counts it as used. One that has expired, or that `isValid` refuses, is removed.
+   *
+   * @param isValid true by default
+   */
+  find(key: Key, now: number, isValid?: (entry: Entry) => boolean): Entry | undefined {
     const entry = this.#entries.get(key);
-    if (entry === undefined) return undefined;
-    if (now >= entry.expiresAt) {
-      this.delete(key);
-      return undefined;
+    if (entry !== undefined && now < entry.expiresAt && (isValid === undefined || isValid(entry))) {
+      entry.isUsed = true;
+      this.#counts?.hits.inc();
+      return entry;
     }
-    entry.isUsed = true;
-    return entry;
+    this.#counts?.misses.inc();
+    if (entry !== undefined) this.delete(key);
+    return undefined;
   }
 
   /** Puts an entry in place of an earlier one, and evicts others until all are within the bound. */
@@ -65,7 +110,7 @@ export class MemoryBoundedCache<Key, Entry extends CacheEntry> {
     this.#entries.set(key, entry);
     this.#bytes += entry.bytes;
     let spared = 0;
-    while (this.#bytes > this.#maxBytes) {
+    while (this.#bytes > this.maxBytes) {
       const next = this.#hand.next();
       if (next.done === true) {
         this.#hand = this.#entries.entries();
@@ -77,6 +122,7 @@ export class MemoryBoundedCache<Key, Entry extends CacheEntry> {
         spared++;
       } else {
         this.delete(oldKey);
+        this.#counts?.evictions.inc();
       }
     }
   }
@@ -96,4 +142,13 @@ export class MemoryBoundedCache<Key, Entry extends CacheEntry> {
     this.#bytes = 0;
     for (const entry of entries) this.#onRemove?.(entry);
   }
+}
+
+/** Counters of one cache, looked up once: counting costs what adding two numbers does. */
+function countsOf(cache: CacheName) {
+  return {
+    hits: lookups.labels({ cache, result: "hit" }),
+    misses: lookups.labels({ cache, result: "miss" }),
+    evictions: evictions.labels({ cache }),
+  };
 }

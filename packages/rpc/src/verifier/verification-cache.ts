@@ -63,10 +63,11 @@ export class VerificationCache {
     this.#options = options;
     const { maxBytes } = options;
     this.#principals = new MemoryBoundedCache({
+      name: "keys",
       maxBytes,
       onRemove: ({ subjects }) => subjects.forEach((subject) => this.#subjects.release(subject)),
     });
-    this.#refusals = new MemoryBoundedCache({ maxBytes: maxBytes / 8 });
+    this.#refusals = new MemoryBoundedCache({ name: "refused_keys", maxBytes: maxBytes / 8 });
   }
 
   /** Estimated memory of all results. */
@@ -76,12 +77,7 @@ export class VerificationCache {
 
   find(digest: string): CachedPrincipal | CachedRefusal | undefined {
     const now = this.#options.monotonic();
-    const cached = this.#principals.find(digest, now);
-    if (cached === undefined) return this.#refusals.find(digest, now);
-    const { principal } = cached.result;
-    if (!isExpired(principal, this.#options.clock()) && !cached.subjects.some(hasChanged)) return cached;
-    this.#principals.delete(digest);
-    return undefined;
+    return this.#principals.find(digest, now, this.#isValid) ?? this.#refusals.find(digest, now);
   }
 
   /** Caches a result in place of an earlier one. @param startedAt monotonic time at which the verification began */
@@ -106,6 +102,9 @@ export class VerificationCache {
     this.#principals.clear();
     this.#refusals.clear();
   }
+
+  readonly #isValid = ({ result, subjects }: PrincipalEntry): boolean =>
+    !isExpired(result.principal, this.#options.clock()) && !subjects.some(hasChanged);
 
   #toEntry(principal: Principal, startedAt: number): PrincipalEntry {
     const { clock, monotonic, maxAgeMs } = this.#options;

@@ -59,8 +59,16 @@ export class GuardrailCache {
   constructor(options: GuardrailCacheOptions) {
     this.#options = options;
     const maxBytes = options.maxBytes / 2;
-    this.#keys = new MemoryBoundedCache({ maxBytes, onRemove: (key) => this.#namespaces.release(key.namespace) });
-    this.#answers = new MemoryBoundedCache({ maxBytes, onRemove: (answer) => (answer.guardrails = undefined) });
+    this.#keys = new MemoryBoundedCache({
+      name: "guardrails",
+      maxBytes,
+      onRemove: (key) => this.#namespaces.release(key.namespace),
+    });
+    this.#answers = new MemoryBoundedCache({
+      name: "guardrail_answers",
+      maxBytes,
+      onRemove: (answer) => (answer.guardrails = undefined),
+    });
   }
 
   /** Estimated memory of all entries. */
@@ -70,16 +78,10 @@ export class GuardrailCache {
 
   /** Returns the guardrails of a key; undefined if they are not cached, are too old, or may have changed. */
   find(caller: Caller): Guardrails | undefined {
-    const name = nameOf(caller);
-    const entry = this.#keys.find(name, this.#options.monotonic());
-    if (entry === undefined) return undefined;
-    const { answer, namespace } = entry;
-    if (!namespace.hasChanged && answer.guardrails !== undefined) {
-      answer.isUsed = true;
-      return answer.guardrails;
-    }
-    this.#keys.delete(name);
-    return undefined;
+    const answer = this.#keys.find(nameOf(caller), this.#options.monotonic(), isValid)?.answer;
+    if (answer === undefined) return undefined;
+    answer.isUsed = true;
+    return answer.guardrails;
   }
 
   /**
@@ -113,6 +115,10 @@ export class GuardrailCache {
   clear(): void {
     this.#keys.clear();
   }
+}
+
+function isValid({ answer, namespace }: KeyEntry): boolean {
+  return !namespace.hasChanged && answer.guardrails !== undefined;
 }
 
 function nameOf({ namespaceId, keyId }: Caller): string {

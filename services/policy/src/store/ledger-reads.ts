@@ -1,12 +1,11 @@
 import type { Counter } from "@routeplane/admission";
-import type { Id } from "@routeplane/domain";
+import { type Id, idBound } from "@routeplane/domain";
 import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, type Selectable, sql } from "kysely";
 import type { Reservation } from "../domain/admission/reservation.ts";
 import { type AppliedLimits, limitsOf } from "../domain/admission/applied-limits.ts";
 import type { ReservationRequest, ReservationKey } from "../domain/ports.ts";
 import { fromCounterRow } from "./counters.ts";
-import { requestIdBound } from "./reservation-partitions.ts";
 import { fromReservationRow, fromPrincipalColumns } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
 import { fromSpecColumns } from "./convert-spec.ts";
@@ -210,7 +209,7 @@ const RECENT_MS = 24 * 60 * 60 * 1000;
 
 /** Condition for reservations of two to three partitions, so that no statement reads all of them. */
 function isRecent(now: number): RawBuilder<unknown> {
-  return sql`request_id >= ${requestIdBound(now - RECENT_MS)} and request_id < ${requestIdBound(now + RECENT_MS)}`;
+  return sql`request_id >= ${idBound("req", now - RECENT_MS)} and request_id < ${idBound("req", now + RECENT_MS)}`;
 }
 
 /** Moment at which the last row was read, and so the last lock was taken. */

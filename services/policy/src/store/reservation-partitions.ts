@@ -7,15 +7,6 @@ import type { PolicySchema } from "./schema.ts";
 /** Days ahead for which there are partitions. */
 const DAYS_AHEAD = 3;
 
-/** Digits of ids: Crockford's base32, in which ten digits hold the 48 bits of a UUIDv7's milliseconds. */
-const DIGITS = "0123456789abcdefghjkmnpqrstvwxyz";
-
-/** Lower bound of the request ids of a moment and later, as `hold_id_of` in SQL. @param time milliseconds of the Unix epoch */
-export function requestIdBound(time: number): string {
-  const digits = Array.from({ length: 10 }, (_, index) => DIGITS[Math.floor(time / 32 ** (9 - index)) % 32]);
-  return `req_${digits.join("")}`;
-}
-
 /** Creates the store of the partitions of reservations. Every step is a transaction of its own, and holds its locks for moments. */
 export function createReservationPartitions(database: Database<PolicySchema>): ReservationPartitions {
   const call = <T>(expression: RawBuilder<T>) =>

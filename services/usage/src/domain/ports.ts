@@ -25,10 +25,22 @@ export interface RequestLog {
    * @returns their number
    */
   expireRequests(max: number): Promise<bigint>;
-  /** Creates the partitions of this month and the next ones. @returns the names of the new ones */
-  createPartitions(): Promise<readonly string[]>;
+  /**
+   * Creates the partitions of this month and the next ones, of requests and of sums.
+   *
+   * @param dailyFromBytes size of a month of requests from which on the next one has a partition for each day; undefined: never
+   * @returns the names of the new ones
+   * @throws AggregateError if those of a table cannot be made; those of the others are
+   */
+  createPartitions(dailyFromBytes: number | undefined): Promise<readonly string[]>;
   /** Drops the partitions that ended more than `retentionDays` (at least 30) days ago; sums stay. @returns their names */
   dropExpiredPartitions(retentionDays: number): Promise<readonly string[]>;
+  /**
+   * Drops the months of sums that ended more than `retentionDays` (at least 30) days ago, but none with requests in the log.
+   *
+   * @returns their names
+   */
+  dropExpiredSums(retentionDays: number): Promise<readonly string[]>;
 }
 
 /** Thrown for a value that the store refuses for what it is: trying again cannot help. */
@@ -42,7 +54,7 @@ export interface UsageStore {
    * Sums the usage of a namespace, by groups: in order of time if the query groups by hour or day, then by cost, highest
    * first.
    *
-   * @throws DomainError INVALID_ARGUMENT if there are more groups than `MAX_GROUPS`
+   * @throws DomainError INVALID_ARGUMENT if there are more groups than `MAX_GROUPS`, or the range begins before the kept sums
    */
   sumUsage(namespaceId: Id<"ns">, query: UsageQuery): Promise<readonly UsageGroup[]>;
   /**

@@ -1,5 +1,5 @@
 import { type Database, isDataFault, type Transaction } from "@routeplane/postgres";
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import { type RequestLog, UnstorableError } from "../domain/ports.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import { names, unnest } from "./columns.ts";
@@ -10,6 +10,9 @@ import type { RollupRow, UsageSchema } from "./schema.ts";
 
 /** Months for which there are partitions: this one and those ahead. */
 const PARTITION_MONTHS = 4;
+
+/** Tables that are partitioned by month. */
+const PARTITIONED = ["requests", "rollups_hourly", "rollups_daily", "totals", "unlogged_denials_hourly"] as const;
 
 /** Time after which a settlement that was sent before the reservation expired has arrived. */
 const EXPIRY_MARGIN_SECS = 60;
@@ -24,6 +27,12 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
       throw new UnstorableError("the database refuses a value", { cause: error });
     }
   };
+  /** Calls a function that returns names. In a transaction of the whole node, so that it sees the rows that it looks for or deletes. */
+  const callFunction = (call: RawBuilder<unknown>): Promise<readonly string[]> =>
+    database.within({ node: true }, async (transaction) => {
+      const { rows } = await sql<{ name: string }>`select ${call} as name`.execute(transaction);
+      return rows.map(({ name }) => name);
+    });
   return {
     record: (requests) =>
       write(async (transaction) => {
@@ -44,18 +53,26 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
       });
     },
 
-    createPartitions: () =>
-      database.within({}, async (transaction) => {
-        const created = sql<{ name: string }>`select ensure_request_partitions(${PARTITION_MONTHS}) as name`;
-        return (await created.execute(transaction)).rows.map(({ name }) => name);
-      }),
+    async createPartitions(dailyFromBytes) {
+      const created: string[] = [];
+      const faults: unknown[] = [];
+      // One after the other, each by itself: one that cannot be made keeps no other table from its partitions.
+      for (const table of PARTITIONED) {
+        try {
+          created.push(...(await callFunction(sql`ensure_partitions(${table}, ${PARTITION_MONTHS})`)));
+        } catch (error) {
+          faults.push(error);
+        }
+      }
+      if (faults.length > 0) throw new AggregateError(faults, "partitions of the next months could not be made");
+      if (dailyFromBytes !== undefined)
+        created.push(...(await callFunction(sql`ensure_request_days(${dailyFromBytes})`)));
+      return created;
+    },
 
-    // A transaction of the whole node, so that the function sees the requests and denials that it deletes.
-    dropExpiredPartitions: (retentionDays) =>
-      database.within({ node: true }, async (transaction) => {
-        const dropped = sql<{ name: string }>`select drop_request_partitions(${retentionDays}) as name`;
-        return (await dropped.execute(transaction)).rows.map(({ name }) => name);
-      }),
+    dropExpiredPartitions: (retentionDays) => callFunction(sql`drop_request_partitions(${retentionDays})`),
+
+    dropExpiredSums: (retentionDays) => callFunction(sql`drop_sum_partitions(${retentionDays})`),
   };
 }
 

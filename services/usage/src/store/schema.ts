@@ -32,6 +32,8 @@ export interface UsageSchema extends AuditSchema {
   readonly retention: {
     /** Time before which partitions were dropped: of older requests only sums are left. */
     kept_from: Date;
+    /** Time before which sums were dropped too. */
+    sums_kept_from: Generated<Date>;
   };
 }
 

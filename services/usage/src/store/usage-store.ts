@@ -1,4 +1,4 @@
-import type { Id } from "@routeplane/domain";
+import { type Id, idTime } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { PageRequest, RequestFilter, UsageStore } from "../domain/ports.ts";
@@ -18,14 +18,7 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
     },
 
     async get(namespaceId, id) {
-      const [row] = await database.read({ namespaceId }, (builder) =>
-        builder
-          .selectFrom("requests")
-          .selectAll()
-          .where("namespace_id", "=", namespaceId)
-          .where("id", "=", id)
-          .compile(),
-      );
+      const row = await findById(database, namespaceId, id);
       return row && fromRequestRow(row);
     },
 
@@ -74,6 +67,29 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
         return { rows: rows.map(fromListedRow), next };
       }),
   };
+}
+
+/** Time around that of its id in which a request was received: an id is made when its request arrives. */
+const ID_MARGIN_MS = 60 * 60 * 1000;
+
+/** Finds a request by its id: first around the time of the id, which is one partition mostly, then in all the others. */
+async function findById(database: Database<UsageSchema>, namespaceId: Id<"ns">, id: Id<"req">) {
+  const time = idTime(id);
+  const [from, to] = [new Date(time - ID_MARGIN_MS), new Date(time + ID_MARGIN_MS)];
+  const read = (condition: RawBuilder<boolean>) =>
+    database.read({ namespaceId }, (builder) =>
+      builder
+        .selectFrom("requests")
+        .selectAll()
+        .where("namespace_id", "=", namespaceId)
+        .where("id", "=", id)
+        .where(condition)
+        .compile(),
+    );
+  const [near] = await read(sql`created_at >= ${from} and created_at < ${to}`);
+  if (near !== undefined) return near;
+  const [other] = await read(sql`(created_at < ${from} or created_at >= ${to})`);
+  return other;
 }
 
 /** Range in which most pages end. */

@@ -66,6 +66,8 @@ export async function sumUsage(
   query: UsageQuery,
 ): Promise<readonly UsageGroup[]> {
   const { groupBy } = query;
+  const scope: Scope = namespaceId === undefined ? { node: true } : { namespaceId };
+  await requireKept(database, scope, query.range.from);
   const columns = Object.keys(DIMENSIONS).map((name) =>
     groupBy.some((dimension) => dimension === name) ? sql.ref(name) : sql`null as ${sql.ref(name)}`,
   );
@@ -76,13 +78,29 @@ export async function sumUsage(
     ${groupBy.length === 0 ? sql`` : sql`group by ${names(groupBy)} having sum(request_count) > 0 or sum(denied_count) > 0`}
     order by day, hour, cost_nano_usd desc, request_count desc, denied_count desc, namespace, key, model, provider, status
     limit ${MAX_GROUPS + 1}`;
-  const scope: Scope = namespaceId === undefined ? { node: true } : { namespaceId };
   const rows = await database.read(scope, (builder) => statement.compile(builder));
   if (rows.length > MAX_GROUPS) {
     throw invalidField("group_by", `makes more than ${MAX_GROUPS} groups of this range: ask for less at once`);
   }
   return rows.map(fromSumRow);
 }
+
+/** Age up to which sums are always kept. */
+const ALWAYS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
+
+/** @throws DomainError INVALID_ARGUMENT if sums of after `from` were dropped: they must not be taken for zero */
+async function requireKept(database: Database<UsageSchema>, scope: Scope, from: Date): Promise<void> {
+  if (from.getTime() >= Date.now() - ALWAYS_KEPT_MS) return;
+  const [retention] = await database.read(scope, (builder) =>
+    builder.selectFrom("retention").select("sums_kept_from").compile(),
+  );
+  const keptFrom = retention?.sums_kept_from;
+  if (keptFrom === undefined || keptFrom <= from || keptFrom <= NOTHING_DROPPED) return;
+  throw invalidField("from", `usage from before ${keptFrom.toISOString()} is not kept any more`);
+}
+
+/** Start of the kept sums while none was ever dropped: no request is older. */
+const NOTHING_DROPPED = new Date(Date.UTC(2000, 0, 1));
 
 /** Dimensions that totals have. Rollups have a row for each key, model, provider and status of a day. */
 const TOTALS_DIMENSIONS: ReadonlySet<Dimension> = new Set(["namespace", "hour", "day"]);
