@@ -126,7 +126,8 @@ describe("recording", () => {
   });
 
   test("a request of any month has a partition, and the next months have partitions of their own", async () => {
-    expect(await log.createPartitions(undefined)).toEqual([]);
+    const created = await log.createPartitions(undefined);
+    expect(created.filter((name) => name.startsWith("requests"))).toEqual([]);
     const namespaceId = newId("ns");
     const times = ["2001-05-06T07:08:09Z", "2099-01-01T00:00:00Z", new Date().toISOString()];
     await log.record(deduplicate(times.map((time) => pendingRequest({ namespaceId, createdAt: new Date(time) }))));
