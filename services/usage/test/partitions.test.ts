@@ -7,21 +7,21 @@ import { pendingRequest, settledRequest } from "./requests.ts";
 import { openUsageDatabase, startUsageDatabase, type UsageDatabase } from "./usage-database.ts";
 
 let database: UsageDatabase;
+let admin: UsageDatabase["query"];
 beforeEach(async () => {
   database = await startUsageDatabase();
+  admin = openUsageDatabase(database.clone.adminUrlOf("usage"));
 });
-afterEach(() => database.stop());
+afterEach(async () => {
+  await admin.stop();
+  await database.stop();
+});
 
 const SUMS = ["rollups_hourly", "rollups_daily", "totals", "unlogged_denials_hourly"] as const;
 const DAY_MS = 86_400_000;
 
 async function asAdmin<Row>(statement: ReturnType<typeof sql>): Promise<readonly Row[]> {
-  const admin = openUsageDatabase(database.clone.adminUrlOf("usage"));
-  try {
-    return (await admin.within({}, (tx) => statement.execute(tx))).rows as Row[];
-  } finally {
-    await admin.stop();
-  }
+  return (await admin.within({}, (tx) => statement.execute(tx))).rows as Row[];
 }
 
 /** First moment of a month in UTC, relative to this one. */
@@ -131,14 +131,12 @@ describe("sums", () => {
     const namespaceId = newId("ns");
     const request = pendingRequest({ namespaceId, id: newId("req") });
     await database.log.record([request]);
-    const admin = openUsageDatabase(database.clone.adminUrlOf("usage"));
     // Whoever opens a partition to change it waits for this transaction.
     const distant = `rollups_hourly_${suffixOf(month(-15))}`;
     await admin.within({}, async (tx) => {
       await sql`lock table ${sql.table(distant)} in share mode`.execute(tx);
       await database.log.record([settledRequest(request)]);
     });
-    await admin.stop();
     expect(await homesOf("rollups_hourly", namespaceId)).toEqual([`rollups_hourly_${suffixOf(request.createdAt)}`]);
   });
 });
