@@ -53,5 +53,5 @@ export function idBound(prefix: IdKind, time: number): string {
 /** Time in milliseconds since the epoch at which an id was made, by the clock of the process that made it. */
 export function idTime(id: Id<IdKind>): number {
   const digits = id.slice(id.lastIndexOf("_") + 1).slice(0, TIME_DIGITS);
-  return [...digits].reduce((time, digit) => time * 32 + DIGITS.indexOf(digit), 0);
+  return Array.from(digits).reduce((time, digit) => time * 32 + DIGITS.indexOf(digit), 0);
 }
