@@ -1,6 +1,6 @@
 import { loadavg } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Load, secondsOf } from "./load.ts";
+import { isEarly, type Load, secondsOf } from "./load.ts";
 import type { Replica } from "./replica.ts";
 
 /** Cost of one fault. */
@@ -32,12 +32,23 @@ export function record(fault: string, load: Load, shares?: Shares): void {
 
 /** Prints the table of figures, in Markdown. */
 export function printFigures(): void {
-  const head = ["fault", "req/s", "requests", "failed", "seconds", "slowest", "largest share (calls, CPU)", "load"];
+  const head = [
+    "fault",
+    "req/s",
+    "requests",
+    "failed",
+    "before a deadline",
+    "seconds",
+    "slowest",
+    "largest share (calls, CPU)",
+    "load",
+  ];
   const cells = rows.map(({ fault, load, machine, shares }) => [
     fault,
     load.rate.toFixed(0),
     `${load.sent}`,
     `${load.failures.length}`,
+    `${load.failures.filter(isEarly).length}`,
     secondsOf(load.failures).toFixed(1),
     `${(load.slowestMs / 1_000).toFixed(2)} s`,
     shares === undefined ? "" : [shares.calls, shares.cpu].map((each) => Math.max(...each).toFixed(2)).join(", "),
@@ -62,6 +73,7 @@ export async function sharesOf(replicas: readonly Replica[], durationMs: number)
 }
 
 function summary({ sent, failures, slowestMs, rate }: Load): string {
-  const failed = `${failures.length} failed in ${secondsOf(failures).toFixed(1)} s`;
+  const early = `${failures.filter(isEarly).length} before the deadline of a call`;
+  const failed = `${failures.length} failed in ${secondsOf(failures).toFixed(1)} s, ${early}`;
   return `${sent} requests (${rate.toFixed(0)} per second), ${failed}, slowest ${Math.round(slowestMs)} ms`;
 }

@@ -153,6 +153,14 @@ export function mint(token: string, name: string): Call {
   return { path: "/routeplane.auth.v1.KeyService/MintKey", token, body: { name, scopes: ["inference:invoke"] } };
 }
 
+/** Deadline of a call to another service, 2 s, less what timers are early. */
+const CALL_DEADLINE_MS = 1_900;
+
+/** True if a request failed earlier than by the deadline of a call, by which requests fail on a machine that is too busy. */
+export function isEarly({ sentAt, failedAt }: Pick<Failure, "sentAt" | "failedAt">): boolean {
+  return failedAt - sentAt < CALL_DEADLINE_MS;
+}
+
 /** Seconds from the first to the last failed request; 0 if there is none. */
 export function secondsOf(failures: readonly Failure[]): number {
   if (failures.length === 0) return 0;
