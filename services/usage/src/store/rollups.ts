@@ -85,15 +85,14 @@ export const WRITTEN = sql`
  */
 export async function addToRollups(transaction: Transaction<UsageSchema>, deltas: readonly RollupRow[]): Promise<void> {
   if (deltas.length === 0) return;
-  const range = rangeOf(deltas);
   const changeAll = (change: Change) => sql`
     with delta as materialized (${unnest(COLUMNS, deltas)}),
       hourly_delta as materialized (${coarser("hour", "delta")}),
       daily_delta as materialized (${coarser("day", "hourly_delta")}),
       total_delta as materialized (${TOTAL_DELTAS}),
-      daily as (${change("rollups_daily", identity, "daily_delta", range)}),
-      total as (${change("totals", totalIdentity, "total_delta", range)})
-    ${change("rollups_hourly", identity, "hourly_delta", range)}`;
+      daily as (${change("rollups_daily", identity, "daily_delta")}),
+      total as (${change("totals", totalIdentity, "total_delta")})
+    ${change("rollups_hourly", identity, "hourly_delta")}`;
   await changeAll(raise).execute(transaction);
   if (deltas.some(isLowering)) await changeAll(lower).execute(transaction);
 }
@@ -116,28 +115,8 @@ const TOTAL_DELTAS = sql`
   ) as timed
   where status <> 'denied' group by 1, 2, 3`;
 
-/** First and last moment of the buckets of all units that a list of changes touches. */
-interface BucketRange {
-  readonly first: Date;
-  readonly last: Date;
-}
-
-const DAY_MS = 24 * 60 * 60 * 1000;
-
-function rangeOf(deltas: readonly RollupRow[]): BucketRange {
-  const times = deltas.map(({ bucket }) => bucket.getTime());
-  const first = times.reduce((a, b) => Math.min(a, b), Infinity);
-  return {
-    first: new Date(Math.floor(first / DAY_MS) * DAY_MS),
-    last: new Date(times.reduce((a, b) => Math.max(a, b), -Infinity)),
-  };
-}
-
-/**
- * Builds a statement that changes the sums of `table`, with primary key `key`, by the rows of `deltas`, all of which are in `range`:
- * by it Postgres leaves out the other partitions.
- */
-type Change = (table: string, key: readonly string[], deltas: string, range: BucketRange) => RawBuilder<unknown>;
+/** Builds a statement that changes the sums of `table`, with primary key `key`, by the rows of `deltas`. */
+type Change = (table: string, key: readonly string[], deltas: string) => RawBuilder<unknown>;
 
 function isLowering(delta: RollupRow): boolean {
   return (
@@ -157,11 +136,18 @@ function raise(...[table, key, deltas]: Parameters<Change>): RawBuilder<unknown>
     on conflict (${names(key)}) do update set ${sql.join(sums)} where greatest(${names(counters.map((counter) => `excluded.${counter}`))}) > 0`;
 }
 
-function lower(...[table, key, deltas, { first, last }]: Parameters<Change>): RawBuilder<unknown> {
-  const rests = counters.map((counter) => sql`least(delta.${sql.ref(counter)}, 0)`);
-  const sums = counters.map((counter, index) => sql`${sql.ref(counter)} = kept.${sql.ref(counter)} + ${rests[index]}`);
-  const same = key.map((column) => sql`kept.${sql.ref(column)} = delta.${sql.ref(column)}`);
+/**
+ * Written as an upsert that subtracts, although every row exists by then: an upsert finds each row by its key in its partition. An
+ * update with a join is planned for all partitions, and by a plan from when they were small it reads them through.
+ */
+function lower(...[table, key, deltas]: Parameters<Change>): RawBuilder<unknown> {
+  const rests = counters.map((counter) => sql`-least(${sql.ref(counter)}, 0)`);
+  const sums = counters.map(
+    (counter) => sql`${sql.ref(counter)} = kept.${sql.ref(counter)} - excluded.${sql.ref(counter)}`,
+  );
   return sql`
-    update ${sql.table(table)} as kept set ${sql.join(sums)} from ${sql.table(deltas)} as delta
-    where ${sql.join(same, sql` and `)} and least(${sql.join(rests)}) < 0 and kept.bucket >= ${first} and kept.bucket <= ${last}`;
+    insert into ${sql.table(table)} as kept (${names([...key, ...counters])})
+    select ${names(key)}, ${sql.join(rests)} from ${sql.table(deltas)}
+    where least(${names(counters)}) < 0 order by ${names(key)}
+    on conflict (${names(key)}) do update set ${sql.join(sums)}`;
 }
