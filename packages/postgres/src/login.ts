@@ -48,7 +48,7 @@ export function createLogin(url: string | WatchedSecret, log?: Logger): Login {
         for (const listener of listeners) listener();
       } catch (error) {
         if (failures++ % LOGGED_ATTEMPTS === 0)
-          log?.error({ err: error }, "cannot connect with the new connection string: the former stays");
+          log?.error({ err: error }, "cannot connect with the new ROUTEPLANE_DATABASE_URL: the former stays");
         const pauseMs = Math.min(MIN_PAUSE_MS * 2 ** Math.min(failures, 5), MAX_PAUSE_MS);
         await delay(pauseMs, undefined, { signal }).catch(() => {});
       }
