@@ -12,6 +12,7 @@ export {
 export { isDataFault, isForeignKeyViolation, isUniqueViolation } from "./errors.ts";
 export { type ChangeListener, subscribeToChanges, type SubscribeToChangesOptions } from "./subscribe-to-changes.ts";
 export { isMigrated, type MigratedOptions } from "./is-migrated.ts";
+export { lockTables } from "./lock-tables.ts";
 export { listen, type ListenConnection, type ListenOptions } from "./listen.ts";
 export {
   migrateFromEnvironment,

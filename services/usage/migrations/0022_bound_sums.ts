@@ -1,3 +1,4 @@
+import { lockTables } from "@routeplane/postgres";
 import { type Kysely, sql } from "kysely";
 
 /** Tables of stored sums, which 0024 partitions by month. */
@@ -11,6 +12,7 @@ export const SUM_TABLES = ["rollups_hourly", "rollups_daily", "totals", "unlogge
  * letter until 0024 is applied.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
+  await lockTables(SUM_TABLES).execute(db);
   // Row-level security binds the owner too and no policy shows it a row: not forced while this reads, with the tables locked.
   for (const table of SUM_TABLES) await sql`alter table ${sql.table(table)} no force row level security`.execute(db);
   await sql`do $body$

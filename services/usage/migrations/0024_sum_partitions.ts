@@ -1,4 +1,4 @@
-import { isolateBy } from "@routeplane/postgres";
+import { isolateBy, lockTables } from "@routeplane/postgres";
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import { SUM_TABLES } from "./0022_bound_sums.ts";
 
@@ -33,6 +33,7 @@ const FUNCTIONS = [
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
+    lockTables(["retention", ...SUM_TABLES]),
     sql`alter table retention add column sums_kept_from timestamptz not null default '2000-01-01Z'`,
     ...SUM_TABLES.flatMap(partition),
     ensurePartitions(),
