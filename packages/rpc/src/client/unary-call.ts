@@ -132,6 +132,7 @@ class Exchange {
     const chunks: Uint8Array[] = [];
     stream.on("response", (received) => (headers = received));
     stream.on("data", (chunk: Uint8Array) => {
+      if (this.#isOver) return;
       chunks.push(chunk);
       size += chunk.length;
       if (size > MAX_MESSAGE_BYTES) this.fail(new ConnectError("the response is too large", Code.ResourceExhausted));

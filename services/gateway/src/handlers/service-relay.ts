@@ -89,7 +89,8 @@ export function createServiceRelay(
         isAnswered = true;
         const chunks = stream.iterator({ destroyOnReturn: false }) as AsyncIterableIterator<Buffer>;
         const answer = { stream, head, chunks, held: isStream ? [] : await readAhead(stream, chunks) };
-        if (isIdempotent && Number(head[":status"]) === UNAVAILABLE) throw new UnavailableAnswer(answer);
+        if (isIdempotent && Number(head[":status"]) === UNAVAILABLE && stream.readableEnded)
+          throw new UnavailableAnswer(answer);
         return answer;
       };
       const call = { outcomeOf, isIdempotent, isWanted };
@@ -150,7 +151,7 @@ interface Answer {
 /** HTTP status of UNAVAILABLE in Connect. */
 const UNAVAILABLE = 503;
 
-/** Error for an idempotent call to which one process answered UNAVAILABLE: another one may have a better answer. */
+/** Error for an idempotent call to which one process gave a whole answer, UNAVAILABLE: another one may have a better answer. */
 class UnavailableAnswer extends Error {
   readonly answer: Answer;
 
