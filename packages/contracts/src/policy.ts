@@ -5,6 +5,7 @@ export * from "./gen/routeplane/policy/v1/budget_service_pb.js";
 export * from "./gen/routeplane/policy/v1/effective_policy_service_pb.js";
 export * from "./gen/routeplane/policy/v1/simulation_service_pb.js";
 export * from "./gen/routeplane/policy/v1/enforcement_service_pb.js";
+export * from "./gen/routeplane/policy/v1/gateway_session_service_pb.js";
 export * from "./gen/routeplane/policy/v1/guardrail_service_pb.js";
 export * from "./gen/routeplane/policy/v1/policy_pb.js";
 export * from "./gen/routeplane/policy/v1/policy_service_pb.js";

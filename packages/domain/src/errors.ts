@@ -45,6 +45,7 @@ export type ErrorReason =
   | "LIMIT_REACHED"
   | "RATE_LIMITED"
   | "IDEMPOTENCY_KEY_USED"
+  | "SESSION_ENDED"
   | "DEPENDENCY_UNAVAILABLE";
 
 /** A field of the request and the rule that it breaks, e.g. `{field: "spec.budget.limit_micro_usd", rule: "must be > 0"}`. */

@@ -3,9 +3,9 @@ import { notFound } from "./errors.ts";
 
 /**
  * Prefixes of ids: account, namespace, key, operator credential, policy, binding, inference request, audit entry, dead letter,
- * count of denied requests.
+ * count of denied requests, gateway session.
  */
-export type IdKind = "acc" | "ns" | "key" | "op" | "pol" | "bnd" | "req" | "aud" | "dl" | "den";
+export type IdKind = "acc" | "ns" | "key" | "op" | "pol" | "bnd" | "req" | "aud" | "dl" | "den" | "gws";
 
 declare const kind: unique symbol;
 

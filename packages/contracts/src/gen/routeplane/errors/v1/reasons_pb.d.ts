@@ -291,6 +291,13 @@ export enum Reason {
    * @generated from enum value: REASON_RATE_LIMITED = 37;
    */
   RATE_LIMITED = 37,
+
+  /**
+   * FAILED_PRECONDITION: the gateway session is not open, so that nothing is admitted for it; open another one.
+   *
+   * @generated from enum value: REASON_SESSION_ENDED = 38;
+   */
+  SESSION_ENDED = 38,
 }
 
 /**

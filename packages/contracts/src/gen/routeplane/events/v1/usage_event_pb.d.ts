@@ -208,6 +208,13 @@ export declare type RequestFacts = Message<"routeplane.events.v1.RequestFacts"> 
    * @generated from field: bool streamed = 8;
    */
   streamed: boolean;
+
+  /**
+   * Slices that it was admitted on. Absent: admitted by the policy service, or no limit applies.
+   *
+   * @generated from field: routeplane.events.v1.AdmittedOnSlices slices = 9;
+   */
+  slices?: AdmittedOnSlices | undefined;
 };
 
 /**
@@ -215,6 +222,47 @@ export declare type RequestFacts = Message<"routeplane.events.v1.RequestFacts"> 
  * Use `create(RequestFactsSchema)` to create a new message.
  */
 export declare const RequestFactsSchema: GenMessage<RequestFacts>;
+
+/**
+ * Admission of a request by its gateway, from which the policy service charges it if the gateway is lost.
+ *
+ * @generated from message routeplane.events.v1.AdmittedOnSlices
+ */
+export declare type AdmittedOnSlices = Message<"routeplane.events.v1.AdmittedOnSlices"> & {
+  /**
+   * `gws_…` of the gateway session.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * Limit set of that session: the counters that the request counts on. > 0.
+   *
+   * @generated from field: uint32 limit_set = 2;
+   */
+  limitSet: number;
+
+  /**
+   * Time at which its rate slices are counted; absent: no rate limit applies.
+   *
+   * @generated from field: google.protobuf.Timestamp counted_at = 3;
+   */
+  countedAt?: Timestamp | undefined;
+
+  /**
+   * Input and output bound together. >= 0.
+   *
+   * @generated from field: int64 tokens_max = 4;
+   */
+  tokensMax: bigint;
+};
+
+/**
+ * Describes the message routeplane.events.v1.AdmittedOnSlices.
+ * Use `create(AdmittedOnSlicesSchema)` to create a new message.
+ */
+export declare const AdmittedOnSlicesSchema: GenMessage<AdmittedOnSlices>;
 
 /**
  * Phase: admitted.

@@ -118,6 +118,13 @@ export declare type AdmitRequest = Message<"routeplane.policy.v1.AdmitRequest"> 
    * @generated from field: bool refuse_rather_than_lower = 9;
    */
   refuseRatherThanLower: boolean;
+
+  /**
+   * `gws_…` of the gateway session that asks; empty: none. The request is refused unless that is open.
+   *
+   * @generated from field: string session_id = 10;
+   */
+  sessionId: string;
 };
 
 /**
@@ -498,8 +505,10 @@ export declare const AdmissionService: GenService<{
    * on none. A denial is data, not an error, and uses up nothing. Idempotent by (namespace_id, key, request_id), the key
    * being the last of the lineage: a repeated call returns the reservation that exists.
    * The output bound is lowered to what budgets and token limits leave, down to one token for each choice.
-   * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already; ALREADY_EXISTS
-   * IDEMPOTENCY_KEY_USED if another request of the key has its idempotency key.
+   * Where a request fits only if gateways return what they have free of their slices, or only with a lower output bound,
+   * they are asked to, and the call waits for that, at most 250 ms.
+   * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already, SESSION_ENDED if its gateway session is
+   * not open; ALREADY_EXISTS IDEMPOTENCY_KEY_USED if another request of the key has its idempotency key.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Admit
    */

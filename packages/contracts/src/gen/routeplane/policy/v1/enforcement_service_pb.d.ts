@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { BindingMode, PrincipalType } from "./policy_pb.js";
-import type { GuardrailSpec } from "./policy_spec_pb.js";
+import type { BudgetSpec, GuardrailSpec, RateLimitSpec } from "./policy_spec_pb.js";
 
 /**
  * Describes the file routeplane/policy/v1/enforcement_service.proto.
@@ -51,6 +51,13 @@ export declare type ListAppliedGuardrailsResponse = Message<"routeplane.policy.v
    * @generated from field: repeated routeplane.policy.v1.AppliedGuardrail guardrails = 1;
    */
   guardrails: AppliedGuardrail[];
+
+  /**
+   * Limits that apply. Absent: the service is of a release that does not list them, so that they are known to Admit alone.
+   *
+   * @generated from field: routeplane.policy.v1.AppliedLimits limits = 2;
+   */
+  limits?: AppliedLimits | undefined;
 };
 
 /**
@@ -58,6 +65,81 @@ export declare type ListAppliedGuardrailsResponse = Message<"routeplane.policy.v
  * Use `create(ListAppliedGuardrailsResponseSchema)` to create a new message.
  */
 export declare const ListAppliedGuardrailsResponseSchema: GenMessage<ListAppliedGuardrailsResponse>;
+
+/**
+ * Budgets and rate limits that apply to a key.
+ *
+ * @generated from message routeplane.policy.v1.AppliedLimits
+ */
+export declare type AppliedLimits = Message<"routeplane.policy.v1.AppliedLimits"> & {
+  /**
+   * Limits in order of binding id; those of a preset are one.
+   *
+   * @generated from field: repeated routeplane.policy.v1.AppliedLimit limits = 1;
+   */
+  limits: AppliedLimit[];
+};
+
+/**
+ * Describes the message routeplane.policy.v1.AppliedLimits.
+ * Use `create(AppliedLimitsSchema)` to create a new message.
+ */
+export declare const AppliedLimitsSchema: GenMessage<AppliedLimits>;
+
+/**
+ * Limits of one binding.
+ *
+ * @generated from message routeplane.policy.v1.AppliedLimit
+ */
+export declare type AppliedLimit = Message<"routeplane.policy.v1.AppliedLimit"> & {
+  /**
+   * `bnd_…` through which they apply.
+   *
+   * @generated from field: string binding_id = 1;
+   */
+  bindingId: string;
+
+  /**
+   * Mode of the binding.
+   *
+   * @generated from field: routeplane.policy.v1.BindingMode mode = 2;
+   */
+  mode: BindingMode;
+
+  /**
+   * Budget; absent: none.
+   *
+   * @generated from field: routeplane.policy.v1.BudgetSpec budget = 3;
+   */
+  budget?: BudgetSpec | undefined;
+
+  /**
+   * Rate limit; absent: none.
+   *
+   * @generated from field: routeplane.policy.v1.RateLimitSpec rate_limit = 4;
+   */
+  rateLimit?: RateLimitSpec | undefined;
+
+  /**
+   * True if a request on the budget must be admitted by Admit, because no slices of it are granted.
+   *
+   * @generated from field: bool budget_is_central = 5;
+   */
+  budgetIsCentral: boolean;
+
+  /**
+   * True if a request on the rate limit must be admitted by Admit, because no slices of it are granted.
+   *
+   * @generated from field: bool rate_limit_is_central = 6;
+   */
+  rateLimitIsCentral: boolean;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.AppliedLimit.
+ * Use `create(AppliedLimitSchema)` to create a new message.
+ */
+export declare const AppliedLimitSchema: GenMessage<AppliedLimit>;
 
 /**
  * A guardrail and where it comes from.
@@ -154,6 +236,14 @@ export declare type WatchPolicyChangesResponse = Message<"routeplane.policy.v1.W
    * @generated from field: string subject_id = 2;
    */
   subjectId: string;
+
+  /**
+   * `bnd_…` of which a gateway should return now what it has free; with such ids the message announces no change, and repeats
+   * the last number.
+   *
+   * @generated from field: repeated string recalled_binding_ids = 3;
+   */
+  recalledBindingIds: string[];
 };
 
 /**
@@ -169,8 +259,9 @@ export declare const WatchPolicyChangesResponseSchema: GenMessage<WatchPolicyCha
  */
 export declare const EnforcementService: GenService<{
   /**
-   * Lists every guardrail that applies to a key: of the policies bound to its namespace and to the keys of its lineage, those
-   * in presets included, disabled policies left out. A gateway must refuse the requests of the key while this fails.
+   * Lists every guardrail and every limit that applies to a key: of the policies bound to its namespace and to the keys of its
+   * lineage, those in presets included, disabled policies left out. A gateway must refuse the requests of the key while this
+   * fails.
    * Errors: INTERNAL if one of the policies cannot be read.
    *
    * @generated from rpc routeplane.policy.v1.EnforcementService.ListAppliedGuardrails
