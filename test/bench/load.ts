@@ -1,17 +1,27 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { Pool } from "undici";
 
 export interface LoadOptions {
-  readonly url: string;
-  readonly key: string;
+  /** Address of the requests; of several, each request takes the next. */
+  readonly url: string | readonly string[];
+  /** Token of the requests; of several, each request takes the next. */
+  readonly key: string | readonly string[];
   readonly model: string;
   /** Content of the message. "Say hello." by default. */
   readonly prompt?: string;
-  /** Number of concurrent requests. */
+  readonly streamed?: boolean;
+  /** Number of concurrent requests, for each address. */
   readonly concurrency: number;
   readonly durationMs: number;
+  /** Requests per second, sent on time whether or not earlier ones are answered. By default as many as are answered. */
+  readonly perSecond?: number;
+  /** Called with the status of each answer. True ends the load: no request is sent after it. */
+  readonly isOver?: (status: number) => boolean;
 }
 
 export interface LoadResult {
+  /** Number of answers. */
+  readonly answers: number;
   readonly perSecond: number;
   /** Number of answers other than 200. */
   readonly failed: number;
@@ -19,27 +29,53 @@ export interface LoadResult {
   readonly p99Ms: number;
 }
 
-/** Sends small chat completions, on each connection the next one as soon as the last is answered. */
+/** Sends small chat completions, on each connection the next one as soon as the last is answered, or at a rate. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
-  const { url, key, model, prompt = "Say hello.", concurrency, durationMs } = options;
-  const { origin, pathname } = new URL(url);
-  const pool = new Pool(origin, { connections: concurrency });
-  const headers = { "content-type": "application/json", authorization: `Bearer ${key}` };
-  const body = JSON.stringify({ model, max_tokens: 16, messages: [{ role: "user", content: prompt }] });
+  const { key, concurrency, durationMs, perSecond, isOver } = options;
+  const targets = [options.url].flat().map((url) => new URL(url));
+  const connections = perSecond === undefined ? concurrency : concurrency * 4;
+  const pools = targets.map(({ origin }) => new Pool(origin, { connections }));
+  const heads = [key].flat().map((token) => ({
+    "content-type": "application/json",
+    authorization: `Bearer ${token}`,
+  }));
+  const body = bodyOf(options);
   const latencies: number[] = [];
-  let failed = 0;
-  const until = performance.now() + durationMs;
-  const worker = async (): Promise<void> => {
-    for (let started = performance.now(); started < until; started = performance.now()) {
-      const response = await pool.request({ method: "POST", path: pathname, headers, body });
-      await response.body.dump();
-      if (response.statusCode !== 200) failed++;
-      latencies.push(performance.now() - started);
-    }
+  let [failed, sent, isDone] = [0, 0, false];
+  const call = async (index: number): Promise<void> => {
+    const [path, headers] = [targets[index]?.pathname ?? "/", heads[sent++ % heads.length] ?? {}];
+    const started = performance.now();
+    const response = await pools[index]?.request({ method: "POST", path, headers, body });
+    if (response === undefined) return;
+    await response.body.dump({ limit: Infinity });
+    latencies.push(performance.now() - started);
+    if (response.statusCode !== 200) failed++;
+    if (isOver?.(response.statusCode) === true) isDone = true;
   };
-  await Promise.all(Array.from({ length: concurrency }, worker));
-  await pool.close();
+  const began = performance.now();
+  const isRunning = (): boolean => !isDone && performance.now() < began + durationMs;
+  const closedLoop = async (_: unknown, slot: number): Promise<void> => {
+    while (isRunning()) await call(slot % targets.length);
+  };
+  if (perSecond === undefined) {
+    await Promise.all(Array.from({ length: concurrency * targets.length }, closedLoop));
+  } else {
+    const calls: Promise<void>[] = [];
+    for (; isRunning(); await delay(1)) {
+      const due = ((performance.now() - began) / 1_000) * perSecond;
+      while (calls.length < due) calls.push(call(calls.length % targets.length));
+    }
+    await Promise.all(calls);
+  }
+  const tookMs = performance.now() - began;
+  await Promise.all(pools.map((pool) => pool.close()));
   latencies.sort((left, right) => left - right);
   const at = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? 0;
-  return { perSecond: (latencies.length * 1_000) / durationMs, failed, p50Ms: at(0.5), p99Ms: at(0.99) };
+  const answers = latencies.length;
+  return { answers, perSecond: (answers * 1_000) / tookMs, failed, p50Ms: at(0.5), p99Ms: at(0.99) };
+}
+
+function bodyOf({ model, prompt = "Say hello.", streamed = false }: LoadOptions): string {
+  const messages = [{ role: "user", content: prompt }];
+  return JSON.stringify({ model, max_tokens: 16, messages, ...(streamed ? { stream: true } : {}) });
 }

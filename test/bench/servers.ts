@@ -34,7 +34,7 @@ async function stream(response: ServerResponse): Promise<void> {
   response.end("data: [DONE]\n\n");
 }
 
-/** Baseline proxy: no key, no policy, no metering. */
+/** Baseline proxy: no key, no policy, no metering. Streams pass through piece by piece. */
 function proxyTo(target: string): RequestListener {
   const pool = new Pool(target, { connections: 128 });
   return (request, response) => {
@@ -47,7 +47,9 @@ function proxyTo(target: string): RequestListener {
 async function forward(pool: Pool, path: string, body: Buffer, response: ServerResponse): Promise<void> {
   const headers = { "content-type": "application/json" };
   const answer = await pool.request({ method: "POST", path, headers, body });
-  response.writeHead(answer.statusCode, headers).end(Buffer.from(await answer.body.arrayBuffer()));
+  response.writeHead(answer.statusCode, headers);
+  if (path.startsWith("/stream/")) answer.body.pipe(response);
+  else response.end(Buffer.from(await answer.body.arrayBuffer()));
 }
 
 const [role, target = ""] = process.argv.slice(2);

@@ -19,12 +19,26 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return sumOf(await readStat(pid), [UTIME, STIME]);
 }
 
-/** CPU time of a process and its children, ended ones included: all of a Postgres server. */
-export async function familyCpuSeconds(pid: number): Promise<number> {
-  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).split(" ").filter((pid) => pid !== "");
-  const [own, ...ofChildren] = await Promise.all([pid, ...children.map(Number)].map(readStat));
-  const running = ofChildren.reduce((sum, fields) => sum + sumOf(fields, [UTIME, STIME]), 0);
-  return running + sumOf(own ?? [], [UTIME, STIME, CUTIME, CSTIME]);
+/**
+ * CPU time of a process and its descendants, in seconds; ended ones that were waited for included: all of a Postgres server.
+ * Descendants in `except` count as well only once they have ended.
+ */
+export async function familyCpuSeconds(pid: number, except: readonly number[] = []): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    const family = (await familyOf(pid)).filter((member) => !except.includes(member));
+    const stats = await Promise.all(family.map(readStat));
+    // A process that ends meanwhile would be missing, or counted twice.
+    if (attempt < 5 && stats.some((fields) => fields.length === 0)) continue;
+    return stats.reduce((sum, fields) => sum + sumOf(fields, [UTIME, STIME, CUTIME, CSTIME]), 0);
+  }
+}
+
+/** Ids of a process and all its descendants. */
+export async function familyOf(pid: number): Promise<readonly number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  const children = text.split(" ").filter((child) => child !== "");
+  const families = await Promise.all(children.map((child) => familyOf(Number(child))));
+  return [pid, ...families.flat()];
 }
 
 /** Fields of /proc/<pid>/stat behind the name of the program; empty if the process has ended. */
