@@ -51,6 +51,26 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     "the owner's function names namespaces, and no process can",
   "policy.holds/owner_reads: lets rows through that the transaction's setting does not name":
     "all of them, in a transaction of the whole node",
+  "policy.gateway_sessions: has no namespace_id that is not null": "processes of gateways, and nothing of any tenant",
+  "policy.gateway_sessions_pkey: is unique and does not start with namespace_id": "a gateway serves every namespace",
+  "policy.gateway_sessions/used_by_process: lets rows through that the transaction's setting does not name":
+    "grants of any namespace lock the session",
+  "policy.gateway_sessions/read_by_owner: is for everyone, or for a role that is no process's":
+    "the owner's function keeps the reservations of sessions",
+  "policy.gateway_sessions/read_by_owner: lets rows through that the transaction's setting does not name":
+    "processes of gateways, and nothing of any tenant",
+  ...Object.fromEntries(
+    ["slices", "limit_sets", "session_namespaces"].flatMap((table) => [
+      [
+        `policy.${table}/owner_reads: is for everyone, or for a role that is no process's`,
+        "the owner's functions add up amounts and name namespaces, and no process can",
+      ],
+      [
+        `policy.${table}/owner_reads: lets rows through that the transaction's setting does not name`,
+        "all of them, in a transaction of the whole node",
+      ],
+    ]),
+  ),
   'auth.operator_secrets.pepper_id: is an id that is not collated "C"':
     "names an entry of the configuration; never sorted",
   'auth.key_secrets.pepper_id: is an id that is not collated "C"': "names an entry of the configuration; never sorted",

@@ -216,7 +216,7 @@ function ensurePartitions() {
 
 /**
  * Function that drops the oldest partition of which every reservation ended and expired more than a day ago; it returns its name, or null. Writers of
- * that partition wait meanwhile, and nobody else does.
+ * that partition wait meanwhile, and nobody else does. Superseded by 0013, which also keeps the rows of gateway sessions.
  */
 function dropPartition() {
   return sql`

@@ -11,6 +11,7 @@ import * as creators from "./0009_creators.ts";
 import * as auditActions from "./0010_audit_actions.ts";
 import * as namesAndSizes from "./0011_names_and_sizes.ts";
 import * as holdPartitions from "./0012_hold_partitions.ts";
+import * as gatewaySessions from "./0013_gateway_sessions.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -25,4 +26,5 @@ export const migrations: Migrations = {
   "0010_audit_actions": auditActions,
   "0011_names_and_sizes": namesAndSizes,
   "0012_hold_partitions": holdPartitions,
+  "0013_gateway_sessions": gatewaySessions,
 };

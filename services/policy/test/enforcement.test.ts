@@ -113,3 +113,59 @@ describe("the guardrails that apply to a key", () => {
     expect(await refusal(call)).toMatchObject({ code: Code.Unavailable, metadata: { dependency: "postgres" } });
   });
 });
+
+describe("the limits that apply to a key", () => {
+  const limitsOf = async (namespaceId: Id<"ns">, lineage: readonly Id<"key">[]) =>
+    (await enforcement().listAppliedGuardrails({ namespaceId, lineage: [...lineage] })).limits;
+
+  it("are those of its namespace, of itself and of every key above it, in order of binding, with the mode", async () => {
+    const { namespaceId, parent, child } = namespaceWithLineage();
+    const money = await policy.budget(namespaceId, 5n);
+    const rate = { windowSecs: 60, maxRequests: 7n, maxTokens: 9n, maxConcurrent: 64n };
+    const rates = await policy.bound(namespaceId, { kind: "rate_limit", ...rate }, parent.id, "shadow");
+    const both = await policy.bound(
+      namespaceId,
+      { kind: "preset", rateLimit: { windowSecs: 10, maxRequests: 1n }, budget: { window: "hour", limitMicroUsd: 1n } },
+      child.id,
+    );
+    const { ENFORCE, SHADOW } = BindingMode;
+    const limits = await limitsOf(namespaceId, child.lineage);
+    expect(limits?.limits.map(({ bindingId }) => bindingId)).toEqual(
+      [money, rates, both].map(({ binding }) => binding.id),
+    );
+    expect(limits?.limits).toMatchObject([
+      { mode: ENFORCE, budget: { limitMicroUsd: 5n }, budgetIsCentral: false },
+      { mode: SHADOW, rateLimit: rate, rateLimitIsCentral: false },
+      { budget: { limitMicroUsd: 1n }, rateLimit: { windowSecs: 10, maxRequests: 1n } },
+    ]);
+    expect(limits?.limits[0]?.rateLimit).toBeUndefined();
+  });
+
+  it("are present and empty where none applies", async () => {
+    const { namespaceId, parent } = namespaceWithLineage();
+    await policy.bound(namespaceId, NO_STREAMS);
+    const { policy: off } = await policy.budget(namespaceId, 5n);
+    await policy.disable(off.id);
+    expect((await limitsOf(namespaceId, parent.lineage))?.limits).toEqual([]);
+  });
+
+  it("of windows under 10 s, and of fewer than 64 slots, are admitted centrally", async () => {
+    const { namespaceId, parent } = namespaceWithLineage();
+    const limit = (rate: { windowSecs: number; maxRequests?: bigint; maxConcurrent?: bigint }) =>
+      policy.bound(namespaceId, { kind: "rate_limit", ...rate });
+    await limit({ windowSecs: 9, maxRequests: 1_000n });
+    await limit({ windowSecs: 10, maxRequests: 1_000n });
+    await limit({ windowSecs: 60, maxConcurrent: 63n });
+    await limit({ windowSecs: 60, maxConcurrent: 64n });
+    const limits = await limitsOf(namespaceId, parent.lineage);
+    expect(limits?.limits.map((each) => each.rateLimitIsCentral)).toEqual([true, false, true, false]);
+  });
+
+  it("beyond what a gateway can count with are admitted centrally", async () => {
+    const { namespaceId, parent } = namespaceWithLineage();
+    await policy.budget(namespaceId, 9_007_199_254_740n);
+    await policy.budget(namespaceId, 9_007_199_254_741n);
+    const limits = await limitsOf(namespaceId, parent.lineage);
+    expect(limits?.limits.map((each) => each.budgetIsCentral)).toEqual([false, true]);
+  });
+});

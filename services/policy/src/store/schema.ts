@@ -1,9 +1,10 @@
 import type { AuditSchema } from "@routeplane/audit";
 import type { Id } from "@routeplane/domain";
 import type { PolicyKind } from "@routeplane/policy-spec";
-import type { GeneratedAlways, JSONColumnType } from "kysely";
+import type { Generated, GeneratedAlways, JSONColumnType } from "kysely";
 import type { Reservation } from "../domain/admission/reservation.ts";
 import type { BindingMode, BoundPrincipal } from "../domain/policies/policy.ts";
+import type { SessionState, SliceDimension } from "../domain/sessions/session.ts";
 
 /** Tables as the migrations leave them. */
 export interface PolicySchema extends AuditSchema {
@@ -68,5 +69,48 @@ export interface PolicySchema extends AuditSchema {
     /** Nano-USD. */
     cost_nano: bigint | null;
     idempotency_key: string | null;
+  };
+  readonly gateway_sessions: {
+    id: Id<"gws">;
+    state: SessionState;
+    renewal: bigint;
+    nonce: bigint;
+    gateway: string;
+    opened_at: Generated<Date>;
+    renewed_at: Generated<Date>;
+    left_at: Date | null;
+    ended_at: Date | null;
+    settled_at: Date | null;
+    closed_at: Date | null;
+    sweeps: Generated<number>;
+    swept_at: Date | null;
+  };
+  /** Amounts of counters that are set aside for a session; sums in nano-USD or slots since it began. */
+  readonly slices: {
+    namespace_id: Id<"ns">;
+    binding_id: Id<"bnd">;
+    session_id: Id<"gws">;
+    dimension: SliceDimension;
+    granted: bigint;
+    returned: bigint;
+    used: bigint;
+    doubt: bigint;
+    held_back: bigint;
+  };
+  readonly limit_sets: {
+    namespace_id: Id<"ns">;
+    session_id: Id<"gws">;
+    number: bigint;
+    budget_binding_ids: Id<"bnd">[];
+    request_binding_ids: Id<"bnd">[];
+    token_binding_ids: Id<"bnd">[];
+    slot_binding_ids: Id<"bnd">[];
+  };
+  /** Namespaces that a session has something in, until it is closed there. */
+  readonly session_namespaces: {
+    namespace_id: Id<"ns">;
+    session_id: Id<"gws">;
+    settled_at: Date | null;
+    swept_at: Date | null;
   };
 }
