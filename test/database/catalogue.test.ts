@@ -82,6 +82,8 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     "all of them, in a transaction of the whole node",
   "usage.installation: has no namespace_id that is not null": "one row that holds an id of the node",
   "usage.installation_pkey: is unique and does not start with namespace_id": "keeps that row the only one",
+  "usage.log_position: has no namespace_id that is not null": "one row that holds a position of the stream of the node",
+  "usage.log_position_pkey: is unique and does not start with namespace_id": "keeps that row the only one",
   "usage.aggregators: has no namespace_id that is not null": "holds processes and nothing of any tenant",
   "usage.aggregators_pkey: is unique and does not start with namespace_id": "a process serves every namespace",
   "usage.retention: has no namespace_id that is not null": "one row that holds a time and nothing of any tenant",

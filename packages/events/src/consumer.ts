@@ -9,6 +9,7 @@ import {
   sourcesOf,
   unpartitionedSource,
 } from "./jetstream-consumer.ts";
+import { keepPosition, type PositionMarks } from "./log-position.ts";
 import { PartitionOwnership, type ReplicaRegistry } from "./partition-ownership.ts";
 import { DEFAULT_STREAM_SETTINGS, type StreamSettings } from "./settings.ts";
 import { SourcePulls } from "./source-pulls.ts";
@@ -34,6 +35,10 @@ export interface EventConsumerOptions<Event> extends StreamOptions {
    * delivered again with all others of its batch.
    */
   readonly onUnreadable: (payload: Uint8Array) => Promise<void>;
+  /** Store of the position up to which the stream is handled; one of the processes keeps it. */
+  readonly position?: PositionMarks<unknown>;
+  /** Time between two looks at the position. 3000 by default. */
+  readonly positionIntervalMs?: number;
 }
 
 export interface EventConsumer extends Component {
@@ -163,11 +168,26 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
       if (isThere) await session.connection.close();
     }
   };
+  /** Sources as the streams are now: another process may have added partitions since this one declared its own. */
+  const readSources = async (session: Session): Promise<readonly Source[]> => {
+    const partitions = sourcesOf(await readLayout(session, options.settings), options.durable, options.batch);
+    const hasUnpartitioned = await hasEarlier(session, options.settings);
+    return hasUnpartitioned ? [...partitions, unpartitionedSource(options.durable)] : partitions;
+  };
   const running = [
     consumeForEver(),
     lookForEarlier(),
     trimAcknowledged({ target: targetOf(({ partitions }) => partitions), stopped }),
     trimAcknowledged({ target: targetOf(({ unpartitioned }) => unpartitioned), stopped }),
+    options.position &&
+      keepPosition({
+        marks: options.position,
+        session: () => (sources.isOwn && ownership.owned.includes(0) ? connection.session() : undefined),
+        readSources,
+        log: options.log,
+        stopped,
+        ...(options.positionIntervalMs !== undefined && { intervalMs: options.positionIntervalMs }),
+      }),
   ];
   return {
     name: `event consumer ${options.name}`,

@@ -114,3 +114,17 @@ export async function firstUnacknowledged(
     throw error;
   }
 }
+
+/**
+ * Finds the sequence number of a stream up to which none of its sources has an unacknowledged message.
+ *
+ * @param lastSequence last number of the stream before the sources are read: later messages are not judged
+ */
+export async function floorOf(
+  manager: JetStreamManager,
+  sources: readonly Source[],
+  lastSequence: number,
+): Promise<number> {
+  const open = await Promise.all(sources.map((source) => firstUnacknowledged(manager, source)));
+  return Math.min(lastSequence, ...open.map((message) => (message === undefined ? Infinity : message.seq - 1)));
+}

@@ -1,6 +1,6 @@
 import type { JetStreamManager } from "nats";
 import { type Session, wait } from "./connection.ts";
-import { firstUnacknowledged, type Source } from "./jetstream-consumer.ts";
+import { floorOf, type Source } from "./jetstream-consumer.ts";
 import { DUPLICATE_WINDOW_MS } from "./stream.ts";
 
 export interface TrimOptions {
@@ -64,14 +64,4 @@ async function trimOnce(
   if (removable !== undefined && removable.sequence >= state.first_seq)
     await manager.streams.purge(stream, { seq: removable.sequence + 1 });
   return floor;
-}
-
-/**
- * Finds the sequence number up to which no source has an unacknowledged message.
- *
- * @param lastSequence last number of the stream before the sources are read: later messages are not judged
- */
-async function floorOf(manager: JetStreamManager, sources: readonly Source[], lastSequence: number): Promise<number> {
-  const open = await Promise.all(sources.map((source) => firstUnacknowledged(manager, source)));
-  return Math.min(lastSequence, ...open.map((message) => (message === undefined ? Infinity : message.seq - 1)));
 }

@@ -8,6 +8,7 @@ import { createLogger } from "@routeplane/runtime";
 import { startNats } from "@routeplane/testing";
 import { connect, type NatsConnection } from "nats";
 import {
+  type EventConsumerOptions,
   type EventPublisherOptions,
   type NatsAddress,
   openConsumer,
@@ -60,7 +61,8 @@ interface OwnOptions {
 
 type PublisherOptions = Partial<Pick<EventPublisherOptions, "folder" | "maxBytes" | "natsOutage" | "timeoutMs">> &
   OwnOptions;
-type CollectorOptions = OwnOptions & { readonly replicas?: ReplicaRegistry };
+type CollectorOptions = OwnOptions &
+  Partial<Pick<EventConsumerOptions<UsageEvent>, "replicas" | "position" | "positionIntervalMs">>;
 
 export async function startKit() {
   const nats = await startNats();

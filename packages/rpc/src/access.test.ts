@@ -61,6 +61,8 @@ const INTERNAL_METHODS: Readonly<Record<string, readonly ServiceCaller[]>> = {
   "RequestHistoryService/GetNextNamespace": ["policy"],
   "RequestHistoryService/ListRequestCharges": ["policy"],
   "RequestHistoryService/GetRequestCharges": ["policy"],
+  "RequestHistoryService/GetLogPosition": ["policy"],
+  "RequestHistoryService/ListSessionRequests": ["policy"],
   "RequestHistoryService/GetInstallation": ["gateway"],
 };
 

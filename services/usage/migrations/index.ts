@@ -22,6 +22,7 @@ import * as installation from "./0021_installation.ts";
 import * as boundSums from "./0022_bound_sums.ts";
 import * as validateSums from "./0023_validate_sums.ts";
 import * as sumPartitions from "./0024_sum_partitions.ts";
+import * as sessions from "./0025_sessions.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -47,4 +48,5 @@ export const migrations: Migrations = {
   "0022_bound_sums": boundSums,
   "0023_validate_sums": validateSums,
   "0024_sum_partitions": sumPartitions,
+  "0025_sessions": sessions,
 };

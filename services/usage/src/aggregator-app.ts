@@ -16,6 +16,7 @@ import { handleUnreadableMessage, handleUsageEvents } from "./consumers/usage-ev
 import { createAggregatorRegistry } from "./store/aggregator-registry.ts";
 import { createDeadLetterBox } from "./store/dead-letters.ts";
 import { readInstallation } from "./store/installation.ts";
+import { createLogPositionMarks } from "./store/log-position.ts";
 import { createRequestLog } from "./store/request-log.ts";
 import type { UsageSchema } from "./store/schema.ts";
 
@@ -59,6 +60,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     read: decodeEvents,
     onBatch: countEvents(handleUsageEvents(recorder, deadLetters, log)),
     onUnreadable: handleUnreadableMessage(deadLetters, log),
+    position: createLogPositionMarks(database),
   });
   registerMetrics(consumer, deadLetters);
   const dependencies = new Dependencies([

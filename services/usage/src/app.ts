@@ -31,6 +31,7 @@ import { usageAdminService } from "./handlers/usage-admin-service.ts";
 import { usageService } from "./handlers/usage-service.ts";
 import { createDeadLetterStore } from "./store/dead-letters.ts";
 import { readInstallation } from "./store/installation.ts";
+import { readLogPosition } from "./store/log-position.ts";
 import { createReconciliationStore } from "./store/reconciliation.ts";
 import type { UsageSchema } from "./store/schema.ts";
 import { createUsageStore } from "./store/usage-store.ts";
@@ -94,7 +95,12 @@ export function wireUsage(wiring: UsageWiring) {
     );
     router.service(
       RequestHistoryService,
-      requestHistoryService(usage, () => readInstallation(database), clock),
+      requestHistoryService(
+        usage,
+        () => readInstallation(database),
+        () => readLogPosition(database),
+        clock,
+      ),
     );
     router.service(AuditService, auditService(createAuditStore(database), USAGE_ACTIONS));
     health(router);

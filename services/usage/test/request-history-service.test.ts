@@ -1,15 +1,16 @@
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
-import { RequestHistoryService } from "@routeplane/contracts/usage";
+import { RequestHistoryService, RequestStatus } from "@routeplane/contracts/usage";
 import { DomainError, newId } from "@routeplane/domain";
 import { openDatabase } from "@routeplane/postgres";
 import { toTimestamp } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase, SERVING } from "@routeplane/testing";
 import { afterAll, expect, it } from "vitest";
-import { pendingRequest, requestIds, settledRequest } from "./requests.ts";
+import { onSlices, pendingRequest, requestIds, settledRequest } from "./requests.ts";
 import { wireUsage } from "../src/app.ts";
 import { deduplicate } from "../src/domain/deduplication.ts";
 import type { LoggedRequest } from "../src/domain/request.ts";
+import { createLogPositionMarks } from "../src/store/log-position.ts";
 import { createRequestLog } from "../src/store/request-log.ts";
 import type { UsageSchema } from "../src/store/schema.ts";
 
@@ -74,4 +75,70 @@ it("admits services of the node alone, and refuses a range without ends", async 
   const { namespaceId } = request;
   expect(await codeOf(client.listRequestHistory({ namespaceId }, { headers }))).toBe(Code.InvalidArgument);
   expect(await codeOf(client.listRequestHistory({ ...request, namespaceId: "ns_x" }, { headers }))).toBe(Code.NotFound);
+});
+
+it("lists the requests of a gateway session in the range, with what charges them, page by page", async () => {
+  const namespaceId = newId("ns");
+  const slices = onSlices();
+  const at = (createdAt: Date, given: Partial<LoggedRequest> = {}) =>
+    pendingRequest({ namespaceId, createdAt, slices, ...given });
+  const inside = new Date("2026-11-20T10:00:00Z");
+  const running = at(inside);
+  const settled = settledRequest(at(new Date(inside.getTime() + 1), { slices: { ...slices, countedAt: undefined } }));
+  const others = [
+    at(inside, { slices: undefined }),
+    at(inside, { slices: onSlices() }),
+    at(inside, { namespaceId: newId("ns") }),
+    at(DAY.to),
+  ];
+  // A settlement that comes first, and an admission after it, make the same row.
+  await record(running, ...others, settled);
+  await record(at(settled.createdAt, { id: settled.id, keyId: settled.keyId }));
+  const list = (pageToken: string) =>
+    client.listSessionRequests(
+      { namespaceId, sessionId: slices.sessionId, ...range, pageSize: 1, pageToken },
+      { headers },
+    );
+  const first = await list("");
+  const second = await list(first.nextPageToken);
+  expect([first.requests.length, second.requests.length, second.nextPageToken]).toEqual([1, 1, ""]);
+  expect(first.requests[0]).toMatchObject({
+    requestId: settled.id,
+    keyId: settled.keyId,
+    limitSet: slices.limitSet,
+    tokensMax: slices.tokensMax,
+    status: RequestStatus.SUCCEEDED,
+    reservedNanoUsd: settled.reservedNanoUsd,
+    costNanoUsd: settled.costNanoUsd,
+    tokens: settled.promptTokens + settled.completionTokens,
+  });
+  expect([first.requests[0]?.countedAt, first.requests[0]?.expiresAt]).toEqual([undefined, undefined]);
+  expect(second.requests[0]).toMatchObject({
+    requestId: running.id,
+    status: RequestStatus.PENDING,
+    costNanoUsd: 0n,
+    countedAt: toTimestamp(slices.countedAt ?? DAY.from),
+    expiresAt: toTimestamp(running.expiresAt ?? DAY.from),
+  });
+});
+
+it("knows the position of the log by transactions, and no position of another cluster", async () => {
+  const marks = createLogPositionMarks(aggregator);
+  const before = await client.getLogPosition({}, { headers });
+  expect([before.consumed, before.consumedUntil]).toEqual([0n, undefined]);
+  const begunLater = await marks.begin();
+  await marks.end(begunLater);
+  const after = await client.getLogPosition({}, { headers });
+  expect(after.consumed).toBeGreaterThanOrEqual(before.now);
+  expect(after.consumed).toBeLessThan(after.now);
+  expect(after.consumedUntil).toEqual(toTimestamp(begunLater.consumedUntil ?? DAY.from));
+  // What began before a question does not answer it, whenever it is over.
+  const begunBefore = await marks.begin();
+  const question = await client.getLogPosition({}, { headers });
+  await marks.end(begunBefore);
+  expect((await client.getLogPosition({}, { headers })).consumed).toBeLessThan(question.now);
+  // Restored from a dump, the database counts its transactions anew.
+  await marks.end({ consumed: 2n ** 60n, consumedUntil: new Date() });
+  const restored = await client.getLogPosition({}, { headers });
+  expect([restored.consumed, restored.consumedUntil]).toEqual([0n, undefined]);
 });

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { Outcome as ProtoOutcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
 import { type Id, newId, definedFields } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
-import { type GuardrailDecision, type LoggedRequest, UNSETTLED } from "../src/domain/request.ts";
+import { type AdmittedOnSlices, type GuardrailDecision, type LoggedRequest, UNSETTLED } from "../src/domain/request.ts";
 
 const CREATED_AT = new Date("2026-11-20T10:00:00.123Z");
 /** Expiry of test requests: so late that none expires unless a test says so. */
@@ -19,6 +19,7 @@ export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedReques
     model: "echo",
     provider: "echo",
     streamed: false,
+    slices: undefined,
     ...UNSETTLED,
     reservedNanoUsd: 5_000_000n,
     expiresAt: EXPIRES_AT,
@@ -30,6 +31,17 @@ export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedReques
       upstreamMs: undefined,
       guardrailDecisions: [],
     },
+    ...given,
+  };
+}
+
+/** Slices of a session of its own. */
+export function onSlices(given: Partial<AdmittedOnSlices> = {}): AdmittedOnSlices {
+  return {
+    sessionId: newId("gws"),
+    limitSet: 3,
+    countedAt: new Date(CREATED_AT.getTime() + 900),
+    tokensMax: 999n,
     ...given,
   };
 }
@@ -86,9 +98,15 @@ const OUTCOMES = {
 
 /** Returns the event by which a gateway would publish the observation. A field that both name alike needs no line here. */
 export function usageEvent(observation: LoggedRequest): UsageEvent {
-  const { id: requestId, status, createdAt, completedAt, expiresAt, receipt, ...fields } = observation;
+  const { id: requestId, status, createdAt, completedAt, expiresAt, receipt, slices, ...fields } = observation;
   if (status === "unknown") throw new Error("no gateway publishes an unknown request");
-  const request = { requestId, createdAt: toTimestamp(createdAt), ...fields };
+  const { countedAt, ...admittedOn } = slices ?? {};
+  const request = {
+    requestId,
+    createdAt: toTimestamp(createdAt),
+    ...fields,
+    ...(slices && { slices: { ...admittedOn, ...(countedAt && { countedAt: toTimestamp(countedAt) }) } }),
+  };
   const { price, admittedAt, ...measured } = receipt;
   const admission = definedFields({
     price: price && definedFields(price),

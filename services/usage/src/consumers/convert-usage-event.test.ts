@@ -1,14 +1,24 @@
-import { create } from "@bufbuild/protobuf";
-import { type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type AdmittedOnSlices,
+  AdmittedOnSlicesSchema,
+  type UsageEvent,
+  UsageEventSchema,
+} from "@routeplane/contracts/events";
+import { newId } from "@routeplane/domain";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { guardrailDecision, pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
+import { guardrailDecision, onSlices, pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import { fromProtoUsageEvent } from "./convert-usage-event.ts";
 
+function slicesOf(given: MessageInitShape<typeof AdmittedOnSlicesSchema>): AdmittedOnSlices {
+  return create(AdmittedOnSlicesSchema, { sessionId: newId("gws"), limitSet: 1, ...given });
+}
+
 describe("fromProtoUsageEvent", () => {
   test("reads the events of a gateway, in both phases", () => {
-    const pending = pendingRequest({ streamed: true });
+    const pending = pendingRequest({ streamed: true, slices: onSlices() });
     const settled = settledRequest(pending, {
       status: "denied",
       deniedByPolicyId: "pol_x",
@@ -17,7 +27,8 @@ describe("fromProtoUsageEvent", () => {
       shadowDenials: [{ policyId: "pol_y", bindingId: "bnd_y", rule: "rate_limit.max_requests" }],
       errorCode: "budget",
     });
-    for (const request of [pending, settled]) {
+    const unlimited = pendingRequest({ slices: onSlices({ countedAt: undefined }) });
+    for (const request of [pending, settled, unlimited]) {
       expect(fromProtoUsageEvent(usageEvent(request))).toEqual({ request });
     }
   });
@@ -27,6 +38,10 @@ describe("fromProtoUsageEvent", () => {
     ["request_id", ({ request }) => Object.assign(request!, { requestId: request!.keyId })],
     ["key_id", ({ request }) => Object.assign(request!, { keyId: "" })],
     ["created_at", ({ request }) => delete request!.createdAt],
+    ["session_id", ({ request }) => Object.assign(request!, { slices: slicesOf({ sessionId: "gws_1" }) })],
+    ["limit_set", ({ request }) => Object.assign(request!, { slices: slicesOf({ limitSet: 0 }) })],
+    ["limit_set", ({ request }) => Object.assign(request!, { slices: slicesOf({ limitSet: 2 ** 31 }) })],
+    ["tokens_max", ({ request }) => Object.assign(request!, { slices: slicesOf({ tokensMax: -1n }) })],
     ["phase", (event) => Object.assign(event, { phase: { case: undefined } })],
     ["phase", ({ phase }) => Object.assign(phase.value!, { outcome: 0 })],
     ["phase", ({ phase }) => Object.assign(phase.value!, { outcome: 99 })],

@@ -1,6 +1,7 @@
 import { create, type Message } from "@bufbuild/protobuf";
 import {
   type Admitted,
+  type AdmittedOnSlices as ProtoSlices,
   Outcome as ProtoOutcome,
   type Price as ProtoPrice,
   RequestFactsSchema,
@@ -9,6 +10,7 @@ import {
   type UsageEvent,
 } from "@routeplane/contracts/events";
 import {
+  type Id,
   MAX_GUARDRAIL_DECISIONS,
   MAX_NAME_CHARS,
   MAX_SERVICE_TIER_CHARS,
@@ -20,6 +22,7 @@ import {
 } from "@routeplane/domain";
 import { fromTimestamp } from "@routeplane/rpc";
 import {
+  type AdmittedOnSlices,
   findFault,
   type LoggedRequest,
   type Outcome,
@@ -59,6 +62,8 @@ export function fromProtoUsageEvent(
   if (id === undefined) return { fault: "request_id: must be req_…" };
   if (keyId === undefined) return { fault: "key_id: must be key_…" };
   if (createdAt === undefined) return { fault: "created_at: is required" };
+  const sessionId = facts.slices && parseId("gws", facts.slices.sessionId);
+  if (facts.slices && sessionId === undefined) return { fault: "session_id: must be gws_…" };
   const phase = fromProtoPhase(event.phase, createdAt);
   if (phase === undefined) return { fault: "phase: must be admitted, or settled with an outcome" };
   const request: LoggedRequest = {
@@ -70,10 +75,15 @@ export function fromProtoUsageEvent(
     model: boundText(facts.model),
     provider: boundText(facts.provider),
     streamed: facts.streamed,
+    slices: sessionId && facts.slices && fromProtoSlices(sessionId, facts.slices),
     ...phase,
   };
   const fault = findFault(request);
   return fault === undefined ? { request } : { fault };
+}
+
+function fromProtoSlices(sessionId: Id<"gws">, { limitSet, countedAt, tokensMax }: ProtoSlices): AdmittedOnSlices {
+  return { sessionId, limitSet, countedAt: fromTimestamp(countedAt), tokensMax };
 }
 
 /** Fields of a request that its phase decides. */

@@ -1,5 +1,5 @@
 import type { Id } from "@routeplane/domain";
-import type { ListedRequest, LoggedRequest, RequestStatus } from "./request.ts";
+import type { ListedRequest, LoggedRequest, RequestStatus, SessionRequest } from "./request.ts";
 import type { UnloggedDenials } from "./unlogged-denials.ts";
 import type { UsageGroup, UsageQuery, UsageRange } from "./usage.ts";
 
@@ -68,6 +68,12 @@ export interface UsageStore {
   get(namespaceId: Id<"ns">, id: Id<"req">): Promise<LoggedRequest | undefined>;
   /** Lists every row of these requests, in no order. */
   listByIds(namespaceId: Id<"ns">, ids: readonly Id<"req">[]): Promise<readonly ListedRequest[]>;
+  /** Lists requests that a gateway session admitted on its slices, newest first. */
+  listOfSession(
+    namespaceId: Id<"ns">,
+    sessionId: Id<"gws">,
+    page: { readonly size: number; readonly before: Position | undefined; readonly range: UsageRange },
+  ): Promise<{ readonly rows: readonly SessionRequest[]; readonly hasMore: boolean }>;
   /** Returns the first namespace after `after`, in order of id, that has requests in a range. */
   nextNamespace(range: UsageRange, after: Id<"ns"> | undefined): Promise<Id<"ns"> | undefined>;
   /** Returns the position from which `listEnded` lists the requests that end from now on. */
@@ -109,9 +115,36 @@ export interface RequestFilter {
   readonly exceptStatus?: RequestStatus;
 }
 
+export const NO_FILTER: RequestFilter = {
+  keyId: undefined,
+  model: undefined,
+  provider: undefined,
+  status: undefined,
+  from: undefined,
+  to: undefined,
+};
+
 export interface Page {
   readonly rows: readonly ListedRequest[];
   readonly hasMore: boolean;
+}
+
+/** Position in the stream of usage events, as an id of a transaction of the log's database. */
+export interface LogPosition {
+  /** Position of the moment at which it was read. */
+  readonly now: bigint;
+  /** Position up to which everything that was in the stream is recorded; 0: not known. */
+  readonly consumed: bigint;
+  /** Time of `consumed` by the database; undefined: not known. */
+  readonly consumedUntil: Date | undefined;
+}
+
+/** Store by which the aggregator keeps the position. */
+export interface LogPositionMarks {
+  /** Reads the position of now, before the end of the stream is read. */
+  begin(): Promise<Omit<LogPosition, "now">>;
+  /** Stores that everything up to that end is recorded. */
+  end(mark: Omit<LogPosition, "now">): Promise<void>;
 }
 
 /** Aggregator that runs, and the partitions of the stream that it owns. */

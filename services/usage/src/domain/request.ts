@@ -26,6 +26,19 @@ export interface RequestFacts {
   readonly model: string;
   readonly provider: string;
   readonly streamed: boolean;
+  /** Slices that it was admitted on; undefined if the policy service admitted it, or no limit applies. */
+  readonly slices: AdmittedOnSlices | undefined;
+}
+
+/** Admission of a request by its gateway on slices. */
+export interface AdmittedOnSlices {
+  readonly sessionId: Id<"gws">;
+  /** Number of the limit set in the session: the counters that the request counts on. */
+  readonly limitSet: number;
+  /** Time at which its rate slices are counted; undefined if no rate limit applies. */
+  readonly countedAt: Date | undefined;
+  /** Input and output bound together. */
+  readonly tokensMax: bigint;
 }
 
 /**
@@ -77,7 +90,16 @@ export interface TokenParts {
 }
 
 /** Request as lists show it: without its receipt. */
-export type ListedRequest = Omit<LoggedRequest, "expiresAt" | "receipt">;
+export type ListedRequest = Omit<LoggedRequest, "expiresAt" | "receipt" | "slices">;
+
+/** Request that was admitted on slices, with what a charge of it needs. */
+export interface SessionRequest
+  extends
+    Pick<LoggedRequest, "id" | "keyId" | "createdAt" | "status" | "reservedNanoUsd" | "costNanoUsd" | "expiresAt">,
+    Omit<AdmittedOnSlices, "sessionId"> {
+  /** Input and output tokens together. */
+  readonly tokens: bigint;
+}
 
 /** Fields of a pending request that only its settlement knows. */
 export const UNSETTLED = {
@@ -161,6 +183,7 @@ export interface ShadowDenial {
 const MAX_TOKENS = BigInt(MAX_REQUEST_TOKENS);
 const MIN_TIME_MS = Date.UTC(2000, 0, 1);
 const MAX_TIME_MS = Date.UTC(2100, 0, 1);
+const MAX_LIMIT_SET = 2 ** 31 - 1;
 
 /** Finds the rule that a request breaks, so that it cannot be stored; undefined if it breaks none. */
 export function findFault(request: LoggedRequest): string | undefined {
@@ -171,6 +194,8 @@ export function findFault(request: LoggedRequest): string | undefined {
     findTimeFault("expires_at", expiresAt);
   if (timeFault !== undefined) return timeFault;
   if ((status === "pending") !== (completedAt === undefined)) return "completed_at: is required once settled";
+  const slicesFault = request.slices && findSlicesFault(request.slices);
+  if (slicesFault !== undefined) return slicesFault;
   const amounts = [
     ["prompt_tokens", request.promptTokens, MAX_TOKENS],
     ["completion_tokens", request.completionTokens, MAX_TOKENS],
@@ -179,6 +204,12 @@ export function findFault(request: LoggedRequest): string | undefined {
   ] as const;
   const broken = amounts.find(([, amount, max]) => amount < 0n || amount > max);
   return broken && `${broken[0]}: must be from 0 to ${broken[2]}`;
+}
+
+function findSlicesFault({ limitSet, countedAt, tokensMax }: AdmittedOnSlices): string | undefined {
+  if (limitSet < 1 || limitSet > MAX_LIMIT_SET) return `limit_set: must be from 1 to ${MAX_LIMIT_SET}`;
+  if (tokensMax < 0n || tokensMax > 2n * MAX_TOKENS) return `tokens_max: must be from 0 to ${2n * MAX_TOKENS}`;
+  return findTimeFault("counted_at", countedAt);
 }
 
 const MAX_MS = 2 ** 31 - 1;

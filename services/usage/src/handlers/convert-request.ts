@@ -5,11 +5,12 @@ import {
   type RequestChargeSchema,
   type RequestFilter as ProtoFilter,
   RequestStatus as ProtoStatus,
+  type SessionRequestSchema,
 } from "@routeplane/contracts/usage";
 import { nanoToMicro, parseId, definedFields } from "@routeplane/domain";
 import { fromTimeRange, toTimestamp } from "@routeplane/rpc";
 import type { Position, RequestFilter } from "../domain/ports.ts";
-import type { ListedRequest, LoggedRequest, RequestStatus } from "../domain/request.ts";
+import type { ListedRequest, LoggedRequest, RequestStatus, SessionRequest } from "../domain/request.ts";
 
 const STATUSES: Readonly<Record<RequestStatus, ProtoStatus>> = {
   pending: ProtoStatus.PENDING,
@@ -52,6 +53,21 @@ export function fromPositionText(text: string): Position | undefined {
 export function toProtoCharge(request: ListedRequest): MessageInitShape<typeof RequestChargeSchema> {
   const { id: requestId, keyId, status, costNanoUsd, createdAt } = request;
   return { requestId, keyId, status: STATUSES[status], costNanoUsd, createdAt: toTimestamp(createdAt) };
+}
+
+/** Converts what a charge of the request needs, without rounding. */
+export function toProtoSessionRequest(request: SessionRequest): MessageInitShape<typeof SessionRequestSchema> {
+  const { id: requestId, status, createdAt, countedAt, expiresAt, ...fields } = request;
+  return {
+    ...fields,
+    requestId,
+    status: STATUSES[status],
+    createdAt: toTimestamp(createdAt),
+    ...definedFields({
+      countedAt: countedAt && toTimestamp(countedAt),
+      expiresAt: expiresAt && toTimestamp(expiresAt),
+    }),
+  };
 }
 
 /** Converts a row. A field that the contract and the domain name alike needs no line here. */

@@ -3,7 +3,15 @@
  * a list reads all follow from it. To add a column, add it to one of the three groups and to the function that reads it.
  */
 import { definedFields } from "@routeplane/domain";
-import type { GuardrailDecision, ListedRequest, LoggedRequest, Price, ShadowDenial } from "../domain/request.ts";
+import type {
+  AdmittedOnSlices,
+  GuardrailDecision,
+  ListedRequest,
+  LoggedRequest,
+  Price,
+  SessionRequest,
+  ShadowDenial,
+} from "../domain/request.ts";
 import { columnNames, columnOf, type RowOf } from "./columns.ts";
 
 const column = columnOf<LoggedRequest>();
@@ -18,6 +26,14 @@ const FACTS = {
   model: column("text", (request) => request.model),
   provider: column("text", (request) => request.provider),
   streamed: column("boolean", (request) => request.streamed),
+};
+
+/** Facts of a request that was admitted on slices, null for others. Only the lists of a gateway session read them. */
+const SLICES = {
+  session_id: column("text", ({ slices }) => slices?.sessionId ?? null),
+  limit_set: column("integer", ({ slices }) => slices?.limitSet ?? null),
+  counted_at: column("timestamptz", ({ slices }) => slices?.countedAt ?? null),
+  tokens_max: column("bigint", ({ slices }) => slices?.tokensMax ?? null),
 };
 
 /** Columns that a settlement replaces and lists read. */
@@ -67,10 +83,26 @@ const RECEIPT = {
   ),
 };
 
-export const REQUEST_COLUMNS = { ...FACTS, ...OUTCOME, ...RECEIPT };
+export const REQUEST_COLUMNS = { ...FACTS, ...SLICES, ...OUTCOME, ...RECEIPT };
 export const SETTLED_COLUMNS = columnNames({ ...OUTCOME, ...RECEIPT });
 /** Columns of a ListedRequest. A page reads no others, which leaves less to the garbage collector. */
 export const LISTED_COLUMNS = columnNames({ ...FACTS, ...OUTCOME });
+
+/** Columns of a SessionRequest, beside those of its session. */
+export const SESSION_COLUMNS = [
+  "id",
+  "key_id",
+  "created_at",
+  "status",
+  "reserved_nano_usd",
+  "prompt_tokens",
+  "completion_tokens",
+  "cost_nano_usd",
+  "expires_at",
+  "limit_set",
+  "counted_at",
+  "tokens_max",
+] as const;
 
 export type RequestRow = RowOf<typeof REQUEST_COLUMNS>;
 export type ListedRow = RowOf<typeof FACTS & typeof OUTCOME>;
@@ -114,6 +146,7 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
   return {
     ...fromListedRow(row),
     expiresAt: row.expires_at ?? undefined,
+    slices: fromSliceColumns(row),
     receipt: {
       price: fromPriceColumns(row),
       billedModel: row.billed_model ?? undefined,
@@ -123,6 +156,28 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
       guardrailDecisions: (row.guardrail_decisions ?? []).map(fromDecisionJson),
     },
   };
+}
+
+export function fromSessionRow(row: Pick<RequestRow, (typeof SESSION_COLUMNS)[number]>): SessionRequest {
+  return {
+    id: row.id,
+    keyId: row.key_id,
+    createdAt: row.created_at,
+    status: row.status,
+    reservedNanoUsd: row.reserved_nano_usd,
+    costNanoUsd: row.cost_nano_usd,
+    tokens: row.prompt_tokens + row.completion_tokens,
+    expiresAt: row.expires_at ?? undefined,
+    limitSet: row.limit_set ?? 0,
+    countedAt: row.counted_at ?? undefined,
+    tokensMax: row.tokens_max ?? 0n,
+  };
+}
+
+function fromSliceColumns(row: RequestRow): AdmittedOnSlices | undefined {
+  const { session_id: sessionId, limit_set: limitSet, counted_at: countedAt, tokens_max: tokensMax } = row;
+  if (sessionId === null) return undefined;
+  return { sessionId, limitSet: limitSet ?? 0, countedAt: countedAt ?? undefined, tokensMax: tokensMax ?? 0n };
 }
 
 function fromPriceColumns(row: RequestRow): Price | undefined {

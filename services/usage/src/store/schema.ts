@@ -29,6 +29,12 @@ export interface UsageSchema extends AuditSchema {
     /** Time from which others may take them. */
     expires_at: Date;
   };
+  readonly log_position: {
+    /** Id of a transaction: everything that was in the stream when it ran is recorded. 0: not known. */
+    consumed: bigint;
+    /** Time of that transaction. */
+    consumed_until: Date | null;
+  };
   readonly retention: {
     /** Time before which partitions were dropped: of older requests only sums are left. */
     kept_from: Date;

@@ -1,8 +1,15 @@
 import { type Id, idTime } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
-import type { PageRequest, RequestFilter, UsageStore } from "../domain/ports.ts";
-import { fromListedRow, fromRequestRow, LISTED_COLUMNS, type ListedRow } from "./request-columns.ts";
+import { NO_FILTER, type PageRequest, type RequestFilter, type UsageStore } from "../domain/ports.ts";
+import {
+  fromListedRow,
+  fromRequestRow,
+  fromSessionRow,
+  LISTED_COLUMNS,
+  type ListedRow,
+  SESSION_COLUMNS,
+} from "./request-columns.ts";
 import type { UsageSchema } from "./schema.ts";
 import { sumUsage } from "./usage-sums.ts";
 
@@ -32,6 +39,22 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
           .compile(),
       );
       return rows.map(fromListedRow);
+    },
+
+    async listOfSession(namespaceId, sessionId, { size, before, range: { from, to } }) {
+      const rows = await database.read({ namespaceId }, (builder) =>
+        builder
+          .selectFrom("requests")
+          .select(SESSION_COLUMNS)
+          .where("namespace_id", "=", namespaceId)
+          .where("session_id", "=", sessionId)
+          .where(sql<boolean>`${conditions({ before, filter: { ...NO_FILTER, from, to } })}`)
+          .orderBy("created_at", "desc")
+          .orderBy("id", "desc")
+          .limit(size + 1)
+          .compile(),
+      );
+      return { rows: rows.slice(0, size).map(fromSessionRow), hasMore: rows.length > size };
     },
 
     nextNamespace: ({ from, to }, after) =>

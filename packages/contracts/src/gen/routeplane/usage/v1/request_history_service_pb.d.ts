@@ -346,6 +346,226 @@ export declare type GetRequestChargesResponse = Message<"routeplane.usage.v1.Get
 export declare const GetRequestChargesResponseSchema: GenMessage<GetRequestChargesResponse>;
 
 /**
+ * Request of GetLogPosition.
+ *
+ * @generated from message routeplane.usage.v1.GetLogPositionRequest
+ */
+export declare type GetLogPositionRequest = Message<"routeplane.usage.v1.GetLogPositionRequest"> & {
+};
+
+/**
+ * Describes the message routeplane.usage.v1.GetLogPositionRequest.
+ * Use `create(GetLogPositionRequestSchema)` to create a new message.
+ */
+export declare const GetLogPositionRequestSchema: GenMessage<GetLogPositionRequest>;
+
+/**
+ * Response of GetLogPosition. Positions count transactions of the log's database, so that no clock matters.
+ *
+ * @generated from message routeplane.usage.v1.GetLogPositionResponse
+ */
+export declare type GetLogPositionResponse = Message<"routeplane.usage.v1.GetLogPositionResponse"> & {
+  /**
+   * Position of this call.
+   *
+   * @generated from field: int64 now = 1;
+   */
+  now: bigint;
+
+  /**
+   * Position up to which everything that was in the stream is recorded, as rows or as dead letters. 0: not known.
+   *
+   * @generated from field: int64 consumed = 2;
+   */
+  consumed: bigint;
+
+  /**
+   * Time of `consumed` by the database, for people; absent: not known.
+   *
+   * @generated from field: google.protobuf.Timestamp consumed_until = 3;
+   */
+  consumedUntil?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.GetLogPositionResponse.
+ * Use `create(GetLogPositionResponseSchema)` to create a new message.
+ */
+export declare const GetLogPositionResponseSchema: GenMessage<GetLogPositionResponse>;
+
+/**
+ * Request of ListSessionRequests.
+ *
+ * @generated from message routeplane.usage.v1.ListSessionRequestsRequest
+ */
+export declare type ListSessionRequestsRequest = Message<"routeplane.usage.v1.ListSessionRequestsRequest"> & {
+  /**
+   * `ns_…`.
+   *
+   * @generated from field: string namespace_id = 1;
+   */
+  namespaceId: string;
+
+  /**
+   * `gws_…`.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * Start of the range, inclusive, by when a request was received.
+   *
+   * @generated from field: google.protobuf.Timestamp from = 3;
+   */
+  from?: Timestamp | undefined;
+
+  /**
+   * End of the range, exclusive, by when a request was received.
+   *
+   * @generated from field: google.protobuf.Timestamp to = 4;
+   */
+  to?: Timestamp | undefined;
+
+  /**
+   * Maximum number of entries of the page; 0 means 1,000.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 6;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.ListSessionRequestsRequest.
+ * Use `create(ListSessionRequestsRequestSchema)` to create a new message.
+ */
+export declare const ListSessionRequestsRequestSchema: GenMessage<ListSessionRequestsRequest>;
+
+/**
+ * Response of ListSessionRequests.
+ *
+ * @generated from message routeplane.usage.v1.ListSessionRequestsResponse
+ */
+export declare type ListSessionRequestsResponse = Message<"routeplane.usage.v1.ListSessionRequestsResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated routeplane.usage.v1.SessionRequest requests = 1;
+   */
+  requests: SessionRequest[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.ListSessionRequestsResponse.
+ * Use `create(ListSessionRequestsResponseSchema)` to create a new message.
+ */
+export declare const ListSessionRequestsResponseSchema: GenMessage<ListSessionRequestsResponse>;
+
+/**
+ * Request that was admitted on slices.
+ *
+ * @generated from message routeplane.usage.v1.SessionRequest
+ */
+export declare type SessionRequest = Message<"routeplane.usage.v1.SessionRequest"> & {
+  /**
+   * `req_…`.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * `key_…` that called.
+   *
+   * @generated from field: string key_id = 2;
+   */
+  keyId: string;
+
+  /**
+   * Limit set of the session: the counters that it counts on.
+   *
+   * @generated from field: uint32 limit_set = 3;
+   */
+  limitSet: number;
+
+  /**
+   * Time at which its rate slices are counted; absent: no rate limit applies.
+   *
+   * @generated from field: google.protobuf.Timestamp counted_at = 4;
+   */
+  countedAt?: Timestamp | undefined;
+
+  /**
+   * Input and output bound together.
+   *
+   * @generated from field: int64 tokens_max = 5;
+   */
+  tokensMax: bigint;
+
+  /**
+   * Status of the request.
+   *
+   * @generated from field: routeplane.usage.v1.RequestStatus status = 6;
+   */
+  status: RequestStatus;
+
+  /**
+   * The reservation. Nano-USD.
+   *
+   * @generated from field: int64 reserved_nano_usd = 7;
+   */
+  reservedNanoUsd: bigint;
+
+  /**
+   * Charge; 0 while it is pending. Nano-USD.
+   *
+   * @generated from field: int64 cost_nano_usd = 8;
+   */
+  costNanoUsd: bigint;
+
+  /**
+   * Input and output tokens that are charged.
+   *
+   * @generated from field: int64 tokens = 9;
+   */
+  tokens: bigint;
+
+  /**
+   * Time at which the gateway received it.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 10;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * Time from which it counts as lost; absent once it is settled or unknown.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 11;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.SessionRequest.
+ * Use `create(SessionRequestSchema)` to create a new message.
+ */
+export declare const SessionRequestSchema: GenMessage<SessionRequest>;
+
+/**
  * Request log for other services of the node.
  *
  * @generated from service routeplane.usage.v1.RequestHistoryService
@@ -392,6 +612,29 @@ export declare const RequestHistoryService: GenService<{
     methodKind: "unary";
     input: typeof GetRequestChargesRequestSchema;
     output: typeof GetRequestChargesResponseSchema;
+  },
+  /**
+   * Reads how far the stream of usage events is recorded. A caller that reads `now` knows everything that was in the stream by then
+   * once a later call answers a `consumed` that is not below it. A `now` below an earlier one tells that the log was restored from
+   * a copy: the caller asks anew.
+   *
+   * @generated from rpc routeplane.usage.v1.RequestHistoryService.GetLogPosition
+   */
+  getLogPosition: {
+    methodKind: "unary";
+    input: typeof GetLogPositionRequestSchema;
+    output: typeof GetLogPositionResponseSchema;
+  },
+  /**
+   * Lists the requests of a namespace that a gateway session admitted on its slices, over a range of time, newest first. Paged as
+   * ListRequestHistory. An unknown session has none.
+   *
+   * @generated from rpc routeplane.usage.v1.RequestHistoryService.ListSessionRequests
+   */
+  listSessionRequests: {
+    methodKind: "unary";
+    input: typeof ListSessionRequestsRequestSchema;
+    output: typeof ListSessionRequestsResponseSchema;
   },
   /**
    * Reads the id of the installation, which never changes. Gateways compare it with the mark of the stream of usage events.
