@@ -5,13 +5,16 @@ import { DEFAULT_STREAM_SETTINGS, type EventPublisher, openPublisher, parseNatsU
 import { createLogger } from "@routeplane/runtime";
 import type pg from "pg";
 import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
-import { pendingRequest, settledRequest, usageEvent } from "../../services/usage/test/requests.ts";
+import { onSlices, pendingRequest, settledRequest, usageEvent } from "../../services/usage/test/requests.ts";
 import type { UsageServers } from "./usage-servers.ts";
 
 /** Usage events of settled requests as a gateway publishes them: `KEYS` keys of one namespace call `MODELS` models each. */
 
 const KEYS = 100;
 const MODELS = 5;
+
+/** Gateway session on whose slices all of them are admitted. */
+const sessionId = newId("gws");
 
 const keys = Array.from({ length: KEYS }, () => newId("key"));
 
@@ -20,7 +23,9 @@ export function makeRequests(count: number, namespaceId: Id<"ns">): LoggedReques
     const key = Math.floor(Math.random() * KEYS);
     const model = Math.floor(Math.random() * MODELS);
     const facts = { namespaceId, keyId: keys[key] ?? newId("key"), model: `model-${model}`, provider: "bench" };
-    const settled = settledRequest(pendingRequest({ ...facts, createdAt: new Date() }));
+    const settled = settledRequest(
+      pendingRequest({ ...facts, createdAt: new Date(), slices: onSlices({ sessionId }) }),
+    );
     // Without a guardrail, as most requests.
     return { ...settled, receipt: { ...settled.receipt, guardrailDecisions: [] } };
   });
@@ -28,8 +33,8 @@ export function makeRequests(count: number, namespaceId: Id<"ns">): LoggedReques
 
 /** Admission event of a request that has been settled since. */
 export function admissionOf(request: LoggedRequest): LoggedRequest {
-  const { namespaceId, id, keyId, createdAt, model, provider } = request;
-  return pendingRequest({ namespaceId, id, keyId, createdAt, model, provider });
+  const { namespaceId, id, keyId, createdAt, model, provider, slices } = request;
+  return pendingRequest({ namespaceId, id, keyId, createdAt, model, provider, slices });
 }
 
 /** Creates a publisher with a spool, like that of a gateway. */
