@@ -179,15 +179,14 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
     lookForEarlier(),
     trimAcknowledged({ target: targetOf(({ partitions }) => partitions), stopped }),
     trimAcknowledged({ target: targetOf(({ unpartitioned }) => unpartitioned), stopped }),
-    options.position &&
-      keepPosition({
-        marks: options.position,
-        session: () => (sources.isOwn && ownership.owned.includes(0) ? connection.session() : undefined),
-        readSources,
-        log: options.log,
-        stopped,
-        ...(options.positionIntervalMs !== undefined && { intervalMs: options.positionIntervalMs }),
-      }),
+    keepPosition({
+      marks: options.position,
+      session: () => (sources.isOwn && ownership.owned.includes(0) ? connection.session() : undefined),
+      readSources,
+      log: options.log,
+      stopped,
+      ...(options.positionIntervalMs !== undefined && { intervalMs: options.positionIntervalMs }),
+    }),
   ];
   return {
     name: `event consumer ${options.name}`,

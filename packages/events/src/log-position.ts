@@ -12,7 +12,8 @@ export interface PositionMarks<Mark> {
 }
 
 export interface PositionOptions<Mark> {
-  readonly marks: PositionMarks<Mark>;
+  /** Undefined: the position is not kept. */
+  readonly marks: PositionMarks<Mark> | undefined;
   /** Returns the session; undefined while another process keeps the position, or NATS does not answer. */
   readonly session: () => Session | undefined;
   /** Lists the sources of all streams, as they are at the server now. */
@@ -44,6 +45,7 @@ interface Round<Mark> {
  */
 export async function keepPosition<Mark>(options: PositionOptions<Mark>): Promise<void> {
   const { marks, readSources, log, stopped, intervalMs = INTERVAL_MS } = options;
+  if (marks === undefined) return;
   let round: Round<Mark> | undefined;
   while (!stopped.aborted) {
     await wait(intervalMs, stopped);

@@ -79,16 +79,10 @@ test("waits for messages that another process has, and for those that a killed o
   // Delivered to nobody that acknowledges it, as to a process that was killed: it comes again after the ack wait.
   const consumer = await raw.jetstream().consumers.get(STREAM, `${DURABLE.durable}-${PARTITIONS - 1}`);
   const lost = consumer.next({ expires: 20_000 });
-  let taken = false;
-  void lost.then((message) => (taken = message !== null));
-  for (let nth = 0; !taken; nth++) {
-    await raw.jetstream().publish(subjectOf(PARTITIONS - 1), batchOf(`request-${nth}`));
-    await delay(20);
-  }
+  const taken = await publishUntil(lost);
   const { begun } = state;
   await staysBelow(begun + 1, state);
-  const message = await lost;
-  message?.nak();
+  taken?.nak();
   await passesFrom(state, state);
   expect(first.seen.length).toBeGreaterThan(0);
 });
@@ -139,6 +133,18 @@ test("counts the stream of earlier releases while there is one", async () => {
   blocked.resolve();
   await passesFrom(state, state);
 });
+
+/** Publishes to the last partition until a message is taken. */
+async function publishUntil<T>(taken: Promise<T>): Promise<T> {
+  const stopping = new AbortController();
+  const stop = () => stopping.abort();
+  taken.then(stop, stop);
+  for (let nth = 0; !stopping.signal.aborted; nth++) {
+    await raw.jetstream().publish(subjectOf(PARTITIONS - 1), batchOf(`request-${nth}`));
+    await delay(20);
+  }
+  return taken;
+}
 
 function batchOf(requestId: string): Uint8Array {
   return toBinary(UsageEventBatchSchema, create(UsageEventBatchSchema, { events: [usageEvent(requestId)] }));
