@@ -4,21 +4,21 @@ import {
   connect,
   createInbox,
   credsAuthenticator,
-  type JetStreamClient,
   type JetStreamManager,
   type NatsConnection as RawConnection,
   nkeyAuthenticator,
 } from "nats";
 import type { NatsAddress } from "./address.ts";
+import { JetStreamPublisher } from "./jetstream-publisher.ts";
 
-/** One established connection, with its JetStream clients. It ends with the connection; a reconnect opens another session. */
+/** One established connection, with its clients of JetStream. It ends with the connection; a reconnect opens another session. */
 export interface Session {
   /** Address and credential that it was opened with. */
   readonly address: NatsAddress;
   /** Returns a new subject for answers to this connection. */
   readonly newInbox: () => string;
   readonly connection: RawConnection;
-  readonly jetstream: JetStreamClient;
+  readonly publisher: JetStreamPublisher;
   readonly manager: JetStreamManager;
 }
 
@@ -209,8 +209,9 @@ function inboxPrefixOf({ user = "" }: NatsAddress): string {
 
 async function openSession(connection: RawConnection, address: NatsAddress): Promise<Session> {
   const manager = await connection.jetstreamManager({ timeout: REQUEST_TIMEOUT_MS });
-  const jetstream = connection.jetstream({ timeout: REQUEST_TIMEOUT_MS });
-  return { address, connection, manager, jetstream, newInbox: () => createInbox(inboxPrefixOf(address)) };
+  const newInbox = (): string => createInbox(inboxPrefixOf(address));
+  const publisher = new JetStreamPublisher(connection, newInbox(), REQUEST_TIMEOUT_MS);
+  return { address, connection, manager, publisher, newInbox };
 }
 
 /** Closes the connection. On stop it flushes what was written (acknowledgements) first, unless the server is silent. */

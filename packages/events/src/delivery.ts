@@ -17,6 +17,7 @@ export interface Delivery {
 const PLAIN_TOKENS = 9;
 const ATTEMPT = 4;
 const SEQUENCE = 5;
+const ACK = Buffer.from("+ACK");
 
 export function toDelivery(message: Msg): Delivery {
   const tokens = (message.reply ?? "").split(".");
@@ -25,7 +26,7 @@ export function toDelivery(message: Msg): Delivery {
     sequence: Number(tokens[SEQUENCE + shift]),
     attempt: Number(tokens[ATTEMPT + shift]),
     payload: message.data,
-    ack: () => void message.respond(Buffer.from("+ACK")),
+    ack: () => void message.respond(ACK),
     nak: (delayMs) => void message.respond(Buffer.from(`-NAK ${JSON.stringify({ delay: nanos(delayMs) })}`)),
   };
 }

@@ -88,7 +88,12 @@ function publishAs(variables: Record<string, string>) {
     while (!stopped.signal.aborted) {
       await connection
         .session()
-        ?.jetstream.publish("load", "x")
+        ?.publisher.publish({
+          stream: "LOAD",
+          subject: "load",
+          id: `${published.count}-${Math.random()}`,
+          payload: Buffer.from("x"),
+        })
         .then(
           () => published.count++,
           (error: unknown) => published.failures.push(error),

@@ -35,6 +35,20 @@ describe("with a server that runs", () => {
     await eventually(() => seen.length === 2);
   });
 
+  test("messages that arrive one after the other are handled together, in batches that begin 25 ms apart", async () => {
+    const begun: number[] = [];
+    const { seen } = kit.collector(() => void begun.push(performance.now()));
+    const { publish } = kit.publisher();
+    await publish(usageEvent("first"));
+    await eventually(() => seen.length === 1);
+    for (const id of names(100)) await publish(usageEvent(id));
+    await eventually(() => seen.length === 101);
+    const tookMs = (begun.at(-1) ?? 0) - (begun[0] ?? 0);
+    // A timer of Node.js may be early by less than a millisecond.
+    expect(begun.length).toBeLessThanOrEqual(2 + tookMs / 24);
+    expect(begun.length).toBeLessThan(100);
+  });
+
   test("a batch whose handler fails is delivered again until it is handled", async () => {
     let failures = 0;
     const { seen } = kit.collector(() => {
