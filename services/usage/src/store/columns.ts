@@ -1,5 +1,7 @@
-import { type RawBuilder, sql } from "kysely";
+import type { Transaction } from "@routeplane/postgres";
+import { CompiledQuery, type RawBuilder, sql } from "kysely";
 import { type ColumnType, encodeArray, type ValueOf } from "./binary-array.ts";
+import type { UsageSchema } from "./schema.ts";
 
 /** Column of the rows that are made of items: its type in Postgres, and its value for one item. */
 export interface Column<Item, Value = unknown> {
@@ -33,13 +35,33 @@ export function names(columns: readonly string[]): RawBuilder<unknown> {
 }
 
 /**
- * Builds a query for the rows of `items`, in their order. Each column is sent as one array, so that any number of rows is one
- * statement with one text. The arrays are unnested in the select list: in FROM, Postgres would first store each column, which
- * takes 3 µs a row.
+ * Returns a function that runs a statement over the rows of items, in their order. Each column is sent as one array, so that any
+ * number of rows is one statement with one text, which is built and compiled once: for each batch, that took a fifth of the
+ * aggregator's CPU time.
+ *
+ * @param build returns the statement; `rows` is a query for the rows, to be used once. The statement has no other parameters
  */
-export function unnest<Item>(columns: Columns<Item>, items: readonly Item[]): RawBuilder<unknown> {
+export function statementOver<Item, Row>(
+  columns: Columns<Item>,
+  build: (rows: RawBuilder<unknown>) => RawBuilder<Row>,
+): (transaction: Transaction<UsageSchema>, items: readonly Item[]) => Promise<readonly Row[]> {
+  const encoders = Object.values(columns).map(({ encode }) => encode);
+  const statement = build(unnest(columns));
+  let text: string | undefined;
+  return async (transaction, items) => {
+    text ??= statement.compile(transaction).sql;
+    const arrays = encoders.map((encode) => encode(items));
+    return (await transaction.executeQuery<Row>(CompiledQuery.raw(text, arrays))).rows;
+  };
+}
+
+/**
+ * Builds a query for rows whose columns are parameters, one array each. The arrays are unnested in the select list: in FROM,
+ * Postgres would first store each column, which takes 3 µs a row.
+ */
+function unnest<Item>(columns: Columns<Item>): RawBuilder<unknown> {
   const arrays = Object.entries(columns).map(
-    ([name, { type, encode }]) => sql`unnest(${sql.val(encode(items))}::${sql.raw(type)}[]) as ${sql.ref(name)}`,
+    ([name, { type }]) => sql`unnest(${sql.val(null)}::${sql.raw(type)}[]) as ${sql.ref(name)}`,
   );
   return sql`select ${sql.join(arrays)}`;
 }

@@ -1,10 +1,9 @@
 import { type Database, isDataFault, type Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import { type RequestLog, UnstorableError } from "../domain/ports.ts";
-import type { LoggedRequest } from "../domain/request.ts";
-import { names, unnest } from "./columns.ts";
+import { names, statementOver } from "./columns.ts";
 import { REQUEST_COLUMNS, type RequestRow, SETTLED_COLUMNS } from "./request-columns.ts";
-import { addToRollups, ROLLUP_DELTAS, WRITTEN } from "./rollups.ts";
+import { lowerRollups, RAISE_ROLLUPS, WRITTEN } from "./rollups.ts";
 import { insertDenials } from "./unlogged-denials.ts";
 import type { RollupRow, UsageSchema } from "./schema.ts";
 
@@ -36,16 +35,15 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
   return {
     record: (requests) =>
       write(async (transaction) => {
-        const { rows } = await upsert(requests).execute(transaction);
-        await addToRollups(transaction, rows);
+        await lowerRollups(transaction, await upsert(transaction, requests));
       }),
 
-    recordDenials: (denials) => write((transaction) => insertDenials(denials).execute(transaction)),
+    recordDenials: (denials) => write((transaction) => insertDenials(transaction, denials)),
 
     async expireRequests(max) {
       return database.within({}, async (transaction) => {
         const { rows } = await expireRequests(max).execute(transaction);
-        await addToRollups(transaction, rows);
+        await lowerRollups(transaction, rows);
         return rows.reduce(
           (charged, { status, request_count }) => charged + (status === "unknown" ? request_count : 0n),
           0n,
@@ -103,23 +101,23 @@ function expireRequests(max: number) {
         ended_tx = pg_current_xact_id()
       from overdue where logged.tableoid = overdue.tableoid and logged.ctid = overdue.ctid
       returning ${WRITTEN}
-    ) ${ROLLUP_DELTAS}`;
+    ) ${RAISE_ROLLUPS}`;
 }
 
 /**
- * Builds the statement that writes observations, and returns what that changed in the sums. The conflict with the primary key
+ * Writes observations and raises the sums, and returns what is left to lower. The conflict with the primary key
  * is where the events of a request become one row, however often they arrive. Rows are written, and locked, in the given order.
  */
-function upsert(requests: readonly LoggedRequest[]) {
+const upsert = statementOver(REQUEST_COLUMNS, (rows) => {
   const columns = names(Object.keys(REQUEST_COLUMNS));
   const settle = SETTLED_COLUMNS.map((column) => sql`${sql.ref(column)} = excluded.${sql.ref(column)}`);
   return sql<RollupRow>`
     with written as (
       insert into requests as logged (${columns}, ended_tx)
       select ${columns}, case when status <> 'pending' then pg_current_xact_id() end
-      from (${unnest(REQUEST_COLUMNS, requests)}) as event
+      from (${rows}) as event
       on conflict (namespace_id, id, created_at) do update set ${sql.join(settle)}, ended_tx = coalesce(logged.ended_tx, excluded.ended_tx)
       where ${precedenceOf("excluded")} > ${precedenceOf("logged")}
       returning ${WRITTEN}
-    ) ${ROLLUP_DELTAS}`;
-}
+    ) ${RAISE_ROLLUPS}`;
+});

@@ -1,7 +1,7 @@
 import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { SumUnit } from "../domain/usage.ts";
-import { columnOf, names, unnest } from "./columns.ts";
+import { columnOf, names, statementOver } from "./columns.ts";
 import type { RollupRow, UsageSchema } from "./schema.ts";
 
 const column = columnOf<RollupRow>();
@@ -43,32 +43,34 @@ export function startOf(unit: SumUnit, time: string): RawBuilder<unknown> {
 }
 
 /**
- * End of a statement that writes rows of the request log as `written`, with `old` and `new` of each: the changes of the sums,
- * by five minutes. A row whose status changed is subtracted under the old one and added under the new one. Rows with the
- * same change are summed first, because a batch has few different ones.
+ * Changes of the sums by five minutes, from `written`, which has `old` and `new` of each row. A row whose status changed is
+ * subtracted under the old one and added under the new one. Rows with the same change are summed first, because a batch has few
+ * different ones.
  */
-export const ROLLUP_DELTAS = sql`
-  , moved as materialized (
+const DELTAS = sql`
+  moved as materialized (
     select ${names(fixedIdentity)}, new_status, old_status, count(*) as request_count,
       ${sql.join(sides.flatMap((side) => summed.map((counter) => sql`sum(${sql.ref(`${side}_${counter}`)}) as ${sql.ref(`${side}_${counter}`)}`)))}
     from written group by ${names(fixedIdentity)}, new_status, old_status
-  )
-  select ${names(identity)}, ${COUNTER_SUMS}
-  from (
-    select ${names(fixedIdentity)}, new_status as status, request_count,
-      ${sql.join(summed.map((counter) => sql`${sql.ref(`new_${counter}`)} as ${sql.ref(counter)}`))}
-    from moved
-    union all
-    select ${names(fixedIdentity)}, old_status, -request_count, ${sql.join(summed.map((counter) => sql`-${sql.ref(`old_${counter}`)}`))}
-    from moved where old_status is not null
-  ) as change
-  group by ${names(identity)}
-  having ${sql.join(
-    counters.map((counter) => sql`sum(${sql.ref(counter)}) <> 0`),
-    sql` or `,
-  )}`;
+  ),
+  delta as materialized (
+    select ${names(identity)}, ${COUNTER_SUMS}
+    from (
+      select ${names(fixedIdentity)}, new_status as status, request_count,
+        ${sql.join(summed.map((counter) => sql`${sql.ref(`new_${counter}`)} as ${sql.ref(counter)}`))}
+      from moved
+      union all
+      select ${names(fixedIdentity)}, old_status, -request_count, ${sql.join(summed.map((counter) => sql`-${sql.ref(`old_${counter}`)}`))}
+      from moved where old_status is not null
+    ) as change
+    group by ${names(identity)}
+    having ${sql.join(
+      counters.map((counter) => sql`sum(${sql.ref(counter)}) <> 0`),
+      sql` or `,
+    )}
+  )`;
 
-/** Columns of `written` that `ROLLUP_DELTAS` reads. */
+/** Columns of `written` that `RAISE_ROLLUPS` reads. */
 export const WRITTEN = sql`
   new.namespace_id, ${startOf("five minutes", "new.created_at")} as bucket, new.key_id, new.model, new.provider, new.status as new_status, old.status as old_status,
   ${sql.join(
@@ -78,24 +80,8 @@ export const WRITTEN = sql`
     ),
   )}`;
 
-/**
- * Applies changes to all sums. Two statements, because an inserted row must not be negative: the first creates and locks
- * every row (also one that it adds nothing to), in order of key, and adds what is positive; the second subtracts the rest,
- * from rows that are locked by then. So writers never wait for each other in a circle.
- */
-export async function addToRollups(transaction: Transaction<UsageSchema>, deltas: readonly RollupRow[]): Promise<void> {
-  if (deltas.length === 0) return;
-  const changeAll = (change: Change) => sql`
-    with delta as materialized (${unnest(COLUMNS, deltas)}),
-      hourly_delta as materialized (${coarser("hour", "delta")}),
-      daily_delta as materialized (${coarser("day", "hourly_delta")}),
-      total_delta as materialized (${TOTAL_DELTAS}),
-      daily as (${change("rollups_daily", identity, "daily_delta")}),
-      total as (${change("totals", totalIdentity, "total_delta")})
-    ${change("rollups_hourly", identity, "hourly_delta")}`;
-  await changeAll(raise).execute(transaction);
-  if (deltas.some(isLowering)) await changeAll(lower).execute(transaction);
-}
+/** Builds a statement that changes the sums of `table`, with primary key `key`, by the rows of `deltas`. */
+type Change = (table: string, key: readonly string[], deltas: string) => RawBuilder<unknown>;
 
 function coarser(unit: SumUnit, deltas: string): RawBuilder<unknown> {
   return sql`
@@ -114,15 +100,6 @@ const TOTAL_DELTAS = sql`
     union all select namespace_id, 1440, bucket, status, ${names(counters)} from daily_delta
   ) as timed
   where status <> 'denied' group by 1, 2, 3`;
-
-/** Builds a statement that changes the sums of `table`, with primary key `key`, by the rows of `deltas`. */
-type Change = (table: string, key: readonly string[], deltas: string) => RawBuilder<unknown>;
-
-function isLowering(delta: RollupRow): boolean {
-  return (
-    delta.request_count < 0n || delta.prompt_tokens < 0n || delta.completion_tokens < 0n || delta.cost_nano_usd < 0n
-  );
-}
 
 function raise(...[table, key, deltas]: Parameters<Change>): RawBuilder<unknown> {
   const additions = counters.map((counter) => sql`greatest(${sql.ref(counter)}, 0)`);
@@ -150,4 +127,34 @@ function lower(...[table, key, deltas]: Parameters<Change>): RawBuilder<unknown>
     select ${names(key)}, ${sql.join(rests)} from ${sql.table(deltas)}
     where least(${names(counters)}) < 0 order by ${names(key)}
     on conflict (${names(key)}) do update set ${sql.join(sums)}`;
+}
+
+/** Parts of a statement that changes all sums by `delta`. They run from the last to the first: hours, totals, days. */
+function changeAll(change: Change): RawBuilder<unknown> {
+  return sql`
+    hourly_delta as materialized (${coarser("hour", "delta")}),
+    daily_delta as materialized (${coarser("day", "hourly_delta")}),
+    total_delta as materialized (${TOTAL_DELTAS}),
+    daily as (${change("rollups_daily", identity, "daily_delta")}),
+    total as (${change("totals", totalIdentity, "total_delta")}),
+    hourly as (${change("rollups_hourly", identity, "hourly_delta")})`;
+}
+
+/**
+ * End of a statement that writes rows of the request log as `written`: adds what that adds to the sums, and returns the changes if
+ * some lower a sum, otherwise nothing. `lowerRollups` subtracts the rest. There are two statements because an inserted row must not
+ * be negative: the first creates and locks every row (also one that it adds nothing to), in order of key; the second changes rows
+ * that are locked by then. So writers never wait for each other in a circle. A batch with both events of its requests lowers
+ * nothing.
+ */
+export const RAISE_ROLLUPS = sql`
+  , ${DELTAS}, ${changeAll(raise)}
+  select ${names(identity)}, ${names(counters)} from delta
+  where exists (select from delta where least(${names(counters)}) < 0)`;
+
+const lowerBy = statementOver(COLUMNS, (rows) => sql`with delta as materialized (${rows}), ${changeAll(lower)} select`);
+
+/** Subtracts from all sums what the changes that `RAISE_ROLLUPS` returned lower. */
+export async function lowerRollups(transaction: Transaction<UsageSchema>, deltas: readonly RollupRow[]): Promise<void> {
+  if (deltas.length > 0) await lowerBy(transaction, deltas);
 }

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { UnloggedDenials } from "../domain/unlogged-denials.ts";
-import { columnOf, names, unnest } from "./columns.ts";
+import { columnOf, names, statementOver } from "./columns.ts";
 import { startOf } from "./rollups.ts";
 
 const column = columnOf<UnloggedDenials>();
@@ -18,19 +18,19 @@ const COLUMNS = {
 const HOUR = ["namespace_id", "bucket", "key_id", "model", "provider"];
 
 /**
- * Builds the statement that counts denials, each id once: one that is there already adds nothing to the sums. Rows are locked
- * in order of key, so that replicas do not deadlock.
+ * Counts denials, each id once: one that is there already adds nothing to the sums. Rows are locked in order of key, so that
+ * replicas do not deadlock.
  */
-export function insertDenials(denials: readonly UnloggedDenials[]) {
+export const insertDenials = statementOver(COLUMNS, (rows) => {
   const columns = names(Object.keys(COLUMNS));
   return sql`
     with counted as (
       insert into unlogged_denials (${columns})
-      select ${columns} from (${unnest(COLUMNS, denials)}) as event order by namespace_id, id
+      select ${columns} from (${rows}) as event order by namespace_id, id
       on conflict (namespace_id, id) do nothing
       returning namespace_id, ${startOf("hour", "minute")} as bucket, key_id, model, provider, denied_count
     )
     insert into unlogged_denials_hourly as kept (${names(HOUR)}, denied_count)
     select ${names(HOUR)}, sum(denied_count)::bigint from counted group by ${names(HOUR)} order by ${names(HOUR)}
     on conflict (${names(HOUR)}) do update set denied_count = kept.denied_count + excluded.denied_count`;
-}
+});
