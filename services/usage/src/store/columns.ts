@@ -1,7 +1,6 @@
 import type { Transaction } from "@routeplane/postgres";
 import { CompiledQuery, type RawBuilder, sql } from "kysely";
 import { type ColumnType, encodeArray, type ValueOf } from "./binary-array.ts";
-import type { UsageSchema } from "./schema.ts";
 
 /** Column of the rows that are made of items: its type in Postgres, and its value for one item. */
 export interface Column<Item, Value = unknown> {
@@ -44,7 +43,7 @@ export function names(columns: readonly string[]): RawBuilder<unknown> {
 export function statementOver<Item, Row>(
   columns: Columns<Item>,
   build: (rows: RawBuilder<unknown>) => RawBuilder<Row>,
-): (transaction: Transaction<UsageSchema>, items: readonly Item[]) => Promise<readonly Row[]> {
+): <Schema>(transaction: Transaction<Schema>, items: readonly Item[]) => Promise<readonly Row[]> {
   const encoders = Object.values(columns).map(({ encode }) => encode);
   const statement = build(unnest(columns));
   let text: string | undefined;
