@@ -1,8 +1,12 @@
-import { resolve } from "node:path";
+import { mkdir, writeFile } from "node:fs/promises";
+import { relative, resolve } from "node:path";
 import { build } from "esbuild";
+import { encodePositions, POSITIONS_SUFFIX } from "./source-positions.ts";
 
 /** Name of the file in the bundle that runs a role: `node routeplane.mjs <role>`. */
 const ENTRY = "routeplane.mjs";
+
+const ROOT = resolve(import.meta.dirname, "..");
 
 /** Thread of the gateway, which loads it by its name from the folder of the bundle. */
 const TOKEN_WORKER = { in: "../services/gateway/src/clients/token-worker.ts", out: "token-worker" };
@@ -17,10 +21,14 @@ export interface Bundle {
 /**
  * Bundles every role into one folder of ES modules that needs only Node.js, so that the image has no package manager and no
  * node_modules. Node.js cannot run TypeScript of packages under node_modules.
+ *
+ * The text of the files stays in memory as long as a process runs, so they have no comments and white space, and only ASCII, because one
+ * other character doubles the memory of its file: together 4 MB of text for a gateway instead of 14. Names are kept, and stacks name sources
+ * by `source-positions.ts`.
  */
 export async function bundle(folder: string): Promise<Bundle> {
   const workingFolder = import.meta.dirname;
-  const { metafile } = await build({
+  const { metafile, outputFiles } = await build({
     absWorkingDir: workingFolder,
     entryPoints: [{ in: "routeplane.ts", out: "routeplane" }, TOKEN_WORKER],
     outdir: folder,
@@ -38,13 +46,30 @@ export async function bundle(folder: string): Promise<Bundle> {
     },
     // Named by logs and metrics, see packages/runtime/src/version.ts.
     define: { ROUTEPLANE_BUILD_COMMIT: JSON.stringify(process.env["ROUTEPLANE_BUILD_COMMIT"] ?? "") },
-    sourcemap: true,
+    minifyWhitespace: true,
+    charset: "ascii",
+    legalComments: "external",
+    sourcemap: "external",
     sourcesContent: false,
     metafile: true,
     logLevel: "warning",
+    write: false,
   });
+  await mkdir(folder, { recursive: true });
+  for (const { path, contents, text } of outputFiles) {
+    if (!path.endsWith(".map")) await writeFile(path, contents);
+    else await writePositions(path.slice(0, -".map".length), text);
+  }
   const inputs = Object.keys(metafile.inputs).map((path) => resolve(workingFolder, path));
   return { entry: resolve(folder, ENTRY), inputs };
+}
+
+/** Writes the table of positions of a bundled file, unless it has no code but that of dependencies, e.g. a vocabulary. */
+async function writePositions(file: string, sourceMap: string): Promise<void> {
+  const { sources, mappings } = JSON.parse(sourceMap) as { sources: string[]; mappings: string };
+  const paths = sources.map((source) => relative(ROOT, resolve(file, "..", source)));
+  if (paths.every((path) => path.includes("node_modules/"))) return;
+  await writeFile(`${file}${POSITIONS_SUFFIX}`, encodePositions({ sources: paths, mappings }));
 }
 
 if (import.meta.main) {

@@ -1,3 +1,5 @@
+import { nameSourcesInStacks } from "./source-positions.ts";
+
 /**
  * Entry point of the image, `routeplane <role>`: the roles, each with the module that runs it. Only the module of the given role
  * is loaded.
@@ -30,5 +32,6 @@ if (start === undefined) {
   process.stderr.write(`usage: routeplane <role>, one of: ${Object.keys(ROLES).join(" ")}\n`);
   process.exitCode = USAGE_FAULT;
 } else {
+  nameSourcesInStacks();
   await start();
 }

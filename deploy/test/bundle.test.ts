@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { glob, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { Worker } from "node:worker_threads";
 import { parseToken } from "@routeplane/credentials";
+import { sourcePaths } from "@routeplane/standalone";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Bundle, bundle } from "../bundle.ts";
 import { buildKustomization } from "./kustomize.ts";
@@ -62,6 +63,19 @@ it("has the thread that counts tokens, with the vocabularies", async () => {
     expect(await answer).toEqual([{ id: 1, counts: [4] }]);
   } finally {
     await thread.terminate();
+  }
+});
+
+it("is made from no source that a local node does not look at before it uses an earlier bundle", async () => {
+  const sources = built.inputs.map((path) => relative(CHECKOUT, path)).filter((path) => !path.includes("node_modules"));
+  const watched = await sourcePaths(CHECKOUT);
+  expect(sources.filter((path) => !watched.includes(path))).toEqual([]);
+});
+
+it("is ASCII, of which a character takes one byte of memory instead of two", async () => {
+  for await (const path of glob("*.mjs", { cwd: folder })) {
+    const text = await readFile(join(folder, path));
+    expect([path, text.findIndex((byte) => byte > 127)]).toEqual([path, -1]);
   }
 });
 

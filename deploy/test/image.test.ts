@@ -39,7 +39,7 @@ it("runs as the user that the manifests demand, without a shell", async () => {
   const [, user] = /runAsUser: (\d+)/.exec(manifest) ?? [];
   const [, group] = /runAsGroup: (\d+)/.exec(manifest) ?? [];
   expect(instructions("USER")).toEqual([`${user}:${group}`]);
-  expect(instructions("ENTRYPOINT")).toEqual(['["node", "--enable-source-maps", "/app/routeplane.mjs"]']);
+  expect(instructions("ENTRYPOINT")).toEqual(['["node", "/app/routeplane.mjs"]']);
 });
 
 it(

@@ -21,7 +21,9 @@ const SAMPLE_MICROS = 250;
 async function main(): Promise<void> {
   const upstream = await startChild("upstream");
   // The inspector of the gateway takes a free port; other roles do not get the environment, and take the default one.
-  const node = await startNodeWithUpstream(upstream.url, { environment: { NODE_OPTIONS: "--inspect-port=0" } });
+  const node = await startNodeWithUpstream(upstream.url, {
+    environment: { NODE_OPTIONS: "--inspect-port=0", ROUTEPLANE_RUN: "source" },
+  });
   try {
     const key = await everythingOn(node, "profiled");
     const load = (durationMs: number) =>

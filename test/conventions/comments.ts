@@ -32,6 +32,7 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   ballast: "reserved disk space",
   debt: "pending settlement",
   debts: "pending settlements",
+  doubt: "staleness",
   doubted: "stale",
   follower: "subscription",
   followers: "subscriptions",

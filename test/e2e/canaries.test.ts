@@ -238,7 +238,7 @@ describe("the search for tokens", () => {
     await writeFile(join(folder, "deep", "er", "some.dat"), Buffer.concat([Buffer.alloc(9), Buffer.from(token)]));
     const { hits } = await searchFolder(folder, planted);
     expect(hits).toEqual(both.map((name) => `deep/er/some.dat: ${name}`));
-    const { hits: lines } = await searchCommandLines(node.home, [canary("a program", "services/auth/src/main.ts")]);
+    const { hits: lines } = await searchCommandLines(node.home, [canary("a program", "/routeplane.mjs")]);
     expect(lines).toEqual(["a command line: a program"]);
     const rows = await searchDatabase(await superuserUrl(node.home), [canary("a name", "a key that is used rightly")]);
     expect(rows.hits).toContain("auth.keys: a name");

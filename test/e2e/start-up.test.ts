@@ -33,6 +33,16 @@ describe("npm start", () => {
     for (const pid of pids) expect(() => process.kill(pid ?? 0, 0)).not.toThrow();
   });
 
+  it("runs the services from the bundle of the image", async () => {
+    for (const role of ROLES.filter((name) => !["nats", "postgres"].includes(name))) {
+      const commandLine = await readFile(`/proc/${await node.pid(role)}/cmdline`, "utf8");
+      expect(commandLine.split("\0").slice(1, 3)).toEqual([
+        expect.stringMatching(/\/bundles\/.*\/routeplane\.mjs$/),
+        role,
+      ]);
+    }
+  });
+
   it("signs the CLI in to the namespace default", async () => {
     const { exitCode, stdout } = await node.cli(["cloud", "namespace", "list"]);
     expect(exitCode).toBe(0);

@@ -23,7 +23,7 @@ export {
 } from "./principal.ts";
 export { requestBytesOf } from "./request-bytes.ts";
 export { safeText } from "./safe-text.ts";
-export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } from "./server/grpc-server.ts";
+export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } from "./server/hot-methods.ts";
 export { serviceDependency } from "./client/service-dependency.ts";
 export { type HealthOptions, healthRoutes } from "./server/health.ts";
 export { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID } from "./headers.ts";

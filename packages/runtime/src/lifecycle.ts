@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { ConfigurationError } from "./environment.ts";
 import type { Logger } from "./log.ts";
 import type { Readiness } from "./operations/readiness.ts";
@@ -62,6 +64,7 @@ export async function runProcess(
     const running = await start();
     running.readiness.markStarted();
     running.log.info({ version: BUILD_VERSION }, "started");
+    for (const afterMs of COLLECT_AFTER_MS) setTimeout(collectGarbage, afterMs).unref();
     reload = () => running.reload?.();
     if (isReloadRequested) reload();
     const cause = await stopRequested;
@@ -76,6 +79,24 @@ export async function runProcess(
     process.stderr.write(`${startFailure(error)}\n`);
     process.exit(1);
   }
+}
+
+/** Times after a start at which its garbage is collected: the first makes free pages, the second gives them back to the system. */
+const COLLECT_AFTER_MS = [5_000, 12_000];
+
+/** Flags of V8 during the collection: the function itself, and bytecode of functions that do not run now is given up (2 MiB). */
+const COLLECTOR_FLAGS = ["expose-gc", "stress-flush-code"];
+
+/**
+ * Collects the garbage of the start. V8 would keep it for as long as the process has little to do, and the young space at the size that
+ * the start gave it: 10 to 12 MiB in each process. Takes 20 to 30 ms. From then on V8 gives memory back by itself after a load.
+ */
+function collectGarbage(): void {
+  for (const flag of COLLECTOR_FLAGS) setFlagsFromString(`--${flag}`);
+  const collect: unknown = runInNewContext("gc");
+  if (typeof collect === "function") collect();
+  // The compile cache, which is written at the exit, is valid for the same flags alone.
+  for (const flag of COLLECTOR_FLAGS) setFlagsFromString(`--no-${flag}`);
 }
 
 function exitAfterTimeout(log: Logger): void {

@@ -6,11 +6,11 @@ import { databaseUrl, isMigrated, type RoleName } from "@routeplane/postgres";
 import { serviceTransport } from "@routeplane/rpc";
 import { AGGREGATOR_NODE_OPTIONS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
 import type { Addresses, Service } from "./addresses.ts";
-import { cacheFolder } from "./cache-folder.ts";
 import { CHECKOUT } from "./home.ts";
 import type { Gateway } from "./gateways.ts";
 import type { Command } from "./process/command.ts";
 import type { ProcessSpec } from "./process/supervise.ts";
+import type { ServiceProgram } from "./service-bundle.ts";
 import { type NodeSecrets, planOf, serviceCredentialsOf } from "./secrets.ts";
 import { natsUrl } from "./servers/nats.ts";
 import type { NatsUser } from "./servers/nats-users.ts";
@@ -22,6 +22,8 @@ export interface RoleOptions {
   readonly spool: string;
   readonly addresses: Addresses;
   readonly secrets: NodeSecrets;
+  /** Program of the services. */
+  readonly program: ServiceProgram;
   /** Environment of the process that runs the node. */
   readonly environment: Variables;
   /** Variables that mark a process as started by this node. */
@@ -45,26 +47,21 @@ const STOP_TIMEOUT_MS = 16_000;
  */
 const START_TIMEOUT_MS = 120_000;
 
-const ENTRIES: Record<Service, { entry: string; databaseRole: RoleName }> = {
-  auth: { entry: "services/auth/src/main.ts", databaseRole: "routeplane_auth" },
-  policy: { entry: "services/policy/src/main.ts", databaseRole: "routeplane_policy" },
-  usage: { entry: "services/usage/src/main.ts", databaseRole: "routeplane_usage" },
-  aggregator: { entry: "services/usage/src/aggregator-main.ts", databaseRole: "routeplane_aggregator" },
-};
-
 /** The services that own a schema. */
 export const MIGRATED = ["auth", "policy", "usage"] as const;
 
 /** Command that migrates the schema of a service, and ends. */
 export function migrationCommand(service: (typeof MIGRATED)[number], options: RoleOptions): Command {
-  return nodeCommand(`services/${service}/src/migrate.ts`, {
-    ...commonVariables(`migrate-${service}`, options),
+  return nodeCommand(`migrate-${service}`, options, {
     ROUTEPLANE_MIGRATION_DATABASE_URL: databaseUrlOf(`routeplane_${service}_owner`, options),
   });
 }
 
 /** True if the schema of a service has all migrations of this checkout. */
-export async function isSchemaMigrated(service: (typeof MIGRATED)[number], options: RoleOptions): Promise<boolean> {
+export async function isSchemaMigrated(
+  service: (typeof MIGRATED)[number],
+  options: Pick<RoleOptions, "addresses" | "secrets">,
+): Promise<boolean> {
   const files = await readdir(join(CHECKOUT, `services/${service}/migrations`));
   const known = files.flatMap((file) => /^(\d{4}_\w+)\.ts$/.exec(file)?.[1] ?? []);
   return isMigrated({ url: databaseUrlOf(`routeplane_${service}_owner`, options), schema: service, known });
@@ -72,14 +69,12 @@ export async function isSchemaMigrated(service: (typeof MIGRATED)[number], optio
 
 export function serviceSpec(service: Service, options: RoleOptions): ProcessSpec {
   const { addresses } = options;
-  const { entry, databaseRole } = ENTRIES[service];
   const port = addresses.services[service];
-  const command = nodeCommand(entry, {
-    ...commonVariables(service, options),
+  const command = nodeCommand(service, options, {
     ROUTEPLANE_HOST: HOST,
     ROUTEPLANE_PORT: `${port}`,
     ROUTEPLANE_OPERATIONS_PORT: `${addresses.operations[service]}`,
-    ROUTEPLANE_DATABASE_URL: databaseUrlOf(databaseRole, options),
+    ROUTEPLANE_DATABASE_URL: databaseUrlOf(`routeplane_${service}`, options),
     ...settingsOf(options, ["ROUTEPLANE_DATABASE_POOL_SIZE", "ROUTEPLANE_DATABASE_STATEMENT_TIMEOUT_MS"]),
     ...ownVariables(service, options),
   });
@@ -88,10 +83,10 @@ export function serviceSpec(service: Service, options: RoleOptions): ProcessSpec
 
 /** Specification of a gateway. No other process gets the whole environment, which holds the keys of the providers. */
 export function gatewaySpec({ role, port, operationsPort }: Gateway, options: RoleOptions): ProcessSpec {
-  const { spool, addresses, secrets, environment } = options;
-  const command = nodeCommand("services/gateway/src/main.ts", {
+  const { spool, addresses, secrets, environment, mark } = options;
+  const command = nodeCommand("gateway", options, {
     ...definedOf(environment),
-    ...commonVariables(role, options),
+    ...mark(role),
     ROUTEPLANE_HOST: HOST,
     ROUTEPLANE_PORT: `${port}`,
     ROUTEPLANE_OPERATIONS_PORT: `${operationsPort}`,
@@ -116,8 +111,6 @@ export function commonVariables(role: string, { environment, mark }: Pick<RoleOp
   const passed = ["PATH", "HOME", "TZ", "LANG", "ROUTEPLANE_LOG_LEVEL"];
   return {
     ...settingsOf({ environment }, passed),
-    // The compile cache of Node.js saves a third of the CPU time of a start.
-    NODE_COMPILE_CACHE: environment["NODE_COMPILE_CACHE"] || join(cacheFolder(environment), "compiled"),
     ...mark(role),
   };
 }
@@ -163,8 +156,18 @@ function ownVariables(service: Service, options: RoleOptions): Record<string, st
   return variables[service];
 }
 
-function nodeCommand(entry: string, environment: Record<string, string>): Command {
-  return { executable: process.execPath, args: [join(CHECKOUT, entry)], environment, channel: true };
+/** Command of a role of the services, with the variables of all of them and its own. */
+function nodeCommand(role: string, options: RoleOptions, own: Record<string, string>): Command {
+  const { program, environment } = options;
+  const variables = {
+    ...commonVariables(role, options),
+    // The compile cache of Node.js saves a third of the CPU time of a start.
+    NODE_COMPILE_CACHE: environment["NODE_COMPILE_CACHE"] || program.compileCache,
+    MALLOC_ARENA_MAX: environment["MALLOC_ARENA_MAX"] || "1",
+    MALLOC_TRIM_THRESHOLD_: environment["MALLOC_TRIM_THRESHOLD_"] || "131072",
+    ...own,
+  };
+  return { executable: process.execPath, args: [program.entry, role], environment: variables, channel: true };
 }
 
 function nodeSpec(role: string, command: Command, isReady: () => Promise<boolean>): ProcessSpec {
@@ -176,7 +179,7 @@ function brokerUrl(user: NatsUser, { addresses, secrets }: RoleOptions): string 
   return natsUrl({ port: addresses.nats, password: secrets.natsPassword, passwords: secrets.natsPasswords }, user);
 }
 
-function databaseUrlOf(role: RoleName, { addresses, secrets }: RoleOptions): string {
+function databaseUrlOf(role: RoleName, { addresses, secrets }: Pick<RoleOptions, "addresses" | "secrets">): string {
   return databaseUrl(planOf(secrets), role, { host: HOST, port: addresses.postgres });
 }
 

@@ -16,6 +16,7 @@ import { describeEnding, runCommand } from "./process/command.ts";
 import type { Progress } from "./progress.ts";
 import { commonVariables, gatewaySpec, isSchemaMigrated, MIGRATED, migrationCommand } from "./roles.ts";
 import { type RoleOptions, serviceSpec, urlOf } from "./roles.ts";
+import { prepareServiceProgram } from "./service-bundle.ts";
 import { writeSaved } from "./saved-files.ts";
 import { loadSecrets, planOf } from "./secrets.ts";
 import { seed } from "./seed.ts";
@@ -34,7 +35,8 @@ export interface StartOptions {
 
 /** Context of a start, which every step gets. */
 interface Start extends StartOptions {
-  readonly roles: RoleOptions;
+  /** Options of all roles but their program, which is made beside the first steps. */
+  readonly roles: Omit<RoleOptions, "program">;
   readonly gateways: readonly Gateway[];
   readonly processes: NodeProcesses;
   /** Aborted when a step fails or the start is cancelled. */
@@ -55,7 +57,7 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
     operationsPort: addresses.operations.gateway,
   });
   const mark = (role: string): Record<string, string> => supervisionMark(role, layout.home);
-  const roles: RoleOptions = { spool: layout.spool, addresses, secrets, environment, mark };
+  const roles = { spool: layout.spool, addresses, secrets, environment, mark };
   const failed = new AbortController();
   const signal = AbortSignal.any([stop, failed.signal]);
   const processes = createNodeProcesses(layout, progress.say, signal);
@@ -80,25 +82,34 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
 }
 
 /** Begins all steps. Returns those on which no other depends; each settles after the steps that it depends on. */
-function startSteps(start: Start): readonly Promise<void>[] {
-  const { processes, progress, roles } = start;
-  const run = (service: Service) => () => progress.step(service, () => processes.start(serviceSpec(service, roles)));
+function startSteps(start: Start): readonly Promise<unknown>[] {
+  const { processes, progress } = start;
+  const roles = prepareProgram(start);
+  const run = (service: Service) => () =>
+    progress.step(service, async () => processes.start(serviceSpec(service, await roles)));
   const database = startPostgres(start);
   const broker = startNats(start);
   const schemas = Object.fromEntries(
-    MIGRATED.map((service) => [service, database.then(() => migrate(service, start))]),
+    MIGRATED.map((service) => [service, database.then(() => migrate(service, start, roles))]),
   ) as Record<(typeof MIGRATED)[number], Promise<void>>;
   const auth = schemas.auth.then(run("auth"));
   const gateways = start.gateways.map(async (gateway) => {
     const { role, isForSpool } = gateway;
     await broker;
     if (isForSpool) progress.say(`  ${role} runs too, to send what an earlier run left in its spool`);
-    await progress.step(role, () => processes.start(gatewaySpec(gateway, roles)));
+    await progress.step(role, async () => processes.start(gatewaySpec(gateway, await roles)));
   });
   const seeded = auth.then(() => seedNode(start));
   const aggregator = Promise.all([schemas.usage, broker]).then(run("aggregator"));
   const services = [schemas.policy.then(run("policy")), schemas.usage.then(run("usage")), aggregator];
-  return [seeded, ...services, ...gateways];
+  return [roles, seeded, ...services, ...gateways];
+}
+
+async function prepareProgram({ layout, roles, progress, signal, environment }: Start): Promise<RoleOptions> {
+  const variables = commonVariables("bundle", { environment, mark: roles.mark });
+  const log = logFile(layout, "bundle");
+  const program = await prepareServiceProgram({ environment, variables, log, signal, say: progress.say });
+  return { ...roles, program };
 }
 
 async function startPostgres({ layout, roles, processes, progress, signal, environment }: Start): Promise<void> {
@@ -131,11 +142,15 @@ async function startNats({ layout, roles, processes, progress, signal, environme
 }
 
 /** Migrates a schema by a process of its service, unless there is nothing to do: the three processes take a fifth of a start. */
-async function migrate(service: (typeof MIGRATED)[number], { layout, roles, progress, signal }: Start): Promise<void> {
+async function migrate(
+  service: (typeof MIGRATED)[number],
+  { layout, roles, progress, signal }: Start,
+  complete: Promise<RoleOptions>,
+): Promise<void> {
   if (await isSchemaMigrated(service, roles)) return;
   await progress.step(`schema of ${service}`, async () => {
     const log = logFile(layout, `migrate-${service}`);
-    const ending = await runCommand(migrationCommand(service, roles), log, signal);
+    const ending = await runCommand(migrationCommand(service, await complete), log, signal);
     if (ending.code !== 0)
       throw new StartFailure(`the migrations of ${service} failed: it ${describeEnding(ending)}`, log);
   });

@@ -7,7 +7,8 @@ import { connectGrpc, SERVING } from "@routeplane/testing";
 import { afterAll, describe, expect, it } from "vitest";
 import { CLIENT_ADDRESS, RELAY_CREDENTIAL } from "../headers.ts";
 import { rpcChain } from "./chain.ts";
-import { mount, startGrpcServer } from "./grpc-server.ts";
+import { startGrpcServer } from "./grpc-server.ts";
+import { mount } from "./hot-methods.ts";
 import { startRpcServer } from "./server.ts";
 
 /** Origin of a call, as the audit log of a service records it: request id and client address. */

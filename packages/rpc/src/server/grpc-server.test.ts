@@ -13,7 +13,8 @@ import { connectGrpc, eventually, SERVING } from "@routeplane/testing";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { principalOf } from "../principal.ts";
 import { rpcChain } from "./chain.ts";
-import { mount, startGrpcServer } from "./grpc-server.ts";
+import { startGrpcServer } from "./grpc-server.ts";
+import { mount } from "./hot-methods.ts";
 
 const SERVICE_TOKEN = "rps_the-service-token";
 const service = { token: SERVICE_TOKEN };

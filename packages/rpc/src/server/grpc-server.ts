@@ -1,6 +1,6 @@
-import { create, type DescMethod, type DescMethodUnary, type DescService } from "@bufbuild/protobuf";
+import { create, type DescMethod, type DescMethodUnary } from "@bufbuild/protobuf";
 import { fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { ConnectError, type HandlerContext, type Interceptor, type ServiceImpl } from "@connectrpc/connect";
+import { ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import type { UnaryRequest } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { Metadata, type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall } from "@grpc/grpc-js";
@@ -8,37 +8,11 @@ import { Health } from "@routeplane/contracts/health";
 import { DomainError } from "@routeplane/domain";
 import { toConnectError } from "../errors.ts";
 import { callOf, GrpcCall } from "./grpc-call.ts";
-import { type HealthOptions, healthService } from "./health.ts";
+import { healthService } from "./health.ts";
+import { type GrpcServerOptions, mount } from "./hot-methods.ts";
 import { type ServiceTls, serverTlsOptions } from "../tls.ts";
 import { DRAIN_TIMEOUT_MS, type DrainOptions, LIMITS } from "./limits.ts";
 import type { RpcServer } from "./server.ts";
-
-export interface GrpcServerOptions extends HealthOptions {
-  readonly host: string;
-  readonly port: number;
-  /** Interceptors of `rpcChain`, as on the Connect server. */
-  readonly interceptors: readonly Interceptor[];
-  /** Services besides health; see `mount`. */
-  readonly services: readonly MountedService[];
-  /** Age from which a connection takes no new calls; up to a tenth more or less. `LIMITS.maxSessionAgeMs` by default. */
-  readonly maxSessionAgeMs?: number;
-  /** Certificates of the server. Without one it speaks clear text. */
-  readonly tls?: ServiceTls | undefined;
-}
-
-/** A service with its implementation. */
-export interface MountedService {
-  readonly service: DescService;
-  readonly implementation: Partial<Record<string, unknown>>;
-}
-
-/** Pairs a service with an implementation as Connect's router takes it. Only unary methods are served; streams are left to Connect. */
-export function mount<Service extends DescService>(
-  service: Service,
-  implementation: Partial<ServiceImpl<Service>>,
-): MountedService {
-  return { service, implementation };
-}
 
 /**
  * Starts a server of gRPC alone, on a port of its own, for the hot methods: a call through Connect's gRPC costs several times as

@@ -1,7 +1,7 @@
 /** Names of a provider's account and keys, by the form that providers give them. */
 const NAMES: readonly RegExp[] = [
   /\b(?:org|organization|proj|project|acct|user|team|ws|wrkspc)[-_](?=[A-Za-z0-9-]*\d)[A-Za-z0-9-]{8,}/g,
-  /\b(?:sk|pk|rk|csk|gsk|xai|hf|nvapi|pplx|fw|tgp|r8)[-_][\w*.…-]{6,}/g,
+  /\b(?:sk|pk|rk|csk|gsk|xai|hf|nvapi|pplx|fw|tgp|r8)[-_][\w*.\u2026-]{6,}/g,
   /\bAIza[\w-]{16,}/g,
   /\barn:aws[\w-]*:[^\s"'<>,]+/g,
   /\/subscriptions\/[^\s"'<>,]+/g,

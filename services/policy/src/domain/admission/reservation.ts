@@ -35,9 +35,6 @@ export interface Reservation {
   readonly endedAt: Date | undefined;
 }
 
-/** Tokens that no request exceeds. */
-export const MAX_REQUEST_TOKENS = 10n ** 12n;
-
 /** Cost and tokens of a request that has ended. */
 export interface RequestUsage {
   readonly costNano: bigint;
@@ -101,21 +98,12 @@ export function releaseReservation(reservation: Reservation, neverSent: boolean)
 }
 
 /**
- * Expiry: an unknown end, once the reservation is due.
+ * Expiry: charges the reservation in full, because the usage is unknown, and unknown is not free.
  *
  * @returns undefined for a reservation that is not open or not yet due
  */
 export function expireReservation(reservation: Reservation, now: Date): ReservationChange | undefined {
-  return reservation.expiresAt > now ? undefined : endUnknown(reservation, now);
-}
-
-/**
- * Unknown end: charges the reservation in full, because the usage is unknown, and unknown is not free.
- *
- * @returns undefined for a reservation that is not open
- */
-export function endUnknown(reservation: Reservation, now: Date): ReservationChange | undefined {
-  if (reservation.state !== "open") return undefined;
+  if (reservation.state !== "open" || reservation.expiresAt > now) return undefined;
   const { reservedNano } = reservation;
   const charge = { amount: reservedNano, atMs: now.getTime() };
   const end = { releaseNano: reservedNano, charge, tokens: undefined, requests: undefined, freesSlot: true };
