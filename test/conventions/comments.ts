@@ -32,7 +32,6 @@ const SYNONYMS: Readonly<Record<string, string>> = {
   ballast: "reserved disk space",
   debt: "pending settlement",
   debts: "pending settlements",
-  doubt: "staleness",
   doubted: "stale",
   follower: "subscription",
   followers: "subscriptions",

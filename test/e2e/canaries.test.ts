@@ -239,7 +239,7 @@ describe("the search for tokens", () => {
     const { hits } = await searchFolder(folder, planted);
     expect(hits).toEqual(both.map((name) => `deep/er/some.dat: ${name}`));
     const { hits: lines } = await searchCommandLines(node.home, [canary("a program", "/routeplane.mjs")]);
-    expect(lines).toEqual(["a command line: a program"]);
+    expect(new Set(lines)).toEqual(new Set(["a command line: a program"]));
     const rows = await searchDatabase(await superuserUrl(node.home), [canary("a name", "a key that is used rightly")]);
     expect(rows.hits).toContain("auth.keys: a name");
     expect((await searchFolder(node.home, [canary("a name", "a key that is used rightly")])).hits.join()).toMatch(

@@ -42,7 +42,10 @@ export function addToRing(ring: Ring, amount: bigint, atMs: number, nowMs: numbe
   if (amount < 0n) throw new RangeError("an amount to add must not be negative");
   const bucket = bucketOf(ring.bucketMs, atMs);
   if (amount === 0n || bucket < oldestCounted(ring.bucketMs, nowMs)) return ring;
-  const opened = ring.amounts.length === 0 ? { ...ring, newest: bucket } : openedUpTo(ring, bucket);
+  const opened =
+    ring.amounts.length === 0
+      ? { ...ring, newest: bucket }
+      : openedUpTo(ring, bucket, oldestCounted(ring.bucketMs, nowMs));
   // A clock that was set back by more than a window makes the amount count longer than it needs to.
   const index = Math.min(opened.newest - bucket, WINDOW_BUCKETS);
   const amounts = [...opened.amounts];
@@ -110,12 +113,21 @@ function amountsInWindow({ bucketMs, newest, amounts }: Ring, nowMs: number): re
   return amounts.slice(0, Math.max(0, newest - oldestCounted(bucketMs, nowMs) + 1));
 }
 
-/** Ring whose newest bucket is at least this one; the oldest buckets drop out. */
-function openedUpTo(ring: Ring, bucket: number): Ring {
+/**
+ * Ring whose newest bucket is at least this one; the oldest buckets drop out. If it is ahead of now, those of them that still count move to
+ * the last bucket that is kept: they count longer, never shorter.
+ *
+ * @param oldest the oldest bucket that counts now
+ */
+function openedUpTo(ring: Ring, bucket: number, oldest: number): Ring {
   const ahead = bucket - ring.newest;
   if (ahead <= 0) return ring;
   const between = Array.from({ length: Math.min(ahead, WINDOW_BUCKETS + 1) }, () => 0n);
-  return { ...ring, newest: bucket, amounts: [...between, ...ring.amounts].slice(0, WINDOW_BUCKETS + 1) };
+  const amounts = [...between, ...ring.amounts].slice(0, WINDOW_BUCKETS + 1);
+  const dropped = ring.amounts.filter((_, index) => index + ahead > WINDOW_BUCKETS && ring.newest - index >= oldest);
+  const moved = dropped.reduce((sum, amount) => sum + amount, 0n);
+  if (moved > 0n) amounts[WINDOW_BUCKETS] = (amounts[WINDOW_BUCKETS] ?? 0n) + moved;
+  return { ...ring, newest: bucket, amounts };
 }
 
 /** Ring as an array of integers >= 0, to be stored: the width, the number of the newest bucket, then the amounts. */

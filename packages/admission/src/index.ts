@@ -16,5 +16,13 @@ export { decideAdmission, type Decision, type Excess, type LimitedBinding, type 
 export { type LimitRule, type LimitState, limitStatesOf } from "./limit-states.ts";
 export { dearestPrice, type Rates, requestCost, reservationCost, type TokenPrice, type UsedTokens } from "./price.ts";
 export { type RateLimitState, type RateLimitStates, rateLimitStatesOf } from "./rate-limit-states.ts";
-export { fromRingNumbers, type Ring, ringFreesAt, ringSum, toRingNumbers } from "./bucket-ring.ts";
-export { BUDGET_WINDOWS, type BudgetWindow } from "./window.ts";
+export {
+  addToRing,
+  fromRingNumbers,
+  type Ring,
+  ringFreesAt,
+  ringSum,
+  subtractFromRing,
+  toRingNumbers,
+} from "./bucket-ring.ts";
+export { BUDGET_WINDOWS, type BudgetWindow, rateBucketMs } from "./window.ts";

@@ -9,7 +9,7 @@ export {
   type Scope,
   type Transaction,
 } from "./database.ts";
-export { isDataFault, isForeignKeyViolation, isUniqueViolation } from "./errors.ts";
+export { isDataFault, isForeignKeyViolation, isLockFailure, isUniqueViolation } from "./errors.ts";
 export { type ChangeListener, subscribeToChanges, type SubscribeToChangesOptions } from "./subscribe-to-changes.ts";
 export { isMigrated, type MigratedOptions } from "./is-migrated.ts";
 export { lockTables } from "./lock-tables.ts";

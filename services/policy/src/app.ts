@@ -39,15 +39,21 @@ import { createReadEffectivePolicy } from "./domain/effective/read-effective-pol
 import { createDescribePolicies } from "./domain/policies/described-policy.ts";
 import { createManagement } from "./domain/policies/management.ts";
 import { createRemoveRevokedBindings } from "./domain/policies/revoked-bindings.ts";
+import { createGatewaySessions } from "./domain/sessions/gateway-sessions.ts";
+import { createEndMissedRenewals } from "./domain/sessions/missed-renewals.ts";
+import { RateSharers } from "./domain/sessions/rate-sharers.ts";
+import { SESSION_LENGTH_MS } from "./domain/sessions/session.ts";
 import { createSimulatePolicy } from "./domain/simulation/simulate-policy.ts";
 import { budgetAdminService } from "./handlers/budget-admin-service.ts";
 import { admissionService } from "./handlers/admission-service.ts";
 import { effectivePolicyService } from "./handlers/effective-policy-service.ts";
 import { enforcementService } from "./handlers/enforcement-service.ts";
+import { gatewaySessionService } from "./handlers/gateway-session-service.ts";
 import { policyService } from "./handlers/policy-service.ts";
 import { typedPolicies } from "./handlers/typed-policies.ts";
 import { budgetService, guardrailService, presetService, rateLimitService } from "./handlers/typed-services.ts";
 import { simulationService } from "./handlers/simulation-service.ts";
+import { endSessions, observeSessions, releaseClosedSessions } from "./jobs/end-sessions.ts";
 import { observeOpenReservations, partitionReservations } from "./jobs/partition-reservations.ts";
 import { removeRevokedBindings } from "./jobs/remove-revoked-bindings.ts";
 import { createAppliedPolicies } from "./store/applied-policies.ts";
@@ -56,8 +62,11 @@ import { createCounterReader } from "./store/counters.ts";
 import { createBudgetRecords } from "./store/reconciliation.ts";
 import { createLedger } from "./store/ledger.ts";
 import { createPolicyStore } from "./store/policy-store.ts";
+import { createReportStore } from "./store/report-store.ts";
 import { createReservationPartitions } from "./store/reservation-partitions.ts";
 import type { PolicySchema } from "./store/schema.ts";
+import { createSessionStore } from "./store/session-store.ts";
+import { createSliceStore } from "./store/slice-store.ts";
 
 /** Longest statement of maintenance: the table of reservations of an earlier release is read through once. */
 const MAINTENANCE_TIMEOUT_MS = 60 * 60_000;
@@ -123,10 +132,15 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     statementTimeoutMs: MAINTENANCE_TIMEOUT_MS,
   });
   observeOpenReservations(createReservationPartitions(database));
+  const [sessions, slices] = [createSessionStore(database), createSliceStore(database)];
+  observeSessions(sessions, slices);
+  const monotonic = () => performance.now();
   const jobs = [
     { name: maintenance.name, stop: () => maintenance.stop() },
     removeRevokedBindings(removeRevoked, log),
     partitionReservations(createReservationPartitions(maintenance), createLedger(database), log),
+    endSessions(createEndMissedRenewals(sessions, SESSION_LENGTH_MS, monotonic), log),
+    releaseClosedSessions(sessions, slices, log),
   ];
   const secrets = config.secretFiles.watch(log);
   return {
@@ -139,6 +153,8 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
 
 export interface PolicyWiring extends HealthOptions {
   readonly config: Pick<Config, "serviceCredentials" | "reservationTtlMs">;
+  /** Time for which a gateway session is good without a renewal; `SESSION_LENGTH_MS` by default. */
+  readonly sessionLengthMs?: number;
   readonly database: Database<PolicySchema>;
   readonly changes: ChangeFeed;
   /** Transport to the auth service. */
@@ -153,6 +169,7 @@ export interface PolicyWiring extends HealthOptions {
 export function wirePolicy(wiring: PolicyWiring) {
   const { config, database, changes, auth, usage, readiness, dependencies, log, clock } = wiring;
   const { serviceCredentials, reservationTtlMs } = config;
+  const { sessionLengthMs = SESSION_LENGTH_MS } = wiring;
   const policies = createPolicyStore(database);
   const bindings = createBindingStore(database);
   const keys = createKeyDirectory(auth);
@@ -164,6 +181,14 @@ export function wirePolicy(wiring: PolicyWiring) {
   const typed = <Kind extends PolicyKind>(kind: Kind) => typedPolicies(kind, policies, management, describe);
   const simulate = createSimulatePolicy({ policies, keys, history: createRequestHistory(usage), clock });
   const admission = admissionService(createAdmission(createLedger(database), reservationTtlMs));
+  const sessions = createGatewaySessions({
+    sessions: createSessionStore(database),
+    slices: createSliceStore(database),
+    reports: createReportStore(database),
+    rateSharers: new RateSharers(() => performance.now()),
+    onFault: ({ namespaceId, cause }) =>
+      log.warn({ err: cause, namespace_id: namespaceId }, "slices or reports of a namespace failed"),
+  });
 
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.PolicyService, policyService(policies, management, describe));
@@ -172,6 +197,7 @@ export function wirePolicy(wiring: PolicyWiring) {
     router.service(contracts.RateLimitService, rateLimitService(typed("rate_limit")));
     router.service(contracts.PresetService, presetService(typed("preset")));
     router.service(contracts.AdmissionService, admission);
+    router.service(contracts.GatewaySessionService, gatewaySessionService(sessions, sessionLengthMs));
     router.service(contracts.EffectivePolicyService, effectivePolicyService(readEffective));
     router.service(contracts.SimulationService, simulationService(simulate));
     router.service(contracts.EnforcementService, enforcementService(applied, changes));

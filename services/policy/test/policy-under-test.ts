@@ -11,6 +11,7 @@ import {
   PresetService,
   RateLimitService,
   EnforcementService,
+  GatewaySessionService,
   PolicyService,
 } from "@routeplane/contracts/policy";
 import { type Id, newId } from "@routeplane/domain";
@@ -102,6 +103,12 @@ export async function startPolicyUnderTest() {
     /** Transport with a token, for calls by method descriptor. */
     transportAs: (token: string) => authorized(transport, token),
     asService: (transport: Transport) => authorized(transport, SERVICE_TOKEN),
+    /** Clients of another process of the service, as the gateway. */
+    process() {
+      const own = open(clone.url("routeplane_policy"));
+      opened.push(own);
+      return clients(serve(own), SERVICE_TOKEN);
+    },
     admission: createAdmission(createLedger(database), RESERVATION_TTL_MS),
     policies,
     /** Service whose Postgres does not listen. */
@@ -261,5 +268,6 @@ function clients(transport: Transport, token: string) {
     enforcement: createClient(EnforcementService, as),
     effective: createClient(EffectivePolicyService, as),
     simulation: createClient(SimulationService, as),
+    sessions: createClient(GatewaySessionService, as),
   };
 }

@@ -1,12 +1,10 @@
-import { buildConnector, type Dispatcher, Pool } from "undici";
+import { buildConnector, Pool } from "undici";
 import { skippingInterimAnswers } from "./interim-answers.ts";
 import { type Proxy, proxyHeaders, tunnelThrough } from "./proxy.ts";
 
 /** Pool of connections to an upstream, and what a request over them must say besides. */
 export interface Connections {
   readonly pool: Pool;
-  /** The pool, for requests whose `opaque` is a function: it is called when the request is about to be written. */
-  readonly dispatcher: Dispatcher;
   /** True if a proxy forwards each request, which then names the upstream in full. */
   readonly isForwarded: boolean;
   readonly headers: Readonly<Record<string, string>>;
@@ -35,21 +33,5 @@ export function openConnections(baseUrl: URL, proxy: Proxy | undefined, connectM
   };
   const pool = new Pool(isForwarded ? proxy.origin : baseUrl.origin, options);
   const headers = isForwarded ? { host: baseUrl.host, ...proxyHeaders(proxy) } : {};
-  return { pool, dispatcher: pool.compose(callWhenSent), isForwarded, headers };
+  return { pool, isForwarded, headers };
 }
-
-/**
- * Interceptor that calls the function in `opaque` of a request when it is about to be written to an open connection. Composed once
- * for a pool: at each request it would cost 1 %.
- */
-const callWhenSent: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
-  const onSent = "opaque" in options ? options.opaque : undefined;
-  if (typeof onSent !== "function") return dispatch(options, handler);
-  const start = handler.onRequestStart?.bind(handler);
-  handler.onRequestStart = (controller, context) => {
-    start?.(controller, context);
-    // A request that was cancelled while it waited for its connection is not written.
-    if (!controller.aborted) onSent();
-  };
-  return dispatch(options, handler);
-};

@@ -50,8 +50,8 @@ export function decode(body: AsyncIterable<Uint8Array>, codings: readonly Coding
 function decodeOne(body: AsyncIterable<Uint8Array>, coding: Coding): AsyncIterable<Uint8Array> {
   const encoded = body[Symbol.asyncIterator]();
   let decoded: AsyncIterator<Uint8Array> | undefined;
-  const next = async (): Promise<IteratorResult<Uint8Array>> => {
-    if (decoded !== undefined) return decoded.next();
+  const next = (): Promise<IteratorResult<Uint8Array>> => (decoded === undefined ? first() : decoded.next());
+  const first = async (): Promise<IteratorResult<Uint8Array>> => {
     const start = await readStart(encoded);
     if (start === undefined) return { done: true, value: undefined };
     const decoder = coding(start);

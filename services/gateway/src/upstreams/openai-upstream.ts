@@ -1,9 +1,9 @@
 import { Readable } from "node:stream";
-import { type Dispatcher, errors } from "undici";
 import { upstreamRetryAfter } from "../domain/errors/retry-after.ts";
 import { boundTokens } from "../domain/request/token-bounds.ts";
 import { type Connections, openConnections } from "./connections.ts";
 import { codingsOf, decode } from "./content-decoding.ts";
+import { type HttpAnswer, sendHttpCall } from "./http-call.ts";
 import type { Proxy } from "./proxy.ts";
 import {
   type Upstream,
@@ -65,26 +65,16 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
   return {
     boundTokens,
     async chatCompletion({ model, body, streamed, signal }: UpstreamRequest) {
-      const { dispatcher, isForwarded, request, headers } = ownCalls.get(model) ?? sharedCall;
+      const { pool, isForwarded, request, headers } = ownCalls.get(model) ?? sharedCall;
       const accept = streamed ? "text/event-stream" : "application/json";
-      let isSent = false;
-      try {
-        const payload = payloadOf(body);
-        const answer = await dispatcher.request({
-          ...request,
-          headers: { ...headers, ...payload.headers, accept },
-          body: payload.body,
-          signal,
-          opaque: () => (isSent = true),
-        });
-        if (isForwarded && answer.statusCode === PROXY_AUTHENTICATION_REQUIRED) {
-          answer.body.on("error", () => {}).destroy();
-          throw new UpstreamFault("unreachable", "the proxy refuses its credentials");
-        }
-        return toAnswer(answer);
-      } catch (error) {
-        throw isSent ? toFault(error) : toConnectionFault(error);
+      const payload = payloadOf(body);
+      const call = { ...request, headers: { ...headers, ...payload.headers, accept }, body: payload.body };
+      const answer = await sendHttpCall(pool, call, signal);
+      if (isForwarded && answer.status === PROXY_AUTHENTICATION_REQUIRED) {
+        answer.discard();
+        throw new UpstreamFault("unreachable", "the proxy refuses its credentials");
       }
+      return toAnswer(answer);
     },
     async close() {
       await Promise.all([...connections.values()].map(({ pool }) => pool.destroy()));
@@ -111,11 +101,11 @@ function prepareCall(
 ) {
   const opened = connections.get(connectMsOf({ timeouts }));
   if (opened === undefined) throw new Error("there is no pool with this time limit of a connection");
-  const { dispatcher, isForwarded, headers: hopHeaders } = opened;
+  const { pool, isForwarded, headers: hopHeaders } = opened;
   const path = `${baseUrl.pathname.replace(/\/+$/, "")}/chat/completions${query === "" ? "" : `?${query}`}`;
   const key = apiKeyHeader === "authorization" ? `Bearer ${apiKey}` : apiKey;
   return {
-    dispatcher,
+    pool,
     isForwarded,
     request: {
       method: "POST",
@@ -135,22 +125,21 @@ function prepareCall(
 }
 
 /** @throws UpstreamFault if the answer cannot be read; that of an error can be refused by its status alone */
-function toAnswer({ statusCode, headers, body }: Dispatcher.ResponseData<unknown>): UpstreamAnswer {
-  // Destroying a body that nobody reads emits an error, which would end the process without a listener.
-  body.on("error", () => {});
+function toAnswer(answer: HttpAnswer): UpstreamAnswer {
+  const { status, headers, body } = answer;
   const codings = codingsOf(headers["content-encoding"]);
   if (codings === undefined) {
-    body.destroy();
-    if (statusCode >= 200 && statusCode <= 299) throw unknownEncoding(headers["content-encoding"]);
+    answer.discard();
+    if (status >= 200 && status <= 299) throw unknownEncoding(headers["content-encoding"]);
   }
   const contentType = String(headers["content-type"] ?? "");
   return {
-    status: statusCode,
+    status,
     contentType: (contentType.split(";")[0] ?? "").trim().toLowerCase(),
     retryAfter: upstreamRetryAfter((name) => headerOf(headers, name)),
     requestId: requestIdOf(headers),
-    body: codings === undefined ? noBytes() : bytesOf(decode(body, codings)),
-    discard: () => void (body.readableEnded || body.destroy()),
+    body: codings === undefined ? noBytes() : decode(body, codings),
+    discard: () => answer.discard(),
   };
 }
 
@@ -173,7 +162,7 @@ const REQUEST_ID_HEADERS = [
 ];
 const REQUEST_ID = /^[\x21-\x7e]{1,200}$/;
 
-function requestIdOf(headers: Dispatcher.ResponseData["headers"]): string | undefined {
+function requestIdOf(headers: HttpAnswer["headers"]): string | undefined {
   for (const name of REQUEST_ID_HEADERS) {
     const id = headerOf(headers, name);
     if (id !== undefined && REQUEST_ID.test(id)) return id;
@@ -182,35 +171,9 @@ function requestIdOf(headers: Dispatcher.ResponseData["headers"]): string | unde
 }
 
 /** First value of a header, whose name is in lower case. */
-function headerOf(headers: Dispatcher.ResponseData["headers"], name: string): string | undefined {
+function headerOf(headers: HttpAnswer["headers"], name: string): string | undefined {
   const value = headers[name];
   return Array.isArray(value) ? value[0] : value;
 }
 
 async function* noBytes(): AsyncGenerator<Uint8Array> {}
-
-async function* bytesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } catch (error) {
-    throw toFault(error);
-  }
-}
-
-/** Converts an error of the HTTP client after the request was sent. */
-function toFault(error: unknown): UpstreamFault {
-  if (error instanceof UpstreamFault) return error;
-  if (error instanceof errors.HeadersOverflowError) {
-    return new UpstreamFault("invalid", "the upstream answered with headers that are too large", error);
-  }
-  const isLate = error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError;
-  if (isLate) return new UpstreamFault("timeout", "the upstream took too long", error);
-  return new UpstreamFault("broken", "the connection to the upstream broke", error);
-}
-
-/** Converts an error of the HTTP client while the request waited for a connection. */
-function toConnectionFault(error: unknown): UpstreamFault {
-  if (error instanceof UpstreamFault) return error;
-  const isLate = error instanceof errors.ConnectTimeoutError;
-  return new UpstreamFault(isLate ? "connect_timeout" : "unreachable", "the upstream cannot be reached", error);
-}

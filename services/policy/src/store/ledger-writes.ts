@@ -53,6 +53,22 @@ export async function insertReleased(tx: Tx, { namespaceId, keyId, requestId }: 
   `.execute(tx);
 }
 
+/** Inserts voided reservations on no limit, in this order. @returns the names (`keyId requestId`) of those that did not exist */
+export async function insertMarks(
+  tx: Tx,
+  namespaceId: Id<"ns">,
+  keys: readonly ReservationKey[],
+): Promise<ReadonlySet<string>> {
+  const { rows } = await sql<{ readonly name: string }>`
+    insert into holds (namespace_id, key_id, request_id, budget_binding_ids, amount_nano, output_tokens_max, expires_at,
+      state, closed_at)
+    select ${namespaceId}, r.key_id, r.request_id, '{}', 0, 0, clock_timestamp(), 'voided', clock_timestamp()
+    from unnest(${keys.map(({ keyId }) => keyId)}::text[], ${keys.map(({ requestId }) => requestId)}::text[])
+      as r (key_id, request_id)
+    on conflict do nothing returning key_id || ' ' || request_id as name`.execute(tx);
+  return new Set(rows.map(({ name }) => name));
+}
+
 /** Writes ended reservations and their counters in one statement. */
 export async function writeEnded(
   tx: Tx,
@@ -61,13 +77,18 @@ export async function writeEnded(
   counters: readonly CounterChange[],
   now: Date,
 ): Promise<void> {
+  await sql`with ${writeCounters(namespaceId, counters)} ${endHoldRows(namespaceId, ended, now)}`.execute(tx);
+}
+
+/** Update of reservations that exist, as an upsert for the reason of `writeCounters`. */
+export function endHoldRows(namespaceId: Id<"ns">, ended: readonly EndedReservation[], now: Date): RawBuilder<unknown> {
   const rows = ended.map(({ reservation, change: { state, costNano } }) =>
     toHoldRow({ ...reservation, state, endedAt: now }, costNano),
   );
-  await sql`
-    with ${writeCounters(namespaceId, counters)} ${insertHoldRows(namespaceId, rows)}
+  return sql`
+    ${insertHoldRows(namespaceId, rows)}
     on conflict (namespace_id, key_id, request_id) do update
-    set state = excluded.state, closed_at = excluded.closed_at, cost_nano = excluded.cost_nano`.execute(tx);
+    set state = excluded.state, closed_at = excluded.closed_at, cost_nano = excluded.cost_nano`;
 }
 
 /** Row of `holds` for JSON, which takes the arrays of several rows; integers are texts, because JSON numbers lose digits. */
@@ -113,7 +134,7 @@ export function counterChanges(
  * Update of locked counters. It is written as an upsert, although every row exists, because an upsert finds each row by its key:
  * for an update with a join, a plan made while the table was small reads all counters of a namespace.
  */
-function writeCounters(namespaceId: Id<"ns">, changes: readonly CounterChange[]): RawBuilder<unknown> {
+export function writeCounters(namespaceId: Id<"ns">, changes: readonly CounterChange[]): RawBuilder<unknown> {
   const rings = (name: "spend" | "requests" | "tokens") =>
     changes.map(({ before, after }) => toRingColumn(after[name], before?.[name]));
   return sql`counted as (

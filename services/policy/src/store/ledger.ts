@@ -23,7 +23,7 @@
  * or counter that cannot be read throws: no limit is ever skipped. After UNAVAILABLE a call may have happened and can be
  * repeated.
  */
-import { type Database, isUniqueViolation, type Transaction } from "@routeplane/postgres";
+import type { Database, Transaction } from "@routeplane/postgres";
 import type { Id } from "@routeplane/domain";
 import { endOnCounters, type Reservation } from "../domain/admission/reservation.ts";
 import type {
@@ -37,7 +37,6 @@ import type {
 } from "../domain/ports.ts";
 import { createBatcher, type Outcome } from "./batcher.ts";
 import {
-  CounterMissing,
   lockApplied,
   lockCounters,
   lockDueForExpiry,
@@ -54,6 +53,7 @@ import {
   insertReservations,
   writeEnded,
 } from "./ledger-writes.ts";
+import { retryOnConflict } from "./retry-on-conflict.ts";
 import type { PolicySchema } from "./schema.ts";
 
 type Tx = Transaction<PolicySchema>;
@@ -212,20 +212,4 @@ async function endReservations(
     counters,
   );
   await writeEnded(tx, namespaceId, ended, counterChanges(counters, after), now);
-}
-
-const MAX_ATTEMPTS = 10;
-/** Unique indexes on which an insert conflicts with that of another transaction: the primary key of any partition. */
-const CONFLICTING_INDEXES = [/^holds\w*_pkey$/, "holds_idempotency_key"];
-
-/** Runs a transaction again if a reservation was written, or a binding removed, while it waited for locks. */
-async function retryOnConflict<T>(transaction: () => Promise<T>, attemptsLeft = MAX_ATTEMPTS): Promise<T> {
-  try {
-    return await transaction();
-  } catch (error) {
-    const isConflict =
-      error instanceof CounterMissing || CONFLICTING_INDEXES.some((name) => isUniqueViolation(error, name));
-    if (!isConflict || attemptsLeft <= 1) throw error;
-    return retryOnConflict(transaction, attemptsLeft - 1);
-  }
 }

@@ -20,6 +20,7 @@ import type { AppliedLimits } from "./applied-limits.ts";
 import { denialMessage } from "./denial-message.ts";
 import {
   expireReservation,
+  MAX_REQUEST_TOKENS,
   releaseReservation,
   type RequestUsage,
   type Reservation,
@@ -66,9 +67,6 @@ export interface Admission {
   void(key: ReservationKey, neverSent: boolean): Promise<void>;
 }
 
-/** Tokens that no request exceeds. */
-const MAX_TOKENS = 10n ** 12n;
-
 export function createAdmission(ledger: Ledger, reservationTtlMs: number): Admission {
   return {
     async admit(request) {
@@ -86,7 +84,7 @@ export function createAdmission(ledger: Ledger, reservationTtlMs: number): Admis
     async settle(key, usage) {
       if (usage.costNano > MAX_REQUEST_COST_NANO_USD)
         throw invalidField("cost_nano_usd", `must be at most ${MAX_REQUEST_COST_NANO_USD}`);
-      if (usage.tokens > MAX_TOKENS) throw invalidField("tokens", `must be at most ${MAX_TOKENS}`);
+      if (usage.tokens > MAX_REQUEST_TOKENS) throw invalidField("tokens", `must be at most ${MAX_REQUEST_TOKENS}`);
       await ledger.settle(key, (reservation, now) => settleReservation(reservation, usage, now));
     },
 

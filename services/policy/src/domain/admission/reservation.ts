@@ -35,6 +35,9 @@ export interface Reservation {
   readonly endedAt: Date | undefined;
 }
 
+/** Tokens that no request exceeds. */
+export const MAX_REQUEST_TOKENS = 10n ** 12n;
+
 /** Cost and tokens of a request that has ended. */
 export interface RequestUsage {
   readonly costNano: bigint;
@@ -98,12 +101,21 @@ export function releaseReservation(reservation: Reservation, neverSent: boolean)
 }
 
 /**
- * Expiry: charges the reservation in full, because the usage is unknown, and unknown is not free.
+ * Expiry: an unknown end, once the reservation is due.
  *
  * @returns undefined for a reservation that is not open or not yet due
  */
 export function expireReservation(reservation: Reservation, now: Date): ReservationChange | undefined {
-  if (reservation.state !== "open" || reservation.expiresAt > now) return undefined;
+  return reservation.expiresAt > now ? undefined : endUnknown(reservation, now);
+}
+
+/**
+ * Unknown end: charges the reservation in full, because the usage is unknown, and unknown is not free.
+ *
+ * @returns undefined for a reservation that is not open
+ */
+export function endUnknown(reservation: Reservation, now: Date): ReservationChange | undefined {
+  if (reservation.state !== "open") return undefined;
   const { reservedNano } = reservation;
   const charge = { amount: reservedNano, atMs: now.getTime() };
   const end = { releaseNano: reservedNano, charge, tokens: undefined, requests: undefined, freesSlot: true };

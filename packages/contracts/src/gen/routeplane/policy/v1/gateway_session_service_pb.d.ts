@@ -66,7 +66,8 @@ export declare type RenewSessionResponse = Message<"routeplane.policy.v1.RenewSe
   state: SessionState;
 
   /**
-   * Time for which a renewal is good, from before the gateway sent it. Milliseconds.
+   * Time for which a renewal is good, from before the gateway first sent its number: a repetition of it is not good for longer.
+   * Milliseconds.
    *
    * @generated from field: int32 length_ms = 2;
    */

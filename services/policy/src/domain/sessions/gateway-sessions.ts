@@ -1,0 +1,161 @@
+/**
+ * Gateway sessions: opening, renewal and close, slices for them, and reports of their requests.
+ *
+ * A call covers several namespaces, each of which is a transaction of its own; a few of them run at a time. A fault in one namespace holds
+ * up no other: its requests are not granted, and its reports are to be made again. UNAVAILABLE is thrown only if nothing was done.
+ */
+import { DomainError, type Id } from "@routeplane/domain";
+import { grantSlices, type GrantState } from "./grants.ts";
+import type { ReportStore, SessionStore, SliceGrant, SliceRequest, SliceStore } from "./ports.ts";
+import type { RateSharers } from "./rate-sharers.ts";
+import { distinctReports, faultOf, type ReportOutcome, requestName, type SettlementReport } from "./reports.ts";
+import { decideRenewal, type Renewal, type SessionState } from "./session.ts";
+
+export interface GatewaySessionsDependencies {
+  readonly sessions: SessionStore;
+  readonly slices: SliceStore;
+  readonly reports: ReportStore;
+  readonly rateSharers: RateSharers;
+  /** Called with a fault that is not the caller's, and with a report that can never be applied. */
+  readonly onFault: (fault: { readonly namespaceId: Id<"ns">; readonly cause: unknown }) => void;
+}
+
+export type GatewaySessions = ReturnType<typeof createGatewaySessions>;
+
+/** Number of transactions of one call that run at a time. */
+const CONCURRENT_NAMESPACES = 3;
+/** Number of transactions into which the reports of one namespace are divided at most, to find those that fail. */
+const MAX_DIVISIONS = 24;
+
+export function createGatewaySessions(dependencies: GatewaySessionsDependencies) {
+  const { sessions, slices, reports: store, rateSharers, onFault } = dependencies;
+
+  async function acquireIn(sessionId: Id<"gws">, namespaceId: Id<"ns">, requests: readonly SliceRequest[]) {
+    const acquired = await slices.acquire(sessionId, namespaceId, requests, (state, counters) =>
+      grantSlices(withRateSharers(state, sessionId), counters),
+    );
+    for (const [index, { counters }] of acquired.grants.entries())
+      for (const [at, { rate }] of counters.entries()) {
+        const request = requests[index]?.counters[at];
+        if (rate !== undefined && request !== undefined)
+          rateSharers.add(`${request.bindingId} ${request.dimension}`, sessionId, rate.validMs);
+      }
+    return acquired;
+  }
+
+  function withRateSharers(state: GrantState, sessionId: Id<"gws">): GrantState {
+    return {
+      ...state,
+      othersOn: (bindingId, dimension) =>
+        dimension === "money" || dimension === "concurrent"
+          ? state.othersOn(bindingId, dimension)
+          : rateSharers.othersOn(`${bindingId} ${dimension}`, sessionId),
+    };
+  }
+
+  /** Applies reports; if that fails for a fault of one of them, each half again. */
+  async function applyDivided(
+    namespaceId: Id<"ns">,
+    reports: readonly SettlementReport[],
+    budget: { left: number },
+  ): Promise<readonly ReportOutcome[]> {
+    try {
+      return await store.apply(namespaceId, reports);
+    } catch (cause) {
+      budget.left -= 2;
+      if (isOutage(cause) || reports.length === 1 || budget.left < 0) {
+        onFault({ namespaceId, cause });
+        return reports.map(() => "again");
+      }
+      const middle = Math.ceil(reports.length / 2);
+      const first = await applyDivided(namespaceId, reports.slice(0, middle), budget);
+      return [...first, ...(await applyDivided(namespaceId, reports.slice(middle), budget))];
+    }
+  }
+
+  return {
+    renew: (renewal: Renewal): Promise<SessionState> => sessions.renew(renewal, decideRenewal),
+
+    /** Grants slices. @returns the state of the session, and the answers in order; undefined for a request that was not processed */
+    async acquire(
+      sessionId: Id<"gws">,
+      requests: readonly SliceRequest[],
+    ): Promise<{ readonly state: SessionState; readonly grants: readonly (SliceGrant | undefined)[] }> {
+      const grants = new Map<SliceRequest, SliceGrant>();
+      const states: SessionState[] = [];
+      const faults: unknown[] = [];
+      await forEachNamespace(requests, async (namespaceId, ofNamespace) => {
+        try {
+          const acquired = await acquireIn(sessionId, namespaceId, ofNamespace);
+          states.push(acquired.state);
+          for (const [index, grant] of acquired.grants.entries()) {
+            const request = ofNamespace[index];
+            if (request !== undefined) grants.set(request, grant);
+          }
+        } catch (cause) {
+          faults.push(cause);
+          onFault({ namespaceId, cause });
+        }
+      });
+      if (states.length === 0 && faults.length > 0) throw faults[0];
+      const state = states.find((each) => each !== "open") ?? "open";
+      return { state, grants: requests.map((request) => grants.get(request)) };
+    },
+
+    /** Applies reports, each exactly once. @returns their outcomes in order @throws DomainError UNAVAILABLE if none was applied */
+    async report(reports: readonly SettlementReport[]): Promise<readonly ReportOutcome[]> {
+      const outcomes = new Map<string, ReportOutcome>();
+      const nameOf = (report: SettlementReport): string => `${report.namespaceId} ${requestName(report)}`;
+      const applicable = reports.filter((report) => {
+        const fault = faultOf(report);
+        if (fault === undefined) return true;
+        onFault({ namespaceId: report.namespaceId, cause: new Error(`a report of ${report.requestId} has ${fault}`) });
+        return false;
+      });
+      await forEachNamespace(applicable, async (namespaceId, ofNamespace) => {
+        const distinct = distinctReports(ofNamespace);
+        const applied = await applyDivided(namespaceId, distinct, { left: MAX_DIVISIONS });
+        for (const [index, report] of distinct.entries()) outcomes.set(nameOf(report), applied[index] ?? "again");
+      });
+      const all = reports.map((report) =>
+        faultOf(report) === undefined ? (outcomes.get(nameOf(report)) ?? "again") : "refused",
+      );
+      return all;
+    },
+
+    /** Closes a session that has reported everything, or else has it end by itself. */
+    async close(sessionId: Id<"gws">, isComplete: boolean): Promise<SessionState> {
+      if (!isComplete) return sessions.leave(sessionId);
+      await sessions.close(sessionId);
+      await releaseClosed(slices, sessionId);
+      return "closed";
+    },
+  };
+}
+
+/** Frees what is set aside for a closed session, one namespace after the other. */
+export async function releaseClosed(slices: SliceStore, sessionId: Id<"gws">): Promise<void> {
+  let after: Id<"ns"> | undefined;
+  for (;;) {
+    const namespaceIds = await slices.namespacesOf(sessionId, after);
+    for (const namespaceId of namespaceIds) await slices.release(sessionId, namespaceId);
+    after = namespaceIds.at(-1);
+    if (after === undefined) return;
+  }
+}
+
+function isOutage(error: unknown): boolean {
+  return error instanceof DomainError && error.code === "unavailable";
+}
+
+/** Calls `work` once for each namespace, for a few at a time. */
+async function forEachNamespace<T extends { readonly namespaceId: Id<"ns"> }>(
+  items: readonly T[],
+  work: (namespaceId: Id<"ns">, ofNamespace: readonly T[]) => Promise<void>,
+): Promise<void> {
+  const queue = Map.groupBy(items, ({ namespaceId }) => namespaceId).entries();
+  const run = async (): Promise<void> => {
+    for (const [namespaceId, ofNamespace] of queue) await work(namespaceId, ofNamespace);
+  };
+  await Promise.all(Array.from({ length: CONCURRENT_NAMESPACES }, run));
+}

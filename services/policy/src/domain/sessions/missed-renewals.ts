@@ -1,0 +1,39 @@
+import type { Id } from "@routeplane/domain";
+import type { SessionStore } from "./ports.ts";
+
+interface Sighting {
+  readonly renewal: bigint;
+  /** Monotonic time at which this number was first seen. */
+  readonly atMs: number;
+}
+
+/**
+ * Creates the end of sessions by missed renewals: a session ends once this process has seen its number of renewals unchanged for the
+ * whole length, on a monotonic clock. No wall clock is involved, so that a jump of one, or a restart, can only make it longer.
+ *
+ * @returns a function that looks once, and resolves to the sessions that it ended
+ */
+export function createEndMissedRenewals(
+  sessions: Pick<SessionStore, "open" | "end">,
+  lengthMs: number,
+  monotonic: () => number,
+): () => Promise<readonly Id<"gws">[]> {
+  let seen = new Map<Id<"gws">, Sighting>();
+  return async () => {
+    const askedAtMs = monotonic();
+    const open = await sessions.open();
+    const answeredAtMs = monotonic();
+    const ended: Id<"gws">[] = [];
+    const next = new Map<Id<"gws">, Sighting>();
+    for (const { id, renewal } of open) {
+      const before = seen.get(id);
+      // The number was read no later than when the answer came, and is still the last one no earlier than when this question was asked.
+      const isUnchanged = before?.renewal === renewal;
+      const sighting = isUnchanged ? before : { renewal, atMs: answeredAtMs };
+      if (isUnchanged && askedAtMs - before.atMs >= lengthMs && (await sessions.end(id, renewal))) ended.push(id);
+      else next.set(id, sighting);
+    }
+    seen = next;
+    return ended;
+  };
+}

@@ -1,0 +1,221 @@
+/**
+ * Settlement reports in Postgres, many requests in one transaction of five round trips:
+ *
+ * 1. Lock the sessions, so that none is closed meanwhile, and insert the rows of requests that were admitted on slices. Only rows that were
+ *    inserted are applied: the primary key is what makes each request count once.
+ * 2. Lock the rows that existed (a repeated report, a request of this service's admission), if there are any.
+ * 3. Lock the counters of all of them in order of binding id, and the slices.
+ * 4. Write counters, slices and ended reservations in one statement.
+ *
+ * Rows are inserted and locked in order of key and request id, before counters, as everywhere. A release of a request without a row leaves a
+ * mark at the end, so that an admission that is still on its way is refused.
+ */
+import type { Counter } from "@routeplane/admission";
+import { type Id, idBound, idTime } from "@routeplane/domain";
+import type { Database, Transaction } from "@routeplane/postgres";
+import { sql } from "kysely";
+import { endOnCounters, type Reservation } from "../domain/admission/reservation.ts";
+import type { ReportStore } from "../domain/sessions/ports.ts";
+import {
+  endReported,
+  type LimitSet,
+  type ReportOutcome,
+  requestName,
+  rowOf,
+  SESSION_KEPT_MS,
+  settleOnCounters,
+  type SettlementReport,
+  sumOf,
+} from "../domain/sessions/reports.ts";
+import type { SessionState } from "../domain/sessions/session.ts";
+import { reservedBySlice, useSlice } from "../domain/sessions/slice.ts";
+import { lockReservations } from "./ledger-reads.ts";
+import { counterChanges, type EndedReservation, endHoldRows, insertMarks, writeCounters } from "./ledger-writes.ts";
+import { retryOnConflict } from "./retry-on-conflict.ts";
+import type { PolicySchema } from "./schema.ts";
+import { type KeyedSlice, limitSetName, lockSlices, readLimitSets, writeSlices } from "./slice-rows.ts";
+
+type Tx = Transaction<PolicySchema>;
+
+export function createReportStore(database: Database<PolicySchema>): ReportStore {
+  const limitSets = new LimitSetCache();
+  return {
+    apply: (namespaceId, reports) =>
+      retryOnConflict(() =>
+        database.within({ namespaceId }, (tx) => applyAll({ tx, namespaceId, limitSets }, reports)),
+      ),
+  };
+}
+
+interface Context {
+  readonly tx: Tx;
+  readonly namespaceId: Id<"ns">;
+  readonly limitSets: LimitSetCache;
+}
+
+async function applyAll(context: Context, reports: readonly SettlementReport[]): Promise<readonly ReportOutcome[]> {
+  const { tx, namespaceId } = context;
+  const sorted = reports.toSorted((a, b) => (requestName(a) < requestName(b) ? -1 : 1));
+  const onSlices = sorted.filter(isOnSlices);
+  const { states, added, at, isRefused } = await addRows(context, onSlices);
+  const isOver = (report: SettlementReport) => isOnSlices(report) && states[report.sessionId] === "closed";
+  const others = sorted.filter((each) => !added.has(requestName(each)) && !isOver(each) && !isRefused(each));
+  const existing = others.length === 0 ? undefined : await lockReservations(tx, namespaceId, others);
+  const ending = others.flatMap((report) => {
+    const reservation = existing?.of(report);
+    return reservation === undefined ? [] : [{ report, reservation }];
+  });
+  const charged = onSlices.filter((report) => added.has(requestName(report)));
+  await writeChanges(context, { charged, ending, chargedAtMs: at.getTime() });
+  const unmarked = others.filter((each) => each.end.kind === "released" && existing?.of(each) === undefined);
+  const marked = unmarked.length === 0 ? new Set() : await insertMarks(tx, namespaceId, unmarked);
+  const again = new Set(unmarked.filter((each) => !marked.has(requestName(each))));
+  return reports.map((report) => (isRefused(report) ? "refused" : again.has(report) ? "again" : "done"));
+}
+
+interface SliceReport extends SettlementReport {
+  readonly sessionId: Id<"gws">;
+}
+
+function isOnSlices(report: SettlementReport): report is SliceReport {
+  return report.limitSet > 0 && report.sessionId !== undefined;
+}
+
+interface AddedRows {
+  /** States of the sessions that are known. */
+  readonly states: Readonly<Record<Id<"gws">, SessionState>>;
+  /** Names of the requests whose rows were inserted. */
+  readonly added: ReadonlySet<string>;
+  /** Moment of the rows. */
+  readonly at: Date;
+  readonly isRefused: (report: SettlementReport) => boolean;
+}
+
+/** Locks the sessions for share, and inserts the rows of requests on slices, in this order, unless their session is closed. */
+async function addRows({ tx, namespaceId }: Context, reports: readonly SliceReport[]): Promise<AddedRows> {
+  const at = new Date();
+  if (reports.length === 0) return { states: {}, added: new Set(), at, isRefused: () => false };
+  // A session that is not known was deleted, or lost with its database. The former are older.
+  const oldest = idBound("gws", at.getTime() - SESSION_KEPT_MS);
+  const rows = reports.map(rowOf);
+  const { rows: results } = await sql<{ states: AddedRows["states"] | null; added: readonly string[]; at: Date }>`
+    with sessions as materialized (
+      select id, state from gateway_sessions where id = any(${[...new Set(reports.map((each) => each.sessionId))]})
+      order by id for share
+    ), added as (
+      insert into holds (namespace_id, key_id, request_id, budget_binding_ids, rate_binding_ids, amount_nano, tokens,
+        output_tokens_max, opened_at, expires_at, state, closed_at, cost_nano)
+      select ${namespaceId}, r.key_id, r.request_id, coalesce(l.budget_binding_ids, '{}'), coalesce(l.token_binding_ids, '{}'),
+        r.amount_nano, r.tokens, 0, r.opened_at, now.at, r.state, now.at, r.cost_nano
+      from (select clock_timestamp() as at) as now, unnest(
+        ${reports.map(({ keyId }) => keyId)}::text[], ${reports.map(({ requestId }) => requestId)}::text[],
+        ${reports.map(({ sessionId }) => sessionId)}::text[], ${reports.map(({ limitSet }) => limitSet)}::bigint[],
+        ${reports.map(({ boundNano }) => boundNano)}::bigint[], ${reports.map(({ tokensMax }) => tokensMax)}::bigint[],
+        ${reports.map((report) => openedAt(report, at))}::timestamptz[],
+        ${rows.map(({ state }) => state)}::text[], ${rows.map(({ costNano }) => costNano ?? null)}::bigint[]
+      ) as r (key_id, request_id, session_id, number, amount_nano, tokens, opened_at, state, cost_nano)
+      left join limit_sets l on l.namespace_id = ${namespaceId} and l.session_id = r.session_id and l.number = r.number
+      left join sessions s on s.id = r.session_id
+      where coalesce(s.state, case when r.session_id < ${oldest} then 'closed' else 'unknown' end) <> 'closed'
+      order by r.key_id, r.request_id
+      on conflict do nothing returning key_id, request_id, closed_at
+    )
+    select (select json_object_agg(id, state) from sessions) as states,
+      array(select key_id || ' ' || request_id from added) as added, (select max(closed_at) from added) as at`.execute(
+    tx,
+  );
+  const [result] = results;
+  const states = result?.states ?? {};
+  return {
+    states,
+    added: new Set(result?.added),
+    at: result?.at ?? at,
+    isRefused: (report) => isOnSlices(report) && states[report.sessionId] === undefined && report.sessionId < oldest,
+  };
+}
+
+/** Moment at which a request on slices counts as admitted: that of its rate slices, or else of its id. */
+function openedAt({ countedAtMs, requestId }: SettlementReport, now: Date): Date {
+  return new Date(countedAtMs ?? Math.min(idTime(requestId), now.getTime()));
+}
+
+interface Changes {
+  /** Reports whose rows were inserted. */
+  readonly charged: readonly SliceReport[];
+  /** Reports of requests that have a row, which is locked. */
+  readonly ending: readonly { readonly report: SettlementReport; readonly reservation: Reservation }[];
+  readonly chargedAtMs: number;
+}
+
+async function writeChanges(context: Context, { charged, ending, chargedAtMs }: Changes): Promise<void> {
+  const { tx, namespaceId } = context;
+  const bySet = Map.groupBy(charged, limitSetName);
+  const sets = await context.limitSets.read(tx, namespaceId, bySet);
+  const bindingIds = new Set<Id<"bnd">>();
+  for (const { budgetBindingIds, requestBindingIds, tokenBindingIds } of sets.values())
+    for (const ids of [budgetBindingIds, requestBindingIds, tokenBindingIds]) for (const id of ids) bindingIds.add(id);
+  for (const { reservation } of ending)
+    for (const ids of [reservation.budgetBindingIds, reservation.rateBindingIds])
+      for (const id of ids) bindingIds.add(id);
+  if (bindingIds.size === 0 && ending.length === 0) return;
+  const sessionIds = [...new Set(charged.map(({ sessionId }) => sessionId))];
+  const { counters: before, slices, now } = await lockSlices(tx, namespaceId, [...bindingIds], sessionIds);
+  const money = new Map(
+    slices.flatMap((each) => (each.dimension === "money" ? [[`${each.bindingId} ${each.sessionId}`, each]] : [])),
+  );
+  const used = new Map<string, KeyedSlice>();
+  const ended: EndedReservation[] = [];
+  let counters: ReadonlyMap<Id<"bnd">, Counter> = before;
+  for (const { report, reservation } of ending) {
+    const change = endReported(reservation, report.end, now);
+    if (change === undefined) continue;
+    ended.push({ reservation, change });
+    counters = endOnCounters(counters, reservation, change, now);
+  }
+  const after = new Map(counters);
+  for (const [name, reports] of bySet) {
+    const [set, first] = [sets.get(name), reports[0]];
+    if (set === undefined || first === undefined) continue;
+    const sum = sumOf(reports);
+    const releasedBy = (bindingId: Id<"bnd">): bigint => {
+      const key = `${bindingId} ${first.sessionId}`;
+      const keyed = used.get(key) ?? money.get(key);
+      if (keyed === undefined) return 0n;
+      const slice = useSlice(keyed.slice, sum.usedNano);
+      used.set(key, { ...keyed, slice });
+      return reservedBySlice(keyed.slice) - reservedBySlice(slice);
+    };
+    settleOnCounters(after, set, sum, { chargedAtMs, nowMs: now.getTime(), releasedBy });
+  }
+  const changed = [...after].filter(([id, counter]) => before.get(id) !== counter);
+  const written = sql`${writeCounters(namespaceId, counterChanges(before, changed))}, ${writeSlices(namespaceId, [...used.values()])}`;
+  if (ended.length === 0) await sql`with ${written} select`.execute(tx);
+  else await sql`with ${written} ${endHoldRows(namespaceId, ended, now)}`.execute(tx);
+}
+
+/** Limit sets that were read. They never change. */
+class LimitSetCache {
+  readonly #sets = new Map<string, LimitSet>();
+  /** Number beyond which all are read anew. */
+  static readonly #MAX_SETS = 10_000;
+
+  /** Limit sets of these reports by `limitSetName`; those that are not known are left out. */
+  async read(
+    tx: Tx,
+    namespaceId: Id<"ns">,
+    bySet: ReadonlyMap<string, readonly SliceReport[]>,
+  ): Promise<ReadonlyMap<string, LimitSet>> {
+    if (this.#sets.size > LimitSetCache.#MAX_SETS) this.#sets.clear();
+    const missing = [...bySet].flatMap(([name, [first]]) =>
+      first === undefined || this.#sets.has(`${namespaceId} ${name}`) ? [] : [first],
+    );
+    const read = missing.length === 0 ? [] : await readLimitSets(tx, namespaceId, missing);
+    for (const [name, set] of read) this.#sets.set(`${namespaceId} ${name}`, set);
+    return new Map(
+      [...bySet.keys()].flatMap((name) => {
+        const set = this.#sets.get(`${namespaceId} ${name}`);
+        return set === undefined ? [] : [[name, set] as const];
+      }),
+    );
+  }
+}
