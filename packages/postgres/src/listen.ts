@@ -19,6 +19,8 @@ export interface ListenOptions {
   readonly probe: string;
   readonly intervalMs: number;
   readonly onNotification: (payload: string) => void;
+  /** Another channel of the same connection; none by default. */
+  readonly second?: { readonly channel: string; readonly onNotification: (payload: string) => void } | undefined;
   /**
    * Called with the result of each probe. Notifications arrive before the result of a probe that was sent after their commit.
    *
@@ -68,7 +70,7 @@ export function listen(options: ListenOptions): ListenConnection {
 
 /** Listens until the login is replaced. @throws Error when the connection is lost */
 async function listenOnce(options: ListenOptions, login: Login, signal: AbortSignal): Promise<void> {
-  const { applicationName, channel, probe, intervalMs } = options;
+  const { applicationName, channel, second, probe, intervalMs } = options;
   const connectionString = login.current;
   const client = new pg.Client({
     connectionString,
@@ -80,12 +82,15 @@ async function listenOnce(options: ListenOptions, login: Login, signal: AbortSig
   lost.promise.catch(() => {});
   client.on("error", lost.reject);
   client.on("end", () => lost.reject(new Error("the connection was closed")));
-  client.on("notification", ({ payload = "" }) => options.onNotification(payload));
+  client.on("notification", ({ channel: from, payload = "" }) =>
+    from === second?.channel ? second.onNotification(payload) : options.onNotification(payload),
+  );
   try {
     await client.connect().catch((error: unknown) => {
       throw connectionFailure(error, "ROUTEPLANE_DATABASE_LISTEN_URL, or else ROUTEPLANE_DATABASE_URL");
     });
     await client.query(`listen ${pg.escapeIdentifier(channel)}`);
+    if (second !== undefined) await client.query(`listen ${pg.escapeIdentifier(second.channel)}`);
     for (let fresh = true; !signal.aborted && connectionString === login.current; fresh = false) {
       const { rows } = await client.query<[unknown]>({ text: probe, rowMode: "array" });
       options.onProbe(String(rows[0]?.[0]), fresh);

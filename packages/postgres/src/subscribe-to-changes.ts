@@ -1,5 +1,5 @@
 import type { Logger, WatchedSecret } from "@routeplane/runtime";
-import { listen, type ListenConnection } from "./listen.ts";
+import { listen, type ListenConnection, type ListenOptions } from "./listen.ts";
 
 export interface SubscribeToChangesOptions {
   /** Connection string of the server itself, or of a pooler that keeps sessions. */
@@ -10,6 +10,8 @@ export interface SubscribeToChangesOptions {
   readonly schema: string;
   /** Receives the changes of every process, this one included. */
   readonly listener: ChangeListener;
+  /** Another channel, which announces no changes; none by default. */
+  readonly second?: ListenOptions["second"];
   /** Called when the connection is lost, after `listener.lost()`; another connection is being made. */
   readonly onLost: (cause: unknown) => void;
 }
@@ -37,12 +39,13 @@ const INTERVAL_MS = 1_000;
  * @see announceChanges for the trigger that announces them
  */
 export function subscribeToChanges(options: SubscribeToChangesOptions): ListenConnection {
-  const { url, log, schema, listener, onLost } = options;
+  const { url, log, schema, listener, second, onLost } = options;
   return listen({
     url,
     log,
     applicationName: `routeplane-${schema}-changes`,
     channel: `${schema}_changes`,
+    second,
     probe: "select sequence from changes",
     intervalMs: INTERVAL_MS,
     onNotification(payload) {

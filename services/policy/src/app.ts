@@ -35,6 +35,7 @@ import { createKeyDirectory } from "./clients/key-directory.ts";
 import { createRevocationLog } from "./clients/revocation-log.ts";
 import type { Config } from "./config.ts";
 import { createAdmission } from "./domain/admission/admission.ts";
+import { createRecalls } from "./domain/admission/recalls.ts";
 import { createReadEffectivePolicy } from "./domain/effective/read-effective-policy.ts";
 import { createDescribePolicies } from "./domain/policies/described-policy.ts";
 import { createManagement } from "./domain/policies/management.ts";
@@ -45,7 +46,7 @@ import { RateSharers } from "./domain/sessions/rate-sharers.ts";
 import { SESSION_LENGTH_MS } from "./domain/sessions/session.ts";
 import { createSimulatePolicy } from "./domain/simulation/simulate-policy.ts";
 import { budgetAdminService } from "./handlers/budget-admin-service.ts";
-import { admissionService } from "./handlers/admission-service.ts";
+import { admissionService, countRecallWait } from "./handlers/admission-service.ts";
 import { effectivePolicyService } from "./handlers/effective-policy-service.ts";
 import { enforcementService } from "./handlers/enforcement-service.ts";
 import { gatewaySessionService } from "./handlers/gateway-session-service.ts";
@@ -62,6 +63,7 @@ import { createCounterReader } from "./store/counters.ts";
 import { createBudgetRecords } from "./store/reconciliation.ts";
 import { createLedger } from "./store/ledger.ts";
 import { createPolicyStore } from "./store/policy-store.ts";
+import { createAnnounceRecall, parseRecall, RECALL_CHANNEL } from "./store/recall-channel.ts";
 import { createReportStore } from "./store/report-store.ts";
 import { createReservationPartitions } from "./store/reservation-partitions.ts";
 import type { PolicySchema } from "./store/schema.ts";
@@ -100,6 +102,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     log,
     schema: "policy",
     listener: changes,
+    second: { channel: RECALL_CHANNEL, onNotification: (payload) => changes.recall(parseRecall(payload)) },
     onLost: (cause) => log.warn({ err: cause }, "connection to the change feed lost"),
   });
   warmValidation(publishedServices().policy);
@@ -180,12 +183,19 @@ export function wirePolicy(wiring: PolicyWiring) {
   const describe = createDescribePolicies(bindings, counterReader);
   const typed = <Kind extends PolicyKind>(kind: Kind) => typedPolicies(kind, policies, management, describe);
   const simulate = createSimulatePolicy({ policies, keys, history: createRequestHistory(usage), clock });
-  const admission = admissionService(createAdmission(createLedger(database), reservationTtlMs));
+  const rateSharers = new RateSharers(() => performance.now());
+  const recalls = createRecalls({
+    announce: createAnnounceRecall(database),
+    withoutRateSlices: (bindingId, counter) => rateSharers.withoutSlices(bindingId, counter),
+    monotonic: () => performance.now(),
+    onWait: countRecallWait,
+  });
+  const admission = admissionService(createAdmission(createLedger(database), reservationTtlMs, recalls));
   const sessions = createGatewaySessions({
     sessions: createSessionStore(database),
     slices: createSliceStore(database),
     reports: createReportStore(database),
-    rateSharers: new RateSharers(() => performance.now()),
+    rateSharers,
     onFault: ({ namespaceId, cause }) =>
       log.warn({ err: cause, namespace_id: namespaceId }, "slices or reports of a namespace failed"),
   });

@@ -1,6 +1,7 @@
 import { type Id, newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type PolicyUnderTest, startPolicyUnderTest, used } from "./policy-under-test.ts";
+import { openGateway } from "./gateway-under-test.ts";
+import { type PolicyUnderTest, SERVICE_TOKEN, startPolicyUnderTest, used } from "./policy-under-test.ts";
 
 let policy: PolicyUnderTest;
 beforeAll(async () => {
@@ -9,18 +10,30 @@ beforeAll(async () => {
 afterAll(() => policy.stop());
 
 describe("row-level security", () => {
-  const tables = ["policies", "bindings", "counters", "holds"] as const;
+  const tables = ["policies", "bindings", "counters", "holds", "slices", "limit_sets", "session_namespaces"] as const;
 
   /** Namespace with a row in every table. */
   async function filled(): Promise<Id<"ns">> {
     const namespaceId = newId("ns");
     const { lineage } = policy.key(namespaceId);
-    await policy.budget(namespaceId, 1_000n);
+    const { binding } = await policy.budget(namespaceId, 1_000n);
+    const gateway = openGateway(policy.as(SERVICE_TOKEN).sessions);
+    await gateway.renew();
+    await gateway.money(namespaceId, binding.id, { needed: 1n });
     const bounds = { inputTokensMax: 1n, outputTokensMax: 1n, choices: 1n };
     const price = { inputPicoUsd: 1_000_000n, outputPicoUsd: 0n };
     const keyId = lineage.at(-1) ?? expect.fail("no key");
     const idempotencyKey = "retry-1";
-    const request = { namespaceId, keyId, requestId: newId("req"), lineage, price, idempotencyKey, ...bounds };
+    const request = {
+      namespaceId,
+      keyId,
+      requestId: newId("req"),
+      lineage,
+      price,
+      idempotencyKey,
+      sessionId: undefined,
+      ...bounds,
+    };
     await policy.admission.admit(request);
     await policy.admission.settle(request, used(1_000n));
     return namespaceId;

@@ -28,6 +28,7 @@ import type { RequestUsage } from "../src/domain/admission/reservation.ts";
 import { type BindingMode, newPolicy } from "../src/domain/policies/policy.ts";
 import type { ReservationKey } from "../src/domain/ports.ts";
 import { createLedger } from "../src/store/ledger.ts";
+import { parseRecall, RECALL_CHANNEL } from "../src/store/recall-channel.ts";
 import { createPolicyStore } from "../src/store/policy-store.ts";
 import type { PolicySchema } from "../src/store/schema.ts";
 import { createFakeAuthService } from "./fake-auth-service.ts";
@@ -126,6 +127,7 @@ export async function startPolicyUnderTest() {
         url: clone.url("routeplane_policy"),
         schema: "policy",
         listener: changes,
+        second: { channel: RECALL_CHANNEL, onNotification: (payload) => changes.recall(parseRecall(payload)) },
         onLost: () => {},
       });
       opened.push(own, source);
@@ -228,7 +230,7 @@ export function requestOf(
 ): AdmissionRequest & ReservationKey {
   const bounds = { inputTokensMax: 0n, outputTokensMax: micro, choices: 1n };
   const keyId = lineage.at(-1) ?? expect.fail("no key");
-  const named = { requestId: newId("req"), idempotencyKey: undefined };
+  const named = { requestId: newId("req"), idempotencyKey: undefined, sessionId: undefined };
   return { namespaceId, keyId, lineage, price: MICRO_PER_TOKEN, ...named, ...bounds };
 }
 

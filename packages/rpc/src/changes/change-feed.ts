@@ -5,6 +5,8 @@ export interface Change {
   readonly sequence: bigint;
   /** Id of the subject that changed; undefined if none did. */
   readonly subjectId: string | undefined;
+  /** Bindings whose free amounts gateways should return; absent but for messages of `recall`. */
+  readonly recalledBindingIds?: readonly string[];
 }
 
 /**
@@ -33,6 +35,8 @@ export interface ChangeFeed {
    * @param fresh true if announcements may have been missed before
    */
   confirmed(sequence: bigint, fresh: boolean): void;
+  /** Sends a recall to the watchers, with the last number. Nothing while the feed is not live: a recall is only a request. */
+  recall(bindingIds: readonly string[]): void;
   /** Called when the connection is lost: the feed is not live until the next confirmation. */
   lost(): void;
   /** Ends every watch, and refuses new ones. */
@@ -95,6 +99,11 @@ export function createChangeFeed(): ChangeFeed {
       lastAtConfirmation = last;
       lastConfirmed = sequence;
       send({ sequence: last, subjectId: undefined });
+    },
+
+    recall(recalledBindingIds) {
+      if (isLive)
+        for (const watcher of watchers) watcher.push({ sequence: last, subjectId: undefined, recalledBindingIds });
     },
 
     lost() {

@@ -179,6 +179,8 @@ export interface ReservationRequest {
   readonly lineage: readonly Id<"key">[];
   /** Idempotency key of the request; undefined if it has none. */
   readonly idempotencyKey: string | undefined;
+  /** Gateway session that asks; undefined if none does. */
+  readonly sessionId: Id<"gws"> | undefined;
 }
 
 /** State that an admission is decided on. None of it changes until the decision is written. */
@@ -187,12 +189,20 @@ export interface AdmissionState {
   readonly now: Date;
   /** Every binding of an enabled policy with limits, on the namespace or on a key of the lineage. */
   readonly bindings: readonly AppliedLimits[];
+  /** Amounts of the counters that are outstanding in slices, as of before the locks; no entry where none are. */
+  readonly outstanding: ReadonlyMap<Id<"bnd">, Outstanding>;
   /** Reservation that the request has already, in any state. */
   readonly reservation: Reservation | undefined;
   /** Another request of the calling key that has the same idempotency key and is not voided. */
   readonly idempotencyKeyUsedBy: Id<"req"> | undefined;
   /** True if open reservations of the namespace are due to expire. */
   readonly isExpiryDue: boolean;
+}
+
+/** Amounts of one counter that are outstanding in the slices of all sessions. */
+export interface Outstanding {
+  readonly nano: bigint;
+  readonly slots: bigint;
 }
 
 /** Result of an admission, and the reservation to write before the result is returned. */
@@ -215,6 +225,7 @@ export interface Ledger {
    * Locks the counters that apply to the lineage, and writes the reservation that `decide` returns.
    *
    * @param decide pure: it is called again if another transaction changed the same rows first
+   * @throws DomainError FAILED_PRECONDITION if the request names a session that is not open
    */
   admit<T>(request: ReservationRequest, decide: (state: AdmissionState) => AdmissionDecision<T>): Promise<T>;
   /** Locks the reservation and its counters, and writes the change that `end` returns. Does nothing without a reservation. */

@@ -12,6 +12,16 @@ const admissions = counter({
   labels: ["outcome"],
 });
 
+const recallWaits = counter({
+  name: "routeplane_policy_recalls_total",
+  help: "Admissions that waited for gateways to return what they have free of their slices.",
+});
+
+/** Counts an admission that waits for a recall. */
+export function countRecallWait(): void {
+  recallWaits.inc();
+}
+
 export function admissionService(admission: Admission): ServiceImpl<typeof AdmissionService> {
   return {
     async admit(request) {

@@ -23,6 +23,7 @@ export function fromProtoAdmitRequest(request: AdmitRequest): AdmissionRequest {
     choices: BigInt(request.choices || 1),
     refuseRatherThanLower: request.refuseRatherThanLower,
     idempotencyKey: request.idempotencyKey,
+    sessionId: request.sessionId === "" ? undefined : requireId("gws", request.sessionId),
   };
 }
 

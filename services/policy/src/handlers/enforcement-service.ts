@@ -22,7 +22,8 @@ export function enforcementService(
     },
 
     async *watchPolicyChanges(_, { signal }) {
-      for await (const { sequence, subjectId = "" } of changes.watch(signal)) yield { sequence, subjectId };
+      for await (const { sequence, subjectId = "", recalledBindingIds = [] } of changes.watch(signal))
+        yield { sequence, subjectId, recalledBindingIds: [...recalledBindingIds] };
     },
   };
 }

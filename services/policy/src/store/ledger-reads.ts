@@ -4,7 +4,7 @@ import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, type Selectable, sql } from "kysely";
 import type { Reservation } from "../domain/admission/reservation.ts";
 import { type AppliedLimits, limitsOf } from "../domain/admission/applied-limits.ts";
-import type { ReservationRequest, ReservationKey } from "../domain/ports.ts";
+import type { Outstanding, ReservationRequest, ReservationKey } from "../domain/ports.ts";
 import { fromCounterRow } from "./counters.ts";
 import { fromReservationRow, fromPrincipalColumns } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
@@ -26,6 +26,9 @@ interface AppliedRow
   readonly spec: unknown;
   /** Binding id of the locked counter; null if the binding has no counter. */
   readonly counted: Id<"bnd"> | null;
+  /** Outstanding in slices; null for none. */
+  readonly outstanding_nano: bigint | null;
+  readonly outstanding_slots: bigint | null;
   /** True if one of the requests has a reservation. */
   readonly known: boolean;
   /** True if open reservations of the namespace are due to expire. */
@@ -57,16 +60,37 @@ export async function lockApplied(
       where namespace_id = ${namespaceId} and binding_id = any(array(select id from applied))
       order by binding_id for no key update
     )
-    select locked.*, locked.binding_id as counted, applied.*, applied.id as binding_id, clock_timestamp() as now,
+    select locked.*, locked.binding_id as counted, applied.*, applied.id as binding_id, clock_timestamp() as now, sliced.*,
       exists (select from ${requestsOf(keys)} as r cross join lateral (
                 select from holds where ${ofRequest(namespaceId, keys)} limit 1) as h) as known,
       exists (select from holds where namespace_id = ${namespaceId} and state = 'open'
               and expires_at <= statement_timestamp() and ${isRecent(Date.now())}) as expiry_due
     from (select) always left join applied on true left join locked on locked.binding_id = applied.id
+    left join lateral (
+      select sum(granted - returned - used) filter (where dimension = 'money') as outstanding_nano,
+        sum(granted - returned - used) filter (where dimension = 'concurrent') as outstanding_slots
+      from slices where namespace_id = ${namespaceId} and binding_id = applied.id and granted > returned + used
+    ) as sliced on true
     order by applied.id`.execute(tx);
   const bindings = rows.flatMap((row) => toAppliedLimits(row) ?? []);
   const { known = false, expiry_due: isExpiryDue = false } = rows[0] ?? {};
-  return { bindings, known, isExpiryDue, now: latest(rows) ?? new Date(0) };
+  const outstanding = new Map<Id<"bnd">, Outstanding>();
+  for (const { binding_id: id, outstanding_nano: nano, outstanding_slots: slots } of rows)
+    if (id !== null && (nano !== null || slots !== null)) outstanding.set(id, { nano: nano ?? 0n, slots: slots ?? 0n });
+  return { bindings, outstanding, known, isExpiryDue, now: latest(rows) ?? new Date(0) };
+}
+
+/** Locks gateway sessions for share. @returns a function that says if a session is open and not left */
+export async function lockOpenSessions(
+  tx: Tx,
+  sessionIds: readonly Id<"gws">[],
+): Promise<(sessionId: Id<"gws">) => boolean> {
+  if (sessionIds.length === 0) return () => false;
+  const { rows } = await sql<{ readonly id: Id<"gws"> }>`
+    select id from gateway_sessions where id = any(${[...new Set(sessionIds)]}) and state = 'open' and left_at is null
+    order by id for share`.execute(tx);
+  const open = new Set(rows.map(({ id }) => id));
+  return (sessionId) => open.has(sessionId);
 }
 
 function toAppliedLimits(row: AppliedRow): AppliedLimits | undefined {

@@ -3,7 +3,7 @@
  * number of processes.
  *
  * Steps of an admission (`admitAll`), in one transaction:
- * 1. Lock the counters of all limits that apply to the lineages (`lockApplied`). One row for each binding has all that a
+ * 1. Lock the gateway sessions that ask, so that none ends meanwhile, then the counters of all limits that apply to the lineages (`lockApplied`). One row for each binding has all that a
  *    decision needs, however much was spent.
  * 2. Read the idempotency keys in use, and the reservations that the requests have already.
  * 3. Decide on the requests one after the other, each on the counters that those before it leave (`decideAll`).
@@ -24,7 +24,7 @@
  * repeated.
  */
 import type { Database, Transaction } from "@routeplane/postgres";
-import type { Id } from "@routeplane/domain";
+import { DomainError, type Id } from "@routeplane/domain";
 import { endOnCounters, type Reservation } from "../domain/admission/reservation.ts";
 import type {
   AdmissionDecision,
@@ -40,6 +40,7 @@ import {
   lockApplied,
   lockCounters,
   lockDueForExpiry,
+  lockOpenSessions,
   lockReservations,
   readReservations,
   readUsedIdempotencyKeys,
@@ -115,17 +116,21 @@ function scopeOf(calls: readonly { readonly key: ReservationKey }[]): { readonly
 async function admitAll(tx: Tx, calls: readonly AdmissionCall[]): Promise<readonly Outcome<unknown>[]> {
   const { namespaceId } = scopeOf(calls);
   const keys = calls.map(({ key }) => key);
+  const isOpen = await lockOpenSessions(
+    tx,
+    calls.flatMap(({ sessionId }) => sessionId ?? []),
+  );
   const applied = await lockApplied(tx, namespaceId, keys, [
     ...new Set([namespaceId, ...calls.flatMap(({ lineage }) => lineage)]),
   ]);
   const usedKeys = await readUsedIdempotencyKeys(tx, namespaceId, calls);
   const existing = applied.known ? await readReservations(tx, namespaceId, keys) : undefined;
-  let decided = decideAll(calls, applied, usedKeys, existing);
+  let decided = decideAll(calls, isOpen, applied, usedKeys, existing);
   // `applied.known` is as of before the wait for the counters. A reservation that was written since would conflict with the
   // insert of another one, but a denial inserts nothing and would not notice.
   if (existing === undefined && applied.bindings.length > 0 && decided.inserted.length < calls.length) {
     const written = await readReservations(tx, namespaceId, keys);
-    if (written.all.length > 0) decided = decideAll(calls, applied, usedKeys, written);
+    if (written.all.length > 0) decided = decideAll(calls, isOpen, applied, usedKeys, written);
   }
   if (decided.inserted.length > 0) {
     const changes = counterChanges(countersOf(applied.bindings), decided.after);
@@ -134,19 +139,21 @@ async function admitAll(tx: Tx, calls: readonly AdmissionCall[]): Promise<readon
   return decided.outcomes;
 }
 
-type LockedLimits = Pick<AdmissionState, "now" | "bindings" | "isExpiryDue">;
+type LockedLimits = Pick<AdmissionState, "now" | "bindings" | "outstanding" | "isExpiryDue">;
 
 /** Decides on the calls in order, each on the counters that those before it leave. */
 function decideAll(
   calls: readonly AdmissionCall[],
-  { now, bindings, isExpiryDue }: LockedLimits,
+  isOpen: (sessionId: Id<"gws">) => boolean,
+  { now, bindings, outstanding, isExpiryDue }: LockedLimits,
   usedKeys: UsedIdempotencyKeys,
   existing: Reservations | undefined,
 ) {
   const after: ReturnType<typeof countersOf> = new Map();
   const inserted: (readonly [ReservationRequest, NewReservation])[] = [];
   const outcomes = calls.map((call): Outcome<unknown> => {
-    const { key, lineage, decide } = call;
+    const { key, lineage, sessionId, decide } = call;
+    if (sessionId !== undefined && !isOpen(sessionId)) return { error: sessionEnded() };
     const principals = new Set<string>([key.namespaceId, ...lineage]);
     const ofLineage = bindings.flatMap((binding) =>
       principals.has(binding.principal.id)
@@ -157,6 +164,7 @@ function decideAll(
       const { result, reservation } = decide({
         now,
         isExpiryDue,
+        outstanding,
         bindings: ofLineage,
         reservation: existing?.of(key),
         idempotencyKeyUsedBy: usedKeys.byOther(call),
@@ -170,6 +178,10 @@ function decideAll(
     }
   });
   return { outcomes, inserted, after };
+}
+
+function sessionEnded(): DomainError {
+  return new DomainError("failed_precondition", "SESSION_ENDED", "the gateway session is not open");
 }
 
 function countersOf(bindings: AdmissionState["bindings"]) {

@@ -4,6 +4,9 @@
  * `admit` decides under the locks of the ledger, which may call the decision again after a conflict: it is a pure function of
  * the state that it is given. If reservations of the namespace are due to expire, they are expired in a transaction of their
  * own first, so that the decision counts them. Every call is idempotent by (namespace, key, request id).
+ *
+ * A request that fits only without what is outstanding in slices is not refused at once, nor its output bound lowered: gateways are asked to
+ * return what they have free, and the decision is made again until it fits, for 250 ms at most (`recalls.ts`).
  */
 import {
   addReservation,
@@ -18,6 +21,7 @@ import { DomainError, type Id, invalidField, MAX_REQUEST_COST_NANO_USD } from "@
 import type { AdmissionDecision, AdmissionState, Ledger, NewReservation, ReservationKey } from "../ports.ts";
 import type { AppliedLimits } from "./applied-limits.ts";
 import { denialMessage } from "./denial-message.ts";
+import type { Recalls, RecallWait } from "./recalls.ts";
 import {
   expireReservation,
   MAX_REQUEST_TOKENS,
@@ -35,6 +39,8 @@ export interface AdmissionRequest extends RequestBounds {
   readonly lineage: readonly Id<"key">[];
   /** Name that the client gives the request and every repetition of it; undefined if it gives none. */
   readonly idempotencyKey: string | undefined;
+  /** Gateway session that asks; undefined if none does. */
+  readonly sessionId: Id<"gws"> | undefined;
 }
 
 export type AdmissionResult = {
@@ -57,8 +63,8 @@ export interface Admission {
   /**
    * Idempotent by namespace, calling key and request id.
    *
-   * @throws DomainError FAILED_PRECONDITION if the request is settled or voided; ALREADY_EXISTS if another request of the
-   * calling key has its idempotency key
+   * @throws DomainError FAILED_PRECONDITION if the request is settled or voided, or its session is not open; ALREADY_EXISTS if
+   * another request of the calling key has its idempotency key
    */
   admit(request: AdmissionRequest): Promise<AdmissionResult>;
   /** Idempotent. @throws DomainError INVALID_ARGUMENT for a cost or a number of tokens that no request can have */
@@ -67,18 +73,28 @@ export interface Admission {
   void(key: ReservationKey, neverSent: boolean): Promise<void>;
 }
 
-export function createAdmission(ledger: Ledger, reservationTtlMs: number): Admission {
+/** @param recalls undefined for an admission that never waits for slices */
+export function createAdmission(ledger: Ledger, reservationTtlMs: number, recalls?: Recalls): Admission {
+  async function decideOnce(request: AdmissionRequest, toRecall: ToRecall): Promise<AdmissionResult | RecallNeeded> {
+    const { namespaceId, requestId, lineage, idempotencyKey, sessionId } = request;
+    const key = { namespaceId, requestId, keyId: callingKeyOf(lineage) };
+    const reserving = { key, lineage, idempotencyKey, sessionId };
+    const decide = (state: AdmissionState) => decideWith(state, request, reservationTtlMs, toRecall);
+    const first = await ledger.admit(reserving, (state) => (state.isExpiryDue ? { result: undefined } : decide(state)));
+    if (first !== undefined) return first;
+    // Only an admission expires the reservations of a gateway that died.
+    await ledger.expireDue(namespaceId, expireReservation);
+    return ledger.admit(reserving, decide);
+  }
+
   return {
     async admit(request) {
-      const { namespaceId, requestId, lineage, idempotencyKey } = request;
-      const key = { namespaceId, requestId, keyId: callingKeyOf(lineage) };
-      const first = await ledger.admit({ key, lineage, idempotencyKey }, (state) =>
-        state.isExpiryDue ? { result: undefined } : decideWith(state, request, reservationTtlMs),
-      );
-      if (first !== undefined) return first;
-      // Only an admission expires the reservations of a gateway that died.
-      await ledger.expireDue(namespaceId, expireReservation);
-      return ledger.admit({ key, lineage, idempotencyKey }, (state) => decideWith(state, request, reservationTtlMs));
+      const wait = recalls?.begin(request);
+      for (;;) {
+        const result = await decideOnce(request, (...decided) => wait?.bindingsToRecall(...decided) ?? []);
+        if (result.outcome !== "recall") return result;
+        await wait?.recall(result.bindingIds);
+      }
     },
 
     async settle(key, usage) {
@@ -98,15 +114,27 @@ function callingKeyOf(lineage: readonly Id<"key">[]): Id<"key"> {
   return keyId;
 }
 
+/** Decision that is to be made again once gateways have returned what they have free of slices of these bindings. */
+interface RecallNeeded {
+  readonly outcome: "recall";
+  readonly bindingIds: readonly Id<"bnd">[];
+}
+
+/** Function that names the bindings to recall slices of before this decision is made final; none for a final one. */
+type ToRecall = RecallWait["bindingsToRecall"];
+
 function decideWith(
   state: AdmissionState,
   request: AdmissionRequest,
   reservationTtlMs: number,
-): AdmissionDecision<AdmissionResult> {
+  toRecall: ToRecall,
+): AdmissionDecision<AdmissionResult | RecallNeeded> {
   const nowMs = state.now.getTime();
   if (state.reservation !== undefined) return { result: repeatedResult(state.reservation, state.bindings, nowMs) };
   if (state.idempotencyKeyUsedBy !== undefined) throw idempotencyKeyUsed(state.idempotencyKeyUsedBy);
   const decision = decideAdmission(request, state.bindings, nowMs);
+  const bindingIds = toRecall(state, decision);
+  if (bindingIds.length > 0) return { result: { outcome: "recall", bindingIds } };
   const { shadowDenials } = decision;
   if (decision.outcome === "deny") {
     const rateLimits = rateLimitStatesOf(state.bindings, nowMs);

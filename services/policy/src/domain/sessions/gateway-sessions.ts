@@ -5,7 +5,7 @@
  * up no other: its requests are not granted, and its reports are to be made again. UNAVAILABLE is thrown only if nothing was done.
  */
 import { DomainError, type Id } from "@routeplane/domain";
-import { grantSlices, type GrantState } from "./grants.ts";
+import { grantSlices, type GrantState, isRate } from "./grants.ts";
 import type { ReportStore, SessionStore, SliceGrant, SliceRequest, SliceStore } from "./ports.ts";
 import type { RateSharers } from "./rate-sharers.ts";
 import { distinctReports, faultOf, type ReportOutcome, requestName, type SettlementReport } from "./reports.ts";
@@ -37,8 +37,8 @@ export function createGatewaySessions(dependencies: GatewaySessionsDependencies)
     for (const [index, { counters }] of acquired.grants.entries())
       for (const [at, { rate }] of counters.entries()) {
         const request = requests[index]?.counters[at];
-        if (rate !== undefined && request !== undefined)
-          rateSharers.add(`${request.bindingId} ${request.dimension}`, sessionId, rate.validMs);
+        if (rate === undefined || request === undefined || !isRate(request.dimension)) continue;
+        rateSharers.add(request.bindingId, request.dimension, sessionId, rate);
       }
     return acquired;
   }
@@ -47,9 +47,9 @@ export function createGatewaySessions(dependencies: GatewaySessionsDependencies)
     return {
       ...state,
       othersOn: (bindingId, dimension) =>
-        dimension === "money" || dimension === "concurrent"
-          ? state.othersOn(bindingId, dimension)
-          : rateSharers.othersOn(`${bindingId} ${dimension}`, sessionId),
+        isRate(dimension)
+          ? rateSharers.othersOn(bindingId, dimension, sessionId)
+          : state.othersOn(bindingId, dimension),
     };
   }
 

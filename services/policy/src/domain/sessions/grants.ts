@@ -22,11 +22,11 @@ import {
 } from "@routeplane/admission";
 import type { Id } from "@routeplane/domain";
 import { isBudgetCentral, isRateLimitCentral } from "./central-limits.ts";
-import type { SliceDimension } from "./session.ts";
+import type { RateDimension, SliceDimension } from "./session.ts";
 import { mergeSums, NO_SLICE, reservedBySlice, type Slice } from "./slice.ts";
 
 /** Amounts that one counter of a binding counts: money in nano-USD, requests, tokens, slots. */
-export type Dimension = SliceDimension | "requests" | "tokens";
+export type Dimension = SliceDimension | RateDimension;
 
 /** Request for a slice of one counter. */
 export interface CounterRequest extends Pick<Slice, "granted" | "returned" | "doubt"> {
@@ -116,7 +116,7 @@ function sliceOf({ slices }: GrantState, { bindingId, dimension }: CounterReques
   return isRate(dimension) ? undefined : (slices.get(sliceName(bindingId, dimension))?.slice ?? NO_SLICE);
 }
 
-function isRate(dimension: Dimension): dimension is "requests" | "tokens" {
+export function isRate(dimension: Dimension): dimension is RateDimension {
   return dimension === "requests" || dimension === "tokens";
 }
 

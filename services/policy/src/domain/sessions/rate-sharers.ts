@@ -1,14 +1,22 @@
+import { type Counter, type Ring, subtractFromRing } from "@routeplane/admission";
 import type { Id } from "@routeplane/domain";
+import type { RateSlice } from "./grants.ts";
+import type { RateDimension } from "./session.ts";
 
 /** Number of counters beyond which all are forgotten. */
 const MAX_COUNTERS = 20_000;
 
+interface LiveSlice extends Pick<RateSlice, "amount" | "countedAtMs"> {
+  readonly untilMs: number;
+}
+
 /**
- * Sessions that have a rate slice of a counter now, as far as this process has granted them. No row says so, because rate slices are over
- * within a second; the number only makes shares fair.
+ * Rate slices that are not over yet, as far as this process has granted them. No row names them, because they are over within a second; what
+ * is not known here only makes shares less fair, and a refusal come sooner.
  */
 export class RateSharers {
-  readonly #untilMs = new Map<string, Map<Id<"gws">, number>>();
+  /** Last slice of each session, by counter. */
+  readonly #slices = new Map<string, Map<Id<"gws">, LiveSlice>>();
   readonly #monotonic: () => number;
 
   constructor(monotonic: () => number) {
@@ -16,20 +24,41 @@ export class RateSharers {
   }
 
   /** Number of other sessions that have a slice of the counter. */
-  othersOn(counter: string, sessionId: Id<"gws">): number {
+  othersOn(bindingId: Id<"bnd">, dimension: RateDimension, sessionId: Id<"gws">): number {
     const now = this.#monotonic();
     let others = 0;
-    for (const [id, untilMs] of this.#untilMs.get(counter) ?? []) if (id !== sessionId && untilMs > now) others++;
+    for (const [id, { untilMs }] of this.#slices.get(nameOf(bindingId, dimension)) ?? [])
+      if (id !== sessionId && untilMs > now) others++;
     return others;
   }
 
-  /** Notes a slice that is over after `validMs`. */
-  add(counter: string, sessionId: Id<"gws">, validMs: number): void {
+  add(bindingId: Id<"bnd">, dimension: RateDimension, sessionId: Id<"gws">, slice: RateSlice): void {
     const now = this.#monotonic();
-    if (this.#untilMs.size >= MAX_COUNTERS) this.#untilMs.clear();
-    const sharers = this.#untilMs.get(counter) ?? new Map<Id<"gws">, number>();
-    for (const [id, untilMs] of sharers) if (untilMs <= now) sharers.delete(id);
-    sharers.set(sessionId, now + validMs);
-    this.#untilMs.set(counter, sharers);
+    if (this.#slices.size >= MAX_COUNTERS) this.#slices.clear();
+    const name = nameOf(bindingId, dimension);
+    const slices = this.#slices.get(name) ?? new Map<Id<"gws">, LiveSlice>();
+    for (const [id, { untilMs }] of slices) if (untilMs <= now) slices.delete(id);
+    const { amount, countedAtMs, validMs } = slice;
+    slices.set(sessionId, { amount, countedAtMs, untilMs: now + validMs });
+    this.#slices.set(name, slices);
   }
+
+  /** Counter as if all rate slices of it that are not over had been returned; the same one if there are none. */
+  withoutSlices(bindingId: Id<"bnd">, counter: Counter): Counter {
+    const requests = this.#without(bindingId, "requests", counter.requests);
+    const tokens = this.#without(bindingId, "tokens", counter.tokens);
+    return requests === counter.requests && tokens === counter.tokens ? counter : { ...counter, requests, tokens };
+  }
+
+  #without(bindingId: Id<"bnd">, dimension: RateDimension, counted: Ring | undefined): Ring | undefined {
+    const now = this.#monotonic();
+    let ring = counted;
+    for (const { amount, countedAtMs, untilMs } of this.#slices.get(nameOf(bindingId, dimension))?.values() ?? [])
+      if (ring !== undefined && untilMs > now) ring = subtractFromRing(ring, amount, countedAtMs);
+    return ring;
+  }
+}
+
+function nameOf(bindingId: Id<"bnd">, dimension: RateDimension): string {
+  return `${bindingId} ${dimension}`;
 }

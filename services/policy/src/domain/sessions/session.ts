@@ -9,6 +9,9 @@ export type SessionState = "open" | "ended" | "settled" | "closed";
 /** Dimensions whose slices are kept as sums. Rate slices need none: they are counted in their window at once. */
 export type SliceDimension = "money" | "concurrent";
 
+/** Dimensions of rate slices. */
+export type RateDimension = "requests" | "tokens";
+
 /** Time for which a renewal is good. Milliseconds. */
 export const SESSION_LENGTH_MS = 30_000;
 

@@ -1,0 +1,95 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Counter, type Decision, decideAdmission, type RequestBounds } from "@routeplane/admission";
+import type { Id } from "@routeplane/domain";
+import type { AdmissionState, Outstanding } from "../ports.ts";
+import type { AppliedLimits } from "./applied-limits.ts";
+
+/** Asks every gateway to return what it has free of slices of these bindings. */
+export type AnnounceRecall = (bindingIds: readonly Id<"bnd">[]) => Promise<void>;
+
+export interface RecallsOptions {
+  readonly announce: AnnounceRecall;
+  /** Counter of a binding as if its rate slices had been returned; the same one if there are none. */
+  readonly withoutRateSlices: (bindingId: Id<"bnd">, counter: Counter) => Counter;
+  readonly monotonic: () => number;
+  /** Called when an admission begins to wait. */
+  readonly onWait: () => void;
+}
+
+/** Recalls of slices, and the waits of admissions for them. */
+export interface Recalls {
+  begin(request: RequestBounds): RecallWait;
+}
+
+/** Wait of one admission. */
+export interface RecallWait {
+  /** Bindings to recall slices of, because the decision would be better without them; none once the wait is over. */
+  bindingsToRecall(state: AdmissionState, decision: Decision<AppliedLimits>): readonly Id<"bnd">[];
+  /** Recalls, unless that was done a moment ago, and waits a little. */
+  recall(bindingIds: readonly Id<"bnd">[]): Promise<void>;
+}
+
+/** Longest wait of an admission. */
+const WAIT_MS = 250;
+/**
+ * Time from one recall of a binding to the next. Requests in its second half are decided at once: where nothing comes back, a stream of them
+ * does not wait for ever.
+ */
+const RECALL_EVERY_MS = 2 * WAIT_MS;
+/** Times between two decisions of a wait; the last is repeated. What a recall brings back is here within some milliseconds. */
+const STEPS_MS = [10, 20, 40, 60];
+/** Number of bindings beyond which all recalls are forgotten. */
+const MAX_BINDINGS = 10_000;
+
+export function createRecalls({ announce, withoutRateSlices, monotonic, onWait }: RecallsOptions): Recalls {
+  /** Monotonic time of the last recall of each binding. */
+  const recalledAt = new Map<Id<"bnd">, number>();
+  const sinceRecall = (bindingId: Id<"bnd">): number => monotonic() - (recalledAt.get(bindingId) ?? -Infinity);
+
+  return {
+    begin(request) {
+      const endsAtMs = monotonic() + WAIT_MS;
+      let steps = 0;
+      return {
+        bindingsToRecall({ outstanding, bindings, now }, decision) {
+          const isFinal = decision.outcome === "admit" && decision.outputTokensMax === request.outputTokensMax;
+          if (isFinal || monotonic() >= endsAtMs) return [];
+          const sliced: Id<"bnd">[] = [];
+          const returned = bindings.map((binding) => {
+            const { bindingId } = binding;
+            const counter = withoutSlices(withoutRateSlices(bindingId, binding.counter), outstanding.get(bindingId));
+            if (counter === binding.counter) return binding;
+            sliced.push(bindingId);
+            return Object.assign({ ...binding }, { counter });
+          });
+          if (sliced.length === 0) return [];
+          if (!isBetter(decideAdmission(request, returned, now.getTime()), decision)) return [];
+          return sliced.filter((id) => sinceRecall(id) < WAIT_MS || sinceRecall(id) >= RECALL_EVERY_MS);
+        },
+
+        async recall(bindingIds) {
+          if (steps === 0) onWait();
+          const due = bindingIds.filter((id) => sinceRecall(id) >= RECALL_EVERY_MS);
+          if (recalledAt.size > MAX_BINDINGS) recalledAt.clear();
+          for (const id of due) recalledAt.set(id, monotonic());
+          if (due.length > 0) await announce(due);
+          await delay(STEPS_MS[Math.min(steps++, STEPS_MS.length - 1)]);
+        },
+      };
+    },
+  };
+}
+
+function withoutSlices(counter: Counter, outstanding: Outstanding | undefined): Counter {
+  if (outstanding === undefined) return counter;
+  return {
+    ...counter,
+    reservedNano: counter.reservedNano - outstanding.nano,
+    openReservations: counter.openReservations - outstanding.slots,
+  };
+}
+
+function isBetter(a: Decision<AppliedLimits>, b: Decision<AppliedLimits>): boolean {
+  if (a.outcome === "deny") return false;
+  return b.outcome === "deny" || a.outputTokensMax > b.outputTokensMax;
+}
