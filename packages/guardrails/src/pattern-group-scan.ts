@@ -56,15 +56,26 @@ export class GroupScan<P extends TextPattern> {
     onMatch: OnPatternMatch<P>,
     until: number = text.length,
   ): Promise<boolean> {
-    if (this.#offset >= from + until) return true;
-    const onGroupMatch = this.#groupListener(onMatch);
     for (;;) {
-      const read = this.#cursor.read(text, this.#offset - from, until, from, work, onGroupMatch);
-      this.#offset = from + read;
-      if (work.isExhausted) return false;
-      if (read === until || (read === until - 1 && isHighSurrogate(text, read))) return true;
+      const end = this.readSlice(text, from, work, onMatch, until);
+      if (end !== "paused") return end === "read";
       await work.pause();
     }
+  }
+
+  /** Reads on as `read` does, until a pause is due at most. */
+  readSlice(
+    text: string,
+    from: number,
+    work: Work,
+    onMatch: OnPatternMatch<P>,
+    until: number = text.length,
+  ): "read" | "exhausted" | "paused" {
+    if (this.#offset >= from + until) return "read";
+    const read = this.#cursor.read(text, this.#offset - from, until, from, work, this.#groupListener(onMatch));
+    this.#offset = from + read;
+    if (work.isExhausted) return "exhausted";
+    return read === until || (read === until - 1 && isHighSurrogate(text, read)) ? "read" : "paused";
   }
 
   /** Reads the rest of the text, and its end. */

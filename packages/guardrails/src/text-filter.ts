@@ -139,7 +139,7 @@ export class TextFilter<P extends TextPattern> {
 }
 
 /** Maximum length that is judged at once: it bounds the work of folding and of writing between two pauses. */
-const PIECE_CHARS = 16_384;
+export const PIECE_CHARS = 16_384;
 
 /**
  * Maximum length that is held back. Characters that fold to nothing are held back with their neighbours, in any number; a text

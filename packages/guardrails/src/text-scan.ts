@@ -126,6 +126,13 @@ export class TextScan<P extends TextPattern> {
   }
 }
 
+/** True if all forms of a text are the same: ASCII without a control character or an escape. */
+export function hasOneForm(text: string): boolean {
+  return ONE_FORM.test(text);
+}
+
+const ONE_FORM = /^[\t-\r\x20-\x5b\x5d-\x7e]*$/;
+
 async function readAll<P extends TextPattern>(
   scans: readonly GroupScan<P>[],
   text: string,

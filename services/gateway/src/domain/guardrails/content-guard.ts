@@ -65,7 +65,12 @@ export async function judgeContent(
   };
   const lists = new Map<string, Part[]>();
   let isUninspectable = false;
-  for await (const text of jsonTexts(json, guard.rules === undefined ? guard.shadowWork : guard.work, opaque)) {
+  const work = guard.rules === undefined ? guard.shadowWork : guard.work;
+  for (const text of jsonTexts(json, work, opaque)) {
+    if (text === undefined) {
+      await work.pause();
+      continue;
+    }
     const { start, end } = text;
     if (text.kind === "whole") {
       if (guard.rules !== undefined) edits.push({ start, end, literal: "null" });

@@ -135,8 +135,10 @@ export class StreamGuard {
   /** Texts of a chunk, without those within members that are judged as a whole. */
   async #textsOf(data: string): Promise<readonly ChunkText[]> {
     const texts: ChunkText[] = [];
-    for await (const text of jsonTexts(data, scanWork(this.#responseGuard), LOGPROBS)) {
-      texts.push({ ...text, steps: text.kind === "string" ? text.path() : [] });
+    const work = scanWork(this.#responseGuard);
+    for (const text of jsonTexts(data, work, LOGPROBS)) {
+      if (text === undefined) await work.pause();
+      else texts.push({ ...text, steps: text.kind === "string" ? text.path() : [] });
     }
     return texts;
   }

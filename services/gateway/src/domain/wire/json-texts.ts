@@ -33,6 +33,8 @@ interface Frame {
   expectsName: boolean;
 }
 
+const NO_PLACES: ReadonlySet<string> = new Set();
+
 /** Measured costs, in steps of `Work`. */
 const STEPS_PER_TEXT = 100;
 const STEPS_PER_NAME = 30;
@@ -45,21 +47,23 @@ const STRETCH_CHARS = 100_000;
  * drops: an upstream may read them.
  *
  * @param text valid JSON: the caller has parsed it
- * @param work charged for the characters and texts that are read; pauses when its turn is over
+ * @param work charged for the characters and texts that are read
  * @param opaque places whose values are returned as a whole, without reading inside
+ * @returns the texts; undefined where a pause of the work is due, for which the caller waits. An asynchronous generator, which would
+ * wait by itself, took twice as long for a small text
  */
-export async function* jsonTexts(
+export function* jsonTexts(
   text: string,
   work: Work,
-  opaque: ReadonlySet<string> = new Set(),
-): AsyncGenerator<JsonText> {
+  opaque: ReadonlySet<string> = NO_PLACES,
+): Generator<JsonText | undefined, void> {
   let top: Frame | undefined;
   let charged = 0;
   for (let at = 0; at < text.length;) {
     if (at - charged >= STRETCH_CHARS) {
       work.spend((at - charged) / CHARS_PER_STEP);
       charged = at;
-      if (work.isPauseDue) await work.pause();
+      if (work.isPauseDue) yield undefined;
     }
     const start = at++;
     const unit = text[start];
@@ -69,13 +73,13 @@ export async function* jsonTexts(
       top.expectsName = false;
       const frame = top;
       work.spend(STEPS_PER_NAME);
-      if (work.isPauseDue) await work.pause();
+      if (work.isPauseDue) yield undefined;
       yield { kind: "name", place: placeIn(top), start, end: at, path: () => pathOf(frame) };
     } else if (unit === "-" || (unit !== undefined && unit >= "0" && unit <= "9")) {
       at = endOfScalar(text, start);
       const frame = top;
       work.spend(STEPS_PER_NAME);
-      if (work.isPauseDue) await work.pause();
+      if (work.isPauseDue) yield undefined;
       yield { kind: "number", place: top === undefined ? "" : placeIn(top), start, end: at, path: () => pathOf(frame) };
     } else if (unit === '"' || unit === "{" || unit === "[") {
       const place = top === undefined ? "" : placeIn(top);
@@ -83,7 +87,7 @@ export async function* jsonTexts(
       if (isString || opaque.has(place)) {
         at = endOfValue(text, start);
         work.spend(STEPS_PER_TEXT);
-        if (work.isPauseDue) await work.pause();
+        if (work.isPauseDue) yield undefined;
         const frame = top;
         yield { kind: isString ? "string" : "whole", place, start, end: at, path: () => pathOf(frame) };
       } else top = frameIn(top, unit === "[", place);
