@@ -1,4 +1,4 @@
-import { type DestinationStream, type Logger as PinoLogger, pino, stdSerializers } from "pino";
+import { levels, type Logger as PinoLogger, pino, stdSerializers, symbols } from "pino";
 
 export type Logger = PinoLogger;
 
@@ -13,20 +13,37 @@ const STACK_INTERVAL_MS = 10_000;
  * @param service name of the process, e.g. `auth`
  */
 export function createLogger(service: string, redact: (line: string) => string, level = "info"): Logger {
-  const destination: DestinationStream = {
-    write(line) {
-      output.add(redact(line));
+  const destination = {
+    [symbols.needsMetadataGsym]: true,
+    lastLevel: 0,
+    write(line: string) {
+      output.add(redact(line), this.lastLevel >= WARN);
     },
   };
   const options = {
     base: { service },
     level,
-    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    timestamp,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: serializeError },
   };
   return pino(options, destination);
 }
+
+let timestampMs = 0;
+let timestampField = "";
+
+/** Field of the time of a line. That of the last millisecond is kept: to format one takes as long as all other fields. */
+function timestamp(): string {
+  const now = Date.now();
+  if (now !== timestampMs) {
+    timestampMs = now;
+    timestampField = `,"time":"${new Date(now).toISOString()}"`;
+  }
+  return timestampField;
+}
+
+const WARN = levels.values["warn"] ?? 0;
 
 let stacksLeft = STACKS;
 let intervalEndsAt = 0;
@@ -42,28 +59,38 @@ function serializeError(error: unknown): unknown {
   return { ...stdSerializers.err(error), stack: undefined };
 }
 
+/** Longest time for which a line below `warn` waits for others, so that they are written together. */
+const LINGER_MS = 20;
+
 /**
- * Lines on their way to stdout. Those of one turn of the event loop are written at once: a write is a system call that blocks, and
- * there is a line for every request. The exit of the process writes what is left.
+ * Lines on their way to stdout. A write is a system call that blocks, and there is a line for every request: lines of 20 ms are
+ * written at once, warnings and errors, and all before them, at the end of the turn of the event loop. The exit of the process
+ * writes what is left; a kill loses it.
  */
 class Output {
   #lines: string[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #isDue = false;
 
-  add(line: string): void {
-    if (this.#lines.push(line) > 1) return;
-    setImmediate(() => this.#flush());
-    process.once("exit", this.#flushAtExit);
+  add(line: string, isUrgent: boolean): void {
+    if (this.#lines.push(line) === 1) {
+      this.#timer = setTimeout(this.#flush, LINGER_MS);
+      process.once("exit", this.#flush);
+    }
+    if (!isUrgent || this.#isDue) return;
+    this.#isDue = true;
+    setImmediate(this.#flush);
   }
 
-  readonly #flushAtExit = (): void => this.#flush();
-
-  #flush(): void {
-    process.off("exit", this.#flushAtExit);
+  readonly #flush = (): void => {
+    clearTimeout(this.#timer);
+    this.#isDue = false;
+    process.off("exit", this.#flush);
     if (this.#lines.length === 0) return;
     const text = this.#lines.join("");
     this.#lines = [];
     process.stdout.write(text);
-  }
+  };
 }
 
 const output = new Output();
