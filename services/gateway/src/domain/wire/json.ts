@@ -44,6 +44,7 @@ export function parseJsonOrUndefined(text: string, maxValues?: number): unknown 
 
 /** Checks the bounds of a text that may be anything. @throws JsonTooComplex */
 export function checkJson(text: string, maxValues: number): void {
+  if (isSmall(text, maxValues)) return;
   const scan = new JsonScan(text, maxValues);
   while (!scan.isDone) scan.read();
 }
@@ -61,6 +62,7 @@ export async function parseLargeJson(text: string, maxValues: number, signal: Ab
 
 /** Checks the bounds of a large text, with pauses. @throws JsonTooComplex; the reason of the signal once it is aborted */
 export async function checkLargeJson(text: string, maxValues: number, signal: AbortSignal): Promise<void> {
+  if (isSmall(text, maxValues)) return;
   const scan = new JsonScan(text, maxValues);
   while (!scan.isDone) {
     scan.read();
@@ -73,6 +75,24 @@ export async function pause(signal: AbortSignal): Promise<void> {
   await yieldToEventLoop();
   signal.throwIfAborted();
 }
+
+/**
+ * True if a text is within both bounds because it has few enough characters and opening brackets. Found by the searches of the
+ * engine: for a small request they take a tenth of the time of the scan.
+ */
+function isSmall(text: string, maxValues: number): boolean {
+  if (text.length > Math.min(maxValues, SMALL_CHARS)) return false;
+  let brackets = 0;
+  for (const bracket of OPENING_BRACKETS) {
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) {
+      if (++brackets > MAX_JSON_DEPTH) return false;
+    }
+  }
+  return true;
+}
+
+const SMALL_CHARS = 16_384;
+const OPENING_BRACKETS = ["{", "["] as const;
 
 const UNIT = {
   tab: 0x09,
