@@ -11,32 +11,51 @@ export interface Sending {
 
 const PIECE_BYTES = 64 << 10;
 
-/** Writes bytes at the pace of the connection. @throws Error if the request is cancelled or its client stalls before the end */
-export async function writeBytes(sending: Sending, bytes: Uint8Array): Promise<void> {
+/**
+ * Writes bytes at the pace of the connection.
+ *
+ * @returns undefined if they were taken at once, as almost all are
+ * @throws Error if the request is cancelled or its client stalls before the end
+ */
+export function writeBytes(sending: Sending, bytes: Uint8Array): Promise<void> | undefined {
   const { response } = sending;
   for (let from = 0; from < bytes.length; from += PIECE_BYTES) {
-    if (!response.write(bytes.subarray(from, from + PIECE_BYTES))) await waitFor(sending, "drain");
+    const piece = bytes.length <= PIECE_BYTES ? bytes : bytes.subarray(from, from + PIECE_BYTES);
+    if (!response.write(piece)) return writeRest(sending, bytes.subarray(from + PIECE_BYTES));
   }
+  return undefined;
+}
+
+/** Waits until the connection takes more, and writes the rest. */
+async function writeRest(sending: Sending, rest: Uint8Array): Promise<void> {
+  await waitFor(sending, "drain");
+  await writeBytes(sending, rest);
 }
 
 /** Sends the rest of an answer. @returns true if the connection has taken all of it */
-export async function endAnswer(
-  { response, stallTimeoutMs }: Sending,
-  bytes: Uint8Array = new Uint8Array(),
-): Promise<boolean> {
+export async function endAnswer({ response, stallTimeoutMs }: Sending, bytes: Uint8Array = NOTHING): Promise<boolean> {
+  const { socket } = response;
+  if (bytes.length <= PIECE_BYTES && socket?.writable === true) {
+    response.end(bytes);
+    // The kernel has all of it: nothing is left to wait for, and no timer and no listener is needed.
+    if (socket.writableLength === 0 && socket.errored === null && !socket.destroyed) return true;
+    bytes = NOTHING;
+  }
   // The end has begun: a cancellation comes too late now.
   const sending = { response, stallTimeoutMs, signal: undefined };
   const last = Math.max(0, bytes.length - PIECE_BYTES);
   try {
     await writeBytes(sending, bytes.subarray(0, last));
     const taken = waitFor(sending, "finish");
-    response.end(bytes.subarray(last));
+    if (!response.writableEnded) response.end(bytes.subarray(last));
     await taken;
     return true;
   } catch {
     return false;
   }
 }
+
+const NOTHING = new Uint8Array();
 
 /** Waits for the event. @throws Error if the request is cancelled, its client leaves, or no piece is taken in time */
 function waitFor({ response, signal, stallTimeoutMs }: Sending, event: "drain" | "finish"): Promise<void> {

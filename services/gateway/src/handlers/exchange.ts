@@ -3,6 +3,7 @@ import { type Clock, type Id, newId } from "@routeplane/domain";
 import type { CancelReason, Reply } from "../domain/ports/reply.ts";
 import { endAnswer, writeBytes } from "./answer-writer.ts";
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
+import { markEventStream } from "./half-closed.ts";
 import { drain, readBody, requireAnnouncedSize } from "./request-body.ts";
 import { expectsContinue } from "./request-head.ts";
 
@@ -48,7 +49,7 @@ export interface ExchangeOptions {
 /** Default of `stallTimeoutMs`. The kernel accepts more only once the client has read some 1.5 MB: a slow one needs time. */
 const STALL_TIMEOUT_MS = 30_000;
 
-/** Opens the exchange for a request, and sets the header `x-request-id` of its answer to a new id. */
+/** Opens the exchange for a request; the header `x-request-id` of its answer is a new id. */
 export function openExchange(
   request: IncomingMessage,
   response: ServerResponse,
@@ -57,8 +58,7 @@ export function openExchange(
   let isEndless = false;
   let share: BodyShare | undefined;
   const requestId = newId("req");
-  response.setHeader("x-request-id", requestId);
-  const reply = createReply(request, response, stallTimeoutMs);
+  const reply = createReply({ request, response, stallTimeoutMs, requestId });
   const { method = "GET", url = "/" } = request;
   const query = url.indexOf("?");
   return {
@@ -97,7 +97,14 @@ export function openExchange(
   };
 }
 
-function createReply(request: IncomingMessage, response: ServerResponse, stallTimeoutMs: number): Reply {
+interface ReplyOptions {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly stallTimeoutMs: number;
+  readonly requestId: string;
+}
+
+function createReply({ request, response, stallTimeoutMs, requestId }: ReplyOptions): Reply {
   const controller = new AbortController();
   const { signal } = controller;
   const sending = { response, signal, stallTimeoutMs };
@@ -107,19 +114,22 @@ function createReply(request: IncomingMessage, response: ServerResponse, stallTi
   response.on("close", () => cancel("client_gone"));
   // A client that resets its connection is no error of the gateway.
   response.on("error", () => cancel("client_gone"));
+  /** Headers of the answer, whatever it will be. Setting each on the response would check and store it twice. */
+  const announced: Record<string, string> = { "x-request-id": requestId };
   return {
     signal,
     cancel,
     get begun() {
       return response.headersSent;
     },
-    announce(headers) {
-      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    announce: (headers) => void Object.assign(announced, headers),
+    begin(status, headers) {
+      if (headers["content-type"]?.startsWith("text/event-stream") === true) markEventStream(response);
+      response.writeHead(status, { ...announced, ...headers });
     },
-    begin: (status, headers) => void response.writeHead(status, headers),
-    async write(bytes) {
-      if (signal.aborted) throw new Error("the request was cancelled");
-      await writeBytes(sending, bytes);
+    write(bytes) {
+      if (signal.aborted) return Promise.reject(new Error("the request was cancelled"));
+      return writeBytes(sending, bytes);
     },
     async end(bytes) {
       if (request.complete || request.readableEnded) return endAnswer(sending, bytes);

@@ -10,6 +10,14 @@ const LONGEST_PROBE_MS = 30_000;
 const KEEP_ALIVE_MS = 10_000;
 
 const NOTHING = Buffer.alloc(0);
+/** Answers that are streams of events. */
+const eventStreams = new WeakSet<ServerResponse>();
+
+/** Records that an answer is a stream of events, into which a probe may write. */
+export function markEventStream(answer: ServerResponse): void {
+  eventStreams.add(answer);
+}
+
 /** Server-sent event without data, which every client ignores. */
 const COMMENT = ":\n\n";
 
@@ -51,6 +59,5 @@ function probe(answer: ServerResponse): void {
     if (answer.req.httpVersion === "1.1") answer.writeContinue();
     return;
   }
-  const type = String(answer.getHeader("content-type") ?? "");
-  if (type.startsWith("text/event-stream") && !answer.writableNeedDrain) answer.write(COMMENT);
+  if (eventStreams.has(answer) && !answer.writableNeedDrain) answer.write(COMMENT);
 }

@@ -218,6 +218,7 @@ export class OpenReservation {
 
   /** Logs what an operator should know of a charge. */
   #report({ costNanoUsd }: Charge, reservedNanoUsd: bigint, billedModel: string | undefined): void {
+    if (billedModel === undefined && costNanoUsd <= reservedNanoUsd) return;
     const { log } = this.#dependencies;
     const { requestId, namespaceId, keyId, provider, model } = this.#request.facts;
     const amounts = { costNanoUsd: String(costNanoUsd), reservedNanoUsd: String(reservedNanoUsd) };

@@ -25,8 +25,8 @@ export interface Reply {
   /** Adds headers to the answer, whatever it will be. Before the first byte. */
   announce(headers: Readonly<Record<string, string>>): void;
   begin(status: number, headers: Readonly<Record<string, string>>): void;
-  /** @throws Error if the request was cancelled */
-  write(bytes: Uint8Array): Promise<void>;
+  /** Sends bytes. @returns undefined if the connection took them at once. @throws Error if the request was cancelled */
+  write(bytes: Uint8Array): Promise<void> | undefined;
   /** Sends the rest. @returns true if the client took all of it */
   end(bytes?: Uint8Array): Promise<boolean>;
 }

@@ -29,6 +29,7 @@ export const DONE: SseEvent = { raw: formatSse("[DONE]"), data: "[DONE]" };
 export class AnswerStream {
   readonly meter: StreamMeter;
   readonly #body: AsyncIterable<Uint8Array>;
+  #chunks: AsyncIterator<Uint8Array> | undefined;
   readonly #signal: AbortSignal;
   readonly #splitter = new SseSplitter(MAX_ANSWER_BYTES);
   /** Monotonic time of the finish, or of the last text after it. */
@@ -79,21 +80,24 @@ export class AnswerStream {
     return this.meter.isFinished && (!this.#hasTextAfterFinish || this.#hasEndedCleanly);
   }
 
-  /** Reads the stream. @returns the events that the client is to get, `[DONE]` included, and an error not; never throws */
-  async *read(): AsyncGenerator<readonly SseEvent[]> {
-    const chunks = this.#body[Symbol.asyncIterator]();
+  /**
+   * Reads on. Resolves to the next events that the client is to get, `[DONE]` included, and an error not; to undefined at the end of
+   * the stream. Never rejects. Costs one promise for each piece that arrives: an asynchronous generator costs three.
+   */
+  async nextEvents(): Promise<readonly SseEvent[] | undefined> {
     try {
       while (!this.#isOver) {
-        const next = await this.#nextOf(chunks);
-        if (next === undefined) return;
+        const next = await this.#nextChunk();
+        if (next === undefined) return undefined;
         const events = next.done === true ? this.#rest() : this.#splitter.push(next.value);
-        const visible = await this.#absorb(events);
+        const visible = events.some(isLarge) ? await this.#absorbLarge(events) : this.#absorb(events);
         if (next.done === true) this.#end();
-        if (visible.length > 0) yield visible;
+        if (visible.length > 0) return visible;
       }
     } catch (error) {
-      this.#fault = error;
+      this.#fail(error);
     }
+    return undefined;
   }
 
   #end(): void {
@@ -102,9 +106,16 @@ export class AnswerStream {
   }
 
   /** Waits for a chunk, once the answer is complete for a short time only. @returns undefined after that */
-  async #nextOf(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array> | undefined> {
+  #nextChunk(): Promise<IteratorResult<Uint8Array> | undefined> {
     const until = this.#graceEnd();
-    if (until === undefined) return chunks.next();
+    this.#chunks ??= this.#body[Symbol.asyncIterator]();
+    return until === undefined ? this.#chunks.next() : this.#nextChunkUntil(until, this.#chunks);
+  }
+
+  async #nextChunkUntil(
+    until: number,
+    chunks: AsyncIterator<Uint8Array>,
+  ): Promise<IteratorResult<Uint8Array> | undefined> {
     const waitMs = until - performance.now();
     if (waitMs <= 0) return undefined;
     const next = chunks.next();
@@ -139,15 +150,15 @@ export class AnswerStream {
     });
   }
 
-  async #absorb(events: readonly SseEvent[]): Promise<readonly SseEvent[]> {
+  /** Reads events, and checks their bounds: meter and guard may parse them. @returns those that the client is to get */
+  #absorb(events: readonly SseEvent[]): readonly SseEvent[] {
     const visible: SseEvent[] = [];
     for (const event of events) {
       if (this.#isOver) break;
       try {
-        await this.#check(event);
+        if (!isLarge(event)) checkJson(event.data ?? "", MAX_ANSWER_VALUES);
       } catch (error) {
-        this.#fault = error;
-        this.#isOver = true;
+        this.#fail(error);
         break;
       }
       const passed = this.#absorbOne(event);
@@ -156,10 +167,25 @@ export class AnswerStream {
     return visible;
   }
 
-  /** Checks the bounds of data that meter and guard may parse. @throws JsonTooComplex; the reason of the signal */
-  async #check({ data = "" }: SseEvent): Promise<void> {
-    if (data.length <= LARGE_JSON_CHARS) checkJson(data, MAX_ANSWER_VALUES);
-    else await checkLargeJson(data, MAX_ANSWER_VALUES, this.#signal);
+  /** Reads events of which some are large: their bounds are checked with pauses. */
+  async #absorbLarge(events: readonly SseEvent[]): Promise<readonly SseEvent[]> {
+    const visible: SseEvent[] = [];
+    for (const event of events) {
+      if (this.#isOver) break;
+      try {
+        if (isLarge(event)) await checkLargeJson(event.data ?? "", MAX_ANSWER_VALUES, this.#signal);
+      } catch (error) {
+        this.#fail(error);
+        break;
+      }
+      visible.push(...this.#absorb([event]));
+    }
+    return visible;
+  }
+
+  #fail(fault: unknown): void {
+    this.#fault = fault;
+    this.#isOver = true;
   }
 
   /** Reads one event. @returns the event that the client is to get, if any */
@@ -195,6 +221,11 @@ export class AnswerStream {
     if (meter.isExhausted) this.#isOver = true;
     return isVisible && !meter.isExhausted ? event : undefined;
   }
+}
+
+/** True for an event whose bounds are checked with pauses. */
+function isLarge({ data }: SseEvent): boolean {
+  return data !== undefined && data.length > LARGE_JSON_CHARS;
 }
 
 function withBlankLine(raw: Buffer): Buffer {

@@ -53,11 +53,18 @@ export class ClientStream {
     clearTimeout(this.#timer);
   }
 
-  /** Sends whole events; nothing once the stream has ended. @throws Error if the request was cancelled */
-  async write(events: readonly Buffer[]): Promise<void> {
-    if (events.length === 0 || this.#isEnded) return;
-    await this.#send(events.length === 1 ? (events[0] as Buffer) : Buffer.concat(events));
+  /**
+   * Sends whole events; nothing once the stream has ended.
+   *
+   * @returns undefined if the client has taken them at once
+   * @throws Error if the request was cancelled
+   */
+  write(events: readonly Buffer[]): Promise<void> | undefined {
+    if (events.length === 0 || this.#isEnded) return undefined;
+    const sending = this.#send(events.length === 1 ? (events[0] as Buffer) : Buffer.concat(events));
+    if (sending !== undefined) return sending.then(() => void this.#timer?.refresh());
     this.#timer?.refresh();
+    return undefined;
   }
 
   /** Ends the stream, after a last event if there is one. Only the first call counts. */
@@ -87,14 +94,12 @@ export class ClientStream {
     if (!this.#reply.begun) this.#reply.begin(200, HEAD);
   }
 
-  async #send(bytes: Buffer): Promise<void> {
+  #send(bytes: Buffer): Promise<void> | undefined {
     this.#begin();
+    const writing = this.#reply.write(bytes);
+    if (writing === undefined) return undefined;
     this.#writes++;
-    try {
-      await this.#reply.write(bytes);
-    } finally {
-      this.#writes--;
-    }
+    return writing.finally(() => this.#writes--);
   }
 
   async #beat(): Promise<void> {

@@ -29,27 +29,38 @@ export class GuardedStream {
     return this.#guard?.refusal;
   }
 
-  /** Passes events on as far as the guardrails let them. @throws Error if the request was cancelled */
-  async pass(events: readonly SseEvent[]): Promise<void> {
-    if (this.#guard === undefined)
-      await this.#write(
-        events.map(({ raw }) => raw),
-        events.some(hasData),
-      );
-    else for (const event of events) await this.#write(await this.#guard.pass(event), hasData(event));
+  /**
+   * Passes events on as far as the guardrails let them.
+   *
+   * @returns undefined if they have left
+   * @throws Error if the request was cancelled
+   */
+  pass(events: readonly SseEvent[]): Promise<void> | undefined {
+    if (this.#guard !== undefined) return this.#passGuarded(events, this.#guard);
+    const bytes = events.map(({ raw }) => raw);
+    return this.#write(bytes, events.some(hasData));
+  }
+
+  async #passGuarded(events: readonly SseEvent[], guard: StreamGuard): Promise<void> {
+    for (const event of events) await this.#write(await guard.pass(event), hasData(event));
     await this.#sendRefusal();
   }
 
   /** Passes on what the guardrails held back. Called at the end of the stream, however it came. */
   async flush(): Promise<void> {
     if (this.#guard === undefined) return;
-    await this.#write(this.#guard.flush(), true).catch(() => {});
+    try {
+      await this.#write(this.#guard.flush(), true);
+    } catch {
+      // The client has gone: the refusal, if there is one, is recorded all the same.
+    }
     await this.#sendRefusal();
   }
 
-  async #write(bytes: readonly Buffer[], isOfData: boolean): Promise<void> {
+  #write(bytes: readonly Buffer[], isOfData: boolean): Promise<void> | undefined {
     this.#hasData ||= isOfData;
     if (this.#hasData || this.#client.hasBegun) {
+      if (this.#held.length === 0) return this.#client.write(bytes);
       const held = this.#held;
       this.#held = [];
       return this.#client.write([...held, ...bytes]);
@@ -58,6 +69,7 @@ export class GuardedStream {
       this.#heldBytes += each.length;
       if (this.#heldBytes <= MAX_HELD_BYTES) this.#held.push(each);
     }
+    return undefined;
   }
 
   /** Sends the client the refusal at once: the upstream is read to its end, because it reports its usage there. */

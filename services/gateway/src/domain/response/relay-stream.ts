@@ -19,8 +19,10 @@ export async function relayStream(
   const guarded = new GuardedStream(client, guard, choices);
   let fault: unknown;
   try {
-    for await (const events of answer.read()) {
-      await guarded.pass(events);
+    for (let events = await answer.nextEvents(); events !== undefined; events = await answer.nextEvents()) {
+      // A client that takes its pieces at once costs no promise.
+      const passed = guarded.pass(events);
+      if (passed !== undefined) await passed;
       if (answer.meter.hasBegun) timings.markOutput();
       // The client need not wait for the upstream, which may report its usage behind the end, or hold the connection open.
       if (answer.isDone && guarded.refusal === undefined) await client.end();

@@ -44,7 +44,7 @@ export async function relayAssembled(body: AsyncIterable<Uint8Array>, context: R
   const completion = new AssembledCompletion();
   let size = 0;
   try {
-    for await (const events of answer.read()) {
+    for (let events = await answer.nextEvents(); events !== undefined; events = await answer.nextEvents()) {
       size += addAll(completion, events);
       if (size > MAX_ANSWER_BYTES) break;
     }
