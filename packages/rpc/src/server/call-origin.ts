@@ -8,12 +8,12 @@ import { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID } from "../headers.ts";
 export interface CallOrigin {
   /** 1 to 64 letters, digits, `_` and `-`. */
   readonly requestId: string;
-  /** IP address from which the client connected; empty if unknown. */
+  /** IP address from which the client connected; empty if unknown. Determined when it is read: few calls need it. */
   readonly address: string;
 }
 
-/** Context value that each server sets: the address at the other end of the connection. */
-export const peerAddressKey = createContextKey("", { description: "address at the other end of the connection" });
+/** Context value that each server sets: returns the address at the other end of the connection. */
+export const peerAddressKey = createContextKey(() => "", { description: "address at the other end of the connection" });
 
 const originKey = createContextKey<CallOrigin | undefined>(undefined, {
   description: "request id and address of the call",
@@ -33,9 +33,12 @@ export function findCallOrigin(credentials: ServiceCredentials, header: Headers,
   const sent = { requestId: header.get(REQUEST_ID), address: header.get(CLIENT_ADDRESS) };
   const hasHeaders = sent.requestId !== null || sent.address !== null;
   const isTrusted = hasHeaders && isFromService(credentials, header);
-  const origin = {
+  const peerAddress = values.get(peerAddressKey);
+  const origin: CallOrigin = {
     requestId: (isTrusted && validRequestId(sent.requestId)) || randomUUID(),
-    address: validAddress(isTrusted && sent.address !== null ? sent.address : values.get(peerAddressKey)),
+    get address() {
+      return validAddress(isTrusted && sent.address !== null ? sent.address : peerAddress());
+    },
   };
   header.set(REQUEST_ID, origin.requestId);
   header.delete(CLIENT_ADDRESS);

@@ -1,31 +1,38 @@
 import type { DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, createContextKey, createContextValues } from "@connectrpc/connect";
 import type { HandlerContext, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
-import type { Metadata, ServerUnaryCall } from "@grpc/grpc-js";
+import type { ServerUnaryCall } from "@grpc/grpc-js";
 import { peerAddressKey } from "./call-origin.ts";
 import { LIMITS } from "./limits.ts";
+import { MetadataHeaders } from "./metadata-headers.ts";
 
 type Message = MessageShape<DescMethodUnary["input"]>;
 
-/** Adapter of one unary call of grpc-js to the context and request that Connect's interceptors and handlers expect. */
+/**
+ * Adapter of one unary call of grpc-js to the context and request that Connect's interceptors and handlers expect. What few calls use
+ * (signal, trailers, the address of the peer) is made when it is used.
+ */
 export class GrpcCall implements HandlerContext {
   readonly method: DescMethodUnary;
   readonly values: ContextValues = createContextValues();
   readonly requestMethod = "POST";
   readonly protocolName = "grpc";
   readonly requestHeader: Headers;
-  readonly responseHeader = new Headers();
-  readonly #controller = new AbortController();
+  readonly responseHeader: Headers = new MetadataHeaders();
   readonly #deadline: number;
   readonly #timer: NodeJS.Timeout | undefined;
+  #controller: AbortController | undefined;
+  #abortion: ConnectError | undefined;
   #trailer: Headers | undefined;
   #isEnded = false;
+  /** Called when the call is aborted. */
+  onAbort: ((reason: ConnectError) => void) | undefined;
 
   constructor(method: DescMethodUnary, call: ServerUnaryCall<unknown, unknown>) {
     this.method = method;
-    this.requestHeader = toHeaders(call.metadata);
+    this.requestHeader = MetadataHeaders.of(call.metadata);
     this.values.set(callKey, this);
-    this.values.set(peerAddressKey, hostOf(call.getPeer()));
+    this.values.set(peerAddressKey, () => hostOf(call.getPeer()));
     const callerDeadline = Number(call.getDeadline());
     const latestDeadline = Date.now() + LIMITS.maxTimeoutMs;
     this.#deadline = Math.min(callerDeadline, latestDeadline);
@@ -43,18 +50,28 @@ export class GrpcCall implements HandlerContext {
   }
 
   get responseTrailer(): Headers {
-    return (this.#trailer ??= new Headers());
+    return (this.#trailer ??= new MetadataHeaders());
   }
 
   get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortion !== undefined) this.#controller.abort(this.#abortion);
+    }
     return this.#controller.signal;
+  }
+
+  /** Reason of the abortion; undefined while the call is not aborted. */
+  get abortion(): ConnectError | undefined {
+    return this.#abortion;
   }
 
   timeoutMs = (): number => this.#deadline - Date.now();
 
   /** @param read decodes the message; called by the first interceptor that reads it, after the caller is authenticated */
   toRequest(read: () => Message): UnaryRequest {
-    const { method, service, url, requestMethod, requestHeader: header, signal, values: contextValues } = this;
+    const { method, service, url, requestMethod, requestHeader: header, values: contextValues } = this;
+    const signalOf = (): AbortSignal => this.signal;
     let message: Message | undefined;
     return {
       stream: false,
@@ -63,8 +80,10 @@ export class GrpcCall implements HandlerContext {
       url,
       requestMethod,
       header,
-      signal,
       contextValues,
+      get signal() {
+        return signalOf();
+      },
       get message() {
         return (message ??= read());
       },
@@ -90,15 +109,22 @@ export class GrpcCall implements HandlerContext {
     const [message, code] = isPastDeadline
       ? (["the deadline has passed", Code.DeadlineExceeded] as const)
       : (["cancelled", Code.Canceled] as const);
-    this.#controller.abort(new ConnectError(message, code));
+    this.#abortion = new ConnectError(message, code);
+    this.#controller?.abort(this.#abortion);
+    this.onAbort?.(this.#abortion);
   }
 }
 
 /** Call that a request belongs to. */
-export function callOf({ contextValues }: UnaryRequest): GrpcCall {
-  const call = contextValues.get(callKey);
+export function callOf(request: UnaryRequest): GrpcCall {
+  const call = findCall(request);
   if (call === undefined) throw new Error("the request is not of the grpc-js server");
   return call;
+}
+
+/** Call that a request belongs to; undefined for one of the Connect server. */
+export function findCall({ contextValues }: Pick<UnaryRequest, "contextValues">): GrpcCall | undefined {
+  return contextValues.get(callKey);
 }
 
 const callKey = createContextKey<GrpcCall | undefined>(undefined, { description: "the call on the grpc-js server" });
@@ -106,13 +132,4 @@ const callKey = createContextKey<GrpcCall | undefined>(undefined, { description:
 /** Address of a peer: `127.0.0.1` of `127.0.0.1:5000`, `::1` of `[::1]:5000`. */
 function hostOf(peer: string): string {
   return peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-}
-
-/** Converts metadata to headers, except binary entries. */
-function toHeaders(metadata: Metadata): Headers {
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(metadata.getMap())) {
-    if (typeof value === "string") headers.set(name, value);
-  }
-  return headers;
 }

@@ -23,6 +23,7 @@ const key = { token: "a-key" };
 async function start() {
   const logged: string[] = [];
   const signals: AbortSignal[] = [];
+  const lateSignals: AbortSignal[] = [];
   const waiting: (() => void)[] = [];
   const { interceptors } = rpcChain({
     log: createLogger("test", (line) => (logged.push(line), ""), "debug"),
@@ -55,6 +56,11 @@ async function start() {
           throw new Error("select * from keys: password is hunter2");
         },
         mintKey: () => ({}),
+        async listKeys(_, context) {
+          await eventually(() => (context.timeoutMs() ?? 0) < -100);
+          lateSignals.push(context.signal);
+          return {};
+        },
       }),
       mount(IdentityService, {
         whoAmI: (_, { signal }) => {
@@ -65,10 +71,10 @@ async function start() {
     ],
   });
   const client = connectGrpc(`127.0.0.1:${server.port}`);
-  return { server, client, logged, signals, waiting };
+  return { server, client, logged, signals, lateSignals, waiting };
 }
 
-const { client, server, logged, signals } = await start();
+const { client, server, logged, signals, lateSignals } = await start();
 afterAll(async () => {
   client.close();
   await server.stop();
@@ -147,6 +153,13 @@ describe("a call over gRPC", () => {
     const { code } = await refusal(client.call(IdentityService.method.whoAmI, {}, { ...key, timeoutMs: 100 }));
     expect(code).toBe(status.DEADLINE_EXCEEDED);
     await eventually(() => signals.some(({ aborted }) => aborted));
+  });
+
+  it("has an aborted signal for a handler that first reads it after the deadline", async () => {
+    const { code } = await refusal(client.call(KeyService.method.listKeys, {}, { ...key, timeoutMs: 100 }));
+    expect(code).toBe(status.DEADLINE_EXCEEDED);
+    await eventually(() => lateSignals.length === 1);
+    expect(lateSignals[0]?.aborted).toBe(true);
   });
 
   it("is refused for an unknown or unmounted method", async () => {

@@ -70,7 +70,7 @@ function unaryHandler(method: DescMethodUnary, handler: Handler, interceptors: r
       const { header, trailer, message } = await serve(call.toRequest(() => decode(method, grpcCall.request)));
       const bytes = encode(method, message as Message);
       grpcCall.sendMetadata(toMetadata(header));
-      respond(null, bytes, toMetadata(trailer));
+      respond(null, bytes, isEmpty(trailer) ? undefined : toMetadata(trailer));
     } catch (error) {
       respond(toStatus(error instanceof ConnectError ? error : toConnectError(error)));
     } finally {
@@ -106,6 +106,10 @@ function toStatus(error: ConnectError) {
   for (const name of ["grpc-status", "grpc-message"]) trailer.delete(name);
   const code: number = error.code;
   return { code, details: error.rawMessage, metadata: toMetadata(trailer) };
+}
+
+function isEmpty(headers: Headers): boolean {
+  return headers.keys().next().done === true;
 }
 
 function toMetadata(headers: Headers): Metadata {

@@ -55,7 +55,11 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     readMaxBytes,
     maxTimeoutMs,
     compressMinBytes,
-    contextValues: ({ socket }) => createContextValues().set(peerAddressKey, socket.remoteAddress ?? ""),
+    contextValues({ socket }) {
+      // Read now: it is gone with the connection.
+      const address = socket.remoteAddress ?? "";
+      return createContextValues().set(peerAddressKey, () => address);
+    },
   });
   const settings = { maxConcurrentStreams, maxHeaderListSize: maxHeaderBytes };
   const certified = serverTlsOptions(options.tls);
