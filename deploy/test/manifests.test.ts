@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AGGREGATOR_NODE_OPTIONS, CALL_DRAIN_SECS, STOP_TIMEOUT_MS, USAGE_NODE_OPTIONS } from "@routeplane/runtime";
-import { DRAIN_TIMEOUT_SECS } from "@routeplane/gateway/src/config.ts";
+import { DRAIN_TIMEOUT_SECS } from "@routeplane/gateway/src/processes.ts";
 import { natsUserConfig } from "@routeplane/standalone/servers";
 import { Job } from "kubernetes-models/batch/v1";
 import { PodDisruptionBudget } from "kubernetes-models/policy/v1";

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { DEFAULT_STREAM_SETTINGS } from "@routeplane/events";
-import { DRAIN_TIMEOUT_SECS } from "@routeplane/gateway/src/config.ts";
+import { DRAIN_TIMEOUT_SECS } from "@routeplane/gateway/src/processes.ts";
 import { Deployment, StatefulSet } from "kubernetes-models/apps/v1";
 import { HorizontalPodAutoscaler } from "kubernetes-models/autoscaling/v2";
 import { Service } from "kubernetes-models/v1";
@@ -81,15 +81,17 @@ describe("the base", () => {
 describe.each(PRODUCTION.filter(isServing).map((manifest) => [manifest.metadata.name, manifest] as const))(
   "autoscaling of %s",
   (_name, manifest) => {
-    const { role, container } = workloadOf(manifest);
+    const { role, container, environment } = workloadOf(manifest);
     const spec = scalerOf(PRODUCTION, manifest)?.spec;
 
-    it("is by the CPU that the container requests, to half of the core that a process can use", () => {
+    it("is by the CPU that the container requests, to half of the core that each process can use", () => {
       expect(spec?.metrics).toEqual([
         { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 100 } } },
       ]);
-      expect(container.resources?.requests?.["cpu"]).toBe("500m");
-      expect(container.resources?.limits?.["cpu"]).toBeUndefined();
+      const processes = environment.get("ROUTEPLANE_GATEWAY_PROCESSES");
+      expect(processes).toBe(role === "gateway" ? "2" : undefined);
+      expect(container.resources?.requests?.["cpu"]).toBe(role === "gateway" ? "1" : "500m");
+      expect(container.resources?.limits?.["cpu"]).toBe(processes);
     });
 
     it("adds and removes one replica at a time, and none faster than it drains", () => {

@@ -18,3 +18,5 @@ export { Dependencies, type Dependency } from "./operations/dependencies.ts";
 export { counter, gauge, histogram, readMetrics } from "./operations/metrics.ts";
 export { startOperationsServer } from "./operations/operations-server.ts";
 export { type Condition, Readiness } from "./operations/readiness.ts";
+export { superviseWorkers, type SupervisorOptions } from "./workers/supervise-workers.ts";
+export { endWithSupervisor } from "./workers/supervisor-channel.ts";

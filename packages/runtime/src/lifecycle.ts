@@ -3,6 +3,7 @@ import { runInNewContext } from "node:vm";
 import { ConfigurationError } from "./environment.ts";
 import type { Logger } from "./log.ts";
 import type { Readiness } from "./operations/readiness.ts";
+import { reportStarted } from "./workers/supervisor-channel.ts";
 import { BUILD_VERSION } from "./version.ts";
 
 /** A started part of a process that can be stopped. */
@@ -64,6 +65,7 @@ export async function runProcess(
     const running = await start();
     running.readiness.markStarted();
     running.log.info({ version: BUILD_VERSION }, "started");
+    reportStarted();
     for (const afterMs of COLLECT_AFTER_MS) setTimeout(collectGarbage, afterMs).unref();
     reload = () => running.reload?.();
     if (isReloadRequested) reload();

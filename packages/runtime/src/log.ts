@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import { levels, type Logger as PinoLogger, pino, stdSerializers, symbols } from "pino";
 
 export type Logger = PinoLogger;
@@ -11,8 +12,14 @@ const STACK_INTERVAL_MS = 10_000;
  * past it. Of many errors in a short time only the first have a stack: what is logged when all fails at once is bounded.
  *
  * @param service name of the process, e.g. `auth`
+ * @param fields further fields of every line
  */
-export function createLogger(service: string, redact: (line: string) => string, level = "info"): Logger {
+export function createLogger(
+  service: string,
+  redact: (line: string) => string,
+  level = "info",
+  fields: Readonly<Record<string, number>> = {},
+): Logger {
   const destination = {
     [symbols.needsMetadataGsym]: true,
     lastLevel: 0,
@@ -21,7 +28,7 @@ export function createLogger(service: string, redact: (line: string) => string, 
     },
   };
   const options = {
-    base: { service },
+    base: { service, ...fields },
     level,
     timestamp,
     formatters: { level: (label: string) => ({ level: label }) },
@@ -59,6 +66,11 @@ function serializeError(error: unknown): unknown {
   return { ...stdSerializers.err(error), stack: undefined };
 }
 
+/**
+ * Length up to which a write to a pipe is not mixed with one of another process of the same gateway (PIPE_BUF, 4096 bytes; lines are ASCII
+ * but for a few names). Writes to a file are never mixed.
+ */
+const ATOMIC_CHARS = 4_000;
 /** Longest time for which a line below `warn` waits for others, so that they are written together. */
 const LINGER_MS = 20;
 
@@ -71,6 +83,7 @@ class Output {
   #lines: string[] = [];
   #timer: NodeJS.Timeout | undefined;
   #isDue = false;
+  readonly #maxChars = fstatSync(process.stdout.fd).isFIFO() ? ATOMIC_CHARS : Infinity;
 
   add(line: string, isUrgent: boolean): void {
     if (this.#lines.push(line) === 1) {
@@ -87,7 +100,14 @@ class Output {
     this.#isDue = false;
     process.off("exit", this.#flush);
     if (this.#lines.length === 0) return;
-    const text = this.#lines.join("");
+    let text = "";
+    for (const line of this.#lines) {
+      if (text.length + line.length > this.#maxChars) {
+        process.stdout.write(text);
+        text = "";
+      }
+      text += line;
+    }
     this.#lines = [];
     process.stdout.write(text);
   };

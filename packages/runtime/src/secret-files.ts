@@ -63,12 +63,14 @@ export class SecretFiles {
     const labels = ["secret"] as const;
     gauge({
       name: "routeplane_secret_read_timestamp_seconds",
+      merge: "min",
       help: "Time at which the value of a secret that is in force was read from its file.",
       labels,
       read: read("readAt"),
     });
     gauge({
       name: "routeplane_secret_file_faulty",
+      merge: "max",
       help: "1 while the file of a secret cannot be used, so that the former value stays in force.",
       labels,
       read: read("faulty"),

@@ -20,6 +20,8 @@ type Variables = Readonly<Record<string, string | undefined>>;
 export interface RoleOptions {
   /** Folder with the spool of each gateway. */
   readonly spool: string;
+  /** Folder with the pid files. */
+  readonly run: string;
   readonly addresses: Addresses;
   readonly secrets: NodeSecrets;
   /** Program of the services. */
@@ -38,6 +40,7 @@ const DEFAULT_STREAM = {
   ROUTEPLANE_NATS_PARTITIONS: "",
   ROUTEPLANE_NATS_REPLICAS: "",
 };
+const MAX_GATEWAY_PROCESSES = 4;
 const PROBE_TIMEOUT_MS = 1_000;
 /** Time limit of a stop. Longer than the 5 s and 10 s that a service has to drain and to stop: it is killed only if it hangs. */
 const STOP_TIMEOUT_MS = 16_000;
@@ -83,7 +86,7 @@ export function serviceSpec(service: Service, options: RoleOptions): ProcessSpec
 
 /** Specification of a gateway. No other process gets the whole environment, which holds the keys of the providers. */
 export function gatewaySpec({ role, port, operationsPort }: Gateway, options: RoleOptions): ProcessSpec {
-  const { spool, addresses, secrets, environment, mark } = options;
+  const { spool, run, addresses, secrets, environment, mark } = options;
   const command = nodeCommand("gateway", options, {
     ...definedOf(environment),
     ...mark(role),
@@ -97,6 +100,8 @@ export function gatewaySpec({ role, port, operationsPort }: Gateway, options: Ro
     ROUTEPLANE_NATS_URL: brokerUrl("gateway", options),
     ...DEFAULT_STREAM,
     ROUTEPLANE_SPOOL_DIR: join(spool, role),
+    ROUTEPLANE_GATEWAY_PROCESSES: processesOfGateway(environment["ROUTEPLANE_GATEWAY_PROCESSES"]),
+    ROUTEPLANE_WORKER_PID_PREFIX: join(run, role),
     // A node on one machine is stopped by hand, or restarted: nobody else takes over meanwhile.
     ROUTEPLANE_DRAIN_TIMEOUT_SECS: environment["ROUTEPLANE_DRAIN_TIMEOUT_SECS"] ?? "3",
     ROUTEPLANE_ECHO: environment["ROUTEPLANE_ECHO"] ?? "on",
@@ -104,6 +109,12 @@ export function gatewaySpec({ role, port, operationsPort }: Gateway, options: Ro
   // The gateway is started at once and waits for these roles by itself. SIGINT stops it without a drain.
   const needs = ["auth", "policy", "nats"];
   return { ...nodeSpec(role, command, () => answersHealthz(port)), stopSignal: "SIGINT", needs };
+}
+
+/** Number of processes of a gateway on one machine: one unless asked for, and at most 4. A text that is no number is left to the gateway. */
+function processesOfGateway(wanted: string | undefined): string {
+  const text = wanted?.trim() || "1";
+  return Number(text) > MAX_GATEWAY_PROCESSES ? String(MAX_GATEWAY_PROCESSES) : text;
 }
 
 /** Variables that every process gets. */

@@ -57,7 +57,7 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
     operationsPort: addresses.operations.gateway,
   });
   const mark = (role: string): Record<string, string> => supervisionMark(role, layout.home);
-  const roles = { spool: layout.spool, addresses, secrets, environment, mark };
+  const roles = { spool: layout.spool, run: layout.run, addresses, secrets, environment, mark };
   const failed = new AbortController();
   const signal = AbortSignal.any([stop, failed.signal]);
   const processes = createNodeProcesses(layout, progress.say, signal);

@@ -11,6 +11,7 @@ import {
   type Component,
   createLogger,
   Dependencies,
+  endWithSupervisor,
   gauge,
   type Logger,
   Readiness,
@@ -45,10 +46,12 @@ import { createOpenAiUpstream } from "./upstreams/openai-upstream.ts";
 import { redactingUpstream } from "./upstreams/redacting-upstream.ts";
 
 export async function startGateway(config: Config): Promise<RunningProcess> {
-  const { providers, loadProviders: load } = config;
+  const { providers, loadProviders: load, worker } = config;
+  if (worker !== undefined) endWithSupervisor();
+
   const loaded = new LoadedProviders({ providers, load, open: openUpstream, clock: Date.now });
   const redact = (text: string): string => loaded.redact(text);
-  const log = createLogger("gateway", redact, config.logLevel);
+  const log = createLogger("gateway", redact, config.logLevel, worker && { process: worker.index });
   for (const warning of config.warnings) log.warn(warning);
   warnOfUnknownPrices(providers, log);
   const { nats, stream: settings, spoolFolder: folder, spoolMaxBytes: maxBytes, natsOutage } = config;
@@ -62,7 +65,14 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
     installation,
     ownStream: readiness.condition("stream"),
   };
-  const publisher = openPublisher({ ...stream, log, name: "gateway", folder, maxBytes, natsOutage });
+  const publisher = openPublisher({
+    ...stream,
+    log,
+    name: worker === undefined ? "gateway" : `gateway-${worker.index}`,
+    folder,
+    maxBytes,
+    natsOutage,
+  });
   const { routes, components, dependencies } = wireGateway({
     config,
     publisher,
@@ -75,7 +85,7 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   const bodies = new BodyBudget(config.maxBodyBytes);
   registerMetrics(publisher, bodies);
   const router = createRouter({ ...config, routes, unknownMethod, bodies, redact, log, clock: Date.now });
-  const server = await startHttpServer({ ...config, ...router });
+  const server = await startHttpServer({ ...config, ...router, sharesPort: worker !== undefined });
   config.keyFiles.onChange(() => loaded.reload(log));
   const secrets = config.secretFiles.watch(log);
   const all = [operations, secrets, publisher, spool, loaded, ...components, server];

@@ -11,6 +11,13 @@ import {
 import type { UnknownPrices } from "./domain/request/model-directory.ts";
 import { parseOrigins } from "./handlers/cors.ts";
 import { KeyFiles } from "./providers/key-files.ts";
+import {
+  DRAIN_TIMEOUT_SECS,
+  readProcessCount,
+  readWorkerPosition,
+  spoolFolderOf,
+  type WorkerPosition,
+} from "./processes.ts";
 import { loadProviders, type Provider } from "./providers/providers.ts";
 
 export interface Config extends ServerConfig {
@@ -24,8 +31,11 @@ export interface Config extends ServerConfig {
   readonly nats: Watched<NatsAddress>;
   /** Names and bounds of the stream of usage events. */
   readonly stream: StreamSettings;
-  /** Folder of this gateway's spool. Used by no other process; must outlive this one. */
+  /** Position of this process in a gateway of several; undefined if it is the only one. */
+  readonly worker: WorkerPosition | undefined;
+  /** Folder of this process's spool. Used by no other process; must outlive this one. */
   readonly spoolFolder: string;
+  /** Bound of the bytes of this process's spool. */
   readonly spoolMaxBytes: number;
   /** Memory budget of the bodies of all requests. */
   readonly maxBodyBytes: number;
@@ -59,8 +69,6 @@ const SPOOL_BYTES = { min: MEBIBYTE, max: 1024 ** 2 * MEBIBYTE, fallback: 1024 *
 const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 512 * MEBIBYTE };
 /** Bound of one body: at least what small programs send, and OpenAI's bound unless the memory is too small for it. */
 const REQUEST_BYTES = { min: MEBIBYTE, max: 256 * MEBIBYTE, fallback: 50 * MEBIBYTE };
-/** 10 min by default, as long as a request may take. */
-export const DRAIN_TIMEOUT_SECS = { min: 0, max: 86_400, fallback: 600 };
 /** Memory of verified keys: a key takes 1 KB, so about 100,000 by default. */
 const KEY_CACHE_BYTES = { min: MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 128 * MEBIBYTE };
 /** Memory of guardrails. The least is what the largest ones of one key take. */
@@ -92,7 +100,28 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     anthropicApiKey === undefined
       ? []
       : ["ANTHROPIC_API_KEY is set, but this version serves no anthropic upstreams: it has no effect"];
-  return Object.freeze({ ...settings, providers: load(), loadProviders: load, keyFiles, warnings });
+  return Object.freeze({
+    ...settings,
+    ...settingsOfWorker(settings),
+    providers: load(),
+    loadProviders: load,
+    keyFiles,
+    warnings,
+  });
+}
+
+/**
+ * Settings of a process that differ in a gateway of several: each has a part of the disk space and a spool folder of its own, and the
+ * supervisor has the operations port.
+ */
+function settingsOfWorker(settings: Pick<Config, "worker" | "spoolFolder" | "spoolMaxBytes" | "operationsPorts">) {
+  const { worker, spoolFolder, spoolMaxBytes, operationsPorts } = settings;
+  const { index, count } = worker ?? { index: 1, count: 1 };
+  return {
+    spoolFolder: spoolFolderOf(spoolFolder, index),
+    spoolMaxBytes: Math.max(SPOOL_BYTES.min, Math.floor(spoolMaxBytes / count)),
+    operationsPorts: worker === undefined ? operationsPorts : [],
+  };
 }
 
 function readSettings(env: Environment) {
@@ -107,6 +136,8 @@ function readSettings(env: Environment) {
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", http),
     nats: readNatsAddress(env),
     stream: readStreamSettings(env),
+    worker: readWorkerPosition(env),
+    processCount: readProcessCount(env),
     spoolFolder: env.text("ROUTEPLANE_SPOOL_DIR"),
     spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
     maxBodyBytes,

@@ -1,5 +1,13 @@
-import { runProcess } from "@routeplane/runtime";
-import { startGateway } from "./app.ts";
-import { readConfig } from "./config.ts";
+import { runProcess, type RunningProcess } from "@routeplane/runtime";
+import { readSupervision, superviseGateway } from "./processes.ts";
 
-await runProcess(() => startGateway(readConfig(process.env)), { reloadsOnHangUp: true });
+/** Starts a gateway in this process. It is loaded here, so that a supervisor does not hold it in memory. */
+async function startHere(): Promise<RunningProcess> {
+  const [{ startGateway }, { readConfig }] = await Promise.all([import("./app.ts"), import("./config.ts")]);
+  return startGateway(readConfig(process.env));
+}
+
+const supervision = readSupervision(process.env);
+await runProcess(() => (supervision === undefined ? startHere() : superviseGateway(supervision)), {
+  reloadsOnHangUp: true,
+});

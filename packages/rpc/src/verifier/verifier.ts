@@ -72,6 +72,7 @@ export function createVerifier(auth: Transport, options: VerifierOptions = {}): 
   gauge({
     name: "routeplane_auth_feed_age_seconds",
     help: "Time since the change feed of the auth service was last heard. Absent before the first message.",
+    merge: "max",
     read() {
       const ageMs = monotonic() - watch.upToDateAt();
       return Number.isFinite(ageMs) ? ageMs / 1_000 : undefined;

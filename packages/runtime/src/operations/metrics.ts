@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
 /**
  * Metrics of this process, in one registry as Prometheus's own libraries have it: a module declares its counters and histograms
@@ -42,6 +42,8 @@ export interface GaugeOptions<Label extends string> extends MetricOptions<Label>
    * known is left out, never 0; so are all values of a read that fails or takes more than 2 s.
    */
   readonly read: () => Values<Label> | Promise<Values<Label>>;
+  /** Value of several processes that are one replica, e.g. the workers of a gateway. `sum` by default. */
+  readonly merge?: "sum" | "max" | "min" | "first";
 }
 
 type Values<Label extends string> =
@@ -52,11 +54,13 @@ type Values<Label extends string> =
 const READ_TIMEOUT_MS = 2_000;
 
 /** Registers a gauge that is read when it is scraped. A later one of the same name replaces it. */
-export function gauge<Label extends string = never>({ name, help, labels = [], read }: GaugeOptions<Label>): void {
+export function gauge<Label extends string = never>(options: GaugeOptions<Label>): void {
+  const { name, help, labels = [], read, merge = "sum" } = options;
   registry.removeSingleMetric(name);
   const own: Gauge<Label> = new Gauge<Label>({
     name,
     help,
+    aggregator: merge,
     labelNames: labels,
     registers: [registry],
     async collect() {
@@ -93,6 +97,7 @@ export function collectProcessMetrics(build: Readonly<Record<"service" | "versio
     name: "routeplane_build_info",
     help: "Always 1; the labels name the process and the version of its build.",
     labels: ["service", "version"],
+    merge: "first",
     read: () => [{ labels: build, value: 1 }],
   });
 }
@@ -101,3 +106,22 @@ export function collectProcessMetrics(build: Readonly<Record<"service" | "versio
 export async function readMetrics(): Promise<{ readonly contentType: string; readonly text: string }> {
   return { contentType: registry.contentType, text: await registry.metrics() };
 }
+
+/** Metrics of one process as plain data, which can be sent to another one. */
+export type MetricsSnapshot = Awaited<ReturnType<Registry["getMetricsAsJSON"]>>;
+
+export function takeMetricsSnapshot(): Promise<MetricsSnapshot> {
+  return registry.getMetricsAsJSON();
+}
+
+/** Merges metrics of several processes: counters and histograms are summed, gauges as `merge` says. */
+export async function mergeMetrics(snapshots: readonly MetricsSnapshot[]): Promise<MetricsSnapshot> {
+  return AggregatorRegistry.aggregate([...snapshots]).getMetricsAsJSON();
+}
+
+/** Prints merged metrics in the text format of Prometheus. */
+export async function printMetrics(snapshots: readonly MetricsSnapshot[]): Promise<string> {
+  return AggregatorRegistry.aggregate([...snapshots]).metrics();
+}
+
+export const METRICS_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;

@@ -104,6 +104,7 @@ export function createGuardrailDirectory(
   gauge({
     name: "routeplane_policy_feed_age_seconds",
     help: "Time since the change feed of the policy service was last heard. Absent before the first message.",
+    merge: "max",
     read() {
       const ageMs = monotonic() - watch.upToDateAt();
       return Number.isFinite(ageMs) ? ageMs / 1_000 : undefined;

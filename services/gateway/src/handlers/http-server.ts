@@ -40,6 +40,8 @@ const CANCEL_TIMEOUT_MS = 500;
 export interface HttpServerOptions {
   readonly host: string;
   readonly port: number;
+  /** True if other processes listen on the port too, and the kernel spreads connections over them. */
+  readonly sharesPort?: boolean;
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   /** Ends every request that still runs. */
   readonly cancelAll: () => void;
@@ -100,7 +102,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     if (!socket.writable || answers.some((answer) => answer.headersSent && !answer.writableFinished)) socket.destroy();
     else socket.end(closingAnswer(malformed(error.code)));
   });
-  server.listen(options.port, options.host);
+  server.listen({ port: options.port, host: options.host, reusePort: options.sharesPort ?? false });
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return {
