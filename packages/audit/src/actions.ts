@@ -42,6 +42,8 @@ export const POLICY_ACTIONS: readonly AuditAction[] = [
   { action: "policy.disable", when: { column: "disabled_at", becomes: "set" } },
   { action: "policy.enable", when: { column: "disabled_at", becomes: "empty" } },
   { action: "policy.update" },
+  // Written by the policy service itself: an amount of a lost gateway session that is free again without a charge.
+  { action: "slice.unaccounted" },
 ];
 
 export const USAGE_ACTIONS: readonly AuditAction[] = [

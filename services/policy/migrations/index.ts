@@ -12,6 +12,7 @@ import * as auditActions from "./0010_audit_actions.ts";
 import * as namesAndSizes from "./0011_names_and_sizes.ts";
 import * as holdPartitions from "./0012_hold_partitions.ts";
 import * as gatewaySessions from "./0013_gateway_sessions.ts";
+import * as sessionEndings from "./0014_session_endings.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -27,4 +28,5 @@ export const migrations: Migrations = {
   "0011_names_and_sizes": namesAndSizes,
   "0012_hold_partitions": holdPartitions,
   "0013_gateway_sessions": gatewaySessions,
+  "0014_session_endings": sessionEndings,
 };

@@ -33,6 +33,7 @@ import { createChargeLog } from "./clients/charge-log.ts";
 import { createRequestHistory } from "./clients/request-history.ts";
 import { createKeyDirectory } from "./clients/key-directory.ts";
 import { createRevocationLog } from "./clients/revocation-log.ts";
+import { createSessionLog } from "./clients/session-log.ts";
 import type { Config } from "./config.ts";
 import { createAdmission } from "./domain/admission/admission.ts";
 import { createRecalls } from "./domain/admission/recalls.ts";
@@ -40,6 +41,7 @@ import { createReadEffectivePolicy } from "./domain/effective/read-effective-pol
 import { createDescribePolicies } from "./domain/policies/described-policy.ts";
 import { createManagement } from "./domain/policies/management.ts";
 import { createRemoveRevokedBindings } from "./domain/policies/revoked-bindings.ts";
+import { createEndings } from "./domain/sessions/endings.ts";
 import { createGatewaySessions } from "./domain/sessions/gateway-sessions.ts";
 import { createEndMissedRenewals } from "./domain/sessions/missed-renewals.ts";
 import { RateSharers } from "./domain/sessions/rate-sharers.ts";
@@ -56,11 +58,13 @@ import { budgetService, guardrailService, presetService, rateLimitService } from
 import { simulationService } from "./handlers/simulation-service.ts";
 import { endSessions, observeSessions, releaseClosedSessions } from "./jobs/end-sessions.ts";
 import { observeOpenReservations, partitionReservations } from "./jobs/partition-reservations.ts";
+import { observeLostSessions, reportEndings, settleSessions } from "./jobs/settle-sessions.ts";
 import { removeRevokedBindings } from "./jobs/remove-revoked-bindings.ts";
 import { createAppliedPolicies } from "./store/applied-policies.ts";
 import { createBindingStore } from "./store/binding-store.ts";
 import { createCounterReader } from "./store/counters.ts";
 import { createBudgetRecords } from "./store/reconciliation.ts";
+import { createEndingStore } from "./store/ending-store.ts";
 import { createLedger } from "./store/ledger.ts";
 import { createPolicyStore } from "./store/policy-store.ts";
 import { createAnnounceRecall, parseRecall, RECALL_CHANNEL } from "./store/recall-channel.ts";
@@ -106,7 +110,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     onLost: (cause) => log.warn({ err: cause }, "connection to the change feed lost"),
   });
   warmValidation(publishedServices().policy);
-  const { verifier, removeRevoked, ...served } = wirePolicy({
+  const { verifier, removeRevoked, endings, ...served } = wirePolicy({
     config,
     database,
     changes,
@@ -137,6 +141,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   observeOpenReservations(createReservationPartitions(database));
   const [sessions, slices] = [createSessionStore(database), createSliceStore(database)];
   observeSessions(sessions, slices);
+  observeLostSessions(createEndingStore(database));
   const monotonic = () => performance.now();
   const jobs = [
     { name: maintenance.name, stop: () => maintenance.stop() },
@@ -144,6 +149,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
     partitionReservations(createReservationPartitions(maintenance), createLedger(database), log),
     endSessions(createEndMissedRenewals(sessions, SESSION_LENGTH_MS, monotonic), log),
     releaseClosedSessions(sessions, slices, log),
+    settleSessions(endings, log),
   ];
   const secrets = config.secretFiles.watch(log);
   return {
@@ -158,6 +164,8 @@ export interface PolicyWiring extends HealthOptions {
   readonly config: Pick<Config, "serviceCredentials" | "reservationTtlMs">;
   /** Time for which a gateway session is good without a renewal; `SESSION_LENGTH_MS` by default. */
   readonly sessionLengthMs?: number;
+  /** Times after which the log is asked again for a settled session; `SWEEPS_AFTER_MS` by default. */
+  readonly sweepsAfterMs?: readonly number[];
   readonly database: Database<PolicySchema>;
   readonly changes: ChangeFeed;
   /** Transport to the auth service. */
@@ -199,6 +207,15 @@ export function wirePolicy(wiring: PolicyWiring) {
     onFault: ({ namespaceId, cause }) =>
       log.warn({ err: cause, namespace_id: namespaceId }, "slices or reports of a namespace failed"),
   });
+  const endings = createEndings({
+    endings: createEndingStore(database),
+    sessions: createSessionStore(database),
+    slices: createSliceStore(database),
+    reports: createReportStore(database),
+    log: createSessionLog(usage),
+    ...reportEndings(log),
+    sweepsAfterMs: wiring.sweepsAfterMs,
+  });
 
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.PolicyService, policyService(policies, management, describe));
@@ -220,5 +237,5 @@ export function wirePolicy(wiring: PolicyWiring) {
   const verifier = createVerifier(auth, { log });
   const chain = rpcChain({ log, serviceCredentials, verifyToken: verifier.verify });
   const removeRevoked = createRemoveRevokedBindings(createRevocationLog(auth), bindings, clock);
-  return { routes, services, readiness, dependencies, ...chain, verifier, removeRevoked };
+  return { routes, services, readiness, dependencies, ...chain, verifier, removeRevoked, endings };
 }

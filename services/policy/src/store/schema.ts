@@ -84,6 +84,8 @@ export interface PolicySchema extends AuditSchema {
     closed_at: Date | null;
     sweeps: Generated<number>;
     swept_at: Date | null;
+    log_position: bigint | null;
+    claimed_until: Date | null;
   };
   /** Amounts of counters that are set aside for a session; sums in nano-USD or slots since it began. */
   readonly slices: {

@@ -47,6 +47,17 @@ export function mergeSums(slice: Slice, told: Pick<Slice, "granted" | "returned"
   return { ...slice, granted, returned, doubt: larger(slice.doubt, told.doubt) };
 }
 
+/** Slice of a session that is settled from the log: what may be in doubt stays reserved, the rest is free. Slots are never in doubt. */
+export function settleSlice(slice: Slice, dimension: SliceDimension): Slice {
+  const outstanding = outstandingOf(slice);
+  const heldBack = dimension === "money" && slice.doubt < outstanding ? slice.doubt : outstanding;
+  return {
+    ...slice,
+    returned: slice.returned + outstanding,
+    heldBack: slice.heldBack + (dimension === "money" ? heldBack : 0n),
+  };
+}
+
 function larger(a: bigint, b: bigint): bigint {
   return a > b ? a : b;
 }
