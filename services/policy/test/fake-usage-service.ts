@@ -1,13 +1,31 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { createRouterTransport } from "@connectrpc/connect";
-import { LoggedRequestSchema, type RequestChargeSchema, RequestHistoryService } from "@routeplane/contracts/usage";
+import {
+  LoggedRequestSchema,
+  type RequestChargeSchema,
+  RequestHistoryService,
+  type SessionRequestSchema,
+} from "@routeplane/contracts/usage";
 
 /** Fake of the usage service, behind its contract: serves the requests and charges that a test adds. */
 export function createFakeUsageService() {
   const requests: MessageInitShape<typeof LoggedRequestSchema>[] = [];
   /** Charges with their namespace. They are part of every range. */
   const charges: (MessageInitShape<typeof RequestChargeSchema> & { namespaceId: string })[] = [];
+  /** Requests of gateway sessions. They are part of every range. */
+  const sessionRequests: (MessageInitShape<typeof SessionRequestSchema> & {
+    namespaceId: string;
+    sessionId: string;
+  })[] = [];
+  let now = 1_000n;
+  /** Position at which the log is behind; undefined: it records everything at once. */
+  let heldAt: bigint | undefined;
+  const position = {
+    holdPosition: () => (heldAt = now),
+    releasePosition: () => (heldAt = undefined),
+    restartPositions: () => (now = 1n),
+  };
   const down = { value: false };
   /** Promise by namespace, before which its history is not served. */
   const gates = new Map<string, Promise<void>>();
@@ -39,6 +57,18 @@ export function createFakeUsageService() {
         const nextPageToken = ofNamespace.length > start + size ? String(start + size) : "";
         return { charges: ofNamespace.slice(start, start + size), nextPageToken };
       },
+      getLogPosition() {
+        if (down.value) throw new Error("the usage service is down");
+        now += 1n;
+        return { now, consumed: heldAt ?? now - 1n };
+      },
+      listSessionRequests({ namespaceId, sessionId, pageToken }) {
+        if (down.value) throw new Error("the usage service is down");
+        const mine = sessionRequests.filter((each) => each.namespaceId === namespaceId && each.sessionId === sessionId);
+        const start = Number(pageToken);
+        const nextPageToken = mine.length > start + 7 ? String(start + 7) : "";
+        return { requests: mine.slice(start, start + 7), nextPageToken };
+      },
       getRequestCharges({ namespaceId, requestIds }) {
         const requested = new Set(requestIds);
         return {
@@ -47,5 +77,5 @@ export function createFakeUsageService() {
       },
     });
   });
-  return { transport, requests, charges, usageDown: down, gates };
+  return { transport, requests, charges, sessionRequests, ...position, usageDown: down, gates };
 }

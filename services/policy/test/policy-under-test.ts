@@ -89,13 +89,17 @@ export async function startPolicyUnderTest() {
   };
   const transport = serve(database);
   const policies = createPolicyStore(database);
+  const wired = wire(database);
 
   const service = {
     ...auth,
     usage,
     database,
     /** Routes, services and chain of its servers. */
-    wired: wire(database),
+    wired,
+    endings: wired.endings,
+    /** Ends of sessions as another replica of the service makes them. */
+    anotherEndings: () => wire(database).endings,
     /** Database as the superuser, past row-level security. */
     admin,
     logged,

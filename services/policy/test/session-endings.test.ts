@@ -1,0 +1,170 @@
+import { RequestStatus } from "@routeplane/contracts/usage";
+import { newId } from "@routeplane/domain";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { expireReservation } from "../src/domain/admission/reservation.ts";
+import { createLedger } from "../src/store/ledger.ts";
+import { openGateway } from "./gateway-under-test.ts";
+import { type PolicyUnderTest, SERVICE_TOKEN, startPolicyUnderTest } from "./policy-under-test.ts";
+
+let policy: PolicyUnderTest;
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+});
+afterAll(() => policy.stop());
+
+/** Lost session with a slice of 1,000 nano-USD, of which 300 may be in doubt, and what its log has. */
+async function lostSession() {
+  const budget = await policy.oneBudget(1_000_000n, "total");
+  const { namespaceId } = budget.key;
+  const gateway = openGateway(policy.as(SERVICE_TOKEN).sessions);
+  const { sessionId } = gateway;
+  await gateway.renew();
+  await gateway.money(namespaceId, budget.binding.id, { needed: 1_000n, doubt: 300n });
+  await policy.tamper(sql`update gateway_sessions set state = 'ended', ended_at = now() where id = ${sessionId}`);
+  const keyId = budget.key.lineage[0] ?? newId("key");
+  /** Adds a request to the log, or changes it. */
+  const log = (requestId: string, status: RequestStatus, costNanoUsd = 0n) => {
+    const known = policy.usage.sessionRequests.find((each) => each.requestId === requestId);
+    const request = known ?? { namespaceId, sessionId, keyId, requestId, limitSet: 1, reservedNanoUsd: 100n };
+    Object.assign(request, { status, costNanoUsd });
+    if (known === undefined) policy.usage.sessionRequests.push(request);
+  };
+  const stateOf = async (): Promise<string | undefined> => {
+    const { rows } = await policy.admin.within({}, (tx) =>
+      sql<{ state: string }>`select state from gateway_sessions where id = ${sessionId}`.execute(tx),
+    );
+    return rows[0]?.state;
+  };
+  /** Does what is due, with the time moved on so that a sweep is. */
+  const sweep = async (): Promise<void> => {
+    await policy.tamper(
+      sql`update gateway_sessions set settled_at = settled_at - interval '2 days' where id = ${sessionId}`,
+    );
+    await run();
+    await run();
+  };
+  const expire = async (): Promise<void> => {
+    await policy.tamper(
+      sql`update holds set expires_at = now() where namespace_id = ${namespaceId} and state = 'open'`,
+    );
+    await createLedger(policy.database).expireDue(namespaceId, expireReservation);
+  };
+  const amounts = async () => {
+    const { spentNano, reservedNano } = (await budget.total()) ?? expect.fail("no counter");
+    return { spentNano, reservedNano };
+  };
+  return { ...gateway, ...budget, keyId, log, stateOf, sweep, expire, amounts };
+}
+
+const run = () => policy.endings.run();
+
+describe("a lost session", () => {
+  it("is charged and reserved as the log says, once it is recorded; then what may be in doubt stays reserved", async () => {
+    const { log, amounts, stateOf } = await lostSession();
+    policy.usage.holdPosition();
+    log(newId("req"), RequestStatus.SUCCEEDED, 70n);
+    log(newId("req"), RequestStatus.PENDING);
+    log(newId("req"), RequestStatus.UNKNOWN, 100n);
+    await run();
+    await run();
+    expect(await stateOf()).toBe("ended");
+    expect(await amounts()).toEqual({ spentNano: 0n, reservedNano: 1_000n });
+    policy.usage.releasePosition();
+    await run();
+    expect(await stateOf()).toBe("settled");
+    // The running one with its bound of 100, and 300 in doubt.
+    expect(await amounts()).toEqual({ spentNano: 170n, reservedNano: 400n });
+  });
+
+  it("waits while the usage service is away, and nothing is free", async () => {
+    const { log, amounts, stateOf } = await lostSession();
+    log(newId("req"), RequestStatus.SUCCEEDED, 70n);
+    policy.usage.usageDown.value = true;
+    await expect(run()).rejects.toMatchObject({ code: "unavailable" });
+    expect([await stateOf(), await amounts()]).toEqual(["ended", { spentNano: 0n, reservedNano: 1_000n }]);
+    policy.usage.usageDown.value = false;
+    await run();
+    await run();
+    expect([await stateOf(), await amounts()]).toEqual(["settled", { spentNano: 70n, reservedNano: 300n }]);
+  });
+
+  it("asks again a log whose positions begin anew, because it was restored from a copy", async () => {
+    const { stateOf } = await lostSession();
+    await run();
+    policy.usage.restartPositions();
+    await run();
+    expect(await stateOf()).toBe("ended");
+    await run();
+    expect(await stateOf()).toBe("settled");
+  });
+
+  it("charges what comes late against what is held back, and corrects what expired", async () => {
+    const { log, amounts, sweep, expire } = await lostSession();
+    const [running, late] = [newId("req"), newId("req")];
+    log(running, RequestStatus.PENDING);
+    await run();
+    await run();
+    expect(await amounts()).toEqual({ spentNano: 0n, reservedNano: 400n });
+    await expire();
+    expect(await amounts()).toEqual({ spentNano: 100n, reservedNano: 300n });
+    log(running, RequestStatus.SUCCEEDED, 30n);
+    // More than its bound, of which no more than the bound was held back.
+    log(late, RequestStatus.SUCCEEDED, 120n);
+    await sweep();
+    expect(await amounts()).toEqual({ spentNano: 150n, reservedNano: 200n });
+    await sweep();
+    expect(await amounts()).toEqual({ spentNano: 150n, reservedNano: 200n });
+  });
+
+  it("is closed by the last sweep: what was held back is free, and the audit log says so", async () => {
+    const { amounts, sweep, stateOf, binding, key, sessionId } = await lostSession();
+    await run();
+    await run();
+    for (let nth = 0; nth < 4; nth++) {
+      expect(await stateOf()).toBe("settled");
+      await sweep();
+    }
+    expect(await stateOf()).toBe("closed");
+    expect(await amounts()).toEqual({ spentNano: 0n, reservedNano: 0n });
+    const { rows } = await policy.admin.within({}, (tx) =>
+      sql`select target_id, actor_type, after from audit_entries
+        where namespace_id = ${key.namespaceId} and action = 'slice.unaccounted'`.execute(tx),
+    );
+    const after = { session_id: sessionId, held_back_nano_usd: 300 };
+    expect(rows).toEqual([{ target_id: binding.id, actor_type: "service", after }]);
+  });
+
+  it("is ended at once by a complete close of its owner, and the log charges nothing more", async () => {
+    const { log, amounts, stateOf, close } = await lostSession();
+    await run();
+    await run();
+    expect(await amounts()).toEqual({ spentNano: 0n, reservedNano: 300n });
+    await close();
+    log(newId("req"), RequestStatus.SUCCEEDED, 70n);
+    await policy.endings.sweepNow();
+    expect([await stateOf(), await amounts()]).toEqual(["closed", { spentNano: 0n, reservedNano: 0n }]);
+  });
+
+  it("counts each request once, whether it is reported before, between or after", async () => {
+    const { log, amounts, report, settled, keyId, key } = await lostSession();
+    const [before, between, after] = [newId("req"), newId("req"), newId("req")];
+    const reported = (requestId: string) => settled(key.namespaceId, 100n, 60n, { keyId, requestId });
+    await report(reported(before));
+    for (const requestId of [before, between, after]) log(requestId, RequestStatus.SUCCEEDED, 60n);
+    await run();
+    await report(reported(between));
+    await run();
+    await report(reported(after), reported(before));
+    expect(await amounts()).toEqual({ spentNano: 180n, reservedNano: 300n });
+  });
+
+  it("is settled once by several processes at the same time", async () => {
+    const { log, amounts } = await lostSession();
+    for (let nth = 0; nth < 30; nth++) log(newId("req"), RequestStatus.SUCCEEDED, 10n);
+    log(newId("req"), RequestStatus.PENDING);
+    await run();
+    await Promise.all([run(), policy.anotherEndings().run(), policy.anotherEndings().run()]);
+    expect(await amounts()).toEqual({ spentNano: 300n, reservedNano: 400n });
+  });
+});
