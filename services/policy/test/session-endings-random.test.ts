@@ -1,3 +1,4 @@
+import { Dimension } from "@routeplane/contracts/policy";
 import { newId, type Id } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
@@ -86,7 +87,7 @@ async function runOnce(seed: number): Promise<void> {
       const doubt = BigInt(int(4) * 100);
       const counters = bindingIds.map((bindingId) => ({
         bindingId,
-        dimension: 1,
+        dimension: Dimension.MONEY,
         needed: 1_000n,
         wanted: BigInt(int(2_000)),
         doubt,
@@ -96,7 +97,7 @@ async function runOnce(seed: number): Promise<void> {
         (least, { granted }) => (granted < least ? granted : least),
         10n ** 9n,
       );
-      return { ...gateway, doubt, free, isLost: false };
+      return { sessionId: gateway.sessionId, doubt, free, isLost: false };
     }),
   );
   /** Bounds of requests whose admission the log has not acknowledged. */

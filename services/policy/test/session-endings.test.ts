@@ -147,9 +147,10 @@ describe("a lost session", () => {
   });
 
   it("counts each request once, whether it is reported before, between or after", async () => {
-    const { log, amounts, report, settled, keyId, key } = await lostSession();
+    const session = await lostSession();
+    const { log, amounts, report, keyId, key } = session;
     const [before, between, after] = [newId("req"), newId("req"), newId("req")];
-    const reported = (requestId: string) => settled(key.namespaceId, 100n, 60n, { keyId, requestId });
+    const reported = (requestId: string) => session.settled(key.namespaceId, 100n, 60n, { keyId, requestId });
     await report(reported(before));
     for (const requestId of [before, between, after]) log(requestId, RequestStatus.SUCCEEDED, 60n);
     await run();

@@ -142,7 +142,8 @@ export function createEndings(dependencies: EndingsDependencies) {
     for await (const page of log.pages(namespaceId, session.id, { from, to })) {
       if (page.length === 0) continue;
       await endings.claim(session.id, CLAIM_MS, true);
-      const named = page.map((request) => ({ ...request, namespaceId, sessionId: session.id }));
+      const toNamed = (request: SessionRequest) => ({ ...request, namespaceId, sessionId: session.id });
+      const named = page.map(toNamed);
       const states = await endings.rowStates(namespaceId, named);
       const due = named.filter((request) => isDue(request, states.get(requestName(request))));
       const ended = due.flatMap(({ end, ...request }) => (end === undefined ? [] : [{ ...request, end }]));
