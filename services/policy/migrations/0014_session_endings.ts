@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 
-/** What the end of a lost session needs: its question to the usage log, and the process that settles it. */
+/** Columns that the end of a lost session needs: its question to the usage log, and the claim of the process that settles it. */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
     sql`alter table gateway_sessions

@@ -179,7 +179,7 @@ async function runOnce(seed: number): Promise<void> {
   /** Most that each counter may count, beside overruns and what came from dead letters: grants are made at the start alone. */
   const ceilings = new Map<Id<"bnd">, bigint>();
   /**
-   * What every moment must show: reserved amounts are whose they are, what has no row yet is still set aside, and a late charge takes
+   * Checks what holds at every moment: reserved amounts are whose they are, what has no row yet is still set aside, and a late charge takes
    * what is set aside for it instead of counting beside it. What waits as a dead letter can be late, and is not set aside.
    */
   const check = async (): Promise<void> => {
@@ -270,8 +270,8 @@ async function runOnce(seed: number): Promise<void> {
   }, 0n);
   for (const bindingId of bindingIds)
     expect(totals.get(bindingId), `after ${rows.size} rows`).toMatchObject({ spentNano: due, reservedNano: 0n });
-  const doubted = all.reduce((sum, each) => sum + (each.published === "nothing" ? each.boundNano : 0n), 0n);
-  expect(unaccounted).toBeGreaterThanOrEqual(doubted === 0n ? 0n : 1n);
+  const inDoubtAtTheEnd = all.reduce((sum, each) => sum + (each.published === "nothing" ? each.boundNano : 0n), 0n);
+  expect(unaccounted).toBeGreaterThanOrEqual(inDoubtAtTheEnd === 0n ? 0n : 1n);
 }
 
 function toLogged({ keyId, requestId, boundNano, costNano }: TrueRequest): SessionRequest {

@@ -124,7 +124,7 @@ export interface EndingsDependencies {
     readonly namespaceId: Id<"ns">;
     readonly cause: Error;
   }) => void;
-  /** As SWEEPS_AFTER_MS, by default. */
+  /** Times of the sweeps; `SWEEPS_AFTER_MS` by default. */
   readonly sweepsAfterMs?: readonly number[] | undefined;
 }
 
