@@ -27,6 +27,7 @@ const ROUNDS = Number(process.env["ROUNDS"] ?? 3);
 const IDLE_SECONDS = Number(process.env["IDLE_SECONDS"] ?? 30);
 const CONCURRENCY = Number(process.env["CONCURRENCY"] ?? 32);
 const WARM_UP_MS = 3_000;
+const WARM_UP_MAX_MS = 120_000;
 const IDLE_WINDOW_SECONDS = 5;
 
 interface Servers {
@@ -88,14 +89,21 @@ async function measureCase(bench: BenchNode, measured: Case, target: Target, ser
   const urls = bench.node.urls.map((url) => `${url}/v1/chat/completions`);
   const onNode = loadOf(target, measured, urls, CONCURRENCY);
   await measureProxy(servers.proxyPid, { ...onProxy, durationMs: WARM_UP_MS });
-  // Every key is used, so that caches are warm.
-  await measureNode(bench, { ...onNode, durationMs: Math.max(WARM_UP_MS, target.tokens.length * 10) });
+  await warmUp(bench, onNode, target.tokens.length);
   const rounds: Round[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const proxy = await measureProxy(servers.proxyPid, onProxy);
     rounds.push({ proxy, window: await measureNode(bench, onNode) });
   }
   return rounds;
+}
+
+/** Loads the node for a while, and until every key is used, so that caches are warm. */
+async function warmUp(bench: BenchNode, load: LoadOptions, keys: number): Promise<void> {
+  const until = performance.now() + WARM_UP_MS;
+  let answers = 0;
+  const isOver = (): boolean => ++answers >= keys && performance.now() > until;
+  await measureNode(bench, { ...load, durationMs: WARM_UP_MAX_MS, isOver });
 }
 
 function loadOf(target: Target, { streamed }: Case, url: readonly string[], concurrency: number): LoadOptions {

@@ -1,10 +1,8 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { superuserUrl } from "../../harness/database.ts";
-import { startNode, type TestNode } from "../../harness/node.ts";
+import type { TestNode } from "../../harness/node.ts";
+import { startNodeWithUpstream } from "../everything-on.ts";
 import { type ByRole, cpuByRole, mapRoles, ROLES } from "./node-figures.ts";
 
 /** Node of the benchmark, with the connection on which it waits for the work that requests cause later. */
@@ -28,10 +26,7 @@ const QUIET_WINDOWS_MAX = 8;
 
 /** Starts a node whose models are answered by the upstream, with the variables `ROUTEPLANE_…` of this process. */
 export async function startBenchNode(upstreamUrl: string, gateways: number): Promise<BenchNode> {
-  const folder = await mkdtemp(join(tmpdir(), "routeplane-bench-"));
-  const providers = join(folder, "providers.yaml");
-  await writeFile(providers, providersFile(upstreamUrl));
-  const node = await startNode({ gateways, environment: { ...ownVariables(), ROUTEPLANE_PROVIDERS: providers } });
+  const node = await startNodeWithUpstream(upstreamUrl, { gateways, environment: ownVariables() });
   const postgres = new pg.Client({ connectionString: await superuserUrl(node.home) });
   await postgres.connect();
   await postgres.query("set search_path = usage");
@@ -82,7 +77,6 @@ export async function startBenchNode(upstreamUrl: string, gateways: number): Pro
     async remove() {
       await postgres.end();
       await node.remove();
-      await rm(folder, { recursive: true, force: true });
     },
   };
 }
@@ -94,15 +88,4 @@ function sumOf(values: ByRole): number {
 function ownVariables(): Record<string, string> {
   const own = Object.entries(process.env).filter(([name]) => name.startsWith("ROUTEPLANE_"));
   return Object.fromEntries(own.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
-}
-
-/** 1 micro-USD for a token of the input, and 2 of the output: 16 for a request that is not streamed. */
-function providersFile(url: string): string {
-  const provider = (name: string, model: string, path: string): string => `  - name: ${name}
-    protocol: openai
-    base_url: ${url}${path}
-    models:
-      - {id: ${model}, price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}}
-`;
-  return `providers:\n${provider("bench", "tiny", "/v1")}${provider("bench-stream", "stream", "/stream/v1")}`;
 }

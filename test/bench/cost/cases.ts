@@ -1,12 +1,12 @@
 import type { TestNode } from "../../harness/node.ts";
 import { newNamespace, type PolicyJson } from "../../harness/policies.ts";
-import { EVERYDAY_PATTERNS } from "../everyday-patterns.ts";
+import { everythingOn } from "../everything-on.ts";
 
 /** Keys and model of a load. */
 export interface Target {
   /** Tokens, one after the other for each request. */
   readonly tokens: readonly string[];
-  readonly model: "tiny" | "stream";
+  readonly model: "tiny" | "streamed";
 }
 
 export interface Case {
@@ -25,24 +25,11 @@ const BINDINGS = 200;
 /** Limits that are never reached, so that nothing is refused. */
 const NEVER = "9000000000000000";
 const BUDGET: PolicyJson = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: NEVER } };
-const MONTHLY_BUDGET: PolicyJson = { budget: { window: "BUDGET_WINDOW_MONTH", limitMicroUsd: NEVER } };
 const RATE_LIMIT: PolicyJson = { rateLimit: { windowSecs: 60, maxRequests: NEVER, maxTokens: NEVER } };
-const GUARDRAIL: PolicyJson = {
-  guardrail: {
-    modelDeny: { models: ["another-model"] },
-    contentPatterns: EVERYDAY_PATTERNS.map((pattern, index) => ({
-      name: `pattern ${index}`,
-      pattern,
-      action: "PATTERN_ACTION_REDACT",
-      appliesTo: "PATTERN_SCOPE_BOTH",
-    })),
-  },
-};
-
 export const CASES: Readonly<Record<string, Case>> = {
   none: { name: "no limits", gateways: 1, streamed: false, prepare: withoutLimits },
   everything: { name: "everything on", gateways: 1, streamed: false, prepare: withEverything("tiny") },
-  streaming: { name: "everything on, stream of 40", gateways: 1, streamed: true, prepare: withEverything("stream") },
+  streaming: { name: "everything on, stream of 40", gateways: 1, streamed: true, prepare: withEverything("streamed") },
   bindings: { name: `${BINDINGS} bindings`, gateways: 1, streamed: false, prepare: withManyBindings },
   namespace: { name: "1 namespace, a budget", gateways: 1, streamed: false, prepare: withBudgets(1) },
   namespaces: {
@@ -68,18 +55,8 @@ async function withoutLimits(node: TestNode, name: string): Promise<Target> {
   return { tokens: [(await newNamespace(node, name)).root.token], model: "tiny" };
 }
 
-/** A lineage of 3 keys, budgets of the namespace and of a key, a rate limit of requests and tokens, and a guardrail of patterns. */
 function withEverything(model: Target["model"]): Case["prepare"] {
-  return async (node, name) => {
-    const namespace = await newNamespace(node, name);
-    const child = await namespace.mint(namespace.root.token, "child");
-    const grandchild = await namespace.mint(child.token, "grandchild");
-    await namespace.bind(BUDGET);
-    await namespace.bind(MONTHLY_BUDGET, child.id);
-    await namespace.bind(RATE_LIMIT, namespace.root.id);
-    await namespace.bind(GUARDRAIL);
-    return { tokens: [grandchild.token], model };
-  };
+  return async (node, name) => ({ tokens: [await everythingOn(node, name)], model });
 }
 
 /** Budgets, rate limits and guardrails in turns. */
