@@ -28,6 +28,8 @@ const QUIET_WINDOWS_MAX = 8;
 export async function startBenchNode(upstreamUrl: string, gateways: number): Promise<BenchNode> {
   const node = await startNodeWithUpstream(upstreamUrl, { gateways, environment: ownVariables() });
   const postgres = new pg.Client({ connectionString: await superuserUrl(node.home) });
+  // A lost connection fails the next query. Without a listener it would end the process before the node is stopped.
+  postgres.on("error", () => {});
   await postgres.connect();
   await postgres.query("set search_path = usage");
   const { rows } = await postgres.query<{ pid: number }>("select pg_backend_pid() as pid");
