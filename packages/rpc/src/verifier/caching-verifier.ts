@@ -94,6 +94,18 @@ export class CachingVerifier {
     subscribe: (digest: string, principal: Principal, verifiedAt: number) => T,
   ): Promise<T> {
     const digest = digestOf(token);
+    const startedAt = this.#inFlight.get(digest)?.startedAt ?? this.#monotonic();
+    const known = this.#verify(digest, token);
+    // A cached result is subscribed to in the turn in which it is found: no change comes in between.
+    if (!(known instanceof Promise)) return subscribe(digest, requirePrincipal(known), startedAt);
+    return this.#awaitAndSubscribe(digest, token, subscribe);
+  }
+
+  async #awaitAndSubscribe<T>(
+    digest: string,
+    token: string,
+    subscribe: (digest: string, principal: Principal, verifiedAt: number) => T,
+  ): Promise<T> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       // A change may arrive after the result is known and before this function resumes.
       const changes = this.#recordChanges();
