@@ -43,24 +43,32 @@ export class GroupScan<P extends TextPattern> {
   }
 
   /**
-   * Reads on, pausing for other work in between.
+   * Reads on, pausing for other work in between. A text that needs no pause, as almost all do, is read in this turn.
    *
    * @param text from the offset `from` on, which is not beyond what has been read
    * @param until index in `text` up to which it is read
    * @returns false if the work is exhausted before the end
    */
-  async read(
+  read(
     text: string,
     from: number,
     work: Work,
     onMatch: OnPatternMatch<P>,
     until: number = text.length,
+  ): boolean | Promise<boolean> {
+    const end = this.readSlice(text, from, work, onMatch, until);
+    return end === "paused" ? this.#readAfterPause(text, from, work, onMatch, until) : end === "read";
+  }
+
+  async #readAfterPause(
+    text: string,
+    from: number,
+    work: Work,
+    onMatch: OnPatternMatch<P>,
+    until: number,
   ): Promise<boolean> {
-    for (;;) {
-      const end = this.readSlice(text, from, work, onMatch, until);
-      if (end !== "paused") return end === "read";
-      await work.pause();
-    }
+    await work.pause();
+    return this.read(text, from, work, onMatch, until);
   }
 
   /** Reads on as `read` does, until a pause is due at most. */

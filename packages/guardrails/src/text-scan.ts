@@ -57,11 +57,17 @@ export class TextScan<P extends TextPattern> {
     const [folded, unescaped] = this.#formsOf(closed);
     this.#open = text.slice(openAt);
     this.#openFrom = from + openAt;
-    if (this.#folded === undefined && !(await this.#advanceScansAtOpen(text, from, openAt))) return false;
-    if (!(await readAll(this.#scans, text, from, this.#work, this.#onMatch))) return false;
-    if (!((await this.#folded?.read(folded, this.#work)) ?? true)) return false;
-    if (!((await this.#unescaped?.read(unescaped, this.#work)) ?? true)) return false;
-    this.#isOpenReleased = await this.#canReleaseOpen();
+    // Only what pauses is awaited: a piece of a stream is read without a promise of its own for each step.
+    if (this.#folded === undefined) {
+      const isAdvanced = this.#advanceScansAtOpen(text, from, openAt);
+      if (!(typeof isAdvanced === "boolean" ? isAdvanced : await isAdvanced)) return false;
+    }
+    const isRead = readAll(this.#scans, text, from, this.#work, this.#onMatch);
+    if (!(typeof isRead === "boolean" ? isRead : await isRead)) return false;
+    if (this.#folded !== undefined && !(await this.#folded.read(folded, this.#work))) return false;
+    if (this.#unescaped !== undefined && !(await this.#unescaped.read(unescaped, this.#work))) return false;
+    const isReleased = this.#canReleaseOpen();
+    this.#isOpenReleased = typeof isReleased === "boolean" ? isReleased : await isReleased;
     return !this.#work.isExhausted;
   }
 
@@ -89,33 +95,45 @@ export class TextScan<P extends TextPattern> {
   }
 
   /** Advances `#scansAtOpen` to `until` in the text: by reading once more, or as clones of the scans before they read on. */
-  async #advanceScansAtOpen(text: string, from: number, until: number): Promise<boolean> {
+  #advanceScansAtOpen(text: string, from: number, until: number): boolean | Promise<boolean> {
     if (this.#scans.every(({ offset }) => offset > from + until)) {
       return readAll(this.#scansAtOpen, text, from, this.#work, () => false, until);
     }
-    if (!(await readAll(this.#scans, text, from, this.#work, this.#onMatch, until))) return false;
-    this.#scansAtOpen = this.#scans.map((scan) => scan.clone());
-    return true;
+    const isRead = readAll(this.#scans, text, from, this.#work, this.#onMatch, until);
+    return typeof isRead === "boolean"
+      ? this.#cloneScansAtOpen(isRead)
+      : isRead.then((all) => this.#cloneScansAtOpen(all));
+  }
+
+  #cloneScansAtOpen(isRead: boolean): boolean {
+    if (isRead) this.#scansAtOpen = this.#scans.map((scan) => scan.clone());
+    return isRead;
   }
 
   /** True if no other form can match with `#open`, unless it goes on. Reads it ahead on clones. */
-  async #canReleaseOpen(): Promise<boolean> {
+  #canReleaseOpen(): boolean | Promise<boolean> {
     const unescaped = unescape(this.#open);
     if (unescaped === undefined || !isCharacter(unescaped)) return false;
     const scans = this.#folded?.scans ?? this.#scansAtOpen;
     const isPlain = unescaped === this.#open;
     if (!isPlain && this.#folded !== undefined) return false;
-    if (isPlain && !(await this.#canRelease(scans, unescaped, this.#folded === undefined))) return false;
-    if (isPlain && this.#unescaped === undefined) return true;
-    return this.#canRelease(this.#unescaped?.scans ?? scans, unescaped, false);
+    if (!isPlain) return this.#canRelease(this.#unescaped?.scans ?? scans, unescaped, false);
+    const canRelease = this.#canRelease(scans, unescaped, this.#folded === undefined);
+    const { scans: unescapedScans } = this.#unescaped ?? {};
+    if (unescapedScans === undefined) return canRelease;
+    return Promise.resolve(canRelease).then((can) => can && this.#canRelease(unescapedScans, unescaped, false));
   }
 
   /** @param isRead true if the character, as it is, has been read from where these scans are */
-  async #canRelease(scans: readonly GroupScan<P>[], character: string, isRead: boolean): Promise<boolean> {
+  #canRelease(scans: readonly GroupScan<P>[], character: string, isRead: boolean): boolean | Promise<boolean> {
     if (scans.some((scan) => scan.acceptsCompositionOf(character, this.#work))) return false;
     const stretches = foldStretches(character, this.#work);
     if (isRead && stretches === undefined) return true;
-    const text = stretches?.map(({ folded }) => folded).join("") ?? character;
+    return this.#matchesNothing(scans, stretches?.map(({ folded }) => folded).join("") ?? character);
+  }
+
+  /** Reads a text ahead. @returns true if it completes no match, and begins none */
+  async #matchesNothing(scans: readonly GroupScan<P>[], text: string): Promise<boolean> {
     let hasMatched = false;
     for (const scan of scans) {
       const ahead = scan.clone();
@@ -133,14 +151,20 @@ export function hasOneForm(text: string): boolean {
 
 const ONE_FORM = /^[\t-\r\x20-\x5b\x5d-\x7e]*$/;
 
-async function readAll<P extends TextPattern>(
+function readAll<P extends TextPattern>(
   scans: readonly GroupScan<P>[],
   text: string,
   from: number,
   work: Work,
   onMatch: OnPatternMatch<P>,
   until?: number,
-): Promise<boolean> {
-  for (const scan of scans) if (!(await scan.read(text, from, work, onMatch, until))) return false;
+): boolean | Promise<boolean> {
+  for (const [index, scan] of scans.entries()) {
+    const isRead = scan.read(text, from, work, onMatch, until);
+    if (isRead === false) return false;
+    if (isRead === true) continue;
+    const rest = scans.slice(index + 1);
+    return isRead.then((isWhole) => isWhole && readAll(rest, text, from, work, onMatch, until));
+  }
   return true;
 }

@@ -10,7 +10,7 @@ import {
 import { type ContentKind, isArguments, isInListOfMessage, isPartOfMessage } from "./content-kinds.ts";
 import type { GuardPattern, GuardRules } from "./guard.ts";
 import type { Edit } from "../wire/json-edits.ts";
-import { type JsonText, jsonTexts } from "../wire/json-texts.ts";
+import { type JsonText, jsonTexts, valueOfString } from "../wire/json-texts.ts";
 import { isDataUrl, type MediaText, mediaTextOf } from "./media-text.ts";
 
 /** Patterns for the content of one JSON text, and the listeners for their matches. */
@@ -189,8 +189,8 @@ function runsOf(messages: readonly { readonly role: string; readonly parts: read
 
 /** Value of a text: a string or name without escapes, a number as it is written. */
 export function valueOf({ kind, start, end }: JsonText, json: string): string {
+  if (kind !== "number") return valueOfString(json, start, end);
   const literal = json.slice(start, end);
-  if (kind !== "number") return JSON.parse(literal) as string;
   // Other notations of a whole number are judged as that number.
   const number = Number(literal);
   return !/^-?\d+$/.test(literal) && Number.isSafeInteger(number) ? String(number) : literal;

@@ -153,11 +153,33 @@ export function responseContentKindOf(text: JsonText, value: () => string): Cont
   const { kind, place } = text;
   if (kind === "name") return place.startsWith("usage.") || isExemptName(text, value()) ? "exempt" : "text";
   if (kind === "number") return RESPONSE_NUMBERS.test(place) || !/^-?\d+$/.test(value()) ? "exempt" : "text";
+  const { isExempt, isMedia } = responsePlaceOf(place);
+  if (isExempt !== undefined) return isExempt(value()) ? "exempt" : "text";
+  return isMedia ? "media" : "text";
+}
+
+/** Classification of a string of an answer by its place alone. */
+interface ResponsePlace {
+  /** Test of the values that are no content; undefined if all are. */
+  readonly isExempt: ValueTest | undefined;
+  readonly isMedia: boolean;
+}
+
+/** Places that were classified lately: answers repeat a dozen, and the expressions for one take 1 us. Cleared when it is full. */
+const responsePlaces = new Map<string, ResponsePlace>();
+const MAX_RESPONSE_PLACES = 500;
+
+function responsePlaceOf(place: string): ResponsePlace {
+  const known = responsePlaces.get(place);
+  if (known !== undefined) return known;
   const placeInMessage = place.replace(MESSAGE, "");
   const values = placeInMessage === place ? RESPONSE_VALUES : MESSAGE_VALUES;
   const isExempt = Object.hasOwn(values, placeInMessage) ? values[placeInMessage] : undefined;
-  if (isExempt !== undefined) return isExempt(value()) ? "exempt" : "text";
-  return RESPONSE_MEDIA.test(place) ? "media" : "text";
+  if (responsePlaces.size >= MAX_RESPONSE_PLACES) responsePlaces.clear();
+  const classified = { isExempt, isMedia: RESPONSE_MEDIA.test(place) };
+  // A copy: the place can be a view of the whole answer, which it would keep in memory.
+  responsePlaces.set(place.split("").join(""), classified);
+  return classified;
 }
 
 function isExemptName({ place }: JsonText, name: string): boolean {

@@ -1,7 +1,7 @@
 import { type BlockReason, MatchRecorder, REDACTED } from "@routeplane/guardrails";
 import { isObject, type JsonObject, parseJsonOrUndefined } from "../wire/json.ts";
 import { type ContentGuard, judgeMedia, judgeText, valueOf } from "./content-guard.ts";
-import { isPieceOfText, isToolName, LOGPROBS, responseContentKindOf } from "./content-kinds.ts";
+import { type ContentKind, isPieceOfText, isToolName, LOGPROBS, responseContentKindOf } from "./content-kinds.ts";
 import { CONTENT_RULE, type GuardPattern } from "./guard.ts";
 import { blockResponse } from "./guardrail-refusals.ts";
 import { applyEdits, type Edit } from "../wire/json-edits.ts";
@@ -121,15 +121,19 @@ export class StreamGuard {
     const texts = isPlain ? writtenTexts : await this.#textsOf(data);
     const judged: JudgedChunk = { chunk, data, edits: [], editOf: new Map() };
     for (const text of texts) {
-      const refusal = await this.#passText(judged, text);
+      const value = (): string => valueOf(text, data);
+      const content = text.kind === "whole" ? "text" : responseContentKindOf(text, value);
+      // Most texts of a chunk are its ids, numbers and names: none of them waits.
+      if (content === "exempt") continue;
+      const refusal = await this.#passText(judged, text, content, value);
       if (refusal === undefined) continue;
       this.#refusal = refusal;
       return undefined;
     }
     const { edits, editOf } = judged;
-    this.#last = edits.length === 0 ? chunk : (JSON.parse(applyEdits(data, edits)) as JsonObject);
+    this.#last = changesNothing(edits, data) ? chunk : (JSON.parse(applyEdits(data, edits)) as JsonObject);
     const before = this.#endFinished(chunk, editOf, edits);
-    return { before, data: edits.length === 0 ? data : applyEdits(data, edits) };
+    return { before, data: changesNothing(edits, data) ? data : applyEdits(data, edits) };
   }
 
   /** Texts of a chunk, without those within members that are judged as a whole. */
@@ -144,16 +148,18 @@ export class StreamGuard {
   }
 
   /** Judges one text of a chunk. @returns the refusal after which nothing may leave */
-  async #passText(judgedChunk: JudgedChunk, text: ChunkText): Promise<Refusal | undefined> {
-    const { data, edits } = judgedChunk;
+  async #passText(
+    judgedChunk: JudgedChunk,
+    text: ChunkText,
+    content: Exclude<ContentKind, "exempt">,
+    value: () => string,
+  ): Promise<Refusal | undefined> {
+    const { edits } = judgedChunk;
     const { kind, start, end, place } = text;
     if (kind === "whole") {
       if (this.#responseGuard.rules !== undefined) edits.push({ start, end, literal: "null" });
       return undefined;
     }
-    const value = (): string => valueOf(text, data);
-    const content = responseContentKindOf(text, value);
-    if (content === "exempt") return undefined;
     if (content === "text" && isPieceOfText(text)) return this.#passPiece(judgedChunk, text);
     const judged = await (content === "media" ? judgeMedia : judgeText)(this.#content, text, value());
     if (judged.blocked !== undefined) return this.#refusalOf(judged.blocked);
@@ -267,6 +273,11 @@ export class StreamGuard {
     }
     return { before: [], data: json === data ? passed : (JSON.parse(passed) as string) };
   }
+}
+
+/** True if every edit writes what is there: pieces have edits to which held text can be added. */
+function changesNothing(edits: readonly Edit[], data: string): boolean {
+  return edits.every(({ start, end, literal }) => data.slice(start, end) === literal);
 }
 
 /** Result of judging an event. */
