@@ -1,0 +1,102 @@
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { eventually } from "@routeplane/testing";
+import { Pool } from "undici";
+import { afterEach, describe, expect, it } from "vitest";
+import { type Answer, type FakeProvider, startFakeProvider } from "../../test/fake-provider.ts";
+import { collect } from "../domain/response/answer-body.ts";
+import { sendHttpCall } from "./http-call.ts";
+
+const opened: { close(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const each of opened.splice(0).toReversed()) await each.close();
+});
+
+async function open(answer: Answer, connections = 1) {
+  const sockets = new Set<Socket>();
+  const server: FakeProvider = await startFakeProvider((response, received) => {
+    sockets.add(response.req.socket);
+    return answer(response, received);
+  });
+  const pool = new Pool(new URL(server.baseUrl).origin, { connections });
+  opened.push(server, { close: () => pool.destroy() });
+  const send = (signal = new AbortController().signal, path = "/v1") =>
+    sendHttpCall(pool, { method: "POST", path, body: "{}" }, signal);
+  return { server, sockets, send };
+}
+
+describe("an answer that is discarded", () => {
+  it("leaves its connection to the next request if it ends in a moment", async () => {
+    let isEnded = false;
+    const { server, sockets, send } = await open((response) => {
+      if (isEnded) return void response.end("again");
+      response.write("first");
+      setTimeout(() => response.end("last", () => (isEnded = true)), 20);
+    });
+    const first = await send();
+    first.discard();
+    await eventually(() => isEnded);
+    expect((await collect((await send()).body, 100)).toString()).toBe("again");
+    expect(sockets.size).toBe(1);
+    expect(server.requests[0]?.aborted).toBe(false);
+  });
+
+  it("is ended with its connection if it goes on, with pieces or without", async () => {
+    for (const everyMs of [5, 60_000]) {
+      const { server, send } = await open((response) => {
+        response.write("first");
+        const timer = setInterval(() => response.write("x".repeat(1_000)), everyMs);
+        response.on("close", () => clearInterval(timer));
+      });
+      const answer = await send();
+      answer.discard();
+      await eventually(() => server.requests[0]?.aborted);
+    }
+  });
+});
+
+describe("a body", () => {
+  it("is sent no faster than it is read, and arrives whole", async () => {
+    const [pieces, piece] = [64, Buffer.alloc(1 << 20, "x")];
+    let written = 0;
+    const { send } = await open(async (response) => {
+      for (; written < pieces; written++) if (!response.write(piece)) await once(response, "drain");
+      response.end();
+    });
+    const { body } = await send();
+    for (let before = -1; before !== written; await delay(200)) before = written;
+    expect(written).toBeLessThan(pieces);
+    expect(await collect(body, pieces * piece.length)).toHaveLength(pieces * piece.length);
+  });
+
+  it("breaks off for its reader, whether the reader waits or comes later", async () => {
+    const { send } = await open((response) => {
+      response.writeHead(200, { "content-length": "100" }).write("some");
+      setTimeout(() => response.destroy(), 20);
+    }, 2);
+    const [waiting, late] = [await send(), await send()];
+    await expect(collect(waiting.body, 1_000)).rejects.toMatchObject({ kind: "broken", isSent: true });
+    await delay(50);
+    await expect(collect(late.body, 1_000)).rejects.toMatchObject({ kind: "broken", isSent: true });
+  });
+});
+
+describe("a request", () => {
+  it("that is cancelled while it waits for a connection ends at once, and is never sent", async () => {
+    const { server, send } = await open(() => {});
+    const running = new AbortController();
+    const first = send(running.signal, "/first");
+    await eventually(() => server.requests.length === 1);
+    const queued = new AbortController();
+    const second = send(queued.signal, "/second");
+    queued.abort(new Error("gone"));
+    await expect(second).rejects.toMatchObject({ kind: "unreachable", isSent: false });
+    running.abort(new Error("gone"));
+    await expect(first).rejects.toMatchObject({ kind: "broken", isSent: true });
+    const third = send(undefined, "/third");
+    third.catch(() => {});
+    await eventually(() => server.requests.length === 2);
+    expect(server.requests.map(({ path }) => path)).toEqual(["/first", "/third"]);
+  });
+});
