@@ -279,6 +279,8 @@ function environmentOf(role: FleetRole, address: string, wiring: Wiring): Record
     ROUTEPLANE_KEY_PEPPERS: `p1:${"0f".repeat(32)}`,
     ROUTEPLANE_NATS_URL: role === "gateway" ? nats.gatewayUrl : nats.aggregatorUrl,
     ROUTEPLANE_SPOOL_DIR: join(folder, `spool-${address}`),
+    // A replica is one process, which can be suspended as a whole; test/faults/gateway-processes.test.ts is about several.
+    ROUTEPLANE_GATEWAY_PROCESSES: "1",
     ROUTEPLANE_ECHO: "on",
     ...urls,
     ...wiring.environment,
