@@ -1,4 +1,4 @@
-import { PostgresDialect, PostgresDriver } from "kysely";
+import { PostgresDialect, PostgresDriver, type RawBuilder, sql } from "kysely";
 import type { PostgresCursor, PostgresPoolClient, PostgresQueryResult } from "kysely";
 import type pg from "pg";
 import type { StatementNames } from "./statement-names.ts";
@@ -31,11 +31,36 @@ class ScopedDriver extends PostgresDriver {
   override async beginTransaction(): Promise<void> {}
 }
 
-/** A connection of the pool that names statements and is closed, not reused, if it comes back inside a transaction. */
+/**
+ * First word of the text that begins a transaction and sets its scope. Should that fail, the statement that was sent with it runs without a
+ * scope, in which row-level security shows it nothing, and the error of BEGIN is thrown.
+ */
+const BEGIN = "begin;";
+/** Beginning of a statement that ends its transaction: see `andCommit`. */
+const AND_COMMIT = "/* and commit */ ";
+
+const NO_ROWS = { command: "SELECT", rowCount: 0, rows: [] };
+
+/**
+ * The statement, after which its transaction is committed, in the same round trip. It must be the last one of the transaction. If it
+ * fails, its error is thrown, and the transaction is rolled back.
+ */
+export function andCommit(statement: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`${sql.raw(AND_COMMIT)}${statement}`;
+}
+
+/**
+ * A connection of the pool that names statements and is closed, not reused, if it comes back inside a transaction. BEGIN is sent with the
+ * statement that follows it, and COMMIT with the last one where that is known: a round trip costs this process and Postgres about
+ * 0.1 ms of CPU each.
+ */
 export class PooledConnection implements PostgresPoolClient {
   readonly #client: pg.PoolClient;
   readonly #names: StatementNames | undefined;
   readonly #isExpired: () => boolean;
+  /** Text that begins a transaction, not sent yet. */
+  #begin: string | undefined;
+  #isCommitted = false;
 
   /**
    * @param names names of prepared statements; undefined: statements are not prepared
@@ -51,6 +76,42 @@ export class PooledConnection implements PostgresPoolClient {
   query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
   query(text: unknown, values: readonly unknown[] = []): unknown {
     if (typeof text !== "string") throw new Error("cursors are not supported: read rows in pages");
+    if (text.startsWith(BEGIN)) {
+      this.#begin = text;
+      this.#isCommitted = false;
+      return Promise.resolve(NO_ROWS);
+    }
+    if (this.#isCommitted && text !== "rollback") {
+      if (text !== "commit") throw new Error("a statement follows the one that committed its transaction");
+      return Promise.resolve(NO_ROWS);
+    }
+    return this.#sendTogether(text, values);
+  }
+
+  /** Sends a statement, with what begins its transaction and what ends it. */
+  #sendTogether(text: string, values: readonly unknown[]): Promise<unknown> {
+    const begin = this.#begin;
+    const ends = text.startsWith(AND_COMMIT);
+    if (begin === undefined && !ends) return this.#send(text, values);
+    this.#begin = undefined;
+    const { stream } = this.#client.connection;
+    stream.cork();
+    const begun = begin === undefined ? undefined : this.#send(begin, []);
+    const answered = this.#send(text, values);
+    const ended = ends ? this.#send("commit", []) : undefined;
+    stream.uncork();
+    // Each is awaited below, but for those after one that failed.
+    for (const each of [begun, answered, ended]) each?.catch(() => {});
+    return (async () => {
+      await begun;
+      const result = await answered;
+      await ended;
+      this.#isCommitted = ends;
+      return result;
+    })();
+  }
+
+  #send(text: string, values: readonly unknown[]): Promise<unknown> {
     // Without values the text is sent as it is, and can hold several statements.
     const name = values.length === 0 ? undefined : this.#names?.nameOf(text);
     return this.#client.query({ text, values: [...values], ...(name === undefined ? {} : { name }) });

@@ -1,4 +1,5 @@
 export { buildIndex, type IndexPlan } from "./build-index.ts";
+export { andCommit } from "./dialect.ts";
 export { announceChanges, changeCounter } from "./change-schema.ts";
 export { type DatabaseConfig, readDatabaseConfig } from "./config.ts";
 export {

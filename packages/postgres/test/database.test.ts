@@ -5,6 +5,7 @@ import { sql } from "kysely";
 import pg from "pg";
 import { afterAll, describe, expect, it } from "vitest";
 import { openDatabase, type Scope, type Transaction } from "../src/database.ts";
+import { andCommit } from "../src/dialect.ts";
 
 interface AuthTables {
   readonly key_secrets: { namespace_id: string; lookup_id: string; key_id: string };
@@ -239,6 +240,51 @@ describe("a kept plan", () => {
     await database.within(scope, everything);
     await admin.query("alter table auth.key_secrets add column note text not null default 'new'");
     expect(await database.within(scope, everything)).toMatchObject({ note: "new" });
+  });
+});
+
+describe("a statement that commits its transaction", () => {
+  const rename = (id: string, name: string) => sql`update auth.namespaces set name = ${name} where id = ${id}`;
+  const nameOf = async (id: string) =>
+    (await admin.query<{ name: string }>("select name from auth.namespaces where id = $1", [id])).rows[0]?.name;
+
+  it("keeps what was written with it and before it", async () => {
+    const { namespaceId } = await filledNamespace();
+    await database.within({ namespaceId }, async (tx) => {
+      await rename(namespaceId, "before").execute(tx);
+      await andCommit(sql`update auth.namespaces set name = name || ' it' where id = ${namespaceId}`).execute(tx);
+    });
+    expect(await nameOf(namespaceId)).toBe("before it");
+  });
+
+  it("that fails keeps nothing, and its connection serves the next", async () => {
+    const { namespaceId } = await filledNamespace();
+    const failing = database.within({ namespaceId }, async (tx) => {
+      await rename(namespaceId, "before").execute(tx);
+      await andCommit(sql`select 1 / (length(${namespaceId}) - length(${namespaceId}))`).execute(tx);
+    });
+    await expect(failing).rejects.toThrow(/division by zero/);
+    expect(await nameOf(namespaceId)).toBe("n");
+    expect(await database.within(first, visibleNamespaces)).toEqual([first.namespaceId]);
+  });
+
+  it("is the last one: another one after it is not sent", async () => {
+    const { namespaceId } = await filledNamespace();
+    const going = database.within({ namespaceId }, async (tx) => {
+      await andCommit(rename(namespaceId, "committed")).execute(tx);
+      await rename(namespaceId, "after").execute(tx);
+    });
+    await expect(going).rejects.toThrow(/follows the one that committed/);
+    expect(await nameOf(namespaceId)).toBe("committed");
+    expect(await database.within(first, visibleNamespaces)).toEqual([first.namespaceId]);
+  });
+
+  it("may be the first and only one, also with a scope that shows nothing", async () => {
+    const { namespaceId } = await filledNamespace();
+    await database.within({ namespaceId }, (tx) => andCommit(rename(namespaceId, "only")).execute(tx));
+    expect(await nameOf(namespaceId)).toBe("only");
+    await database.within({ namespaceId: newId("ns") }, (tx) => andCommit(rename(namespaceId, "foreign")).execute(tx));
+    expect(await nameOf(namespaceId)).toBe("only");
   });
 });
 

@@ -1,6 +1,6 @@
 import type { Counter } from "@routeplane/admission";
 import type { Id } from "@routeplane/domain";
-import type { Transaction } from "@routeplane/postgres";
+import { andCommit, type Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { Reservation, ReservationChange } from "../domain/admission/reservation.ts";
 import type { ReservationRequest, ReservationKey, NewReservation } from "../domain/ports.ts";
@@ -24,7 +24,7 @@ export interface CounterChange {
 }
 
 /**
- * Writes counters and new reservations in one statement. Fails on the primary key if one of the requests has a reservation already,
+ * Writes counters and new reservations in one statement, and commits. Fails on the primary key if one of the requests has a reservation already,
  * and on `holds_idempotency_key` if another request has its idempotency key.
  */
 export async function insertReservations(
@@ -41,7 +41,7 @@ export async function insertReservations(
     const row = toHoldRow({ ...reservation, ...on, keyId, requestId, state: "open", endedAt: undefined });
     return { ...row, idempotency_key: idempotencyKey };
   });
-  await sql`with ${writeCounters(namespaceId, counters)} ${insertHoldRows(namespaceId, rows)}`.execute(tx);
+  await andCommit(sql`with ${writeCounters(namespaceId, counters)} ${insertHoldRows(namespaceId, rows)}`).execute(tx);
 }
 
 /** Inserts a voided reservation on no limit. Fails on the primary key if the request has a reservation by now. */
@@ -69,7 +69,7 @@ export async function insertMarks(
   return new Set(rows.map(({ name }) => name));
 }
 
-/** Writes ended reservations and their counters in one statement. */
+/** Writes ended reservations and their counters in one statement, and commits. */
 export async function writeEnded(
   tx: Tx,
   namespaceId: Id<"ns">,
@@ -77,7 +77,9 @@ export async function writeEnded(
   counters: readonly CounterChange[],
   now: Date,
 ): Promise<void> {
-  await sql`with ${writeCounters(namespaceId, counters)} ${endHoldRows(namespaceId, ended, now)}`.execute(tx);
+  await andCommit(sql`with ${writeCounters(namespaceId, counters)} ${endHoldRows(namespaceId, ended, now)}`).execute(
+    tx,
+  );
 }
 
 /** Update of reservations that exist, as an upsert for the reason of `writeCounters`. */
