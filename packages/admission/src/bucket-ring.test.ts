@@ -65,6 +65,29 @@ describe("a ring", () => {
     );
   });
 
+  it("never counts less for an amount that is dated up to a bucket ahead", () => {
+    fc.assert(
+      fc.property(
+        filled,
+        fc.array(fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), amount)),
+        ([width, log], ahead) => {
+          let ring = emptyRing(width);
+          const seen: Arrival[] = [];
+          for (const [index, { atMs: nowMs, amount: each }] of log.entries()) {
+            const [share = 0, more = 0n] = ahead[index] ?? [];
+            const atMs = nowMs + Math.floor(share * width);
+            ring = addToRing(addToRing(ring, more, atMs, nowMs), each, nowMs, nowMs);
+            seen.push({ atMs, amount: more }, { atMs: nowMs, amount: each });
+            expect(ringSum(ring, nowMs)).toBeGreaterThanOrEqual(exactSum(seen, WINDOW_BUCKETS * width, nowMs));
+            expect(ringSum(ring, nowMs)).toBeLessThanOrEqual(exactSum(seen, (WINDOW_BUCKETS + 3) * width, nowMs));
+            expect(ring.amounts.length).toBeLessThanOrEqual(WINDOW_BUCKETS + 1);
+          }
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
   it("admits never more than the exact limiter's limit, over random arrivals at most 2 % less than it does, and never less than one of a 1 % longer window", () => {
     const total = { exact: 0, ring: 0 };
     // Arrivals at random: the gaps between them are exponentially distributed.

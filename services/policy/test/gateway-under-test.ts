@@ -42,12 +42,12 @@ export function openGateway(sessions: Client<typeof GatewaySessionService>, sess
     },
     report: async (...reports: ReportInit[]) => (await sessions.reportSettlements({ reports })).outcomes,
     /** Report of a request on limit set 1, settled at this cost. */
-    settled(
+    settled: (
       namespaceId: Id<"ns">,
       boundNanoUsd: bigint,
       costNanoUsd: bigint,
       more: Partial<ReportInit> = {},
-    ): ReportInit {
+    ): ReportInit => {
       const names = { namespaceId, keyId: newId("key"), requestId: newId("req"), sessionId, limitSet: 1 };
       return { ...names, boundNanoUsd, end: { case: "settled" as const, value: { costNanoUsd, tokens: 0n } }, ...more };
     },

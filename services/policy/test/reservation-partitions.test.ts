@@ -230,6 +230,14 @@ it("a day is dropped once everything of it ended a day ago, and not before", asy
   await policy.admission.settle(requests[1], used(5_000n));
   expect((await total())?.spentNano).toBe(6_000n);
   await age(sql`request_id = ${requests[1].requestId}`);
+  // A gateway session of that day may report its requests again, until a day after it is closed.
+  const session = (statement: ReturnType<typeof sql>) => policy.tamper(statement);
+  await session(sql`insert into gateway_sessions (id, renewal, nonce, gateway, opened_at)
+    values (${newId("gws")}, 1, 1, 'test', now() - interval '80 hours')`);
+  expect(await partitions.dropOldest()).toBeUndefined();
+  await session(sql`update gateway_sessions set state = 'closed', closed_at = now() - interval '23 hours'`);
+  expect(await partitions.dropOldest()).toBeUndefined();
+  await session(sql`update gateway_sessions set closed_at = now() - interval '25 hours'`);
   expect(await partitions.dropOldest()).toBe(name);
   expect(await partitions.dropOldest()).toBeUndefined();
   expect(await partitionOf(requests[0].requestId)).toBeUndefined();

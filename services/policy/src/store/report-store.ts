@@ -1,5 +1,5 @@
 /**
- * Settlement reports in Postgres, many requests in one transaction of five round trips:
+ * Settlement reports in Postgres, many requests in one transaction of three round trips:
  *
  * 1. Lock the sessions, so that none is closed meanwhile, and insert the rows of requests that were admitted on slices. Only rows that were
  *    inserted are applied: the primary key is what makes each request count once.
@@ -12,7 +12,7 @@
  */
 import type { Counter } from "@routeplane/admission";
 import { type Id, idBound, idTime } from "@routeplane/domain";
-import type { Database, Transaction } from "@routeplane/postgres";
+import { andCommit, type Database, type Transaction } from "@routeplane/postgres";
 import { sql } from "kysely";
 import { endOnCounters, type Reservation } from "../domain/admission/reservation.ts";
 import type { ReportStore } from "../domain/sessions/ports.ts";
@@ -57,7 +57,8 @@ async function applyAll(context: Context, reports: readonly SettlementReport[]):
   const { tx, namespaceId } = context;
   const sorted = reports.toSorted((a, b) => (requestName(a) < requestName(b) ? -1 : 1));
   const onSlices = sorted.filter(isOnSlices);
-  const { states, added, at, isRefused } = await addRows(context, onSlices);
+  const sets = await context.limitSets.read(tx, namespaceId, onSlices);
+  const { states, added, at, isRefused } = await addRows(context, onSlices, sets);
   const isOver = (report: SettlementReport) => isOnSlices(report) && states[report.sessionId] === "closed";
   const others = sorted.filter((each) => !added.has(requestName(each)) && !isOver(each) && !isRefused(each));
   const existing = others.length === 0 ? undefined : await lockReservations(tx, namespaceId, others);
@@ -66,8 +67,9 @@ async function applyAll(context: Context, reports: readonly SettlementReport[]):
     return reservation === undefined ? [] : [{ report, reservation }];
   });
   const charged = onSlices.filter((report) => added.has(requestName(report)));
-  await writeChanges(context, { charged, ending, chargedAtMs: at.getTime() });
   const unmarked = others.filter((each) => each.end.kind === "released" && existing?.of(each) === undefined);
+  const isLast = unmarked.length === 0;
+  await writeChanges(context, { charged, sets, ending, chargedAtMs: at.getTime(), isLast });
   const marked = unmarked.length === 0 ? new Set() : await insertMarks(tx, namespaceId, unmarked);
   const again = new Set(unmarked.filter((each) => !marked.has(requestName(each))));
   return reports.map((report) => (isRefused(report) ? "refused" : again.has(report) ? "again" : "done"));
@@ -92,43 +94,56 @@ interface AddedRows {
 }
 
 /** Locks the sessions for share, and inserts the rows of requests on slices, in this order, unless their session is closed. */
-async function addRows({ tx, namespaceId }: Context, reports: readonly SliceReport[]): Promise<AddedRows> {
+async function addRows(
+  { tx, namespaceId }: Context,
+  reports: readonly SliceReport[],
+  sets: LimitSets,
+): Promise<AddedRows> {
   const at = new Date();
   if (reports.length === 0) return { states: {}, added: new Set(), at, isRefused: () => false };
   // A session that is not known was deleted, or lost with its database. The former are older.
   const oldest = idBound("gws", at.getTime() - SESSION_KEPT_MS);
   const rows = reports.map(rowOf);
-  const { rows: results } = await sql<{ states: AddedRows["states"] | null; added: readonly string[]; at: Date }>`
+  // Sets are sent instead of joined, so that no plan reads the whole table of them; each once, as the text of an array.
+  const places = new Map([...sets.keys()].map((name, index) => [name, index + 1]));
+  const idsOf = (kind: "budgetBindingIds" | "tokenBindingIds") =>
+    [...sets.values()].map((set) => `{${set[kind].join(",")}}`);
+  const { rows: results } = await sql<{
+    states: AddedRows["states"] | null;
+    added: readonly string[] | null;
+    at: Date;
+  }>`
     with sessions as materialized (
       select id, state from gateway_sessions where id = any(${[...new Set(reports.map((each) => each.sessionId))]})
       order by id for share
     ), added as (
       insert into holds (namespace_id, key_id, request_id, budget_binding_ids, rate_binding_ids, amount_nano, tokens,
         output_tokens_max, opened_at, expires_at, state, closed_at, cost_nano)
-      select ${namespaceId}, r.key_id, r.request_id, coalesce(l.budget_binding_ids, '{}'), coalesce(l.token_binding_ids, '{}'),
+      select ${namespaceId}, r.key_id, r.request_id, coalesce(l.budgets::text[], '{}'), coalesce(l.tokens::text[], '{}'),
         r.amount_nano, r.tokens, 0, r.opened_at, now.at, r.state, now.at, r.cost_nano
       from (select clock_timestamp() as at) as now, unnest(
         ${reports.map(({ keyId }) => keyId)}::text[], ${reports.map(({ requestId }) => requestId)}::text[],
-        ${reports.map(({ sessionId }) => sessionId)}::text[], ${reports.map(({ limitSet }) => limitSet)}::bigint[],
+        ${reports.map(({ sessionId }) => sessionId)}::text[], ${reports.map((report) => places.get(limitSetName(report)) ?? 0)}::bigint[],
         ${reports.map(({ boundNano }) => boundNano)}::bigint[], ${reports.map(({ tokensMax }) => tokensMax)}::bigint[],
-        ${reports.map((report) => openedAt(report, at))}::timestamptz[],
+        ${reports.map((report) => openedAt(report, at).toISOString())}::timestamptz[],
         ${rows.map(({ state }) => state)}::text[], ${rows.map(({ costNano }) => costNano ?? null)}::bigint[]
-      ) as r (key_id, request_id, session_id, number, amount_nano, tokens, opened_at, state, cost_nano)
-      left join limit_sets l on l.namespace_id = ${namespaceId} and l.session_id = r.session_id and l.number = r.number
+      ) as r (key_id, request_id, session_id, set, amount_nano, tokens, opened_at, state, cost_nano)
+      left join unnest(${idsOf("budgetBindingIds")}::text[], ${idsOf("tokenBindingIds")}::text[]) with ordinality
+        as l (budgets, tokens, set) on l.set = r.set
       left join sessions s on s.id = r.session_id
       where coalesce(s.state, case when r.session_id < ${oldest} then 'closed' else 'unknown' end) <> 'closed'
       order by r.key_id, r.request_id
       on conflict do nothing returning key_id, request_id, closed_at
     )
     select (select json_object_agg(id, state) from sessions) as states,
-      array(select key_id || ' ' || request_id from added) as added, (select max(closed_at) from added) as at`.execute(
-    tx,
-  );
+      case when (select count(*) from added) < ${reports.length} then array(select key_id || ' ' || request_id from added) end as added,
+      (select max(closed_at) from added) as at`.execute(tx);
   const [result] = results;
   const states = result?.states ?? {};
   return {
     states,
-    added: new Set(result?.added),
+    // Null stands for all of them.
+    added: new Set(result?.added ?? reports.map(requestName)),
     at: result?.at ?? at,
     isRefused: (report) => isOnSlices(report) && states[report.sessionId] === undefined && report.sessionId < oldest,
   };
@@ -142,18 +157,24 @@ function openedAt({ countedAtMs, requestId }: SettlementReport, now: Date): Date
 interface Changes {
   /** Reports whose rows were inserted. */
   readonly charged: readonly SliceReport[];
+  readonly sets: LimitSets;
   /** Reports of requests that have a row, which is locked. */
   readonly ending: readonly { readonly report: SettlementReport; readonly reservation: Reservation }[];
   readonly chargedAtMs: number;
+  /** True if nothing is written after it. */
+  readonly isLast: boolean;
 }
 
-async function writeChanges(context: Context, { charged, ending, chargedAtMs }: Changes): Promise<void> {
-  const { tx, namespaceId } = context;
+async function writeChanges(
+  { tx, namespaceId }: Context,
+  { charged, sets, ending, chargedAtMs, isLast }: Changes,
+): Promise<void> {
   const bySet = Map.groupBy(charged, limitSetName);
-  const sets = await context.limitSets.read(tx, namespaceId, bySet);
   const bindingIds = new Set<Id<"bnd">>();
-  for (const { budgetBindingIds, requestBindingIds, tokenBindingIds } of sets.values())
+  for (const name of bySet.keys()) {
+    const { budgetBindingIds = [], requestBindingIds = [], tokenBindingIds = [] } = sets.get(name) ?? {};
     for (const ids of [budgetBindingIds, requestBindingIds, tokenBindingIds]) for (const id of ids) bindingIds.add(id);
+  }
   for (const { reservation } of ending)
     for (const ids of [reservation.budgetBindingIds, reservation.rateBindingIds])
       for (const id of ids) bindingIds.add(id);
@@ -189,9 +210,13 @@ async function writeChanges(context: Context, { charged, ending, chargedAtMs }: 
   }
   const changed = [...after].filter(([id, counter]) => before.get(id) !== counter);
   const written = sql`${writeCounters(namespaceId, counterChanges(before, changed))}, ${writeSlices(namespaceId, [...used.values()])}`;
-  if (ended.length === 0) await sql`with ${written} select`.execute(tx);
-  else await sql`with ${written} ${endHoldRows(namespaceId, ended, now)}`.execute(tx);
+  const statement =
+    ended.length === 0 ? sql`with ${written} select` : sql`with ${written} ${endHoldRows(namespaceId, ended, now)}`;
+  await (isLast ? andCommit(statement) : statement).execute(tx);
 }
+
+/** Limit sets by `limitSetName`. */
+type LimitSets = ReadonlyMap<string, LimitSet>;
 
 /** Limit sets that were read. They never change. */
 class LimitSetCache {
@@ -199,20 +224,15 @@ class LimitSetCache {
   /** Number beyond which all are read anew. */
   static readonly #MAX_SETS = 10_000;
 
-  /** Limit sets of these reports by `limitSetName`; those that are not known are left out. */
-  async read(
-    tx: Tx,
-    namespaceId: Id<"ns">,
-    bySet: ReadonlyMap<string, readonly SliceReport[]>,
-  ): Promise<ReadonlyMap<string, LimitSet>> {
+  /** Limit sets of these reports; those that are not known are left out. */
+  async read(tx: Tx, namespaceId: Id<"ns">, reports: readonly SliceReport[]): Promise<LimitSets> {
     if (this.#sets.size > LimitSetCache.#MAX_SETS) this.#sets.clear();
-    const missing = [...bySet].flatMap(([name, [first]]) =>
-      first === undefined || this.#sets.has(`${namespaceId} ${name}`) ? [] : [first],
-    );
+    const keys = new Map(reports.map((report) => [limitSetName(report), report]));
+    const missing = [...keys].flatMap(([name, key]) => (this.#sets.has(`${namespaceId} ${name}`) ? [] : [key]));
     const read = missing.length === 0 ? [] : await readLimitSets(tx, namespaceId, missing);
     for (const [name, set] of read) this.#sets.set(`${namespaceId} ${name}`, set);
     return new Map(
-      [...bySet.keys()].flatMap((name) => {
+      [...keys.keys()].flatMap((name) => {
         const set = this.#sets.get(`${namespaceId} ${name}`);
         return set === undefined ? [] : [[name, set] as const];
       }),

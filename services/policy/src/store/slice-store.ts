@@ -7,7 +7,7 @@
  */
 import type { Counter, Limits } from "@routeplane/admission";
 import { DomainError, type Id } from "@routeplane/domain";
-import type { Database, Transaction } from "@routeplane/postgres";
+import { andCommit, type Database, type Transaction } from "@routeplane/postgres";
 import { type RawBuilder, type Selectable, sql } from "kysely";
 import { limitsOf } from "../domain/admission/applied-limits.ts";
 import {
@@ -55,13 +55,12 @@ export function createSliceStore(database: Database<PolicySchema>): SliceStore {
           slicesBefore.get(name)?.slice === each.slice ? [] : [{ ...each, sessionId }],
         );
         const sets = await newLimitSets(tx, sessionId, namespaceId, requests, grants);
-        await sql`
+        const written = sql`
           with ${writeCounters(namespaceId, counterChanges(before, changed))}, ${writeSlices(namespaceId, sliced)},
             ${writeLimitSets(sessionId, namespaceId, sets)}
           insert into session_namespaces (namespace_id, session_id)
-          select ${namespaceId}, ${sessionId} where ${sets.length + sliced.length > 0} on conflict do nothing`.execute(
-          tx,
-        );
+          select ${namespaceId}, ${sessionId} where ${sets.length + sliced.length > 0} on conflict do nothing`;
+        await andCommit(written).execute(tx);
         return { state: "open", grants };
       }),
 
