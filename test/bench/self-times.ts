@@ -78,3 +78,16 @@ function add(sums: Map<string, number>, key: string, micros: number): void {
 function sorted(sums: ReadonlyMap<string, number>): readonly (readonly [string, number])[] {
   return [...sums].toSorted(([, left], [, right]) => right - left);
 }
+
+/** Prints self times as shares, and for each request: first the parts, then the functions with most of it. */
+export function printSelfTimes(profile: CpuProfile, requests: number, top = 40): void {
+  const { parts, functions, busyMicros } = selfTimes(profile);
+  const line = (micros: number, name: string): void => {
+    const share = `${((100 * micros) / busyMicros).toFixed(1).padStart(5)} %`;
+    process.stdout.write(`${share} ${(micros / requests).toFixed(1).padStart(7)} us  ${name}\n`);
+  };
+  line(busyMicros, "all");
+  for (const [part, micros] of parts) line(micros, part);
+  process.stdout.write("\n");
+  for (const [name, micros] of functions.slice(0, top)) line(micros, name);
+}
