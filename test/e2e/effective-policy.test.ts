@@ -92,6 +92,8 @@ describe("cloud policy effective", () => {
           limit_micro_usd: 5_000_000,
           spent_micro_usd: expect.any(Number),
           reserved_micro_usd: expect.any(Number),
+          leased_micro_usd: expect.any(Number),
+          held_back_micro_usd: expect.any(Number),
           remaining_micro_usd: expect.any(Number),
           frees_up_at: null,
         },

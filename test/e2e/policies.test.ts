@@ -248,6 +248,8 @@ describe("binding", { timeout: 60_000 }, () => {
             budget_use: {
               spent_micro_usd: 0,
               reserved_micro_usd: 0,
+              leased_micro_usd: 0,
+              held_back_micro_usd: 0,
               remaining_micro_usd: SPECS.budget.limit_micro_usd,
               frees_up_at: null,
             },

@@ -91,6 +91,7 @@ describe.concurrent("admin reconcile", () => {
         partial_counter_count: 0,
         charges: [],
         counters: [],
+        sessions: [],
       },
     });
     expect((await runCli(["admin", "reconcile"], as(node.url))).stdout).toMatch(/^ns_1 .* 2\/0\/0\/9 +1\/0\/0\/0$/m);

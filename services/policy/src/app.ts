@@ -77,6 +77,9 @@ import { createSliceStore } from "./store/slice-store.ts";
 /** Longest statement of maintenance: the table of reservations of an earlier release is read through once. */
 const MAINTENANCE_TIMEOUT_MS = 60 * 60_000;
 
+/** Time after which a reconciliation begins with no further lost session: well below its deadline. */
+const SWEEP_TIME_MS = 2_000;
+
 export async function startPolicy(config: Config): Promise<RunningProcess> {
   const log = createLogger("policy", redactTokens, config.logLevel);
   const readiness = new Readiness();
@@ -228,7 +231,8 @@ export function wirePolicy(wiring: PolicyWiring) {
     router.service(contracts.EffectivePolicyService, effectivePolicyService(readEffective));
     router.service(contracts.SimulationService, simulationService(simulate));
     router.service(contracts.EnforcementService, enforcementService(applied, changes));
-    const reconciled = { budgets: createBudgetRecords(database), log: createChargeLog(usage), keys };
+    const sweepSessions = () => endings.sweepNow(SWEEP_TIME_MS);
+    const reconciled = { budgets: createBudgetRecords(database), log: createChargeLog(usage), keys, sweepSessions };
     router.service(contracts.BudgetAdminService, budgetAdminService(reconciled, clock));
     router.service(contracts.AuditService, auditService(createAuditStore(database), POLICY_ACTIONS));
     healthRoutes({ readiness, dependencies })(router);

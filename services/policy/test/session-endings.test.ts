@@ -1,3 +1,4 @@
+import { PrincipalType } from "@routeplane/contracts/policy";
 import { RequestStatus } from "@routeplane/contracts/usage";
 import { newId } from "@routeplane/domain";
 import { sql } from "kysely";
@@ -54,10 +55,61 @@ async function lostSession() {
     const { spentNano, reservedNano } = (await budget.total()) ?? expect.fail("no counter");
     return { spentNano, reservedNano };
   };
-  return { ...gateway, ...budget, keyId, log, stateOf, sweep, expire, amounts };
+  const as = policy.as(budget.key.token);
+  return { ...gateway, ...budget, as, keyId, log, stateOf, sweep, expire, amounts };
 }
 
 const run = () => policy.endings.run();
+
+it("is shown by the effective policy as leased while it may be spent, and as held back once it is settled", async () => {
+  const { namespaceId, as, amounts } = await lostSession();
+  const shown = async () => {
+    const { effectivePolicy } = await as.effective.getEffectivePolicy({
+      principalType: PrincipalType.NAMESPACE,
+      principalId: namespaceId,
+    });
+    const [budget] = effectivePolicy?.budgets ?? [];
+    return [budget?.reservedMicroUsd, budget?.leasedMicroUsd, budget?.heldBackMicroUsd];
+  };
+  expect(await shown()).toEqual([1n, 1n, 0n]);
+  await run();
+  await run();
+  expect(await amounts()).toMatchObject({ reservedNano: 300n });
+  // Rounded up, as every amount that is used.
+  expect(await shown()).toEqual([1n, 0n, 1n]);
+});
+
+it("is reconciled: slices count as reserved, and a session whose state does not allow what it has is named", async () => {
+  const { namespaceId, binding, sessionId } = await lostSession();
+  const operator = policy.as(policy.operator(["usage:read"])).budgetAdmin;
+  const differences = async () => {
+    const { differences: all } = await operator.reconcileBudgets({});
+    return all.flatMap((each) => (each.namespaceId === namespaceId ? [each.subject] : []));
+  };
+  expect(await differences()).toEqual([]);
+  await policy.tamper(sql`update counters set reserved_nano = reserved_nano + 5000 where binding_id = ${binding.id}`);
+  expect(await differences()).toMatchObject([
+    { case: "counter", value: { quantity: "reserved", countedMicroUsd: 6n, expectedMicroUsd: 1n } },
+  ]);
+  await policy.tamper(sql`update counters set reserved_nano = reserved_nano - 5000 where binding_id = ${binding.id}`);
+  const named = { sessionId, bindingId: binding.id, setAsideMicroUsd: 1n };
+  const states = [
+    [sql`state = 'closed', closed_at = now() - interval '1 hour'`, "closed"],
+    [sql`state = 'settled', settled_at = now(), claimed_until = now() + interval '1 hour'`, "settled"],
+    [sql`state = 'open', renewed_at = now() - interval '1 hour'`, "not_ended"],
+  ] as const;
+  for (const [state, fault] of states) {
+    await policy.tamper(sql`update gateway_sessions set ${state} where id = ${sessionId}`);
+    const all = await differences();
+    expect(all).toContainEqual(
+      expect.objectContaining({ value: expect.objectContaining({ ...named, fault }) as object }),
+    );
+  }
+  await policy.tamper(sql`delete from gateway_sessions where id = ${sessionId}`);
+  const values = (await differences()).map(({ value }) => value);
+  expect(values).toContainEqual(expect.objectContaining({ ...named, fault: "no_session" }));
+  await policy.tamper(sql`delete from slices where session_id = ${sessionId}`);
+});
 
 describe("a lost session", () => {
   it("is charged and reserved as the log says, once it is recorded; then what may be in doubt stays reserved", async () => {

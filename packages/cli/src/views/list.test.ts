@@ -21,7 +21,14 @@ const credential = {
 };
 const key = { ...credential, id: `key_${SUFFIX}`, last_used_at: null };
 const operator = { ...credential, id: `op_${SUFFIX}`, account_id: `acc_${SUFFIX}` };
-const use = { spent_micro_usd: 1_234_567, reserved_micro_usd: 0, remaining_micro_usd: 3_765_433, frees_up_at: null };
+const use = {
+  spent_micro_usd: 1_234_567,
+  reserved_micro_usd: 0,
+  leased_micro_usd: 0,
+  held_back_micro_usd: 0,
+  remaining_micro_usd: 3_765_433,
+  frees_up_at: null,
+};
 const binding = {
   id: `bnd_${SUFFIX}`,
   policy_id: `pol_${SUFFIX}`,

@@ -71,7 +71,13 @@ describe("--json", () => {
             principalId: "ns_1",
             mode: BindingMode.ENFORCE,
           },
-          budgetUse: { spentMicroUsd: 3n, reservedMicroUsd: 2n, remainingMicroUsd: 4_999_995n, freesUpAt: at },
+          budgetUse: {
+            spentMicroUsd: 3n,
+            reservedMicroUsd: 2n,
+            leasedMicroUsd: 1n,
+            remainingMicroUsd: 4_999_995n,
+            freesUpAt: at,
+          },
         },
       ],
     });
@@ -93,6 +99,8 @@ describe("--json", () => {
           budget_use: {
             spent_micro_usd: 3,
             reserved_micro_usd: 2,
+            leased_micro_usd: 1,
+            held_back_micro_usd: 0,
             remaining_micro_usd: 4_999_995,
             frees_up_at: AT,
           },

@@ -126,13 +126,21 @@ export interface AppliedPolicies {
   of(namespaceId: Id<"ns">, lineage: readonly Id<"key">[]): Promise<readonly Applied<PolicySpec>[]>;
 }
 
+/** Counter, with the parts of what it has reserved that are set aside for gateway sessions. Nano-USD. */
+export interface ReadCounter extends Counter {
+  /** Outstanding in slices. */
+  readonly leasedNano: bigint;
+  /** Held back of lost sessions. */
+  readonly heldBackNano: bigint;
+}
+
 /** Reader of counters. It takes no lock and waits for no admission. */
 export interface CounterReader {
   /** Counters of these bindings in one snapshot, taken at `now`; no entry for a binding that does not exist any more. */
   ofBindings(
     namespaceId: Id<"ns">,
     bindingIds: readonly Id<"bnd">[],
-  ): Promise<{ readonly now: Date; readonly counters: ReadonlyMap<Id<"bnd">, Counter> }>;
+  ): Promise<{ readonly now: Date; readonly counters: ReadonlyMap<Id<"bnd">, ReadCounter> }>;
 }
 
 /** Request log of the usage service, for simulations. */

@@ -73,6 +73,7 @@ function parseCursor(text: string): ReconciliationCursor | undefined {
 function toProtoDifferences({
   charges,
   counters,
+  sessions,
 }: BudgetReconciliation): MessageInitShape<typeof BudgetDifferenceSchema>[] {
   return [
     ...charges.map(({ namespaceId, difference }) => {
@@ -93,6 +94,11 @@ function toProtoDifferences({
         ...(since && { since: toTimestamp(since) }),
       };
       return { namespaceId, subject: { case: "counter" as const, value } };
+    }),
+    ...sessions.map(({ namespaceId, difference }) => {
+      const { sessionId, bindingId = "", fault, setAsideNano } = difference;
+      const value = { sessionId, bindingId, fault, setAsideMicroUsd: nanoToMicro(setAsideNano) };
+      return { namespaceId, subject: { case: "session" as const, value } };
     }),
   ];
 }

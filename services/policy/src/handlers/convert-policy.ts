@@ -60,11 +60,14 @@ export function toProtoPolicy({
   };
 }
 
-export function toProtoBudgetUse({ limitMicroUsd }: BudgetSpec, { spentNano, reservedNano, freesUpAt }: BudgetUse) {
+export function toProtoBudgetUse({ limitMicroUsd }: BudgetSpec, use: BudgetUse) {
+  const { spentNano, reservedNano, freesUpAt } = use;
   const remainingNano = microToNano(limitMicroUsd) - spentNano - reservedNano;
   return {
     spentMicroUsd: nanoToMicro(spentNano),
     reservedMicroUsd: nanoToMicro(reservedNano),
+    leasedMicroUsd: nanoToMicro(use.leasedNano),
+    heldBackMicroUsd: nanoToMicro(use.heldBackNano),
     // Rounded down, unlike the used amounts: a remaining micro-USD can be spent.
     remainingMicroUsd: remainingNano > 0n ? remainingNano / microToNano(1n) : 0n,
     ...(freesUpAt && { freesUpAt: toTimestamp(freesUpAt) }),

@@ -10,10 +10,19 @@ export function createCounterReader(database: Database<PolicySchema>): CounterRe
   return {
     ofBindings: (namespaceId, bindingIds) =>
       database.within({ namespaceId }, async (tx) => {
-        const { rows } = await sql<CounterRow & { readonly now: Date }>`
-          select c.*, clock_timestamp() as now from counters c
-          where namespace_id = ${namespaceId} and binding_id = any(${bindingIds})`.execute(tx);
-        const counters = new Map(rows.map((row) => [row.binding_id, fromCounterRow(row)]));
+        const { rows } = await sql<CounterRow & { now: Date; leased: bigint; held_back: bigint }>`
+          select c.*, clock_timestamp() as now, set_aside.* from counters c cross join lateral (
+            select coalesce(sum(greatest(granted - returned - used, 0)), 0)::bigint as leased,
+              coalesce(sum(held_back), 0)::bigint as held_back
+            from slices s where s.namespace_id = c.namespace_id and s.binding_id = c.binding_id and dimension = 'money'
+          ) as set_aside
+          where c.namespace_id = ${namespaceId} and c.binding_id = any(${bindingIds})`.execute(tx);
+        const counters = new Map(
+          rows.map((row) => {
+            const setAside = { leasedNano: row.leased, heldBackNano: row.held_back };
+            return [row.binding_id, { ...fromCounterRow(row), ...setAside }];
+          }),
+        );
         return { now: rows[0]?.now ?? new Date(0), counters };
       }),
   };

@@ -1,7 +1,12 @@
 import type { Id } from "@routeplane/domain";
 import type { Database } from "@routeplane/postgres";
 import { type Selectable, sql } from "kysely";
-import type { ChargedReservation, CounterReading, RequestKey } from "../domain/reconciliation/charges.ts";
+import type {
+  ChargedReservation,
+  CounterReading,
+  RequestKey,
+  SessionDifference,
+} from "../domain/reconciliation/charges.ts";
 import type { BudgetRecords } from "../domain/reconciliation/reconciliation.ts";
 import type { PolicySchema } from "./schema.ts";
 
@@ -78,11 +83,19 @@ export function createBudgetRecords(database: Database<PolicySchema>): BudgetRec
         const { rows } = await counters(namespaceId, from).execute(tx);
         return rows.map(fromCounterRow);
       }),
+
+    sessions: (namespaceId) =>
+      database.within({ namespaceId }, async (tx) => {
+        const { rows } = await sessionFaults(namespaceId).execute(tx);
+        return rows.map(({ session_id: sessionId, binding_id, fault, set_aside: setAsideNano }) => {
+          return { sessionId, bindingId: binding_id ?? undefined, fault, setAsideNano };
+        });
+      }),
   };
 }
 
 /**
- * Reads all counters of a namespace with the sums of their reservations, in one statement and so in one snapshot. A window is
+ * Reads all counters of a namespace with the sums of their reservations and slices, in one statement and so in one snapshot. A window is
  * compared by the buckets that began at `from` or later. A window that never ends is compared as a whole, so that only a binding
  * younger than `from` has an exact sum. A reservation that was settled after it had expired was charged at both moments: if the
  * first compared bucket began in between, anything from 0 to its cost may count.
@@ -115,7 +128,11 @@ function counters(namespaceId: Id<"ns">, from: Date) {
         join counted using (binding_id)
       group by binding_id
     )
-    select policy_id, binding_id, reserved_nano as reserved, coalesce(expected_reserved, 0) as expected_reserved,
+    select policy_id, binding_id, reserved_nano as reserved, 
+      coalesce(expected_reserved, 0) + (
+        select coalesce(sum(greatest(granted - returned - used, 0) + held_back), 0)::bigint from slices s
+        where s.namespace_id = ${namespaceId} and s.binding_id = counted.binding_id and dimension = 'money'
+      ) as expected_reserved,
       (select coalesce(sum(amount), 0)::bigint from unnest(amounts) with ordinality as bucket (amount, nth)
        where since is null or to_timestamp((newest - nth + 1) * width / 1000.0) >= since) as spent,
       coalesce(min_spent, 0) as min_spent, case when is_older then null else coalesce(max_spent, 0) end as max_spent,
@@ -123,6 +140,39 @@ function counters(namespaceId: Id<"ns">, from: Date) {
     from counted left join reservations using (binding_id)
     where width is not null or reserved_nano > 0 or reservations.binding_id is not null
     order by binding_id`;
+}
+
+interface SessionFaultRow {
+  readonly session_id: Id<"gws">;
+  readonly binding_id: Id<"bnd"> | null;
+  readonly fault: SessionDifference["fault"];
+  readonly set_aside: bigint;
+}
+
+/** Reads sessions of a namespace whose state has not allowed for a minute, or minutes, what their slices say. */
+function sessionFaults(namespaceId: Id<"ns">) {
+  return sql<SessionFaultRow>`
+    with known as (
+      select session_id, binding_id,
+        case when dimension = 'money' then greatest(granted - returned - used, 0) + held_back else 0 end as set_aside,
+        greatest(granted - returned - used, 0) > 0 as is_outstanding,
+        greatest(granted - returned - used, 0) + held_back > 0 as is_set_aside
+      from slices where namespace_id = ${namespaceId}
+      union all
+      select distinct session_id, null, 0, false, false from session_namespaces where namespace_id = ${namespaceId}
+      union all
+      select distinct session_id, null, 0, false, false from limit_sets where namespace_id = ${namespaceId}
+    ), judged as (
+      select known.*, case
+        when s.id is null then 'no_session'
+        when s.state = 'open' and s.renewed_at < clock_timestamp() - interval '5 minutes' then 'not_ended'
+        when s.state = 'closed' and is_set_aside and s.closed_at < clock_timestamp() - interval '1 minute' then 'closed'
+        when s.state = 'settled' and is_outstanding then 'settled'
+      end as fault
+      from known left join gateway_sessions s on s.id = known.session_id
+    )
+    select distinct session_id, binding_id, fault, set_aside from judged where fault is not null
+    order by session_id, binding_id nulls first limit 100`;
 }
 
 function fromReservationRow(row: HoldRow): ChargedReservation {

@@ -12,6 +12,8 @@ import {
   COUNTER_COLUMNS,
   type CounterDifferenceView,
   fromProtoBudgetDifference,
+  SESSION_COLUMNS,
+  type SessionDifferenceView,
 } from "../../views/admin/budget-difference.ts";
 import { DIFFERENCE_COLUMNS, type DifferenceView, fromProtoDifference } from "../../views/admin/usage-difference.ts";
 import { fromProtoInteger, requirePresent, fromProtoTime } from "../../views/values.ts";
@@ -44,6 +46,7 @@ interface BudgetReconciliation {
   partial_counter_count: number;
   readonly charges: ChargeDifferenceView[];
   readonly counters: CounterDifferenceView[];
+  readonly sessions: SessionDifferenceView[];
 }
 
 export function addReconcileCommand(admin: Command, context: Context): void {
@@ -75,6 +78,7 @@ async function reconcileAll(context: Context, { from, to = new Date() }: Reconci
       ...tables(DIFFERENCE_COLUMNS, usage.differences),
       ...tables(CHARGE_COLUMNS, budgets.charges),
       ...tables(COUNTER_COLUMNS, budgets.counters),
+      ...tables(SESSION_COLUMNS, budgets.sessions),
     ].join("\n");
   });
   const { differences, namespace_count, kept_from } = usage;
@@ -82,7 +86,7 @@ async function reconcileAll(context: Context, { from, to = new Date() }: Reconci
   note(`${differences.length} differences in ${namespace_count} namespaces from ${start} to ${end}`);
   if (kept_from !== null)
     note(`Requests from before ${kept_from} are not kept: only their usage totals were compared.`);
-  const budgetDifferences = budgets.charges.length + budgets.counters.length;
+  const budgetDifferences = budgets.charges.length + budgets.counters.length + budgets.sessions.length;
   note(
     budgets.compared_from === null
       ? "The record of budget charges does not reach back that far and was not compared."
@@ -121,6 +125,7 @@ async function reconcileBudgets(
     partial_counter_count: 0,
     charges: [],
     counters: [],
+    sessions: [],
   };
   for (let pageToken = ""; ;) {
     const page = await budgetAdmin.reconcileBudgets({ from, to, pageToken });
@@ -130,9 +135,10 @@ async function reconcileBudgets(
     all.running_count += fromProtoInteger(page.runningCount);
     all.counter_count += fromProtoInteger(page.counterCount);
     all.partial_counter_count += fromProtoInteger(page.partialCounterCount);
-    for (const { charges, counters } of page.differences.map(fromProtoBudgetDifference)) {
+    for (const { charges, counters, sessions } of page.differences.map(fromProtoBudgetDifference)) {
       for (const charge of charges) all.charges.push(charge);
       for (const counter of counters) all.counters.push(counter);
+      for (const session of sessions) all.sessions.push(session);
     }
     pageToken = page.nextPageToken;
     if (pageToken === "") return all;

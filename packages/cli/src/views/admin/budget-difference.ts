@@ -1,4 +1,9 @@
-import type { BudgetDifference, ChargeDifference, CounterDifference } from "@routeplane/contracts/policy";
+import type {
+  BudgetDifference,
+  ChargeDifference,
+  CounterDifference,
+  SessionDifference,
+} from "@routeplane/contracts/policy";
 import type { Column } from "../../output/table.ts";
 import { fromProtoInteger, fromProtoText, fromProtoTime } from "../values.ts";
 
@@ -30,15 +35,28 @@ export interface CounterDifferenceView {
   readonly since: string | null;
 }
 
+/** A gateway session whose state and slices do not agree. */
+export interface SessionDifferenceView {
+  readonly namespace_id: string;
+  readonly session_id: string;
+  /** Null if the difference is of no counter. */
+  readonly binding_id: string | null;
+  /** `not_ended`, `no_session`, `closed` or `settled`. */
+  readonly fault: string;
+  readonly set_aside_micro_usd: number;
+}
+
 export interface BudgetDifferenceViews {
   readonly charges: readonly ChargeDifferenceView[];
   readonly counters: readonly CounterDifferenceView[];
+  readonly sessions: readonly SessionDifferenceView[];
 }
 
 export function fromProtoBudgetDifference({ namespaceId, subject }: BudgetDifference): BudgetDifferenceViews {
   return {
     charges: subject.case === "charge" ? [fromProtoCharge(namespaceId, subject.value)] : [],
     counters: subject.case === "counter" ? [fromProtoCounter(namespaceId, subject.value)] : [],
+    sessions: subject.case === "session" ? [fromProtoSession(namespaceId, subject.value)] : [],
   };
 }
 
@@ -68,6 +86,16 @@ function fromProtoCounter(namespaceId: string, counter: CounterDifference): Coun
   };
 }
 
+function fromProtoSession(namespaceId: string, session: SessionDifference): SessionDifferenceView {
+  return {
+    namespace_id: namespaceId,
+    session_id: session.sessionId,
+    binding_id: fromProtoText(session.bindingId),
+    fault: session.fault,
+    set_aside_micro_usd: fromProtoInteger(session.setAsideMicroUsd),
+  };
+}
+
 export const CHARGE_COLUMNS: readonly Column<ChargeDifferenceView>[] = [
   { header: "NAMESPACE", cell: ({ namespace_id }) => namespace_id },
   { header: "KEY", cell: ({ key_id }) => key_id },
@@ -93,4 +121,12 @@ export const COUNTER_COLUMNS: readonly Column<CounterDifferenceView>[] = [
     cell: ({ expected_micro_usd: min, expected_micro_usd_max: max }) =>
       max === min ? `${min}` : `${min} to ${max ?? "?"}`,
   },
+];
+
+export const SESSION_COLUMNS: readonly Column<SessionDifferenceView>[] = [
+  { header: "NAMESPACE", cell: ({ namespace_id }) => namespace_id },
+  { header: "SESSION", cell: ({ session_id }) => session_id },
+  { header: "BINDING", cell: ({ binding_id }) => binding_id ?? "-" },
+  { header: "FAULT", cell: ({ fault }) => fault },
+  { header: "SET ASIDE (micro-usd)", cell: ({ set_aside_micro_usd }) => `${set_aside_micro_usd}` },
 ];

@@ -91,6 +91,8 @@ function fromProtoBudget({ source, spec, freesUpAt, ...use }: EffectiveBudget) {
     limit_micro_usd: fromProtoInteger(limitMicroUsd),
     spent_micro_usd: fromProtoInteger(use.spentMicroUsd),
     reserved_micro_usd: fromProtoInteger(use.reservedMicroUsd),
+    leased_micro_usd: fromProtoInteger(use.leasedMicroUsd),
+    held_back_micro_usd: fromProtoInteger(use.heldBackMicroUsd),
     remaining_micro_usd: fromProtoInteger(use.remainingMicroUsd),
     frees_up_at: fromProtoTime(freesUpAt),
   };
@@ -189,7 +191,7 @@ function budgetColumns(from: From): readonly Column<BudgetView>[] {
     {
       header: "RESERVED",
       leaveOutRank: 2,
-      cell: ({ reserved_micro_usd }) => formatUsd(reserved_micro_usd),
+      cell: reservedText,
       right: true,
     },
     { header: "LEFT", cell: ({ remaining_micro_usd }) => formatUsd(remaining_micro_usd), right: true },
@@ -200,6 +202,16 @@ function budgetColumns(from: From): readonly Column<BudgetView>[] {
     },
     ...sourceColumns<BudgetView>(from, (row) => row),
   ];
+}
+
+/** Reserved amount with the parts of it that are no running requests, e.g. `$0.31 ($0.30 leased)`. */
+function reservedText({ reserved_micro_usd, leased_micro_usd, held_back_micro_usd }: BudgetView): string {
+  const parts = [
+    leased_micro_usd === 0 ? "" : `${formatUsd(leased_micro_usd)} leased`,
+    held_back_micro_usd === 0 ? "" : `${formatUsd(held_back_micro_usd)} held back`,
+  ].filter((part) => part !== "");
+  const text = formatUsd(reserved_micro_usd);
+  return parts.length === 0 ? text : `${text} (${parts.join(", ")})`;
 }
 
 function rateLimitColumns(from: From): readonly Column<RateLimitView>[] {

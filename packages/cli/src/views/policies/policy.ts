@@ -33,6 +33,10 @@ export interface BoundToView {
 export interface BudgetUseView {
   readonly spent_micro_usd: number;
   readonly reserved_micro_usd: number;
+  /** Part of what is reserved that is set aside in slices of gateways. */
+  readonly leased_micro_usd: number;
+  /** Part of what is reserved that a lost gateway may have spent. */
+  readonly held_back_micro_usd: number;
   readonly remaining_micro_usd: number;
   readonly frees_up_at: string | null;
 }
@@ -71,12 +75,14 @@ function fromProtoPolicyBinding({ binding, budgetUse }: PolicyBinding): BoundToV
   return { binding_id: id, principal_type, principal_id, mode, budget_use: budgetUse ? fromProtoUse(budgetUse) : null };
 }
 
-function fromProtoUse({ spentMicroUsd, reservedMicroUsd, remainingMicroUsd, freesUpAt }: BudgetUse): BudgetUseView {
+function fromProtoUse(use: BudgetUse): BudgetUseView {
   return {
-    spent_micro_usd: fromProtoInteger(spentMicroUsd),
-    reserved_micro_usd: fromProtoInteger(reservedMicroUsd),
-    remaining_micro_usd: fromProtoInteger(remainingMicroUsd),
-    frees_up_at: fromProtoTime(freesUpAt),
+    spent_micro_usd: fromProtoInteger(use.spentMicroUsd),
+    reserved_micro_usd: fromProtoInteger(use.reservedMicroUsd),
+    leased_micro_usd: fromProtoInteger(use.leasedMicroUsd),
+    held_back_micro_usd: fromProtoInteger(use.heldBackMicroUsd),
+    remaining_micro_usd: fromProtoInteger(use.remainingMicroUsd),
+    frees_up_at: fromProtoTime(use.freesUpAt),
   };
 }
 

@@ -5,14 +5,18 @@ import { toBudgetLimit } from "../admission/applied-limits.ts";
 import type { Applied } from "./applied-policy.ts";
 import { type EffectivePolicy, composePolicies } from "./effective-policy.ts";
 import type { BoundPrincipal } from "../policies/policy.ts";
-import type { AppliedPolicies, CounterReader, KeyDirectory } from "../ports.ts";
+import type { AppliedPolicies, CounterReader, KeyDirectory, ReadCounter } from "../ports.ts";
 
 /** Consumption of a budget at one moment. Nano-USD. */
 export interface BudgetUse {
   /** Settled within the window. */
   readonly spentNano: bigint;
-  /** Sum of the open reservations. */
+  /** Sum of the open reservations and of what is set aside for gateway sessions. */
   readonly reservedNano: bigint;
+  /** Part of it that is outstanding in slices. */
+  readonly leasedNano: bigint;
+  /** Part of it that is held back of lost sessions. */
+  readonly heldBackNano: bigint;
   /** Moment at which the oldest spent amount leaves the window; undefined if nothing is spent, or nothing ever leaves. */
   readonly freesUpAt: Date | undefined;
 }
@@ -64,9 +68,9 @@ export function createReadEffectivePolicy(dependencies: ReadEffectivePolicyDepen
       const effective = composePolicies(await applied.of(namespaceId, lineage));
       const { budgets, rateLimits } = effective;
       const bindingIds = new Set([...budgets, ...rateLimits].map(({ bindingId }) => bindingId));
-      const { now, counters } = await counterReader.ofBindings(namespaceId, [...bindingIds]);
-      if (counters.size === bindingIds.size) {
-        const use = withUse(counters, now);
+      const read = await counterReader.ofBindings(namespaceId, [...bindingIds]);
+      if (read.counters.size === bindingIds.size) {
+        const use = withUse(read);
         const used = { budgets: budgets.map(use(budgetUseOf)), rateLimits: rateLimits.map(use(rateLimitUseOf)) };
         return { ...effective, principal, lineage, ...used };
       }
@@ -76,17 +80,21 @@ export function createReadEffectivePolicy(dependencies: ReadEffectivePolicyDepen
   };
 }
 
-function withUse(counters: ReadonlyMap<Id<"bnd">, Counter>, now: Date) {
-  return <Spec, Use>(useOf: (spec: Spec, counter: Counter, nowMs: number) => Use) =>
+function withUse({ counters, now }: Awaited<ReturnType<CounterReader["ofBindings"]>>) {
+  return <Spec, Use>(useOf: (spec: Spec, counter: ReadCounter, nowMs: number) => Use) =>
     (applied: Applied<Spec>): AppliedWithUse<Spec, Use> => {
-      const use = useOf(applied.spec, counters.get(applied.bindingId) ?? EMPTY_COUNTER, now.getTime());
+      const use = useOf(applied.spec, counters.get(applied.bindingId) ?? UNUSED, now.getTime());
       return { ...applied, use };
     };
 }
 
-export function budgetUseOf(spec: BudgetSpec, counter: Counter, nowMs: number): BudgetUse {
+const UNUSED: ReadCounter = { ...EMPTY_COUNTER, leasedNano: 0n, heldBackNano: 0n };
+
+export function budgetUseOf(spec: BudgetSpec, counter: ReadCounter, nowMs: number): BudgetUse {
   const { spend, reservedNano } = resizeCounter(counter, { budget: toBudgetLimit(spec) }, nowMs);
-  return { spentNano: sumOf(spend, nowMs), reservedNano, freesUpAt: dateOf([freesUpMs(spend, nowMs)]) };
+  const { leasedNano, heldBackNano } = counter;
+  const freesUpAt = dateOf([freesUpMs(spend, nowMs)]);
+  return { spentNano: sumOf(spend, nowMs), reservedNano, leasedNano, heldBackNano, freesUpAt };
 }
 
 function rateLimitUseOf(spec: RateLimitSpec, counter: Counter, nowMs: number): RateLimitUse {

@@ -66,6 +66,16 @@ export interface CounterDifference extends Pick<CounterReading, "policyId" | "bi
   readonly since: Date | undefined;
 }
 
+/** Gateway session whose state and slices do not agree. */
+export interface SessionDifference {
+  readonly sessionId: Id<"gws">;
+  /** Undefined if the difference is of no counter. */
+  readonly bindingId: Id<"bnd"> | undefined;
+  readonly fault: "not_ended" | "no_session" | "closed" | "settled";
+  /** Nano-USD. */
+  readonly setAsideNano: bigint;
+}
+
 /**
  * Compares the charge of a request by its budgets with that by the request log.
  *

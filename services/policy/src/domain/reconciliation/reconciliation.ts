@@ -3,7 +3,7 @@
  *
  * 1. `reservations`: every reservation on a budget with the rows of its request.
  * 2. `requests`: every row with a cost, under a key that a budget applies to, with its reservation.
- * 3. `counters`: every counter with its reservations.
+ * 3. `counters`: every counter with its reservations and slices, and the sessions of those.
  *
  * A call does one page after another until its time is up, and returns a cursor from which the next call continues. Nothing is
  * locked. A difference is read again after each of `RECHECK_DELAYS_MS` and reported only if it remains.
@@ -20,6 +20,7 @@ import {
   type CounterReading,
   type LoggedCharge,
   type RequestKey,
+  type SessionDifference,
 } from "./charges.ts";
 
 export interface Range {
@@ -45,6 +46,8 @@ export interface BudgetRecords {
   budgeted(namespaceId: Id<"ns">, since: Date): Promise<ReadonlyMap<string, Date>>;
   /** Readings of all counters in one snapshot, with the amounts spent from about `from` on. */
   counters(namespaceId: Id<"ns">, from: Date): Promise<readonly CounterReading[]>;
+  /** Gateway sessions with something in the namespace that their state does not allow. */
+  sessions(namespaceId: Id<"ns">): Promise<readonly SessionDifference[]>;
 }
 
 /** Request log of the usage service. Its methods throw DomainError UNAVAILABLE. */
@@ -86,6 +89,7 @@ export interface BudgetReconciliation {
   partialCounterCount: number;
   readonly charges: InNamespace<ChargeDifference>[];
   readonly counters: InNamespace<CounterDifference>[];
+  readonly sessions: InNamespace<SessionDifference>[];
   /** Undefined if the reconciliation is complete. */
   next: ReconciliationCursor | undefined;
 }
@@ -94,6 +98,8 @@ export interface ReconciliationDependencies {
   readonly keys: KeyDirectory;
   readonly budgets: BudgetRecords;
   readonly log: ChargeLog;
+  /** Charges what came late of lost gateway sessions. */
+  readonly sweepSessions: () => Promise<void>;
 }
 
 export interface ReconciliationRequest {
@@ -120,6 +126,7 @@ export async function reconcileBudgets(
   request: ReconciliationRequest,
 ): Promise<BudgetReconciliation> {
   const endsAt = performance.now() + request.timeLimitMs;
+  if (request.cursor === undefined) await dependencies.sweepSessions();
   const result: BudgetReconciliation = {
     namespaceCount: 0,
     requestCount: 0,
@@ -128,6 +135,7 @@ export async function reconcileBudgets(
     partialCounterCount: 0,
     charges: [],
     counters: [],
+    sessions: [],
     next: request.cursor,
   };
   do {
@@ -189,6 +197,7 @@ async function reconcilePage(
     result.partialCounterCount += readings.filter(({ spent }) => spent?.max === undefined).length;
     // One by one: a namespace can have more counters than a call can have arguments.
     for (const difference of readings.flatMap(counterDifferencesOf)) result.counters.push({ namespaceId, difference });
+    for (const difference of await budgets.sessions(namespaceId)) result.sessions.push({ namespaceId, difference });
   }
   result.namespaceCount++;
   return { namespaceId, part: "end", after: "" };

@@ -238,9 +238,11 @@ export function createEndings(dependencies: EndingsDependencies) {
       return waiting;
     },
 
-    /** Charges and corrects what came late of settled sessions, without waiting for a sweep that is due. */
-    async sweepNow(): Promise<void> {
-      for (const session of await endings.settledSessions()) await withClaim(session, applyEverywhere);
+    /** Charges and corrects what came late of settled sessions, without waiting for a sweep that is due, until its time is up. */
+    async sweepNow(timeLimitMs = Infinity): Promise<void> {
+      const endsAt = performance.now() + timeLimitMs;
+      for (const session of await endings.settledSessions())
+        if (performance.now() < endsAt) await withClaim(session, applyEverywhere);
     },
   };
 }

@@ -117,7 +117,7 @@ export declare type ReconcileBudgetsResponse = Message<"routeplane.policy.v1.Rec
 export declare const ReconcileBudgetsResponseSchema: GenMessage<ReconcileBudgetsResponse>;
 
 /**
- * Difference between budgets and the request log, or between budgets and their counters.
+ * Difference between budgets and the request log, between budgets and their counters, or of a gateway session.
  *
  * @generated from message routeplane.policy.v1.BudgetDifference
  */
@@ -150,6 +150,14 @@ export declare type BudgetDifference = Message<"routeplane.policy.v1.BudgetDiffe
      */
     value: CounterDifference;
     case: "counter";
+  } | {
+    /**
+     * One gateway session.
+     *
+     * @generated from field: routeplane.policy.v1.SessionDifference session = 4;
+     */
+    value: SessionDifference;
+    case: "session";
   } | { case: undefined; value?: undefined };
 };
 
@@ -278,6 +286,48 @@ export declare type CounterDifference = Message<"routeplane.policy.v1.CounterDif
 export declare const CounterDifferenceSchema: GenMessage<CounterDifference>;
 
 /**
+ * Gateway session that has something set aside, or known, which its state does not allow.
+ *
+ * @generated from message routeplane.policy.v1.SessionDifference
+ */
+export declare type SessionDifference = Message<"routeplane.policy.v1.SessionDifference"> & {
+  /**
+   * `gws_…`.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * `bnd_…`; empty if the difference is of no counter.
+   *
+   * @generated from field: string binding_id = 2;
+   */
+  bindingId: string;
+
+  /**
+   * Fault: `not_ended` (open, and not renewed for minutes), `no_session` (slices or limit sets of a session that does not exist),
+   * `closed` or `settled` (something is still set aside in slices).
+   *
+   * @generated from field: string fault = 3;
+   */
+  fault: string;
+
+  /**
+   * Amount that is set aside on the counter. Micro-USD.
+   *
+   * @generated from field: int64 set_aside_micro_usd = 4;
+   */
+  setAsideMicroUsd: bigint;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.SessionDifference.
+ * Use `create(SessionDifferenceSchema)` to create a new message.
+ */
+export declare const SessionDifferenceSchema: GenMessage<SessionDifference>;
+
+/**
  * Budgets across namespaces, for operators of the node. Refused to every namespace credential, and to operator credentials that
  * are limited to an account: PERMISSION_DENIED ACCOUNT_LIMITED.
  *
@@ -286,7 +336,8 @@ export declare const CounterDifferenceSchema: GenMessage<CounterDifference>;
 export declare const BudgetAdminService: GenService<{
   /**
    * Compares the charges of budgets with the request log, request by request, and the counters of budgets with their
-   * reservations. Covers the last 23 hours, because reservations are not kept longer. Running requests are counted apart and are
+   * reservations and slices; names gateway sessions whose state and slices do not agree. What came late of lost sessions is charged
+   * before. Covers the last 23 hours, because reservations are not kept longer. Running requests are counted apart and are
    * no difference. A difference is read again, twice within two seconds, before it is reported; a request that is not in the
    * log by then is reported, also if its event is still on its way.
    * Errors: UNAVAILABLE if the usage service does not answer.

@@ -477,7 +477,7 @@ export declare type EffectiveBudget = Message<"routeplane.policy.v1.EffectiveBud
   spentMicroUsd: bigint;
 
   /**
-   * Reserved for running requests. Micro-USD.
+   * Reserved for running requests and in slices of gateways. Micro-USD.
    *
    * @generated from field: int64 reserved_micro_usd = 4;
    */
@@ -496,6 +496,20 @@ export declare type EffectiveBudget = Message<"routeplane.policy.v1.EffectiveBud
    * @generated from field: google.protobuf.Timestamp frees_up_at = 6;
    */
   freesUpAt?: Timestamp | undefined;
+
+  /**
+   * Part of what is reserved that is set aside in slices of gateways, which admit requests on it. Micro-USD, rounded up.
+   *
+   * @generated from field: int64 leased_micro_usd = 7;
+   */
+  leasedMicroUsd: bigint;
+
+  /**
+   * Part of what is reserved that stays so for up to a day, because a lost gateway may have spent it. Micro-USD, rounded up.
+   *
+   * @generated from field: int64 held_back_micro_usd = 8;
+   */
+  heldBackMicroUsd: bigint;
 };
 
 /**

@@ -137,7 +137,7 @@ export declare type BudgetUse = Message<"routeplane.policy.v1.BudgetUse"> & {
   spentMicroUsd: bigint;
 
   /**
-   * Reserved for running requests. Micro-USD, rounded up.
+   * Reserved for running requests and in slices of gateways. Micro-USD, rounded up.
    *
    * @generated from field: int64 reserved_micro_usd = 2;
    */
@@ -156,6 +156,20 @@ export declare type BudgetUse = Message<"routeplane.policy.v1.BudgetUse"> & {
    * @generated from field: google.protobuf.Timestamp frees_up_at = 4;
    */
   freesUpAt?: Timestamp | undefined;
+
+  /**
+   * Part of what is reserved that is set aside in slices of gateways, which admit requests on it. Micro-USD, rounded up.
+   *
+   * @generated from field: int64 leased_micro_usd = 5;
+   */
+  leasedMicroUsd: bigint;
+
+  /**
+   * Part of what is reserved that stays so for up to a day, because a lost gateway may have spent it. Micro-USD, rounded up.
+   *
+   * @generated from field: int64 held_back_micro_usd = 6;
+   */
+  heldBackMicroUsd: bigint;
 };
 
 /**
