@@ -98,6 +98,8 @@ export async function startPolicyUnderTest() {
     /** Routes, services and chain of its servers. */
     wired,
     endings: wired.endings,
+    /** Address of its database under a role. */
+    urlOf: (role: Parameters<typeof clone.url>[0]) => clone.url(role),
     /** Ends of sessions as another replica of the service makes them. */
     anotherEndings: () => wire(database).endings,
     /** Database as the superuser, past row-level security. */
