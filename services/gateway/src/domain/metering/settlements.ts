@@ -1,13 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { DomainError } from "@routeplane/domain";
-import { type Component, gauge, type Logger, withRequestId } from "@routeplane/runtime";
+import { type Component, gauge, type Logger } from "@routeplane/runtime";
 import type { Admissions, ReservationKey } from "../ports/admissions.ts";
-import type { RequestFacts } from "./request-facts.ts";
+import type { SettlementReports } from "../ports/settlement-reports.ts";
 import type { OutboxOffset, PendingSettlement, Settlement, UsageLog } from "../ports/usage-log.ts";
+import { reportOneByOne } from "./report-one-by-one.ts";
+import { ReportQueue } from "./report-queue.ts";
+import type { RequestFacts } from "./request-facts.ts";
 
 /**
  * Settlements of requests on their way to the usage log and to the policy service. No request waits for them: each is recorded
- * at once, and sent to the policy service until it is acknowledged. Those that are pending when this process ends, also if it
+ * at once, and reported to the policy service, in bulk, until it is acknowledged. Those that are pending when this process ends, also if it
  * is killed, are sent by the next one. Bounded: once too many are pending, `hasCapacity` is false and no more requests are admitted.
  */
 export interface Settlements extends Component {
@@ -29,7 +31,9 @@ export interface AdmissionState {
 }
 
 export interface SettlementsOptions {
-  readonly admissions: Admissions;
+  readonly admissions: Pick<Admissions, "settle" | "release">;
+  /** Way of settlements in bulk; by default one by one through `admissions`. */
+  readonly reports?: SettlementReports;
   readonly usageLog: UsageLog;
   readonly log: Logger;
   /** Pending settlements from which on `hasCapacity` is false. 20,000 by default. */
@@ -40,55 +44,28 @@ export interface SettlementsOptions {
 
 const NOTHING_USED = { costNanoUsd: 0n, tokens: 0, neverSent: true };
 
-const MIN_RETRY_MS = 50;
-const MAX_RETRY_MS = 5_000;
-/** Pending settlements of earlier processes that are sent at a time, beside this process's own. */
-const PREVIOUS_RUN_CONCURRENCY = 8;
-
 /** Starts to send the pending settlements of earlier processes at once. */
 export function createSettlements(options: SettlementsOptions): Settlements {
   const { admissions, usageLog, log, capacity = 20_000, flushTimeoutMs = 1_000 } = options;
-  const running = new Set<Promise<void>>();
-  const stopping = new AbortController();
+  const { reports = reportOneByOne(admissions, log) } = options;
+  const queue = new ReportQueue(reports, log);
 
   gauge({
     name: "routeplane_gateway_pending_settlements",
     help: "Settlements and releases that the policy service has not acknowledged yet.",
-    read: () => running.size,
+    read: () => queue.size,
   });
 
-  const send = async (offset: OutboxOffset, settlement: PendingSettlement): Promise<void> => {
-    const { costNanoUsd, tokens, requestId, neverSent } = settlement;
-    const isUnused = costNanoUsd === 0n && tokens === 0;
-    const attempt = () =>
-      withRequestId(requestId, () =>
-        isUnused ? admissions.release(settlement, neverSent) : admissions.settle(settlement, { costNanoUsd, tokens }),
-      );
-    const fault = await retryWhileUnavailable(attempt, stopping.signal);
-    if (stopping.signal.aborted && fault !== undefined) return;
-    if (fault !== undefined) log.error({ err: fault, requestId }, "settlement refused by the policy service, given up");
-    usageLog.complete(offset);
+  const send = (offset: OutboxOffset, settlement: PendingSettlement): void => {
+    queue.add({ settlement, onReported: () => usageLog.complete(offset) });
   };
-  const track = (sending: Promise<void>): void => {
-    const work = sending.catch((error: unknown) => {
-      log.error({ err: error }, "settlement sent but not marked as complete: the next process sends it again");
-    });
-    running.add(work);
-    void work.then(() => running.delete(work));
-  };
-  const previous = [...usageLog.pendingFromPreviousRun];
-  const sendPendingFromPreviousRun = async (): Promise<void> => {
-    for (let next = previous.shift(); next && !stopping.signal.aborted; next = previous.shift()) {
-      await send(next.offset, next.settlement);
-    }
-  };
+  const previous = usageLog.pendingFromPreviousRun;
   if (previous.length > 0) log.info({ pending: previous.length }, "sending pending settlements of an earlier process");
-  const workers = Math.min(previous.length, PREVIOUS_RUN_CONCURRENCY);
-  for (let worker = 0; worker < workers; worker++) track(sendPendingFromPreviousRun());
+  for (const { offset, settlement } of previous) send(offset, settlement);
 
   return {
     name: "settlements",
-    hasCapacity: () => running.size < capacity,
+    hasCapacity: () => queue.size < capacity,
     settle(facts, settlement, { hasReservation, neverSent, pendingRelease }) {
       const { namespaceId, keyId, requestId } = facts;
       const { costNanoUsd, promptTokens, completionTokens } = settlement;
@@ -100,34 +77,16 @@ export function createSettlements(options: SettlementsOptions): Settlements {
       } catch (error) {
         log.error({ err: error, requestId }, "settlement not recorded: sent to the policy service from memory");
       }
-      if (pending !== undefined) track(send(offset, pending));
+      if (pending !== undefined) send(offset, pending);
     },
-    release: (key, pendingRelease) => track(send(pendingRelease, { ...key, ...NOTHING_USED })),
+    release: (key, pendingRelease) => send(pendingRelease, { ...key, ...NOTHING_USED }),
     async stop() {
       const timer = new AbortController();
       const timeout = delay(flushTimeoutMs, undefined, { signal: timer.signal }).catch(() => {});
-      await Promise.race([Promise.all(running), timeout]);
+      await Promise.race([queue.flush(), timeout]);
       timer.abort();
-      stopping.abort();
-      if (running.size > 0) log.warn({ pending: running.size }, "stopped with settlements pending");
+      queue.stop();
+      if (queue.size > 0) log.warn({ pending: queue.size }, "stopped with settlements pending");
     },
   };
-}
-
-/**
- * Repeats a call, with growing pauses, as long as its dependency is unavailable.
- *
- * @returns undefined once it succeeds; else the first other failure, or the last failure once stopped
- */
-async function retryWhileUnavailable(attempt: () => Promise<void>, stopping: AbortSignal): Promise<unknown> {
-  for (let waitMs = MIN_RETRY_MS; ; waitMs = Math.min(waitMs * 2, MAX_RETRY_MS)) {
-    try {
-      await attempt();
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof DomainError) || error.code !== "unavailable" || stopping.aborted) return error;
-    }
-    // Jitter, so that a service that comes back does not receive all of them at once.
-    await delay(waitMs * (0.5 + Math.random() / 2), undefined, { signal: stopping }).catch(() => {});
-  }
 }

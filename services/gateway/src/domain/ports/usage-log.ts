@@ -71,10 +71,28 @@ export interface UnloggedDenials {
   readonly count: number;
 }
 
+/** Slices on which a request was admitted by its gateway. */
+export interface AdmittedOnSlices {
+  /** `gws_…` of the gateway session. */
+  readonly sessionId: Id<"gws">;
+  /** Number of the limit set of that session: the counters that the request counts on. */
+  readonly limitSet: number;
+  /** Time at which its rate slices are counted; undefined if no rate limit applies. */
+  readonly countedAt: Date | undefined;
+  /** Amount that each budget of the limit set has reserved for it. Nano-USD. */
+  readonly boundNanoUsd: bigint;
+  /** Input and output bound together. */
+  readonly tokensMax: number;
+}
+
 /** Settlement, or release if no amount was used, that the policy service has not acknowledged yet. */
 export interface PendingSettlement extends ReservationKey, SettledAmounts {
   /** True if nothing went upstream. */
   readonly neverSent: boolean;
+  /** Slices on which the request was admitted; absent: the policy service admitted it. */
+  readonly slices?: AdmittedOnSlices | undefined;
+  /** True if the process ended while the request ran: its amounts are its bounds, until a settlement corrects them. */
+  readonly isUnknown?: boolean | undefined;
 }
 
 /** Offset of a pending settlement in the spool. */
