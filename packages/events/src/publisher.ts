@@ -47,6 +47,10 @@ export interface UsageRecord {
   readonly pendingSettlement?: Uint8Array | undefined;
   /** Offset of a pending settlement that this record completes. */
   readonly completes?: number | undefined;
+  /** True for the first record of a request: it is refused as `enqueue` is. False by default. */
+  readonly isNewRequest?: boolean | undefined;
+  /** Called once NATS has acknowledged the event; never if this process ends before. Must not throw. */
+  readonly onAcknowledged?: (() => void) | undefined;
 }
 
 export interface Recorded {
@@ -66,6 +70,12 @@ export interface Recorded {
 export interface EventPublisher extends Component {
   /** Pending settlements of earlier processes on this folder, to be sent now. */
   readonly pendingFromPreviousRun: readonly PendingSettlement[];
+  /** Resolves once NATS has acknowledged every event of earlier processes on this folder. */
+  readonly previousRunAcknowledged: Promise<void>;
+  /** Folder of the spool. */
+  readonly folder: string;
+  /** True if something of what earlier processes wrote could not be read. */
+  readonly isDamaged: boolean;
   /**
    * Writes a pending settlement, before the request that causes it goes anywhere.
    *
@@ -102,6 +112,7 @@ const DEFAULT_SPOOL_BYTES = 1024 ** 3;
 /** Upper bound of an encoded event. Events have no free text of any size: a larger one is a bug of the caller. */
 export const MAX_EVENT_BYTES = 32 * 1024;
 const FLUSH_TIMEOUT_MS = 5_000;
+const PREVIOUS_RUN_CHECK_MS = 50;
 
 /**
  * Opens the spool and sends its events, those of earlier processes first. Connects, and reconnects, in the background for
@@ -119,12 +130,17 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
   const connection = openConnection(options, async (session) => {
     layout = await declare(session);
   });
+  const listeners = new AcknowledgementListeners();
+  const previousRun = Promise.withResolvers<void>();
   const sender: Sender = new Sender({
     spool,
     connection,
     layout: () => layout,
     log,
-    onAcknowledged: (first, last) => commitWait.acknowledged(first, last),
+    onAcknowledged(first, last) {
+      commitWait.acknowledged(first, last);
+      listeners.acknowledged(first, last);
+    },
     onFailure: () => commitWait.check(),
   });
   const isDisconnected = (): boolean => connection.session() === undefined || sender.isFailing;
@@ -141,15 +157,26 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
       throw error instanceof SpoolFull ? unavailable("spool", error.message, error) : error;
     }
   };
-  const appendEvent = ({ event, ...entry }: UsageRecord, isAwaited: boolean): EntryOffsets => {
+  const appendEvent = ({ event, onAcknowledged, ...entry }: UsageRecord, isAwaited: boolean): EntryOffsets => {
+    const refusal = entry.isNewRequest === true ? refusalOfNew() : undefined;
+    if (refusal !== undefined) throw refusal;
     const offsets = append({ event: encode(event), ...entry });
+    if (onAcknowledged !== undefined) listeners.add(offsets.eventOffset, onAcknowledged);
     sender.notify(isAwaited);
     return offsets;
   };
+  const checkPreviousRun = (): void => {
+    if (!spool.previousRun.hasEvents) previousRun.resolve();
+    else setTimeout(checkPreviousRun, PREVIOUS_RUN_CHECK_MS).unref();
+  };
+  checkPreviousRun();
 
   return {
     name: `event publisher ${name}`,
-    pendingFromPreviousRun: spool.pendingFromPreviousRun,
+    pendingFromPreviousRun: spool.previousRun.pendingSettlements,
+    previousRunAcknowledged: previousRun.promise,
+    folder,
+    isDamaged: spool.previousRun.isDamaged,
     enqueue(settlement) {
       const refusal = refusalOfNew();
       if (refusal !== undefined) throw refusal;
@@ -167,7 +194,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
         return appendEvent(usageRecord, false).pendingSettlementOffset;
       } catch (error) {
         log.error({ err: error }, "cannot record a usage event: sending it from memory");
-        sender.sendUnspooled(encode(usageRecord.event));
+        sender.sendUnspooled(encode(usageRecord.event), usageRecord.onAcknowledged);
         return 0;
       }
     },
@@ -183,6 +210,25 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
       await Promise.all([connection.stop(), spool.close()]);
     },
   };
+}
+
+/** Listeners for the acknowledgement of single events, keyed by offset: no promise each. */
+class AcknowledgementListeners {
+  readonly #listeners = new Map<number, () => void>();
+
+  add(offset: number, listener: () => void): void {
+    this.#listeners.set(offset, listener);
+  }
+
+  acknowledged(first: number, last: number): void {
+    if (this.#listeners.size === 0) return;
+    for (let offset = first; offset <= last; offset++) {
+      const listener = this.#listeners.get(offset);
+      if (listener === undefined) continue;
+      this.#listeners.delete(offset);
+      listener();
+    }
+  }
 }
 
 function encode(event: UsageEvent): Uint8Array {

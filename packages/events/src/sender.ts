@@ -83,9 +83,9 @@ export class Sender {
   }
 
   /** Sends an event that could not be recorded. It is lost if this process ends before. */
-  sendUnspooled(event: Uint8Array): void {
+  sendUnspooled(event: Uint8Array, onAcknowledged?: () => void): void {
     this.#unspooled++;
-    void this.#deliverUnspooled(event);
+    void this.#deliverUnspooled(event, onAcknowledged);
   }
 
   /** Stops once all events are acknowledged, or after `timeoutMs`. @returns the number of events that are lost */
@@ -137,8 +137,11 @@ export class Sender {
     else if (this.#inFlight === 0) this.#wakeForAwaited();
   }
 
-  async #deliverUnspooled(event: Uint8Array): Promise<void> {
-    if (await this.#send({ id: randomUUID(), payloads: [event] })) this.#unspooled--;
+  async #deliverUnspooled(event: Uint8Array, onAcknowledged?: () => void): Promise<void> {
+    if (await this.#send({ id: randomUUID(), payloads: [event] })) {
+      this.#unspooled--;
+      onAcknowledged?.();
+    }
     this.#wake();
   }
 

@@ -4,6 +4,9 @@ import type { EventPublisher } from "@routeplane/events";
 export const fakeEventPublisher: EventPublisher = {
   name: "nobody",
   pendingFromPreviousRun: [],
+  previousRunAcknowledged: Promise.resolve(),
+  folder: "/",
+  isDamaged: false,
   enqueue: () => 1,
   complete() {},
   record: () => ({ pendingSettlementOffset: 0, committed: async () => {} }),

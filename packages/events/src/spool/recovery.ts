@@ -27,8 +27,30 @@ export interface RecoveredSpool {
   /** Number of event records, acknowledged or not. */
   readonly events: number;
   readonly lastOffset: number;
+  /** True if a file or record could not be read. An unfinished write at the end of a file is no damage. */
+  readonly isDamaged: boolean;
   /** Number of the newest file that is or was a segment. */
   readonly lastSegmentNumber: number;
+}
+
+/** What earlier processes left in the folder of a spool. */
+export class PreviousRun {
+  /** Settlements that were not acknowledged. */
+  readonly pendingSettlements: readonly PendingSettlement[];
+  /** True if a file or record could not be read. */
+  readonly isDamaged: boolean;
+  readonly #segments: readonly Segment[];
+
+  constructor({ pendingSettlements, isDamaged, segments }: RecoveredSpool) {
+    this.pendingSettlements = pendingSettlements;
+    this.isDamaged = isDamaged;
+    this.#segments = [...segments];
+  }
+
+  /** True until all its events are acknowledged. */
+  get hasEvents(): boolean {
+    return this.#segments.some(({ unsent, inFlight }) => unsent?.length !== 0 || inFlight > 0);
+  }
 }
 
 const SEGMENT_NAME = /^(\d{16})\.journal/;
@@ -51,6 +73,7 @@ export function recover(folder: string, log: Logger): RecoveredSpool {
   let events = 0;
   let lastOffset = 0;
   let lastSegmentNumber = 0;
+  let isDamaged = false;
   for (const name of readdirSync(folder).toSorted()) {
     const number = Number(SEGMENT_NAME.exec(name)?.[1] ?? 0);
     lastSegmentNumber = Math.max(lastSegmentNumber, number);
@@ -58,6 +81,7 @@ export function recover(folder: string, log: Logger): RecoveredSpool {
     const path = join(folder, name);
     const bytes = readFileSync(path);
     const content = decodeSegment(bytes);
+    isDamaged ||= content.damagedBytes > 0 || (content.session === undefined && bytes.length >= HEADER_BYTES);
     if (!repair(path, bytes.length, content, log) || content.session === undefined) continue;
     const segment = Segment.existing(path, content.session, content.end);
     segments.push(segment);
@@ -72,7 +96,7 @@ export function recover(folder: string, log: Logger): RecoveredSpool {
   for (const offset of completed) pending.delete(offset);
   for (const { settlement, segment } of pending.values()) segment.pendingSettlements.add(settlement.offset);
   const pendingSettlements = [...pending.values()].map(({ settlement }) => settlement);
-  return { segments, pendingSettlements, sent, acknowledged, events, lastOffset, lastSegmentNumber };
+  return { segments, pendingSettlements, sent, acknowledged, events, lastOffset, isDamaged, lastSegmentNumber };
 }
 
 /** Repairs the file, so that it ends with a whole record. @returns false if it is no segment and was set aside */

@@ -70,7 +70,7 @@ describe("a kill", () => {
     spool.append({ event: bytesOf("e") });
     const next = openSpool(killed(folder));
     expect(eventsOf(await takeAll(next))).toEqual(["c", "d", "e"]);
-    expect(next.pendingFromPreviousRun.map(({ payload }) => textOf(payload))).toEqual(["settle b"]);
+    expect(next.previousRun.pendingSettlements.map(({ payload }) => textOf(payload))).toEqual(["settle b"]);
     await Promise.all([spool.close(), next.close()]);
   });
 
@@ -188,7 +188,7 @@ test("in any order of records, batches, acknowledgements, completions and kills,
       expect(new Set(unsent).size).toBe(unsent.length);
       expect([...events].filter((event) => !acknowledged.has(event) && !unsent.includes(event))).toEqual([]);
       expect(unsent.filter((event) => !events.has(event))).toEqual([]);
-      const recovered = new Set(last.pendingFromPreviousRun.map(({ payload }) => textOf(payload)));
+      const recovered = new Set(last.previousRun.pendingSettlements.map(({ payload }) => textOf(payload)));
       expect([...pending.values()].filter((each) => !recovered.has(each))).toEqual([]);
       expect([...recovered].filter((each) => ![...pending.values()].includes(each) && !completed.has(each))).toEqual(
         [],

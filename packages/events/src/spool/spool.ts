@@ -28,7 +28,7 @@ import { countOfNextBatch, type EventBatch, loadUnsent } from "./event-batch.ts"
 import { encodeRecord, MAX_PAYLOAD_BYTES, type SpoolRecord } from "./format.ts";
 import { codeOf, lockFolder } from "./lock.ts";
 import { MarkBuffer } from "./mark-buffer.ts";
-import { type PendingSettlement, recover, type RecoveredSpool, segmentName } from "./recovery.ts";
+import { PreviousRun, recover, type RecoveredSpool, segmentName } from "./recovery.ts";
 import { ReservedDiskSpace } from "./reserved-disk-space.ts";
 import { Segment, type SpooledEvent, syncPath } from "./segment.ts";
 import { asSpoolFull, SpoolFull } from "./spool-full.ts";
@@ -52,7 +52,7 @@ export interface SpoolEntry {
   /** Offset of a pending settlement that this entry completes. */
   readonly completes?: number | undefined;
   /** True for the first entry of a request: it cannot use the space that is kept for running requests. */
-  readonly isNewRequest?: boolean;
+  readonly isNewRequest?: boolean | undefined;
 }
 
 /** Offsets of the parts of an entry; 0 for a part that it does not have. */
@@ -68,8 +68,8 @@ const MAX_RESERVED_BYTES = 4 * 1024 ** 2;
 
 /** Write-ahead log of usage events and pending settlements; see the head of this file. */
 export class Spool {
-  /** Pending settlements of earlier processes on this folder. */
-  readonly pendingFromPreviousRun: readonly PendingSettlement[];
+  /** What earlier processes left in this folder. */
+  readonly previousRun: PreviousRun;
   readonly #options: SpoolOptions;
   readonly #recovered: RecoveredSpool;
   readonly #releaseLock: () => void;
@@ -108,13 +108,13 @@ export class Spool {
     this.#recovered = recovered;
     this.#releaseLock = releaseLock;
     this.#segments = recovered.segments;
+    this.previousRun = new PreviousRun(recovered);
     this.#lastOffset = recovered.lastOffset;
     this.#lastSegmentNumber = recovered.lastSegmentNumber;
     this.#bytes = recovered.segments.reduce((sum, { size }) => sum + size, 0);
     for (const segment of recovered.segments) {
       for (const offset of segment.pendingSettlements) this.#segmentOfPending.set(offset, segment);
     }
-    this.pendingFromPreviousRun = recovered.pendingSettlements;
     this.#reservedSpace = new ReservedDiskSpace(folder, Math.min(maxBytes / KEPT_SHARE, MAX_RESERVED_BYTES));
     this.#reservedSpace.ensure();
     const unfinished = { events: recovered.events, pendingSettlements: recovered.pendingSettlements.length };
