@@ -68,7 +68,7 @@ async function measureKeys(perNamespace: number): Promise<void> {
 
 function measureGuardrails(): void {
   const cache = new GuardrailCache({ maxBytes: 1024 ** 3, maxAgeMs: MAX_AGE_MS, monotonic: () => 0 });
-  const answer = cache.share("none", 0, () => []);
+  const answer = { guardrails: cache.share("none", 0, () => []), limits: undefined };
   const before = heap();
   for (let count = 0; count < KEYS; count++) {
     cache.put({ namespaceId: structuredClone(newId("ns")), keyId: newId("key") }, answer, 0);
@@ -116,7 +116,7 @@ async function measureHits(perSecond: number): Promise<void> {
     callsOfGuardrails++;
     guardrails.put(
       result.principal,
-      guardrails.share("none", 0, () => []),
+      { guardrails: guardrails.share("none", 0, () => []), limits: undefined },
       time.now,
     );
   }

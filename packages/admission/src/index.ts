@@ -26,3 +26,7 @@ export {
   toRingNumbers,
 } from "./bucket-ring.ts";
 export { BUDGET_WINDOWS, type BudgetWindow, rateBucketMs } from "./window.ts";
+export { Appetite } from "./slices/appetite.ts";
+export { LimitSet, type SliceBounds, type SliceReservation } from "./slices/limit-set.ts";
+export { RateSlices } from "./slices/rate-slices.ts";
+export { StandingSlice } from "./slices/standing-slice.ts";

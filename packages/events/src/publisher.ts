@@ -23,6 +23,7 @@ import type { Component } from "@routeplane/runtime";
 import { CommitWait, type NatsOutage } from "./commit-wait.ts";
 import { openConnection } from "./connection.ts";
 import { Sender } from "./sender.ts";
+import { claimOwnership, type Ownership } from "./spool/owner-socket.ts";
 import type { PendingSettlement } from "./spool/recovery.ts";
 import { SpoolFull } from "./spool/spool-full.ts";
 import { type EntryOffsets, Spool } from "./spool/spool.ts";
@@ -72,10 +73,12 @@ export interface EventPublisher extends Component {
   readonly pendingFromPreviousRun: readonly PendingSettlement[];
   /** Resolves once NATS has acknowledged every event of earlier processes on this folder. */
   readonly previousRunAcknowledged: Promise<void>;
-  /** Folder of the spool. */
-  readonly folder: string;
   /** True if something of what earlier processes wrote could not be read. */
   readonly isDamaged: boolean;
+  /** Resolves to this process's claim on the folder, once it is known whether the former owner is dead. */
+  readonly ownership: Promise<Ownership>;
+  /** Returns true while the folder is this process's. */
+  readonly isOwner: () => boolean;
   /**
    * Writes a pending settlement, before the request that causes it goes anywhere.
    *
@@ -130,6 +133,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
   const connection = openConnection(options, async (session) => {
     layout = await declare(session);
   });
+  const ownership = claimOwnership(folder, log);
   const listeners = new AcknowledgementListeners();
   const previousRun = Promise.withResolvers<void>();
   const sender: Sender = new Sender({
@@ -175,8 +179,9 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
     name: `event publisher ${name}`,
     pendingFromPreviousRun: spool.previousRun.pendingSettlements,
     previousRunAcknowledged: previousRun.promise,
-    folder,
     isDamaged: spool.previousRun.isDamaged,
+    ownership,
+    isOwner: spool.lock.isHeld,
     enqueue(settlement) {
       const refusal = refusalOfNew();
       if (refusal !== undefined) throw refusal;
@@ -207,6 +212,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
       if (lostEvents > 0)
         log.error({ events: lostEvents }, "lost usage events that could neither be recorded nor sent before the stop");
       commitWait.rejectAll(unavailable("nats", "the event publisher stopped before NATS answered"));
+      (await ownership).close();
       await Promise.all([connection.stop(), spool.close()]);
     },
   };

@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { Clock } from "@routeplane/domain";
 import { type EventPublisher, openPublisher } from "@routeplane/events";
 import {
@@ -24,6 +25,7 @@ import { createTokenCounter } from "./clients/token-counter.ts";
 import { createGuardrailDirectory } from "./clients/guardrail-directory.ts";
 import { createInstallation } from "./clients/installation.ts";
 import { createServiceRelay } from "./handlers/service-relay.ts";
+import { createGatewaySessions } from "./clients/gateway-sessions.ts";
 import { createSettlementReports } from "./clients/settlement-reports.ts";
 import { createUsageLog } from "./clients/usage-log.ts";
 import type { Config } from "./config.ts";
@@ -33,6 +35,9 @@ import { createPipeline } from "./domain/pipeline.ts";
 import type { ServedProviders } from "./domain/provider-set.ts";
 import type { SecretRedactor } from "./domain/response/secret-redactor.ts";
 import type { Upstream } from "./domain/ports/upstream.ts";
+import { createElapsedClock } from "./domain/admission/elapsed-clock.ts";
+import { createLocalAdmissions } from "./domain/admission/local-admissions.ts";
+import { SessionKeeper } from "./domain/admission/session-keeper.ts";
 import { reportOneByOne } from "./domain/metering/report-one-by-one.ts";
 import { createSettlements } from "./domain/metering/settlements.ts";
 import { BodyBudget } from "./handlers/body-budget.ts";
@@ -109,6 +114,7 @@ export interface GatewayWiring {
     | "keyCacheBytes"
     | "guardrailCacheBytes"
     | "cacheMaxAgeMs"
+    | "spoolFolder"
   >;
   readonly publisher: EventPublisher;
   readonly providers: ServedProviders;
@@ -126,6 +132,7 @@ export interface Gateway {
 
 /** Wires the gateway without its process and its server. Only the pipeline gets the upstreams. */
 export function wireGateway({ config, publisher, providers, log, clock }: GatewayWiring): Gateway {
+  const gatewayName = `${hostname()}:${config.spoolFolder}`;
   const { authUrl, policyUrl, usageUrl } = config;
   const caller = { serviceToken: config.serviceToken, tls: config.tls, log };
   const auth = serviceTransport({ url: authUrl, ...caller });
@@ -134,11 +141,17 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
 
   const { keyCacheBytes, guardrailCacheBytes, cacheMaxAgeMs: maxAgeMs } = config;
   const verifier = createVerifier(auth, { clock, log, maxBytes: keyCacheBytes, maxAgeMs });
-  const guardrails = createGuardrailDirectory(policy, { maxBytes: guardrailCacheBytes, maxAgeMs });
+  const onRecall = (bindingIds: readonly string[]): void => keeper.recall(bindingIds);
+  const guardrails = createGuardrailDirectory(policy, { maxBytes: guardrailCacheBytes, maxAgeMs, onRecall });
   const admissions = createAdmissions(policy);
   const usageLog = createUsageLog(publisher);
   const reports = createSettlementReports(policy, reportOneByOne(admissions, log));
-  const settlements = createSettlements({ admissions, reports, usageLog, log });
+  const sessions = createGatewaySessions(policy, gatewayName);
+  const closeSession: typeof sessions.close = (sessionId, isComplete) => sessions.close(sessionId, isComplete);
+  const settlements = createSettlements({ admissions, reports, usageLog, closeSession, log });
+  const elapsed = createElapsedClock();
+  const keeper = new SessionKeeper({ sessions, records: usageLog, elapsed, log });
+  const localAdmissions = createLocalAdmissions({ limits: guardrails, keeper, elapsed, clock });
   const denialRecorder = createDenialRecorder({ usageLog, settlements, log, clock });
   const tokenCounter = createTokenCounter(log);
   tokenCounter.load(providers.current.directory.models.map(({ tokenizer }) => tokenizer));
@@ -148,6 +161,7 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
     subscribeToKey,
     providers,
     guardOf,
+    localAdmissions,
     admissions,
     usageLog,
     settlements,
@@ -173,7 +187,15 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
   ];
   return {
     routes,
-    components: [...Object.values(management.relays), verifier, guardrails, settlements, denialRecorder, tokenCounter],
+    components: [
+      ...Object.values(management.relays),
+      verifier,
+      guardrails,
+      keeper,
+      settlements,
+      denialRecorder,
+      tokenCounter,
+    ],
     dependencies,
   };
 }

@@ -45,14 +45,25 @@ export function fakeUsageLog(
       if (this.refusesNew) throw unavailable("spool");
       return enqueue({ namespaceId, keyId, requestId, costNanoUsd: 0n, tokens: 0, neverSent: true });
     },
-    recordAdmission(facts, reservation, pendingRelease) {
+    sessionsFromPreviousRun: Promise.resolve([]),
+    previousRunAcknowledged: Promise.resolve(),
+    recordSession: () => ++last,
+    isOwner: () => true,
+    recordAdmission(facts, reservation, pendingRelease, sliced) {
       admissions.push({ ...reservation, facts });
-      pending.delete(pendingRelease);
-      return { committed: committed() };
+      if (pendingRelease !== undefined) pending.delete(pendingRelease);
+      if (sliced === undefined) return { committed: committed() };
+      queueMicrotask(sliced.onAcknowledged);
+      const { namespaceId, keyId, requestId } = facts;
+      const { boundNanoUsd: costNanoUsd, tokensMax: tokens } = sliced.slices;
+      const key = { namespaceId, keyId, requestId };
+      const unknown = { ...key, costNanoUsd, tokens, neverSent: false, slices: sliced.slices, isUnknown: true };
+      return { committed: committed(), pendingEnd: enqueue(unknown) };
     },
-    recordSettlement(facts, settlement, pendingSettlement, pendingRelease) {
+    recordSettlement(facts, settlement, pendingSettlement, completes, onAcknowledged) {
       settlements.push({ ...settlement, facts });
-      pending.delete(pendingRelease);
+      if (completes !== undefined) pending.delete(completes);
+      if (onAcknowledged !== undefined) queueMicrotask(onAcknowledged);
       return pendingSettlement === undefined ? 0 : enqueue(pendingSettlement);
     },
     complete: (offset) => void pending.delete(offset),

@@ -35,6 +35,7 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
     heartbeatMs: 15_000,
     keyCacheBytes: 1024 ** 2,
     guardrailCacheBytes: 1024 ** 2,
+    spoolFolder: "/",
     cacheMaxAgeMs: 900_000,
   };
   return wireGateway({

@@ -12,13 +12,20 @@ export class SpoolInUse extends Error {
 
 const LOCK = "lock";
 
+/** Lock of a folder by this process. */
+export interface FolderLock {
+  /** True unless another process has taken the folder, e.g. one of another container that does not see this one. */
+  readonly isHeld: () => boolean;
+  readonly release: () => void;
+}
+
 /**
  * Locks a folder for this process. The lock names its owner by pid, start time and boot id, so that another process with the
  * same pid (in a container it is always the same) is not mistaken for the owner. A lock whose owner has ended is replaced.
  *
  * @throws SpoolInUse if the owner is running
  */
-export function lockFolder(folder: string): { readonly release: () => void } {
+export function lockFolder(folder: string): FolderLock {
   const path = join(folder, LOCK);
   const ownMark = markOf(process.pid);
   const draft = `${path}.${process.pid}`;
@@ -28,7 +35,8 @@ export function lockFolder(folder: string): { readonly release: () => void } {
   } finally {
     rmSync(draft, { force: true });
   }
-  return { release: () => rmSync(path, { force: true }) };
+  const isHeld = (): boolean => readIfExists(path) === ownMark;
+  return { isHeld, release: () => rmSync(path, { force: true }) };
 }
 
 /** Links `draft` as `path`: atomic, with its content. @returns false if `path` exists */

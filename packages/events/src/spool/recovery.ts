@@ -33,7 +33,7 @@ export interface RecoveredSpool {
   readonly lastSegmentNumber: number;
 }
 
-/** What earlier processes left in the folder of a spool. */
+/** Work that earlier processes left in the folder of a spool. */
 export class PreviousRun {
   /** Settlements that were not acknowledged. */
   readonly pendingSettlements: readonly PendingSettlement[];

@@ -26,7 +26,7 @@ import { join } from "node:path";
 import type { Logger } from "@routeplane/runtime";
 import { countOfNextBatch, type EventBatch, loadUnsent } from "./event-batch.ts";
 import { encodeRecord, MAX_PAYLOAD_BYTES, type SpoolRecord } from "./format.ts";
-import { codeOf, lockFolder } from "./lock.ts";
+import { codeOf, type FolderLock, lockFolder } from "./lock.ts";
 import { MarkBuffer } from "./mark-buffer.ts";
 import { PreviousRun, recover, type RecoveredSpool, segmentName } from "./recovery.ts";
 import { ReservedDiskSpace } from "./reserved-disk-space.ts";
@@ -68,11 +68,11 @@ const MAX_RESERVED_BYTES = 4 * 1024 ** 2;
 
 /** Write-ahead log of usage events and pending settlements; see the head of this file. */
 export class Spool {
-  /** What earlier processes left in this folder. */
+  /** Work that earlier processes left in this folder. */
   readonly previousRun: PreviousRun;
+  readonly lock: FolderLock;
   readonly #options: SpoolOptions;
   readonly #recovered: RecoveredSpool;
-  readonly #releaseLock: () => void;
   readonly #session = randomBytes(16).toString("hex");
   readonly #reservedSpace: ReservedDiskSpace;
   readonly #marks = new MarkBuffer(() => this.#flushMarks());
@@ -95,18 +95,18 @@ export class Spool {
     mkdirSync(options.folder, { recursive: true, mode: 0o700 });
     const lock = lockFolder(options.folder);
     try {
-      return new Spool(options, recover(options.folder, options.log), lock.release);
+      return new Spool(options, recover(options.folder, options.log), lock);
     } catch (error) {
       lock.release();
       throw error;
     }
   }
 
-  private constructor(options: SpoolOptions, recovered: RecoveredSpool, releaseLock: () => void) {
+  private constructor(options: SpoolOptions, recovered: RecoveredSpool, lock: FolderLock) {
     const { folder, maxBytes, log } = options;
     this.#options = options;
     this.#recovered = recovered;
-    this.#releaseLock = releaseLock;
+    this.lock = lock;
     this.#segments = recovered.segments;
     this.previousRun = new PreviousRun(recovered);
     this.#lastOffset = recovered.lastOffset;
@@ -214,7 +214,7 @@ export class Spool {
     this.#removeFinished();
     if (this.#segments.length > 0) await this.sync();
     this.#reservedSpace.release();
-    this.#releaseLock();
+    this.lock.release();
   }
 
   #batchFrom(segment: Segment, unsent: SpooledEvent[], maxEvents: number, maxBytes: number): EventBatch {

@@ -8,24 +8,33 @@ import {
 } from "@routeplane/rpc";
 import type { AppliedGuardrail } from "../domain/ports/guardrail-directory.ts";
 import type { CallingKey } from "../domain/ports/key-verifier.ts";
+import type { AppliedLimits } from "../domain/ports/limit-directory.ts";
 
 type Guardrails = readonly AppliedGuardrail[];
 type Caller = Pick<CallingKey, "namespaceId" | "keyId">;
 
-/** Answer of the policy service that the keys to which it applies share. */
-interface SharedAnswer extends CacheEntry {
+/** Part of an answer of the policy service that the keys to which it applies share: their guardrails, or their limits. */
+interface SharedPart extends CacheEntry {
   /** Undefined once it was evicted: keys that share it are asked for again. */
-  guardrails: Guardrails | undefined;
+  value: Guardrails | AppliedLimits | undefined;
 }
 
-/** Answer that was just received. Its guardrails hold for the call that received them, also if it is evicted at once. */
-interface ReceivedAnswer {
-  readonly guardrails: Guardrails;
-  readonly shared: SharedAnswer;
+/** Part of an answer that was just received. Its value holds for the call that received it, also if it is evicted at once. */
+interface ReceivedPart<T extends Guardrails | AppliedLimits> {
+  readonly value: T;
+  readonly shared: SharedPart;
+}
+
+/** Answer that was just received. */
+export interface ReceivedAnswer {
+  readonly guardrails: ReceivedPart<Guardrails>;
+  /** Absent: the service is of a release that does not list limits. */
+  readonly limits: ReceivedPart<AppliedLimits> | undefined;
 }
 
 interface KeyEntry extends CacheEntry {
-  readonly answer: SharedAnswer;
+  readonly guardrails: SharedPart;
+  readonly limits: SharedPart | undefined;
   readonly namespace: CachedSubject;
 }
 
@@ -45,7 +54,7 @@ const ANSWER_BYTES = CACHE_SLOT_BYTES + 512;
 const BYTES_PER_WIRE_BYTE = 8;
 
 /**
- * Cache of the guardrails of keys, bounded by memory, and invalidated by namespace in constant time.
+ * Cache of the guardrails and limits of keys, bounded by memory, and invalidated by namespace in constant time.
  *
  * Equal answers are one array, however many keys they apply to: it is counted once, and lives on for a while without keys, so that
  * what is derived from it (compiled patterns) survives a change of something else.
@@ -53,7 +62,7 @@ const BYTES_PER_WIRE_BYTE = 8;
 export class GuardrailCache {
   readonly #options: GuardrailCacheOptions;
   readonly #keys: MemoryBoundedCache<string, KeyEntry>;
-  readonly #answers: MemoryBoundedCache<string, SharedAnswer>;
+  readonly #parts: MemoryBoundedCache<string, SharedPart>;
   readonly #namespaces = new SubjectChanges();
 
   constructor(options: GuardrailCacheOptions) {
@@ -64,47 +73,56 @@ export class GuardrailCache {
       maxBytes,
       onRemove: (key) => this.#namespaces.release(key.namespace),
     });
-    this.#answers = new MemoryBoundedCache({
+    this.#parts = new MemoryBoundedCache({
       name: "guardrail_answers",
       maxBytes,
-      onRemove: (answer) => (answer.guardrails = undefined),
+      onRemove: (part) => (part.value = undefined),
     });
   }
 
   /** Estimated memory of all entries. */
   get bytes(): number {
-    return this.#keys.bytes + this.#answers.bytes;
+    return this.#keys.bytes + this.#parts.bytes;
   }
 
   /** Returns the guardrails of a key; undefined if they are not cached, are too old, or may have changed. */
   find(caller: Caller): Guardrails | undefined {
-    const answer = this.#keys.find(nameOf(caller), this.#options.monotonic(), isValid)?.answer;
-    if (answer === undefined) return undefined;
-    answer.isUsed = true;
-    return answer.guardrails;
+    const part = this.#keys.find(nameOf(caller), this.#options.monotonic(), isValid)?.guardrails;
+    if (part === undefined) return undefined;
+    part.isUsed = true;
+    return part.value as Guardrails | undefined;
+  }
+
+  /** Returns the limits of a key, likewise; undefined also if the service does not list them. */
+  findLimits(caller: Caller): AppliedLimits | undefined {
+    const part = this.#keys.find(nameOf(caller), this.#options.monotonic(), isValid)?.limits;
+    if (part === undefined) return undefined;
+    part.isUsed = true;
+    return part.value as AppliedLimits | undefined;
   }
 
   /**
-   * Shares an answer: returns an equal earlier one, or that of `make`.
+   * Shares a part of an answer: returns an equal earlier one, or that of `make`.
    *
-   * @param digest equal for equal answers
-   * @param wireBytes size of the answer as it was received
+   * @param digest equal for equal parts of one kind, and for no others
+   * @param wireBytes size of the part as it was received
    */
-  share(digest: string, wireBytes: number, make: () => Guardrails): ReceivedAnswer {
-    const earlier = this.#answers.find(digest, this.#options.monotonic());
-    if (earlier?.guardrails !== undefined) return { guardrails: earlier.guardrails, shared: earlier };
-    const guardrails = make();
+  share<T extends Guardrails | AppliedLimits>(digest: string, wireBytes: number, make: () => T): ReceivedPart<T> {
+    const earlier = this.#parts.find(digest, this.#options.monotonic());
+    if (earlier?.value !== undefined) return { value: earlier.value as T, shared: earlier };
+    const value = make();
     const bytes = ANSWER_BYTES + wireBytes * BYTES_PER_WIRE_BYTE;
-    const shared: SharedAnswer = { guardrails, bytes, expiresAt: Infinity, isUsed: false };
-    this.#answers.put(digest, shared);
-    return { guardrails, shared };
+    const shared: SharedPart = { value, bytes, expiresAt: Infinity, isUsed: false };
+    this.#parts.put(digest, shared);
+    return { value, shared };
   }
 
   /** @param requestedAt monotonic time at which the guardrails were requested */
-  put(caller: Caller, { shared: answer }: ReceivedAnswer, requestedAt: number): void {
+  put(caller: Caller, { guardrails, limits }: ReceivedAnswer, requestedAt: number): void {
     const namespace = this.#namespaces.acquire(caller.namespaceId);
     const expiresAt = requestedAt + this.#options.maxAgeMs;
-    this.#keys.put(nameOf(caller), { answer, namespace, bytes: KEY_BYTES, expiresAt, isUsed: false });
+    const parts = { guardrails: guardrails.shared, limits: limits?.shared };
+    this.#keys.put(nameOf(caller), { ...parts, namespace, bytes: KEY_BYTES, expiresAt, isUsed: false });
   }
 
   invalidateNamespace(namespaceId: string): void {
@@ -117,8 +135,10 @@ export class GuardrailCache {
   }
 }
 
-function isValid({ answer, namespace }: KeyEntry): boolean {
-  return !namespace.hasChanged && answer.guardrails !== undefined;
+function isValid({ guardrails, limits, namespace }: KeyEntry): boolean {
+  return (
+    !namespace.hasChanged && guardrails.value !== undefined && (limits === undefined || limits.value !== undefined)
+  );
 }
 
 function nameOf({ namespaceId, keyId }: Caller): string {

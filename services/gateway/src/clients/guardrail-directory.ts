@@ -1,13 +1,21 @@
 import { hash } from "node:crypto";
-import { toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { EnforcementService, ListAppliedGuardrailsResponseSchema } from "@routeplane/contracts/policy";
+import {
+  type AppliedLimits as ProtoLimits,
+  AppliedLimitsSchema,
+  EnforcementService,
+  ListAppliedGuardrailsResponseSchema,
+  type WatchPolicyChangesResponse,
+} from "@routeplane/contracts/policy";
 import { DomainError } from "@routeplane/domain";
 import { watchChanges } from "@routeplane/rpc";
 import { type Component, gauge } from "@routeplane/runtime";
 import type { AppliedGuardrail, GuardrailDirectory } from "../domain/ports/guardrail-directory.ts";
 import type { CallingKey } from "../domain/ports/key-verifier.ts";
+import type { LimitDirectory } from "../domain/ports/limit-directory.ts";
 import { fromProtoAppliedGuardrail } from "./convert-guardrail.ts";
+import { fromProtoAppliedLimits } from "./convert-limits.ts";
 import { GuardrailCache } from "./guardrail-cache.ts";
 
 export interface GuardrailDirectoryOptions {
@@ -17,6 +25,8 @@ export interface GuardrailDirectoryOptions {
   readonly maxAgeMs?: number;
   /** Monotonic clock in milliseconds. `performance.now` by default. */
   readonly monotonic?: () => number;
+  /** Called with the bindings whose slices other processes need. Does nothing by default. */
+  readonly onRecall?: (bindingIds: readonly string[]) => void;
 }
 
 type Guardrails = readonly AppliedGuardrail[];
@@ -35,7 +45,7 @@ interface SharedFlight {
 }
 
 /**
- * Client of the policy service's guardrails, with a cache that the change feed invalidates.
+ * Client of the policy service's guardrails and limits, with a cache that the change feed invalidates.
  *
  * A warm key costs no call. A change is in force within 100 ms at p99. Once the feed has been silent for 2.5 s, every request
  * makes a call; if that gets no answer within 2 s, the request must be refused.
@@ -52,15 +62,16 @@ interface SharedFlight {
 export function createGuardrailDirectory(
   policy: Transport,
   options: GuardrailDirectoryOptions = {},
-): GuardrailDirectory & Component {
+): GuardrailDirectory & LimitDirectory & Component {
   const { maxBytes = 64 * 1024 ** 2, maxAgeMs = 15 * 60_000, monotonic = () => performance.now() } = options;
+  const { onRecall = () => {} } = options;
   const client = createClient(EnforcementService, policy);
   const cache = new GuardrailCache({ maxBytes, maxAgeMs, monotonic });
   const flights = new Set<Flight>();
   /** Newest flight by namespace and key. */
   const newestFlights = new Map<string, SharedFlight>();
   const watch = watchChanges({
-    call: (options) => client.watchPolicyChanges({}, options),
+    call: (options) => withRecalls(client.watchPolicyChanges({}, options), onRecall),
     monotonic,
     onChange(namespaceId) {
       cache.invalidateNamespace(namespaceId);
@@ -72,12 +83,22 @@ export function createGuardrailDirectory(
     },
   });
 
-  async function listGuardrails({ namespaceId, lineage }: CallingKey) {
+  function shareLimits(limits: ProtoLimits) {
+    const bytes = toBinary(AppliedLimitsSchema, limits);
+    return cache.share(`limits ${digestOf(bytes)}`, bytes.length, () => fromProtoAppliedLimits(limits));
+  }
+
+  async function listApplied({ namespaceId, lineage }: CallingKey) {
     try {
-      const answer = await client.listAppliedGuardrails({ namespaceId, lineage: [...lineage] });
-      const bytes = toBinary(ListAppliedGuardrailsResponseSchema, answer);
-      const digest = hash("sha256", bytes, "base64");
-      return cache.share(digest, bytes.length, () => answer.guardrails.map(fromProtoAppliedGuardrail));
+      const { guardrails, limits } = await client.listAppliedGuardrails({ namespaceId, lineage: [...lineage] });
+      const bytes = toBinary(
+        ListAppliedGuardrailsResponseSchema,
+        create(ListAppliedGuardrailsResponseSchema, { guardrails }),
+      );
+      const shared = cache.share(`guardrails ${digestOf(bytes)}`, bytes.length, () =>
+        guardrails.map(fromProtoAppliedGuardrail),
+      );
+      return { guardrails: shared, limits: limits && shareLimits(limits) };
     } catch (error) {
       // New bindings cannot make them so many; those of earlier releases can.
       const isTooLarge = error instanceof ConnectError && error.code === Code.ResourceExhausted;
@@ -93,9 +114,9 @@ export function createGuardrailDirectory(
     const [requestedAt, wasLive] = [monotonic(), watch.isLive()];
     flights.add(flight);
     try {
-      const answer = await listGuardrails(caller);
+      const answer = await listApplied(caller);
       if (wasLive && watch.isLive() && !flight.isStale) cache.put(caller, answer, requestedAt);
-      return answer.guardrails;
+      return answer.guardrails.value;
     } finally {
       flights.delete(flight);
     }
@@ -125,6 +146,22 @@ export function createGuardrailDirectory(
       newestFlights.set(name, { flight, answer });
       return answer;
     },
+    findLimits: (caller) => (watch.isLive() ? cache.findLimits(caller) : undefined),
     stop: () => watch.stop(),
   };
+}
+
+/** Passes on the messages of a change feed, and tells of recalls in them. */
+async function* withRecalls(
+  messages: AsyncIterable<WatchPolicyChangesResponse>,
+  onRecall: (bindingIds: readonly string[]) => void,
+): AsyncIterable<WatchPolicyChangesResponse> {
+  for await (const message of messages) {
+    if (message.recalledBindingIds.length > 0) onRecall(message.recalledBindingIds);
+    yield message;
+  }
+}
+
+function digestOf(bytes: Uint8Array): string {
+  return hash("sha256", bytes, "base64");
 }

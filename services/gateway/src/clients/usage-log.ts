@@ -2,7 +2,6 @@ import { create } from "@bufbuild/protobuf";
 import { Outcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
 import {
   definedFields,
-  type Id,
   MAX_GUARDRAIL_DECISIONS,
   MAX_NAME_CHARS,
   MAX_SERVICE_TIER_CHARS,
@@ -15,6 +14,7 @@ import {
 import type { EventPublisher } from "@routeplane/events";
 import { toTimestamp } from "@routeplane/rpc";
 import type { RequestFacts } from "../domain/metering/request-facts.ts";
+import type { AdmittedOnSlices } from "../domain/ports/admissions.ts";
 import type {
   GuardrailDecision,
   PendingSettlement,
@@ -23,6 +23,7 @@ import type {
   UsageLog,
 } from "../domain/ports/usage-log.ts";
 import type { AppliedPrice } from "../domain/metering/receipt.ts";
+import { fromOutboxPayload, type OutboxSession, toSessionPayload, toSettlementPayload } from "./outbox-payload.ts";
 
 const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
   succeeded: Outcome.SUCCEEDED,
@@ -33,59 +34,55 @@ const OUTCOMES: Record<Settlement["outcome"], Outcome> = {
 
 /** Creates a usage log over the event publisher: usage events for the aggregator, and pending settlements for the policy service. */
 export function createUsageLog(publisher: EventPublisher): UsageLog {
+  const left = publisher.pendingFromPreviousRun.map(({ offset, payload }) => ({
+    offset,
+    content: fromOutboxPayload(payload),
+  }));
+  let owner: OutboxSession["owner"] = { bootId: "", socket: "" };
+  const sessionsFromPreviousRun = publisher.ownership.then((ownership) => {
+    ({ owner } = ownership);
+    return left.flatMap(({ offset, content: { session } }) => {
+      if (session === undefined) return [];
+      const hasProof = ownership.isDead(session.owner) && !publisher.isDamaged;
+      return [{ offset, sessionId: session.sessionId, hasProof }];
+    });
+  });
   return {
-    pendingFromPreviousRun: publisher.pendingFromPreviousRun.map(({ offset, payload }) => ({
-      offset,
-      settlement: fromOutboxPayload(payload),
-    })),
+    pendingFromPreviousRun: left.flatMap(({ offset, content: { settlement } }) =>
+      settlement === undefined ? [] : [{ offset, settlement }],
+    ),
+    sessionsFromPreviousRun,
+    previousRunAcknowledged: publisher.previousRunAcknowledged,
+    recordSession: (sessionId) => publisher.enqueue(toSessionPayload({ sessionId, owner })),
+    isOwner: () => publisher.isOwner(),
     enqueueRelease: (key) =>
-      publisher.enqueue(toOutboxPayload({ ...key, costNanoUsd: 0n, tokens: 0, neverSent: true })),
-    recordAdmission(facts, { reservedNanoUsd, expiresAt, price, admittedAt }, pendingRelease) {
+      publisher.enqueue(toSettlementPayload({ ...key, costNanoUsd: 0n, tokens: 0, neverSent: true })),
+    recordAdmission(facts, { reservedNanoUsd, expiresAt, price, admittedAt }, pendingRelease, sliced) {
       const times = { expiresAt: toTimestamp(expiresAt), admittedAt: toTimestamp(admittedAt) };
       const value = { reservedNanoUsd, ...times, price: toProtoPrice(price) };
-      const event = toProtoEvent(facts, { case: "admitted", value });
-      return { committed: publisher.record({ event, completes: pendingRelease }).committed() };
+      const event = toProtoEvent(facts, { case: "admitted", value }, sliced?.slices);
+      if (sliced === undefined)
+        return { committed: publisher.record({ event, completes: pendingRelease }).committed() };
+      const { slices, onAcknowledged } = sliced;
+      const pendingSettlement = toSettlementPayload(unknownEndOf(facts, slices));
+      const record = { event, pendingSettlement, completes: pendingRelease, isNewRequest: true, onAcknowledged };
+      const recorded = publisher.record(record);
+      return { committed: recorded.committed(), pendingEnd: recorded.pendingSettlementOffset };
     },
-    recordSettlement(facts, settlement, pendingSettlement, pendingRelease) {
-      const event = toProtoSettled(facts, settlement);
-      return publisher.recordOrSend({
-        event,
-        pendingSettlement: pendingSettlement && toOutboxPayload(pendingSettlement),
-        completes: pendingRelease,
-      });
+    recordSettlement(facts, settlement, pendingSettlement, completes, onAcknowledged) {
+      const event = toProtoSettled(facts, settlement, pendingSettlement?.slices);
+      const pending = pendingSettlement && toSettlementPayload(pendingSettlement);
+      return publisher.recordOrSend({ event, pendingSettlement: pending, completes, onAcknowledged });
     },
     complete: (offset) => publisher.complete(offset),
     recordUnloggedDenials: (denials) => void publisher.recordOrSend({ event: toProtoUnloggedDenials(denials) }),
   };
 }
 
-/** Pending settlement as this gateway writes it to its spool, for the next process there. */
-interface PendingSettlementJson {
-  readonly namespace_id: Id<"ns">;
-  readonly request_id: Id<"req">;
-  readonly key_id: Id<"key">;
-  readonly cost_nano_usd: string;
-  readonly tokens: number;
-  readonly never_sent: boolean;
-}
-
-function toOutboxPayload({
-  namespaceId,
-  keyId,
-  requestId,
-  costNanoUsd,
-  tokens,
-  neverSent,
-}: PendingSettlement): Uint8Array {
-  const key = { namespace_id: namespaceId, key_id: keyId, request_id: requestId };
-  const json: PendingSettlementJson = { ...key, cost_nano_usd: String(costNanoUsd), tokens, never_sent: neverSent };
-  return Buffer.from(JSON.stringify(json));
-}
-
-function fromOutboxPayload(payload: Uint8Array): PendingSettlement {
-  const json = JSON.parse(Buffer.from(payload).toString("utf8")) as PendingSettlementJson;
-  const { namespace_id: namespaceId, key_id: keyId, request_id: requestId, tokens, never_sent: neverSent } = json;
-  return { namespaceId, keyId, requestId, costNanoUsd: BigInt(json.cost_nano_usd), tokens, neverSent };
+/** End of a request that runs when its process dies: charged in full until it is known. */
+function unknownEndOf({ namespaceId, keyId, requestId }: RequestFacts, slices: AdmittedOnSlices): PendingSettlement {
+  const amounts = { costNanoUsd: slices.boundNanoUsd, tokens: slices.tokensMax };
+  return { namespaceId, keyId, requestId, ...amounts, neverSent: false, slices, isUnknown: true };
 }
 
 /** Converts a count of denials, and adds an id by which the aggregator counts it once. */
@@ -98,10 +95,10 @@ function toProtoUnloggedDenials({ minute, count, ...denials }: UnloggedDenials):
  * Converts a settlement, within the bounds that make every event fit the spool, however many policies apply and however much an
  * upstream says. Fields with the same name in the contract and the domain are copied.
  */
-export function toProtoSettled(facts: RequestFacts, settlement: Settlement): UsageEvent {
+export function toProtoSettled(facts: RequestFacts, settlement: Settlement, slices?: AdmittedOnSlices): UsageEvent {
   const { price, admittedAt, firstTokenMs, ...fields } = settlement;
-  return toProtoEvent(facts, {
-    case: "settled",
+  const phase = {
+    case: "settled" as const,
     value: definedFields({
       ...fields,
       outcome: OUTCOMES[settlement.outcome],
@@ -123,7 +120,8 @@ export function toProtoSettled(facts: RequestFacts, settlement: Settlement): Usa
       upstreamError: boundedText(settlement.upstreamError, MAX_UPSTREAM_ERROR_CHARS),
       timeToFirstTokenMs: firstTokenMs,
     }),
-  });
+  };
+  return toProtoEvent(facts, phase, slices);
 }
 
 function toBigInt(count: number | undefined): bigint | undefined {
@@ -148,7 +146,16 @@ function toProtoPrice(price: AppliedPrice) {
 type Phase = NonNullable<Parameters<typeof create<typeof UsageEventSchema>>[1]>["phase"];
 
 /** Creates an event. Facts with the same name in the contract and the domain are copied. */
-function toProtoEvent(facts: RequestFacts, phase: Phase): UsageEvent {
-  const request = { ...facts, createdAt: toTimestamp(facts.createdAt) };
+function toProtoEvent(facts: RequestFacts, phase: Phase, slices?: AdmittedOnSlices): UsageEvent {
+  const request = {
+    ...facts,
+    createdAt: toTimestamp(facts.createdAt),
+    ...(slices && { slices: toProtoSlices(slices) }),
+  };
   return create(UsageEventSchema, { request, phase: phase ?? { case: undefined } });
+}
+
+function toProtoSlices({ sessionId, limitSet, countedAt, tokensMax }: AdmittedOnSlices) {
+  const counted = countedAt && { countedAt: toTimestamp(countedAt) };
+  return { sessionId, limitSet, ...counted, tokensMax: BigInt(tokensMax) };
 }

@@ -24,7 +24,7 @@ import { OpenReservation } from "./metering/open-reservation.ts";
 import { factsOf, type RequestFacts } from "./metering/request-facts.ts";
 import type { Settlements } from "./metering/settlements.ts";
 import { Timings } from "./metering/timings.ts";
-import type { Admissions } from "./ports/admissions.ts";
+import type { Admissions, LocalAdmissions } from "./ports/admissions.ts";
 import type { CallingKey, SubscribeToKey } from "./ports/key-verifier.ts";
 import type { Reply } from "./ports/reply.ts";
 import type { TokenCounter } from "./ports/token-counter.ts";
@@ -72,6 +72,8 @@ export interface PipelineDependencies {
   readonly providers: ServedProviders;
   /** Finds the guardrails of a key. @throws DomainError UNAVAILABLE if they are not known */
   readonly guardOf: (caller: CallingKey) => Promise<Guard>;
+  /** Admission in this process; absent: the policy service admits every request. */
+  readonly localAdmissions?: LocalAdmissions;
   readonly admissions: Admissions;
   readonly usageLog: UsageLog;
   readonly settlements: Settlements;

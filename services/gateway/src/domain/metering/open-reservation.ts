@@ -11,7 +11,14 @@ import {
 } from "./charge.ts";
 import type { DenialRecorder } from "./denial-recorder.ts";
 import { repetitionOf } from "../request/idempotency-key.ts";
-import type { AdmissionDecision, AdmissionRequest, Admissions, ReservationKey } from "../ports/admissions.ts";
+import type {
+  AdmissionDecision,
+  AdmissionRequest,
+  Admissions,
+  LocalAdmissions,
+  ReservationKey,
+  SlicedAdmission,
+} from "../ports/admissions.ts";
 import type { OutboxOffset, Reservation, Settlement, UsageLog } from "../ports/usage-log.ts";
 import { rateLimitHeaders } from "../response/rate-limit-headers.ts";
 import { dependencyDown, limitExceeded } from "../errors/refusal.ts";
@@ -23,6 +30,8 @@ import type { TokenCounter } from "../ports/token-counter.ts";
 import { type LooseBounds, tightenBounds, type TokenBounds } from "../request/token-bounds.ts";
 
 export interface ReservationDependencies {
+  /** Admission in this process; absent: the policy service admits every request. */
+  readonly localAdmissions?: LocalAdmissions | undefined;
   readonly admissions: Admissions;
   readonly usageLog: UsageLog;
   readonly settlements: Settlements;
@@ -44,6 +53,15 @@ type ReservedRequest = Pick<
   "facts" | "caller" | "model" | "billedModelFor" | "reply" | "decisions" | "timings"
 >;
 
+/** Admission of a request as it is settled. */
+interface ReservedAdmission {
+  readonly granted: TokenBounds;
+  readonly choices: number;
+  /** True if the request counts against a limit, so that its end has to be reported. */
+  readonly hasReservation: boolean;
+  readonly slices: SlicedAdmission | undefined;
+}
+
 /** Upper bounds of a request that are to be reserved. */
 export type RequestedReservation = LooseBounds & Pick<AdmissionRequest, "choices" | "idempotencyKey">;
 
@@ -55,10 +73,10 @@ export type RequestedReservation = LooseBounds & Pick<AdmissionRequest, "choices
 export class OpenReservation {
   readonly #dependencies: ReservationDependencies;
   readonly #request: ReservedRequest;
-  /** Release that was enqueued before the admission was requested. */
-  readonly #pendingRelease: OutboxOffset;
-  /** Set once the request is admitted; `hasReservation` if the policy service counts it against a limit. */
-  #admission: { readonly granted: TokenBounds; readonly choices: number; readonly hasReservation: boolean } | undefined;
+  /** Release that was enqueued before the policy service was asked, or unknown end of a request on slices; undefined without one. */
+  #pendingRelease: OutboxOffset | undefined;
+  /** Set once the request is admitted. */
+  #admission: ReservedAdmission | undefined;
   #reservation: Reservation | undefined;
   #isSent = false;
   /** True if the upstream may have worked for the request. */
@@ -67,11 +85,10 @@ export class OpenReservation {
 
   /** @throws DomainError UNAVAILABLE, or Refusal 503, if no new requests are accepted */
   constructor(dependencies: ReservationDependencies, request: ReservedRequest) {
-    const { settlements, usageLog } = dependencies;
+    const { settlements } = dependencies;
     if (!settlements.hasCapacity()) throw dependencyDown("policy", new Error("too many settlements are pending"));
     this.#dependencies = dependencies;
     this.#request = request;
-    this.#pendingRelease = usageLog.enqueueRelease(this.#key);
   }
 
   get #key(): ReservationKey {
@@ -93,7 +110,9 @@ export class OpenReservation {
     const { inputTokensMax } = bounds;
     if (decision.admitted) {
       const granted = { inputTokensMax, outputTokensMax: decision.outputTokensMax };
-      this.#admission = { granted, choices: requested.choices, hasReservation: decision.expiresAt !== undefined };
+      const { slices } = decision;
+      const hasReservation = decision.expiresAt !== undefined;
+      this.#admission = { granted, choices: requested.choices, hasReservation, slices };
       this.#reservation = reservationOf(model, granted, decision, clock);
     }
     const nowMs = clock();
@@ -104,7 +123,7 @@ export class OpenReservation {
     const refusal = limitExceeded(denial, nowMs);
     const pendingRelease = this.#pendingRelease;
     this.#isOver = true;
-    denialRecorder.record({ facts, caller, refusal, denial, decisions, pendingRelease });
+    denialRecorder.record({ facts, caller, refusal, denial, decisions, ...definedFields({ pendingRelease }) });
     throw refusal;
   }
 
@@ -128,15 +147,13 @@ export class OpenReservation {
     const { namespaceId, requestId } = facts;
     const price = reservedPrice(model, inputTokensMax);
     const bounds = { inputTokensMax, outputTokensMax, choices, refuseRatherThanLower };
+    const request = { namespaceId, requestId, lineage: caller.lineage, price, ...bounds, idempotencyKey };
+    const { localAdmissions, admissions, usageLog } = this.#dependencies;
+    const local = await localAdmissions?.admit(request);
+    if (local !== undefined) return local;
+    this.#pendingRelease ??= usageLog.enqueueRelease(this.#key);
     try {
-      return await this.#dependencies.admissions.admit({
-        namespaceId,
-        requestId,
-        lineage: caller.lineage,
-        price,
-        ...bounds,
-        idempotencyKey,
-      });
+      return await admissions.admit(request);
     } catch (error) {
       throw repetitionOf(error) ?? error;
     }
@@ -149,9 +166,18 @@ export class OpenReservation {
    * @throws DomainError UNAVAILABLE if it cannot be recorded at all
    */
   recordAdmission(): Promise<void> {
-    if (this.#reservation === undefined) throw new Error("the request is not admitted");
+    const [reservation, slices] = [this.#reservation, this.#admission?.slices];
+    if (reservation === undefined) throw new Error("the request is not admitted");
     const { usageLog } = this.#dependencies;
-    return usageLog.recordAdmission(this.#request.facts, this.#reservation, this.#pendingRelease).committed;
+    const { facts } = this.#request;
+    if (slices === undefined) return usageLog.recordAdmission(facts, reservation, this.#pendingRelease).committed;
+    // The process may have been paused since the admission: a session that is over has no amounts any more.
+    if (!slices.maySend) throw dependencyDown("policy", new Error("the gateway session is over"));
+    const onAcknowledged = (): void => slices.acknowledgeAdmission();
+    const pendingRelease = this.#pendingRelease;
+    const recorded = usageLog.recordAdmission(facts, reservation, pendingRelease, { slices, onAcknowledged });
+    this.#pendingRelease = recorded.pendingEnd;
+    return recorded.committed;
   }
 
   /** Records that from now on the upstream may have the request, and work for it. */
@@ -171,13 +197,13 @@ export class OpenReservation {
     const { decisions, timings } = this.#request;
     const reservation = this.#reservation;
     if (this.#admission === undefined || reservation === undefined) throw new Error("the request is not admitted");
-    const { granted, choices, hasReservation } = this.#admission;
+    const { granted, choices } = this.#admission;
     const { streamed } = this.#request.facts;
     const estimated = { granted, choices, streamed, unseenWorkMs: timings.unseenWorkMs };
     const charge = this.#chargeOf(result, estimated, reservation);
     const completedAt = new Date(this.#dependencies.clock());
     const settlement = settlementOf(charge, result, reservation, { decisions, timings, completedAt });
-    this.#end(settlement, hasReservation, result.neverSent === true);
+    this.#end(settlement, this.#admission, result.neverSent === true);
   }
 
   /** Settles the request if something threw before that was done. */
@@ -185,18 +211,18 @@ export class OpenReservation {
     if (this.#isOver) return;
     if (this.#admission === undefined) {
       this.#isOver = true;
-      this.#dependencies.settlements.release(this.#key, this.#pendingRelease);
+      if (this.#pendingRelease !== undefined) this.#dependencies.settlements.release(this.#key, this.#pendingRelease);
       return;
     }
-    const { granted, hasReservation } = this.#admission;
+    const { granted } = this.#admission;
     const { reply, decisions } = this.#request;
     const fault = { httpStatus: reply.begun ? 200 : 500, billable: this.#isBillable };
-    this.#end(faultSettlement(fault, granted, this.#reservation, decisions), hasReservation, !this.#isSent);
+    this.#end(faultSettlement(fault, granted, this.#reservation, decisions), this.#admission, !this.#isSent);
   }
 
-  #end(settlement: Settlement, hasReservation: boolean, neverSent: boolean): void {
+  #end(settlement: Settlement, { hasReservation, slices }: ReservedAdmission, neverSent: boolean): void {
     this.#isOver = true;
-    const admission = { hasReservation, neverSent, pendingRelease: this.#pendingRelease };
+    const admission = { hasReservation, neverSent, pendingRelease: this.#pendingRelease, slices };
     this.#dependencies.settlements.settle(this.#request.facts, settlement, admission);
   }
 

@@ -44,9 +44,12 @@ export class ReportQueue {
     this.#log = log;
   }
 
+  /** Settlements that will be added once the log has acknowledged them. */
+  expected = 0;
+
   /** Settlements that are not reported yet. */
   get size(): number {
-    return this.#size;
+    return this.#size + this.expected;
   }
 
   add(queued: QueuedSettlement): void {
@@ -59,7 +62,7 @@ export class ReportQueue {
   /** Resolves once nothing waits; what is added meanwhile is reported at once. */
   async flush(): Promise<void> {
     this.#isFlushing = true;
-    if (this.#size === 0) return;
+    if (this.size === 0) return;
     this.#empty ??= Promise.withResolvers<void>();
     if (this.#failures === 0) this.#schedule(0);
     await this.#empty.promise;
@@ -91,9 +94,9 @@ export class ReportQueue {
     while (this.#waiting.length > 0 && this.#inFlight < MAX_IN_FLIGHT) {
       const batch = this.#waiting.splice(0, MAX_REPORTED);
       this.#inFlight++;
-      void this.#report(batch).then(() => {
+      void this.#report(batch).finally(() => {
         this.#inFlight--;
-        if (this.#size === 0) this.#resolveEmpty();
+        if (this.size === 0) this.#resolveEmpty();
         else if (this.#waiting.length > 0 && this.#failures === 0) this.#schedule(0);
       });
     }

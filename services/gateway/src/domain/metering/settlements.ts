@@ -1,10 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { Id } from "@routeplane/domain";
 import { type Component, gauge, type Logger } from "@routeplane/runtime";
-import type { Admissions, ReservationKey } from "../ports/admissions.ts";
+import type { Admissions, ReservationKey, SlicedAdmission } from "../ports/admissions.ts";
 import type { SettlementReports } from "../ports/settlement-reports.ts";
 import type { OutboxOffset, PendingSettlement, Settlement, UsageLog } from "../ports/usage-log.ts";
 import { reportOneByOne } from "./report-one-by-one.ts";
 import { ReportQueue } from "./report-queue.ts";
+import { reportPreviousRun } from "./previous-run.ts";
 import type { RequestFacts } from "./request-facts.ts";
 
 /**
@@ -26,8 +28,10 @@ export interface AdmissionState {
   readonly hasReservation: boolean;
   /** True if nothing went upstream. */
   readonly neverSent: boolean;
-  /** Release that was enqueued before the admission was requested. */
-  readonly pendingRelease: OutboxOffset;
+  /** Release that was enqueued before the admission was requested, or unknown end with it; absent if there is none. */
+  readonly pendingRelease: OutboxOffset | undefined;
+  /** Slices that it was admitted on, if any. */
+  readonly slices?: SlicedAdmission | undefined;
 }
 
 export interface SettlementsOptions {
@@ -36,6 +40,8 @@ export interface SettlementsOptions {
   readonly reports?: SettlementReports;
   readonly usageLog: UsageLog;
   readonly log: Logger;
+  /** Closes a session that an earlier process left; by default none is. */
+  readonly closeSession?: (sessionId: Id<"gws">, isComplete: boolean) => Promise<void>;
   /** Pending settlements from which on `hasCapacity` is false. 20,000 by default. */
   readonly capacity?: number;
   /** Longest wait of a stop for pending settlements. 1 s by default. */
@@ -47,8 +53,9 @@ const NOTHING_USED = { costNanoUsd: 0n, tokens: 0, neverSent: true };
 /** Starts to send the pending settlements of earlier processes at once. */
 export function createSettlements(options: SettlementsOptions): Settlements {
   const { admissions, usageLog, log, capacity = 20_000, flushTimeoutMs = 1_000 } = options;
-  const { reports = reportOneByOne(admissions, log) } = options;
+  const { reports = reportOneByOne(admissions, log), closeSession = async () => {} } = options;
   const queue = new ReportQueue(reports, log);
+  const previousRun = reportPreviousRun({ usageLog, queue, closeSession, log });
 
   gauge({
     name: "routeplane_gateway_pending_settlements",
@@ -56,36 +63,63 @@ export function createSettlements(options: SettlementsOptions): Settlements {
     read: () => queue.size,
   });
 
-  const send = (offset: OutboxOffset, settlement: PendingSettlement): void => {
-    queue.add({ settlement, onReported: () => usageLog.complete(offset) });
+  const send = (settlement: PendingSettlement, onReported: () => void): void => queue.add({ settlement, onReported });
+  /** Reports the settlement of a request on slices once the log has it: what it did not use is free from then on. */
+  const settleOnSlices = (
+    facts: RequestFacts,
+    settlement: Settlement,
+    pending: PendingSettlement,
+    slices: SlicedAdmission,
+    pendingEnd: OutboxOffset | undefined,
+  ): void => {
+    slices.end();
+    let offset = 0;
+    const onAcknowledged = (): void => {
+      queue.expected--;
+      slices.settle(pending.costNanoUsd);
+      send(pending, () => {
+        usageLog.complete(offset);
+        slices.markReported();
+      });
+    };
+    queue.expected++;
+    try {
+      offset = usageLog.recordSettlement(facts, settlement, pending, pendingEnd, onAcknowledged);
+    } catch (error) {
+      log.error(
+        { err: error, requestId: facts.requestId },
+        "settlement not recorded: sent to the policy service from memory",
+      );
+      onAcknowledged();
+    }
   };
-  const previous = usageLog.pendingFromPreviousRun;
-  if (previous.length > 0) log.info({ pending: previous.length }, "sending pending settlements of an earlier process");
-  for (const { offset, settlement } of previous) send(offset, settlement);
 
   return {
     name: "settlements",
     hasCapacity: () => queue.size < capacity,
-    settle(facts, settlement, { hasReservation, neverSent, pendingRelease }) {
+    settle(facts, settlement, { hasReservation, neverSent, pendingRelease, slices }) {
       const { namespaceId, keyId, requestId } = facts;
       const { costNanoUsd, promptTokens, completionTokens } = settlement;
       const amounts = { costNanoUsd, tokens: promptTokens + completionTokens };
       const pending = hasReservation ? { namespaceId, keyId, requestId, ...amounts, neverSent } : undefined;
+      if (pending !== undefined && slices !== undefined)
+        return settleOnSlices(facts, settlement, { ...pending, slices }, slices, pendingRelease);
       let offset = pendingRelease;
       try {
         offset = usageLog.recordSettlement(facts, settlement, pending, pendingRelease);
       } catch (error) {
         log.error({ err: error, requestId }, "settlement not recorded: sent to the policy service from memory");
       }
-      if (pending !== undefined) send(offset, pending);
+      if (pending !== undefined) send(pending, () => offset !== undefined && usageLog.complete(offset));
     },
-    release: (key, pendingRelease) => send(pendingRelease, { ...key, ...NOTHING_USED }),
+    release: (key, pendingRelease) => send({ ...key, ...NOTHING_USED }, () => usageLog.complete(pendingRelease)),
     async stop() {
       const timer = new AbortController();
       const timeout = delay(flushTimeoutMs, undefined, { signal: timer.signal }).catch(() => {});
       await Promise.race([queue.flush(), timeout]);
       timer.abort();
       queue.stop();
+      previousRun.stop();
       if (queue.size > 0) log.warn({ pending: queue.size }, "stopped with settlements pending");
     },
   };

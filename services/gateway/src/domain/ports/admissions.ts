@@ -35,9 +35,39 @@ export type AdmissionDecision = {
       readonly reservedNanoUsd: bigint;
       /** Time at which the reservation expires, charged in full; undefined if there is none, because no limit applies. */
       readonly expiresAt: Date | undefined;
+      /** Slices that it was admitted on; absent: the policy service admitted it, or no limit applies. */
+      readonly slices?: SlicedAdmission;
     }
   | { readonly admitted: false; readonly denial: Denial }
 );
+
+/** Slices on which a request was admitted by its gateway. */
+export interface AdmittedOnSlices {
+  /** `gws_…` of the gateway session. */
+  readonly sessionId: Id<"gws">;
+  /** Number of the limit set of that session: the counters that the request counts on. */
+  readonly limitSet: number;
+  /** Time at which its rate slices are counted; undefined if no rate limit applies. */
+  readonly countedAt: Date | undefined;
+  /** Amount that each budget of the limit set has reserved for it. Nano-USD. */
+  readonly boundNanoUsd: bigint;
+  /** Input and output bound together. */
+  readonly tokensMax: number;
+}
+
+/** Request that this process admitted on slices of its session, from its admission to its report. */
+export interface SlicedAdmission extends AdmittedOnSlices {
+  /** True while the request may be sent: its session has neither expired nor ended. */
+  readonly maySend: boolean;
+  /** Called once the log has acknowledged the admission. */
+  acknowledgeAdmission(): void;
+  /** Called once the request is over: its slots are free. */
+  end(): void;
+  /** Called once the log has acknowledged the settlement: what was not used is free. */
+  settle(costNanoUsd: bigint): void;
+  /** Called once the policy service has the report. */
+  markReported(): void;
+}
 
 /** State of one rate limit after an admission. */
 export interface RateLimitState {
@@ -78,4 +108,10 @@ export interface Admissions {
   settle(key: ReservationKey, amounts: SettledAmounts): Promise<void>;
   /** @param neverSent true if nothing went upstream: the request is then treated as if it had not been admitted */
   release(key: ReservationKey, neverSent: boolean): Promise<void>;
+}
+
+/** Admission in this process. */
+export interface LocalAdmissions {
+  /** Admits a request; undefined if the policy service has to decide. Never denies. Waits for at most one call. */
+  admit(request: AdmissionRequest): AdmissionDecision | undefined | Promise<AdmissionDecision | undefined>;
 }

@@ -1,7 +1,7 @@
 import type { Id } from "@routeplane/domain";
 import type { AppliedPrice, ReceiptFacts } from "../metering/receipt.ts";
 import type { RequestFacts } from "../metering/request-facts.ts";
-import type { ReservationKey, SettledAmounts, ShadowDenial } from "./admissions.ts";
+import type { AdmittedOnSlices, ReservationKey, SettledAmounts, ShadowDenial } from "./admissions.ts";
 
 /**
  * Upper bound of what a request can cost, whether or not a budget reserves it: the charge from `expiresAt` on if the end of the
@@ -71,20 +71,6 @@ export interface UnloggedDenials {
   readonly count: number;
 }
 
-/** Slices on which a request was admitted by its gateway. */
-export interface AdmittedOnSlices {
-  /** `gws_…` of the gateway session. */
-  readonly sessionId: Id<"gws">;
-  /** Number of the limit set of that session: the counters that the request counts on. */
-  readonly limitSet: number;
-  /** Time at which its rate slices are counted; undefined if no rate limit applies. */
-  readonly countedAt: Date | undefined;
-  /** Amount that each budget of the limit set has reserved for it. Nano-USD. */
-  readonly boundNanoUsd: bigint;
-  /** Input and output bound together. */
-  readonly tokensMax: number;
-}
-
 /** Settlement, or release if no amount was used, that the policy service has not acknowledged yet. */
 export interface PendingSettlement extends ReservationKey, SettledAmounts {
   /** True if nothing went upstream. */
@@ -98,11 +84,40 @@ export interface PendingSettlement extends ReservationKey, SettledAmounts {
 /** Offset of a pending settlement in the spool. */
 export type OutboxOffset = number;
 
+/** Admission on slices, as it is recorded. */
+export interface SlicedRecord {
+  readonly slices: AdmittedOnSlices;
+  /** Called once the log has acknowledged the admission. */
+  readonly onAcknowledged: () => void;
+}
+
+/** Session that an earlier process on this spool did not close. */
+export interface RecordedSession {
+  readonly sessionId: Id<"gws">;
+  readonly offset: OutboxOffset;
+  /** True if the process that had it is certainly dead, and everything that it wrote was read. */
+  readonly hasProof: boolean;
+}
+
+/** Records of the gateway sessions of the processes on this spool. */
+export interface SessionRecords {
+  /** Resolves to the sessions that earlier processes left open, once it is known whether those processes are dead. */
+  readonly sessionsFromPreviousRun: Promise<readonly RecordedSession[]>;
+  /** Resolves once the log has acknowledged all events of earlier processes. */
+  readonly previousRunAcknowledged: Promise<void>;
+  /** Records a session before it is used. @throws DomainError UNAVAILABLE if no new requests are accepted */
+  recordSession(sessionId: Id<"gws">): OutboxOffset;
+  /** True while the folder of the spool is this process's. */
+  isOwner(): boolean;
+  /** Marks a pending settlement or a session as acknowledged by the policy service, or as void. */
+  complete(offset: OutboxOffset): void;
+}
+
 /**
  * Log of usage events, and outbox of pending settlements. A method that has returned has written to this gateway's spool: if
  * this process is killed, the next one on the spool carries on.
  */
-export interface UsageLog {
+export interface UsageLog extends SessionRecords {
   /** Pending settlements that earlier processes on this spool left. */
   readonly pendingFromPreviousRun: readonly {
     readonly offset: OutboxOffset;
@@ -115,28 +130,32 @@ export interface UsageLog {
    */
   enqueueRelease(key: ReservationKey): OutboxOffset;
   /**
-   * Records an admission and completes its pending release. The request may go upstream once this returns.
+   * Records an admission and completes its pending release, if it has one. The request may go upstream once this returns. Of one
+   * that was admitted on slices an unknown end is enqueued with it, which is reported if this process dies.
    *
-   * @returns a promise that resolves once the record is committed, and rejects, in bounded time, with DomainError UNAVAILABLE
+   * @returns the offset of that end, 0 without slices; and a promise that resolves once the record is committed, and rejects, in
+   * bounded time, with DomainError UNAVAILABLE
    * @throws DomainError UNAVAILABLE if it cannot be recorded at all
    */
   recordAdmission(
     facts: RequestFacts,
     reservation: Reservation,
-    pendingRelease: OutboxOffset,
-  ): { readonly committed: Promise<void> };
+    pendingRelease: OutboxOffset | undefined,
+    sliced?: SlicedRecord,
+  ): { readonly committed: Promise<void>; readonly pendingEnd?: OutboxOffset };
   /**
    * Records the end of a request, enqueues the pending settlement of its reservation, if it has one, and completes its pending
-   * release unless that was done.
+   * release or unknown end unless that was done.
+   *
+   * @param onAcknowledged called once the log has acknowledged the settlement
    */
   recordSettlement(
     facts: RequestFacts,
     settlement: Settlement,
     pendingSettlement: PendingSettlement | undefined,
-    pendingRelease: OutboxOffset,
+    completes: OutboxOffset | undefined,
+    onAcknowledged?: () => void,
   ): OutboxOffset;
-  /** Marks a pending settlement as acknowledged by the policy service, or as void. */
-  complete(offset: OutboxOffset): void;
   /** Records denied requests without a row. They are counted once, even if this process is killed afterwards. */
   recordUnloggedDenials(denials: UnloggedDenials): void;
 }

@@ -1,0 +1,106 @@
+/** Part of a rate limit that may be used until it is over. */
+export interface RateSlice {
+  /** Requests or tokens that are left of it. */
+  amount: number;
+  /** Time at which it is counted, whenever it is used: milliseconds since the epoch. */
+  readonly countedAtMs: number;
+  /** Time on the clock of the process from which it must not be used. */
+  readonly endsAtMs: number;
+}
+
+/** Unused part of a rate slice that is over. */
+export interface UnusedRate {
+  readonly amount: number;
+  readonly countedAtMs: number;
+}
+
+/** Bound of the unused parts that wait to be returned. What is dropped beyond it stays counted until it leaves the window. */
+const MAX_UNUSED = 64;
+
+/**
+ * Rate slices of one counter of requests or tokens. Each is counted by the service at the time of its end from its grant on, and
+ * what is not used is taken back there once; a return that is lost counts too much until it leaves the window, never too little.
+ */
+export class RateSlices {
+  readonly bindingId: string;
+  readonly dimension: "requests" | "tokens";
+  /** Slices in the order of their ends. */
+  #slices: RateSlice[] = [];
+  #unused: UnusedRate[] = [];
+  #used = 0;
+  /** State of the limit after the last grant, without these slices; undefined before it. */
+  state: { readonly remaining: number; readonly resetsAtMs: number } | undefined;
+  isGone = false;
+
+  constructor(bindingId: string, dimension: "requests" | "tokens") {
+    this.bindingId = bindingId;
+    this.dimension = dimension;
+  }
+
+  /** Finds the slice that ends first among those from which the amount can be taken. A request takes from one slice alone. */
+  find(amount: number, nowMs: number): RateSlice | undefined {
+    for (const slice of this.#slices) {
+      if (amount <= slice.amount && nowMs < slice.endsAtMs) return slice;
+    }
+    return undefined;
+  }
+
+  /** Takes an amount, as `find` does. @returns the time at which it is counted. @throws Error if it does not fit */
+  take(amount: number, nowMs: number): number {
+    const slice = this.find(amount, nowMs);
+    if (slice === undefined) throw new Error("a rate slice was taken without a check");
+    slice.amount -= amount;
+    this.#used += amount;
+    return slice.countedAtMs;
+  }
+
+  /** Returns what was taken since this was last called. */
+  takeUsed(): number {
+    const used = this.#used;
+    this.#used = 0;
+    return used;
+  }
+
+  /** Amount that can be used now. */
+  freeAt(nowMs: number): number {
+    let free = 0;
+    for (const { amount, endsAtMs } of this.#slices) if (nowMs < endsAtMs) free += amount;
+    return free;
+  }
+
+  /** Time at which the last slice ends; -Infinity without one. */
+  get endsAtMs(): number {
+    return this.#slices.at(-1)?.endsAtMs ?? Number.NEGATIVE_INFINITY;
+  }
+
+  get hasUnused(): boolean {
+    return this.#unused.length > 0;
+  }
+
+  get isEmpty(): boolean {
+    return this.#slices.length === 0 && this.#unused.length === 0;
+  }
+
+  grant(slice: RateSlice): void {
+    if (slice.amount <= 0) return;
+    const after = this.#slices.findIndex(({ endsAtMs }) => endsAtMs > slice.endsAtMs);
+    this.#slices.splice(after === -1 ? this.#slices.length : after, 0, { ...slice });
+  }
+
+  /** Ends the slices that are over; with `all`, every slice. What is left of them is unused from then on. */
+  expire(nowMs: number, all = false): void {
+    const isOver = ({ endsAtMs }: RateSlice): boolean => all || nowMs >= endsAtMs;
+    if (!this.#slices.some(isOver)) return;
+    for (const { amount, countedAtMs } of this.#slices.filter(isOver)) {
+      if (amount > 0 && this.#unused.length < MAX_UNUSED) this.#unused.push({ amount, countedAtMs });
+    }
+    this.#slices = this.#slices.filter((slice) => !isOver(slice));
+  }
+
+  /** Takes the unused parts, to be returned in a call that is never repeated. */
+  takeUnused(): readonly UnusedRate[] {
+    const unused = this.#unused;
+    this.#unused = [];
+    return unused;
+  }
+}

@@ -1,0 +1,120 @@
+import { Appetite, LimitSet, RateSlices, type SliceReservation, StandingSlice } from "@routeplane/admission";
+import type { Id } from "@routeplane/domain";
+import type { AppliedLimits } from "../ports/limit-directory.ts";
+
+/** Counter of a limit, and how much of it the process wants. */
+export interface HeldCounter {
+  readonly slice: StandingSlice | RateSlices;
+  readonly namespaceId: Id<"ns">;
+  readonly appetite: Appetite;
+  /** Time at which a request last used it. */
+  usedAtMs: number;
+  /** True while the policy service does not know yet what was returned. */
+  hasReturns: boolean;
+}
+
+/** Limit set of a session, with its number there. */
+export interface SessionLimitSet {
+  readonly number: number;
+  readonly namespaceId: Id<"ns">;
+  readonly set: LimitSet;
+  readonly counters: readonly HeldCounter[];
+  /** True once the policy service has granted something on it: only then it knows the number. */
+  isConfirmed: boolean;
+  /** Time until which its requests go to the policy service, because what they need was not granted. */
+  centralUntilMs: number;
+}
+
+/** Time of silence of the log from which on nothing is admitted on slices. */
+const LOG_SILENT_MS = 250;
+
+/**
+ * One life of this process as the policy service knows it, and the slices that it was granted. What is finished or ended stays usable
+ * for its running requests alone.
+ */
+export class GatewaySession {
+  readonly id: Id<"gws">;
+  /** Time, by the clock of elapsed time, from which nothing is admitted on it. */
+  expiresAtMs = Number.NEGATIVE_INFINITY;
+  readonly openedAtMs: number;
+  /** Requests that are not reported yet. */
+  openRequests = 0;
+  /** True once it is left: nothing more is admitted on it. */
+  isLeft = false;
+  readonly #counters = new Map<string, HeldCounter>();
+  readonly #setsByName = new Map<string, SessionLimitSet>();
+  readonly #sets = new WeakMap<AppliedLimits, SessionLimitSet>();
+  #inDoubt = 0;
+  #logHeardAtMs = 0;
+
+  constructor(id: Id<"gws">, openedAtMs: number) {
+    this.id = id;
+    this.openedAtMs = openedAtMs;
+  }
+
+  /** All counters that requests of the session have counted on. */
+  get counters(): Iterable<HeldCounter> {
+    return this.#counters.values();
+  }
+
+  isUsable(nowMs: number): boolean {
+    return !this.isLeft && nowMs < this.expiresAtMs;
+  }
+
+  counterOf(bindingId: string): readonly HeldCounter[] {
+    const dimensions = ["money", "requests", "tokens", "concurrent"] as const;
+    return dimensions.flatMap((dimension) => this.#counters.get(`${bindingId} ${dimension}`) ?? []);
+  }
+
+  /** Limit set of these limits; one number for equal counters. */
+  setOf(limits: AppliedLimits, namespaceId: Id<"ns">): SessionLimitSet {
+    const known = this.#sets.get(limits);
+    if (known !== undefined) return known;
+    const set = this.#setsByName.get(limits.name) ?? this.#createSet(limits, namespaceId);
+    this.#setsByName.set(limits.name, set);
+    this.#sets.set(limits, set);
+    return set;
+  }
+
+  /** Notes that a request was admitted whose admission the log has not acknowledged. */
+  startDoubt(nowMs: number): void {
+    if (this.#inDoubt++ === 0) this.#logHeardAtMs = nowMs;
+  }
+
+  endDoubt(reservation: SliceReservation, nowMs: number): void {
+    if (!reservation.isInDoubt) return;
+    reservation.acknowledgeAdmission();
+    this.#inDoubt--;
+    this.#logHeardAtMs = nowMs;
+  }
+
+  /** True if the log has acknowledged nothing for a while, although something waits for it. */
+  isLogSilent(nowMs: number): boolean {
+    return this.#inDoubt > 0 && nowMs - this.#logHeardAtMs > LOG_SILENT_MS;
+  }
+
+  #createSet({ limits }: AppliedLimits, namespaceId: Id<"ns">): SessionLimitSet {
+    const counters = limits.map(({ bindingId, dimension }) => {
+      const name = `${bindingId} ${dimension}`;
+      const known = this.#counters.get(name);
+      if (known !== undefined) return known;
+      const isStanding = dimension === "money" || dimension === "concurrent";
+      const slice = isStanding ? new StandingSlice(bindingId, dimension) : new RateSlices(bindingId, dimension);
+      const counter = { slice, namespaceId, appetite: new Appetite(), usedAtMs: 0, hasReturns: false };
+      this.#counters.set(name, counter);
+      return counter;
+    });
+    const standing = (dimension: "money" | "concurrent") =>
+      counters.flatMap(({ slice }) => (slice instanceof StandingSlice && slice.dimension === dimension ? [slice] : []));
+    const rates = (dimension: "requests" | "tokens") =>
+      counters.flatMap(({ slice }) => (slice instanceof RateSlices && slice.dimension === dimension ? [slice] : []));
+    const set = new LimitSet({
+      money: standing("money"),
+      slots: standing("concurrent"),
+      requests: rates("requests"),
+      tokens: rates("tokens"),
+    });
+    const number = this.#setsByName.size + 1;
+    return { number, namespaceId, set, counters, isConfirmed: false, centralUntilMs: Number.NEGATIVE_INFINITY };
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Admission in this process, on slices of the limits that apply; the policy service decides where that is not possible.
+ *
+ * Steps. Find the limits of the key, without a call. If there are none, admit. Else take the bounds of the request from the slices of
+ * all of them, or from none. If they do not fit, acquire more slices; if those are not granted, ask the policy service to admit.
+ * Latency: no call, no await and no timer on the warm path; one call for the first request of a lineage.
+ * Failures: nothing is refused on the basis of a slice. Nothing is admitted on slices once the session has expired, by the larger of
+ * the elapsed monotonic and wall clock time, nor while the log acknowledges nothing.
+ */
+import {
+  RateSlices,
+  reservationCost,
+  type SliceBounds,
+  type SliceReservation,
+  StandingSlice,
+} from "@routeplane/admission";
+import type { Clock } from "@routeplane/domain";
+import type { AdmissionDecision, AdmissionRequest, LocalAdmissions, RateLimitState } from "../ports/admissions.ts";
+import type { AppliedLimits, LimitDirectory } from "../ports/limit-directory.ts";
+import type { SessionLimitSet } from "./gateway-session.ts";
+import type { SessionKeeper } from "./session-keeper.ts";
+import type { HeldSession } from "./slice-calls.ts";
+import { SessionAdmission } from "./session-admission.ts";
+
+export interface LocalAdmissionsOptions {
+  readonly limits: LimitDirectory;
+  readonly keeper: Pick<SessionKeeper, "current">;
+  /** Clock of elapsed time; see `createElapsedClock`. */
+  readonly elapsed: () => number;
+  readonly clock: Clock;
+}
+
+/** Time for which a record of an admission stands without a settlement. */
+const LIFE_MS = 15 * 60_000;
+/** Time before the end of a rate slice at which another one is asked for. */
+const RATE_REFILL_MS = 150;
+
+export function createLocalAdmissions(options: LocalAdmissionsOptions): LocalAdmissions {
+  const { limits: directory, keeper, elapsed, clock } = options;
+
+  const admitOn = (held: HeldSession, admitted: Admitted, reservation: SliceReservation): AdmissionDecision => {
+    const { set, limits, request } = admitted;
+    const nowMs = elapsed();
+    if (noteUse(set, nowMs)) held.calls.refill(set, reservation.bounds);
+    const slices = new SessionAdmission(held.session, set, reservation, elapsed);
+    return {
+      admitted: true,
+      shadowDenials: [],
+      outputTokensMax: request.outputTokensMax,
+      reservedNanoUsd: slices.boundNanoUsd,
+      expiresAt: new Date(clock() + LIFE_MS),
+      requests: stateOf(set, limits, "requests", nowMs),
+      tokens: stateOf(set, limits, "tokens", nowMs),
+      slices,
+    };
+  };
+  const acquire = async (
+    held: HeldSession,
+    admitted: Admitted,
+    bounds: SliceBounds,
+  ): Promise<AdmissionDecision | undefined> => {
+    const reservation = await held.calls.acquire(admitted.set, bounds);
+    return reservation && admitOn(held, admitted, reservation);
+  };
+
+  return {
+    admit(request) {
+      const { namespaceId, lineage, idempotencyKey } = request;
+      const keyId = lineage.at(-1);
+      if (idempotencyKey !== undefined || keyId === undefined) return undefined;
+      const limits = directory.findLimits({ namespaceId, keyId });
+      if (limits === undefined || limits.isCentral) return undefined;
+      if (limits.limits.length === 0) return admitWithoutLimits(request);
+      const nowMs = elapsed();
+      const held = keeper.current;
+      const bounds = boundsOf(request);
+      if (held === undefined || bounds === undefined || !held.session.isUsable(nowMs)) return undefined;
+      const set = held.session.setOf(limits, namespaceId);
+      if (nowMs < set.centralUntilMs || held.session.isLogSilent(nowMs)) return undefined;
+      const admitted = { set, limits, request };
+      const reservation = set.isConfirmed ? set.set.reserve(bounds, nowMs) : undefined;
+      return reservation === undefined ? acquire(held, admitted, bounds) : admitOn(held, admitted, reservation);
+    },
+  };
+}
+
+/** Request, the limits that apply to it and their limit set. */
+interface Admitted {
+  readonly set: SessionLimitSet;
+  readonly limits: AppliedLimits;
+  readonly request: AdmissionRequest;
+}
+
+function admitWithoutLimits({ outputTokensMax }: AdmissionRequest): AdmissionDecision {
+  const none = { shadowDenials: [], requests: undefined, tokens: undefined, expiresAt: undefined };
+  return { admitted: true, outputTokensMax, reservedNanoUsd: 0n, ...none };
+}
+
+/** Bounds of a request; undefined if they are beyond what a slice can hold. */
+function boundsOf({ price, inputTokensMax, outputTokensMax }: AdmissionRequest): SliceBounds | undefined {
+  const cost = reservationCost(price, BigInt(inputTokensMax), BigInt(outputTokensMax));
+  if (cost > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
+  return { nanoUsd: Number(cost), tokens: inputTokensMax + outputTokensMax };
+}
+
+/** Notes that a request used the counters. @returns true if one of them runs low */
+function noteUse(set: SessionLimitSet, nowMs: number): boolean {
+  let isLow = false;
+  for (const counter of set.counters) {
+    counter.usedAtMs = nowMs;
+    const { slice, appetite } = counter;
+    if (slice instanceof StandingSlice) isLow ||= appetite.isLow(slice.free, nowMs);
+    else {
+      isLow ||= appetite.isLow(slice.freeAt(nowMs), nowMs);
+      isLow ||= slice.endsAtMs - nowMs < RATE_REFILL_MS && appetite.isLow(Number.NEGATIVE_INFINITY, nowMs);
+    }
+  }
+  return isLow;
+}
+
+/** Tightest rate limit that is enforced, for the headers of answers. */
+function stateOf(
+  { counters }: SessionLimitSet,
+  { limits }: AppliedLimits,
+  dimension: "requests" | "tokens",
+  nowMs: number,
+): RateLimitState | undefined {
+  let tightest: RateLimitState | undefined;
+  for (const [index, { slice }] of counters.entries()) {
+    const applied = limits[index];
+    if (!(slice instanceof RateSlices) || slice.dimension !== dimension || slice.state === undefined) continue;
+    if (applied === undefined || applied.isShadow) continue;
+    const remaining = Math.min(applied.limit, slice.state.remaining + slice.freeAt(nowMs));
+    if (tightest !== undefined && tightest.remaining <= remaining) continue;
+    tightest = { limit: applied.limit, remaining, resetsAt: new Date(slice.state.resetsAtMs) };
+  }
+  return tightest;
+}

@@ -1,0 +1,228 @@
+/**
+ * Calls by which a process gets slices and gives them back.
+ *
+ * Architecture. Requests that no slice fits wait by limit set; counters that run low, and those with returns, wait by namespace.
+ * A call takes one request of each namespace that waits, 64 at most: a counter is in one call at a time, because the sums of a
+ * second call would be older than the answer to the first.
+ * Concurrency: up to 4 calls are under way, each for other namespaces. What comes meanwhile shares the next one.
+ * Failures: a call that fails, or grants nothing, sends the requests that wait to the policy service's own admission. Nothing waits
+ * longer than the deadline of two calls. Returns are told again by the next call: they are sums.
+ */
+import { RateSlices, type SliceBounds, type SliceReservation, StandingSlice } from "@routeplane/admission";
+import { type Id } from "@routeplane/domain";
+import type { Logger } from "@routeplane/runtime";
+import {
+  type GatewaySessions,
+  MAX_COUNTERS,
+  MAX_SLICE_REQUESTS,
+  type SessionState,
+  type SliceGrant,
+  type SliceRequest,
+} from "../ports/gateway-sessions.ts";
+import type { GatewaySession, HeldCounter, SessionLimitSet } from "./gateway-session.ts";
+import { applyGrant, needOf, NO_NEED, toCounterRequest } from "./slice-requests.ts";
+
+/** Request that waits for a slice. */
+interface Waiter {
+  readonly bounds: SliceBounds;
+  readonly resolve: (reservation: SliceReservation | undefined) => void;
+}
+
+/** Requests and counters that wait for the next call of a namespace. */
+interface Waiting {
+  readonly waiters: Map<SessionLimitSet, Waiter[]>;
+  /** Limit sets that run low, and the bounds of the request that noticed it. */
+  readonly low: Map<SessionLimitSet, SliceBounds>;
+  readonly returning: Set<HeldCounter>;
+  isInFlight: boolean;
+}
+
+/** Request of one namespace in a call, and what it is for. */
+interface Pending {
+  readonly waiting: Waiting;
+  readonly set: SessionLimitSet | undefined;
+  readonly waiters: readonly Waiter[];
+  readonly counters: readonly HeldCounter[];
+  readonly request: SliceRequest;
+}
+
+const MAX_IN_FLIGHT = 4;
+/** Requests that wait in a namespace, from which on others go to the policy service's own admission. */
+const MAX_WAITERS = 1_000;
+/** Time for which requests of a limit set go there after one was not granted. */
+const CENTRAL_MS = 250;
+
+export interface SliceCallsOptions {
+  readonly session: GatewaySession;
+  readonly sessions: GatewaySessions;
+  readonly clock: () => number;
+  readonly log: Logger;
+  readonly onState: (state: SessionState) => void;
+}
+
+/** Session in use, with its slice calls and its record in the spool. */
+export interface HeldSession {
+  readonly session: GatewaySession;
+  readonly calls: SliceCalls;
+  readonly recordOffset: number;
+}
+
+/** Slice calls of one session. */
+export class SliceCalls {
+  readonly #options: SliceCallsOptions;
+  readonly #namespaces = new Map<Id<"ns">, Waiting>();
+  #inFlight = 0;
+  #isScheduled = false;
+
+  constructor(options: SliceCallsOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves to the reservation of a request once its limit set has slices for it; to undefined if it has to go elsewhere. */
+  acquire(set: SessionLimitSet, bounds: SliceBounds): Promise<SliceReservation | undefined> {
+    const { waiters } = this.#waitingIn(set.namespaceId);
+    const ofSet = waiters.get(set) ?? [];
+    if (ofSet.length >= MAX_WAITERS) return Promise.resolve(undefined);
+    waiters.set(set, ofSet);
+    const { promise, resolve } = Promise.withResolvers<SliceReservation | undefined>();
+    ofSet.push({ bounds, resolve });
+    this.#schedule();
+    return promise;
+  }
+
+  /** Asks for more ahead of need. */
+  refill(set: SessionLimitSet, bounds: SliceBounds): void {
+    this.#waitingIn(set.namespaceId).low.set(set, bounds);
+    this.#schedule();
+  }
+
+  /** Gives the free part of a counter back. */
+  giveBack(counter: HeldCounter): void {
+    const { slice, namespaceId } = counter;
+    if (slice.isGone) return;
+    if (slice instanceof RateSlices) slice.expire(this.#options.clock(), true);
+    const hasReturns = slice instanceof StandingSlice ? slice.giveBack(slice.free) > 0 : slice.hasUnused;
+    counter.hasReturns ||= hasReturns;
+    counter.appetite.pause(this.#options.clock());
+    if (counter.hasReturns) this.tellReturns(counter, namespaceId);
+  }
+
+  /** Tells the policy service what was returned, or is unused. */
+  tellReturns(counter: HeldCounter, namespaceId: Id<"ns">): void {
+    this.#waitingIn(namespaceId).returning.add(counter);
+    this.#schedule();
+  }
+
+  /** Sends all waiting requests elsewhere. */
+  stop(): void {
+    for (const { waiters } of this.#namespaces.values()) {
+      for (const ofSet of waiters.values()) for (const { resolve } of ofSet) resolve(undefined);
+      waiters.clear();
+    }
+  }
+
+  #waitingIn(namespaceId: Id<"ns">): Waiting {
+    const known = this.#namespaces.get(namespaceId);
+    if (known !== undefined) return known;
+    const waiting: Waiting = { waiters: new Map(), low: new Map(), returning: new Set(), isInFlight: false };
+    this.#namespaces.set(namespaceId, waiting);
+    return waiting;
+  }
+
+  /** Sends what waits at the end of this turn of the event loop, together with what is added in it. */
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    while (this.#inFlight < MAX_IN_FLIGHT) {
+      const calls: Pending[] = [];
+      for (const [namespaceId, waiting] of this.#namespaces) {
+        if (waiting.isInFlight) continue;
+        const pending = this.#take(namespaceId, waiting);
+        if (pending === undefined) this.#namespaces.delete(namespaceId);
+        else calls.push(pending);
+        if (calls.length === MAX_SLICE_REQUESTS) break;
+      }
+      if (calls.length === 0) return;
+      this.#inFlight++;
+      void this.#call(calls).finally(() => {
+        this.#inFlight--;
+        this.#schedule();
+      });
+    }
+  }
+
+  /** Takes the next request of a namespace: one that requests wait for first. */
+  #take(namespaceId: Id<"ns">, waiting: Waiting): Pending | undefined {
+    const { waiters: bySet, low, returning } = waiting;
+    const nowMs = this.#options.clock();
+    const [set] = bySet.size > 0 ? bySet.keys() : low.keys();
+    if (set !== undefined) {
+      const waiters = bySet.get(set) ?? [];
+      const bounds =
+        waiters.length > 0 ? waiters.map(({ bounds }) => bounds) : [low.get(set) ?? { nanoUsd: 0, tokens: 0 }];
+      bySet.delete(set);
+      low.delete(set);
+      for (const counter of set.counters) returning.delete(counter);
+      const counters = set.counters.map((counter) => toCounterRequest(counter, needOf(counter, bounds), nowMs));
+      const limitSet = set.number;
+      waiting.isInFlight = true;
+      return { waiting, set, waiters, counters: set.counters, request: { namespaceId, limitSet, counters } };
+    }
+    const counters = [...returning].slice(0, MAX_COUNTERS);
+    if (counters.length === 0) return undefined;
+    for (const counter of counters) returning.delete(counter);
+    const requests = counters.map((counter) => toCounterRequest(counter, NO_NEED, nowMs));
+    waiting.isInFlight = true;
+    const request = { namespaceId, limitSet: 0, counters: requests };
+    return { waiting, set: undefined, waiters: [], counters, request };
+  }
+
+  async #call(calls: readonly Pending[]): Promise<void> {
+    const { session, sessions, clock, log, onState } = this.#options;
+    const sentAtMs = clock();
+    const told = calls.map(({ counters }) =>
+      counters.map(({ slice }) => (slice instanceof StandingSlice ? slice.returned : 0)),
+    );
+    let grants: readonly SliceGrant[] = [];
+    try {
+      const answer = await sessions.acquire(
+        session.id,
+        calls.map(({ request }) => request),
+      );
+      grants = answer.grants;
+      onState(answer.state);
+    } catch (error) {
+      log.debug({ err: error }, "slices not acquired");
+    }
+    for (const [index, pending] of calls.entries()) {
+      pending.waiting.isInFlight = false;
+      const grant = grants[index];
+      if (grant !== undefined) this.#noteReturns(pending.counters, told[index] ?? []);
+      this.#answer(pending, grant, sentAtMs);
+    }
+  }
+
+  #noteReturns(counters: readonly HeldCounter[], told: readonly number[]): void {
+    for (const [index, counter] of counters.entries()) {
+      if (counter.slice instanceof StandingSlice) counter.hasReturns = counter.slice.returned > (told[index] ?? 0);
+      else counter.hasReturns = counter.slice.hasUnused;
+    }
+  }
+
+  #answer({ set, waiters, counters, request }: Pending, grant: SliceGrant | undefined, sentAtMs: number): void {
+    const nowMs = this.#options.clock();
+    if (grant !== undefined) applyGrant(counters, request.counters, grant, sentAtMs, nowMs);
+    if (set === undefined) return;
+    if (grant?.granted === true) set.isConfirmed = true;
+    else if (waiters.length > 0) set.centralUntilMs = nowMs + CENTRAL_MS;
+    const isUsable = set.isConfirmed && this.#options.session.isUsable(nowMs);
+    for (const { bounds, resolve } of waiters) resolve(isUsable ? set.set.reserve(bounds, nowMs) : undefined);
+  }
+}

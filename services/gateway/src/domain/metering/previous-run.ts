@@ -1,0 +1,76 @@
+/**
+ * Settlements and sessions that earlier processes left on this spool.
+ *
+ * Steps. What the policy service admitted is reported at once. What was admitted on slices is reported once the log has acknowledged
+ * all events of those processes. A session whose owner is certainly dead is then reported whole, its running requests with an unknown
+ * end, and closed: its slices are free again. Of any other session, whose owner may be alive, only settled requests are reported, and the
+ * session is left: it is renewed no more, ends, and is settled from the usage log.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Id } from "@routeplane/domain";
+import type { Logger } from "@routeplane/runtime";
+import type { RecordedSession, UsageLog } from "../ports/usage-log.ts";
+import type { ReportQueue } from "./report-queue.ts";
+
+export interface PreviousRunOptions {
+  readonly usageLog: UsageLog;
+  readonly queue: ReportQueue;
+  readonly closeSession: (sessionId: Id<"gws">, isComplete: boolean) => Promise<void>;
+  readonly log: Logger;
+}
+
+const RETRY_MS = 1_000;
+
+/** Starts to report what earlier processes left, and to close their sessions. @returns a way to stop that */
+export function reportPreviousRun({ usageLog, queue, closeSession, log }: PreviousRunOptions): { stop(): void } {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const all = usageLog.pendingFromPreviousRun;
+  if (all.length > 0) log.info({ pending: all.length }, "sending pending settlements of an earlier process");
+  for (const { offset, settlement } of all) {
+    if (settlement.slices === undefined) queue.add({ settlement, onReported: () => usageLog.complete(offset) });
+  }
+  const onSlices = all.filter(({ settlement }) => settlement.slices !== undefined);
+
+  const reportSession = async ({ sessionId, offset, hasProof }: RecordedSession): Promise<void> => {
+    const left = onSlices.filter(({ settlement }) => settlement.slices?.sessionId === sessionId);
+    const reported = left.map(async ({ offset, settlement }) => {
+      if (settlement.isUnknown === true && !hasProof) return usageLog.complete(offset);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      queue.add({ settlement, onReported: () => resolve(usageLog.complete(offset)) });
+      return promise;
+    });
+    await Promise.all(reported);
+    log.info(
+      { session: sessionId, requests: left.length, hasProof },
+      "reported a gateway session of an earlier process",
+    );
+    while (!signal.aborted) {
+      try {
+        await closeSession(sessionId, hasProof);
+        return usageLog.complete(offset);
+      } catch (error) {
+        log.debug({ err: error, session: sessionId }, "session of an earlier process not closed yet");
+      }
+      await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
+    }
+  };
+  /** Reports what is settled of sessions without a record of their own. */
+  const reportOthers = (sessions: readonly RecordedSession[]): void => {
+    const known = new Set(sessions.map(({ sessionId }) => sessionId));
+    for (const { offset, settlement } of onSlices) {
+      if (settlement.slices === undefined || known.has(settlement.slices.sessionId)) continue;
+      if (settlement.isUnknown === true) usageLog.complete(offset);
+      else queue.add({ settlement, onReported: () => usageLog.complete(offset) });
+    }
+  };
+  const reportSessions = async (): Promise<void> => {
+    const sessions = await usageLog.sessionsFromPreviousRun;
+    if (sessions.length + onSlices.length > 0) await usageLog.previousRunAcknowledged;
+    if (signal.aborted) return;
+    reportOthers(sessions);
+    await Promise.all(sessions.map(reportSession));
+  };
+  reportSessions().catch((error: unknown) => log.error({ err: error }, "sessions of an earlier process not reported"));
+  return { stop: () => stopping.abort() };
+}
