@@ -102,6 +102,8 @@ export interface EventPublisher extends Component {
   readonly spoolBytes: () => number;
   /** Returns true while new requests are accepted: `enqueue` would not throw. */
   readonly acceptsNew: () => boolean;
+  /** @throws DomainError UNAVAILABLE as `enqueue`, while new requests are refused */
+  readonly requireAcceptsNew: () => void;
   /** Returns true while the spool takes new requests, whatever NATS does. */
   readonly hasSpace: () => boolean;
   /** Resolves to true if NATS answers now. */
@@ -154,6 +156,10 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
       return unavailable("nats", "NATS does not answer");
     return spool.hasSpace ? undefined : unavailable("spool", "the spool is full");
   };
+  const requireAcceptsNew = (): void => {
+    const refusal = refusalOfNew();
+    if (refusal !== undefined) throw refusal;
+  };
   const append: Spool["append"] = (entry) => {
     try {
       return spool.append(entry);
@@ -162,8 +168,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
     }
   };
   const appendEvent = ({ event, onAcknowledged, ...entry }: UsageRecord, isAwaited: boolean): EntryOffsets => {
-    const refusal = entry.isNewRequest === true ? refusalOfNew() : undefined;
-    if (refusal !== undefined) throw refusal;
+    if (entry.isNewRequest === true) requireAcceptsNew();
     const offsets = append({ event: encode(event), ...entry });
     if (onAcknowledged !== undefined) listeners.add(offsets.eventOffset, onAcknowledged);
     sender.notify(isAwaited);
@@ -183,8 +188,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
     ownership,
     isOwner: spool.lock.isHeld,
     enqueue(settlement) {
-      const refusal = refusalOfNew();
-      if (refusal !== undefined) throw refusal;
+      requireAcceptsNew();
       return append({ pendingSettlement: settlement, isNewRequest: true }).pendingSettlementOffset;
     },
     complete(offset) {
@@ -205,6 +209,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
     },
     spoolBytes: () => spool.bytes,
     acceptsNew: () => refusalOfNew() === undefined,
+    requireAcceptsNew,
     hasSpace: () => spool.hasSpace,
     isReachable: () => connection.isReachable(),
     async stop() {

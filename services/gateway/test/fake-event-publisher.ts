@@ -13,6 +13,7 @@ export const fakeEventPublisher: EventPublisher = {
   record: () => ({ pendingSettlementOffset: 0, committed: async () => {} }),
   recordOrSend: () => 0,
   spoolBytes: () => 0,
+  requireAcceptsNew() {},
   hasSpace: () => true,
   acceptsNew: () => true,
   isReachable: async () => true,

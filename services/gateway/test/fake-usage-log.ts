@@ -41,6 +41,9 @@ export function fakeUsageLog(
     pending,
     refusesNew: false,
     pendingFromPreviousRun: Array.from(pending, ([offset, settlement]) => ({ offset, settlement })),
+    requireCapacity() {
+      if (this.refusesNew) throw unavailable("spool");
+    },
     enqueueRelease({ namespaceId, keyId, requestId }) {
       if (this.refusesNew) throw unavailable("spool");
       return enqueue({ namespaceId, keyId, requestId, costNanoUsd: 0n, tokens: 0, neverSent: true });

@@ -55,6 +55,7 @@ export function createUsageLog(publisher: EventPublisher): UsageLog {
     previousRunAcknowledged: publisher.previousRunAcknowledged,
     recordSession: (sessionId) => publisher.enqueue(toSessionPayload({ sessionId, owner })),
     isOwner: () => publisher.isOwner(),
+    requireCapacity: () => publisher.requireAcceptsNew(),
     enqueueRelease: (key) =>
       publisher.enqueue(toSettlementPayload({ ...key, costNanoUsd: 0n, tokens: 0, neverSent: true })),
     recordAdmission(facts, { reservedNanoUsd, expiresAt, price, admittedAt }, pendingRelease, sliced) {

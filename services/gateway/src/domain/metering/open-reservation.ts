@@ -85,8 +85,9 @@ export class OpenReservation {
 
   /** @throws DomainError UNAVAILABLE, or Refusal 503, if no new requests are accepted */
   constructor(dependencies: ReservationDependencies, request: ReservedRequest) {
-    const { settlements } = dependencies;
+    const { settlements, usageLog } = dependencies;
     if (!settlements.hasCapacity()) throw dependencyDown("policy", new Error("too many settlements are pending"));
+    usageLog.requireCapacity();
     this.#dependencies = dependencies;
     this.#request = request;
   }

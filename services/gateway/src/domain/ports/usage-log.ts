@@ -123,6 +123,8 @@ export interface UsageLog extends SessionRecords {
     readonly offset: OutboxOffset;
     readonly settlement: PendingSettlement;
   }[];
+  /** @throws DomainError UNAVAILABLE if no new requests are accepted */
+  requireCapacity(): void;
   /**
    * Enqueues the release of a reservation that is about to be made, so that it is released if this process dies first.
    *
