@@ -30,9 +30,6 @@ const STATES: Partial<Record<ProtoState, SessionState>> = {
   [ProtoState.CLOSED]: "closed",
 };
 
-/** Deadline of a call that requests wait for: they go to the policy service's own admission after it. */
-const ACQUIRE_TIMEOUT_MS = 500;
-
 /** Creates the client of the policy service's gateway sessions. @param gateway name of this process, for people */
 export function createGatewaySessions(policy: Transport, gateway: string): GatewaySessions {
   const client = createClient(GatewaySessionService, policy);
@@ -52,8 +49,7 @@ export function createGatewaySessions(policy: Transport, gateway: string): Gatew
         limitSet,
         counters: counters.map(toProtoRequest),
       }));
-      const options = { timeoutMs: ACQUIRE_TIMEOUT_MS };
-      const { state, grants } = await client.acquireSlices({ sessionId, requests: protoRequests }, options).catch(fail);
+      const { state, grants } = await client.acquireSlices({ sessionId, requests: protoRequests }).catch(fail);
       return {
         state: STATES[state] ?? "ended",
         grants: grants.map(({ granted, counters }) => ({ granted, counters: counters.map(fromProtoGrant) })),

@@ -5,8 +5,8 @@
  * A call takes one request of each namespace that waits, 64 at most: a counter is in one call at a time, because the sums of a
  * second call would be older than the answer to the first.
  * Concurrency: up to 4 calls are under way, each for other namespaces. What comes meanwhile shares the next one.
- * Failures: a call that fails, or grants nothing, sends the requests that wait to the policy service's own admission. Nothing waits
- * longer than the deadline of two calls. Returns are told again by the next call: they are sums.
+ * Failures: a call that fails, or grants nothing, sends the requests that wait to the policy service's own admission, and so does one
+ * without an answer in 500 ms; its grants are used when they come. Returns are told again by the next call: they are sums.
  */
 import { RateSlices, type SliceBounds, type SliceReservation, StandingSlice } from "@routeplane/admission";
 import { type Id } from "@routeplane/domain";
@@ -41,7 +41,8 @@ interface Waiting {
 interface Pending {
   readonly waiting: Waiting;
   readonly set: SessionLimitSet | undefined;
-  readonly waiters: readonly Waiter[];
+  /** Emptied once they go elsewhere. */
+  readonly waiters: Waiter[];
   readonly counters: readonly HeldCounter[];
   readonly request: SliceRequest;
 }
@@ -49,6 +50,8 @@ interface Pending {
 const MAX_IN_FLIGHT = 4;
 /** Requests that wait in a namespace, from which on others go to the policy service's own admission. */
 const MAX_WAITERS = 1_000;
+/** Time that requests wait for an answer. */
+const PATIENCE_MS = 500;
 /** Time for which requests of a limit set go there after one was not granted. */
 const CENTRAL_MS = 250;
 
@@ -191,6 +194,9 @@ export class SliceCalls {
       counters.map(({ slice }) => (slice instanceof StandingSlice ? slice.returned : 0)),
     );
     let grants: readonly SliceGrant[] = [];
+    const late = setTimeout(() => {
+      for (const { waiters } of calls) for (const { resolve } of waiters.splice(0)) resolve(undefined);
+    }, PATIENCE_MS);
     try {
       const answer = await sessions.acquire(
         session.id,
@@ -201,6 +207,7 @@ export class SliceCalls {
     } catch (error) {
       log.debug({ err: error }, "slices not acquired");
     }
+    clearTimeout(late);
     for (const [index, pending] of calls.entries()) {
       pending.waiting.isInFlight = false;
       const grant = grants[index];
