@@ -144,6 +144,8 @@ describe("a restart of the node", () => {
       requests: await rows(root.token),
       namespaces: await as(root.token, "namespace", "list"),
     });
+    // Gateways return the slices of budgets that nobody uses within some seconds.
+    await eventually(async () => JSON.stringify(await seen()).includes('"reserved_micro_usd":0'), 30_000);
     const before = await seen();
     expect(before.requests).toHaveLength(2);
     const { home, port } = node;

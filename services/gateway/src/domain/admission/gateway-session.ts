@@ -11,6 +11,8 @@ export interface HeldCounter {
   usedAtMs: number;
   /** True while the policy service does not know yet what was returned. */
   hasReturns: boolean;
+  /** Time until which other processes need it: nothing beyond need is asked for, and what becomes free is given back. */
+  recalledUntilMs: number;
 }
 
 /** Limit set of a session, with its number there. */
@@ -100,7 +102,14 @@ export class GatewaySession {
       if (known !== undefined) return known;
       const isStanding = dimension === "money" || dimension === "concurrent";
       const slice = isStanding ? new StandingSlice(bindingId, dimension) : new RateSlices(bindingId, dimension);
-      const counter = { slice, namespaceId, appetite: new Appetite(), usedAtMs: 0, hasReturns: false };
+      const counter = {
+        slice,
+        namespaceId,
+        appetite: new Appetite(),
+        usedAtMs: 0,
+        hasReturns: false,
+        recalledUntilMs: 0,
+      };
       this.#counters.set(name, counter);
       return counter;
     });

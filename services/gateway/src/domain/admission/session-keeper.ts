@@ -34,6 +34,9 @@ const MARGIN_MS = 1_000;
 /** Time after which a policy service without sessions is asked again. */
 const UNSUPPORTED_MS = 60_000;
 const CLOSE_TIMEOUT_MS = 2_000;
+/** Time for which a recall holds: the policy service does not repeat it sooner. */
+const RECALL_MS = 500;
+const RECALL_STEP_MS = 25;
 
 export class SessionKeeper implements Component {
   readonly name = "gateway session";
@@ -59,13 +62,18 @@ export class SessionKeeper implements Component {
     return this.#current;
   }
 
-  /** Gives back what is free of the counters of these bindings: another process needs it. */
+  /** Gives back what is free of the counters of these bindings, and becomes free within half a second: others need it. */
   recall(bindingIds: readonly string[]): void {
     const held = this.#current;
     if (held === undefined) return;
-    for (const bindingId of bindingIds) {
-      for (const counter of held.session.counterOf(bindingId)) held.calls.giveBack(counter);
-    }
+    const counters = bindingIds.flatMap((bindingId) => held.session.counterOf(bindingId));
+    const untilMs = this.#options.elapsed() + RECALL_MS;
+    for (const counter of counters) counter.recalledUntilMs = untilMs;
+    const giveBack = (): void => {
+      for (const counter of counters) held.calls.giveBack(counter);
+      if (this.#options.elapsed() < untilMs && this.#current === held) setTimeout(giveBack, RECALL_STEP_MS).unref();
+    };
+    giveBack();
   }
 
   /** Leaves the session and closes it, if all its requests are reported by then; else the next process does. */

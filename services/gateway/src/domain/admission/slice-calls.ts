@@ -43,6 +43,8 @@ interface Pending {
   readonly set: SessionLimitSet | undefined;
   /** Emptied once they go elsewhere. */
   readonly waiters: Waiter[];
+  /** Number of waiters at first. */
+  readonly waited: number;
   readonly counters: readonly HeldCounter[];
   readonly request: SliceRequest;
 }
@@ -176,7 +178,14 @@ export class SliceCalls {
       const counters = set.counters.map((counter) => toCounterRequest(counter, needOf(counter, bounds), nowMs));
       const limitSet = set.number;
       waiting.isInFlight = true;
-      return { waiting, set, waiters, counters: set.counters, request: { namespaceId, limitSet, counters } };
+      return {
+        waiting,
+        set,
+        waiters,
+        waited: waiters.length,
+        counters: set.counters,
+        request: { namespaceId, limitSet, counters },
+      };
     }
     const counters = [...returning].slice(0, MAX_COUNTERS);
     if (counters.length === 0) return undefined;
@@ -184,7 +193,7 @@ export class SliceCalls {
     const requests = counters.map((counter) => toCounterRequest(counter, NO_NEED, nowMs));
     waiting.isInFlight = true;
     const request = { namespaceId, limitSet: 0, counters: requests };
-    return { waiting, set: undefined, waiters: [], counters, request };
+    return { waiting, set: undefined, waiters: [], waited: 0, counters, request };
   }
 
   async #call(calls: readonly Pending[]): Promise<void> {
@@ -223,12 +232,15 @@ export class SliceCalls {
     }
   }
 
-  #answer({ set, waiters, counters, request }: Pending, grant: SliceGrant | undefined, sentAtMs: number): void {
+  #answer({ set, waiters, counters, request, waited }: Pending, grant: SliceGrant | undefined, sentAtMs: number): void {
+    const isCentral = waited > 0 && (grant?.granted !== true || waiters.length === 0);
     const nowMs = this.#options.clock();
     if (grant !== undefined) applyGrant(counters, request.counters, grant, sentAtMs, nowMs);
     if (set === undefined) return;
     if (grant?.granted === true) set.isConfirmed = true;
     else if (waiters.length > 0) set.centralUntilMs = nowMs + CENTRAL_MS;
+    // The policy service decides on these requests now: what is free here must not be in their way.
+    if (grant !== undefined && isCentral) for (const counter of counters) this.giveBack(counter);
     const isUsable = set.isConfirmed && this.#options.session.isUsable(nowMs);
     for (const { bounds, resolve } of waiters) resolve(isUsable ? set.set.reserve(bounds, nowMs) : undefined);
   }

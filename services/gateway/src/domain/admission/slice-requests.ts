@@ -31,12 +31,14 @@ export function needOf({ slice }: HeldCounter, requests: readonly SliceBounds[])
  */
 export function toCounterRequest(counter: HeldCounter, { needed, perRequest }: Need, nowMs: number): CounterRequest {
   const { slice, appetite } = counter;
+  const isRecalled = nowMs < counter.recalledUntilMs;
   if (slice instanceof RateSlices) {
     const target = perRequest > 0 ? appetite.targetForRate(perRequest, slice.takeUsed()) : 0;
     slice.expire(nowMs);
     const free = slice.freeAt(nowMs);
     // A request takes from one slice alone, so that what is left of the present one does not help all that wait.
-    const amounts = { granted: 0, returned: 0, doubt: 0, needed, wanted: Math.max(0, target - free), free };
+    const wanted = isRecalled ? 0 : Math.max(0, target - free);
+    const amounts = { granted: 0, returned: 0, doubt: 0, needed, wanted, free };
     return { bindingId: slice.bindingId, dimension: slice.dimension, ...amounts, unused: slice.takeUnused() };
   }
   const target = perRequest > 0 ? appetite.targetFor(perRequest, nowMs) : 0;
@@ -44,7 +46,7 @@ export function toCounterRequest(counter: HeldCounter, { needed, perRequest }: N
     counter.hasReturns ||= slice.giveBack(slice.free - target * 2) > 0;
   const lacking = Math.max(0, needed - slice.free);
   const free = Math.max(0, slice.free - needed);
-  const wanted = Math.max(0, target - free);
+  const wanted = isRecalled ? 0 : Math.max(0, target - free);
   const ofSlice = Math.ceil((slice.free + slice.running + lacking + wanted) / DOUBT_SHARE);
   const doubt = slice.dimension === "money" ? Math.max(needed, perRequest > 0 ? ofSlice : 0, slice.doubtMax) : 0;
   const { bindingId, dimension, granted, returned } = slice;

@@ -1,0 +1,83 @@
+import type { Transport } from "@connectrpc/connect";
+import { type Id, newId } from "@routeplane/domain";
+import { createLogger } from "@routeplane/runtime";
+import { createAdmissions } from "../src/clients/admissions.ts";
+import { createGatewaySessions } from "../src/clients/gateway-sessions.ts";
+import { createGuardrailDirectory } from "../src/clients/guardrail-directory.ts";
+import { createSettlementReports } from "../src/clients/settlement-reports.ts";
+import { createLocalAdmissions } from "../src/domain/admission/local-admissions.ts";
+import { SessionKeeper } from "../src/domain/admission/session-keeper.ts";
+import { reportOneByOne } from "../src/domain/metering/report-one-by-one.ts";
+import { createSettlements } from "../src/domain/metering/settlements.ts";
+import type { AdmissionDecision } from "../src/domain/ports/admissions.ts";
+import type { CallingKey } from "../src/domain/ports/key-verifier.ts";
+import { fakeUsageLog } from "./fake-usage-log.ts";
+import { sampleFacts, sampleSettlement } from "./sample-usage.ts";
+
+/** One output token costs one micro-USD: a bound in micro-USD is the output bound. */
+const PRICE = { inputPicoUsd: 0n, outputPicoUsd: 1_000_000n };
+
+/** Request that was admitted, by slices or by the policy service. */
+export interface OpenRequest {
+  readonly decision: AdmissionDecision;
+  readonly isOnSlices: boolean;
+  /** Settles the request at a cost in micro-USD. */
+  settle(costMicroUsd: number): void;
+}
+
+/**
+ * Admission and settlement of one gateway process, over a policy service; its usage log acknowledges at once.
+ *
+ * @param policy transport that calls as a service and listens to changes
+ */
+export function startGatewayOnSlices(policy: Transport, elapsed: () => number = () => performance.now()) {
+  const log = createLogger("gateway", (line) => line, "silent");
+  const usageLog = fakeUsageLog();
+  const admissions = createAdmissions(policy);
+  const sessions = createGatewaySessions(policy, "test");
+  const directory = createGuardrailDirectory(policy, { onRecall: (ids) => keeper.recall(ids) });
+  const settlements = createSettlements({
+    admissions,
+    reports: createSettlementReports(policy, reportOneByOne(admissions, log)),
+    usageLog,
+    closeSession: (sessionId, isComplete) => sessions.close(sessionId, isComplete),
+    log,
+  });
+  const keeper = new SessionKeeper({ sessions, records: usageLog, elapsed, log });
+  const local = createLocalAdmissions({ limits: directory, keeper, elapsed, clock: Date.now });
+
+  return {
+    keeper,
+    usageLog,
+    /** Admits a request with this bound; a denied one has the decision of the policy service. */
+    async admit(namespaceId: Id<"ns">, lineage: readonly Id<"key">[], boundMicroUsd: number): Promise<OpenRequest> {
+      const keyId = lineage.at(-1) ?? newId("key");
+      const caller: CallingKey = { kind: "key", scopes: ["inference:invoke"], namespaceId, keyId, lineage };
+      await directory.listApplied(caller);
+      const facts = sampleFacts({ namespaceId, keyId });
+      const { requestId } = facts;
+      const bounds = { price: PRICE, inputTokensMax: 0, outputTokensMax: boundMicroUsd, choices: 1 };
+      const request = { namespaceId, requestId, lineage, ...bounds, refuseRatherThanLower: false };
+      const onSlices = await local.admit({ ...request, idempotencyKey: undefined });
+      const decision = onSlices ?? (await admissions.admit({ ...request, idempotencyKey: undefined }));
+      const slices = decision.admitted ? decision.slices : undefined;
+      slices?.acknowledgeAdmission();
+      const settle = (costMicroUsd: number): void => {
+        const settlement = sampleSettlement({
+          costNanoUsd: BigInt(costMicroUsd) * 1_000n,
+          promptTokens: 0,
+          completionTokens: costMicroUsd,
+        });
+        const hasReservation = decision.admitted && decision.expiresAt !== undefined;
+        const state = { hasReservation, neverSent: false, pendingRelease: undefined, slices };
+        if (decision.admitted) settlements.settle(facts, settlement, state);
+      };
+      return { decision, isOnSlices: onSlices !== undefined, settle };
+    },
+    async stop(): Promise<void> {
+      await settlements.stop();
+      await keeper.stop();
+      await directory.stop();
+    },
+  };
+}

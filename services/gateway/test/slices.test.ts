@@ -1,0 +1,153 @@
+import { newId } from "@routeplane/domain";
+import { eventually } from "@routeplane/testing";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type PolicyUnderTest, startPolicyUnderTest } from "../../policy/test/policy-under-test.ts";
+import { type OpenRequest, startGatewayOnSlices } from "./gateway-on-slices.ts";
+
+/** Admission on slices over a real policy service: several gateway processes share its counters. */
+
+let policy: PolicyUnderTest;
+beforeAll(async () => {
+  policy = await startPolicyUnderTest();
+});
+afterAll(() => policy.stop());
+
+type Gateway = ReturnType<typeof startGatewayOnSlices>;
+const gateways: Gateway[] = [];
+afterEach(async () => {
+  await Promise.all(gateways.splice(0).map((gateway) => gateway.stop()));
+});
+
+/** Starts a gateway, and waits until it has a session. */
+async function startGateway(elapsed?: () => number, transport = policy.subscriber()): Promise<Gateway> {
+  const gateway = startGatewayOnSlices(transport, elapsed);
+  gateways.push(gateway);
+  await eventually(() => gateway.keeper.current !== undefined);
+  return gateway;
+}
+
+/** Settles requests that were admitted. @returns their number */
+function settleAll(requests: readonly OpenRequest[], costMicroUsd: number): number {
+  const admitted = requests.filter(({ decision }) => decision.admitted);
+  for (const request of admitted) request.settle(costMicroUsd);
+  return admitted.length;
+}
+
+describe("admission on slices", () => {
+  it("makes no call for a warm request, and reports what it cost within a second", async () => {
+    let calls = 0;
+    const subscriber = policy.subscriber();
+    const counting: typeof subscriber = {
+      ...subscriber,
+      unary(...args) {
+        calls++;
+        return subscriber.unary(...args);
+      },
+    };
+    const { namespaceId, key, total } = await policy.oneBudget(1_000_000n);
+    const gateway = await startGateway(undefined, counting);
+    const first = await gateway.admit(namespaceId, key.lineage, 10);
+    expect(first.isOnSlices).toBe(true);
+    first.settle(4);
+    const before = calls;
+    const second = await gateway.admit(namespaceId, key.lineage, 10);
+    expect([second.isOnSlices, calls]).toEqual([true, before]);
+    second.settle(3);
+    await eventually(async () => (await total())?.spentNano === 7_000n, 2_000);
+  });
+
+  it("asks nobody where no limit applies", async () => {
+    const namespaceId = newId("ns");
+    const { lineage } = policy.key(namespaceId);
+    const gateway = await startGateway();
+    const { decision } = await gateway.admit(namespaceId, lineage, 10);
+    expect(decision).toMatchObject({ admitted: true, expiresAt: undefined });
+    expect(decision).not.toHaveProperty("slices");
+  });
+
+  it("of 300 concurrent requests over three gateways overspends no budget, and uses at least 97 % of it", async () => {
+    const { namespaceId, key, total } = await policy.oneBudget(1_200n);
+    const three = await Promise.all([startGateway(), startGateway(), startGateway()]);
+    const requests = await Promise.all(
+      Array.from({ length: 300 }, async (_, n) => {
+        const request = await (three[n % 3] ?? expect.fail()).admit(namespaceId, key.lineage, 6);
+        if (request.decision.admitted) request.settle(6);
+        return request;
+      }),
+    );
+    const admitted = requests.filter(({ decision }) => decision.admitted).length;
+    expect(admitted).toBeLessThanOrEqual(200);
+    expect(admitted).toBeGreaterThanOrEqual(194);
+    await eventually(async () => (await total())?.spentNano === BigInt(admitted) * 6_000n);
+  });
+
+  it("uses 97 % of a budget whose traffic moves from gateway to gateway", async () => {
+    const { namespaceId, key, total } = await policy.oneBudget(3_000n);
+    const three = await Promise.all([startGateway(), startGateway(), startGateway()]);
+    let admitted = 0;
+    for (let turn = 0; turn < 60; turn++) {
+      const gateway = three[Math.floor(turn / 5) % 3] ?? expect.fail();
+      const requests = await Promise.all(Array.from({ length: 10 }, () => gateway.admit(namespaceId, key.lineage, 8)));
+      admitted += settleAll(requests, 8);
+    }
+    expect(admitted * 8).toBeLessThanOrEqual(3_000);
+    expect(admitted * 8).toBeGreaterThanOrEqual(0.97 * 3_000);
+    await eventually(async () => (await total())?.spentNano === BigInt(admitted) * 8_000n);
+  });
+
+  it("gives back what nobody uses", async () => {
+    const { namespaceId, key, total } = await policy.oneBudget(10_000n);
+    const gateway = await startGateway();
+    settleAll([await gateway.admit(namespaceId, key.lineage, 10)], 10);
+    expect((await total())?.reservedNano).toBeGreaterThan(0n);
+    await eventually(async () => (await total())?.reservedNano === 0n, 10_000);
+  });
+
+  it("returns everything at a clean stop, with what running requests used", async () => {
+    const { namespaceId, key, total } = await policy.oneBudget(10_000n);
+    const gateway = await startGateway();
+    const running = await gateway.admit(namespaceId, key.lineage, 10);
+    running.settle(4);
+    await gateway.stop();
+    expect(await total()).toMatchObject({ spentNano: 4_000n, reservedNano: 0n });
+  });
+
+  it("admits nothing on a session that has expired", async () => {
+    let skippedMs = 0;
+    const { namespaceId, key } = await policy.oneBudget(10_000n);
+    const gateway = await startGateway(() => performance.now() + skippedMs);
+    const running = await gateway.admit(namespaceId, key.lineage, 10);
+    expect(running.isOnSlices).toBe(true);
+    skippedMs = 40_000;
+    const { decision } = running;
+    expect(decision.admitted && decision.slices?.maySend).toBe(false);
+    expect((await gateway.admit(namespaceId, key.lineage, 10)).isOnSlices).toBe(false);
+  });
+
+  it("admits on no more than a rate limit within its window, over three gateways", async () => {
+    const namespaceId = newId("ns");
+    const { lineage } = policy.key(namespaceId);
+    await policy.bound(namespaceId, { kind: "rate_limit", windowSecs: 60, maxRequests: 100n, maxTokens: 900n });
+    const three = await Promise.all([startGateway(), startGateway(), startGateway()]);
+    let [admitted, onSlices] = [0, 0];
+    for (let turn = 0; turn < 20; turn++) {
+      const requests = await Promise.all(
+        three.flatMap((gateway) => [1, 2].map(() => gateway.admit(namespaceId, lineage, 5))),
+      );
+      onSlices += requests.filter((request) => request.isOnSlices).length;
+      admitted += settleAll(requests, 5);
+    }
+    expect(admitted).toBeLessThanOrEqual(100);
+    expect(admitted).toBeGreaterThanOrEqual(90);
+    expect(onSlices).toBeGreaterThan(20);
+  });
+
+  it("goes on centrally while no session can be opened", async () => {
+    const { namespaceId, key } = await policy.oneBudget(10_000n);
+    const gateway = startGatewayOnSlices(policy.subscriber());
+    gateways.push(gateway);
+    await gateway.keeper.stop();
+    const request = await gateway.admit(namespaceId, key.lineage, 10);
+    expect([request.decision.admitted, request.isOnSlices]).toEqual([true, false]);
+  });
+});
