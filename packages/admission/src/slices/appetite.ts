@@ -36,6 +36,8 @@ export class Appetite {
   /** Notes what an answer granted beyond need, and what is free after it. */
   answered(extra: number, free: number, nowMs: number): void {
     this.#grantedAtMs = nowMs;
+    // What was not granted is not doubled next time.
+    this.#target = Math.min(this.#target, free);
     this.lowWater = Math.floor(Math.min(free, this.#target) / 2);
     if (extra <= 0) this.pause(nowMs);
   }

@@ -23,6 +23,8 @@ export interface SessionLimitSet {
   readonly counters: readonly HeldCounter[];
   /** True once the policy service has granted something on it: only then it knows the number. */
   isConfirmed: boolean;
+  /** Most requests that are asked for in one call: halved while they are not granted. */
+  batchMax: number;
   /** Time until which its requests go to the policy service, because what they need was not granted. */
   centralUntilMs: number;
 }
@@ -124,6 +126,7 @@ export class GatewaySession {
       tokens: rates("tokens"),
     });
     const number = this.#setsByName.size + 1;
-    return { number, namespaceId, set, counters, isConfirmed: false, centralUntilMs: Number.NEGATIVE_INFINITY };
+    const state = { isConfirmed: false, batchMax: Number.POSITIVE_INFINITY, centralUntilMs: Number.NEGATIVE_INFINITY };
+    return { number, namespaceId, set, counters, ...state };
   }
 }

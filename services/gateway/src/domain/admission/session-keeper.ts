@@ -104,10 +104,10 @@ export class SessionKeeper implements Component {
         this.#leave();
       }
       const nowMs = elapsed();
+      if (this.#current !== undefined) returnIdleSlices(this.#current, nowMs);
       if (this.#current !== undefined && nowMs - this.#current.session.openedAtMs > ROTATE_MS) this.#leave();
       if (this.#current === undefined && nowMs >= this.#askAtMs && records.isOwner()) await this.#open();
       else if (this.#current !== undefined && nowMs >= this.#renewAtMs) await this.#renew(this.#current);
-      if (this.#current !== undefined) returnIdleSlices(this.#current, elapsed());
       await this.#closeLeft();
     } catch (error) {
       if (!(error instanceof NoGatewaySessions)) return log.warn({ err: error }, "gateway session not kept; retrying");
@@ -184,6 +184,7 @@ export class SessionKeeper implements Component {
   }
 }
 
+/** Random number of 63 bits, which the service stores as a signed one. */
 function nonce(): bigint {
-  return randomBytes(8).readBigUInt64BE();
+  return randomBytes(8).readBigUInt64BE() >> 1n;
 }

@@ -169,10 +169,11 @@ export class SliceCalls {
     const nowMs = this.#options.clock();
     const [set] = bySet.size > 0 ? bySet.keys() : low.keys();
     if (set !== undefined) {
-      const waiters = bySet.get(set) ?? [];
+      const all = bySet.get(set) ?? [];
+      const waiters = all.splice(0, set.batchMax);
       const bounds =
         waiters.length > 0 ? waiters.map(({ bounds }) => bounds) : [low.get(set) ?? { nanoUsd: 0, tokens: 0 }];
-      bySet.delete(set);
+      if (all.length === 0) bySet.delete(set);
       low.delete(set);
       for (const counter of set.counters) returning.delete(counter);
       const counters = set.counters.map((counter) => toCounterRequest(counter, needOf(counter, bounds), nowMs));
@@ -225,6 +226,21 @@ export class SliceCalls {
     }
   }
 
+  /** Lets requests wait for the next call, before those that came later. */
+  #requeue(set: SessionLimitSet, waiters: readonly Waiter[]): void {
+    const { waiters: bySet } = this.#waitingIn(set.namespaceId);
+    bySet.set(set, [...waiters, ...(bySet.get(set) ?? [])]);
+    this.#schedule();
+  }
+
+  /** Sends what waits for a limit set to the policy service's own admission: a single request was not granted. */
+  #sendElsewhere(set: SessionLimitSet): void {
+    const { waiters: bySet } = this.#waitingIn(set.namespaceId);
+    for (const { resolve } of bySet.get(set) ?? []) resolve(undefined);
+    bySet.delete(set);
+    set.batchMax = Number.POSITIVE_INFINITY;
+  }
+
   #noteReturns(counters: readonly HeldCounter[], told: readonly number[]): void {
     for (const [index, counter] of counters.entries()) {
       if (counter.slice instanceof StandingSlice) counter.hasReturns = counter.slice.returned > (told[index] ?? 0);
@@ -237,10 +253,17 @@ export class SliceCalls {
     const nowMs = this.#options.clock();
     if (grant !== undefined) applyGrant(counters, request.counters, grant, sentAtMs, nowMs);
     if (set === undefined) return;
-    if (grant?.granted === true) set.isConfirmed = true;
-    else if (waiters.length > 0) set.centralUntilMs = nowMs + CENTRAL_MS;
+    if (grant?.granted === true) {
+      set.isConfirmed = true;
+      set.batchMax = Number.POSITIVE_INFINITY;
+    } else if (grant !== undefined && waiters.length > 1) {
+      // Near a limit, half of them may fit: one call more is less work for the policy service than an admission each.
+      set.batchMax = Math.ceil(waiters.length / 2);
+      return this.#requeue(set, waiters);
+    } else if (waiters.length > 0) set.centralUntilMs = nowMs + CENTRAL_MS;
     // The policy service decides on these requests now: what is free here must not be in their way.
     if (grant !== undefined && isCentral) for (const counter of counters) this.giveBack(counter);
+    if (isCentral && nowMs < set.centralUntilMs) this.#sendElsewhere(set);
     const isUsable = set.isConfirmed && this.#options.session.isUsable(nowMs);
     for (const { bounds, resolve } of waiters) resolve(isUsable ? set.set.reserve(bounds, nowMs) : undefined);
   }
