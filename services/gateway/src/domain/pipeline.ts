@@ -4,7 +4,7 @@
  * Steps: authenticate, authorise, parse, resolve model and price, judge by guardrails, reserve, record the admission, call the
  * upstream, relay the answer, settle.
  *
- * Latency: one call to the policy service, two writes to the spool and one batched publish, which runs beside the upstream
+ * Latency: no call on slices, else one to the policy service; two writes to the spool and one batched publish beside the upstream
  * call; one call to the auth service if the key is not cached.
  * Concurrency: requests share nothing but their dependencies, of which each is safe for concurrent use.
  * Failures: nothing fails open. A request is refused if auth or policy does not answer within 2 s, if the spool is full and, if
