@@ -18,11 +18,14 @@ afterEach(async () => {
   await Promise.all(gateways.splice(0).map((gateway) => gateway.stop()));
 });
 
-/** Starts a gateway, and waits until it has a session. */
+/** Starts a gateway, and waits until it has a session and hears of changes, so that it may use the limits that it has read. */
 async function startGateway(elapsed?: () => number, transport = policy.subscriber()): Promise<Gateway> {
   const gateway = startGatewayOnSlices(transport, elapsed);
   gateways.push(gateway);
   await eventually(() => gateway.keeper.current !== undefined);
+  const nobody = newId("ns");
+  const { lineage } = policy.key(nobody);
+  await eventually(async () => (await gateway.admit(nobody, lineage, 1)).isOnSlices);
   return gateway;
 }
 
