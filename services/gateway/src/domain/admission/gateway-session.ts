@@ -29,6 +29,8 @@ export interface SessionLimitSet {
   centralUntilMs: number;
 }
 
+/** Limit sets of one session, with some kilobytes each. A session that has so many is followed by another one. */
+const MAX_LIMIT_SETS = 10_000;
 /** Time of silence of the log from which on nothing is admitted on slices. */
 const LOG_SILENT_MS = 250;
 
@@ -70,11 +72,16 @@ export class GatewaySession {
     return dimensions.flatMap((dimension) => this.#counters.get(`${bindingId} ${dimension}`) ?? []);
   }
 
-  /** Limit set of these limits; one number for equal counters. */
-  setOf(limits: AppliedLimits, namespaceId: Id<"ns">): SessionLimitSet {
-    const known = this.#sets.get(limits);
-    if (known !== undefined) return known;
-    const set = this.#setsByName.get(limits.name) ?? this.#createSet(limits, namespaceId);
+  /** True if the session takes no further limit set. */
+  get isFull(): boolean {
+    return this.#setsByName.size >= MAX_LIMIT_SETS;
+  }
+
+  /** Limit set of these limits; one number for equal counters. Undefined if it would be one too many. */
+  setOf(limits: AppliedLimits, namespaceId: Id<"ns">): SessionLimitSet | undefined {
+    const known = this.#sets.get(limits) ?? this.#setsByName.get(limits.name);
+    if (known === undefined && this.isFull) return undefined;
+    const set = known ?? this.#createSet(limits, namespaceId);
     this.#setsByName.set(limits.name, set);
     this.#sets.set(limits, set);
     return set;

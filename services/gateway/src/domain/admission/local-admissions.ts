@@ -76,7 +76,7 @@ export function createLocalAdmissions(options: LocalAdmissionsOptions): LocalAdm
       const bounds = boundsOf(request);
       if (held === undefined || bounds === undefined || !held.session.isUsable(nowMs)) return undefined;
       const set = held.session.setOf(limits, namespaceId);
-      if (nowMs < set.centralUntilMs || held.session.isLogSilent(nowMs)) return undefined;
+      if (set === undefined || nowMs < set.centralUntilMs || held.session.isLogSilent(nowMs)) return undefined;
       const admitted = { set, limits, request };
       const reservation = set.isConfirmed ? set.set.reserve(bounds, nowMs) : undefined;
       return reservation === undefined ? acquire(held, admitted, bounds) : admitOn(held, admitted, reservation);

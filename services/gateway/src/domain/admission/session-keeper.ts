@@ -1,6 +1,6 @@
 /**
- * Keeper of this process's gateway session: opens it, renews it in time, follows it by a new one every hour, and closes those that it
- * has left.
+ * Keeper of this process's gateway session: opens it, renews it in time, follows it by a new one every hour, or once it has too many limit
+ * sets, and closes those that it has left.
  *
  * Steps. The id of a session is in the spool before it is used, so that the next process there can settle what this one leaves. The
  * session is good for its length from before a renewal was sent, less a margin; renewals are sent every 10 s. A session that is left
@@ -34,6 +34,7 @@ const MARGIN_MS = 1_000;
 /** Time after which a policy service without sessions is asked again. */
 const UNSUPPORTED_MS = 60_000;
 const CLOSE_TIMEOUT_MS = 2_000;
+const CLOSE_STEP_MS = 100;
 /** Time for which a recall holds: the policy service does not repeat it sooner. */
 const RECALL_MS = 500;
 const RECALL_STEP_MS = 25;
@@ -83,8 +84,10 @@ export class SessionKeeper implements Component {
     await this.#running;
     const until = performance.now() + CLOSE_TIMEOUT_MS;
     while (this.#left.size > 0 && performance.now() < until) {
-      await this.#closeLeft();
-      if (this.#left.size > 0) await delay(20);
+      await this.#closeLeft().catch((error: unknown) => {
+        this.#options.log.warn({ err: error }, "gateway session not closed: left to the next process");
+      });
+      if (this.#left.size > 0) await delay(CLOSE_STEP_MS);
     }
   }
 
@@ -105,7 +108,7 @@ export class SessionKeeper implements Component {
       }
       const nowMs = elapsed();
       if (this.#current !== undefined) returnIdleSlices(this.#current, nowMs);
-      if (this.#current !== undefined && nowMs - this.#current.session.openedAtMs > ROTATE_MS) this.#leave();
+      if (this.#current !== undefined && isDone(this.#current.session, nowMs)) this.#leave();
       if (this.#current === undefined && nowMs >= this.#askAtMs && records.isOwner()) await this.#open();
       else if (this.#current !== undefined && nowMs >= this.#renewAtMs) await this.#renew(this.#current);
       await this.#closeLeft();
@@ -182,6 +185,11 @@ export class SessionKeeper implements Component {
       records.complete(recordOffset);
     }
   }
+}
+
+/** True if a session is to be followed by another one. */
+function isDone({ openedAtMs, isFull }: GatewaySession, nowMs: number): boolean {
+  return isFull || nowMs - openedAtMs > ROTATE_MS;
 }
 
 /** Random number of 63 bits, which the service stores as a signed one. */

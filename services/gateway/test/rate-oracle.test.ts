@@ -1,0 +1,76 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { newId } from "@routeplane/domain";
+import { eventually } from "@routeplane/testing";
+import { expect, it } from "vitest";
+import { startPolicyUnderTest } from "../../policy/test/policy-under-test.ts";
+import { startGatewayOnSlices } from "./gateway-on-slices.ts";
+
+/** Run in full, by `npm run faults`: it takes three windows of real time. */
+const isFull = process.env["ROUTEPLANE_FAULTS"] === "full";
+
+const WINDOW_MS = 10_000;
+const MAX_REQUESTS = 300;
+/** Requests that are offered at once in turns of 20 ms: bursts, pauses, and a steady flow above the limit. */
+const OFFERED = [
+  ...Array.from({ length: 50 }, () => 12),
+  ...Array.from({ length: 150 }, () => 0),
+  ...Array.from({ length: 1_300 }, () => 1),
+];
+
+/** Number of requests that an exact sliding window admits of those that arrived at these times. */
+function admittedByOracle(arrivals: readonly number[]): number {
+  const admitted: number[] = [];
+  for (const at of arrivals) {
+    const inWindow = admitted.length - admitted.findLastIndex((earlier) => earlier <= at - WINDOW_MS) - 1;
+    if (inWindow < MAX_REQUESTS) admitted.push(at);
+  }
+  return admitted.length;
+}
+
+it.runIf(isFull)("admits no request beyond a rate limit in any window over three gateways, and 97 % of an exact one", async () => {
+  const policy = await startPolicyUnderTest();
+  const three = [1, 2, 3].map(() => startGatewayOnSlices(policy.subscriber()));
+  try {
+    await eventually(() => three.every(({ keeper }) => keeper.current !== undefined));
+    const namespaceId = newId("ns");
+    const { lineage } = policy.key(namespaceId);
+    await policy.bound(namespaceId, {
+      kind: "rate_limit",
+      windowSecs: WINDOW_MS / 1_000,
+      maxRequests: BigInt(MAX_REQUESTS),
+    });
+    const arrivals: number[] = [];
+    const admittedAt: number[] = [];
+    const running: Promise<void>[] = [];
+    let onSlices = 0;
+    const offer = async (n: number): Promise<void> => {
+      arrivals.push(performance.now());
+      const gateway = three[n % three.length] ?? expect.fail();
+      const request = await gateway.admit(namespaceId, lineage, 1);
+      if (!request.decision.admitted) return;
+      admittedAt.push(performance.now());
+      if (request.isOnSlices) onSlices++;
+      request.settle(1);
+    };
+    for (const [turn, count] of OFFERED.entries()) {
+      // Traffic moves from gateway to gateway every second.
+      for (let n = 0; n < count; n++) running.push(offer(Math.floor(turn / 50) + (n % 2)));
+      await delay(20);
+    }
+    await Promise.all(running);
+    const sorted = admittedAt.toSorted((a, b) => a - b);
+    // Admission is dated by its answer here, by its grant there: they differ by the call at most, so the window is looked at a little shorter.
+    const SHORTER_MS = 300;
+    for (const [index, at] of sorted.entries()) {
+      const beyond = sorted[index + MAX_REQUESTS];
+      if (beyond !== undefined) expect(beyond - at).toBeGreaterThan(WINDOW_MS - SHORTER_MS);
+    }
+    const exact = admittedByOracle(arrivals);
+    console.info(`admitted ${sorted.length} of ${arrivals.length}, an exact window ${exact}, on slices ${onSlices}`);
+    expect(sorted.length).toBeGreaterThanOrEqual(0.97 * exact);
+    expect(onSlices).toBeGreaterThan(sorted.length / 4);
+  } finally {
+    await Promise.all(three.map((gateway) => gateway.stop()));
+    await policy.stop();
+  }
+}, 120_000);
