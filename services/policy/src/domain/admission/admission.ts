@@ -6,7 +6,7 @@
  * own first, so that the decision counts them. Every call is idempotent by (namespace, key, request id).
  *
  * A request that fits only without what is outstanding in slices is not refused at once, nor its output bound lowered: gateways are asked to
- * return what they have free, and the decision is made again until it fits, for 250 ms at most (`recalls.ts`).
+ * return what they have free, and the decision is made again until it fits, for about 250 ms (`recalls.ts`).
  */
 import {
   addReservation,

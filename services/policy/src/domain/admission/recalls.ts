@@ -29,8 +29,11 @@ export interface RecallWait {
   recall(bindingIds: readonly Id<"bnd">[]): Promise<void>;
 }
 
-/** Longest wait of an admission. */
+/** Wait of an admission, and the number of decisions that it makes at least, because those of a busy machine take longer. */
 const WAIT_MS = 250;
+const MIN_DECISIONS = 6;
+/** Longest wait of an admission, on a machine that is too busy for so many decisions. */
+const MAX_WAIT_MS = 1_000;
 /**
  * Time from one recall of a binding to the next. Requests in its second half are decided at once: where nothing comes back, a stream of them
  * does not wait for ever.
@@ -48,12 +51,17 @@ export function createRecalls({ announce, withoutRateSlices, monotonic, onWait }
 
   return {
     begin(request) {
-      const endsAtMs = monotonic() + WAIT_MS;
+      const beganAtMs = monotonic();
+      const joined = new Set<Id<"bnd">>();
       let steps = 0;
+      const isOver = (): boolean => {
+        const waitedMs = monotonic() - beganAtMs;
+        return waitedMs >= MAX_WAIT_MS || (waitedMs >= WAIT_MS && steps >= MIN_DECISIONS);
+      };
       return {
         bindingsToRecall({ outstanding, bindings, now }, decision) {
           const isFinal = decision.outcome === "admit" && decision.outputTokensMax === request.outputTokensMax;
-          if (isFinal || monotonic() >= endsAtMs) return [];
+          if (isFinal || isOver()) return [];
           const sliced: Id<"bnd">[] = [];
           const returned = bindings.map((binding) => {
             const { bindingId } = binding;
@@ -64,11 +72,14 @@ export function createRecalls({ announce, withoutRateSlices, monotonic, onWait }
           });
           if (sliced.length === 0) return [];
           if (!isBetter(decideAdmission(request, returned, now.getTime()), decision)) return [];
-          return sliced.filter((id) => sinceRecall(id) < WAIT_MS || sinceRecall(id) >= RECALL_EVERY_MS);
+          return sliced.filter(
+            (id) => joined.has(id) || sinceRecall(id) < WAIT_MS || sinceRecall(id) >= RECALL_EVERY_MS,
+          );
         },
 
         async recall(bindingIds) {
           if (steps === 0) onWait();
+          for (const id of bindingIds) joined.add(id);
           const due = bindingIds.filter((id) => sinceRecall(id) >= RECALL_EVERY_MS);
           if (recalledAt.size > MAX_BINDINGS) recalledAt.clear();
           for (const id of due) recalledAt.set(id, monotonic());

@@ -506,7 +506,7 @@ export declare const AdmissionService: GenService<{
    * being the last of the lineage: a repeated call returns the reservation that exists.
    * The output bound is lowered to what budgets and token limits leave, down to one token for each choice.
    * Where a request fits only if gateways return what they have free of their slices, or only with a lower output bound,
-   * they are asked to, and the call waits for that, at most 250 ms.
+   * they are asked to, and the call waits for that, 250 ms or, on a busy machine, at most a second.
    * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already, SESSION_ENDED if its gateway session is
    * not open; ALREADY_EXISTS IDEMPOTENCY_KEY_USED if another request of the key has its idempotency key.
    *
