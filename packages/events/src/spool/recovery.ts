@@ -19,7 +19,7 @@ export interface OffsetRange {
 /** Content of a spool that earlier processes left. */
 export interface RecoveredSpool {
   readonly segments: Segment[];
-  readonly pendingSettlements: readonly PendingSettlement[];
+  readonly pendingSettlements: readonly (PendingSettlement & { readonly segment: Segment })[];
   /** Batches that were sent, and may or may not have arrived, keyed by their first offset. */
   readonly sent: ReadonlyMap<number, OffsetRange>;
   /** Batches that were acknowledged, keyed by their first offset. */
@@ -66,7 +66,7 @@ export function segmentName(number: number): string {
  */
 export function recover(folder: string, log: Logger): RecoveredSpool {
   const segments: Segment[] = [];
-  const pending = new Map<number, { readonly settlement: PendingSettlement; readonly segment: Segment }>();
+  const pending = new Map<number, PendingSettlement & { readonly segment: Segment }>();
   const completed: number[] = [];
   const sent = new Map<number, OffsetRange>();
   const acknowledged = new Map<number, OffsetRange>();
@@ -88,14 +88,13 @@ export function recover(folder: string, log: Logger): RecoveredSpool {
     for (const record of content.records) {
       lastOffset = Math.max(lastOffset, offsetOf(record));
       if (record.kind === "event") events++;
-      else if (record.kind === "pendingSettlement") pending.set(record.offset, { settlement: copyOf(record), segment });
+      else if (record.kind === "pendingSettlement") pending.set(record.offset, { ...copyOf(record), segment });
       else if (record.kind === "completed") completed.push(record.offset);
       else (record.kind === "sent" ? sent : acknowledged).set(record.first, record);
     }
   }
   for (const offset of completed) pending.delete(offset);
-  for (const { settlement, segment } of pending.values()) segment.pendingSettlements.add(settlement.offset);
-  const pendingSettlements = [...pending.values()].map(({ settlement }) => settlement);
+  const pendingSettlements = [...pending.values()];
   return { segments, pendingSettlements, sent, acknowledged, events, lastOffset, isDamaged, lastSegmentNumber };
 }
 

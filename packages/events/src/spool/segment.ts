@@ -52,9 +52,14 @@ export class Segment {
     return this.#descriptor !== undefined;
   }
 
+  /** True once it is sealed and all its events are acknowledged. */
+  get isSent(): boolean {
+    return !this.isWritable && this.unsent?.length === 0 && this.inFlight === 0;
+  }
+
   /** True once no record in it is needed any more. */
   get isFinished(): boolean {
-    return !this.isWritable && this.unsent?.length === 0 && this.inFlight === 0 && this.pendingSettlements.size === 0;
+    return this.isSent && this.pendingSettlements.size === 0;
   }
 
   /** Writes all of `records` or, if the file system refuses, nothing. @throws Error of the file system */

@@ -226,7 +226,7 @@ describe("bounds", () => {
     const folder = newFolder();
     const spool = openSpool(folder, { segmentBytes: 1_000 });
     const { pendingSettlementOffset } = spool.append({ pendingSettlement: bytesOf("pending") });
-    for (let index = 0; index < 100; index++) spool.append({ event: Buffer.alloc(50) });
+    for (let index = 0; index < 40; index++) spool.append({ event: Buffer.alloc(50) });
     for (const batch of await takeAll(spool)) spool.acknowledge(batch);
     // The oldest is kept for its pending settlement, and those after it for the marks in them.
     expect(segmentsIn(folder).length).toBeGreaterThan(2);
@@ -234,6 +234,34 @@ describe("bounds", () => {
     expect(segmentsIn(folder).length).toBeLessThanOrEqual(1);
     await spool.close();
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("what stays pending keeps nothing else on the disk, not even while the spool is full", async () => {
+    const folder = newFolder();
+    const options = { maxBytes: 64 * 1024, segmentBytes: 1_000 };
+    const spool = openSpool(folder, options);
+    const pending = ["session", "stream"].map((name) => {
+      const { pendingSettlementOffset } = spool.append({ pendingSettlement: bytesOf(name) });
+      for (let index = 0; index < 40; index++) spool.append({ event: Buffer.alloc(50) });
+      return pendingSettlementOffset;
+    });
+    for (let round = 0; round < 5; round++) {
+      const fill = (): void => {
+        for (;;) spool.append({ event: Buffer.alloc(200) });
+      };
+      expect(fill).toThrow(SpoolFull);
+      for (const batch of await takeAll(spool)) spool.acknowledge(batch);
+      expect(spool.hasSpace).toBe(true);
+      expect(spool.bytes).toBeLessThan(10_000);
+    }
+    const copy = killed(folder);
+    const next = openSpool(copy, options);
+    expect(next.previousRun.pendingSettlements.map(({ payload }) => textOf(payload))).toEqual(["session", "stream"]);
+    for (const offset of pending) next.complete(offset);
+    for (const batch of await takeAll(next)) next.acknowledge(batch);
+    await next.close();
+    expect(readdirSync(copy)).toEqual([]);
+    await spool.close();
   });
 
   test("unsent events are on the disk and not in memory", async () => {

@@ -17,8 +17,10 @@
  * Failures. An entry is written whole or not at all; if it is not, `append` throws SpoolFull. A sixteenth of `maxBytes` and
  * the reserved disk space are kept for requests that are already running: entries of new requests are refused first. After
  * a failed `sync` its segments are sealed, because the kernel may have dropped pages. Marks that are lost only repeat work.
- * Segments are removed whole, the oldest first, so that a mark lives as long as the record that it is about.
- * Memory holds the events of the oldest unsent segment and of the one that is written.
+ * Segments are removed whole, the oldest first, so that a mark lives as long as the record that it is about. A settlement that is
+ * pending for long, such as that of a stream or of a gateway session, would keep all that is written behind it: once the spool is
+ * four times what is pending, the pending settlements of the oldest segment are written again, to the newest one.
+ * Memory holds the events of the oldest unsent segment and of the one that is written, and what is pending.
  */
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
@@ -28,6 +30,7 @@ import { countOfNextBatch, type EventBatch, loadUnsent } from "./event-batch.ts"
 import { encodeRecord, MAX_PAYLOAD_BYTES, type SpoolRecord } from "./format.ts";
 import { codeOf, type FolderLock, lockFolder } from "./lock.ts";
 import { MarkBuffer } from "./mark-buffer.ts";
+import { PendingSettlements } from "./pending-settlements.ts";
 import { PreviousRun, recover, type RecoveredSpool, segmentName } from "./recovery.ts";
 import { ReservedDiskSpace } from "./reserved-disk-space.ts";
 import { Segment, type SpooledEvent, syncPath } from "./segment.ts";
@@ -65,6 +68,9 @@ const SEGMENT_BYTES = 1024 ** 2;
 const MIN_SEGMENTS = 32;
 const KEPT_SHARE = 16;
 const MAX_RESERVED_BYTES = 4 * 1024 ** 2;
+/** Segments, and multiple of the bytes that are pending, up to which no pending settlement is written again. */
+const MIN_SEGMENTS_TO_MOVE = 4;
+const MIN_SHARE_TO_MOVE = 4;
 
 /** Write-ahead log of usage events and pending settlements; see the head of this file. */
 export class Spool {
@@ -80,7 +86,7 @@ export class Spool {
   readonly #segments: Segment[];
   /** Segments that were written to since the last sync. */
   readonly #unsynced = new Set<Segment>();
-  readonly #segmentOfPending = new Map<number, Segment>();
+  readonly #pending = new PendingSettlements();
   #lastOffset: number;
   #lastSegmentNumber: number;
   #bytes: number;
@@ -112,9 +118,7 @@ export class Spool {
     this.#lastOffset = recovered.lastOffset;
     this.#lastSegmentNumber = recovered.lastSegmentNumber;
     this.#bytes = recovered.segments.reduce((sum, { size }) => sum + size, 0);
-    for (const segment of recovered.segments) {
-      for (const offset of segment.pendingSettlements) this.#segmentOfPending.set(offset, segment);
-    }
+    for (const { segment, ...settlement } of recovered.pendingSettlements) this.#pending.add(settlement, segment);
     this.#reservedSpace = new ReservedDiskSpace(folder, Math.min(maxBytes / KEPT_SHARE, MAX_RESERVED_BYTES));
     this.#reservedSpace.ensure();
     const unfinished = { events: recovered.events, pendingSettlements: recovered.pendingSettlements.length };
@@ -158,10 +162,7 @@ export class Spool {
     if (isNewRequest && !this.hasSpace) throw new SpoolFull("the spool is full");
     const segment = this.#write(records.map(encodeRecord));
     if (event) segment.unsent?.push({ offset: eventOffset, payload: event });
-    if (pendingSettlement) {
-      segment.pendingSettlements.add(pendingSettlementOffset);
-      this.#segmentOfPending.set(pendingSettlementOffset, segment);
-    }
+    if (pendingSettlement) this.#pending.add({ offset: pendingSettlementOffset, payload: pendingSettlement }, segment);
     if (completes !== undefined) this.#removePending(completes);
     return { eventOffset, pendingSettlementOffset };
   }
@@ -279,13 +280,29 @@ export class Spool {
   }
 
   #removePending(offset: number): void {
-    this.#segmentOfPending.get(offset)?.pendingSettlements.delete(offset);
-    this.#segmentOfPending.delete(offset);
+    this.#pending.remove(offset);
     this.#removeFinished();
   }
 
+  /** Writes the pending settlements of the oldest segment to the newest one, if they alone keep it. @returns true if it did */
+  #movePending(oldest: Segment): boolean {
+    const isLarge =
+      this.#segments.length > MIN_SEGMENTS_TO_MOVE && this.#bytes > MIN_SHARE_TO_MOVE * this.#pending.bytes;
+    if (!isLarge || !oldest.isSent) return false;
+    try {
+      // Beyond `maxBytes` too: the segment that is removed for it is larger.
+      const bytes = Buffer.concat([...this.#marks.records, ...this.#pending.recordsOf(oldest)]);
+      this.#pending.move(oldest, this.#writeToSegment(bytes));
+      return true;
+    } catch (error) {
+      this.#options.log.warn({ err: error, path: oldest.path }, "pending settlements of the oldest segment not moved");
+      return false;
+    }
+  }
+
   #removeFinished(): void {
-    for (let [oldest] = this.#segments; oldest?.isFinished; [oldest] = this.#segments) {
+    for (let [oldest] = this.#segments; oldest !== undefined; [oldest] = this.#segments) {
+      if (!oldest.isFinished && !this.#movePending(oldest)) return;
       this.#segments.shift();
       this.#unsynced.delete(oldest);
       this.#bytes -= oldest.size;
