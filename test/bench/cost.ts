@@ -13,8 +13,8 @@ import { load } from "./times.ts";
 /**
  * Measures the CPU time that a request costs each process of a node, beside a bare node:http + undici proxy to the same upstream.
  *
- * Each case has rounds of a window of load on the proxy and one on the node, in turns, so that a machine that slows down slows both;
- * medians of the rounds are printed. A window ends when everything that its requests cause later is done: settlements, reports,
+ * Each case has rounds of a window of load on the proxy, one on the node, and one on the proxy at the node's rate, in turns, so that a
+ * machine that slows down slows all; medians of the rounds are printed. A window ends when everything that its requests cause later is done: settlements, reports,
  * rows and sums. The upstream and this process are left out. Settings: see the constants.
  */
 
@@ -93,7 +93,9 @@ async function measureCase(bench: BenchNode, measured: Case, target: Target, ser
   const rounds: Round[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const proxy = await measureProxy(servers.proxyPid, onProxy);
-    rounds.push({ proxy, window: await measureNode(bench, onNode) });
+    const window = await measureNode(bench, onNode);
+    const atRate = { ...onProxy, perSecond: window.result.perSecond };
+    rounds.push({ proxy, window, proxyAtRate: await measureProxy(servers.proxyPid, atRate) });
   }
   return rounds;
 }

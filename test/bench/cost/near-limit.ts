@@ -39,10 +39,11 @@ export async function measureNearLimit(
     const proxyLoad = { ...load, url: `${proxyUrl}/v1/chat/completions`, durationMs: 1_000 };
     const proxy = await measureProxy(proxyPid, proxyLoad);
     const window = await measureNode(bench, { ...onNode, isOver: afterRefusals() });
+    const proxyAtRate = await measureProxy(proxyPid, { ...proxyLoad, perSecond: window.result.perSecond });
     refusedEarly += early.failed;
     usable.push((early.answers - early.failed + window.result.answers - window.result.failed) / REQUESTS);
     // Refusals are what the end of a budget brings; they are not failures.
-    measured.push({ proxy, window: { ...window, result: { ...window.result, failed: 0 } } });
+    measured.push({ proxy, proxyAtRate, window: { ...window, result: { ...window.result, failed: 0 } } });
   }
   printCase("last 10 % of a budget", measured);
   const share = (100 * median(usable)).toFixed(1);

@@ -2,10 +2,13 @@ import { median } from "../times.ts";
 import { type ByRole, type Memory, type Role, ROLES } from "./node-figures.ts";
 import { nodeMs, type ProxyWindow, type Window } from "./window.ts";
 
-/** One round of a case: the load on the node, and just before it on the bare proxy. */
+/** One round of a case: the load on the node, and in turns with it on the bare proxy. */
 export interface Round {
   readonly window: Window;
+  /** The bare proxy with as many requests as it can answer. */
   readonly proxy: ProxyWindow;
+  /** The bare proxy at the rate that the node had: at fewer requests a second, each costs a process more. */
+  readonly proxyAtRate: ProxyWindow;
 }
 
 const NAME_WIDTH = 34;
@@ -24,21 +27,27 @@ export function printCase(name: string, rounds: readonly Round[]): void {
     of(({ window }) => window.result.p50Ms).toFixed(1),
     of(({ window }) => window.result.p99Ms).toFixed(1),
   ];
-  const failed = rounds.reduce((sum, { window, proxy }) => sum + window.result.failed + proxy.result.failed, 0);
+  const results = rounds.flatMap(({ window, proxy, proxyAtRate }) => [window.result, proxy.result, proxyAtRate.result]);
+  const failed = results.reduce((sum, result) => sum + result.failed, 0);
   const ms = [...ROLES.map((role) => of(({ window }) => window.cpuMs[role])), of(({ window }) => nodeMs(window))];
-  const multiples = [
-    ...ROLES.map((role) => of(({ window, proxy }) => window.cpuMs[role] / proxy.cpuMs)),
-    of(({ window, proxy }) => nodeMs(window) / proxy.cpuMs),
-  ];
   line(name, [...loads, ...ms.map((value) => value.toFixed(3)), `${failed}`]);
-  line("  x the proxy", ["", "", "", ...multiples.map((value) => value.toFixed(2)), ""]);
-  const proxy = [
-    of(({ proxy }) => proxy.result.perSecond).toFixed(0),
-    of(({ proxy }) => proxy.result.p50Ms).toFixed(1),
-    of(({ proxy }) => proxy.result.p99Ms).toFixed(1),
-    of(({ proxy }) => proxy.cpuMs).toFixed(3),
-  ];
-  line("  bare proxy", proxy);
+  for (const [proxy, label] of [
+    ["proxy", "bare proxy"],
+    ["proxyAtRate", "bare proxy at that rate"],
+  ] as const) {
+    const multiples = [
+      ...ROLES.map((role) => of((round) => round.window.cpuMs[role] / round[proxy].cpuMs)),
+      of((round) => nodeMs(round.window) / round[proxy].cpuMs),
+    ];
+    const figures = [
+      of((round) => round[proxy].result.perSecond).toFixed(0),
+      of((round) => round[proxy].result.p50Ms).toFixed(1),
+      of((round) => round[proxy].result.p99Ms).toFixed(1),
+      of((round) => round[proxy].cpuMs).toFixed(3),
+    ];
+    line(`  ${label}`, figures);
+    line("  multiples of it", ["", "", "", ...multiples.map((value) => value.toFixed(2)), ""]);
+  }
 }
 
 /** Prints the CPU time of the idle node, in milliseconds per second. */
