@@ -4,7 +4,10 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Pool } from "undici";
 
-/** Answer of the upstream. The processes here are `upstream` and `proxy <upstream>`; each sends its address to its parent. */
+/**
+ * Answer of the upstream. The processes here are `upstream`, `proxy <upstream>` and `pacer <pieces a second>`; each sends its address to
+ * its parent.
+ */
 const ANSWER = JSON.stringify({
   id: "chatcmpl-bench",
   object: "chat.completion",
@@ -21,12 +24,18 @@ const upstream: RequestListener = (request, response) => {
   request.on("end", () => (request.url?.startsWith("/stream/") === true ? void stream(response) : answer()));
 };
 
+function chunk(choices: object[], more: object = {}): string {
+  return `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", created: 1, model: "tiny", choices, ...more })}\n\n`;
+}
+
+function pieceOf(content: string): string {
+  return chunk([{ index: 0, delta: { content }, finish_reason: null }]);
+}
+
 async function stream(response: ServerResponse): Promise<void> {
   response.writeHead(200, { "content-type": "text/event-stream" });
-  const chunk = (choices: object[], more: object = {}): string =>
-    `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", created: 1, model: "tiny", choices, ...more })}\n\n`;
   for (let word = 0; word < 40; word++) {
-    response.write(chunk([{ index: 0, delta: { content: `word ${word} ` }, finish_reason: null }]));
+    response.write(pieceOf(`word ${word} `));
     await delay(5);
   }
   response.write(chunk([{ index: 0, delta: {}, finish_reason: "stop" }]));
@@ -34,9 +43,30 @@ async function stream(response: ServerResponse): Promise<void> {
   response.end("data: [DONE]\n\n");
 }
 
+/** Upstream that answers with a stream without an end, each piece with the time of the machine's monotonic clock in nanoseconds. */
+function pacer(perSecond: number): RequestListener {
+  const open = new Map<ServerResponse, number>();
+  setInterval(() => {
+    const now = performance.now();
+    for (const [response, dueAt] of open) {
+      if (now < dueAt) continue;
+      open.set(response, dueAt + 1_000 / perSecond);
+      response.write(pieceOf(`${process.hrtime.bigint()} `));
+    }
+  }, 1);
+  return (request, response) => {
+    request.resume();
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.write(pieceOf("begin "));
+    // Streams that begin together do not stay together.
+    open.set(response, performance.now() + (Math.random() * 1_000) / perSecond);
+    response.on("close", () => open.delete(response));
+  };
+}
+
 /** Baseline proxy: no key, no policy, no metering. Streams pass through piece by piece. */
 function proxyTo(target: string): RequestListener {
-  const pool = new Pool(target, { connections: 128 });
+  const pool = new Pool(target, { connections: 4_096 });
   return (request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -53,7 +83,12 @@ async function forward(pool: Pool, path: string, body: Buffer, response: ServerR
 }
 
 const [role, target = ""] = process.argv.slice(2);
-const server = createServer(role === "proxy" ? proxyTo(target) : upstream);
+const listeners: Readonly<Record<string, () => RequestListener>> = {
+  upstream: () => upstream,
+  proxy: () => proxyTo(target),
+  pacer: () => pacer(Number(target)),
+};
+const server = createServer(listeners[role ?? ""]?.());
 server.listen(0, "127.0.0.1");
 await once(server, "listening");
 const { port } = server.address() as AddressInfo;
