@@ -2,7 +2,13 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Id, newId, parseId } from "@routeplane/domain";
-import { DEFAULT_STREAM_SETTINGS, type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
+import {
+  DEFAULT_STREAM_SETTINGS,
+  type EventPublisher,
+  openPublisher,
+  parseNatsUrl,
+  toUsageRecord,
+} from "@routeplane/events";
 import { createLogger } from "@routeplane/runtime";
 import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
 import { usageEvent } from "../../services/usage/test/requests.ts";
@@ -53,7 +59,7 @@ async function measure(node: TestNode, publisher: EventPublisher): Promise<void>
       const nth = sent++;
       const isSample = nth % SAMPLE_EVERY === 0 && nth >= WARM_UP_SECONDS * RATE;
       const published = isSample ? { ...request, model: `sample-${nth}` } : request;
-      publisher.record({ event: usageEvent(published) });
+      publisher.record(toUsageRecord(usageEvent(published)));
       if (!isSample) continue;
       const recorded = performance.now();
       const kind = kinds[(nth / SAMPLE_EVERY) % kinds.length] ?? "request";

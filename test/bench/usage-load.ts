@@ -1,7 +1,13 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Id, newId } from "@routeplane/domain";
-import { DEFAULT_STREAM_SETTINGS, type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
+import {
+  DEFAULT_STREAM_SETTINGS,
+  type EventPublisher,
+  openPublisher,
+  parseNatsUrl,
+  toUsageRecord,
+} from "@routeplane/events";
 import { createLogger } from "@routeplane/runtime";
 import type pg from "pg";
 import type { LoggedRequest } from "../../services/usage/src/domain/request.ts";
@@ -53,7 +59,7 @@ export async function publish(publisher: EventPublisher, requests: readonly Logg
   for (let first = 0; first < requests.length; first += AT_ONCE) {
     const recorded = requests
       .slice(first, first + AT_ONCE)
-      .map((request) => publisher.record({ event: usageEvent(request) }));
+      .map((request) => publisher.record(toUsageRecord(usageEvent(request))));
     await Promise.all(recorded.map((event) => event.committed()));
   }
 }

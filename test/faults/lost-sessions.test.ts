@@ -4,7 +4,13 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { createRouterTransport } from "@connectrpc/connect";
 import { DomainError, type Id, newId } from "@routeplane/domain";
-import { DEFAULT_STREAM_SETTINGS, type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
+import {
+  DEFAULT_STREAM_SETTINGS,
+  type EventPublisher,
+  openPublisher,
+  parseNatsUrl,
+  toUsageRecord,
+} from "@routeplane/events";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { createLogger } from "@routeplane/runtime";
 import { authorized, eventually, SERVING, startNats, type TestNats } from "@routeplane/testing";
@@ -127,8 +133,9 @@ async function loseSession() {
     const isRunning = nth % 3 === 0;
     if (isRunning) running += 1_000n;
     else spent += costNanoUsd;
-    await publisher.record({ event: usageEvent(pending) }).committed();
-    if (!isRunning) await publisher.record({ event: usageEvent(settledRequest(pending, { costNanoUsd })) }).committed();
+    await publisher.record(toUsageRecord(usageEvent(pending))).committed();
+    if (!isRunning)
+      await publisher.record(toUsageRecord(usageEvent(settledRequest(pending, { costNanoUsd })))).committed();
     if (nth % 5 === 1 && !isRunning)
       await gateway.report(gateway.settled(namespaceId, 1_000n, costNanoUsd, { keyId, requestId: pending.id }));
   }

@@ -3,4 +3,11 @@ export { type EventConsumer, type EventConsumerOptions, openConsumer } from "./c
 export type { ConsumerLag } from "./jetstream-consumer.ts";
 export type { Replica, ReplicaRegistry } from "./partition-ownership.ts";
 export { DEFAULT_STREAM_SETTINGS, readStreamSettings, type StreamSettings } from "./settings.ts";
-export { type EventPublisher, type EventPublisherOptions, MAX_EVENT_BYTES, openPublisher } from "./publisher.ts";
+export {
+  type EventPublisher,
+  type EventPublisherOptions,
+  MAX_EVENT_BYTES,
+  openPublisher,
+  toUsageRecord,
+  type UsageRecord,
+} from "./publisher.ts";

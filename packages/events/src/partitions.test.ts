@@ -17,19 +17,23 @@ const denials = (namespaceId: string): Uint8Array =>
 test("all events of a namespace are of the partition of its id", () => {
   for (let nth = 0; nth < 100; nth++) {
     const namespaceId = `ns_${nth}`;
-    const groups = byPartition([admitted(namespaceId), denials(namespaceId)], 8);
+    const payloads = [admitted(namespaceId), denials(namespaceId)];
+    const groups = byPartition(
+      payloads.flatMap((payload) => [{ payload }, { payload, namespaceId }]),
+      8,
+    );
     expect([...groups.keys()]).toEqual([partitionOf(namespaceId, 8)]);
   }
 });
 
 test("namespaces spread evenly over partitions", () => {
-  const events = Array.from({ length: 8_000 }, (_, nth) => admitted(`ns_01k${nth}`));
+  const events = Array.from({ length: 8_000 }, (_, nth) => ({ payload: admitted(`ns_01k${nth}`) }));
   const sizes = [...byPartition(events, 8).values()].map(({ length }) => length);
   expect(sizes).toHaveLength(8);
   expect(Math.max(...sizes)).toBeLessThan(1_300);
 });
 
 test("what is no event has a partition too", () => {
-  const groups = byPartition([Buffer.from("not protobuf at all"), new Uint8Array()], 8);
+  const groups = byPartition([{ payload: Buffer.from("not protobuf at all") }, { payload: new Uint8Array() }], 8);
   expect([...groups.values()].flat()).toHaveLength(2);
 });

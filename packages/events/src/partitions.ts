@@ -10,14 +10,24 @@ export function partitionOf(namespaceId: Uint8Array | string, partitions: number
   return crc32(namespaceId) % partitions;
 }
 
+/** Encoded usage event. */
+export interface PartitionedEvent {
+  readonly payload: Uint8Array;
+  /** Namespace that it is of; if undefined, it is read from the event. */
+  readonly namespaceId?: string | undefined;
+}
+
 /** Groups encoded usage events by their partition, each group in the given order. */
-export function byPartition(events: readonly Uint8Array[], partitions: number): ReadonlyMap<number, Uint8Array[]> {
+export function byPartition(
+  events: readonly PartitionedEvent[],
+  partitions: number,
+): ReadonlyMap<number, Uint8Array[]> {
   const groups = new Map<number, Uint8Array[]>();
-  for (const event of events) {
-    const partition = partitionOf(namespaceOf(event), partitions);
+  for (const { payload, namespaceId = namespaceOf(payload) } of events) {
+    const partition = partitionOf(namespaceId, partitions);
     const group = groups.get(partition);
-    if (group === undefined) groups.set(partition, [event]);
-    else group.push(event);
+    if (group === undefined) groups.set(partition, [payload]);
+    else group.push(payload);
   }
   return groups;
 }

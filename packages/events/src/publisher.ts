@@ -43,7 +43,10 @@ export interface EventPublisherOptions extends StreamOptions {
 
 /** Usage event, and what is written in one piece with it. */
 export interface UsageRecord {
-  readonly event: UsageEvent;
+  /** Encoded UsageEvent. */
+  readonly event: Uint8Array;
+  /** Namespace that it is of, which its partition follows from. */
+  readonly namespaceId: string;
   /** Settlement that another service has yet to acknowledge, in the caller's encoding. */
   readonly pendingSettlement?: Uint8Array | undefined;
   /** Offset of a pending settlement that this record completes. */
@@ -167,9 +170,10 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
       throw error instanceof SpoolFull ? unavailable("spool", error.message, error) : error;
     }
   };
-  const appendEvent = ({ event, onAcknowledged, ...entry }: UsageRecord, isAwaited: boolean): EntryOffsets => {
-    if (entry.isNewRequest === true) requireAcceptsNew();
-    const offsets = append({ event: encode(event), ...entry });
+  const appendEvent = (usageRecord: UsageRecord, isAwaited: boolean): EntryOffsets => {
+    const { isNewRequest, onAcknowledged } = usageRecord;
+    if (isNewRequest === true) requireAcceptsNew();
+    const offsets = append(usageRecord);
     if (onAcknowledged !== undefined) listeners.add(offsets.eventOffset, onAcknowledged);
     sender.notify(isAwaited);
     return offsets;
@@ -195,15 +199,17 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
       if (offset > 0) spool.complete(offset);
     },
     record(usageRecord) {
+      requireSize(usageRecord);
       const { eventOffset, pendingSettlementOffset } = appendEvent(usageRecord, true);
       return { pendingSettlementOffset, committed: () => commitWait.untilCommitted(eventOffset) };
     },
     recordOrSend(usageRecord) {
+      requireSize(usageRecord);
       try {
         return appendEvent(usageRecord, false).pendingSettlementOffset;
       } catch (error) {
         log.error({ err: error }, "cannot record a usage event: sending it from memory");
-        sender.sendUnspooled(encode(usageRecord.event), usageRecord.onAcknowledged);
+        sender.sendUnspooled(usageRecord);
         return 0;
       }
     },
@@ -242,8 +248,13 @@ class AcknowledgementListeners {
   }
 }
 
-function encode(event: UsageEvent): Uint8Array {
-  const bytes = toBinary(UsageEventSchema, event);
-  if (bytes.length > MAX_EVENT_BYTES) throw new RangeError(`a usage event of ${bytes.length} bytes`);
-  return bytes;
+function requireSize({ event }: UsageRecord): void {
+  if (event.length > MAX_EVENT_BYTES) throw new RangeError(`a usage event of ${event.length} bytes`);
+}
+
+/** Converts an event to a record of it alone. */
+export function toUsageRecord(event: UsageEvent): UsageRecord {
+  const { request, phase } = event;
+  const { namespaceId = "" } = (phase.case === "unloggedDenials" ? phase.value : request) ?? {};
+  return { event: toBinary(UsageEventSchema, event), namespaceId };
 }

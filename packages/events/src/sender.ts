@@ -5,7 +5,7 @@ import type { Logger } from "@routeplane/runtime";
 import type { Spool } from "./spool/spool.ts";
 import type { EventBatch } from "./spool/event-batch.ts";
 import { type NatsConnection, type Session, wait } from "./connection.ts";
-import { byPartition } from "./partitions.ts";
+import { byPartition, type PartitionedEvent } from "./partitions.ts";
 import type { StreamLayout } from "./stream.ts";
 
 /**
@@ -38,6 +38,13 @@ export interface SenderOptions {
   readonly onAcknowledged: (first: number, last: number) => void;
   /** Called when an attempt has failed: NATS is disconnected, silent, or refuses. */
   readonly onFailure: () => void;
+}
+
+/** Event that is sent from memory. */
+export interface UnspooledEvent {
+  readonly event: Uint8Array;
+  readonly namespaceId: string;
+  readonly onAcknowledged?: (() => void) | undefined;
 }
 
 /**
@@ -83,9 +90,9 @@ export class Sender {
   }
 
   /** Sends an event that could not be recorded. It is lost if this process ends before. */
-  sendUnspooled(event: Uint8Array, onAcknowledged?: () => void): void {
+  sendUnspooled({ event, namespaceId, onAcknowledged }: UnspooledEvent): void {
     this.#unspooled++;
-    void this.#deliverUnspooled(event, onAcknowledged);
+    void this.#deliverUnspooled({ payload: event, namespaceId }, onAcknowledged);
   }
 
   /** Stops once all events are acknowledged, or after `timeoutMs`. @returns the number of events that are lost */
@@ -128,7 +135,7 @@ export class Sender {
   async #deliver(batch: EventBatch): Promise<void> {
     this.#inFlight++;
     const { spool, onAcknowledged } = this.#options;
-    if (await this.#send(batch)) {
+    if (await this.#send(batch.id, batch.events)) {
       spool.acknowledge(batch);
       onAcknowledged(batch.first, batch.last);
     }
@@ -137,8 +144,8 @@ export class Sender {
     else if (this.#inFlight === 0) this.#wakeForAwaited();
   }
 
-  async #deliverUnspooled(event: Uint8Array, onAcknowledged?: () => void): Promise<void> {
-    if (await this.#send({ id: randomUUID(), payloads: [event] })) {
+  async #deliverUnspooled(event: PartitionedEvent, onAcknowledged: UnspooledEvent["onAcknowledged"]): Promise<void> {
+    if (await this.#send(randomUUID(), [event])) {
       this.#unspooled--;
       onAcknowledged?.();
     }
@@ -146,21 +153,21 @@ export class Sender {
   }
 
   /** Sends one batch until all its messages are acknowledged. @returns false if the sender stopped before */
-  async #send({ id, payloads }: Pick<EventBatch, "id" | "payloads">): Promise<boolean> {
+  async #send(id: string, events: readonly PartitionedEvent[]): Promise<boolean> {
     const { connection, log, onFailure } = this.#options;
     for (let attempt = 0; !this.#stopping.signal.aborted; attempt++) {
       try {
         const session = connection.session();
         const layout = this.#options.layout();
         if (session === undefined || layout === undefined) throw new Error("no connection to NATS");
-        await publish(session, layout, id, payloads);
+        await publish(session, layout, id, events);
         this.#failing = false;
         return true;
       } catch (error) {
         this.#failing = true;
         onFailure();
         if (attempt % 30 === 0)
-          log.warn({ err: error, events: payloads.length, attempt }, "cannot send usage events yet; retrying");
+          log.warn({ err: error, events: events.length, attempt }, "cannot send usage events yet; retrying");
       }
       await wait(Math.min(MIN_RETRY_MS * 2 ** Math.min(attempt, 6), MAX_RETRY_MS), this.#stopping.signal);
       await connection.untilConnected(MAX_RETRY_MS);
@@ -174,14 +181,14 @@ async function publish(
   { publisher }: Session,
   { stream, subjects }: StreamLayout,
   id: string,
-  payloads: readonly Uint8Array[],
+  events: readonly PartitionedEvent[],
 ): Promise<void> {
-  const published = Array.from(byPartition(payloads, subjects.length), ([partition, events]) =>
+  const published = Array.from(byPartition(events, subjects.length), ([partition, payloads]) =>
     publisher.publish({
       stream,
       subject: subjects[partition] ?? "",
       id: `${id}-${partition}`,
-      payload: encode(events),
+      payload: encode(payloads),
     }),
   );
   await Promise.all(published);

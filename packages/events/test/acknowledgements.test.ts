@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "@routeplane/testing";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { toUsageRecord } from "../src/index.ts";
 import { type Kit, startKit, usageEvent } from "./kit.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -19,7 +20,7 @@ describe("the acknowledgement of an event", () => {
     await eventually(publisher.isReachable);
     const told: string[] = [];
     const record = (name: string) =>
-      publisher.record({ event: usageEvent(name), onAcknowledged: () => void told.push(name) });
+      publisher.record({ ...toUsageRecord(usageEvent(name)), onAcknowledged: () => void told.push(name) });
     await record("first").committed();
     expect(told).toEqual(["first"]);
     kit.nats.pause();
@@ -33,7 +34,7 @@ describe("the acknowledgement of an event", () => {
     await kit.nats.kill();
     const folder = kit.spool();
     const publisher = kit.publisher({ folder });
-    await publisher.record({ event: usageEvent("left") }).committed();
+    await publisher.record(toUsageRecord(usageEvent("left"))).committed();
     // Its stop waits 5 s for NATS.
     await publisher.stop();
     const next = kit.publisher({ folder });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { toUsageRecord } from "../src/index.ts";
 import { type Kit, startKit, usageEvent } from "./kit.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -43,7 +44,7 @@ test("a full disk (ENOSPC) refuses new requests, records running ones, and loses
   const recorded: string[] = [];
   const recordOne = (): void => {
     const id = `event-${recorded.length}`;
-    record({ event: usageEvent(id) });
+    record(toUsageRecord(usageEvent(id)));
     recorded.push(id);
   };
   const fill = (): void => {

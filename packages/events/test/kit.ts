@@ -15,6 +15,7 @@ import {
   openPublisher,
   parseNatsUrl,
   type StreamSettings,
+  toUsageRecord,
 } from "../src/index.ts";
 import type { Replica, ReplicaRegistry } from "../src/index.ts";
 import { DEFAULT_STREAM_SETTINGS } from "../src/settings.ts";
@@ -117,7 +118,7 @@ export async function kitOn(nats: {
         folder,
       });
       opened.push(publisher);
-      const publish = (event: UsageEvent): Promise<void> => publisher.record({ event }).committed();
+      const publish = (event: UsageEvent): Promise<void> => publisher.record(toUsageRecord(event)).committed();
       return { ...publisher, folder, publish };
     },
 

@@ -3,6 +3,7 @@ import { DomainError } from "@routeplane/domain";
 import { eventually } from "@routeplane/testing";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { spawnPublisher } from "./publisher-process.ts";
+import { toUsageRecord } from "../src/index.ts";
 import { DURABLE, type Kit, names, startKit, usageEvent, STREAM } from "./kit.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -79,13 +80,13 @@ describe("with a server that fails", () => {
     const fill = (): void => {
       for (;;) {
         pending.push(enqueue(Buffer.from("a settlement")));
-        record({ event: usageEvent(`${accepted++}`) });
+        record(toUsageRecord(usageEvent(`${accepted++}`)));
       }
     };
     expect(fill).toThrow("the spool is full");
     expect(accepted).toBeGreaterThan(200);
     expect(acceptsNew()).toBe(false);
-    expect(record({ event: usageEvent("under way") })).toBeDefined();
+    expect(record(toUsageRecord(usageEvent("under way")))).toBeDefined();
     expect(spoolBytes()).toBeLessThanOrEqual(32 * 1024);
     const { distinct } = kit.collector();
     await kit.nats.start();

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { createLogger } from "@routeplane/runtime";
-import { openPublisher, parseNatsUrl } from "../src/index.ts";
+import { openPublisher, parseNatsUrl, toUsageRecord } from "../src/index.ts";
 import { DEFAULT_STREAM_SETTINGS } from "../src/settings.ts";
 import { INSTALLATION, usageEvent } from "./kit.ts";
 
@@ -38,7 +38,7 @@ if (process.argv[1] === import.meta.filename) {
   setInterval(() => {
     for (let burst = 0; burst < 10; burst++) {
       const id = `${name}-${count++}`;
-      publisher.record({ event: usageEvent(id) });
+      publisher.record(toUsageRecord(usageEvent(id)));
       process.send?.(id);
     }
   }, 1);

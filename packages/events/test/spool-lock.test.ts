@@ -49,7 +49,7 @@ describe("the folder", () => {
       writeFileSync(join(copy, "lock"), `${pid} 1 00000000-0000-0000-0000-000000000000\n`);
       const next = openSpool(copy);
       const batch = await next.nextBatch(100, 1e6);
-      expect(batch?.payloads.map((payload) => Buffer.from(payload).toString())).toEqual(["left"]);
+      expect(batch?.events.map(({ payload }) => Buffer.from(payload).toString())).toEqual(["left"]);
       expect(await next.nextBatch(100, 1e6)).toBeUndefined();
       await next.close();
     }

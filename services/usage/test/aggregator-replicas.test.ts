@@ -3,7 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Id, newId } from "@routeplane/domain";
-import { DEFAULT_STREAM_SETTINGS, type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
+import {
+  DEFAULT_STREAM_SETTINGS,
+  type EventPublisher,
+  openPublisher,
+  parseNatsUrl,
+  toUsageRecord,
+} from "@routeplane/events";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase, eventually, startNats, type TestDatabase, type TestNats } from "@routeplane/testing";
@@ -107,7 +113,7 @@ async function publishRequests(count: number, namespaces = makeNamespaces()): Pr
     const settled = settledRequest(pending, { costNanoUsd: BigInt(nth) * 1_000n });
     total += settled.costNanoUsd;
     await Promise.all(
-      [pending, settled].map((request) => publisher.record({ event: usageEvent(request) }).committed()),
+      [pending, settled].map((request) => publisher.record(toUsageRecord(usageEvent(request))).committed()),
     );
     await delay(1);
   }

@@ -6,7 +6,13 @@ import { createClient } from "@connectrpc/connect";
 import type { UsageEvent } from "@routeplane/contracts/events";
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "@routeplane/contracts/health";
 import { type Id, newId } from "@routeplane/domain";
-import { DEFAULT_STREAM_SETTINGS, type EventPublisher, openPublisher, parseNatsUrl } from "@routeplane/events";
+import {
+  DEFAULT_STREAM_SETTINGS,
+  type EventPublisher,
+  openPublisher,
+  parseNatsUrl,
+  toUsageRecord,
+} from "@routeplane/events";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { serviceTransport } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
@@ -73,7 +79,7 @@ const TIMEOUT = { timeout: 2 * REDELIVERED_BY_MS };
 
 const totals = (namespaceId: Id<"ns">) => totalsIn(createUsageStore(database), namespaceId);
 
-const publish = (event: UsageEvent): Promise<void> => publisher.record({ event }).committed();
+const publish = (event: UsageEvent): Promise<void> => publisher.record(toUsageRecord(event)).committed();
 
 /** Publishes both events of `count` requests; every cost differs, so that no loss can make up for a doubling. */
 function publishRequests(count: number, namespaceId: Id<"ns">, paceMs = 0) {

@@ -4,10 +4,10 @@ import { decodeSegment } from "./format.ts";
 import type { OffsetRange, RecoveredSpool } from "./recovery.ts";
 import type { Segment, SpooledEvent } from "./segment.ts";
 
-/** Events of one NATS message. A later process that sends them again uses the same id. */
+/** Events that are sent together. A later process that sends them again uses the same id. */
 export interface EventBatch extends OffsetRange {
   readonly id: string;
-  readonly payloads: readonly Uint8Array[];
+  readonly events: readonly SpooledEvent[];
   readonly segment: Segment;
 }
 

@@ -35,7 +35,8 @@ const MAGIC = Buffer.from("RPLJRNL1");
 const SESSION_BYTES = 16;
 export const HEADER_BYTES = MAGIC.length + SESSION_BYTES + 4;
 const FRAME_BYTES = 8;
-const BODY_BYTES = 7;
+const OFFSET_BYTES = 6;
+const BODY_BYTES = 1 + OFFSET_BYTES;
 /** Upper bound of a payload. A record that claims more is damaged. */
 export const MAX_PAYLOAD_BYTES = 64 * 1024;
 
@@ -56,14 +57,27 @@ export function encodeHeader(session: string): Buffer {
   return header;
 }
 
+/** Returns the number of bytes of an encoded record. */
+export function sizeOf(record: SpoolRecord): number {
+  if ("payload" in record) return FRAME_BYTES + BODY_BYTES + record.payload.length;
+  return FRAME_BYTES + BODY_BYTES + ("last" in record ? OFFSET_BYTES : 0);
+}
+
+/** Encodes a record into `bytes` from `at`, which must have room for it. */
+export function writeRecord(record: SpoolRecord, bytes: Buffer, at: number): void {
+  const body = at + FRAME_BYTES;
+  const end = at + sizeOf(record);
+  bytes.writeUInt32BE(end - body, at + 4);
+  bytes[body] = KINDS.indexOf(record.kind) + 1;
+  bytes.writeUIntBE(offsetOf(record), body + 1, OFFSET_BYTES);
+  if ("payload" in record) bytes.set(record.payload, body + BODY_BYTES);
+  else if ("last" in record) bytes.writeUIntBE(record.last, body + BODY_BYTES, OFFSET_BYTES);
+  bytes.writeUInt32BE(crc32(bytes.subarray(at + 4, end)), at);
+}
+
 export function encodeRecord(record: SpoolRecord): Buffer {
-  const payload = payloadOf(record);
-  const bytes = Buffer.allocUnsafe(FRAME_BYTES + BODY_BYTES + payload.length);
-  bytes.writeUInt32BE(BODY_BYTES + payload.length, 4);
-  bytes.writeUInt8(KINDS.indexOf(record.kind) + 1, FRAME_BYTES);
-  bytes.writeUIntBE(offsetOf(record), FRAME_BYTES + 1, 6);
-  bytes.set(payload, FRAME_BYTES + BODY_BYTES);
-  bytes.writeUInt32BE(crc32(bytes.subarray(4)), 0);
+  const bytes = Buffer.allocUnsafe(sizeOf(record));
+  writeRecord(record, bytes, 0);
   return bytes;
 }
 
@@ -96,22 +110,6 @@ export function offsetOf(record: SpoolRecord): number {
   return "first" in record ? record.first : record.offset;
 }
 
-function payloadOf(record: SpoolRecord): Uint8Array {
-  switch (record.kind) {
-    case "event":
-    case "pendingSettlement":
-      return record.payload;
-    case "completed":
-      return Buffer.alloc(0);
-    case "sent":
-    case "acknowledged": {
-      const last = Buffer.alloc(6);
-      last.writeUIntBE(record.last, 0, 6);
-      return last;
-    }
-  }
-}
-
 function sessionOf(bytes: Buffer): string | undefined {
   if (bytes.length < HEADER_BYTES || !bytes.subarray(0, MAGIC.length).equals(MAGIC)) return undefined;
   if (crc32(bytes.subarray(0, HEADER_BYTES - 4)) !== bytes.readUInt32BE(HEADER_BYTES - 4)) return undefined;
@@ -126,13 +124,13 @@ function sizeOfRecord(bytes: Buffer, at: number): number | undefined {
     return undefined;
   const kind = KINDS[bytes.readUInt8(at + FRAME_BYTES) - 1];
   if (kind === undefined) return undefined;
-  if ((kind === "sent" || kind === "acknowledged") && bodyBytes !== BODY_BYTES + 6) return undefined;
+  if ((kind === "sent" || kind === "acknowledged") && bodyBytes !== BODY_BYTES + OFFSET_BYTES) return undefined;
   return crc32(bytes.subarray(at + 4, at + size)) === bytes.readUInt32BE(at) ? size : undefined;
 }
 
 function decodeBody(body: Buffer): SpoolRecord {
   const kind = KINDS[body.readUInt8(0) - 1] ?? "event";
-  const offset = body.readUIntBE(1, 6);
+  const offset = body.readUIntBE(1, OFFSET_BYTES);
   switch (kind) {
     case "event":
     case "pendingSettlement":
@@ -141,6 +139,6 @@ function decodeBody(body: Buffer): SpoolRecord {
       return { kind, offset };
     case "sent":
     case "acknowledged":
-      return { kind, first: offset, last: body.readUIntBE(BODY_BYTES, 6) };
+      return { kind, first: offset, last: body.readUIntBE(BODY_BYTES, OFFSET_BYTES) };
   }
 }

@@ -7,6 +7,8 @@ import { codeOf } from "./lock.ts";
 export interface SpooledEvent {
   readonly offset: number;
   readonly payload: Uint8Array;
+  /** Namespace that it is of; undefined if it was read from the disk. */
+  readonly namespaceId?: string | undefined;
 }
 
 /** One file of the spool, with the state of the records in it. */

@@ -56,7 +56,7 @@ async function takeAll(spool: Spool, maxEvents = 100): Promise<readonly EventBat
 }
 
 const eventsOf = (batches: readonly EventBatch[]): readonly string[] =>
-  batches.flatMap(({ payloads }) => payloads.map(textOf));
+  batches.flatMap(({ events }) => events.map(({ payload }) => textOf(payload)));
 
 describe("a kill", () => {
   test("leaves every recorded event and pending settlement, in order, and no finished one", async () => {
@@ -82,7 +82,7 @@ describe("a kill", () => {
     const next = openSpool(killed(folder));
     const again = await takeAll(next);
     expect(again.map(({ id }) => id).slice(0, 2)).toEqual(sent.map((batch) => batch?.id));
-    expect(again.map(({ payloads }) => payloads.length)).toEqual([2, 3, 2]);
+    expect(again.map(({ events }) => events.length)).toEqual([2, 3, 2]);
     await Promise.all([spool.close(), next.close()]);
   });
 
@@ -168,7 +168,7 @@ test("in any order of records, batches, acknowledgements, completions and kills,
         } else if (step === "acknowledge") {
           const batch = inFlight.splice(index % Math.max(inFlight.length, 1), 1)[0];
           if (batch) spool.acknowledge(batch);
-          for (const payload of batch?.payloads ?? []) acknowledged.add(textOf(payload));
+          for (const { payload } of batch?.events ?? []) acknowledged.add(textOf(payload));
         } else if (step === "complete") {
           const [first] = pending;
           if (first === undefined) continue;
@@ -272,7 +272,7 @@ describe("bounds", () => {
     expect(spool.bytes).toBeGreaterThan(32e6);
     // Collected memory is released a little later.
     await eventually(() => retainedBytes() - before < 5e6);
-    expect((await takeAll(spool)).reduce((sum, { payloads }) => sum + payloads.length, 0)).toBe(count);
+    expect((await takeAll(spool)).reduce((sum, { events }) => sum + events.length, 0)).toBe(count);
     await spool.close();
   });
 });

@@ -4,7 +4,7 @@
  *
  * Architecture. A folder of numbered segments (`format.ts`), locked by one process (`lock.ts`). Entries go to the newest
  * segment; events are sent from the oldest one. `recovery.ts` reads what earlier processes left, `event-batch.ts` chooses
- * what goes into one NATS message, `mark-buffer.ts` delays marks, and `reserved-disk-space.ts` keeps bytes for a full disk.
+ * what is sent together, `record-buffer.ts` holds what is written next, and `reserved-disk-space.ts` keeps bytes for a full disk.
  *
  * Steps of one event. `append` writes it with one `write` (1 to 2 µs, page cache: it survives a kill). `nextBatch` takes it
  * and writes a `sent` mark first, so that a later process sends the same batch under the same id. `acknowledge` notes that
@@ -27,11 +27,11 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "@routeplane/runtime";
 import { countOfNextBatch, type EventBatch, loadUnsent } from "./event-batch.ts";
-import { encodeRecord, MAX_PAYLOAD_BYTES, type SpoolRecord } from "./format.ts";
+import { MAX_PAYLOAD_BYTES } from "./format.ts";
 import { codeOf, type FolderLock, lockFolder } from "./lock.ts";
-import { MarkBuffer } from "./mark-buffer.ts";
 import { PendingSettlements } from "./pending-settlements.ts";
 import { PreviousRun, recover, type RecoveredSpool, segmentName } from "./recovery.ts";
+import { RecordBuffer } from "./record-buffer.ts";
 import { ReservedDiskSpace } from "./reserved-disk-space.ts";
 import { Segment, type SpooledEvent, syncPath } from "./segment.ts";
 import { asSpoolFull, SpoolFull } from "./spool-full.ts";
@@ -50,6 +50,8 @@ export interface SpoolOptions {
 export interface SpoolEntry {
   /** Encoded usage event. */
   readonly event?: Uint8Array | undefined;
+  /** Namespace that the event is of. */
+  readonly namespaceId?: string | undefined;
   /** Encoded settlement that another service has yet to acknowledge. */
   readonly pendingSettlement?: Uint8Array | undefined;
   /** Offset of a pending settlement that this entry completes. */
@@ -81,7 +83,7 @@ export class Spool {
   readonly #recovered: RecoveredSpool;
   readonly #session = randomBytes(16).toString("hex");
   readonly #reservedSpace: ReservedDiskSpace;
-  readonly #marks = new MarkBuffer(() => this.#flushMarks());
+  readonly #next = new RecordBuffer(() => this.#flushMarks());
   /** Segments in the order of their numbers: the oldest first. */
   readonly #segments: Segment[];
   /** Segments that were written to since the last sync. */
@@ -148,20 +150,18 @@ export class Spool {
    *
    * @throws SpoolFull if it cannot be written: nothing of it is
    */
-  append({ event, pendingSettlement, completes, isNewRequest = false }: SpoolEntry): EntryOffsets {
+  append({ event, namespaceId, pendingSettlement, completes, isNewRequest = false }: SpoolEntry): EntryOffsets {
+    if (isTooLarge(event) || isTooLarge(pendingSettlement)) throw new RangeError("an entry is too large for the spool");
+    if (isNewRequest && !this.hasSpace) throw new SpoolFull("the spool is full");
     const eventOffset = event ? ++this.#lastOffset : 0;
     const pendingSettlementOffset = pendingSettlement ? ++this.#lastOffset : 0;
-    const records: SpoolRecord[] = [];
-    if (event) records.push({ kind: "event", offset: eventOffset, payload: event });
-    if (pendingSettlement) {
-      records.push({ kind: "pendingSettlement", offset: pendingSettlementOffset, payload: pendingSettlement });
-    }
-    if (completes !== undefined) records.push({ kind: "completed", offset: completes });
-    if ([event, pendingSettlement].some((payload) => payload !== undefined && payload.length > MAX_PAYLOAD_BYTES))
-      throw new RangeError("an entry is too large for the spool");
-    if (isNewRequest && !this.hasSpace) throw new SpoolFull("the spool is full");
-    const segment = this.#write(records.map(encodeRecord));
-    if (event) segment.unsent?.push({ offset: eventOffset, payload: event });
+    this.#next.dropEntry();
+    if (event) this.#next.add({ kind: "event", offset: eventOffset, payload: event });
+    if (pendingSettlement)
+      this.#next.add({ kind: "pendingSettlement", offset: pendingSettlementOffset, payload: pendingSettlement });
+    if (completes !== undefined) this.#next.add({ kind: "completed", offset: completes });
+    const segment = this.#writeNext();
+    if (event) segment.unsent?.push({ offset: eventOffset, payload: event, namespaceId });
     if (pendingSettlement) this.#pending.add({ offset: pendingSettlementOffset, payload: pendingSettlement }, segment);
     if (completes !== undefined) this.#removePending(completes);
     return { eventOffset, pendingSettlementOffset };
@@ -169,7 +169,7 @@ export class Spool {
 
   /** Notes within 50 ms that a pending settlement was acknowledged. After a kill before that it is pending again. */
   complete(offset: number): void {
-    this.#marks.add({ kind: "completed", offset });
+    this.#next.addMark({ kind: "completed", offset });
     this.#removePending(offset);
   }
 
@@ -187,9 +187,9 @@ export class Spool {
     }
   }
 
-  acknowledge({ first, last, segment, payloads }: EventBatch): void {
-    segment.inFlight -= payloads.length;
-    this.#marks.add({ kind: "acknowledged", first, last });
+  acknowledge({ first, last, segment, events }: EventBatch): void {
+    segment.inFlight -= events.length;
+    this.#next.addMark({ kind: "acknowledged", first, last });
     this.#removeFinished();
   }
 
@@ -210,7 +210,7 @@ export class Spool {
   /** Keeps unfinished records for the next process; removes every file if there are none. */
   async close(): Promise<void> {
     this.#flushMarks();
-    this.#marks.cancelFlush();
+    this.#next.cancelFlush();
     this.#segments.at(-1)?.seal();
     this.#removeFinished();
     if (this.#segments.length > 0) await this.sync();
@@ -223,26 +223,32 @@ export class Spool {
     const first = events[0]?.offset ?? 0;
     const last = events.at(-1)?.offset ?? first;
     segment.inFlight += events.length;
-    this.#marks.add({ kind: "sent", first, last });
+    this.#next.addMark({ kind: "sent", first, last });
     this.#flushMarks();
-    const payloads = events.map(({ payload }) => payload);
-    return { id: `${segment.session}-${first}-${last}`, first, last, payloads, segment };
+    return { id: `${segment.session}-${first}-${last}`, first, last, events, segment };
   }
 
-  /** Writes the waiting marks and `records`. If the disk is full, it does so again after releasing the reserved space. */
-  #write(records: readonly Buffer[]): Segment {
-    const bytes = Buffer.concat([...this.#marks.records, ...records]);
-    if (this.#bytes + bytes.length > this.#options.maxBytes) throw new SpoolFull("the spool is full");
+  /** Writes the waiting marks and the entry behind them. If the disk is full, it does so again after releasing the reserved space. */
+  #writeNext(): Segment {
+    const next = this.#next;
     try {
-      return this.#writeToSegment(bytes);
+      if (this.#bytes + next.length > this.#options.maxBytes) throw new SpoolFull("the spool is full");
+      const segment = this.#writeOrRelease(next.content);
+      next.clear();
+      return segment;
     } catch (error) {
-      if (codeOf(error) !== "ENOSPC" || !this.#reservedSpace.release()) throw asSpoolFull(error);
-    }
-    try {
-      return this.#writeToSegment(bytes);
-    } catch (error) {
+      next.dropEntry();
       throw asSpoolFull(error);
     }
+  }
+
+  #writeOrRelease(bytes: Buffer): Segment {
+    try {
+      return this.#writeToSegment(bytes);
+    } catch (error) {
+      if (codeOf(error) !== "ENOSPC" || !this.#reservedSpace.release()) throw error;
+    }
+    return this.#writeToSegment(bytes);
   }
 
   #writeToSegment(bytes: Buffer): Segment {
@@ -251,7 +257,6 @@ export class Spool {
     segment.append(bytes);
     this.#bytes += segment.size - sizeBefore;
     this.#unsynced.add(segment);
-    this.#marks.clear();
     return segment;
   }
 
@@ -270,12 +275,12 @@ export class Spool {
   }
 
   #flushMarks(): void {
-    this.#marks.cancelFlush();
-    if (this.#marks.records.length === 0) return;
+    this.#next.cancelFlush();
+    if (this.#next.length === 0) return;
     try {
-      this.#write([]);
+      this.#writeNext();
     } catch {
-      if (this.#marks.isOverfull) this.#marks.clear();
+      if (this.#next.isOverfull) this.#next.clear();
     }
   }
 
@@ -291,8 +296,9 @@ export class Spool {
     if (!isLarge || !oldest.isSent) return false;
     try {
       // Beyond `maxBytes` too: the segment that is removed for it is larger.
-      const bytes = Buffer.concat([...this.#marks.records, ...this.#pending.recordsOf(oldest)]);
+      const bytes = Buffer.concat([this.#next.content, ...this.#pending.recordsOf(oldest)]);
       this.#pending.move(oldest, this.#writeToSegment(bytes));
+      this.#next.clear();
       return true;
     } catch (error) {
       this.#options.log.warn({ err: error, path: oldest.path }, "pending settlements of the oldest segment not moved");
@@ -313,4 +319,8 @@ export class Spool {
       }
     }
   }
+}
+
+function isTooLarge(payload: Uint8Array | undefined): boolean {
+  return payload !== undefined && payload.length > MAX_PAYLOAD_BYTES;
 }
