@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { startPolicyUnderTest } from "../../policy/test/policy-under-test.ts";
 import { startGatewayOnSlices } from "./gateway-on-slices.ts";
 
-/** Run in full, by `npm run faults`: it takes three windows of real time. */
+/** Run in full, by `npm run faults`: it takes three windows of real time. `simulated-slices.test.ts` is its short form. */
 const isFull = process.env["ROUTEPLANE_FAULTS"] === "full";
 
 const WINDOW_MS = 10_000;
@@ -68,8 +68,8 @@ it.runIf(isFull)(
         if (beyond !== undefined) expect(beyond - at).toBeGreaterThan(WINDOW_MS - SHORTER_MS);
       }
       const exact = admittedByOracle(arrivals);
-      // A window of 10 s has the smallest buckets, so that the most slices end unused: 96.4 % when this was written.
-      expect(sorted.length).toBeGreaterThanOrEqual(0.95 * exact);
+      process.stdout.write(`admitted ${sorted.length} of ${exact}, ${onSlices} on slices\n`);
+      expect(sorted.length).toBeGreaterThanOrEqual(0.97 * exact);
       expect(onSlices).toBeGreaterThan(sorted.length / 4);
     } finally {
       await Promise.all(three.map((gateway) => gateway.stop()));

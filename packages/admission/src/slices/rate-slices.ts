@@ -30,6 +30,8 @@ export class RateSlices {
   #used = 0;
   /** State of the limit after the last grant, without these slices; undefined before it. */
   state: { readonly remaining: number; readonly resetsAtMs: number } | undefined;
+  /** Life of the slice that was granted last; before it, one that is neither short nor long. */
+  lifeMs = 500;
   isGone = false;
 
   constructor(bindingId: string, dimension: "requests" | "tokens") {
@@ -66,11 +68,6 @@ export class RateSlices {
     let free = 0;
     for (const { amount, endsAtMs } of this.#slices) if (nowMs < endsAtMs) free += amount;
     return free;
-  }
-
-  /** Time at which the last slice ends; -Infinity without one. */
-  get endsAtMs(): number {
-    return this.#slices.at(-1)?.endsAtMs ?? Number.NEGATIVE_INFINITY;
   }
 
   get hasUnused(): boolean {

@@ -7,13 +7,7 @@
  * Failures: nothing is refused on the basis of a slice. Nothing is admitted on slices once the session has expired, by the larger of
  * the elapsed monotonic and wall clock time, nor while the log acknowledges nothing.
  */
-import {
-  RateSlices,
-  reservationCost,
-  type SliceBounds,
-  type SliceReservation,
-  StandingSlice,
-} from "@routeplane/admission";
+import { RateSlices, reservationCost, type SliceBounds, type SliceReservation } from "@routeplane/admission";
 import type { Clock } from "@routeplane/domain";
 import type { AdmissionDecision, AdmissionRequest, LocalAdmissions, RateLimitState } from "../ports/admissions.ts";
 import type { AppliedLimits, LimitDirectory } from "../ports/limit-directory.ts";
@@ -21,6 +15,7 @@ import type { SessionLimitSet } from "./gateway-session.ts";
 import type { SessionKeeper } from "./session-keeper.ts";
 import type { HeldSession } from "./slice-calls.ts";
 import { SessionAdmission } from "./session-admission.ts";
+import { isRunningLow } from "./slice-requests.ts";
 
 export interface LocalAdmissionsOptions {
   readonly limits: LimitDirectory;
@@ -32,8 +27,6 @@ export interface LocalAdmissionsOptions {
 
 /** Time for which a record of an admission stands without a settlement. */
 const LIFE_MS = 15 * 60_000;
-/** Time before the end of a rate slice at which another one is asked for. */
-const RATE_REFILL_MS = 150;
 
 export function createLocalAdmissions(options: LocalAdmissionsOptions): LocalAdmissions {
   const { limits: directory, keeper, elapsed, clock } = options;
@@ -108,12 +101,7 @@ function noteUse(set: SessionLimitSet, nowMs: number): boolean {
   let isLow = false;
   for (const counter of set.counters) {
     counter.usedAtMs = nowMs;
-    const { slice, appetite } = counter;
-    if (slice instanceof StandingSlice) isLow ||= appetite.isLow(slice.free, nowMs);
-    else {
-      isLow ||= appetite.isLow(slice.freeAt(nowMs), nowMs);
-      isLow ||= slice.endsAtMs - nowMs < RATE_REFILL_MS && appetite.isLow(Number.NEGATIVE_INFINITY, nowMs);
-    }
+    isLow ||= isRunningLow(counter, nowMs);
   }
   return isLow;
 }

@@ -20,7 +20,7 @@ import {
   type SliceRequest,
 } from "../ports/gateway-sessions.ts";
 import type { GatewaySession, HeldCounter, SessionLimitSet } from "./gateway-session.ts";
-import { applyGrant, needOf, NO_NEED, toCounterRequest } from "./slice-requests.ts";
+import { applyGrant, isRunningLow, needOf, NO_NEED, toCounterRequest } from "./slice-requests.ts";
 
 /** Request that waits for a slice. */
 interface Waiter {
@@ -167,6 +167,8 @@ export class SliceCalls {
   #take(namespaceId: Id<"ns">, waiting: Waiting): Pending | undefined {
     const { waiters: bySet, low, returning } = waiting;
     const nowMs = this.#options.clock();
+    // The answer that came meanwhile may have been enough.
+    for (const each of low.keys()) if (!each.counters.some((counter) => isRunningLow(counter, nowMs))) low.delete(each);
     const [set] = bySet.size > 0 ? bySet.keys() : low.keys();
     if (set !== undefined) {
       const all = bySet.get(set) ?? [];

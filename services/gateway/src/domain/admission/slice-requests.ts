@@ -7,6 +7,24 @@ const DOUBT_SHARE = 8;
 /** Multiple of what is wanted from which on the free part of a slice is returned. */
 const SURPLUS = 4;
 
+/** Time before the end of a rate slice at which another one is asked for: a fifth of its life, at most this. */
+const RATE_LEAD_MS = 100;
+const RATE_LEAD_PARTS = 5;
+
+/** Share of what is free after an answer below which more is asked for. */
+const LOW_SHARE = 1 / 4;
+
+/** True if more of the counter should be asked for ahead of need. */
+export function isRunningLow({ slice, appetite }: HeldCounter, nowMs: number): boolean {
+  if (slice instanceof StandingSlice) return appetite.isLow(slice.free, nowMs);
+  if (appetite.isPaused(nowMs)) return false;
+  return slice.freeAt(nowMs) < appetite.lowWater || slice.freeAt(nowMs + leadOf(slice)) === 0;
+}
+
+function leadOf({ lifeMs }: RateSlices): number {
+  return Math.min(RATE_LEAD_MS, lifeMs / RATE_LEAD_PARTS);
+}
+
 /** Amount that requests need of a counter now, and the size of the largest of them. */
 export interface Need {
   readonly needed: number;
@@ -33,15 +51,16 @@ export function toCounterRequest(counter: HeldCounter, { needed, perRequest }: N
   const { slice, appetite } = counter;
   const isRecalled = nowMs < counter.recalledUntilMs;
   if (slice instanceof RateSlices) {
-    const target = perRequest > 0 ? appetite.targetForRate(perRequest, slice.takeUsed()) : 0;
+    const target = perRequest > 0 ? appetite.targetForRate(perRequest, slice.takeUsed(), slice.lifeMs, nowMs) : 0;
     slice.expire(nowMs);
     const free = slice.freeAt(nowMs);
     // A request takes from one slice alone, so that what is left of the present one does not help all that wait.
-    const wanted = isRecalled ? 0 : Math.max(0, target - free);
+    const wanted = isRecalled ? 0 : Math.max(0, target - slice.freeAt(nowMs + leadOf(slice)));
     const amounts = { granted: 0, returned: 0, doubt: 0, needed, wanted, free };
     return { bindingId: slice.bindingId, dimension: slice.dimension, ...amounts, unused: slice.takeUnused() };
   }
-  const target = perRequest > 0 ? appetite.targetFor(perRequest, nowMs) : 0;
+  const isUsedUp = needed > slice.free || slice.free < appetite.lowWater;
+  const target = perRequest > 0 ? appetite.targetFor(perRequest, isUsedUp, nowMs) : 0;
   if (perRequest > 0 && slice.free > target * SURPLUS)
     counter.hasReturns ||= slice.giveBack(slice.free - target * 2) > 0;
   const lacking = Math.max(0, needed - slice.free);
@@ -87,8 +106,11 @@ function applyCounterGrant(
     if (rate !== undefined) {
       const { amount, countedAtMs, validMs } = rate;
       slice.grant({ amount, countedAtMs, endsAtMs: sentAtMs + validMs });
+      slice.lifeMs = Math.max(validMs, slice.lifeMs / 2);
     }
     extra = (rate?.amount ?? 0) - needed;
   }
-  if (wanted > 0) appetite.answered(extra, free + Math.max(0, extra), nowMs);
+  if (wanted === 0) return;
+  if (slice instanceof RateSlices) appetite.answered(extra, Math.max(0, extra), LOW_SHARE, nowMs);
+  else appetite.answered(extra, free + Math.max(0, extra), LOW_SHARE, nowMs);
 }

@@ -4,7 +4,8 @@
  *
  * Steps. A settlement waits for others, 20 ms where the policy service admitted the request, because its reservation is in others' way
  * near a limit, and 250 ms where it was admitted on slices. A report then takes whatever waits, up to 1,000.
- * Concurrency: up to 4 reports are under way; a settlement is in one of them at most.
+ * Concurrency: up to 4 reports are under way; a settlement is in one of them at most. What is added meanwhile waits as long as any
+ * other: at 1,000 requests/s there are 4 reports a second, and 240 if each answer sent the next one.
  * Failures: what is unavailable is reported again with growing pauses, for as long as the process runs. If the service refuses a
  * report as a whole, its settlements are reported one by one, so that one of them holds up no other.
  */
@@ -35,6 +36,8 @@ export class ReportQueue {
   #failures = 0;
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
+  /** True if settlements waited long enough while as many reports as may be were under way. */
+  #isOverdue = false;
   #isFlushing = false;
   #isStopped = false;
   #empty: PromiseWithResolvers<void> | undefined;
@@ -97,9 +100,15 @@ export class ReportQueue {
       void this.#report(batch).finally(() => {
         this.#inFlight--;
         if (this.size === 0) this.#resolveEmpty();
-        else if (this.#waiting.length > 0 && this.#failures === 0) this.#schedule(0);
+        else if (this.#waiting.length > 0 && this.#failures === 0 && this.#isSendDue()) this.#schedule(0);
       });
     }
+    this.#isOverdue = this.#waiting.length > 0;
+  }
+
+  /** True once what waits has waited long enough, or nothing else will send it: what was added during an outage. */
+  #isSendDue(): boolean {
+    return this.#isOverdue || this.#isFlushing || this.#dueAt === Number.POSITIVE_INFINITY;
   }
 
   async #report(batch: readonly QueuedSettlement[]): Promise<void> {

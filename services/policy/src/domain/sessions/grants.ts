@@ -90,6 +90,8 @@ const HEADROOM_PARTS = 4n;
 const FREE_PARTS = 32n;
 /** Longest life of a rate slice. */
 const MAX_RATE_SLICE_MS = 1_000;
+/** Part of a bucket that is too short for a slice: 1 / 4. Gateways ask again a fifth of a slice's life before its end. */
+const SHORT_PARTS = 4;
 /** Largest sum of grants: gateways count in JavaScript numbers. */
 const MAX_SUM = BigInt(Number.MAX_SAFE_INTEGER);
 
@@ -207,6 +209,15 @@ function toGrant(state: GrantState, request: CounterRequest, amount: bigint): Co
   return { gone: after === undefined, granted, returned, doubt, rate, remaining, resetsAtMs };
 }
 
+/**
+ * Life of a rate slice that is granted now. It ends with the present bucket, so that it counts no longer than an admission of this service; or
+ * with the next one, if the present one is nearly over.
+ */
+function rateSliceLife(bucketMs: number, nowMs: number): number {
+  const untilEndMs = bucketMs - (nowMs % bucketMs) - 1;
+  return Math.min(untilEndMs < bucketMs / SHORT_PARTS ? untilEndMs + bucketMs : untilEndMs, MAX_RATE_SLICE_MS);
+}
+
 function count(state: GrantState, request: CounterRequest, amount: bigint): RateSlice | undefined {
   const { nowMs, counters, limits } = state;
   const { bindingId, dimension } = request;
@@ -220,7 +231,7 @@ function count(state: GrantState, request: CounterRequest, amount: bigint): Rate
     setSlice(state, request, { ...slice, granted: slice.granted + amount, doubt });
   }
   if (!isRate(dimension)) return undefined;
-  const validMs = Math.min(rateBucketMs(ofBinding.rateLimit?.windowSecs ?? 0), MAX_RATE_SLICE_MS);
+  const validMs = rateSliceLife(rateBucketMs(ofBinding.rateLimit?.windowSecs ?? 0), nowMs);
   const countedAtMs = nowMs + validMs;
   const ring = counter[dimension];
   counters.set(bindingId, { ...counter, [dimension]: ring && addToRing(ring, amount, countedAtMs, nowMs) });
