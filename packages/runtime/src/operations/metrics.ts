@@ -1,4 +1,5 @@
 import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { EventLoopLag, type LagSeconds } from "./event-loop.ts";
 
 /**
  * Metrics of this process, in one registry as Prometheus's own libraries have it: a module declares its counters and histograms
@@ -43,7 +44,7 @@ export interface GaugeOptions<Label extends string> extends MetricOptions<Label>
    */
   readonly read: () => Values<Label> | Promise<Values<Label>>;
   /** Value of several processes that are one replica, e.g. the workers of a gateway. `sum` by default. */
-  readonly merge?: "sum" | "max" | "min" | "first";
+  readonly merge?: "sum" | "max" | "min" | "average" | "first";
 }
 
 type Values<Label extends string> =
@@ -89,10 +90,36 @@ async function settledInTime<T>(read: () => T | Promise<T>): Promise<T | undefin
   }
 }
 
+/** Longest interval of a timer. Turns off prom-client's histogram of the event loop, which wakes a process 100 times a second. */
+const NEVER_MS = 2 ** 31 - 1;
+
+/** Registers the lag of the event loop in place of prom-client's gauges, by their names. */
+function collectEventLoopLag(): void {
+  const lag = new EventLoopLag();
+  let figures: LagSeconds | undefined;
+  // The first gauge takes the figures of a scrape, and the others show them.
+  const takeMean = (): number | undefined => (figures = lag.take())?.mean;
+  lagGauge("seconds", "average", takeMean);
+  lagGauge("mean_seconds", "average", () => figures?.mean);
+  lagGauge("min_seconds", "min", () => figures?.min);
+  lagGauge("max_seconds", "max", () => figures?.max);
+  lagGauge("stddev_seconds", "average", () => figures?.stddev);
+  lagGauge("p50_seconds", "average", () => figures?.p50);
+  lagGauge("p90_seconds", "average", () => figures?.p90);
+  lagGauge("p99_seconds", "average", () => figures?.p99);
+}
+
+function lagGauge(figure: string, merge: "average" | "min" | "max", read: () => number | undefined): void {
+  const help = "Lag of the event loop since the last scrape, of ten samples a second.";
+  gauge({ name: `nodejs_eventloop_lag_${figure}`, help, merge, read });
+}
+
 /** Adds the metrics of Node.js (event loop, memory, garbage collection, CPU) and of the build. Called once by each process. */
 export function collectProcessMetrics(build: Readonly<Record<"service" | "version", string>>): void {
-  if (registry.getSingleMetric("process_cpu_seconds_total") === undefined)
-    collectDefaultMetrics({ register: registry });
+  if (registry.getSingleMetric("process_cpu_seconds_total") === undefined) {
+    collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: NEVER_MS });
+    collectEventLoopLag();
+  }
   gauge({
     name: "routeplane_build_info",
     help: "Always 1; the labels name the process and the version of its build.",

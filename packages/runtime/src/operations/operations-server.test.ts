@@ -1,3 +1,5 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { eventually } from "@routeplane/testing";
 import { expect, it, onTestFinished } from "vitest";
 import { createLogger } from "../log.ts";
 import { Dependencies } from "./dependencies.ts";
@@ -88,7 +90,31 @@ it("serves metrics in the text format, without those that are not known", async 
   expect(lines).toContain('routeplane_dependency_up{dependency="postgres"} 1');
   expect(lines).toContain('routeplane_dependency_up{dependency="usage"} 0');
   expect(lines.some((line) => line.startsWith('routeplane_build_info{service="test",version="0.1.0'))).toBe(true);
-  expect(lines.some((line) => line.startsWith("nodejs_eventloop_lag_p99_seconds "))).toBe(true);
+});
+
+it("serves the lag of the event loop since the last scrape, by the names of prom-client", async () => {
+  const { get } = await startServer();
+  const read = async () => {
+    const lines = (await (await get("/metrics")).text()).split("\n");
+    return (figure: string): number | undefined => {
+      const line = lines.find((each) => each.startsWith(`nodejs_eventloop_lag_${figure}seconds `));
+      return line === undefined ? undefined : Number(line.split(" ")[1]);
+    };
+  };
+  let seconds = await read();
+  await eventually(async () => {
+    // The first sample after a scrape is the beginning of the next.
+    await delay(150);
+    const stalledUntil = performance.now() + 400;
+    while (performance.now() < stalledUntil);
+    await delay(1);
+    seconds = await read();
+    return (seconds("max_") ?? 0) > 0.25;
+  });
+  for (const figure of ["", "mean_", "min_", "stddev_", "p50_", "p90_", "p99_"]) {
+    expect(seconds(figure), figure).toBeGreaterThanOrEqual(0);
+    expect(seconds(figure), figure).toBeLessThanOrEqual(seconds("max_") ?? 0);
+  }
 });
 
 it("answers nothing else", async () => {
