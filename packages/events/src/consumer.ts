@@ -1,6 +1,7 @@
-import type { Component, Logger } from "@routeplane/runtime";
+import type { Component } from "@routeplane/runtime";
 import { openConnection, type Session, wait } from "./connection.ts";
 import type { Delivery } from "./delivery.ts";
+import { type EventHandlers, handleMessages, retryLater } from "./handle-messages.ts";
 import {
   type ConsumerLag,
   declareConsumer,
@@ -12,29 +13,23 @@ import {
 import { keepPosition, type PositionMarks } from "./log-position.ts";
 import { PartitionOwnership, type ReplicaRegistry } from "./partition-ownership.ts";
 import { DEFAULT_STREAM_SETTINGS, type StreamSettings } from "./settings.ts";
+import { type EventPlace, PostponedEvents } from "./postponed-events.ts";
 import { SourcePulls } from "./source-pulls.ts";
 import { infoOf, readLayout, type StreamOptions, UNPARTITIONED, updateStream, watchOwner } from "./stream.ts";
 import { trimAcknowledged } from "./trim.ts";
 
-export interface EventConsumerOptions<Event> extends StreamOptions {
+export interface EventConsumerOptions<Event> extends StreamOptions, EventHandlers<Event> {
   /** Name of the durable consumers: that of partition 0 is `<durable>-0`. */
   readonly durable: string;
   /** Number of messages that are handled at a time. */
   readonly batch: number;
   /** Registry of the processes that share the partitions. */
   readonly replicas: ReplicaRegistry;
-  /** Decodes the events of one message; undefined if it is no batch of events. */
-  readonly read: (payload: Uint8Array) => readonly Event[] | undefined;
   /**
-   * Handles the events of up to `batch` messages, all or none. They are acknowledged after it resolves; if it rejects they
-   * are delivered again later. Must give the same result for any order and repetition of events.
+   * Returns the place of an event among those of its request, or undefined if it never waits: the first one waits up to 250 ms for the
+   * last, so that both are handled in one batch. By default none waits.
    */
-  readonly onBatch: (events: readonly Event[]) => Promise<void>;
-  /**
-   * Stores a message that is no batch of events. It is acknowledged after this resolves; if it rejects, the message is
-   * delivered again with all others of its batch.
-   */
-  readonly onUnreadable: (payload: Uint8Array) => Promise<void>;
+  readonly placeOf?: (event: Event) => EventPlace | undefined;
   /** Store of the position up to which the stream is handled; one of the processes keeps it. */
   readonly position?: PositionMarks<unknown>;
   /** Time between two looks at the position. 3000 by default. */
@@ -62,8 +57,7 @@ interface Sources {
 }
 
 const CONNECT_WAIT_MS = 1_000;
-const MIN_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 5_000;
+const RECONNECT_MS = 100;
 const LOOK_FOR_EARLIER_MS = { first: 5_000, max: 300_000 };
 
 /**
@@ -99,19 +93,36 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
     const lost = new AbortController();
     const ended = AbortSignal.any([stopped, lost.signal]);
     const work = async (takes: (typeof WORKERS)[number], worker: number): Promise<void> => {
+      const postponed = new PostponedEvents<Event>(options.placeOf ?? (() => undefined));
       let failures = 0;
-      while (!ended.aborted) {
+      const handleTaken = async (deliveries: readonly Delivery[], mayWait: boolean): Promise<void> => {
+        const refused = await handleMessages(deliveries, { ...options, postponed, mayWait });
+        failures = refused.length === 0 ? 0 : failures + 1;
+        const hasRecovered = isFailing && failures === 0 && deliveries.length > 0;
+        isFailing = failures > 0 || (isFailing && !hasRecovered);
+        if (hasRecovered) current.wake();
+        if (failures > 0) await retryLater(refused, failures, options.log, ended);
+      };
+      const takeAndHandle = async (): Promise<void> => {
         const { owned } = ownership;
+        // Another process may own the partitions of what waits once this one reports others.
+        if (postponed.size > 0 && owned.join() !== busy[worker]?.join()) await handleTaken([], false);
         const partitions = sources.partitions.filter((_, partition) => owned.includes(partition));
         current.set([...partitions, ...sources.unpartitioned]);
         busy[worker] = owned;
         ownership.report(busy.flat());
-        const deliveries = await current.take(takes === "any" ? () => 0 : () => (isFailing ? Infinity : 1));
-        failures = (await handle(deliveries, options)) ? 0 : failures + 1;
-        const hasRecovered = isFailing && failures === 0 && deliveries.length > 0;
-        isFailing = failures > 0 || (isFailing && !hasRecovered);
-        if (hasRecovered) current.wake();
-        if (failures > 0) await retryLater(deliveries, failures, options.log, ended);
+        const dueInMs = postponed.dueInMs();
+        const timer = dueInMs === undefined ? undefined : setTimeout(() => current.wake(), dueInMs);
+        const deliveries = await current
+          .take(takes === "any" ? () => 0 : () => (isFailing ? Infinity : 1))
+          .finally(() => clearTimeout(timer));
+        // A whole batch is a lag, and one that is repeated a fault: their events have waited already.
+        await handleTaken(deliveries, takes === "any" && failures === 0 && deliveries.length < options.batch);
+      };
+      try {
+        while (!ended.aborted) await takeAndHandle();
+      } finally {
+        if (postponed.size > 0) await handleTaken([], false);
       }
       busy[worker] = [];
     };
@@ -144,7 +155,7 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
         options.log.warn({ err: error }, "pull of usage events failed; reconnecting");
         // A new session declares stream and consumers again, in case one of them was deleted.
         await session.connection.close();
-        await wait(MIN_BACKOFF_MS, stopped);
+        await wait(RECONNECT_MS, stopped);
       }
     }
   };
@@ -210,14 +221,6 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
   };
 }
 
-/** Returns messages that were not handled to the server, which delivers them again later, and waits as long. */
-async function retryLater(deliveries: readonly Delivery[], failures: number, log: Logger, ended: AbortSignal) {
-  const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** (failures - 1), MAX_BACKOFF_MS);
-  for (const delivery of deliveries) delivery.nak(backoffMs);
-  log.warn({ messages: deliveries.length, backoffMs }, "retrying a batch of usage events later");
-  await wait(backoffMs, ended);
-}
-
 /** Declares the stream and the consumers. @throws Error that names what is not as declared, or refused */
 async function declareSources(
   session: Session,
@@ -259,24 +262,4 @@ async function untilInstallationIsKnown(
     await wait(CONNECT_WAIT_MS, stopped);
   }
   return false;
-}
-
-/** Handles and acknowledges messages. @returns false if they must be delivered again */
-async function handle<Event>(deliveries: readonly Delivery[], options: EventConsumerOptions<Event>): Promise<boolean> {
-  const { onBatch, onUnreadable, log } = options;
-  const decoded = deliveries.map((delivery) => ({ delivery, events: options.read(delivery.payload) }));
-  const events = decoded.flatMap((message) => message.events ?? []);
-  const unreadable = decoded.filter((message) => message.events === undefined);
-  try {
-    for (const { delivery } of unreadable) await onUnreadable(delivery.payload);
-    if (events.length > 0) await onBatch(events);
-  } catch (error) {
-    log.error({ err: error, events: events.length }, "usage events were not handled");
-    return false;
-  }
-  for (const { delivery } of unreadable) {
-    log.error({ sequence: delivery.sequence }, "set aside a message that is no batch of usage events");
-  }
-  for (const { delivery } of decoded) delivery.ack();
-  return true;
 }

@@ -1,5 +1,5 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { UsageEventBatchSchema } from "@routeplane/contracts/events";
+import { type UsageEvent, UsageEventBatchSchema, UsageEventSchema } from "@routeplane/contracts/events";
 import { eventually } from "@routeplane/testing";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Kit, names, startKit, STREAM, subjectOf, usageEvent } from "./kit.ts";
@@ -47,6 +47,57 @@ describe("with a server that runs", () => {
     const tookMs = (begun.at(-1) ?? 0) - (begun[0] ?? 0);
     // A timer of Node.js may be early by less than a millisecond.
     expect(begun.length).toBeLessThanOrEqual(2 + tookMs / 24);
+  });
+
+  describe("the first event of a request", () => {
+    const placeOf = ({ request, phase }: UsageEvent) =>
+      ({ request: request?.requestId ?? "", place: phase.case === "admitted" ? "first" : "last" }) as const;
+    const settled = (requestId: string): UsageEvent => {
+      const { request } = usageEvent(requestId);
+      return create(UsageEventSchema, { request: request ?? {}, phase: { case: "settled", value: {} } });
+    };
+
+    test("is handled with the last one that comes after it, and alone when none comes", async () => {
+      const batches: (readonly string[])[] = [];
+      const arrived: string[] = [];
+      const { seen } = kit.collector((ids) => void batches.push(ids), {
+        placeOf: (event) => (arrived.push(event.request?.requestId ?? ""), placeOf(event)),
+      });
+      const { publish } = kit.publisher();
+      let pairs = 0;
+      // A busy machine may take longer for the second event than the first one waits.
+      await eventually(async () => {
+        const id = `both-${++pairs}`;
+        await publish(usageEvent(id));
+        await eventually(() => arrived.includes(id));
+        await publish(settled(id));
+        await eventually(() => seen.length === 2 * pairs);
+        return batches.some((ids) => ids.filter((each) => each === id).length === 2);
+      });
+      await publish(usageEvent("alone"));
+      await eventually(() => seen.includes("alone"));
+      await eventually(async () => (await kit.counts()).unacknowledged === 0);
+    });
+
+    test("is handled before the consumer stops, and again if that fails", async () => {
+      const arrived: string[] = [];
+      const first = kit.collector(() => {}, { placeOf: (event) => (arrived.push("one"), placeOf(event)) });
+      const { publish } = kit.publisher();
+      await publish(usageEvent("stopped"));
+      await eventually(() => arrived.length === 1);
+      await first.consumer.stop();
+      expect(first.seen).toEqual(["stopped"]);
+      let failures = 0;
+      const fail = (): void => {
+        if (failures++ < 2) throw new Error("the database is down");
+      };
+      const second = kit.collector(fail, { placeOf });
+      await publish(usageEvent("refused"));
+      await publish(settled("refused"));
+      await eventually(() => second.seen.length === 2);
+      expect(second.distinct()).toEqual(["refused"]);
+      await eventually(async () => (await kit.counts()).unacknowledged === 0);
+    });
   });
 
   test("a batch whose handler fails is delivered again until it is handled", async () => {

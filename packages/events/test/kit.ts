@@ -63,7 +63,7 @@ interface OwnOptions {
 type PublisherOptions = Partial<Pick<EventPublisherOptions, "folder" | "maxBytes" | "natsOutage" | "timeoutMs">> &
   OwnOptions;
 type CollectorOptions = OwnOptions &
-  Partial<Pick<EventConsumerOptions<UsageEvent>, "replicas" | "position" | "positionIntervalMs">>;
+  Partial<Pick<EventConsumerOptions<UsageEvent>, "replicas" | "position" | "positionIntervalMs" | "placeOf">>;
 
 export async function startKit() {
   const nats = await startNats();

@@ -10,7 +10,7 @@ import type { AggregatorConfig } from "./config.ts";
 import { countEvents, registerMetrics } from "./consumers/aggregator-metrics.ts";
 import { expireRequests } from "./jobs/expire-requests.ts";
 import { createPartitions, dropExpiredPartitions } from "./jobs/retention.ts";
-import { decodeEvents } from "./consumers/decode-events.ts";
+import { decodeEvents, placeOfEvent } from "./consumers/decode-events.ts";
 import { replayDeadLetters } from "./jobs/replay-dead-letters.ts";
 import { handleUnreadableMessage, handleUsageEvents } from "./consumers/usage-events.ts";
 import { createAggregatorRegistry } from "./store/aggregator-registry.ts";
@@ -58,6 +58,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
     durable: "usage-aggregator",
     batch: BATCH_MESSAGES,
     read: decodeEvents,
+    placeOf: placeOfEvent,
     onBatch: countEvents(handleUsageEvents(recorder, deadLetters, log)),
     onUnreadable: handleUnreadableMessage(deadLetters, log),
     position: createLogPositionMarks(database),

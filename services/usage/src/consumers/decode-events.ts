@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventBatchSchema } from "@routeplane/contracts/events";
+import type { EventPlace } from "@routeplane/events";
 
 /** Decodes the events of a message; undefined if it is no batch of events. */
 export function decodeEvents(payload: Uint8Array): readonly UsageEvent[] | undefined {
@@ -8,6 +9,12 @@ export function decodeEvents(payload: Uint8Array): readonly UsageEvent[] | undef
   } catch {
     return undefined;
   }
+}
+
+/** Place of an event among the two of its request; undefined for an event of no request. */
+export function placeOfEvent({ request, phase }: UsageEvent): EventPlace | undefined {
+  if (request === undefined) return undefined;
+  return { request: request.requestId, place: phase.case === "admitted" ? "first" : "last" };
 }
 
 /** Encodes one event as a message of its own, with fields that only a later release knows. */
