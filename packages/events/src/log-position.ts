@@ -33,9 +33,12 @@ interface StreamEnd {
   readonly sequence: number;
 }
 
+/** Ends of streams, by name. */
+type Ends = ReadonlyMap<string, StreamEnd>;
+
 interface Round<Mark> {
   readonly mark: Mark;
-  readonly ends: ReadonlyMap<string, StreamEnd>;
+  readonly ends: Ends;
 }
 
 /**
@@ -47,6 +50,7 @@ export async function keepPosition<Mark>(options: PositionOptions<Mark>): Promis
   const { marks, readSources, log, stopped, intervalMs = INTERVAL_MS } = options;
   if (marks === undefined) return;
   let round: Round<Mark> | undefined;
+  let passed: Ends = new Map();
   while (!stopped.aborted) {
     await wait(intervalMs, stopped);
     const session = stopped.aborted ? undefined : options.session();
@@ -57,8 +61,11 @@ export async function keepPosition<Mark>(options: PositionOptions<Mark>): Promis
     try {
       const sources = await readSources(session);
       round ??= await beginRound(session.manager, marks, sources);
-      const state = await judge(session.manager, round.ends, sources);
-      if (state === "over") await marks.end(round.mark);
+      const state = await judge(session.manager, round.ends, passed, sources);
+      if (state === "over") {
+        await marks.end(round.mark);
+        passed = round.ends;
+      }
       if (state !== "running") round = undefined;
     } catch (error) {
       log.debug({ err: error }, "the position of the stream is not known; trying again");
@@ -81,17 +88,23 @@ async function readEnd(manager: JetStreamManager, stream: string): Promise<reado
   return [stream, { created, sequence: state.last_seq }];
 }
 
-/** Returns `stale` if the round says nothing any more, because a stream was replaced, or is new. */
+/**
+ * @param passed ends that an earlier round has passed: what was handled stays so, and the floors of a stream to which nothing was added are not
+ *   read again (of 8 partitions, 16 requests each time)
+ * @returns `stale` if the round says nothing any more, because a stream was replaced, or is new. */
 async function judge(
   manager: JetStreamManager,
-  ends: ReadonlyMap<string, StreamEnd>,
+  ends: Ends,
+  passed: Ends,
   sources: readonly Source[],
 ): Promise<"over" | "running" | "stale"> {
   const ofStream = Map.groupBy(sources, ({ stream }) => stream);
   if (ofStream.size !== ends.size) return "stale";
   for (const [stream, ofThis] of ofStream) {
     const end = ends.get(stream);
-    const floor = await floorOf(manager, ofThis, end?.sequence ?? 0);
+    const before = passed.get(stream);
+    const isPassed = end !== undefined && before?.created === end.created && before.sequence >= end.sequence;
+    const floor = isPassed ? end.sequence : await floorOf(manager, ofThis, end?.sequence ?? 0);
     // Read last: the floors above are of this stream, or of one before.
     const [, { created }] = await readEnd(manager, stream);
     if (end === undefined || created !== end.created) return "stale";

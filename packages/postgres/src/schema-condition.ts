@@ -5,6 +5,8 @@ import { ConnectionRefusal } from "./errors.ts";
 import type { SchemaComparison } from "./schema-state.ts";
 
 const INTERVAL_MS = 1_000;
+/** Number of intervals between two looks at a schema that is good: it becomes another one only when a release is rolled out or back. */
+const GOOD_INTERVALS = 5;
 
 /**
  * Sets the readiness condition `schema`: met while the schema has every migration that this build knows. While the database does
@@ -19,10 +21,12 @@ export function setSchemaCondition<Schema>(
   const condition = readiness.condition("schema");
   condition.fail("the schema could not be read yet");
   let reported = "";
+  let intervalsLeft = 0;
   const report = (comparison: SchemaComparison): void => {
     const { state, missing, unknown } = comparison;
     if (state === "older") condition.fail(`not applied: ${missing.join(", ") || "every migration"}`);
     else condition.pass();
+    intervalsLeft = state === "older" ? 0 : GOOD_INTERVALS;
     const text = JSON.stringify(comparison);
     if (text === reported) return;
     reported = text;
@@ -49,6 +53,7 @@ export function setSchemaCondition<Schema>(
     retryMs: INTERVAL_MS,
     log,
     async run() {
+      if (--intervalsLeft > 0) return false;
       try {
         report(await database.schemaState());
         refused = "";

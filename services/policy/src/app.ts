@@ -148,7 +148,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
   const monotonic = () => performance.now();
   const jobs = [
     { name: maintenance.name, stop: () => maintenance.stop() },
-    removeRevokedBindings(removeRevoked, log),
+    removeRevokedBindings(removeRevoked, verifier.feed, log),
     partitionReservations(createReservationPartitions(maintenance), createLedger(database), log),
     endSessions(createEndMissedRenewals(sessions, SESSION_LENGTH_MS, monotonic), log),
     releaseClosedSessions(sessions, slices, log),

@@ -30,6 +30,8 @@ import { type CredentialListener, CredentialSubscriptions } from "./credential-s
  */
 export interface Verifier extends Component {
   readonly verify: VerifyToken;
+  /** Change feed of the auth service, as it is received. */
+  readonly feed: Pick<ChangeWatch, "isLive" | "lastSequence">;
   /**
    * Verifies a token and subscribes to changes of its result, without a gap between the two.
    *
@@ -86,6 +88,7 @@ export function createVerifier(auth: Transport, options: VerifierOptions = {}): 
   return {
     name: "verifier",
     verify,
+    feed: watch,
     subscribe: (token, listener) =>
       cached.verifyAndSubscribe(token, (digest, principal, verifiedAt) => {
         return { principal, release: subscriptions.add(digest, token, principal, verifiedAt, listener) };

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import type { Database } from "@routeplane/postgres";
+import { andCommit, type Database } from "@routeplane/postgres";
 import { sql } from "kysely";
-import type { AggregatorRegistry } from "../domain/ports.ts";
+import type { AggregatorRegistry, RunningAggregator } from "../domain/ports.ts";
 import type { UsageSchema } from "./schema.ts";
 
 /**
@@ -16,15 +16,16 @@ export function createAggregatorRegistry(database: Database<UsageSchema>): Aggre
       database.within({ node: true }, async (transaction) => {
         await sql`select pg_advisory_xact_lock(hashtext('usage.aggregators'))`.execute(transaction);
         // Not now(): that is when the transaction began, before it waited for the lock.
-        await sql`delete from aggregators where expires_at < clock_timestamp()`.execute(transaction);
-        const replicas = await transaction.selectFrom("aggregators").select(["id", "partitions"]).execute();
-        const partitions = [...choose(replicas)];
-        const expiresAt = sql<Date>`clock_timestamp() + make_interval(secs => ${durationMs / 1_000})`;
-        await transaction
-          .insertInto("aggregators")
-          .values({ id, partitions, expires_at: expiresAt })
-          .onConflict((conflict) => conflict.column("id").doUpdateSet({ partitions, expires_at: expiresAt }))
-          .execute();
+        const { rows } = await sql<RunningAggregator & { readonly has_ended: boolean }>`
+          select id, partitions, expires_at < clock_timestamp() as has_ended from aggregators`.execute(transaction);
+        const ended = rows.flatMap((row) => (row.has_ended ? [row.id] : []));
+        const partitions = [...choose(rows.filter((row) => !row.has_ended))];
+        const registered = sql`
+          with removed as (delete from aggregators where id = any(${ended}) and id <> ${id})
+          insert into aggregators (id, partitions, expires_at)
+          values (${id}, ${partitions}, clock_timestamp() + make_interval(secs => ${durationMs / 1_000}))
+          on conflict (id) do update set partitions = excluded.partitions, expires_at = excluded.expires_at`;
+        await andCommit(registered).execute(transaction);
       }),
     leave: () =>
       database.within({ node: true }, async (transaction) => {
