@@ -29,6 +29,8 @@ export const MAX_SHADOW_DENIALS = 100;
 /** Guardrail decisions of a request; the rest is dropped. */
 export const MAX_GUARDRAIL_DECISIONS = 50;
 
+/** Text without anything that could be unprintable, as most ids are: found in 0.6 us (not hot), and 2.6 by a search for what could. */
+const PLAIN = /^[\x21-\x7e]*$/;
 // Blanks, controls, DEL, line and paragraph separators, marks and overrides that reorder text, and halves of characters.
 const UNPRINTABLE = /[\s\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]+/gu;
 
@@ -37,6 +39,7 @@ const UNPRINTABLE = /[\s\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069
  * Each run of such characters becomes one blank.
  */
 export function printableText(text: string, maxChars: number): string {
+  if (text.length <= maxChars && PLAIN.test(text)) return text;
   // Cut first, so that the work is bounded, and again, because the cut may leave half a character.
   const printable = text
     .slice(0, 2 * maxChars)

@@ -6,7 +6,8 @@
  *
  * Steps. While NATS answers, an event commits when its batch is acknowledged. With the policy `spool`, an event that NATS
  * has not acknowledged within 250 ms, or at once while NATS is known to be disconnected, commits by a sync of the spool.
- * With `refuse` it is never synced: the wait rejects after `timeoutMs`. A timer checks every 50 ms while anything waits.
+ * With `refuse` it is never synced: the wait rejects after `timeoutMs`. A timer checks every 50 ms while anything waits, and ends at the
+ * first check after that: it would be made anew for each batch.
  *
  * Concurrency. One sync runs at a time. It commits all events that were written before it began, so that its cost is
  * shared; events that are recorded meanwhile wait for the next one.
@@ -63,14 +64,14 @@ export class CommitWait {
 
   /** Commits the events of an acknowledged batch. */
   acknowledged(first: number, last: number): void {
-    for (let offset = first; offset <= last; offset++) this.#end(offset, ({ resolve }) => resolve());
+    for (let offset = first; offset <= last; offset++) this.#end(offset, resolveWaiter);
   }
 
   /** Starts a sync, or rejects waits, if any has become due. Called by the timer and after a failed attempt to send. */
   check(): void {
     const { natsOutage, timeoutMs, isDisconnected } = this.#options;
     const [oldest] = this.#waiters.values();
-    if (oldest === undefined) return;
+    if (oldest === undefined) return this.#stopChecks();
     const now = performance.now();
     if (natsOutage === "spool") {
       if (isDisconnected() || now - oldest.waitingSince > ACKNOWLEDGEMENT_TIMEOUT_MS) void this.#sync();
@@ -84,6 +85,7 @@ export class CommitWait {
 
   rejectAll(error: Error): void {
     for (const offset of this.#waiters.keys()) this.#end(offset, ({ reject }) => reject(error));
+    this.#stopChecks();
   }
 
   async #sync(): Promise<void> {
@@ -109,8 +111,14 @@ export class CommitWait {
     if (waiter === undefined) return;
     this.#waiters.delete(offset);
     settle(waiter);
-    if (this.#waiters.size > 0) return;
+  }
+
+  #stopChecks(): void {
     clearInterval(this.#checkTimer);
     this.#checkTimer = undefined;
   }
+}
+
+function resolveWaiter({ resolve }: Waiter): void {
+  resolve();
 }

@@ -77,8 +77,9 @@ describe("a kill", () => {
   test("keeps sent batches as they were, under their ids", async () => {
     const folder = newFolder();
     const spool = openSpool(folder);
-    for (let index = 0; index < 7; index++) spool.append({ event: bytesOf(`${index}`) });
+    for (let index = 0; index < 5; index++) spool.append({ event: bytesOf(`${index}`) });
     const sent = [await spool.nextBatch(2, 1e6), await spool.nextBatch(3, 1e6)];
+    for (let index = 5; index < 7; index++) spool.append({ event: bytesOf(`${index}`) });
     const next = openSpool(killed(folder));
     const again = await takeAll(next);
     expect(again.map(({ id }) => id).slice(0, 2)).toEqual(sent.map((batch) => batch?.id));
@@ -141,7 +142,16 @@ function retainedBytes(): number {
 
 type Step = "event" | "enqueue" | "send" | "acknowledge" | "complete" | "kill";
 
-test("in any order of records, batches, acknowledgements, completions and kills, nothing is lost and nothing invented", async () => {
+/** Notes the id of the batch that each event was sent in, and fails if it was sent in another one before. */
+function requireSameIds(ids: Map<string, string>, batch: EventBatch | undefined): void {
+  for (const { payload } of batch?.events ?? []) {
+    const event = textOf(payload);
+    expect(ids.get(event) ?? batch?.id).toBe(batch?.id);
+    ids.set(event, batch?.id ?? "");
+  }
+}
+
+test("in any order of records, batches, acknowledgements, completions and kills, nothing is lost or invented, and a batch keeps its id", async () => {
   const steps = fc.array(
     fc.constantFrom<Step>("event", "event", "event", "enqueue", "send", "send", "acknowledge", "complete", "kill"),
     { minLength: 1, maxLength: 60 },
@@ -153,6 +163,7 @@ test("in any order of records, batches, acknowledgements, completions and kills,
       let spool = openSpool(folder, options);
       const opened = [spool];
       const [events, acknowledged] = [new Set<string>(), new Set<string>()];
+      const batchIds = new Map<string, string>();
       const [pending, completed] = [new Map<number, string>(), new Set<string>()];
       let inFlight: EventBatch[] = [];
       for (const [index, step] of sequence.entries()) {
@@ -165,6 +176,7 @@ test("in any order of records, batches, acknowledgements, completions and kills,
         } else if (step === "send") {
           const batch = await spool.nextBatch(3, 1e6);
           if (batch) inFlight.push(batch);
+          requireSameIds(batchIds, batch);
         } else if (step === "acknowledge") {
           const batch = inFlight.splice(index % Math.max(inFlight.length, 1), 1)[0];
           if (batch) spool.acknowledge(batch);
@@ -183,7 +195,9 @@ test("in any order of records, batches, acknowledgements, completions and kills,
         }
       }
       const last = openSpool(killed(folder), options);
-      const unsent = eventsOf(await takeAll(last));
+      const left = await takeAll(last, 3);
+      for (const batch of left) requireSameIds(batchIds, batch);
+      const unsent = eventsOf(left);
       expect(unsent).toEqual(unsent.toSorted((a, b) => Number(a) - Number(b)));
       expect(new Set(unsent).size).toBe(unsent.length);
       expect([...events].filter((event) => !acknowledged.has(event) && !unsent.includes(event))).toEqual([]);

@@ -7,8 +7,9 @@
  * what is sent together, `record-buffer.ts` holds what is written next, and `reserved-disk-space.ts` keeps bytes for a full disk.
  *
  * Steps of one event. `append` writes it with one `write` (1 to 2 µs, page cache: it survives a kill). `nextBatch` takes it
- * and writes a `sent` mark first, so that a later process sends the same batch under the same id. `acknowledge` notes that
- * NATS has it. `sync` makes everything written so far survive the loss of power. A pending settlement is written by
+ * and notes a `sent` mark, so that a later process sends the same batch under the same id. The mark is written before the next
+ * entry, without a `write` of its own (15 µs of CPU for each batch): after a kill before that, the events behind the last mark
+ * are the whole of what was taken, and make the same batch again. `acknowledge` notes that NATS has it. `sync` makes everything written so far survive the loss of power. A pending settlement is written by
  * `append`, alone or in one piece with an event, and lasts until `complete`.
  *
  * Concurrency. One process, one event loop; `append`, `complete` and `acknowledge` are synchronous and never interleave.
@@ -224,7 +225,6 @@ export class Spool {
     const last = events.at(-1)?.offset ?? first;
     segment.inFlight += events.length;
     this.#next.addMark({ kind: "sent", first, last });
-    this.#flushMarks();
     return { id: `${segment.session}-${first}-${last}`, first, last, events, segment };
   }
 

@@ -111,12 +111,25 @@ export function settlementOf(
   { reservedNanoUsd, admittedAt }: Reservation,
   { decisions, timings, completedAt }: SettledRequest,
 ): Settlement {
-  const { shadowDenials, guardrailDecisions } = decisions;
-  const { firstTokenMs, upstreamMs } = timings;
-  const ended = { outcome, httpStatus, errorCode, completedAt };
-  const answered = { upstreamStatus, upstreamRequestId, upstreamError };
-  const decided = { ...NOT_DENIED, shadowDenials, guardrailDecisions };
-  return { ...charge, ...ended, ...answered, ...decided, reservedNanoUsd, admittedAt, firstTokenMs, upstreamMs };
+  return {
+    ...charge,
+    outcome,
+    httpStatus,
+    errorCode,
+    completedAt,
+    upstreamStatus,
+    upstreamRequestId,
+    upstreamError,
+    deniedByPolicyId: "",
+    deniedByBindingId: "",
+    deniedRule: "",
+    shadowDenials: decisions.shadowDenials,
+    guardrailDecisions: decisions.guardrailDecisions,
+    reservedNanoUsd,
+    admittedAt,
+    firstTokenMs: timings.firstTokenMs,
+    upstreamMs: timings.upstreamMs,
+  };
 }
 
 interface SettledRequest extends Pick<RequestContext, "timings"> {

@@ -22,6 +22,8 @@ import type {
 import type { OutboxOffset, Reservation, Settlement, UsageLog } from "../ports/usage-log.ts";
 import { rateLimitHeaders } from "../response/rate-limit-headers.ts";
 import { dependencyDown, limitExceeded } from "../errors/refusal.ts";
+import type { Model } from "../request/model-directory.ts";
+import type { AnsweredBy } from "./usage.ts";
 import type { RelayResult } from "../response/relay-result.ts";
 import type { EstimatedRequest } from "./usage-estimate.ts";
 import type { Settlements } from "./settlements.ts";
@@ -62,6 +64,9 @@ interface ReservedAdmission {
   readonly slices: SlicedAdmission | undefined;
 }
 
+/** Answer of the admission in this process. */
+type LocalDecision = ReturnType<LocalAdmissions["admit"]>;
+
 /** Upper bounds of a request that are to be reserved. */
 export type RequestedReservation = LooseBounds & Pick<AdmissionRequest, "choices" | "idempotencyKey">;
 
@@ -101,14 +106,32 @@ export class OpenReservation {
    * Reserves the most that the request can use. Loose bounds that do not fit are tightened first, so that they neither refuse
    * the request nor lower its output.
    *
-   * @returns the bounds that were granted
+   * @returns the bounds that were granted, or a promise of them where another process has to be asked
    * @throws Refusal 402 or 429 if that does not fit; 409 if the request repeats another; 503 if the policy service does not answer
    */
-  async admit(requested: RequestedReservation): Promise<TokenBounds> {
+  admit(requested: RequestedReservation): TokenBounds | Promise<TokenBounds> {
+    const request = this.#admissionRequestOf(requested, requested.loose !== undefined);
+    const local = this.#dependencies.localAdmissions?.admit(request);
+    const isDecided = local !== undefined && !(local instanceof Promise) && local.admitted;
+    return isDecided ? this.#conclude(requested, requested, local) : this.#admitLater(requested, request, local);
+  }
+
+  async #admitLater(
+    requested: RequestedReservation,
+    request: AdmissionRequest,
+    local: LocalDecision,
+  ): Promise<TokenBounds> {
+    const { bounds, decision } = await this.#decide(requested, request, local);
+    return this.#conclude(requested, bounds, decision);
+  }
+
+  #conclude(
+    requested: RequestedReservation,
+    { inputTokensMax }: TokenBounds,
+    decision: AdmissionDecision,
+  ): TokenBounds {
     const { clock, denialRecorder } = this.#dependencies;
     const { facts, caller, model, reply, decisions } = this.#request;
-    const { bounds, decision } = await this.#decide(requested);
-    const { inputTokensMax } = bounds;
     if (decision.admitted) {
       const granted = { inputTokensMax, outputTokensMax: decision.outputTokensMax };
       const { slices } = decision;
@@ -131,27 +154,40 @@ export class OpenReservation {
   /** Requests an admission; of loose bounds that are denied, and of which nothing is recorded, once more after a count. */
   async #decide(
     requested: RequestedReservation,
+    request: AdmissionRequest,
+    local: LocalDecision,
   ): Promise<{ readonly bounds: TokenBounds; readonly decision: AdmissionDecision }> {
     const isLoose = requested.loose !== undefined;
-    const first = await this.#requestAdmission(requested, isLoose);
+    const first = await this.#requestAdmission(request, local);
     const isFinal = first.admitted || !isLoose || UNBOUNDED_RULES.has(first.denial.rule);
     if (isFinal) return { bounds: requested, decision: first };
     const bounds = await tightenBounds(requested, this.#dependencies.tokenCounter);
-    return { bounds, decision: await this.#requestAdmission({ ...requested, ...bounds }, false) };
+    const tightened = this.#admissionRequestOf({ ...requested, ...bounds }, false);
+    const secondLocal = this.#dependencies.localAdmissions?.admit(tightened);
+    return { bounds, decision: await this.#requestAdmission(tightened, secondLocal) };
   }
 
-  async #requestAdmission(
-    { inputTokensMax, outputTokensMax, choices, idempotencyKey }: RequestedReservation,
-    refuseRatherThanLower: boolean,
-  ): Promise<AdmissionDecision> {
+  #admissionRequestOf(requested: RequestedReservation, refuseRatherThanLower: boolean): AdmissionRequest {
+    const { inputTokensMax, outputTokensMax, choices, idempotencyKey } = requested;
     const { facts, caller, model } = this.#request;
-    const { namespaceId, requestId } = facts;
-    const price = reservedPrice(model, inputTokensMax);
-    const bounds = { inputTokensMax, outputTokensMax, choices, refuseRatherThanLower };
-    const request = { namespaceId, requestId, lineage: caller.lineage, price, ...bounds, idempotencyKey };
-    const { localAdmissions, admissions, usageLog } = this.#dependencies;
-    const local = await localAdmissions?.admit(request);
-    if (local !== undefined) return local;
+    return {
+      namespaceId: facts.namespaceId,
+      requestId: facts.requestId,
+      lineage: caller.lineage,
+      price: reservedPrice(model, inputTokensMax),
+      inputTokensMax,
+      outputTokensMax,
+      choices,
+      refuseRatherThanLower,
+      idempotencyKey,
+    };
+  }
+
+  /** Waits for the local decision, and asks the policy service if there is none. */
+  async #requestAdmission(request: AdmissionRequest, local: LocalDecision): Promise<AdmissionDecision> {
+    const decided = await local;
+    if (decided !== undefined) return decided;
+    const { admissions, usageLog } = this.#dependencies;
     this.#pendingRelease ??= usageLog.enqueueRelease(this.#key);
     try {
       return await admissions.admit(request);
@@ -230,17 +266,19 @@ export class OpenReservation {
   #chargeOf(result: RelayResult, request: EstimatedRequest, { reservedNanoUsd }: Reservation): Charge {
     const { model, billedModelFor } = this.#request;
     const { answeredBy = {}, billable } = result;
-    const { model: _, ...servedBy } = answeredBy;
-    const [answering, requested] = [billedModelFor(answeredBy), billedModelFor(servedBy)];
-    const { granted } = request;
-    // Unknown usage is charged at the price of the requested model, or of the answering one where that is dearer.
-    const isChargedAsRequested =
-      result.usage === undefined && costBound(answering, granted) <= costBound(requested, granted);
-    const billed = isChargedAsRequested ? requested : answering;
+    const answering = billedModelFor(answeredBy);
+    const billed = result.usage === undefined ? this.#dearerOf(answering, answeredBy, request.granted) : answering;
     const charge = chargeFor(result, billed, request);
     const billedModel = billed.id !== model.id && billable ? billed.id : undefined;
     this.#report(charge, reservedNanoUsd, billedModel);
-    return { ...charge, ...definedFields({ billedModel, serviceTier: billable ? answeredBy.serviceTier : undefined }) };
+    return { ...charge, billedModel, serviceTier: billable ? answeredBy.serviceTier : undefined };
+  }
+
+  /** Model by which unknown usage is charged: the requested one, or the answering one where that is dearer. */
+  #dearerOf(answering: Model, answeredBy: AnsweredBy, granted: TokenBounds): Model {
+    const { model: _, ...servedBy } = answeredBy;
+    const requested = this.#request.billedModelFor(servedBy);
+    return costBound(answering, granted) <= costBound(requested, granted) ? requested : answering;
   }
 
   /** Logs what an operator should know of a charge. */

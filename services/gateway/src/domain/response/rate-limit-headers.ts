@@ -5,16 +5,22 @@ export function rateLimitHeaders(
   { requests, tokens }: Pick<AdmissionDecision, "requests" | "tokens">,
   nowMs: number,
 ): Readonly<Record<string, string>> {
-  return { ...headersOf("requests", requests, nowMs), ...headersOf("tokens", tokens, nowMs) };
+  const headers: Record<string, string> = {};
+  if (requests !== undefined) {
+    headers["x-ratelimit-limit-requests"] = String(requests.limit);
+    headers["x-ratelimit-remaining-requests"] = String(requests.remaining);
+    headers["x-ratelimit-reset-requests"] = formatReset(requests, nowMs);
+  }
+  if (tokens !== undefined) {
+    headers["x-ratelimit-limit-tokens"] = String(tokens.limit);
+    headers["x-ratelimit-remaining-tokens"] = String(tokens.remaining);
+    headers["x-ratelimit-reset-tokens"] = formatReset(tokens, nowMs);
+  }
+  return headers;
 }
 
-function headersOf(unit: string, state: RateLimitState | undefined, nowMs: number): Readonly<Record<string, string>> {
-  if (state === undefined) return {};
-  return {
-    [`x-ratelimit-limit-${unit}`]: String(state.limit),
-    [`x-ratelimit-remaining-${unit}`]: String(state.remaining),
-    [`x-ratelimit-reset-${unit}`]: formatDuration(state.resetsAt.getTime() - nowMs),
-  };
+function formatReset({ resetsAt }: RateLimitState, nowMs: number): string {
+  return formatDuration(resetsAt.getTime() - nowMs);
 }
 
 /** Formats a duration as the OpenAI API does: `86ms`, `8.64s`, `7m12s`, `2h0m5s`. Negative ones are `0s`. */
