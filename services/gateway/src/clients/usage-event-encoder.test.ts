@@ -208,7 +208,7 @@ it("encodes every field of the schema that concerns one request", () => {
   const parts = { cachedPromptTokens: 1, cacheWriteTokens: 1, promptAudioTokens: 1, completionAudioTokens: 1 };
   const settled = sampleSettlement({
     estimated: true,
-    errorCode: "code",
+    errorCode: "internal_error",
     deniedByPolicyId: denial.policyId,
     deniedByBindingId: denial.bindingId,
     deniedRule: "budget",
