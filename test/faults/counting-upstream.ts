@@ -7,6 +7,8 @@ export interface CountingUpstream {
   readonly baseUrl: string;
   /** Number of times that each n was received. */
   readonly seen: ReadonlyMap<number, number>;
+  /** Cost of all requests that were received, in micro-USD. */
+  readonly spentMicroUsd: number;
   /** Resets the counts. */
   reset(): void;
   close(): Promise<void>;
@@ -29,7 +31,15 @@ export async function startCountingUpstream(): Promise<CountingUpstream> {
     else
       sendJson(response, 200, { choices: [{ index: 0, message: { role: "assistant", content: "counted" } }], usage });
   });
-  return { baseUrl: server.baseUrl, seen, reset: () => seen.clear(), close: () => server.close() };
+  return {
+    baseUrl: server.baseUrl,
+    seen,
+    get spentMicroUsd() {
+      return seen.entries().reduce((sum, [n, times]) => sum + n * times, 0);
+    },
+    reset: () => seen.clear(),
+    close: () => server.close(),
+  };
 }
 
 async function streamAnswer(response: ServerResponse, usage: { readonly completion_tokens: number }): Promise<void> {

@@ -55,7 +55,7 @@ export async function openLedger(node: TestNode, keyId: string, isBudgeted: bool
     const { rows } = await pool.query<Row>(
       `select id, status, (reserved_nano_usd / 1000)::int as n,
          (case when status = 'pending' then reserved_nano_usd else cost_nano_usd end / 1000)::int as charge
-       from usage.requests where key_id = $1`,
+       from usage.requests where key_id = $1 and status <> 'denied'`,
       [keyId],
     );
     return rows;

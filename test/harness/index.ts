@@ -15,5 +15,5 @@
  * `eventually` of @routeplane/testing; never sleep.
  */
 export { type CommandResult, runCli, runNpmStart, runUp } from "./commands.ts";
-export { isAlive, killAll, processesOf } from "./processes.ts";
+export { childrenOf, isAlive, killAll, parentOf, processesOf } from "./processes.ts";
 export { newHome, startNode, type TestNode } from "./node.ts";

@@ -28,3 +28,14 @@ async function mentions(pid: string, home: string): Promise<boolean> {
   const texts = await Promise.all([read("cmdline"), read("environ")]);
   return texts.some((text) => text.includes(home));
 }
+
+export async function childrenOf(pid: number): Promise<readonly number[]> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return children.split(" ").filter(Boolean).map(Number);
+}
+
+export async function parentOf(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+  // The name of the program stands in parentheses, and may have blanks.
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+}
