@@ -1,11 +1,10 @@
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { cliJson, mintKey } from "../harness/gateway.ts";
-import { startNode, type TestNode } from "../harness/index.ts";
-import { COUNTED_PRICE, type CountingUpstream, startCountingUpstream } from "./counting-upstream.ts";
+import type { TestNode } from "../harness/index.ts";
+import { type CountedNode, startCountedNode } from "./counted-node.ts";
+import type { CountingUpstream } from "./counting-upstream.ts";
 import { openLedger } from "./ledger.ts";
 import { startLoad } from "./load.ts";
 
@@ -14,59 +13,38 @@ const isFull = process.env["ROUTEPLANE_FAULTS"] === "full";
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
-/** Budget of a key, in micro-USD. */
-interface BudgetUse {
-  readonly spent_micro_usd: number;
-  readonly reserved_micro_usd: number;
-  readonly leased_micro_usd: number;
-  readonly held_back_micro_usd: number;
-}
-
 /** Request that was sent and that the log does not have. */
 const UNKNOWN = /^request (\d+) reached the upstream and has no row$/;
 
+let counted: CountedNode;
 let node: TestNode;
 let upstream: CountingUpstream;
-let folder: string;
+
+/** What happens to the spool of a gateway that is killed: without proof of its end, the next process on it settles nothing of what ran. */
+const LOSSES: Readonly<Record<string, (spool: string) => Promise<void>>> = {
+  "its spool is lost": (spool) => rm(spool, { recursive: true }),
+  "the socket of its owner is gone": (spool) => rm(join(spool, "owner.sock")),
+  "a record of its spool is damaged": async (spool) => {
+    const newest = (await readdir(spool))
+      .filter((name) => name.endsWith(".journal"))
+      .toSorted()
+      .at(-1);
+    const file = await open(join(spool, newest ?? "none"), "r+");
+    try {
+      const { size } = await file.stat();
+      await file.write(Buffer.alloc(8, 0xff), 0, 8, Math.floor(size / 2));
+    } finally {
+      await file.close();
+    }
+  },
+};
 
 describe.runIf(isFull)("a gateway session whose owner is lost", () => {
   beforeAll(async () => {
-    upstream = await startCountingUpstream();
-    folder = await mkdtemp(join(tmpdir(), "routeplane-lost-"));
-    const providers = join(folder, "providers.yaml");
-    const model = `{id: counted, ${COUNTED_PRICE}}`;
-    await writeFile(
-      providers,
-      `providers: [{name: own, protocol: openai, base_url: "${upstream.baseUrl}", models: [${model}]}]`,
-    );
-    node = await startNode({ gateways: 2, environment: { ROUTEPLANE_PROVIDERS: providers } });
+    counted = await startCountedNode({ gateways: 2 });
+    ({ node, upstream } = counted);
   });
-
-  afterAll(async () => {
-    await node?.remove();
-    await upstream?.close();
-    await rm(folder, { recursive: true, force: true });
-  });
-
-  async function budgetedKey(name: string, limitMicroUsd: number) {
-    upstream.reset();
-    const key = await mintKey(node, name);
-    const limit = ["--window", "total", "--limit-micro-usd", `${limitMicroUsd}`];
-    const budget = await cliJson<{ id: string }>(node, "cloud", "budget", "create", "--name", name, ...limit);
-    const principal = ["--principal-type", "api_key", "--principal-id", key.id];
-    await cliJson(node, "cloud", "policy", "bind", budget.id, ...principal);
-    const use = async (): Promise<BudgetUse> => {
-      const { budgets } = await cliJson<{ budgets: readonly BudgetUse[] }>(
-        node,
-        "cloud",
-        "policy",
-        "effective",
-        ...principal,
-      );
-      return budgets[0] ?? expect.fail("the key has no budget");
-    };
-    return { ...key, use };
-  }
+  afterAll(() => counted?.remove());
 
   /** Sends a request that reserves and costs n micro-USD. @returns its status */
   async function send(url: string | undefined, token: string, n: number, more = {}): Promise<number> {
@@ -81,7 +59,8 @@ describe.runIf(isFull)("a gateway session whose owner is lost", () => {
 
   it("lets it spend nothing that others were given meanwhile, when it was only suspended", async () => {
     const limit = 20_000;
-    const key = await budgetedKey("suspended", limit);
+    upstream.reset();
+    const key = await counted.budgetedKey("suspended", limit);
     const [first, second] = node.urls;
     for (let round = 0; round < 5; round++) {
       const statuses = await Promise.all(Array.from({ length: 10 }, () => send(second, key.token, 50)));
@@ -101,16 +80,17 @@ describe.runIf(isFull)("a gateway session whose owner is lost", () => {
     expect(spent + reserved).toBeLessThanOrEqual(limit);
   });
 
-  it("charges what the usage log has, and gives the rest back, when its spool is lost too", async () => {
-    const key = await budgetedKey("without a spool", 1_000_000_000);
+  it.each(Object.keys(LOSSES))("charges what the usage log has, and gives the rest back, when %s", async (loss) => {
+    upstream.reset();
+    const key = await counted.budgetedKey(loss, 1_000_000_000);
     const load = startLoad(node.urls.slice(1), key.token);
     await eventually(() => load.sent.answered.size > 200, 30_000);
     const ledger = await openLedger(node, key.id, true);
     await node.whileSuspended("gateway-2", async () => {
       const spool = join(node.home, "spool", "gateway-2");
       expect((await readdir(spool)).length).toBeGreaterThan(0);
-      await rm(spool, { recursive: true });
       const pid = (await node.pid("gateway-2")) ?? expect.fail("the gateway does not run");
+      await LOSSES[loss]?.(spool);
       process.kill(pid, "SIGKILL");
     });
     await load.stop();
