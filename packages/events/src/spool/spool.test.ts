@@ -213,6 +213,41 @@ test("in any order of records, batches, acknowledgements, completions and kills,
   );
 });
 
+test("a kill at any byte of a move of what is pending loses none of it, and brings none back that is over", async () => {
+  const folder = newFolder();
+  const options = { segmentBytes: 300 };
+  const spool = openSpool(folder, options);
+  const pending = ["session", "stream a", "stream b"];
+  for (const name of pending) spool.append({ pendingSettlement: bytesOf(name), event: bytesOf(`event of ${name}`) });
+  for (let n = 0; n < 40; n++) spool.append({ event: Buffer.alloc(50) });
+  let moves = 0;
+  for (const batch of await takeAll(spool, 2)) {
+    const before = killed(folder);
+    spool.acknowledge(batch);
+    const [newest = ""] = segmentsIn(folder).slice(-1);
+    if (segmentsIn(folder)[0] === segmentsIn(before)[0]) continue;
+    moves++;
+    const sizeBefore = segmentsIn(before).includes(newest) ? statSync(join(before, newest)).size : 0;
+    for (let size = sizeBefore; size <= statSync(join(folder, newest)).size; size += 29) {
+      const copy = newFolder();
+      cpSync(before, copy, { recursive: true });
+      cpSync(join(folder, newest), join(copy, newest));
+      truncateSync(join(copy, newest), size);
+      const next = openSpool(copy, options);
+      const { pendingSettlements } = next.previousRun;
+      expect(pendingSettlements.map(({ payload }) => textOf(payload))).toEqual(pending);
+      next.complete(pendingSettlements[0]?.offset ?? 0);
+      // Marks are written with the next entry.
+      next.append({ event: bytesOf("later") });
+      const last = openSpool(killed(copy), options);
+      expect(last.previousRun.pendingSettlements.map(({ payload }) => textOf(payload))).toEqual(pending.slice(1));
+      await Promise.all([next.close(), last.close()]);
+    }
+  }
+  expect(moves).toBeGreaterThan(0);
+  await spool.close();
+});
+
 describe("bounds", () => {
   test("a full spool refuses new requests and still records running ones", async () => {
     const spool = openSpool(newFolder(), { maxBytes: 64 * 1024, segmentBytes: 8 * 1024 });
@@ -275,6 +310,21 @@ describe("bounds", () => {
     for (const batch of await takeAll(next)) next.acknowledge(batch);
     await next.close();
     expect(readdirSync(copy)).toEqual([]);
+    await spool.close();
+  });
+
+  test("what is pending for long beside traffic takes a small multiple of its own size, whatever ends first", async () => {
+    const segmentBytes = 2_000;
+    const spool = openSpool(newFolder(), { segmentBytes });
+    const payload = Buffer.alloc(200);
+    const streams: number[] = [];
+    for (let round = 0; round < 3_000; round++) {
+      streams.push(spool.append({ event: payload, pendingSettlement: payload }).pendingSettlementOffset);
+      for (const batch of await takeAll(spool)) spool.acknowledge(batch);
+      // Mostly the one that began last, so that some stay for all of the time.
+      if (streams.length > 40) spool.complete(streams.splice(-1 - (round % 7 === 0 ? round % 40 : 0), 1)[0] ?? 0);
+      expect(spool.bytes).toBeLessThan(6 * segmentBytes + 6 * streams.length * payload.length);
+    }
     await spool.close();
   });
 
