@@ -20,7 +20,7 @@ let counted: CountedNode;
 let node: TestNode;
 let upstream: CountingUpstream;
 
-/** What happens to the spool of a gateway that is killed: without proof of its end, the next process on it settles nothing of what ran. */
+/** Losses of the spool of a killed gateway. Without proof of its end, the next process on it settles nothing of what ran. */
 const LOSSES: Readonly<Record<string, (spool: string) => Promise<void>>> = {
   "its spool is lost": (spool) => rm(spool, { recursive: true }),
   "the socket of its owner is gone": (spool) => rm(join(spool, "owner.sock")),
