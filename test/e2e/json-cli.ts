@@ -1,6 +1,6 @@
 import { type CommandResult, runCli, type TestNode } from "../harness/index.ts";
 
-/** Real command with one identity on one node. */
+/** Real command line with one identity on one node. */
 export interface Cli {
   /** Runs a command. @returns its output for people */
   (...args: string[]): Promise<CommandResult>;
@@ -24,19 +24,19 @@ export interface List<Row> {
   readonly next_page_token: string | null;
 }
 
-/** CLI with the login that the node's first start saved. */
-export function cliOf(node: TestNode): Cli {
-  return cliIn(node.home);
+/** CLI with the login that the node's first start saved. `run` is `runCliProcess` for a process of its own per command. */
+export function cliOf(node: TestNode, run = runCli): Cli {
+  return cliIn(node.home, {}, run);
 }
 
 /** CLI with a token and an empty home. */
-export function cliAs(node: TestNode, token: string): Cli {
-  return cliIn("/nonexistent", { ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: token });
+export function cliAs(node: TestNode, token: string, run = runCli): Cli {
+  return cliIn("/nonexistent", { ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: token }, run);
 }
 
 /** CLI with a home and an environment. */
-export function cliIn(home: string, environment: Readonly<Record<string, string>> = {}): Cli {
-  const cli = (...args: string[]): Promise<CommandResult> => runCli(home, args, { environment });
+export function cliIn(home: string, environment: Readonly<Record<string, string>> = {}, run = runCli): Cli {
+  const cli = (...args: string[]): Promise<CommandResult> => run(home, args, { environment });
   return Object.assign(cli, {
     async json<T>(...args: string[]): Promise<T> {
       const { exitCode, stdout, stderr } = await cli(...args, "--json");

@@ -1,6 +1,6 @@
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startNode, type TestNode } from "../harness/index.ts";
+import { runCliProcess, startNode, type TestNode } from "../harness/index.ts";
 import { type Cli, cliAs, cliOf, type List } from "./json-cli.ts";
 
 /** Tests of the reference session of the product, on the real command in its order: each step builds on those before it. */
@@ -47,7 +47,7 @@ const created = {} as { namespaceId: string; agent: Minted; budget: Policy };
 
 beforeAll(async () => {
   node = await startNode();
-  cli = cliOf(node);
+  cli = cliOf(node, runCliProcess);
 }, 120_000);
 
 afterAll(async () => {
@@ -103,7 +103,7 @@ describe("the reference session", () => {
     expect(stderr).not.toMatch(TOKEN);
     created.agent = await cli.json<Minted>(...argv);
     expect(created.agent.scopes.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(SEED_SCOPES.split(" "));
-    const agent = cliAs(node, created.agent.token);
+    const agent = cliAs(node, created.agent.token, runCliProcess);
     expect(await agent.json("cloud", "whoami")).toMatchObject({
       namespace: { id: created.namespaceId },
       key: { id: created.agent.id },
@@ -171,7 +171,7 @@ describe("the reference session", () => {
   });
 
   it("routeplane cloud usage and requests: both calls within a second, in agreement", async () => {
-    const agent = cliAs(node, created.agent.token);
+    const agent = cliAs(node, created.agent.token, runCliProcess);
     const { data } = await eventually(async () => {
       const list = await agent.json<List<Request>>("cloud", "requests", "--limit", "25");
       return list.data.length === 2 && list.data.every(({ status }) => status === "succeeded") && list;
@@ -225,7 +225,7 @@ describe("the reference session", () => {
 
   it("routeplane cloud keys revoke: the key and its sub-keys are refused everywhere", async () => {
     const parent = await mint(cli, "parent", "keys:write keys:read inference:invoke usage:read");
-    const child = await mint(cliAs(node, parent.token), "child", "inference:invoke");
+    const child = await mint(cliAs(node, parent.token, runCliProcess), "child", "inference:invoke");
     expect((await chat(child.token)).status).toBe(200);
     expect(await cli.json("cloud", "keys", "revoke", parent.id)).toMatchObject({
       id: parent.id,
@@ -233,7 +233,7 @@ describe("the reference session", () => {
     });
     expect(await cli("cloud", "keys", "revoke", parent.id)).toMatchObject({ exitCode: 0 });
     for (const { token } of [parent, child]) {
-      const revoked = cliAs(node, token);
+      const revoked = cliAs(node, token, runCliProcess);
       const error = await revoked.error("cloud", "whoami");
       expect(error).toMatchObject({ exitCode: 4, code: "unauthenticated", reason: "CREDENTIAL_REVOKED" });
       await eventually(async () => (await chat(token)).status === 401, 6_000);

@@ -32,7 +32,7 @@ export interface TestNode {
   /** Output of that command so far. */
   stdout(): string;
   stderr(): string;
-  /** Runs `routeplane <args>` on this node. */
+  /** Runs `routeplane <args>` on this node, within this process. */
   cli(args: readonly string[], options?: RunOptions): Promise<CommandResult>;
   /** Token of the root key that the first start saved. */
   apiKey(): Promise<string>;

@@ -3,7 +3,7 @@ import { AuditService as PolicyAudit } from "@routeplane/contracts/policy";
 import { AuditService as UsageAudit } from "@routeplane/contracts/usage";
 import { actionNames, AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS } from "@routeplane/audit/actions";
 import { describe, expect, it } from "vitest";
-import { runCli, runHere } from "./cli-process.ts";
+import { runCli } from "./cli-process.ts";
 import { startFakeNode } from "./fake-node.ts";
 
 const environment = (url: string) => ({
@@ -39,7 +39,7 @@ describe.concurrent("audit list --actor and --target", () => {
     ["--target", "POL_01KAYEQTFNEXES8B2C1X4M9D7Z", /pol_, bnd_/],
   ])("%s %s is not an id: exit code 2, without a call", async (option, text, message) => {
     const argv = ["cloud", "audit", "list", option, text];
-    const { code, stdout, stderr } = await runHere(argv, environment("http://127.0.0.1:1"));
+    const { code, stdout, stderr } = await runCli(argv, environment("http://127.0.0.1:1"));
     expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(message) });
   });
 });
@@ -65,7 +65,7 @@ describe.concurrent("audit list --action", () => {
     ["nothing", /account\.create.*dead_letter\.replay/],
   ])("%s is an unknown action: exit code 2, with the known ones, without a call", async (action, message) => {
     const argv = ["cloud", "audit", "list", "--action", action];
-    const { code, stdout, stderr } = await runHere(argv, environment("http://127.0.0.1:1"));
+    const { code, stdout, stderr } = await runCli(argv, environment("http://127.0.0.1:1"));
     expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(message) });
   });
 
@@ -73,7 +73,7 @@ describe.concurrent("audit list --action", () => {
     const { received, node } = await startLogs();
     await using _ = node;
     const names = [AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS].flatMap(actionNames);
-    for (const action of names) await runHere(["cloud", "audit", "list", "--action", action], environment(node.url));
+    for (const action of names) await runCli(["cloud", "audit", "list", "--action", action], environment(node.url));
     expect(received.map((entry) => entry.split(" ")[1])).toEqual(names);
   });
 });

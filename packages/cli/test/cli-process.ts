@@ -15,14 +15,17 @@ export interface CliResult {
 
 type Environment = Readonly<Record<string, string>>;
 
+// The time zone of this process too, in which `runCli` shows times.
+process.env["TZ"] = "UTC";
+
 /** Starts the command line as a process without a terminal. It gets `environment` and PATH, and no other variables. */
 export function spawnCli(argv: readonly string[], environment: Environment): ChildProcessWithoutNullStreams {
   const { PATH = "" } = process.env;
   return spawn(process.execPath, [CLI_BIN, ...argv], { env: { PATH, TZ: "UTC", ...environment } });
 }
 
-/** Runs the command line as a process, to its end. */
-export async function runCli(argv: readonly string[], environment: Environment, stdin = ""): Promise<CliResult> {
+/** Runs the command line as a process, to its end: for what only a process shows. */
+export async function runCliProcess(argv: readonly string[], environment: Environment, stdin = ""): Promise<CliResult> {
   return resultOf(spawnCli(argv, environment), stdin);
 }
 
@@ -44,11 +47,17 @@ async function resultOf(child: ChildProcessWithoutNullStreams, stdin: string): P
   return { code, stdout, stderr };
 }
 
-/** Runs the command line in this process, for those that end before a node is called. */
-export async function runHere(argv: readonly string[], environment: Environment): Promise<CliResult> {
-  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  const code = await run(argv, { settings: readSettings(environment), stdin, stdout, stderr });
+/**
+ * Runs the command line within this process, which takes 5 ms where a process of its own takes 0.3 s of CPU. What it cannot show is
+ * how the process ends: `runCliProcess` does.
+ */
+export async function runCli(argv: readonly string[], environment: Environment, stdin = ""): Promise<CliResult> {
+  const [input, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  input.end(stdin);
+  const output = Promise.all([text(stdout), text(stderr)]);
+  const code = await run(argv, { settings: readSettings(environment), stdin: input, stdout, stderr });
   stdout.end();
   stderr.end();
-  return { code, stdout: await text(stdout), stderr: await text(stderr) };
+  const [out, err] = await output;
+  return { code, stdout: out, stderr: err };
 }

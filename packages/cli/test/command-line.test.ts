@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { runCli, runCliInShell, runHere } from "./cli-process.ts";
+import { runCli, runCliInShell, runCliProcess } from "./cli-process.ts";
 
 /** Settings with an address where nothing listens: every call of a node fails. */
 const NOWHERE = {
@@ -77,7 +77,7 @@ describe("a wrong command line ends with 2, reports what is wrong, and calls no 
     ["port out of range", ["up", "--port", "70000"], "from 1 to 65535"],
     ["no ports for all gateways", ["up", "--port", "65535", "--gateways", "2"], "beyond 65535"],
   ])("%s", async (_, argv, message) => {
-    const { code, stdout, stderr } = await runHere(argv, NOWHERE);
+    const { code, stdout, stderr } = await runCli(argv, NOWHERE);
     expect(stderr).toContain(message);
     expect(stderr).not.toMatch(/\n\s+at /);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
@@ -89,7 +89,7 @@ describe("a wrong command line ends with 2, reports what is wrong, and calls no 
       ["cloud", "keys", "--json"],
       ["cloud", "--json", "stauts"],
     ]) {
-      const { code, stderr } = await runHere(argv, NOWHERE);
+      const { code, stderr } = await runCli(argv, NOWHERE);
       expect(code).toBe(2);
       expect(JSON.parse(stderr)).toMatchObject({
         error: { code: "invalid_argument", reason: "COMMAND_LINE_INVALID", hint: expect.stringContaining("--help") },
@@ -98,15 +98,15 @@ describe("a wrong command line ends with 2, reports what is wrong, and calls no 
   });
 
   it("includes a wrong environment, without repeating an address that can hold a password", async () => {
-    const url = await runHere(["cloud", "status"], { ...NOWHERE, ROUTEPLANE_URL: "http://me:hunter2@node" });
+    const url = await runCli(["cloud", "status"], { ...NOWHERE, ROUTEPLANE_URL: "http://me:hunter2@node" });
     expect(url).toMatchObject({ code: 2, stderr: expect.stringContaining("ROUTEPLANE_URL") });
     expect(url.stderr).not.toContain("hunter2");
-    const port = await runHere(["up"], { ...NOWHERE, ROUTEPLANE_PORT: "http" });
+    const port = await runCli(["up"], { ...NOWHERE, ROUTEPLANE_PORT: "http" });
     expect(port).toMatchObject({ code: 2, stderr: expect.stringContaining("ROUTEPLANE_PORT") });
   });
 
   it("never repeats a token that was pasted into the wrong place", async () => {
-    const { stderr } = await runHere(["cloud", "rp_live_abc_def_ghi"], NOWHERE);
+    const { stderr } = await runCli(["cloud", "rp_live_abc_def_ghi"], NOWHERE);
     expect(stderr).toContain("[redacted]");
     expect(stderr).not.toContain("abc_def");
   });
@@ -125,14 +125,14 @@ describe("help", () => {
     [BUDGET],
     [["cloud", "policy", "bind"]],
   ])("of %j goes to stdout, with examples", async (argv) => {
-    const { code, stdout, stderr } = await runHere([...argv, "--help"], NOWHERE);
+    const { code, stdout, stderr } = await runCli([...argv, "--help"], NOWHERE);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     if (argv.join(" ") !== "cloud") expect(stdout).toContain("$ ");
     expect(stdout).toContain("--json");
   });
 
   it("documents the exit codes", async () => {
-    const { stdout } = await runHere(["--help"], NOWHERE);
+    const { stdout } = await runCli(["--help"], NOWHERE);
     for (const line of ["0  done", "1  the command failed", "2  the command line is wrong", "4  not signed in"]) {
       expect(stdout).toContain(line);
     }
@@ -141,9 +141,9 @@ describe("help", () => {
 
 describe("the process", () => {
   it("ends with the exit code of the command, and its output on the right streams", async () => {
-    const wrong = await runCli(["cloud", "stauts"], NOWHERE);
+    const wrong = await runCliProcess(["cloud", "stauts"], NOWHERE);
     expect(wrong).toEqual({ code: 2, stdout: "", stderr: expect.stringContaining("Did you mean status?") });
-    const right = await runCli(["--version"], NOWHERE);
+    const right = await runCliProcess(["--version"], NOWHERE);
     expect(right).toEqual({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/), stderr: "" });
   });
 

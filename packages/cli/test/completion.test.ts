@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
-import { runHere } from "./cli-process.ts";
+import { runCli } from "./cli-process.ts";
 
 let script: string;
 beforeAll(async () => {
-  script = (await runHere(["completion", "bash"], {})).stdout;
+  script = (await runCli(["completion", "bash"], {})).stdout;
 });
 
 /** Words that bash offers at the end of a command line. */
@@ -40,7 +40,7 @@ describe("the completion of a shell", () => {
   });
 
   it.each(["bash", "zsh", "fish"])("knows every command and flag in %s", async (shell) => {
-    const { code, stdout } = await runHere(["completion", shell], {});
+    const { code, stdout } = await runCli(["completion", shell], {});
     expect(code).toBe(0);
     for (const word of ["for-principal", "rate-limit", "--bind-namespace", "--clear-guardrail", "dead-letters"]) {
       expect(stdout).toContain(word);
@@ -48,12 +48,12 @@ describe("the completion of a shell", () => {
   });
 
   it("is for the shell in use unless one is named, and refuses an unknown one", async () => {
-    const { stdout } = await runHere(["completion", "--json"], { SHELL: "/usr/bin/fish" });
+    const { stdout } = await runCli(["completion", "--json"], { SHELL: "/usr/bin/fish" });
     expect(JSON.parse(stdout)).toMatchObject({
       shell: "fish",
       script: expect.stringContaining("complete -c routeplane"),
     });
-    expect((await runHere(["completion"], {})).stdout).toBe(script);
-    expect(await runHere(["completion", "tcsh"], {})).toMatchObject({ code: 2, stdout: "" });
+    expect((await runCli(["completion"], {})).stdout).toBe(script);
+    expect(await runCli(["completion", "tcsh"], {})).toMatchObject({ code: 2, stdout: "" });
   });
 });

@@ -5,7 +5,7 @@ import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
 import { describe, expect, it } from "vitest";
 import { readSettings } from "../src/config.ts";
 import { run } from "../src/run.ts";
-import { runCli, runCliInShell } from "./cli-process.ts";
+import { runCliInShell, runCliProcess } from "./cli-process.ts";
 import { type FakeNode, startFakeNode } from "./fake-node.ts";
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
@@ -52,7 +52,7 @@ describe("a list of 200,000 rows", () => {
     "of %s prints every row",
     async (_, line) => {
       await using node = await longLists();
-      const { code, stdout } = await runCli(line.split(" "), as(node.url));
+      const { code, stdout } = await runCliProcess(line.split(" "), as(node.url));
       expect({ code, lines: stdout.trimEnd().split("\n").length }).toEqual({ code: 0, lines: ROWS + 1 });
       expect(stdout).toContain(`_${ROWS - 1}`);
     },
@@ -63,7 +63,7 @@ describe("a list of 200,000 rows", () => {
     "is valid JSON under --json, with the token of the page after it",
     async () => {
       await using node = await longLists();
-      const { stdout } = await runCli(["cloud", "requests", "--limit", "150001", "--json"], as(node.url));
+      const { stdout } = await runCliProcess(["cloud", "requests", "--limit", "150001", "--json"], as(node.url));
       const list = JSON.parse(stdout) as { data: { id: string }[]; next_page_token: string };
       expect(list.data.map(({ id }) => id)).toEqual(Array.from({ length: 150_001 }, (_, index) => `req_${index}`));
       expect(list.next_page_token).toBe("150001");

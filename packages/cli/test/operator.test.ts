@@ -1,7 +1,7 @@
 import { Code, type ServiceImpl } from "@connectrpc/connect";
 import { IdentityService, type MintOperatorRequest, OperatorService } from "@routeplane/contracts/auth";
 import { describe, expect, it } from "vitest";
-import { runCli, runHere } from "./cli-process.ts";
+import { runCli } from "./cli-process.ts";
 import { type FakeNode, refusal, startFakeNode } from "./fake-node.ts";
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
@@ -123,12 +123,12 @@ describe.concurrent("operator", () => {
     [["revoke"], "missing required argument"],
     [["get", " "], "blank"],
   ])("%j ends with 2, without a call", async (argv, message) => {
-    const { code, stderr } = await runHere(["cloud", "operator", ...argv], as("http://127.0.0.1:1"));
+    const { code, stderr } = await runCli(["cloud", "operator", ...argv], as("http://127.0.0.1:1"));
     expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
   });
 
   it.each(["mint", "list", "get", "rotate", "revoke"])("%s has help with examples", async (command) => {
-    const { code, stdout } = await runHere(["cloud", "operator", command, "--help"], as("http://127.0.0.1:1"));
+    const { code, stdout } = await runCli(["cloud", "operator", command, "--help"], as("http://127.0.0.1:1"));
     expect(code).toBe(0);
     expect(stdout).toContain(`$ routeplane cloud operator ${command}`);
   });

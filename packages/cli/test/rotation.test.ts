@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
 import { IdentityService, KeyService, OperatorService } from "@routeplane/contracts/auth";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { runCli, runHere } from "./cli-process.ts";
+import { runCli } from "./cli-process.ts";
 import { type FakeNode, refusal, startFakeNode } from "./fake-node.ts";
 
 /** Effects of a rotation on the tokens that are saved on this machine. */
@@ -152,7 +152,7 @@ describe("a rotation", () => {
     async (command) => {
       for (const options of ["--leaked --grace 1h", "--grace 0 --leaked"]) {
         const argv = ["cloud", ...command.split(" "), ...options.split(" ")];
-        const { code, stderr } = await runHere(argv, { ROUTEPLANE_URL: "http://127.0.0.1:1", ROUTEPLANE_API_KEY: "x" });
+        const { code, stderr } = await runCli(argv, { ROUTEPLANE_URL: "http://127.0.0.1:1", ROUTEPLANE_API_KEY: "x" });
         expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining("--grace") });
       }
     },

@@ -10,7 +10,7 @@ import {
   PrincipalType,
 } from "@routeplane/contracts/policy";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { runCli, runHere } from "./cli-process.ts";
+import { runCli } from "./cli-process.ts";
 import { refusal, startFakeNode } from "./fake-node.ts";
 
 /** Settings with an address where nothing listens: every call of a node fails. */
@@ -75,7 +75,7 @@ describe("an invalid spec ends with 2, names the path and the rule, and calls no
     const create = ["cloud", "policy", "create", "--name", "x", "--kind", kind, "--spec", source];
     const typed = ["cloud", kind.replace("_", "-"), "create", "--name", "x", "--spec", source];
     for (const argv of [create, typed]) {
-      const { code, stdout, stderr } = await runHere(argv, NOWHERE);
+      const { code, stdout, stderr } = await runCli(argv, NOWHERE);
       expect(stderr).toContain(message);
       expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     }
@@ -84,7 +84,7 @@ describe("an invalid spec ends with 2, names the path and the rule, and calls no
   it("reports field and rule in JSON", async () => {
     const source = await file('{"window": "day", "limit": 1}');
     const argv = ["cloud", "policy", "create", "--name", "x", "--kind", "budget", "--spec", source, "--json"];
-    const { stderr } = await runHere(argv, NOWHERE);
+    const { stderr } = await runCli(argv, NOWHERE);
     expect(JSON.parse(stderr)).toMatchObject({
       error: { reason: "FIELD_INVALID", fields: [{ field: "spec.limit", rule: expect.stringContaining("not known") }] },
     });
@@ -100,14 +100,14 @@ describe("the source of a spec", () => {
       [await file(" \n"), "is empty"],
       ["/dev/zero", "larger than any spec"],
     ] as const) {
-      const { code, stderr } = await runHere(create(source), NOWHERE);
+      const { code, stderr } = await runCli(create(source), NOWHERE);
       expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
     }
   });
 
   it("must be a readable file, else the command ends with 1", async () => {
     for (const source of ["/nonexistent/spec.json", folder]) {
-      const { code, stderr } = await runHere([...create(source), "--json"], NOWHERE);
+      const { code, stderr } = await runCli([...create(source), "--json"], NOWHERE);
       expect({ code, error: JSON.parse(stderr) }).toMatchObject({
         code: 1,
         error: { error: { reason: "FILE_UNREADABLE" } },
@@ -156,7 +156,7 @@ describe("flags", () => {
     ["create without kind", ["policy", "create", "--name", "x", "--spec", "-"], "--kind"],
     ["for-principal without one", ["policy", "for-principal", "--principal-type", "api_key"], "--principal-id"],
   ])("%s: ends with 2", async (_, argv, message) => {
-    const { code, stdout, stderr } = await runHere(["cloud", ...argv], NOWHERE);
+    const { code, stdout, stderr } = await runCli(["cloud", ...argv], NOWHERE);
     expect(stderr).toContain(message);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   });
