@@ -1,15 +1,29 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+
+/** With one worker per core a quarter of the time of the cores is idle, while tests wait for processes. */
+const maxWorkers = Math.ceil(availableParallelism() * 1.5);
+const exclude = ["**/node_modules/**", "test/bench/**"];
+const UNITS = ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts"];
+
+/** Tests with servers and processes: a worker of its own for each file. */
+export const servers = {
+  include: ["packages/**/*.test.ts", "services/**/*.test.ts", "deploy/**/*.test.ts", "test/**/*.test.ts"],
+  exclude: [...exclude, ...UNITS],
+  globalSetup: "./packages/testing/src/global-setup.ts",
+  pool: "forks" as const,
+  maxWorkers,
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+  teardownTimeout: 20_000,
+};
+
+/** Pure tests beside the code, which start no server: a worker runs one file after the other. That takes half the CPU time. */
+const units = { ...servers, globalSetup: [], include: UNITS, exclude, isolate: false };
 
 export default defineConfig({
   test: {
-    include: ["packages/**/*.test.ts", "services/**/*.test.ts", "deploy/**/*.test.ts", "test/**/*.test.ts"],
-    exclude: ["**/node_modules/**", "test/bench/**"],
-    globalSetup: "./packages/testing/src/global-setup.ts",
-    pool: "forks",
-    // Tests mostly wait for processes of their own: one worker fewer than there are cores, the default, leaves cores idle.
-    maxWorkers: "100%",
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    teardownTimeout: 20_000,
+    maxWorkers,
+    projects: [{ test: { ...servers, name: "servers" } }, { test: { ...units, name: "units" } }],
   },
 });

@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
-import main from "../../vitest.config.ts";
+import { servers } from "../../vitest.config.ts";
 
 /** Configuration of `npm run image`, which needs a builder and a runtime of containers, and so is no part of `npm test`. */
 export default defineConfig({
-  test: { ...main.test, include: ["deploy/image/*.check.ts"], hookTimeout: 900_000 },
+  test: { ...servers, include: ["deploy/image/*.check.ts"], hookTimeout: 900_000 },
 });

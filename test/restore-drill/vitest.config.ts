@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
-import main from "../../vitest.config.ts";
+import { servers } from "../../vitest.config.ts";
 
 /** Configuration of `npm run restore-drill`, which needs programs of PostgreSQL that npm does not bring, and so is no part of `npm test`. */
 export default defineConfig({
-  test: { ...main.test, include: ["test/restore-drill/*.check.ts"] },
+  test: { ...servers, include: ["test/restore-drill/*.check.ts"] },
 });
