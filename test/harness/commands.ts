@@ -72,7 +72,11 @@ export function runCliProcess(home: string, args: readonly string[], options: Ru
 /** Starts `routeplane up` as `npm start` does. It may run for an hour: the faults in full take 20 minutes. */
 export function runUp(home: string, args: readonly string[], options: RunOptions = {}): RunningCommand {
   const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_INNER_PORTS: "free", ...options.environment };
-  return run([BOOTSTRAP, "packages/cli/src/main.ts", "up", ...args], { timeoutMs: 3_600_000, ...options, environment });
+  return run([BOOTSTRAP, "packages/cli/bin/routeplane.js", "up", ...args], {
+    timeoutMs: 3_600_000,
+    ...options,
+    environment,
+  });
 }
 
 /** Runs `npm start` itself; the child process is npm. */
