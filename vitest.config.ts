@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
-/** With one worker per core a quarter of the time of the cores is idle, while tests wait for processes. */
+/** Number of workers. With one per core, cores idle for a quarter of the time, while tests wait for processes. */
 const maxWorkers = Math.ceil(availableParallelism() * 1.5);
 const exclude = ["**/node_modules/**", "test/bench/**"];
 const UNITS = ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts"];
