@@ -13,8 +13,8 @@ export const servers = {
   globalSetup: "./packages/testing/src/global-setup.ts",
   pool: "forks" as const,
   maxWorkers,
-  testTimeout: 60_000,
-  hookTimeout: 120_000,
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
   teardownTimeout: 20_000,
 };
 

@@ -42,31 +42,27 @@ it("runs as the user that the manifests demand, without a shell", async () => {
   expect(instructions("ENTRYPOINT")).toEqual(['["node", "/app/routeplane.mjs"]']);
 });
 
-it(
-  "gets all files that the bundle is made from, and no state or secret of a checkout",
-  { timeout: 60_000 },
-  async () => {
-    const patterns = (await read(".dockerignore")).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-    const isIgnored = (path: string): boolean =>
-      patterns.some((pattern) => matchesGlob(path, pattern) || matchesGlob(path, `${pattern}/**`));
-    const folder = await mkdtemp(join(tmpdir(), "routeplane-image-"));
-    try {
-      const { inputs } = await bundle(folder);
-      const sources = inputs.map((path) => relative(CHECKOUT, path)).filter((path) => !path.includes("node_modules"));
-      expect(sources).toContain("services/auth/src/main.ts");
-      expect(
-        [...sources, "package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", "deploy/bundle.ts"].filter(isIgnored),
-      ).toEqual([]);
-    } finally {
-      await rm(folder, { recursive: true, force: true });
-    }
-    const privatePaths = [
-      ".routeplane/secrets.json",
-      ".git/config",
-      ".env",
-      "services/auth/.env.local",
-      "deploy/node_modules/a/b.js",
-    ];
-    expect(privatePaths.filter((path) => !isIgnored(path))).toEqual([]);
-  },
-);
+it("gets all files that the bundle is made from, and no state or secret of a checkout", async () => {
+  const patterns = (await read(".dockerignore")).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  const isIgnored = (path: string): boolean =>
+    patterns.some((pattern) => matchesGlob(path, pattern) || matchesGlob(path, `${pattern}/**`));
+  const folder = await mkdtemp(join(tmpdir(), "routeplane-image-"));
+  try {
+    const { inputs } = await bundle(folder);
+    const sources = inputs.map((path) => relative(CHECKOUT, path)).filter((path) => !path.includes("node_modules"));
+    expect(sources).toContain("services/auth/src/main.ts");
+    expect(
+      [...sources, "package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", "deploy/bundle.ts"].filter(isIgnored),
+    ).toEqual([]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  const privatePaths = [
+    ".routeplane/secrets.json",
+    ".git/config",
+    ".env",
+    "services/auth/.env.local",
+    "deploy/node_modules/a/b.js",
+  ];
+  expect(privatePaths.filter((path) => !isIgnored(path))).toEqual([]);
+});

@@ -58,7 +58,7 @@ async function canLogIn(url: string): Promise<boolean> {
   }
 }
 
-it("is refused under the role names of the first one, and changes nothing", { timeout: 60_000 }, async () => {
+it("is refused under the role names of the first one, and changes nothing", async () => {
   const { code, output } = await provisionJob("other", {});
   expect(output).toMatch(/the role routeplane_auth_owner exists with another password.*ROUTEPLANE_ROLE_PREFIX/);
   expect(code).toBe(1);
@@ -66,7 +66,7 @@ it("is refused under the role names of the first one, and changes nothing", { ti
   expect((await admin.query("select from pg_database where datname = $1", [database])).rowCount).toBe(0);
 });
 
-it("has roles of its own under a prefix, which its migrations use too", { timeout: 90_000 }, async () => {
+it("has roles of its own under a prefix, which its migrations use too", async () => {
   const { code, output } = await provisionJob("one", { ROUTEPLANE_ROLE_PREFIX: prefix });
   expect(output).toBe(`provisioned database ${database}\n`);
   expect(code).toBe(0);
@@ -100,41 +100,36 @@ it("has roles of its own under a prefix, which its migrations use too", { timeou
   expect(granted.rowCount).toBeGreaterThan(10);
 });
 
-it(
-  "has a role for backups if it is given a password, which reads every row and writes none",
-  { timeout: 60_000 },
-  async () => {
-    const backup = (password: string) =>
-      provisionJob("one", { ROUTEPLANE_ROLE_PREFIX: prefix, ROUTEPLANE_PASSWORD_BACKUP: password });
-    for (const { code, output } of [await backup("of-backups"), await backup("of-backups")])
-      expect(code, output).toBe(0);
-    expect((await backup("other")).output).toContain(`the role ${prefix}_backup exists with another password`);
+it("has a role for backups if it is given a password, which reads every row and writes none", async () => {
+  const backup = (password: string) =>
+    provisionJob("one", { ROUTEPLANE_ROLE_PREFIX: prefix, ROUTEPLANE_PASSWORD_BACKUP: password });
+  for (const { code, output } of [await backup("of-backups"), await backup("of-backups")]) expect(code, output).toBe(0);
+  expect((await backup("other")).output).toContain(`the role ${prefix}_backup exists with another password`);
 
-    const url = new URL(first.adminUrl);
-    [url.username, url.password, url.pathname] = [`${prefix}_backup`, "of-backups", `/${database}`];
-    const role = new pg.Client({ connectionString: url.href });
-    await role.connect();
-    const attempt = (statement: string) =>
-      role.query(statement).then(
-        ({ rows }) => rows,
-        (error: Error) => error.message,
-      );
-    // As pg_dump does: rows that row-level security would hide are an error.
-    await role.query("set row_security = off");
-    expect(await attempt("select id from usage.installation")).toHaveLength(1);
-    expect(await attempt("delete from usage.installation")).toMatch(/read-only transaction/);
-    await role.query("set default_transaction_read_only = off");
-    expect(await attempt("delete from usage.installation")).toMatch(/permission denied/);
-    await role.end();
-    const owner = new pg.Client({ connectionString: databaseUrl(planWith("one"), "routeplane_usage_owner", address) });
-    await owner.connect();
-    await owner.query("set row_security = off");
-    await expect(owner.query("select from installation")).rejects.toThrow(/would be affected by row-level security/);
-    await owner.end();
-  },
-);
+  const url = new URL(first.adminUrl);
+  [url.username, url.password, url.pathname] = [`${prefix}_backup`, "of-backups", `/${database}`];
+  const role = new pg.Client({ connectionString: url.href });
+  await role.connect();
+  const attempt = (statement: string) =>
+    role.query(statement).then(
+      ({ rows }) => rows,
+      (error: Error) => error.message,
+    );
+  // As pg_dump does: rows that row-level security would hide are an error.
+  await role.query("set row_security = off");
+  expect(await attempt("select id from usage.installation")).toHaveLength(1);
+  expect(await attempt("delete from usage.installation")).toMatch(/read-only transaction/);
+  await role.query("set default_transaction_read_only = off");
+  expect(await attempt("delete from usage.installation")).toMatch(/permission denied/);
+  await role.end();
+  const owner = new pg.Client({ connectionString: databaseUrl(planWith("one"), "routeplane_usage_owner", address) });
+  await owner.connect();
+  await owner.query("set row_security = off");
+  await expect(owner.query("select from installation")).rejects.toThrow(/would be affected by row-level security/);
+  await owner.end();
+});
 
-it("has its passwords replaced if that is asked for, and not otherwise", { timeout: 60_000 }, async () => {
+it("has its passwords replaced if that is asked for, and not otherwise", async () => {
   const asked = { ROUTEPLANE_ROLE_PREFIX: prefix };
   expect((await provisionJob("one", asked)).code).toBe(0);
   expect((await provisionJob("two", asked)).output).toContain("exists with another password");
@@ -167,7 +162,7 @@ it("is provisioned, and again, by an administrator who is no superuser", async (
   expect(memberships.rowCount).toBe(0);
 });
 
-it("is refused with a prefix that would need quotes", { timeout: 60_000 }, async () => {
+it("is refused with a prefix that would need quotes", async () => {
   const { code, output } = await provisionJob("one", { ROUTEPLANE_ROLE_PREFIX: 'x"; drop' });
   expect(output).toContain("ROUTEPLANE_ROLE_PREFIX: must be a lower-case letter");
   expect(code).toBe(1);

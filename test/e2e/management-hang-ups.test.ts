@@ -55,7 +55,7 @@ function call(path: string, body = "{}") {
 
 /** Expects calls to be served, after a moment in which a service may still run abandoned ones. */
 async function expectServed(): Promise<void> {
-  for (const path of METHODS) await eventually(async () => (await call(path)).status === 200, 20_000);
+  for (const path of METHODS) await eventually(async () => (await call(path)).status === 200);
   await eventually(async () => {
     const health = (await (await fetch(`${node.url}/healthz`)).json()) as { dependencies: Record<string, string> };
     return Object.values(health.dependencies).every((state) => state === "ok");

@@ -66,7 +66,7 @@ const SPECS = {
   preset: { guardrail: { model_allow: [] }, rate_limit: { window_secs: 1, max_concurrent: 1 } },
 };
 
-describe("a policy of each kind", { timeout: 60_000 }, () => {
+describe("a policy of each kind", () => {
   it.each(Object.entries(SPECS))(
     "%s: is created, read, listed, replaced, disabled, enabled and deleted",
     async (kind, spec) => {
@@ -104,7 +104,7 @@ describe("a policy of each kind", { timeout: 60_000 }, () => {
   );
 });
 
-describe("the commands of one kind", { timeout: 60_000 }, () => {
+describe("the commands of one kind", () => {
   it("create and bind a budget in one step, update single fields, and delete it", async () => {
     const sub = await mint("capped", "inference:invoke");
     const flags = ["--window", "day", "--limit-micro-usd", "5"];
@@ -198,7 +198,7 @@ describe("the commands of one kind", { timeout: 60_000 }, () => {
   });
 });
 
-describe("binding", { timeout: 60_000 }, () => {
+describe("binding", () => {
   it("ends with its key: revoking one removes what is bound to it and to the keys below, audited as the revoker's", async () => {
     const kept = await mint("kept", "inference:invoke");
     const parent = await mint("revoked", "inference:invoke keys:write");
@@ -294,7 +294,7 @@ describe("binding", { timeout: 60_000 }, () => {
   });
 });
 
-describe("a sub-key", { timeout: 60_000 }, () => {
+describe("a sub-key", () => {
   it("loosens no policy that applies to it, by any command; the root key can", async () => {
     const sub = await mint("agent", "policy:* keys:read");
     const flags = ["--window", "day", "--limit-micro-usd", "5", "--bind-key", sub.id];
@@ -324,7 +324,7 @@ describe("a sub-key", { timeout: 60_000 }, () => {
   });
 });
 
-describe("binding with an etag", { timeout: 60_000 }, () => {
+describe("binding with an etag", () => {
   it("succeeds if the policy is unchanged, and is refused once it has changed", async () => {
     const sub = await mint("owner", "policy:*");
     const agent = cliAs(node, sub.token);
@@ -344,7 +344,7 @@ describe("binding with an etag", { timeout: 60_000 }, () => {
   });
 });
 
-describe("an invalid policy", { timeout: 60_000 }, () => {
+describe("an invalid policy", () => {
   const refused = async (kind: string, spec: unknown) =>
     cli.error("cloud", "policy", "create", "--name", "x", "--kind", kind, "--spec", await file(spec));
   const pattern = (text: string) => ({

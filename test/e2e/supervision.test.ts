@@ -16,7 +16,7 @@ describe("supervision", () => {
   it.each(ROLES)("restarts %s after kill -9, under a new pid, and serves as before", async (role) => {
     await node.kill(role);
     await node.healthy();
-    await eventually(async () => (await node.cli(["cloud", "keys", "list"])).exitCode === 0, 20_000);
+    await eventually(async () => (await node.cli(["cloud", "keys", "list"])).exitCode === 0);
     expect(node.stderr()).toContain(`${role} was ended by SIGKILL: starting it again`);
   });
 
@@ -43,7 +43,7 @@ describe("supervision", () => {
     await killAll(node.home);
     node = await startNode({ home: node.home, port: node.port });
     const id = answer.headers.get("x-request-id") ?? "";
-    await eventually(async () => (await node.cli(["cloud", "request", "get", id])).exitCode === 0, 20_000);
+    await eventually(async () => (await node.cli(["cloud", "request", "get", id])).exitCode === 0);
     expect((await node.stop("SIGTERM")).exitCode).toBe(0);
     expect(await processesOf(node.home)).toEqual([]);
     expect(await readdir(join(node.home, "spool/gateway-2"))).toEqual([]);

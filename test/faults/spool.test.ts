@@ -105,8 +105,8 @@ describe("a gateway with ROUTEPLANE_WHEN_NATS_IS_AWAY=refuse", () => {
       const health = await fetch(`${node.url}/healthz`);
       expect([health.status, await health.json()]).toMatchObject([503, { dependencies: { nats: "unreachable" } }]);
     });
-    await eventually(async () => (await ask()).status === 200, 20_000);
-    await eventually(async () => (await requestCount()) > before, 20_000);
+    await eventually(async () => (await ask()).status === 200);
+    await eventually(async () => (await requestCount()) > before);
     // The upstream had been called, so its reservation is charged, in the log and on the budget.
     const row = await settledRow(node, refused);
     expect(row).toMatchObject({ status: "failed", estimated: true, cost_micro_usd: row.reserved_micro_usd });

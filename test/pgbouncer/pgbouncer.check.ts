@@ -138,7 +138,7 @@ it("serves through PgBouncer in transaction mode, and through its restart", { ti
   await eventually(async () => (await statusOf(token)) === 401, 5_000);
 
   await pooler.restart();
-  await eventually(async () => (await statusOf(after)) === 200, 20_000);
+  await eventually(async () => (await statusOf(after)) === 200);
   for (const role of running)
     expect(role.output()).not.toMatch(/prepared statement|does not exist|unsupported startup|search_path/);
 });

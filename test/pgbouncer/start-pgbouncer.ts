@@ -73,7 +73,7 @@ max_prepared_statements = 200
         output += text.toString();
       });
     child = started;
-    await eventually(() => answers(through(urls[0] ?? "")), 20_000);
+    await eventually(() => answers(through(urls[0] ?? "")));
   };
   const kill = async (): Promise<void> => {
     if (child === undefined || child.exitCode !== null) return;

@@ -121,7 +121,7 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
     await each((rotation) => rotation.prove());
   }
 
-  it("is in use by a node that serves every request", { timeout: 60_000 }, () => underLoad(() => delay(BEFORE_MS)));
+  it("is in use by a node that serves every request", () => underLoad(() => delay(BEFORE_MS)));
 
   if (IS_FULL) {
     for (const name of [
@@ -134,17 +134,14 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
       "peppers",
       "operator credential",
     ]) {
-      it(`is replaced under load without a failed request: ${name}`, { timeout: 120_000 }, () =>
-        underLoad(() => rotate(rotations.filter((rotation) => rotation.name === name))),
-      );
+      it(`is replaced under load without a failed request: ${name}`, () =>
+        underLoad(() => rotate(rotations.filter((rotation) => rotation.name === name))));
     }
   } else {
-    it("is replaced under load without a failed request", { timeout: 120_000 }, () =>
-      underLoad(() => rotate(rotations)),
-    );
+    it("is replaced under load without a failed request", () => underLoad(() => rotate(rotations)));
   }
 
-  it("is kept while its file cannot be used, and no request fails", { timeout: 60_000 }, () =>
+  it("is kept while its file cannot be used, and no request fails", () =>
     underLoad(async () => {
       const ofAuth = { ROUTEPLANE_DATABASE_URL: "", ROUTEPLANE_SERVICE_CREDENTIALS: "canary" };
       const spoiled = { auth: ofAuth, gateway: { ROUTEPLANE_SERVICE_TOKEN: " \n", ROTATED_KEY: "x".repeat(70_000) } };
@@ -156,8 +153,7 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
       );
       await node.replace(spoiled, "the former value stays");
       await node.replace(kept, "can be used again");
-    }),
-  );
+    }));
 
   it("is in no log, metric, health answer, command line, event or row, before and after its replacement", async () => {
     await eventually(async () => {

@@ -1,10 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "@routeplane/testing";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { toUsageRecord } from "../src/index.ts";
 import { type Kit, startKit, usageEvent } from "./kit.ts";
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let kit: Kit;
 

@@ -3,11 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { toUsageRecord } from "../src/index.ts";
 import { type Kit, startKit, usageEvent } from "./kit.ts";
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** Mount point of a real file system of 12 MiB. Only root can mount one. */
 const disk = mkdtempSync(join(tmpdir(), "routeplane-disk-"));
@@ -62,6 +60,6 @@ test("a full disk (ENOSPC) refuses new requests, records running ones, and loses
   await eventually(acceptsNew);
   recordOne();
   await kit.nats.start();
-  await eventually(() => new Set(seen).size === recorded.length, 20_000);
+  await eventually(() => new Set(seen).size === recorded.length);
   expect([...new Set(seen)].toSorted()).toEqual(recorded.toSorted());
 });

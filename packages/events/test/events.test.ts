@@ -1,10 +1,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type UsageEvent, UsageEventBatchSchema, UsageEventSchema } from "@routeplane/contracts/events";
 import { eventually } from "@routeplane/testing";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Kit, names, startKit, STREAM, subjectOf, usageEvent } from "./kit.ts";
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let kit: Kit;
 

@@ -3,14 +3,12 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { UsageEventBatchSchema } from "@routeplane/contracts/events";
 import { eventually } from "@routeplane/testing";
 import type { JetStreamManager, NatsConnection } from "nats";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { openConnection } from "../src/connection.ts";
 import { declareConsumer } from "../src/jetstream-consumer.ts";
 import { keepPosition } from "../src/log-position.ts";
 import { UNPARTITIONED } from "../src/stream.ts";
 import { DURABLE, type Kit, PARTITIONS, startKit, STREAM, subjectOf, usageEvent } from "./kit.ts";
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let kit: Kit;
 let raw: NatsConnection;

@@ -2,12 +2,10 @@ import { toBinary } from "@bufbuild/protobuf";
 import { UsageEventSchema } from "@routeplane/contracts/events";
 import { eventually } from "@routeplane/testing";
 import { type NatsConnection, StringCodec } from "nats";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DURABLE, type Kit, PARTITIONS, startKit, STREAM, subjectOf, usageEvent } from "./kit.ts";
 
 /** Permissions of the users of NATS, which bound the harm of stolen credentials. */
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const SUBJECT = subjectOf(0);
 const durable = `${DURABLE.durable}-0`;

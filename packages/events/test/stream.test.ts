@@ -3,14 +3,12 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { UsageEventBatchSchema } from "@routeplane/contracts/events";
 import { eventually } from "@routeplane/testing";
 import type { JetStreamManager, NatsConnection } from "nats";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openConnection } from "../src/connection.ts";
 import { sourcesOf } from "../src/jetstream-consumer.ts";
 import { UNPARTITIONED } from "../src/stream.ts";
 import { trimAcknowledged } from "../src/trim.ts";
 import { DURABLE, INSTALLATION, type Kit, names, startKit, STREAM, subjectOf, usageEvent } from "./kit.ts";
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const OTHER_INSTALLATION = "00000000-0000-4000-8000-000000000002";
 const MEBIBYTE = 1024 ** 2;

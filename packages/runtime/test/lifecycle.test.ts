@@ -29,7 +29,7 @@ async function startProcess(isBusy: boolean) {
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
   const exited = once(child, "close") as Promise<[number | null]>;
-  const says = (text: string) => eventually(() => output.endsWith(`${text} `), 20_000);
+  const says = (text: string) => eventually(() => output.endsWith(`${text} `));
   await says("ready");
   return {
     says,

@@ -66,7 +66,7 @@ it("starts a killed worker again, and adds up what all have counted, those that 
   expect(before).toContain("routeplane_ready 1\n");
   const killed = await pidOf(2);
   process.kill(killed, "SIGKILL");
-  await eventually(async () => (await pidOf(2)) !== killed, 20_000);
+  await eventually(async () => (await pidOf(2)) !== killed);
   await processes(2);
   const after = (await operations("/metrics")).body;
   expect(after).toContain("test_total 15\n");
@@ -83,7 +83,7 @@ it("is ready and live while all serve; hung, and still ready, if one is suspende
   expect(await operations("/livez")).toMatchObject({ status: 503 });
   expect(await operations("/readyz")).toMatchObject({ status: 200 });
   process.kill(suspended, "SIGCONT");
-  await eventually(async () => (await operations("/livez")).status === 200, 20_000);
+  await eventually(async () => (await operations("/livez")).status === 200);
 }, 60_000);
 
 it("does not start if its first worker cannot, and says why once", async () => {

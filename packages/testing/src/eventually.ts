@@ -9,7 +9,7 @@ const INTERVAL_MS = 20;
  */
 export async function eventually<T>(
   read: () => T | Promise<T>,
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<Exclude<T, false | undefined>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {

@@ -20,7 +20,7 @@ describe("an HTTP server with a client that is slow to read", () => {
       socket.pause();
       const before = http.ends.length;
       socket.write(ask(path));
-      await eventually(() => http.ends.length > before, 20_000);
+      await eventually(() => http.ends.length > before);
       expect(http.ends.at(-1)).toBe("cancelled");
       socket.destroy();
     },
@@ -33,7 +33,7 @@ describe("an HTTP server with a client that is slow to read", () => {
     const before = http.ends.length;
     const timer = setInterval(() => socket.write("GET /ok HTTP/1.1\r\nhost: x\r\n\r\n"), 100);
     socket.write("GET /large HTTP/1.1\r\nhost: x\r\n\r\n");
-    await eventually(() => http.ends.length > before, 20_000);
+    await eventually(() => http.ends.length > before);
     clearInterval(timer);
     expect(http.ends.at(-1)).toBe("cancelled");
     socket.destroy();
