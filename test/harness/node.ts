@@ -53,7 +53,7 @@ export interface TestNode {
   remove(): Promise<void>;
 }
 
-const START_TIMEOUT_MS = 90_000;
+const START_TIMEOUT_MS = 150_000;
 
 /** Creates an empty folder for a node, with mode 0700. */
 export function newHome(): Promise<string> {
