@@ -1,5 +1,5 @@
 import { LazyDfa } from "./lazy-dfa.ts";
-import { compileProgram, type Program } from "./program.ts";
+import { assertsEdges, compileProgram, type Program } from "./program.ts";
 import type { PatternAction } from "./spec.ts";
 import { yieldToEventLoop } from "./event-loop.ts";
 
@@ -12,6 +12,8 @@ export interface TextPattern {
 /** Compiled patterns. `P` is the caller's own type for them. */
 export interface TextRules<P extends TextPattern> {
   readonly groups: readonly PatternGroup<P>[];
+  /** True if a match can depend on where a text or a line begins or ends. */
+  readonly assertsEdges: boolean;
 }
 
 /** Patterns that share a DFA, in which they are numbered by their index. */
@@ -60,7 +62,7 @@ export async function compileRules<P extends TextPattern>(patterns: readonly P[]
     programs.push(program);
     await yieldToEventLoop();
   }
-  return { groups: groupsOf(patterns, programs) };
+  return { groups: groupsOf(patterns, programs), assertsEdges: programs.some(assertsEdges) };
 }
 
 function groupsOf<P extends TextPattern>(

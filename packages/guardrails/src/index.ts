@@ -44,7 +44,7 @@ export {
   type Uninspectable,
 } from "./spec.ts";
 export { type BlockReason, type TextVerdict, judgeText, type Redactions, TextFilter } from "./text-filter.ts";
-export { judgeParts, type PartsVerdict, matchesInParts } from "./text-parts.ts";
+export { judgeParts, matchesInParts, matchesNothingWithin, type PartsVerdict } from "./text-parts.ts";
 export { MatchRecorder } from "./match-recorder.ts";
 export { yieldToEventLoop } from "./event-loop.ts";
 export { MAX_STEPS, Work, type WorkMeter } from "./work.ts";

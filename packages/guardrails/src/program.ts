@@ -36,6 +36,15 @@ export const EMPTY_WIDTH = {
 export const LAST_RUNE = 0x10ffff;
 const NEWLINE = 0x0a;
 
+const EDGES = EMPTY_WIDTH.lineStart | EMPTY_WIDTH.lineEnd | EMPTY_WIDTH.textStart | EMPTY_WIDTH.textEnd;
+
+/** True if a match can depend on where a text or a line begins or ends. */
+export function assertsEdges({ instructions }: Program): boolean {
+  return instructions.some(
+    (instruction) => instruction.kind === "emptyWidth" && (instruction.assertions & EDGES) !== 0,
+  );
+}
+
 /** Opcodes of re2js. */
 const OP = {
   alt: 1,

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { compileRules, type TextPattern } from "./compile-rules.ts";
 import { REDACTED } from "./spec.ts";
 import { judgeText } from "./text-filter.ts";
-import { judgeParts, matchesInParts } from "./text-parts.ts";
+import { judgeParts, matchesInParts, matchesNothingWithin } from "./text-parts.ts";
 import { Work } from "./work.ts";
 
 const redact = (pattern: string): TextPattern => ({ pattern, action: "redact" });
@@ -45,5 +45,26 @@ describe("the parts of a text", () => {
   it("are refused once the work is exhausted", async () => {
     const { blocked } = await judgeParts(await compileRules([redact("aab")]), ["a".repeat(20_000)], new Work(5_000));
     expect(blocked).toEqual({ reason: "too_much_work" });
+  });
+});
+
+describe("a search within a text", () => {
+  const search = async (pattern: string, text: string, work = new Work()) =>
+    matchesNothingWithin(await compileRules([redact(pattern)]), text, work);
+
+  it("is true only if nothing can match in a text within it", async () => {
+    expect(await search(String.raw`\bsecret\b`, '"a", "secrets"')).toBe(true);
+    expect(await search(String.raw`\bsecret\b`, '"a", "secret"')).toBe(false);
+    for (const pattern of ["^x", "x$", String.raw`\Ax`, String.raw`x\z`, "(?m)^x"]) {
+      expect(await search(pattern, "y")).toBe(false);
+    }
+    for (const text of ["é", String.raw`\u0078`, "y".repeat(20_000)]) expect(await search("x", text)).toBe(false);
+  });
+
+  it("is false where the work is exhausted or a pause is due", async () => {
+    expect(await search("aab", "a".repeat(10_000), new Work(5_000))).toBe(false);
+    const work = new Work();
+    work.spend(1_000_000);
+    expect(await search("x", "y", work)).toBe(false);
   });
 });

@@ -79,6 +79,26 @@ export async function matchesInParts<P extends TextPattern>(
   return matched;
 }
 
+/**
+ * Searches a text for a match in any text within it that has no word character beside it, e.g. a value of a JSON document: a match in
+ * such a text is one in the whole, unless its pattern asserts an edge. Never waits.
+ *
+ * @returns true if there is certainly none; false if there may be one
+ */
+export function matchesNothingWithin<P extends TextPattern>(rules: TextRules<P>, text: string, work: Work): boolean {
+  if (rules.assertsEdges || text.length > PIECE_CHARS || !hasOneForm(text)) return false;
+  let isMatched = false;
+  const onMatch = (): boolean => (isMatched = true);
+  work.spend(SCAN_STEPS * rules.groups.length);
+  for (const group of rules.groups) {
+    const scan = new GroupScan(group);
+    if (scan.readSlice(text, 0, work, onMatch) !== "read") return false;
+    scan.end("", text.length, work, onMatch);
+    if (isMatched) return false;
+  }
+  return !work.isExhausted && !work.isPauseDue;
+}
+
 /** Scans a complete text. @returns false if the work is exhausted before its end */
 async function scanWhole<P extends TextPattern>(
   rules: TextRules<P>,

@@ -12,6 +12,7 @@ import type { GuardPattern, GuardRules } from "./guard.ts";
 import type { Edit } from "../wire/json-edits.ts";
 import { type JsonText, jsonTexts, valueOfString } from "../wire/json-texts.ts";
 import { isDataUrl, type MediaText, mediaTextOf } from "./media-text.ts";
+import { passesAtOnce, roleOf } from "./separate-texts.ts";
 
 /** Patterns for the content of one JSON text, and the listeners for their matches. */
 export interface ContentGuard {
@@ -47,14 +48,24 @@ interface Part {
  * Judges all content of a JSON text. Each string, name and number is one text; the parts of a message, together with those of
  * consecutive messages of its role, are read as one, and so are the texts at one place in a list of a message.
  *
+ * @param isSeparate true if no two texts are read as one, and the document has neither media nor opaque places
  * @param opaque places whose values become `null` if rules are enforced
+ * @returns the judgement, or a promise of it where texts have to be judged one by one
  * @throws the reason of the work's signal once it is aborted
  */
-export async function judgeContent(
+export function judgeContent(
   guard: ContentGuard,
   json: string,
-  opaque: ReadonlySet<string> = new Set(),
-): Promise<JudgedContent> {
+  isSeparate: boolean,
+  opaque: ReadonlySet<string> = NO_PLACES,
+): JudgedContent | Promise<JudgedContent> {
+  return isSeparate && passesAtOnce(guard, json) ? NOTHING_FOUND : judgeEachText(guard, json, opaque);
+}
+
+const NO_PLACES: ReadonlySet<string> = new Set();
+const NOTHING_FOUND: JudgedContent = { edits: [], blocked: undefined, isUninspectable: false };
+
+async function judgeEachText(guard: ContentGuard, json: string, opaque: ReadonlySet<string>): Promise<JudgedContent> {
   const edits: Edit[] = [];
   const messages = new Map<number, { role: string; readonly parts: Part[] }>();
   const messageAt = (text: JsonText) => {
@@ -163,12 +174,6 @@ export async function judgeMedia(guard: ContentGuard, { start, end }: JsonText, 
 const MAX_ID_CHARS = 128;
 const BASE64 = /^[A-Za-z0-9+/_=\s-]*$/;
 const BINARY_URL = /^data:(?:application|audio|font|image|text|video)\/[\w.+-]{1,80};base64,[A-Za-z0-9+/_=\s-]*$/i;
-
-/** Name of a role. `developer` is the newer name of `system`. */
-function roleOf(value: string): string {
-  const role = value.trim().toLowerCase();
-  return role === "developer" ? "system" : role;
-}
 
 /** Matches text that has no visible character. */
 const HIDDEN = /^[\p{Default_Ignorable_Code_Point}\p{Cc}]*$/u;

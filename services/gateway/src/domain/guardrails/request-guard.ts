@@ -126,7 +126,8 @@ async function guardContent({
     onRedactions: (redactions) => decisions.addRedactions("request", redactions),
     onShadowMatch: ({ bindingId }) => decisions.addShadowViolation(bindingId, CONTENT_RULE),
   };
-  const { edits, blocked, isUninspectable } = await judgeContent(content, request.text);
+  const judged = judgeContent(content, request.text, request.hasSeparateTexts);
+  const { edits, blocked, isUninspectable } = judged instanceof Promise ? await judged : judged;
   if (blocked?.reason === "too_much_work" && share.isExhausted) throw judgingLimited(share.waitMs);
   if (blocked !== undefined) throw blockRequest(guard, decisions, blocked);
   if (isUninspectable) guardUninspectable(guard, decisions);

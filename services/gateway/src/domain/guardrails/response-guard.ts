@@ -7,6 +7,7 @@ import { blockResponse, refusalOfResponseViolation } from "./guardrail-refusals.
 import { applyEdits } from "../wire/json-edits.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import { recordUninspectable } from "./request-guard.ts";
+import { isSeparateAnswer } from "./separate-texts.ts";
 
 /** Guardrails, budgets and decision log by which one answer is judged, whole or as a stream. */
 export interface ResponseGuard {
@@ -47,7 +48,8 @@ export async function responseGuardOf(
  */
 export async function guardJson(responseGuard: ResponseGuard, json: string): Promise<string | Refusal> {
   const { guard, decisions } = responseGuard;
-  const { edits, blocked, isUninspectable } = await judgeContent(contentGuardOf(responseGuard), json, LOGPROBS);
+  const judged = judgeContent(contentGuardOf(responseGuard), json, isSeparateAnswer(json), LOGPROBS);
+  const { edits, blocked, isUninspectable } = judged instanceof Promise ? await judged : judged;
   if (blocked !== undefined) return blockResponse(guard, decisions, blocked);
   const refusal = isUninspectable ? guardUninspectable(responseGuard) : undefined;
   if (refusal !== undefined) return refusal;

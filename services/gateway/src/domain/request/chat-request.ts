@@ -4,6 +4,7 @@ import { decodeUtf8, NotUtf8, withoutByteOrderMark } from "../wire/request-text.
 import { effectOf, isHarmless } from "./governed-members.ts";
 import type { Member } from "../wire/json-members.ts";
 import { checkMemberNames } from "./member-names.ts";
+import { hasSeparateTexts } from "../guardrails/separate-texts.ts";
 import { measureMedia } from "../media/media.ts";
 import { InputCollector, type SentInput } from "./input-collector.ts";
 import { collectMessages } from "./message-media.ts";
@@ -44,6 +45,8 @@ export interface ChatRequest {
   readonly streamOptions: Readonly<Record<string, unknown>> | undefined;
   /** Everything that the upstream may count as input. */
   readonly input: SentInput;
+  /** True if no texts of its messages are read as one, and none holds media. */
+  readonly hasSeparateTexts: boolean;
   /** True if any tool or function is defined. */
   readonly hasTools: boolean;
   readonly hostedTools: readonly HostedTool[];
@@ -102,6 +105,7 @@ export async function parseChatRequest(received: Uint8Array, signal: AbortSignal
     wantsUsageChunk: streamOptions?.["include_usage"] === true,
     streamOptions,
     input: await readInput(collectInput(body, messages, text, members), signal),
+    hasSeparateTexts: hasSeparateTexts(messages, members),
     hasTools: [body["tools"], body["functions"]].some((tools) => Array.isArray(tools) && tools.length > 0),
     hostedTools: readHostedTools(body["tools"]),
   };
