@@ -7,7 +7,7 @@ export {
   type ServerConfig,
 } from "./environment.ts";
 export { type Component, runProcess, type RunningProcess, STOP_TIMEOUT_MS } from "./lifecycle.ts";
-export { createLogger, type Logger } from "./log.ts";
+export { createLogger, type Logger, logLine } from "./log.ts";
 export { AGGREGATOR_NODE_OPTIONS, USAGE_NODE_OPTIONS } from "./node-options.ts";
 export { currentOrigin, onBehalfOf, type Origin } from "./origin.ts";
 export { currentRequestId, withRequestId } from "./request-id.ts";

@@ -27,14 +27,38 @@ export function createLogger(
       output.add(redact(line), this.lastLevel >= WARN);
     },
   };
+  const base = { service, ...fields };
   const options = {
-    base: { service, ...fields },
+    base,
     level,
     timestamp,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: serializeError },
   };
-  return pino(options, destination);
+  const log = pino(options, destination);
+  const baseFields = JSON.stringify(base).slice(1, -1);
+  writers.set(log, (json, message) => {
+    if (!log.isLevelEnabled("info")) return;
+    output.add(redact(`{"level":"info"${timestamp()},${baseFields},${json},"msg":"${message}"}\n`), false);
+  });
+  return log;
+}
+
+/** Writers of lines whose fields are JSON already. */
+const writers = new WeakMap<Logger, (json: string, message: string) => void>();
+
+/**
+ * Writes a line at info that is made for every request: its fields are a text already, which takes a tenth of the time of an object
+ * whose fields are looked at one by one.
+ *
+ * @param log made by `createLogger`
+ * @param fields members of a JSON object, e.g. `"status":200,"ms":3`
+ * @param message without characters that JSON escapes
+ */
+export function logLine(log: Logger, fields: string, message: string): void {
+  const write = writers.get(log);
+  if (write === undefined) log.info(JSON.parse(`{${fields}}`), message);
+  else write(fields, message);
 }
 
 let timestampMs = 0;

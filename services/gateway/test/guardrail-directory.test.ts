@@ -39,9 +39,9 @@ async function startDirectory(options: GuardrailDirectoryOptions = {}): Promise<
   const transport = breakable(policy.subscriber());
   const directory = createGuardrailDirectory(transport, options);
   started.push(directory);
-  const guardrailsOf = (caller: CallingKey) => directory.listApplied(caller);
+  const guardrailsOf = async (caller: CallingKey) => directory.listApplied(caller);
   const summaryOf = (caller: CallingKey): Promise<string> =>
-    directory.listApplied(caller).then(
+    guardrailsOf(caller).then(
       (guardrails) => guardrails.map(({ spec }) => Object.keys(spec).join("+")).join(", "),
       (error: unknown) => (error instanceof DomainError ? error.reason : String(error)),
     );

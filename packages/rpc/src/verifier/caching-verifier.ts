@@ -86,13 +86,13 @@ export class CachingVerifier {
    * Verifies a token and calls `subscribe` synchronously with its principal: no change can go unnoticed in between. `subscribe`
    * also gets the monotonic time at which the verification began, which is how old the result can be while the feed is lost.
    *
-   * @returns the result of `subscribe`
+   * @returns the result of `subscribe`; a promise of it where the token is not cached
    * @throws as a `VerifyToken`
    */
-  async verifyAndSubscribe<T>(
+  verifyAndSubscribe<T>(
     token: string,
     subscribe: (digest: string, principal: Principal, verifiedAt: number) => T,
-  ): Promise<T> {
+  ): T | Promise<T> {
     const digest = digestOf(token);
     const startedAt = this.#inFlight.get(digest)?.startedAt ?? this.#monotonic();
     const known = this.#verify(digest, token);

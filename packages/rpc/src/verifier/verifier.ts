@@ -33,14 +33,21 @@ export interface Verifier extends Component {
   /** Change feed of the auth service, as it is received. */
   readonly feed: Pick<ChangeWatch, "isLive" | "lastSequence">;
   /**
-   * Verifies a token and subscribes to changes of its result, without a gap between the two.
+   * Verifies a token and subscribes to changes of its result, without a gap between the two; without a promise while the result is
+   * cached.
    *
    * @throws as `verify`
    */
   readonly subscribe: (
     token: string,
     listener: CredentialListener,
-  ) => Promise<{ readonly principal: Principal; readonly release: () => void }>;
+  ) => CredentialSubscription | Promise<CredentialSubscription>;
+}
+
+/** Subscription to the verification result of a token. */
+export interface CredentialSubscription {
+  readonly principal: Principal;
+  readonly release: () => void;
 }
 
 export interface VerifierOptions extends Pick<CachingVerifierOptions, "maxBytes" | "maxAgeMs" | "clock" | "monotonic"> {

@@ -133,7 +133,7 @@ export function createGuardrailDirectory(
   });
   return {
     name: "guardrails",
-    async listApplied(caller) {
+    listApplied(caller) {
       const cached = watch.isLive() ? cache.find(caller) : undefined;
       if (cached !== undefined) return cached;
       const name = `${caller.namespaceId} ${caller.keyId}`;

@@ -15,7 +15,7 @@ import type { Clock, Id } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { Refusal } from "./errors/refusal.ts";
 import { DecisionLog } from "./guardrails/decision-log.ts";
-import type { Guard } from "./guardrails/guard.ts";
+import type { GuardOf } from "./guardrails/guard.ts";
 import { JudgingMeter } from "./guardrails/judging-meter.ts";
 import { type GuardedRequest, guardRequest } from "./guardrails/request-guard.ts";
 import { type ResponseGuard, responseGuardOf } from "./guardrails/response-guard.ts";
@@ -71,7 +71,7 @@ export interface PipelineDependencies {
   readonly subscribeToKey: SubscribeToKey;
   readonly providers: ServedProviders;
   /** Finds the guardrails of a key. @throws DomainError UNAVAILABLE if they are not known */
-  readonly guardOf: (caller: CallingKey) => Promise<Guard>;
+  readonly guardOf: GuardOf;
   /** Admission in this process; absent: the policy service admits every request. */
   readonly localAdmissions?: LocalAdmissions;
   readonly admissions: Admissions;
@@ -98,7 +98,8 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
   return async (call) => {
     const timings = new Timings();
     const subscribe = (token: string) => subscribeToKey(token, (result) => cancelUnlessPermitted(call.reply, result));
-    const { principal, release } = await authenticate(call.credential, subscribe);
+    const subscribed = authenticate(call.credential, subscribe);
+    const { principal, release } = subscribed instanceof Promise ? await subscribed : subscribed;
     const { current } = providers;
     current.acquire();
     try {
@@ -126,22 +127,26 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const { model, billedModelFor } = priceRequest(directory, request, call.createdAt);
     const upstream = upstreamOf(upstreams, model);
     const facts = factsOf(call, caller, request, model);
-    const guard = await guardOf(caller);
+    const known = guardOf(caller);
+    const guard = known instanceof Promise ? await known : known;
     const decisions = new DecisionLog(guard);
     const judgingShare = meter.shareOf(caller);
     const priced = { request, idempotencyKey, model, billedModelFor, upstream };
     const context: RequestContext = { facts, caller, reply, timings, ...priced, guard, decisions, judgingShare };
 
     const guarded = await judge(dependencies, context);
-    const bounds = await tightenEagerly(guarded.bounds, dependencies.tokenCounter);
+    const tightened = tightenEagerly(guarded.bounds, dependencies.tokenCounter);
+    const bounds = tightened instanceof Promise ? await tightened : tightened;
     // Everything that can fail before the reservation is done before it: afterwards a failure has to be settled.
     const send = upstreamCalls.prepare(guarded.request, model, upstream);
-    const responseGuard = await responseGuardOf(guard, decisions, reply.signal, judgingShare.unstopped);
+    const answerGuard = responseGuardOf(guard, decisions, reply.signal, judgingShare.unstopped);
+    const responseGuard = answerGuard instanceof Promise ? await answerGuard : answerGuard;
 
     const reservation = new OpenReservation(dependencies, context);
     try {
       const { choices } = guarded.request;
-      const granted = await reservation.admit({ ...bounds, choices, idempotencyKey });
+      const admitted = reservation.admit({ ...bounds, choices, idempotencyKey });
+      const granted = admitted instanceof Promise ? await admitted : admitted;
       const forwarding = { request: guarded.request, send, granted, responseGuard };
       const result = await forward(dependencies, context, reservation, forwarding);
       reservation.settle(result);
@@ -204,18 +209,19 @@ async function forward(
   let answer: PromiseSettledResult<UpstreamAnswer> | undefined;
   try {
     committed = reservation.recordAdmission();
-    committed.then(
+    const commitment = committed.then(
       () => stream?.start(),
-      () => reply.cancel("not_durable"),
+      (fault: unknown) => {
+        reply.cancel("not_durable");
+        return { fault };
+      },
     );
     timings.markUpstreamCall();
     reservation.markSent();
-    // Async, so that an adapter that throws is handled like one that rejects.
-    const call = (async () => send(Math.floor(granted.outputTokensMax / choices), signal))();
-    const [commit, callOutcome] = await Promise.allSettled([committed, call]);
-    answer = callOutcome;
+    answer = await outcomeOf(() => send(Math.floor(granted.outputTokensMax / choices), signal));
     if (!isBillable(answer)) reservation.markRefused();
-    if (commit.status === "rejected") return notRecordedResult(commit.reason, answer);
+    const commit = await commitment;
+    if (commit !== undefined) return notRecordedResult(commit.fault, answer);
     if (answer.status === "rejected") {
       const result = noAnswerResult(answer.reason, reply);
       return stream === undefined ? result : await stream.finish(result);
@@ -234,6 +240,15 @@ async function forward(
     stream?.stop();
     timings.markAnswerEnd();
     if (answer?.status === "fulfilled") discard(answer.value, log);
+  }
+}
+
+/** Outcome of a call, also of one that throws before it returns a promise. Never throws. */
+async function outcomeOf(call: () => Promise<UpstreamAnswer>): Promise<PromiseSettledResult<UpstreamAnswer>> {
+  try {
+    return { status: "fulfilled", value: await call() };
+  } catch (reason) {
+    return { status: "rejected", reason };
   }
 }
 

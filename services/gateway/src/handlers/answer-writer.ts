@@ -32,15 +32,18 @@ async function writeRest(sending: Sending, rest: Uint8Array): Promise<void> {
   await writeBytes(sending, rest);
 }
 
-/** Sends the rest of an answer. @returns true if the connection has taken all of it */
-export async function endAnswer({ response, stallTimeoutMs }: Sending, bytes: Uint8Array = NOTHING): Promise<boolean> {
+/** Sends the rest of an answer. @returns true if the connection has taken all of it; at once if it takes it at once */
+export function endAnswer(sending: Sending, bytes: Uint8Array = NOTHING): boolean | Promise<boolean> {
+  const { response } = sending;
   const { socket } = response;
-  if (bytes.length <= PIECE_BYTES && socket?.writable === true) {
-    response.end(bytes);
-    // The kernel has all of it: nothing is left to wait for, and no timer and no listener is needed.
-    if (socket.writableLength === 0 && socket.errored === null && !socket.destroyed) return true;
-    bytes = NOTHING;
-  }
+  if (bytes.length > PIECE_BYTES || socket?.writable !== true) return endInPieces(sending, bytes);
+  response.end(bytes);
+  // The kernel has all of it: nothing is left to wait for, and no timer and no listener is needed.
+  const isTaken = socket.writableLength === 0 && socket.errored === null && !socket.destroyed;
+  return isTaken ? true : endInPieces(sending, NOTHING);
+}
+
+async function endInPieces({ response, stallTimeoutMs }: Sending, bytes: Uint8Array): Promise<boolean> {
   // The end has begun: a cancellation comes too late now.
   const sending = { response, stallTimeoutMs, signal: undefined };
   const last = Math.max(0, bytes.length - PIECE_BYTES);

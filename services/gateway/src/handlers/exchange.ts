@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, type Id, newId } from "@routeplane/domain";
 import type { CancelReason, Reply } from "../domain/ports/reply.ts";
-import { endAnswer, writeBytes } from "./answer-writer.ts";
+import { endAnswer, type Sending, writeBytes } from "./answer-writer.ts";
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
 import { markEventStream } from "./half-closed.ts";
 import { drain, readBody, requireAnnouncedSize } from "./request-body.ts";
@@ -131,11 +131,22 @@ function createReply({ request, response, stallTimeoutMs, requestId }: ReplyOpti
       if (signal.aborted) return Promise.reject(new Error("the request was cancelled"));
       return writeBytes(sending, bytes);
     },
-    async end(bytes) {
-      if (request.complete || request.readableEnded) return endAnswer(sending, bytes);
-      const written = bytes === undefined || signal.aborted ? undefined : writeBytes(sending, bytes);
-      await Promise.allSettled([written, drain(request, signal)]);
-      return endAnswer(sending);
+    end(bytes) {
+      return request.complete || request.readableEnded
+        ? endAnswer(sending, bytes)
+        : endAfterRequest(request, sending, bytes);
     },
   };
+}
+
+/** Sends the rest of an answer whose request has not arrived whole, reads and drops that, and ends the answer. */
+async function endAfterRequest(
+  request: IncomingMessage,
+  sending: Sending & { readonly signal: AbortSignal },
+  bytes: Uint8Array | undefined,
+): Promise<boolean> {
+  const { signal } = sending;
+  const written = bytes === undefined || signal.aborted ? undefined : writeBytes(sending, bytes);
+  await Promise.allSettled([written, drain(request, signal)]);
+  return endAnswer(sending);
 }

@@ -1,20 +1,21 @@
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "../domain/request/credential.ts";
 import { judgeModel } from "@routeplane/guardrails";
-import type { Guard } from "../domain/guardrails/guard.ts";
+import type { GuardOf } from "../domain/guardrails/guard.ts";
 import type { ProviderSet, ServedProviders } from "../domain/provider-set.ts";
 import type { Model } from "../domain/request/model-directory.ts";
 import { modelAt, resolveModel } from "../domain/request/model-directory.ts";
 import type { InferenceCall, Serve } from "../domain/pipeline.ts";
-import type { CallingKey, VerifyKey } from "../domain/ports/key-verifier.ts";
+import type { VerifyKey } from "../domain/ports/key-verifier.ts";
 import { modelNotFound, Refusal } from "../domain/errors/refusal.ts";
 import type { Exchange } from "./exchange.ts";
+import { isRepeated } from "./request-head.ts";
 import type { Route } from "./router.ts";
 
 export interface InferenceDependencies {
   /** The pipeline, which is the only way to an upstream. */
   readonly serve: Serve;
   readonly verifyKey: VerifyKey;
-  readonly guardOf: (caller: CallingKey) => Promise<Guard>;
+  readonly guardOf: GuardOf;
   readonly providers: ServedProviders;
   /** Bound of the body of a request. */
   readonly maxRequestBytes: number;
@@ -70,7 +71,7 @@ function toInferenceCall(exchange: Exchange, maxBytes: number): InferenceCall {
     createdAt,
     endpoint: path,
     credential: credentialOf(exchange),
-    idempotencyKey: request.headersDistinct["idempotency-key"]?.join(", "),
+    idempotencyKey: joined(request.headers["idempotency-key"]),
     readBody: async ({ namespaceId, keyId }) => {
       const encoding = request.headers["content-encoding"];
       if (encoding !== undefined && encoding !== "identity") throw unsupportedEncoding();
@@ -80,13 +81,20 @@ function toInferenceCall(exchange: Exchange, maxBytes: number): InferenceCall {
   };
 }
 
-function credentialOf({ request: { headers, headersDistinct } }: Exchange): CredentialHeaders {
-  const apiKey = headers["x-api-key"];
+function credentialOf({ request }: Exchange): CredentialHeaders {
+  const { authorization, "x-api-key": apiKey } = request.headers;
   // Two such headers are two credentials. Joined they are no valid key, so that the request is refused.
   return {
-    authorization: headersDistinct["authorization"]?.join(", "),
-    apiKey: Array.isArray(apiKey) ? apiKey.join(",") : apiKey,
+    authorization: isRepeated(request, "authorization")
+      ? request.headersDistinct["authorization"]?.join(", ")
+      : authorization,
+    apiKey: joined(apiKey),
   };
+}
+
+/** Header of which Node joins several, in one of the two forms of its type. */
+function joined(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header.join(", ") : header;
 }
 
 /** Renders a model, by its bare id unless that names another provider's model. */

@@ -89,7 +89,7 @@ function collect(request: IncomingMessage, { maxBytes, announced, take }: Collec
     request.on("data", onData);
     request.on("end", () => {
       clearTimeout(timer);
-      resolve(allocated ?? Buffer.concat(chunks, size));
+      resolve(allocated ?? wholeOf(chunks, size));
     });
     // Emitted for a complete request too; making an error for each would cost more than everything else here.
     const onGone = (): void => {
@@ -99,6 +99,12 @@ function collect(request: IncomingMessage, { maxBytes, announced, take }: Collec
     request.on("error", onGone);
     request.on("close", onGone);
   });
+}
+
+/** Body in one piece. One that arrives in one piece, as almost all do, is not copied: Node has copied it already. */
+function wholeOf(pieces: readonly Buffer[], size: number): Buffer {
+  const [first] = pieces;
+  return first !== undefined && pieces.length === 1 ? first : Buffer.concat(pieces, size);
 }
 
 /** 503 for a body that the budget of all bodies has no space for. */

@@ -27,12 +27,28 @@ export function faultOfConnect(): Refusal {
 }
 
 /** @returns a sentence that names the fault; undefined if there is none */
-function faultOfVersionAndHost({ httpVersion, headersDistinct }: IncomingMessage): string | undefined {
+function faultOfVersionAndHost(request: IncomingMessage): string | undefined {
+  const { httpVersion } = request;
   if (httpVersion !== "1.1" && httpVersion !== "1.0") return `HTTP/${httpVersion} is not served here: use HTTP/1.1`;
-  const hosts = headersDistinct["host"] ?? [];
-  if (hosts.length > 1) return "the request has more than one Host header";
-  if (hosts.length === 0 && httpVersion === "1.1") return "the request has no Host header";
-  return hosts.some((host) => !HOST.test(host)) ? "the Host header is not a host" : undefined;
+  const { host } = request.headers;
+  if (isRepeated(request, "host")) return "the request has more than one Host header";
+  if (host === undefined) return httpVersion === "1.1" ? "the request has no Host header" : undefined;
+  return HOST.test(host) ? undefined : "the Host header is not a host";
+}
+
+/**
+ * True if a request has a header more than once, of which Node's `headers` has the first one alone. Found in the names as they arrived:
+ * Node's `headersDistinct` makes a list for each header, which took 8 us of a request.
+ *
+ * @param name in lower case
+ */
+export function isRepeated({ rawHeaders }: IncomingMessage, name: string): boolean {
+  let found = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const header = rawHeaders[at];
+    if (header?.length === name.length && header.toLowerCase() === name) found++;
+  }
+  return found > 1;
 }
 
 function faultOfTarget(request: IncomingMessage): string | undefined {
@@ -48,13 +64,12 @@ function faultOfTarget(request: IncomingMessage): string | undefined {
   return undefined;
 }
 
-function faultOfFraming({ httpVersion, headersDistinct }: IncomingMessage): string | undefined {
-  const codings = headersDistinct["transfer-encoding"];
+function faultOfFraming(request: IncomingMessage): string | undefined {
+  const { "transfer-encoding": codings, "content-length": length } = request.headers;
   if (codings === undefined) return undefined;
-  if (httpVersion === "1.0") return "HTTP/1.0 has no Transfer-Encoding: send Content-Length";
-  if (headersDistinct["content-length"] !== undefined)
-    return "the request has both Content-Length and Transfer-Encoding";
-  if (codings.length > 1 || codings[0]?.trim().toLowerCase() !== "chunked") {
+  if (request.httpVersion === "1.0") return "HTTP/1.0 has no Transfer-Encoding: send Content-Length";
+  if (length !== undefined) return "the request has both Content-Length and Transfer-Encoding";
+  if (isRepeated(request, "transfer-encoding") || codings.trim().toLowerCase() !== "chunked") {
     return "the only Transfer-Encoding that is served here is chunked";
   }
   return undefined;

@@ -100,3 +100,53 @@ describe("a request", () => {
     expect(server.requests.map(({ path }) => path)).toEqual(["/first", "/third"]);
   });
 });
+
+describe("a small answer whose size is announced", () => {
+  const small = "x".repeat(1_000);
+
+  it("arrives with its body, which can also be read piece by piece", async () => {
+    const { send } = await open((response) => {
+      response.writeHead(200, { "content-length": "1000" }).write(small.slice(0, 400));
+      setTimeout(() => response.end(small.slice(400)), 20);
+    });
+    const answer = await send();
+    expect(answer.whole?.toString()).toBe(small);
+    expect((await collect(answer.body, 10_000)).toString()).toBe(small);
+    expect((await send()).whole).toHaveLength(1_000);
+  });
+
+  it("is left to its reader if it is large, or its size is not announced", async () => {
+    for (const head of [{ "content-length": "100000" }, {}]) {
+      const { send } = await open((response) => {
+        response.writeHead(200, head).write(small);
+        setTimeout(() => response.end("x".repeat(99_000)), 200);
+      });
+      const answer = await send();
+      expect(answer.whole).toBe(undefined);
+      expect(await collect(answer.body, 1_000_000)).toHaveLength(100_000);
+      expect(answer.whole).toBe(undefined);
+    }
+  });
+
+  it("has its status if its body breaks off", async () => {
+    const { send } = await open((response) => {
+      response.writeHead(429, { "content-length": "1000" }).write("some");
+      setTimeout(() => response.destroy(), 20);
+    });
+    const answer = await send();
+    expect(answer).toMatchObject({ status: 429, whole: undefined });
+    await expect(collect(answer.body, 1_000)).rejects.toMatchObject({ kind: "broken" });
+  });
+
+  it("ends at once if the call is cancelled before its body has arrived", async () => {
+    const { server, send } = await open((response) => {
+      response.writeHead(200, { "content-length": "1000" }).write("some");
+    });
+    const controller = new AbortController();
+    const answer = send(controller.signal).then(({ body }) => collect(body, 1_000));
+    await eventually(() => server.requests.length === 1);
+    controller.abort("client_gone");
+    await expect(answer).rejects.toMatchObject({ name: "UpstreamFault" });
+    await eventually(() => server.requests[0]?.aborted);
+  });
+});

@@ -6,8 +6,8 @@
  * twice as much as everything here.
  *
  * Steps. `sendHttpCall` hands the request to the pool; `onRequestStart` comes when a connection is about to write it, and from
- * then on the upstream may have it; `onResponseStart` resolves with the head; pieces queue up until they are read; the
- * connection is then free for the next request. One whose answer is not read to its end is destroyed, unless the end comes within
+ * then on the upstream may have it; `onResponseStart` resolves with the head, or leaves that to the end of a small body; pieces queue up
+ * until they are read; the connection is then free for the next request. One whose answer is not read to its end is destroyed, unless the end comes within
  * 100 ms: a new connection for each stream cost a sixth of it.
  *
  * Concurrency. One reader at a time. A connection is paused while 64 KiB wait, so that memory is bounded and an upstream is read at the
@@ -29,6 +29,8 @@ export interface HttpAnswer {
   readonly headers: Headers;
   /** Bytes as they are on the wire. Throws UpstreamFault where they break off. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** All bytes of a small body that has arrived whole and is not read yet; undefined for any other. */
+  readonly whole: Buffer | undefined;
   /** Drops the rest of the body. One that does not end in a moment is ended with its connection. */
   discard(): void;
 }
@@ -43,8 +45,12 @@ const MAX_WAITING_BYTES = 64 * 1024;
 const DISCARD_MS = 100;
 const DISCARD_BYTES = 16 * 1024;
 
+/** Announced size up to which an answer is passed on once its body has arrived: its bytes then need no promises. */
+const WHOLE_BYTES = 32 * 1024;
+
 /**
- * Sends a request. Resolves with the head of the answer, whatever its status.
+ * Sends a request. Resolves with the head of the answer, whatever its status; of a small one whose size is announced, once its body
+ * has arrived or broken off.
  *
  * @param signal ends the call once it is aborted
  * @throws UpstreamFault
@@ -67,9 +73,11 @@ class HttpCall implements Dispatcher.DispatchHandler, HttpAnswer, AsyncIterator<
   readonly #reject: (fault: UpstreamFault) => void;
   readonly #onAbort = (): void => this.#abort();
   #controller: Dispatcher.DispatchController | undefined;
-  readonly #waiting: Uint8Array[] = [];
+  readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #isEnded = false;
+  /** True while the head has arrived and the call resolves once the body has. */
+  #isAwaited = false;
   #fault: UpstreamFault | undefined;
   /** Set from `discard` until the body has ended. */
   #discardTimer: NodeJS.Timeout | undefined;
@@ -96,7 +104,8 @@ class HttpCall implements Dispatcher.DispatchHandler, HttpAnswer, AsyncIterator<
     if (status < 200) return;
     this.status = status;
     this.headers = headers;
-    this.#resolve(this);
+    this.#isAwaited = Number(headers["content-length"]) <= WHOLE_BYTES;
+    if (!this.#isAwaited) this.#resolve(this);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
@@ -119,7 +128,8 @@ class HttpCall implements Dispatcher.DispatchHandler, HttpAnswer, AsyncIterator<
     this.#isEnded = true;
     clearTimeout(this.#discardTimer);
     this.#signal.removeEventListener("abort", this.#onAbort);
-    this.#reader?.resolve(END);
+    if (this.#isAwaited) this.#resolve(this);
+    else this.#reader?.resolve(END);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: unknown): void {
@@ -128,6 +138,11 @@ class HttpCall implements Dispatcher.DispatchHandler, HttpAnswer, AsyncIterator<
 
   get body(): AsyncIterable<Uint8Array> {
     return this;
+  }
+
+  get whole(): Buffer | undefined {
+    if (!this.#isAwaited || !this.#isEnded || this.#waiting.length === 0) return undefined;
+    return this.#waiting.length === 1 ? this.#waiting[0] : Buffer.concat(this.#waiting);
   }
 
   discard(): void {
@@ -182,7 +197,8 @@ class HttpCall implements Dispatcher.DispatchHandler, HttpAnswer, AsyncIterator<
     this.#fault = fault;
     clearTimeout(this.#discardTimer);
     this.#signal.removeEventListener("abort", this.#onAbort);
-    this.#reject(fault);
+    if (this.#isAwaited) this.#resolve(this);
+    else this.#reject(fault);
     this.#reader?.reject(fault);
   }
 }

@@ -5,13 +5,7 @@ import { type Connections, openConnections } from "./connections.ts";
 import { codingsOf, decode } from "./content-decoding.ts";
 import { type HttpAnswer, sendHttpCall } from "./http-call.ts";
 import type { Proxy } from "./proxy.ts";
-import {
-  type Upstream,
-  type UpstreamAnswer,
-  type UpstreamBody,
-  UpstreamFault,
-  type UpstreamRequest,
-} from "../domain/ports/upstream.ts";
+import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamRequest } from "../domain/ports/upstream.ts";
 
 export interface OpenAiUpstreamOptions {
   /** Address, e.g. `https://api.openai.com/v1`; never from a request. */
@@ -65,11 +59,15 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
   return {
     boundTokens,
     async chatCompletion({ model, body, streamed, signal }: UpstreamRequest) {
-      const { pool, isForwarded, request, headers } = ownCalls.get(model) ?? sharedCall;
-      const accept = streamed ? "text/event-stream" : "application/json";
-      const payload = payloadOf(body);
-      const call = { ...request, headers: { ...headers, ...payload.headers, accept }, body: payload.body };
-      const answer = await sendHttpCall(pool, call, signal);
+      const { pool, isForwarded, path, headersTimeout, bodyTimeout, ...prepared } = ownCalls.get(model) ?? sharedCall;
+      const isOnePiece = typeof body === "string" || body instanceof Uint8Array;
+      const headers = streamed ? prepared.streamHeaders : prepared.headers;
+      const payload = isOnePiece ? { headers, body } : inPieces(headers, body);
+      const answer = await sendHttpCall(
+        pool,
+        { method: "POST", path, headersTimeout, bodyTimeout, ...payload },
+        signal,
+      );
       if (isForwarded && answer.status === PROXY_AUTHENTICATION_REQUIRED) {
         answer.discard();
         throw new UpstreamFault("unreachable", "the proxy refuses its credentials");
@@ -86,11 +84,13 @@ function connectMsOf({ timeouts }: Pick<CallOptions, "timeouts">): number {
   return timeouts.connectMs ?? CONNECT_MS;
 }
 
-/** Body as the HTTP client takes it. One in pieces is a stream, whose length the client does not know. */
-function payloadOf(body: UpstreamBody) {
-  if (typeof body === "string" || body instanceof Uint8Array) return { headers: {}, body };
+/** Headers and body of a request in pieces: a stream, whose length the HTTP client does not know. */
+function inPieces(headers: readonly string[], body: readonly Uint8Array[]) {
   const length = body.reduce((sum, piece) => sum + piece.length, 0);
-  return { headers: { "content-length": String(length) }, body: Readable.from(body, { objectMode: false }) };
+  return {
+    headers: [...headers, "content-length", String(length)],
+    body: Readable.from(body, { objectMode: false }),
+  };
 }
 
 /** Prepares the parts of a call that are the same for every request. */
@@ -104,23 +104,23 @@ function prepareCall(
   const { pool, isForwarded, headers: hopHeaders } = opened;
   const path = `${baseUrl.pathname.replace(/\/+$/, "")}/chat/completions${query === "" ? "" : `?${query}`}`;
   const key = apiKeyHeader === "authorization" ? `Bearer ${apiKey}` : apiKey;
+  const allHeaders = {
+    "user-agent": "routeplane",
+    ...headers,
+    "content-type": "application/json",
+    "accept-encoding": "identity",
+    ...(key === undefined || apiKey === undefined ? {} : { [apiKeyHeader]: key }),
+    ...hopHeaders,
+  };
+  const headersWith = (accept: string): string[] => Object.entries({ ...allHeaders, accept }).flat();
   return {
     pool,
     isForwarded,
-    request: {
-      method: "POST",
-      path: isForwarded ? `${baseUrl.origin}${path}` : path,
-      headersTimeout: timeouts.headMs ?? ANSWER_MS,
-      bodyTimeout: timeouts.idleMs ?? ANSWER_MS,
-    } as const,
-    headers: {
-      "user-agent": "routeplane",
-      ...headers,
-      "content-type": "application/json",
-      "accept-encoding": "identity",
-      ...(key === undefined || apiKey === undefined ? {} : { [apiKeyHeader]: key }),
-      ...hopHeaders,
-    },
+    path: isForwarded ? `${baseUrl.origin}${path}` : path,
+    headersTimeout: timeouts.headMs ?? ANSWER_MS,
+    bodyTimeout: timeouts.idleMs ?? ANSWER_MS,
+    headers: headersWith("application/json"),
+    streamHeaders: headersWith("text/event-stream"),
   };
 }
 
@@ -132,16 +132,30 @@ function toAnswer(answer: HttpAnswer): UpstreamAnswer {
     answer.discard();
     if (status >= 200 && status <= 299) throw unknownEncoding(headers["content-encoding"]);
   }
-  const contentType = String(headers["content-type"] ?? "");
+  const whole = codings?.length === 0 ? wholeObjectOf(answer) : undefined;
   return {
     status,
-    contentType: (contentType.split(";")[0] ?? "").trim().toLowerCase(),
+    contentType: mediaTypeOf(String(headers["content-type"] ?? "")),
     retryAfter: upstreamRetryAfter((name) => headerOf(headers, name)),
     requestId: requestIdOf(headers),
-    body: codings === undefined ? noBytes() : decode(body, codings),
+    body: codings === undefined ? noBytes() : whole === undefined ? decode(body, codings) : body,
+    whole,
     discard: () => answer.discard(),
   };
 }
+
+/** Media type of a header, without its parameters and in lower case. */
+function mediaTypeOf(contentType: string): string {
+  const end = contentType.indexOf(";");
+  return (end === -1 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
+}
+
+/** Bytes of a JSON object that has arrived whole. Those that are encoded without a label begin otherwise. */
+function wholeObjectOf({ whole }: HttpAnswer): Buffer | undefined {
+  return whole?.[0] === OPENING_BRACE ? whole : undefined;
+}
+
+const OPENING_BRACE = 0x7b;
 
 function unknownEncoding(contentEncoding: unknown): UpstreamFault {
   const shown = JSON.stringify(String(contentEncoding).slice(0, 60));

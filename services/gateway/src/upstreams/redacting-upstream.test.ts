@@ -38,3 +38,24 @@ it("an upstream's refusal is recorded and passed on without the key", async () =
   expect(refusal).toMatchObject({ code: "[redacted]", retryAfter: undefined });
   expect(usage.settlements).toMatchObject([{ errorCode: "[redacted]" }]);
 });
+
+it("an answer that has arrived whole is passed on without the key, and metered", async () => {
+  const content = `my key: ${KEY}`;
+  const json = JSON.stringify({
+    choices: [{ index: 0, message: { role: "assistant", content }, finish_reason: "stop" }],
+    usage: { prompt_tokens: 3, completion_tokens: 2 },
+  });
+  const upstream = answeringUpstream("application/json", [json]);
+  const whole = Buffer.from(json);
+  const arrived = {
+    ...upstream,
+    chatCompletion: async (request: Parameters<typeof upstream.chatCompletion>[0]) =>
+      Object.assign(await upstream.chatCompletion(request), { whole }),
+  };
+  for (const answering of [upstream, arrived]) {
+    const { serve, usage } = pipelineUnderTest({ upstream: redactingUpstream(answering, redactor) });
+    const { reply } = await serve(BODY);
+    expect(reply.text).toBe(json.replace(KEY, "[redacted]"));
+    expect(usage.settlements).toMatchObject([{ outcome: "succeeded", promptTokens: 3, completionTokens: 2 }]);
+  }
+});

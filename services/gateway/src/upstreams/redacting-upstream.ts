@@ -1,7 +1,7 @@
 import { recogniseBody } from "../domain/response/answer-body.ts";
 import type { SecretRedactor } from "../domain/response/secret-redactor.ts";
 import { withoutSplitSecrets } from "../domain/response/split-secrets.ts";
-import { type Upstream, UpstreamFault } from "../domain/ports/upstream.ts";
+import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamRequest } from "../domain/ports/upstream.ts";
 
 /**
  * Decorates an upstream so that its answers hold no secret, neither in their bytes nor in their headers. Client, request log and
@@ -12,19 +12,35 @@ export function redactingUpstream(upstream: Upstream, redactor: SecretRedactor):
   return {
     ...upstream,
     async chatCompletion(request) {
-      const answer = await upstream.chatCompletion(request).catch((error: unknown) => {
-        if (!(error instanceof UpstreamFault)) throw error;
-        throw new UpstreamFault(error.kind, redactor.text(error.message), error.cause);
-      });
+      const answer = await answerOf(upstream, request, redactor);
       const { retryAfter, requestId, contentType } = answer;
-      const body = redacted(answer.body, contentType, request.streamed, redactor);
+      const whole = answer.whole && redactor.bytes(answer.whole);
+      const body =
+        whole === undefined ? redacted(answer.body, contentType, request.streamed, redactor) : onePiece(whole);
       const texts = {
         retryAfter: retryAfter && redactor.text(retryAfter),
         requestId: requestId && redactor.text(requestId),
       };
-      return { ...answer, ...texts, body };
+      return { ...answer, ...texts, body, whole };
     },
   };
+}
+
+async function answerOf(
+  upstream: Upstream,
+  request: UpstreamRequest,
+  redactor: SecretRedactor,
+): Promise<UpstreamAnswer> {
+  try {
+    return await upstream.chatCompletion(request);
+  } catch (error) {
+    if (!(error instanceof UpstreamFault)) throw error;
+    throw new UpstreamFault(error.kind, redactor.text(error.message), error.cause);
+  }
+}
+
+async function* onePiece(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 /** Redacts a body, as a stream if it is one, however it is labelled. */

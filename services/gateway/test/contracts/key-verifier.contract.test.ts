@@ -97,7 +97,7 @@ describe.each(implementations)("%s", (_, start) => {
     const error = { name: "DomainError", code: "unauthenticated", reason: "CREDENTIAL_INVALID" };
     const { results, listener } = createListener();
     await expect(verify("rp_unknown")).rejects.toMatchObject(error);
-    await expect(subscribe("rp_unknown", listener)).rejects.toMatchObject(error);
+    await expect((async () => subscribe("rp_unknown", listener))()).rejects.toMatchObject(error);
     expect(results).toEqual([]);
   });
 
@@ -127,7 +127,7 @@ describe.each(implementations)("%s", (_, start) => {
     const { subscribe, mint, narrow } = await start();
     const { id, token } = await mint(SCOPES);
     const listeners = [createListener(), createListener()];
-    const subscriptions = await Promise.all(listeners.map(({ listener }) => subscribe(token, listener)));
+    const subscriptions = await Promise.all(listeners.map(async ({ listener }) => subscribe(token, listener)));
     await narrow(id, ["keys:read"]);
     for (const { results } of listeners) {
       await eventually(() => results.length > 0);
@@ -169,7 +169,7 @@ describe.each(implementations)("%s", (_, start) => {
     goDown();
     const error = { name: "DomainError", code: "unavailable", metadata: { dependency: "auth" } };
     await expect(verify(token)).rejects.toMatchObject(error);
-    await expect(subscribe(token, () => {})).rejects.toMatchObject(error);
+    await expect((async () => subscribe(token, () => {}))()).rejects.toMatchObject(error);
   });
 
   it("calls the listener of a token that can no longer be verified with UNAVAILABLE, within 5 s", async () => {

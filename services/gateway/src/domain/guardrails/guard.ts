@@ -41,9 +41,9 @@ export interface Guard {
   /** Finds the guardrail of a binding. @throws Error for an unknown binding */
   sourceOf(bindingId: string): AppliedGuardrail;
   /** Content patterns of the enforced guardrails. @throws TooManyPatterns if they are more than are run for one request */
-  rules(): Promise<DirectionRules>;
+  rules(): DirectionRules | Promise<DirectionRules>;
   /** Content patterns of the guardrails in shadow mode; none if they are more than are run for one request. */
-  shadowRules(): Promise<DirectionRules>;
+  shadowRules(): DirectionRules | Promise<DirectionRules>;
   /**
    * Creates the budget of judging the texts of one request, or of one answer.
    *
@@ -55,10 +55,12 @@ export interface Guard {
 
 /** True if a guardrail, enforced or in shadow mode, has a rule for content that cannot be inspected. */
 export function inspects({ effective, shadows }: Guard, direction: Direction): boolean {
-  return [effective, ...shadows.map((shadow) => shadow.effective)].some(
-    ({ uninspectable }) => uninspectable[direction] !== undefined,
-  );
+  const isInspected = ({ uninspectable }: EffectiveGuardrail): boolean => uninspectable[direction] !== undefined;
+  return isInspected(effective) || shadows.some((shadow) => isInspected(shadow.effective));
 }
+
+/** Finds the guardrails of a key, without a promise while they are cached. @throws DomainError UNAVAILABLE if they are not known */
+export type GuardOf = (caller: CallingKey) => Guard | Promise<Guard>;
 
 /**
  * Creates a source of guards. A guard is cached for as long as the directory answers with the same array.
@@ -66,16 +68,18 @@ export function inspects({ effective, shadows }: Guard, direction: Direction): b
  * @param maxSteps bound of judging the texts of one request
  * @returns a function from a key to its guard, which throws DomainError UNAVAILABLE if the guardrails are not known
  */
-export function createGuards(
-  directory: GuardrailDirectory,
-  maxSteps: number = MAX_STEPS,
-): (caller: CallingKey) => Promise<Guard> {
+export function createGuards(directory: GuardrailDirectory, maxSteps: number = MAX_STEPS): GuardOf {
   const guards = new WeakMap<readonly AppliedGuardrail[], Guard>();
-  return async (caller) => {
-    const applied = await directory.listApplied(caller);
-    const guard = guards.get(applied) ?? guardOf(applied, maxSteps);
+  const guardBy = (applied: readonly AppliedGuardrail[]): Guard => {
+    const known = guards.get(applied);
+    if (known !== undefined) return known;
+    const guard = guardOf(applied, maxSteps);
     guards.set(applied, guard);
     return guard;
+  };
+  return (caller) => {
+    const applied = directory.listApplied(caller);
+    return applied instanceof Promise ? applied.then(guardBy) : guardBy(applied);
   };
 }
 
@@ -115,8 +119,17 @@ function noRulesIfTooMany(error: unknown): DirectionRules {
   throw error;
 }
 
-/** Memoizes the promise of a function, also one that rejects. */
-function once<T>(make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined;
-  return () => (made ??= make());
+/** Memoizes the value of a function, before it is there its promise; also one that rejects. */
+function once<T>(make: () => Promise<T>): () => T | Promise<T> {
+  let made: T | Promise<T> | undefined;
+  return () => {
+    if (made !== undefined) return made;
+    const making = make();
+    made = making;
+    making.then(
+      (value) => (made = value),
+      () => {},
+    );
+    return making;
+  };
 }

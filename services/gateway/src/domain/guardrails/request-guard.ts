@@ -13,7 +13,7 @@ import {
 } from "@routeplane/guardrails";
 import { askedServices } from "../request/asked-services.ts";
 import { type ChatRequest, parseChatRequest } from "../request/chat-request.ts";
-import { type ContentGuard, judgeContent } from "./content-guard.ts";
+import { type ContentGuard, type JudgedContent, judgeContent } from "./content-guard.ts";
 import { requestContentKindOf } from "./content-kinds.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import { CONTENT_RULE, type DirectionRules, type Guard, inspects } from "./guard.ts";
@@ -50,7 +50,8 @@ export interface JudgedRequest extends Pick<
  */
 export async function guardRequest(judged: JudgedRequest): Promise<GuardedRequest> {
   const { guard, request, model } = judged;
-  const bounds = await boundRequest(judged, request);
+  const bound = boundRequest(judged, request);
+  const bounds = bound instanceof Promise ? await bound : bound;
   recordShadowViolations(judged, bounds);
   const violation =
     judgeModel(guard.effective, model) ??
@@ -58,21 +59,29 @@ export async function guardRequest(judged: JudgedRequest): Promise<GuardedReques
     judgeServices(guard.effective, request);
   if (violation !== undefined) throw refusalOfViolation(guard, violation);
   const guardedBounds = guardTokens(guard, request, bounds);
-  const guarded = await guardContent(judged);
+  const content = guardContent(judged);
+  const guarded = content instanceof Promise ? await content : content;
   if (guarded === request) return { request, bounds: guardedBounds };
   return { request: guarded, bounds: guardTokens(guard, guarded, await boundRequest(judged, guarded)) };
 }
 
 /** Bounds a request: by counting its tokens if a guardrail, also one in shadow mode, would refuse or lower it otherwise. */
-async function boundRequest(
-  { guard, model, upstream, tokenCounter }: JudgedRequest,
-  request: ChatRequest,
-): Promise<LooseBounds> {
-  const bounds = await upstream.boundTokens(request, model);
-  const guardrails = [guard.effective, ...guard.shadows.map(({ effective }) => effective)];
+function boundRequest(judged: JudgedRequest, request: ChatRequest): LooseBounds | Promise<LooseBounds> {
+  const bounds = judged.upstream.boundTokens(request, judged.model);
+  return bounds instanceof Promise
+    ? bounds.then((known) => tightenIfRefused(judged, known))
+    : tightenIfRefused(judged, bounds);
+}
+
+function tightenIfRefused(
+  { guard: { effective, shadows }, tokenCounter }: JudgedRequest,
+  bounds: LooseBounds,
+): LooseBounds | Promise<LooseBounds> {
   const tokens = bounds.inputTokensMax + bounds.outputTokensMax;
-  const isWithin = guardrails.every((effective) => judgeTokens(effective, tokens) === undefined);
-  return isWithin ? bounds : tightenBounds(bounds, tokenCounter);
+  const isRefused =
+    judgeTokens(effective, tokens) !== undefined ||
+    shadows.some((shadow) => judgeTokens(shadow.effective, tokens) !== undefined);
+  return isRefused ? tightenBounds(bounds, tokenCounter) : bounds;
 }
 
 /** Judges the service tier, the kinds of output and the tools of the provider that a request asks for. */
@@ -102,32 +111,62 @@ function guardTokens(guard: Guard, request: ChatRequest, bounds: LooseBounds): L
 }
 
 /** Redacts the content of a request, or refuses it. Every byte that need not change is as the client wrote it. */
-async function guardContent({
-  guard,
-  request,
-  decisions,
-  reply: { signal },
-  judgingShare: share,
-}: JudgedRequest): Promise<ChatRequest> {
-  const enforced = await rulesOf(guard, decisions);
-  const shadow = await guard.shadowRules();
-  if (enforced.request === undefined && shadow.request === undefined && !inspects(guard, "request")) return request;
+function guardContent(judged: JudgedRequest): ChatRequest | Promise<ChatRequest> {
+  const { guard } = judged;
+  const [enforced, shadow] = [guard.rules(), guard.shadowRules()];
+  if (enforced instanceof Promise || shadow instanceof Promise) return guardOnceCompiled(judged);
+  return guardBy(judged, enforced, shadow);
+}
+
+/** Waits for the patterns. @throws Refusal if they are more than can be run: unjudged content must not pass */
+async function guardOnceCompiled(judged: JudgedRequest): Promise<ChatRequest> {
+  const { guard, decisions } = judged;
+  try {
+    return await guardBy(judged, await guard.rules(), await guard.shadowRules());
+  } catch (error) {
+    if (error instanceof TooManyPatterns) throw blockRequest(guard, decisions, undefined);
+    throw error;
+  }
+}
+
+function guardBy(
+  judged: JudgedRequest,
+  { request: rules }: DirectionRules,
+  { request: shadowRules }: DirectionRules,
+): ChatRequest | Promise<ChatRequest> {
+  const {
+    guard,
+    request,
+    decisions,
+    reply: { signal },
+    judgingShare: share,
+  } = judged;
+  if (rules === undefined && shadowRules === undefined && !inspects(guard, "request")) return request;
   if (share.isExhausted) {
-    if (enforced.request !== undefined) throw judgingLimited(share.waitMs);
+    if (rules !== undefined) throw judgingLimited(share.waitMs);
     return request;
   }
   const work = guard.createWork(signal, share);
   const content: ContentGuard = {
-    rules: enforced.request,
-    shadowRules: shadow.request,
+    rules,
+    shadowRules,
     work,
     shadowWork: guard.createWork(signal, share),
     kindOf: requestContentKindOf,
     onRedactions: (redactions) => decisions.addRedactions("request", redactions),
     onShadowMatch: ({ bindingId }) => decisions.addShadowViolation(bindingId, CONTENT_RULE),
   };
-  const judged = judgeContent(content, request.text, request.hasSeparateTexts);
-  const { edits, blocked, isUninspectable } = judged instanceof Promise ? await judged : judged;
+  const found = judgeContent(content, request.text, request.hasSeparateTexts);
+  return found instanceof Promise
+    ? found.then((content) => applyJudgement(judged, content))
+    : applyJudgement(judged, found);
+}
+
+/** @throws Refusal if the content must not pass */
+function applyJudgement(
+  { guard, request, decisions, reply: { signal }, judgingShare: share }: JudgedRequest,
+  { edits, blocked, isUninspectable }: JudgedContent,
+): ChatRequest | Promise<ChatRequest> {
   if (blocked?.reason === "too_much_work" && share.isExhausted) throw judgingLimited(share.waitMs);
   if (blocked !== undefined) throw blockRequest(guard, decisions, blocked);
   if (isUninspectable) guardUninspectable(guard, decisions);
@@ -146,16 +185,6 @@ export function recordUninspectable({ shadows }: Guard, decisions: DecisionLog, 
   for (const { applied, effective } of shadows) {
     const violation = judgeUninspectable(effective, direction);
     if (violation !== undefined) decisions.addShadowViolation(applied.bindingId, violation.rule);
-  }
-}
-
-/** Patterns of the enforced guardrails. @throws Refusal if they are more than can be run: unjudged content must not pass */
-async function rulesOf(guard: Guard, decisions: DecisionLog): Promise<DirectionRules> {
-  try {
-    return await guard.rules();
-  } catch (error) {
-    if (error instanceof TooManyPatterns) throw blockRequest(guard, decisions, undefined);
-    throw error;
   }
 }
 

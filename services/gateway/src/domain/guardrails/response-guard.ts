@@ -1,8 +1,8 @@
 import { judgeUninspectable, type Work, type WorkMeter } from "@routeplane/guardrails";
-import { type ContentGuard, judgeContent } from "./content-guard.ts";
+import { type ContentGuard, type JudgedContent, judgeContent } from "./content-guard.ts";
 import { LOGPROBS, responseContentKindOf } from "./content-kinds.ts";
 import type { DecisionLog } from "./decision-log.ts";
-import { CONTENT_RULE, type Guard, type GuardRules, inspects } from "./guard.ts";
+import { CONTENT_RULE, type DirectionRules, type Guard, type GuardRules, inspects } from "./guard.ts";
 import { blockResponse, refusalOfResponseViolation } from "./guardrail-refusals.ts";
 import { applyEdits } from "../wire/json-edits.ts";
 import type { Refusal } from "../errors/refusal.ts";
@@ -26,30 +26,44 @@ export interface ResponseGuard {
  *
  * @param signal stops the judging once it is aborted
  */
-export async function responseGuardOf(
+export function responseGuardOf(
   guard: Guard,
   decisions: DecisionLog,
   signal: AbortSignal,
   meter: WorkMeter,
-): Promise<ResponseGuard | undefined> {
-  const { response: rules } = await guard.rules();
-  const { response: shadowRules } = await guard.shadowRules();
-  if (rules === undefined && shadowRules === undefined && !inspects(guard, "response")) return undefined;
-  const [work, shadowWork] = [guard.createWork(signal, meter), guard.createWork(signal, meter)];
-  return { guard, rules, shadowRules, decisions, work, shadowWork };
+): ResponseGuard | undefined | Promise<ResponseGuard | undefined> {
+  const guardBy = (enforced: DirectionRules, shadow: DirectionRules): ResponseGuard | undefined => {
+    const [rules, shadowRules] = [enforced.response, shadow.response];
+    if (rules === undefined && shadowRules === undefined && !inspects(guard, "response")) return undefined;
+    const [work, shadowWork] = [guard.createWork(signal, meter), guard.createWork(signal, meter)];
+    return { guard, rules, shadowRules, decisions, work, shadowWork };
+  };
+  const [enforced, shadow] = [guard.rules(), guard.shadowRules()];
+  return enforced instanceof Promise || shadow instanceof Promise
+    ? Promise.all([enforced, shadow]).then((both) => guardBy(...both))
+    : guardBy(enforced, shadow);
 }
 
 /**
  * Judges an answer, or a chunk of one, whose texts are complete.
  *
  * @param json valid JSON
- * @returns the JSON that may leave, unchanged where it need not change; or the refusal if it must not
+ * @returns the JSON that may leave, unchanged where it need not change; or the refusal if it must not; a promise where that takes time
  * @throws the reason of the signal once it is aborted
  */
-export async function guardJson(responseGuard: ResponseGuard, json: string): Promise<string | Refusal> {
-  const { guard, decisions } = responseGuard;
+export function guardJson(responseGuard: ResponseGuard, json: string): string | Refusal | Promise<string | Refusal> {
   const judged = judgeContent(contentGuardOf(responseGuard), json, isSeparateAnswer(json), LOGPROBS);
-  const { edits, blocked, isUninspectable } = judged instanceof Promise ? await judged : judged;
+  return judged instanceof Promise
+    ? judged.then((content) => applyJudgement(responseGuard, json, content))
+    : applyJudgement(responseGuard, json, judged);
+}
+
+function applyJudgement(
+  responseGuard: ResponseGuard,
+  json: string,
+  { edits, blocked, isUninspectable }: JudgedContent,
+): string | Refusal {
+  const { guard, decisions } = responseGuard;
   if (blocked !== undefined) return blockResponse(guard, decisions, blocked);
   const refusal = isUninspectable ? guardUninspectable(responseGuard) : undefined;
   if (refusal !== undefined) return refusal;

@@ -92,6 +92,12 @@ describe("a document that is judged at once", () => {
       ),
       SECRET,
     ],
+    [
+      "a list of a message",
+      false,
+      ask({ ...user("x"), reasoning_details: [{ text: "sec" }, { text: "ret" }] }),
+      SECRET,
+    ],
     ["messages of one role", false, ask(user("sec"), user("ret")), SECRET],
     [
       "roles that are one",
@@ -151,7 +157,7 @@ describe("a document that is judged at once", () => {
     ["media of an answer", true, answer({ content: "x", audio: { data: IN_BASE64 } }), SECRET],
     ["a prediction of an answer", true, '{"choices":[],"prediction":{"x":["sec","ret"]}}', SECRET],
     ["tokens of an answer", true, answer({ content: "x" }, { logprobs: { token: "x" } }), "y"],
-    ["token ids of an answer", true, answer({ content: "x" }, { token_ids: [1, 2] }), "y"],
+    ["token ids of an answer", true, answer({ content: "x" }, { token_ids: { a: 1 } }), "y"],
   ])("is judged text by text where a match is hidden by %s", async (_, isAnswer, json, pattern) => {
     for (const rules of [[[pattern]], [[pattern], [pattern]], [[], [pattern]]]) {
       const { isAtOnce, atOnce, eachText } = await judgedTwice(isAnswer, json, ...rules);
@@ -203,10 +209,10 @@ describe("a document that is judged at once", () => {
     const message = fc.oneof({ weight: 3, arbitrary: fc.record({ role, content: text }) }, member);
     const request = fc
       .tuple(fc.array(message, { minLength: 1, maxLength: 3 }), member)
-      .map(([messages, more]) => ({ model: "m", ...more, messages }));
+      .map(([messages, more]) => Object.assign({ model: "m" }, more, { messages }));
     const response = fc
       .tuple(fc.array(message, { maxLength: 2 }), member)
-      .map(([messages, more]) => ({ ...more, choices: messages.map((choice) => ({ message: choice })) }));
+      .map(([messages, more]) => Object.assign({}, more, { choices: messages.map((choice) => ({ message: choice })) }));
     let passed = 0;
     await fc.assert(
       fc.asyncProperty(

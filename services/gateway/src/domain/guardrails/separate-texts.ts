@@ -6,20 +6,27 @@
  * Everything else is left to `content-guard.ts`, text by text: a match, a pattern that asserts an edge, characters that can be
  * written in other forms, texts that are joined, media, and places that must not pass.
  */
-import { matchesNothingWithin } from "@routeplane/guardrails";
+import { matchesNothingWithin, type Work } from "@routeplane/guardrails";
 import type { Member } from "../wire/json-members.ts";
 import type { JsonObject } from "../wire/json.ts";
-import type { ContentGuard } from "./content-guard.ts";
+import type { GuardRules } from "./guard.ts";
+
+/** The part of a content guard that a search needs. */
+interface Searching {
+  readonly rules: GuardRules | undefined;
+  readonly shadowRules: GuardRules | undefined;
+  readonly work: Work;
+  readonly shadowWork: Work;
+}
 
 /**
  * True if no pattern matches in any text of a document, and all of it can be inspected. False if that takes a closer look.
  *
  * @param json valid JSON, whose texts are judged one by one
  */
-export function passesAtOnce({ rules, shadowRules, work, shadowWork }: ContentGuard, json: string): boolean {
+export function passesAtOnce({ rules, shadowRules, work, shadowWork }: Searching, json: string): boolean {
   if (json.length > MAX_CHARS || OTHER_NUMBER.test(json) || DATA_URL.test(json)) return false;
   const text = withoutEscapes(json);
-  if (text === undefined) return false;
   if (rules !== undefined && !matchesNothingWithin(rules, text, work)) return false;
   return shadowRules === undefined || matchesNothingWithin(shadowRules, text, shadowWork);
 }
@@ -30,10 +37,9 @@ const MAX_CHARS = 16_384;
 const OTHER_NUMBER = /\d[eE][+\d-]/;
 const DATA_URL = /data:/i;
 
-/** Replaces the escapes that almost every text has by their characters; undefined if an escape of a backslash is among them. */
-function withoutEscapes(json: string): string | undefined {
+/** Replaces the escapes that almost every text has by their characters. Of any other escape, the backslash is left: another form. */
+function withoutEscapes(json: string): string {
   if (!json.includes("\\")) return json;
-  if (json.includes("\\\\")) return undefined;
   return json.replaceAll("\\n", "\n").replaceAll('\\"', '"').replaceAll("\\t", "\t").replaceAll("\\r", "\r");
 }
 
@@ -68,13 +74,22 @@ export function roleOf(value: string): string {
  * its text, because of members of one name a parser returns the last alone.
  */
 export function isSeparateAnswer(json: string): boolean {
-  if (json.length > MAX_CHARS || json.indexOf(CONTENT) !== json.lastIndexOf(CONTENT)) return false;
-  return !SECOND_LIST.test(json) && !OTHER_PLACE.test(json);
+  if (json.length > MAX_CHARS || hasTwoLists(json)) return false;
+  const content = json.indexOf(CONTENT);
+  return (content === -1 || json.indexOf(CONTENT, content + 1) === -1) && !OTHER_PLACE.test(json);
 }
 
 const CONTENT = '"content"';
-/** Matches a second list that is not empty. */
-const SECOND_LIST = /\[\s*[^\]\s][^[]*(?:\[\s*\][^[]*)*\[\s*[^\]\s]/;
+
+/** True if there may be two lists that are not empty. An expression that looks for them took ten times as long. */
+function hasTwoLists(json: string): boolean {
+  let lists = 0;
+  for (let at = json.indexOf("["); at !== -1; at = json.indexOf("[", at + 1)) {
+    if (json[at + 1] !== "]" && ++lists > 1) return true;
+  }
+  return false;
+}
+
 /** Matches members of an answer that hold media or texts in parts, or repeat its tokens. */
 const OTHER_PLACE =
   /(?:url|data|b64_json|base64|images?|video|token_ids|prediction)"\s*:|"content"\s*:\s*[^"n\s]|logprobs"\s*:\s*[^n\s]/;

@@ -16,9 +16,10 @@ export interface AppliedGuardrail {
 /** Guardrails by key. */
 export interface GuardrailDirectory {
   /**
-   * Finds every guardrail that applies to the key. Returns the same array as long as nothing has changed.
+   * Finds every guardrail that applies to the key, without a promise while they are cached. Returns the same array as long as nothing
+   * has changed.
    *
    * @throws DomainError UNAVAILABLE if they are not known: the request must be refused
    */
-  listApplied(caller: CallingKey): Promise<readonly AppliedGuardrail[]>;
+  listApplied(caller: CallingKey): readonly AppliedGuardrail[] | Promise<readonly AppliedGuardrail[]>;
 }

@@ -22,11 +22,18 @@ export type VerifyKey = (token: string) => Promise<Caller>;
 
 /**
  * Verifies a token and subscribes to its verification result. `listener` is called with the new caller, or with the error for
- * which the token is refused, each time the result may have changed, until `release` is called.
+ * which the token is refused, each time the result may have changed, until `release` is called. Without a promise while the result
+ * is cached.
  *
  * @throws DomainError as `VerifyKey`; then there is no subscription
  */
 export type SubscribeToKey = (
   token: string,
   listener: (result: Caller | DomainError) => void,
-) => Promise<{ readonly principal: Caller; readonly release: () => void }>;
+) => KeySubscription | Promise<KeySubscription>;
+
+/** Subscription to the verification result of a token. */
+export interface KeySubscription {
+  readonly principal: Caller;
+  readonly release: () => void;
+}

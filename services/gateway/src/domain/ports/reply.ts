@@ -27,6 +27,6 @@ export interface Reply {
   begin(status: number, headers: Readonly<Record<string, string>>): void;
   /** Sends bytes. @returns undefined if the connection took them at once. @throws Error if the request was cancelled */
   write(bytes: Uint8Array): Promise<void> | undefined;
-  /** Sends the rest. @returns true if the client took all of it */
-  end(bytes?: Uint8Array): Promise<boolean>;
+  /** Sends the rest. @returns true if the client took all of it; at once if the connection did */
+  end(bytes?: Uint8Array): boolean | Promise<boolean>;
 }

@@ -37,6 +37,8 @@ export interface UpstreamAnswer {
   readonly requestId: string | undefined;
   /** Bytes of the body, without any content encoding. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** All bytes of the body, if it is a JSON object that has arrived whole: it then need not be read piece by piece. */
+  readonly whole?: Buffer | undefined;
   /** Ends the body unread, unless it has ended. */
   discard(): void;
 }

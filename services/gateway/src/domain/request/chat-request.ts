@@ -5,7 +5,7 @@ import { effectOf, isHarmless } from "./governed-members.ts";
 import type { Member } from "../wire/json-members.ts";
 import { checkMemberNames } from "./member-names.ts";
 import { hasSeparateTexts } from "../guardrails/separate-texts.ts";
-import { measureMedia } from "../media/media.ts";
+import { measureMedia, type Medium } from "../media/media.ts";
 import { InputCollector, type SentInput } from "./input-collector.ts";
 import { collectMessages } from "./message-media.ts";
 import { badField, Refusal } from "../errors/refusal.ts";
@@ -83,17 +83,20 @@ export async function parseChatRequest(received: Uint8Array, signal: AbortSignal
   const bytes = withoutByteOrderMark(received);
   const isLarge = bytes.length > LARGE_BODY_BYTES;
   if (isLarge) await pause(signal);
-  const text = await decode(bytes, signal);
-  const outline = await parseText(text, isLarge, signal);
+  const decoded = decode(bytes, signal);
+  const text = typeof decoded === "string" ? decoded : await decoded;
+  const outline = isLarge ? await parseLargeText(text, signal) : parseText(text);
   const { value: body } = outline;
   if (!isObject(body)) throw new Refusal("invalid_body", "the request body must be a JSON object");
   if (isLarge) await pause(signal);
   if (Object.keys(body).length > MAX_MEMBERS)
     throw new Refusal("invalid_body", `the request body has more than ${MAX_MEMBERS} members`);
-  const members = await readMembers(outline, signal);
+  const scanned = scanMembers(outline, signal);
+  const members = scanned instanceof Promise ? await scanned : scanned;
   const streamed = optionalBoolean(body, "stream") ?? false;
   const streamOptions = readStreamOptions(body, streamed);
   const messages = readMessages(body);
+  const collected = collectInput(body, messages, text, members);
   return {
     bytes,
     text,
@@ -104,36 +107,57 @@ export async function parseChatRequest(received: Uint8Array, signal: AbortSignal
     streamed,
     wantsUsageChunk: streamOptions?.["include_usage"] === true,
     streamOptions,
-    input: await readInput(collectInput(body, messages, text, members), signal),
+    input: collected.sentMedia.length === 0 ? inputOf(collected, []) : await measureInput(collected, signal),
     hasSeparateTexts: hasSeparateTexts(messages, members),
     hasTools: [body["tools"], body["functions"]].some((tools) => Array.isArray(tools) && tools.length > 0),
     hostedTools: readHostedTools(body["tools"]),
   };
 }
 
-async function decode(bytes: Uint8Array, signal: AbortSignal): Promise<string> {
+function decode(bytes: Uint8Array, signal: AbortSignal): string | Promise<string> {
   try {
-    return await decodeUtf8(bytes, signal);
+    const decoded = decodeUtf8(bytes, signal);
+    return typeof decoded === "string" ? decoded : decoded.catch(refuseFault);
   } catch (error) {
-    if (error instanceof NotUtf8) throw new Refusal("invalid_body", `the request body ${error.message}`);
-    throw error;
+    return refuseFault(error);
   }
 }
 
-async function parseText(text: string, isLarge: boolean, signal: AbortSignal): Promise<JsonOutline> {
+function parseText(text: string): JsonOutline {
   try {
-    if (isLarge) return await withPauses(outlineJson(text, MAX_REQUEST_VALUES), signal);
     return { text, value: parseJson(text, MAX_REQUEST_VALUES) };
   } catch (error) {
-    if (error instanceof JsonTooComplex) throw new Refusal("invalid_body", `the request body ${error.message}`);
-    if (error instanceof SyntaxError) throw new Refusal("invalid_body", "the request body is not JSON");
-    throw error;
+    return refuseFault(error);
   }
 }
 
-async function readMembers({ text, sourceOf }: JsonOutline, signal: AbortSignal): Promise<readonly Member[]> {
-  const names = checkMemberNames(text, READ_MEMBERS, (name) => effectOf(name) !== undefined);
-  const members = await withPauses(names, signal);
+async function parseLargeText(text: string, signal: AbortSignal): Promise<JsonOutline> {
+  try {
+    return await withPauses(outlineJson(text, MAX_REQUEST_VALUES), signal);
+  } catch (error) {
+    return refuseFault(error);
+  }
+}
+
+/** Refuses a body for a fault of its encoding or its JSON. @throws Refusal; any other error as it is */
+function refuseFault(error: unknown): never {
+  if (error instanceof NotUtf8 || error instanceof JsonTooComplex) {
+    throw new Refusal("invalid_body", `the request body ${error.message}`);
+  }
+  if (error instanceof SyntaxError) throw new Refusal("invalid_body", "the request body is not JSON");
+  throw error;
+}
+
+/** Finds the members of the top level, and checks all names. @returns a promise where that takes pauses */
+function scanMembers(outline: JsonOutline, signal: AbortSignal): readonly Member[] | Promise<readonly Member[]> {
+  const names = checkMemberNames(outline.text, READ_MEMBERS, (name) => effectOf(name) !== undefined);
+  const { done, value } = names.next();
+  if (done === true) return membersIn(outline, value);
+  return pause(signal).then(async () => membersIn(outline, await withPauses(names, signal)));
+}
+
+/** Members by their positions in the text that the client wrote. */
+function membersIn({ sourceOf }: JsonOutline, members: readonly Member[]): readonly Member[] {
   if (sourceOf === undefined) return members;
   return members.map(({ key, nameStart, start, end }) => ({
     key,
@@ -236,9 +260,13 @@ const PARAMETERS = new Set([
 const MAX_PARAMETER_CHARS = 80;
 
 /** Measures the media of the collected input. @throws the reason of the signal */
-async function readInput(collected: InputCollector, signal: AbortSignal): Promise<SentInput> {
-  const { texts, otherBytes, messages, toolCalls, sentMedia } = collected;
-  return { texts, otherBytes, messages, toolCalls, media: await measureMedia(sentMedia, signal) };
+async function measureInput(collected: InputCollector, signal: AbortSignal): Promise<SentInput> {
+  return inputOf(collected, await measureMedia(collected.sentMedia, signal));
+}
+
+function inputOf(collected: InputCollector, media: readonly Medium[]): SentInput {
+  const { texts, otherBytes, messages, toolCalls } = collected;
+  return { texts, otherBytes, messages, toolCalls, media };
 }
 
 /** Collects the input of a request. Members beside the messages that add input count as a file each: the operator has allowed them. */

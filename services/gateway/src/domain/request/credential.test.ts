@@ -24,7 +24,7 @@ describe("authenticate", () => {
     ["the services' own in the other header", { apiKey: "rps_secret" }, /not valid/],
   ])("refuses %s without verifying a token", async (_, headers, message) => {
     const sent = { authorization: undefined, apiKey: undefined, ...headers };
-    await expect(authenticate(sent, mustNotVerify)).rejects.toEqual(refusedWith(401, message));
+    await expect(async () => authenticate(sent, mustNotVerify)).rejects.toEqual(refusedWith(401, message));
   });
 
   it.each([

@@ -16,19 +16,26 @@ export interface CredentialHeaders {
  * Verifies the key of a request.
  *
  * @param verify a `VerifyKey` or `SubscribeToKey`
+ * @returns what `verify` does, at once if it does
  * @throws Refusal 401 without a valid key; DomainError UNAVAILABLE if the key cannot be verified
  */
-export async function authenticate<T>(headers: CredentialHeaders, verify: (token: string) => Promise<T>): Promise<T> {
+export function authenticate<T>(headers: CredentialHeaders, verify: (token: string) => T | Promise<T>): T | Promise<T> {
   const presented = bearerToken(headers.authorization, headers.apiKey);
   if ("fault" in presented) throw credentialFault(presented.fault);
   // Service credentials are valid only at the ports of services.
   if (presented.token.startsWith("rps_")) throw invalidKey("the API key is not valid");
   try {
-    return await verify(presented.token);
+    const verified = verify(presented.token);
+    return verified instanceof Promise ? verified.catch(refuseInvalid) : verified;
   } catch (error) {
-    if (error instanceof DomainError && error.code === "unauthenticated") throw invalidKey(error.message);
-    throw error;
+    return refuseInvalid(error);
   }
+}
+
+/** @throws Refusal 401 for a token that is not valid; any other error as it is */
+function refuseInvalid(error: unknown): never {
+  if (error instanceof DomainError && error.code === "unauthenticated") throw invalidKey(error.message);
+  throw error;
 }
 
 /** Requires a key with a scope. @throws Refusal 403 that names the scope */

@@ -83,7 +83,7 @@ function tokensOfTemplate({ messages, toolCalls }: SentInput, template: Template
 const EAGER_TOKENS = 1_000;
 
 /** Counts the texts of bounds that are so loose that the reservation would keep other requests out. */
-export async function tightenEagerly(bounds: LooseBounds, counter: TokenCounter): Promise<LooseBounds> {
+export function tightenEagerly(bounds: LooseBounds, counter: TokenCounter): LooseBounds | Promise<LooseBounds> {
   const isLarge = bounds.loose !== undefined && bounds.loose.tokensMax > EAGER_TOKENS;
   return isLarge ? tightenBounds(bounds, counter, "eager") : bounds;
 }

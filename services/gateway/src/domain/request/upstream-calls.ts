@@ -35,16 +35,17 @@ export class UpstreamCalls {
     const target = this.#learnt.get(upstream)?.get(model.id) ?? model;
     const bodyFor = prepareUpstreamBody(request, target);
     const added = addedMembers(request, target);
+    const send = (body: UpstreamBody, signal: AbortSignal): Promise<UpstreamAnswer> =>
+      upstream.chatCompletion({ model: model.id, body, streamed, signal });
+    if (added.length === 0) return (outputTokensMax, signal) => send(bodyFor(outputTokensMax), signal);
     return async (outputTokensMax, signal) => {
-      const send = (body: UpstreamBody): Promise<UpstreamAnswer> =>
-        upstream.chatCompletion({ model: model.id, body, streamed, signal });
-      const first = await send(bodyFor(outputTokensMax));
-      if (added.length === 0 || !isRequestRefused(first)) return first;
+      const first = await send(bodyFor(outputTokensMax), signal);
+      if (!isRequestRefused(first)) return first;
       const { text, answer } = await readError(first);
       const refused = refusedMembers(text, added);
       if (refused.length === 0 || signal.aborted) return answer;
       const changed = targetWithout(target, refused);
-      const second = await send(prepareUpstreamBody(request, changed)(outputTokensMax));
+      const second = await send(prepareUpstreamBody(request, changed)(outputTokensMax), signal);
       if (!isRequestRefused(second)) {
         if (isSuccess(second)) this.#learn(upstream, model, changed, refused);
         return second;
@@ -83,5 +84,5 @@ async function readError(answer: UpstreamAnswer): Promise<{ readonly text: strin
   async function* body(): AsyncGenerator<Uint8Array> {
     yield start;
   }
-  return { text: start.toString("utf8"), answer: { ...answer, body: body() } };
+  return { text: start.toString("utf8"), answer: { ...answer, body: body(), whole: undefined } };
 }

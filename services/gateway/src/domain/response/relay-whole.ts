@@ -1,7 +1,15 @@
 import { Refusal } from "../errors/refusal.ts";
 import { guardJson } from "../guardrails/response-guard.ts";
 import { AnswerMeter, type MeteredUsage } from "../metering/answer-meter.ts";
-import { isObject, type JsonObject, MAX_ANSWER_VALUES, parseJsonOrUndefined, parseLargeJson } from "../wire/json.ts";
+import {
+  isObject,
+  type JsonObject,
+  LARGE_JSON_CHARS,
+  MAX_ANSWER_VALUES,
+  parseJson,
+  parseJsonOrUndefined,
+  parseLargeJson,
+} from "../wire/json.ts";
 import { formatSse, type SseEvent, withoutByteOrderMark } from "../wire/sse.ts";
 import { collect, MAX_ANSWER_BYTES } from "./answer-body.ts";
 import { errorOfAnswer, hasFailedChoice } from "./answer-error.ts";
@@ -16,14 +24,16 @@ import { cancelledResult, chargedRefusalResult, type RelayResult } from "./relay
 
 /** Passes a whole answer on, as chunks to a client that asked for a stream. Never throws. */
 export async function relayWhole(
-  body: AsyncIterable<Uint8Array>,
+  body: Buffer | AsyncIterable<Uint8Array>,
   contentType: string,
   context: RelayContext,
 ): Promise<RelayResult> {
   let metered = NOT_METERED;
   try {
-    const bytes = withoutByteOrderMark(await collect(body, MAX_ANSWER_BYTES));
-    const completion = await readCompletion(bytes, context);
+    const bytes = withoutByteOrderMark(Buffer.isBuffer(body) ? body : await collect(body, MAX_ANSWER_BYTES));
+    const text = bytes.toString("utf8");
+    const read = readCompletion(text, context);
+    const completion = read instanceof Promise ? await read : read;
     const { json } = completion;
     ({ metered } = completion);
     const words = errorOfAnswer(json, contentType);
@@ -31,7 +41,7 @@ export async function relayWhole(
     if (!isCompletion(json)) {
       return chargedRefusalResult(invalidAnswer("gave an answer that is not a chat completion"), metered);
     }
-    return await passWhole(json, bytes, metered, context);
+    return await passWhole(json, { bytes, text }, metered, context);
   } catch (error) {
     return faultResult(error, metered, context);
   }
@@ -56,7 +66,8 @@ export async function relayAssembled(body: AsyncIterable<Uint8Array>, context: R
       return chargedRefusalResult(invalidAnswer("gave an answer that is too large"), metered);
     if (!answer.isWhole || reply.signal.aborted) return faultResult(answer.fault, metered, context);
     const json = completion.toJson();
-    return await passWhole(json, Buffer.from(JSON.stringify(json)), metered, context);
+    const text = JSON.stringify(json);
+    return await passWhole(json, { bytes: Buffer.from(text), text }, metered, context);
   } catch (error) {
     return faultResult(error, answer.meter.metered, context);
   }
@@ -71,20 +82,28 @@ function addAll(completion: AssembledCompletion, events: readonly SseEvent[]): n
   return events.reduce((sum, { raw }) => sum + raw.length, 0);
 }
 
+/** Completion as it is written. */
+interface WrittenCompletion {
+  readonly bytes: Uint8Array;
+  readonly text: string;
+}
+
 /** Passes a completion on, as bytes or as chunks. @throws the reason of the request's signal */
 async function passWhole(
   json: JsonObject,
-  bytes: Buffer,
+  { bytes, text }: WrittenCompletion,
   metered: MeteredUsage,
   context: RelayContext,
 ): Promise<RelayResult> {
   const { reply, guard, stream } = context;
   if (stream !== undefined) return passAsChunks(json, metered, stream, context);
-  const passed = guard === undefined ? bytes : await guardJson(guard, bytes.toString("utf8"));
+  const guarded = guard === undefined ? text : guardJson(guard, text);
+  const passed = guarded instanceof Promise ? await guarded : guarded;
   if (passed instanceof Refusal) return chargedRefusalResult(passed, metered);
-  const whole = typeof passed === "string" ? Buffer.from(passed) : passed;
+  const whole = passed === text ? bytes : Buffer.from(passed);
   reply.begin(200, { "content-type": "application/json", "content-length": String(whole.length) });
-  const isDelivered = await reply.end(whole);
+  const ended = reply.end(whole);
+  const isDelivered = ended instanceof Promise ? await ended : ended;
   return isDelivered ? deliveredResult(json, metered) : cancelledAfter(metered);
 }
 
@@ -126,16 +145,36 @@ function faultResult(fault: unknown, metered: MeteredUsage, { reply }: RelayCont
 /**
  * Reads a whole answer and what it used.
  *
- * @returns the parsed JSON, undefined if the body is not JSON
+ * @returns the parsed JSON, undefined if the body is not JSON; a promise where that takes pauses
  * @throws JsonTooComplex; the reason of the signal once it is aborted
  */
-async function readCompletion(body: Buffer, context: RelayContext) {
-  const { signal } = context.reply;
-  const json = await parseLargeJson(body.toString("utf8"), MAX_ANSWER_VALUES, signal).catch(undefinedIfNotJson);
+function readCompletion(text: string, context: RelayContext): ReadCompletion | Promise<ReadCompletion> {
+  if (text.length <= LARGE_JSON_CHARS) return meterCompletion(parseOrUndefined(text), context);
+  return parseLargeJson(text, MAX_ANSWER_VALUES, context.reply.signal)
+    .catch(undefinedIfNotJson)
+    .then((json) => meterCompletion(json, context));
+}
+
+interface ReadCompletion {
+  readonly json: unknown;
+  readonly metered: MeteredUsage;
+}
+
+function meterCompletion(json: unknown, context: RelayContext): ReadCompletion {
+  if (!isObject(json)) return { json, metered: NOT_METERED };
   const meter = new AnswerMeter(context);
-  if (isObject(json)) meter.read(json);
+  meter.read(json);
   meter.complete();
-  return { json, metered: isObject(json) ? meter.metered : NOT_METERED };
+  return { json, metered: meter.metered };
+}
+
+/** @throws JsonTooComplex */
+function parseOrUndefined(text: string): unknown {
+  try {
+    return parseJson(text, MAX_ANSWER_VALUES);
+  } catch (error) {
+    return undefinedIfNotJson(error);
+  }
 }
 
 const NOT_METERED: MeteredUsage = { usage: undefined };

@@ -30,8 +30,9 @@ export async function relay(answer: UpstreamAnswer, context: RelayContext): Prom
 }
 
 async function relaySuccess(answer: UpstreamAnswer, context: RelayContext): Promise<RelayResult> {
-  const { contentType } = answer;
+  const { contentType, whole } = answer;
   const { stream } = context;
+  if (whole !== undefined) return relayWhole(whole, contentType, context);
   const { isStream, body } = await recogniseBody(answer.body, contentType, stream !== undefined);
   if (!isStream) return relayWhole(body, contentType, context);
   return stream === undefined ? relayAssembled(body, context) : relayStream(body, stream, context);

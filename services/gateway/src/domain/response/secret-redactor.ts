@@ -42,8 +42,14 @@ export class SecretRedactor {
   text(text: string): string {
     if (this.isEmpty) return text;
     const bytes = Buffer.from(text);
+    const passed = this.bytes(bytes);
+    return passed === bytes ? text : passed.toString();
+  }
+
+  /** Redacts bytes that are a whole. Those without a secret are returned as they are. */
+  bytes(bytes: Buffer): Buffer {
     const { passed } = this.#scan(bytes, true);
-    return passed.length === 1 ? text : Buffer.concat(passed).toString();
+    return passed.length === 1 ? bytes : Buffer.concat(passed);
   }
 
   /** Redacts a stream, also secrets that are split over chunks: bytes that can start one are held until the next chunk. */

@@ -33,7 +33,7 @@ describe("the text of a body", () => {
     ["bytes without a start, beyond a stretch", Buffer.alloc(1_500_000, 0x80)],
     ["Latin-1", Buffer.from('{"é":1}', "latin1")],
   ])("is refused where it is not UTF-8: %s", async (_, bytes) => {
-    await expect(decodeUtf8(bytes, NEVER)).rejects.toThrow(/^is not UTF-8$/);
+    await expect(async () => decodeUtf8(bytes, NEVER)).rejects.toThrow(/^is not UTF-8$/);
   });
 
   const big = (text: string): Buffer => Buffer.from(text, "utf16le").swap16();
@@ -45,7 +45,7 @@ describe("the text of a body", () => {
     ["UTF-32", Buffer.from([0x7b, 0, 0, 0, 0x7d, 0, 0, 0])],
     ["UTF-32 with its other byte first", Buffer.from([0, 0, 0, 0x7b, 0, 0, 0, 0x7d])],
   ])("is refused by name in %s", async (_, bytes) => {
-    await expect(decodeUtf8(bytes, NEVER)).rejects.toThrow("is UTF-16 or UTF-32: send UTF-8");
+    await expect(async () => decodeUtf8(bytes, NEVER)).rejects.toThrow("is UTF-16 or UTF-32: send UTF-8");
   });
 
   it("has no byte order mark, and one that follows another stays", () => {

@@ -19,11 +19,16 @@ export function withoutByteOrderMark(bytes: Uint8Array): Uint8Array {
  * Decodes UTF-8. A large text is decoded with pauses; one of ASCII takes a byte a character, in one copy.
  *
  * @param signal stops the work once it is aborted
+ * @returns the text, or a promise of it where it is decoded with pauses
  * @throws NotUtf8; the reason of the signal
  */
-export async function decodeUtf8(bytes: Uint8Array, signal: AbortSignal): Promise<string> {
+export function decodeUtf8(bytes: Uint8Array, signal: AbortSignal): string | Promise<string> {
   if (isWide(bytes)) throw new NotUtf8("is UTF-16 or UTF-32: send UTF-8");
   if (isAscii(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+  return bytes.length <= STRETCH_BYTES ? decode(bytes) : decodeInStretches(bytes, signal);
+}
+
+async function decodeInStretches(bytes: Uint8Array, signal: AbortSignal): Promise<string> {
   const parts: string[] = [];
   for (let from = 0; from < bytes.length;) {
     const to = startOfCharacter(bytes, from + STRETCH_BYTES);
