@@ -1,6 +1,7 @@
 import { newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { GatewaySession } from "../../services/gateway/src/domain/admission/gateway-session.ts";
+import { KeptDecisions } from "../../services/gateway/src/domain/admission/kept-decisions.ts";
 import { createLocalAdmissions } from "../../services/gateway/src/domain/admission/local-admissions.ts";
 import { SliceCalls } from "../../services/gateway/src/domain/admission/slice-calls.ts";
 import type { AdmissionDecision } from "../../services/gateway/src/domain/ports/admissions.ts";
@@ -54,6 +55,7 @@ async function measure(budgets: number): Promise<void> {
   const local = createLocalAdmissions({
     limits: { findLimits: () => limits },
     keeper: { current: held },
+    kept: new KeptDecisions(elapsed, Date.now),
     elapsed,
     clock: Date.now,
   });

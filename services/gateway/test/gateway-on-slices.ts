@@ -5,6 +5,7 @@ import { createAdmissions } from "../src/clients/admissions.ts";
 import { createGatewaySessions } from "../src/clients/gateway-sessions.ts";
 import { createGuardrailDirectory } from "../src/clients/guardrail-directory.ts";
 import { createSettlementReports } from "../src/clients/settlement-reports.ts";
+import { KeptDecisions } from "../src/domain/admission/kept-decisions.ts";
 import { createLocalAdmissions } from "../src/domain/admission/local-admissions.ts";
 import { SessionKeeper } from "../src/domain/admission/session-keeper.ts";
 import { reportOneByOne } from "../src/domain/metering/report-one-by-one.ts";
@@ -36,7 +37,9 @@ export function startGatewayOnSlices(policy: Transport, elapsed: () => number = 
   const admissions = createAdmissions(policy);
   const sessions = createGatewaySessions(policy, "test");
   const directory = createGuardrailDirectory(policy, { onRecall: (ids) => keeper.recall(ids) });
+  const kept = new KeptDecisions(elapsed, Date.now);
   const settlements = createSettlements({
+    onReported: ({ namespaceId, neverSent }) => kept.free(namespaceId, neverSent),
     admissions,
     reports: createSettlementReports(policy, reportOneByOne(admissions, log)),
     usageLog,
@@ -44,7 +47,7 @@ export function startGatewayOnSlices(policy: Transport, elapsed: () => number = 
     log,
   });
   const keeper = new SessionKeeper({ sessions, records: usageLog, elapsed, log });
-  const local = createLocalAdmissions({ limits: directory, keeper, elapsed, clock: Date.now });
+  const local = createLocalAdmissions({ limits: directory, keeper, kept, elapsed, clock: Date.now });
 
   return {
     keeper,
@@ -59,7 +62,13 @@ export function startGatewayOnSlices(policy: Transport, elapsed: () => number = 
       const bounds = { price: PRICE, inputTokensMax: 0, outputTokensMax: boundMicroUsd, choices: 1 };
       const request = { namespaceId, requestId, lineage, ...bounds, refuseRatherThanLower: false };
       const onSlices = await local.admit({ ...request, idempotencyKey: undefined });
-      const decision = onSlices ?? (await admissions.admit({ ...request, idempotencyKey: undefined }));
+      const askPolicy = async (): Promise<AdmissionDecision> => {
+        const keep = local.ask({ ...request, idempotencyKey: undefined });
+        const answer = await admissions.admit({ ...request, idempotencyKey: undefined });
+        keep(answer);
+        return answer;
+      };
+      const decision = onSlices ?? (await askPolicy());
       const slices = decision.admitted ? decision.slices : undefined;
       slices?.acknowledgeAdmission();
       const settle = (costMicroUsd: number): void => {
@@ -72,7 +81,7 @@ export function startGatewayOnSlices(policy: Transport, elapsed: () => number = 
         const state = { hasReservation, neverSent: false, pendingRelease: undefined, slices };
         if (decision.admitted) settlements.settle(facts, settlement, state);
       };
-      return { decision, isOnSlices: onSlices !== undefined, settle };
+      return { decision, isOnSlices: onSlices?.admitted === true, settle };
     },
     async stop(): Promise<void> {
       await settlements.stop();

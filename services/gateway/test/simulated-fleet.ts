@@ -12,10 +12,11 @@ import {
   type SimulatedBinding,
   simulatePolicy,
 } from "../../policy/test/simulated-policy.ts";
+import { KeptDecisions } from "../src/domain/admission/kept-decisions.ts";
 import { createLocalAdmissions } from "../src/domain/admission/local-admissions.ts";
 import { SessionKeeper } from "../src/domain/admission/session-keeper.ts";
 import { createSettlements } from "../src/domain/metering/settlements.ts";
-import type { AdmissionRequest, SlicedAdmission } from "../src/domain/ports/admissions.ts";
+import type { AdmissionDecision, AdmissionRequest, SlicedAdmission } from "../src/domain/ports/admissions.ts";
 import type { GatewaySessions } from "../src/domain/ports/gateway-sessions.ts";
 import type { AppliedLimit, AppliedLimits } from "../src/domain/ports/limit-directory.ts";
 import type { PendingSettlement } from "../src/domain/ports/usage-log.ts";
@@ -50,6 +51,7 @@ export interface Calls {
 }
 
 export interface SimulatedRequest {
+  readonly decision: AdmissionDecision;
   readonly isAdmitted: boolean;
   readonly isOnSlices: boolean;
   settle(tokens: number): void;
@@ -75,10 +77,11 @@ export function simulateFleet(count: number, bindings: readonly SimulatedBinding
     counters: policy.counters,
     /** Lets time pass. */
     pass: (ms: number) => vi.advanceTimersByTimeAsync(ms),
+    /** Sends a request of so many tokens to a gateway. */
+    open: (n: number, tokens: number) => (gateways[n % gateways.length] ?? expect.fail()).admit(tokens),
     /** Sends a request of so many tokens to a gateway, which settles at once at its bound. Resolves to the request. */
     async request(n: number, tokens: number): Promise<SimulatedRequest> {
-      const gateway = gateways[n % gateways.length] ?? expect.fail();
-      const request = await gateway.admit(tokens);
+      const request = await this.open(n, tokens);
       request.settle(tokens);
       return request;
     },
@@ -117,7 +120,10 @@ function simulateGateway(policy: ReturnType<typeof simulatePolicy>, limits: Appl
         return { state: answer.state, grants };
       }),
   };
+  const elapsed = () => performance.now();
+  const kept = new KeptDecisions(elapsed, Date.now);
   const settlements = createSettlements({
+    onReported: ({ namespaceId, neverSent }) => kept.free(namespaceId, neverSent),
     admissions: { settle: () => expect.fail(), release: () => expect.fail() },
     reports: {
       report: (settlements) => call("report", () => policy.gatewaySessions.report(settlements.map(toPolicyReport))),
@@ -125,26 +131,28 @@ function simulateGateway(policy: ReturnType<typeof simulatePolicy>, limits: Appl
     usageLog,
     log,
   });
-  const elapsed = () => performance.now();
   const keeper = new SessionKeeper({ sessions, records: usageLog, elapsed, log });
-  const local = createLocalAdmissions({ limits: { findLimits: () => limits }, keeper, elapsed, clock: Date.now });
-  const admitCentrally = async (request: AdmissionRequest) => {
-    const { price, requestId, namespaceId, lineage } = request;
-    const { outcome } = await call("admit", () =>
-      policy.admission.admit({
-        namespaceId,
-        requestId,
-        lineage,
-        price,
-        inputTokensMax: 0n,
-        outputTokensMax: BigInt(request.outputTokensMax),
-        choices: 1n,
-        refuseRatherThanLower: true,
-        idempotencyKey: undefined,
-        sessionId: undefined,
-      }),
-    );
-    return outcome === "admitted";
+  const local = createLocalAdmissions({ limits: { findLimits: () => limits }, keeper, kept, elapsed, clock: Date.now });
+  const admitCentrally = async (request: AdmissionRequest): Promise<AdmissionDecision> => {
+    const { price, requestId, namespaceId, lineage, refuseRatherThanLower } = request;
+    const bounds = { price, inputTokensMax: 0n, outputTokensMax: BigInt(request.outputTokensMax), choices: 1n };
+    const names = { namespaceId, requestId, lineage, idempotencyKey: undefined, sessionId: undefined };
+    const result = await call("admit", () => policy.admission.admit({ ...names, ...bounds, refuseRatherThanLower }));
+    const shadowDenials = result.shadowDenials.map(({ binding: { policyId, bindingId }, rule }) => ({
+      policyId,
+      bindingId,
+      rule,
+    }));
+    const states = { requests: undefined, tokens: undefined, shadowDenials };
+    if (result.outcome === "admitted") {
+      const { reservedNano: reservedNanoUsd, expiresAt } = result;
+      return { admitted: true, outputTokensMax: Number(result.outputTokensMax), reservedNanoUsd, expiresAt, ...states };
+    }
+    const { binding, rule, message, retryAtMs } = result;
+    const { policyId, policyName, bindingId, principal } = binding;
+    const source = { policyId, policyName, bindingId, principalType: principal.type, principalId: principal.id };
+    const retryAt = retryAtMs === undefined ? undefined : new Date(retryAtMs);
+    return { admitted: false, denial: { ...source, rule, message, retryAt }, ...states };
   };
   return {
     keeper,
@@ -155,15 +163,24 @@ function simulateGateway(policy: ReturnType<typeof simulatePolicy>, limits: Appl
       const names = { namespaceId: NAMESPACE_ID, requestId: facts.requestId, lineage: [KEY_ID] };
       const request = { ...names, ...bounds, refuseRatherThanLower: false, idempotencyKey: undefined };
       const onSlices = await local.admit(request);
-      const slices: SlicedAdmission | undefined = onSlices?.admitted === true ? onSlices.slices : undefined;
-      const isAdmitted = onSlices !== undefined || (await admitCentrally(request));
+      const askPolicy = async (): Promise<AdmissionDecision> => {
+        const keep = local.ask(request);
+        const answer = await admitCentrally(request);
+        keep(answer);
+        return answer;
+      };
+      const decision = onSlices ?? (await askPolicy());
+      const isAdmitted = decision.admitted;
+      const slices: SlicedAdmission | undefined = decision.admitted ? decision.slices : undefined;
+      const hasReservation = decision.admitted && decision.expiresAt !== undefined;
       slices?.acknowledgeAdmission();
       return {
+        decision,
         isAdmitted,
-        isOnSlices: onSlices !== undefined,
+        isOnSlices: onSlices?.admitted === true,
         settle(tokens) {
           const amounts = { costNanoUsd: BigInt(tokens) * 1_000n, promptTokens: 0, completionTokens: tokens };
-          const state = { hasReservation: true, neverSent: false, pendingRelease: undefined, slices };
+          const state = { hasReservation, neverSent: false, pendingRelease: undefined, slices };
           if (isAdmitted) settlements.settle(facts, sampleSettlement(amounts), state);
         },
       };

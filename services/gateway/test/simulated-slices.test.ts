@@ -1,6 +1,6 @@
 import { newId } from "@routeplane/domain";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type Calls, simulateFleet, useSimulatedClock } from "./simulated-fleet.ts";
+import { type Calls, simulateFleet, type SimulatedRequest, useSimulatedClock } from "./simulated-fleet.ts";
 import type { SimulatedBinding } from "../../policy/test/simulated-policy.ts";
 
 vi.mock("node:timers/promises", async () => await import("./simulated-timers.ts"));
@@ -95,6 +95,69 @@ describe("a limit that three gateways share, with traffic that moves every secon
     await Promise.all(running);
     expect(admitted).toBeLessThanOrEqual(3_000);
     expect(admitted).toBeGreaterThanOrEqual(0.97 * 3_000);
+    await fleet.stop();
+  });
+});
+
+describe("requests that do not fit", () => {
+  it("cost the policy service fewer than 60 calls in 1,000, and each is refused with its words", async () => {
+    const fleet = await startFleet(1, [budgetOf(1_000n)]);
+    await Promise.all([fleet.request(0, 1_000), fleet.pass(2_000)]);
+    const refused: SimulatedRequest[] = [];
+    const send = async (requests: number): Promise<void> => {
+      for (let n = 0; n < requests; n++) {
+        void fleet.request(0, 5).then((request) => refused.push(request));
+        await fleet.pass(1);
+      }
+    };
+    await send(1_000);
+    const before = { ...fleet.calls };
+    await send(3_000);
+    expect(perThousand(before, fleet.calls, 3_000).forSlices).toBeLessThan(60);
+    await fleet.pass(1_000);
+    expect(refused).toHaveLength(4_000);
+    const denials = refused.map(({ decision }) => (decision.admitted ? undefined : decision.denial));
+    expect(denials[0]?.message).toContain("has 0 micro-USD left; the request's bound is at least 1 micro-USD");
+    for (const denial of denials) expect(denial).toEqual(denials[0]);
+    await fleet.stop();
+  });
+
+  it("are admitted at once where a report of the same gateway has freed what they need", async () => {
+    const fleet = await startFleet(1, [budgetOf(1_000n)]);
+    const running = fleet.open(0, 1_000);
+    await fleet.pass(50);
+    const refused = fleet.request(0, 500);
+    await fleet.pass(400);
+    expect((await refused).isAdmitted).toBe(false);
+    (await running).settle(10);
+    // It is acknowledged, and reported after a wait for others.
+    await fleet.pass(20);
+    void fleet.request(0, 500);
+    await fleet.pass(240);
+    const fits = fleet.request(0, 500);
+    await fleet.pass(50);
+    expect((await fits).isAdmitted).toBe(true);
+    await fleet.stop();
+  });
+
+  it("under a shadow binding alone are admitted on the slices of the other limits, and told as its denials", async () => {
+    const shadow = { ...budgetOf(100n), shadow: true };
+    const fleet = await startFleet(1, [budgetOf(10n ** 9n), shadow]);
+    const requests: SimulatedRequest[] = [];
+    const send = async (count: number): Promise<void> => {
+      for (let n = 0; n < count; n++) {
+        void fleet.request(0, 5).then((request) => requests.push(request));
+        await fleet.pass(1);
+      }
+    };
+    await send(1_000);
+    const before = { ...fleet.calls };
+    await send(3_000);
+    expect(perThousand(before, fleet.calls, 3_000).forSlices).toBeLessThan(60);
+    await fleet.pass(1_000);
+    expect(requests.filter(({ isAdmitted }) => isAdmitted)).toHaveLength(4_000);
+    const denied = requests.filter(({ decision }) => decision.shadowDenials[0]?.bindingId === shadow.bindingId);
+    expect(denied.length).toBeGreaterThanOrEqual(4_000 - 20);
     await fleet.stop();
   });
 });

@@ -2,16 +2,24 @@
  * Admission in this process, on slices of the limits that apply; the policy service decides where that is not possible.
  *
  * Steps. Find the limits of the key, without a call. If there are none, admit. Else take the bounds of the request from the slices of
- * all of them, or from none. If they do not fit, acquire more slices; if those are not granted, ask the policy service to admit.
+ * all of them, or from none. If they do not fit, deny what the policy service has just denied; else acquire more slices; if those are not
+ * granted, ask the policy service to admit.
  * Latency: no call, no await and no timer on the warm path; one call for the first request of a lineage.
- * Failures: nothing is refused on the basis of a slice. Nothing is admitted on slices once the session has expired, by the larger of
+ * Failures: nothing is refused on the basis of a slice; see `kept-decisions.ts` for refusals. Nothing is admitted on slices once the session has expired, by the larger of
  * the elapsed monotonic and wall clock time, nor while the log acknowledges nothing.
  */
 import { RateSlices, reservationCost, type SliceBounds, type SliceReservation } from "@routeplane/admission";
 import type { Clock } from "@routeplane/domain";
-import type { AdmissionDecision, AdmissionRequest, LocalAdmissions, RateLimitState } from "../ports/admissions.ts";
+import type {
+  AdmissionDecision,
+  AdmissionRequest,
+  LocalAdmissions,
+  RateLimitState,
+  ShadowDenial,
+} from "../ports/admissions.ts";
 import type { AppliedLimits, LimitDirectory } from "../ports/limit-directory.ts";
 import type { SessionLimitSet } from "./gateway-session.ts";
+import type { KeptDecisions } from "./kept-decisions.ts";
 import type { SessionKeeper } from "./session-keeper.ts";
 import type { HeldSession } from "./slice-calls.ts";
 import { SessionAdmission } from "./session-admission.ts";
@@ -20,6 +28,8 @@ import { isRunningLow } from "./slice-requests.ts";
 export interface LocalAdmissionsOptions {
   readonly limits: LimitDirectory;
   readonly keeper: Pick<SessionKeeper, "current">;
+  /** Decisions of the policy service that are good for a moment. */
+  readonly kept: KeptDecisions;
   /** Clock of elapsed time; see `createElapsedClock`. */
   readonly elapsed: () => number;
   readonly clock: Clock;
@@ -29,16 +39,21 @@ export interface LocalAdmissionsOptions {
 const LIFE_MS = 15 * 60_000;
 
 export function createLocalAdmissions(options: LocalAdmissionsOptions): LocalAdmissions {
-  const { limits: directory, keeper, elapsed, clock } = options;
+  const { limits: directory, keeper, kept, elapsed, clock } = options;
 
-  const admitOn = (held: HeldSession, admitted: Admitted, reservation: SliceReservation): AdmissionDecision => {
-    const { set, limits, request } = admitted;
+  const admitOn = (
+    held: HeldSession,
+    set: SessionLimitSet,
+    { limits, request, shadowDenials }: Admitted,
+    reservation: SliceReservation,
+  ): AdmissionDecision => {
     const nowMs = elapsed();
     if (noteUse(set, nowMs)) held.calls.refill(set, reservation.bounds);
+    if (shadowDenials.length === 0) kept.noteShadowsFit(limits, request);
     const slices = new SessionAdmission(held.session, set, reservation, elapsed);
     return {
       admitted: true,
-      shadowDenials: [],
+      shadowDenials,
       outputTokensMax: request.outputTokensMax,
       reservedNanoUsd: slices.boundNanoUsd,
       expiresAt: new Date(clock() + LIFE_MS),
@@ -49,43 +64,70 @@ export function createLocalAdmissions(options: LocalAdmissionsOptions): LocalAdm
   };
   const acquire = async (
     held: HeldSession,
+    set: SessionLimitSet,
     admitted: Admitted,
     bounds: SliceBounds,
   ): Promise<AdmissionDecision | undefined> => {
-    const reservation = await held.calls.acquire(admitted.set, bounds);
-    return reservation && admitOn(held, admitted, reservation);
+    const reservation = await held.calls.acquire(set, bounds);
+    return reservation && admitOn(held, set, admitted, reservation);
+  };
+
+  /** Session on whose slices the request may be admitted now, and the limit set. */
+  const findSet = ({ limits, request }: Admitted): { held: HeldSession; set: SessionLimitSet } | undefined => {
+    const nowMs = elapsed();
+    const held = keeper.current;
+    if (held === undefined || !held.session.isUsable(nowMs)) return undefined;
+    const set = held.session.setOf(limits, request.namespaceId);
+    if (set === undefined || nowMs < set.centralUntilMs || held.session.isLogSilent(nowMs)) return undefined;
+    return { held, set };
+  };
+
+  const limitsOf = ({ namespaceId, lineage, idempotencyKey }: AdmissionRequest): AppliedLimits | undefined => {
+    const keyId = lineage.at(-1);
+    if (idempotencyKey !== undefined || keyId === undefined) return undefined;
+    return directory.findLimits({ namespaceId, keyId });
   };
 
   return {
     admit(request) {
-      const { namespaceId, lineage, idempotencyKey } = request;
-      const keyId = lineage.at(-1);
-      if (idempotencyKey !== undefined || keyId === undefined) return undefined;
-      const limits = directory.findLimits({ namespaceId, keyId });
-      if (limits === undefined || limits.isCentral) return undefined;
-      if (limits.limits.length === 0) return admitWithoutLimits(request);
-      const nowMs = elapsed();
-      const held = keeper.current;
+      const limits = limitsOf(request);
+      if (limits === undefined) return undefined;
+      if (limits.isCentral) return kept.refusalOf(limits, request);
+      const shadows = kept.usedUpShadowsOf(limits, request);
+      const { others = limits, denials: shadowDenials = NONE } = shadows ?? {};
+      if (others.limits.length === 0) return admitWithoutLimits(request, shadowDenials);
+      const admitted = { limits: others, request, shadowDenials };
       const bounds = boundsOf(request);
-      if (held === undefined || bounds === undefined || !held.session.isUsable(nowMs)) return undefined;
-      const set = held.session.setOf(limits, namespaceId);
-      if (set === undefined || nowMs < set.centralUntilMs || held.session.isLogSilent(nowMs)) return undefined;
-      const admitted = { set, limits, request };
-      const reservation = set.isConfirmed ? set.set.reserve(bounds, nowMs) : undefined;
-      return reservation === undefined ? acquire(held, admitted, bounds) : admitOn(held, admitted, reservation);
+      const found = bounds && findSet(admitted);
+      if (bounds === undefined || found === undefined) return kept.refusalOf(limits, request);
+      const { held, set } = found;
+      const reservation = set.isConfirmed ? set.set.reserve(bounds, elapsed()) : undefined;
+      if (reservation !== undefined) return admitOn(held, set, admitted, reservation);
+      return kept.refusalOf(limits, request) ?? acquire(held, set, admitted, bounds);
+    },
+
+    ask(request) {
+      const limits = limitsOf(request);
+      return limits === undefined ? () => {} : kept.ask(limits, request);
     },
   };
 }
 
-/** Request, the limits that apply to it and their limit set. */
+const NONE: readonly ShadowDenial[] = [];
+
+/** Request and the limits that it is counted on. */
 interface Admitted {
-  readonly set: SessionLimitSet;
   readonly limits: AppliedLimits;
   readonly request: AdmissionRequest;
+  /** Denials of shadow bindings, which are not among the limits. */
+  readonly shadowDenials: readonly ShadowDenial[];
 }
 
-function admitWithoutLimits({ outputTokensMax }: AdmissionRequest): AdmissionDecision {
-  const none = { shadowDenials: [], requests: undefined, tokens: undefined, expiresAt: undefined };
+function admitWithoutLimits(
+  { outputTokensMax }: AdmissionRequest,
+  shadowDenials: readonly ShadowDenial[],
+): AdmissionDecision {
+  const none = { shadowDenials, requests: undefined, tokens: undefined, expiresAt: undefined };
   return { admitted: true, outputTokensMax, reservedNanoUsd: 0n, ...none };
 }
 

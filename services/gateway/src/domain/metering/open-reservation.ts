@@ -187,10 +187,13 @@ export class OpenReservation {
   async #requestAdmission(request: AdmissionRequest, local: LocalDecision): Promise<AdmissionDecision> {
     const decided = await local;
     if (decided !== undefined) return decided;
-    const { admissions, usageLog } = this.#dependencies;
+    const { localAdmissions, admissions, usageLog } = this.#dependencies;
     this.#pendingRelease ??= usageLog.enqueueRelease(this.#key);
+    const keep = localAdmissions?.ask(request);
     try {
-      return await admissions.admit(request);
+      const decision = await admissions.admit(request);
+      keep?.(decision);
+      return decision;
     } catch (error) {
       throw repetitionOf(error) ?? error;
     }

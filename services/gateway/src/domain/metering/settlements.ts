@@ -42,6 +42,8 @@ export interface SettlementsOptions {
   readonly log: Logger;
   /** Closes a session that an earlier process left; by default none is. */
   readonly closeSession?: (sessionId: Id<"gws">, isComplete: boolean) => Promise<void>;
+  /** Called once the policy service has a settlement. Does nothing by default. */
+  readonly onReported?: (settlement: PendingSettlement) => void;
   /** Pending settlements from which on `hasCapacity` is false. 20,000 by default. */
   readonly capacity?: number;
   /** Longest wait of a stop for pending settlements. 1 s by default. */
@@ -53,7 +55,7 @@ const NOTHING_USED = { costNanoUsd: 0n, tokens: 0, neverSent: true };
 /** Starts to send the pending settlements of earlier processes at once. */
 export function createSettlements(options: SettlementsOptions): Settlements {
   const { admissions, usageLog, log, capacity = 20_000, flushTimeoutMs = 1_000 } = options;
-  const { reports = reportOneByOne(admissions, log), closeSession = async () => {} } = options;
+  const { reports = reportOneByOne(admissions, log), closeSession = async () => {}, onReported = () => {} } = options;
   const queue = new ReportQueue(reports, log);
   const previousRun = reportPreviousRun({ usageLog, queue, closeSession, log });
 
@@ -63,7 +65,14 @@ export function createSettlements(options: SettlementsOptions): Settlements {
     read: () => queue.size,
   });
 
-  const send = (settlement: PendingSettlement, onReported: () => void): void => queue.add({ settlement, onReported });
+  const send = (settlement: PendingSettlement, complete: () => void): void =>
+    queue.add({
+      settlement,
+      onReported() {
+        onReported(settlement);
+        complete();
+      },
+    });
   /** Reports the settlement of a request on slices once the log has it: what it did not use is free from then on. */
   const settleOnSlices = (
     facts: RequestFacts,

@@ -112,6 +112,11 @@ export interface Admissions {
 
 /** Admission in this process. */
 export interface LocalAdmissions {
-  /** Admits a request; undefined if the policy service has to decide. Never denies. Waits for at most one call. */
+  /**
+   * Admits a request, or denies it as the policy service has just denied one like it; undefined if the policy service has to decide. Waits
+   * for at most one call.
+   */
   admit(request: AdmissionRequest): AdmissionDecision | undefined | Promise<AdmissionDecision | undefined>;
+  /** Called before the policy service decides on a request. @returns function that is told its decision */
+  ask(request: AdmissionRequest): (decision: AdmissionDecision) => void;
 }
