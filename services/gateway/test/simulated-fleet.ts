@@ -148,11 +148,11 @@ function simulateGateway(policy: ReturnType<typeof simulatePolicy>, limits: Appl
       const { reservedNano: reservedNanoUsd, expiresAt } = result;
       return { admitted: true, outputTokensMax: Number(result.outputTokensMax), reservedNanoUsd, expiresAt, ...states };
     }
-    const { binding, rule, message, retryAtMs } = result;
+    const { binding, rule, message, isFirm, retryAtMs } = result;
     const { policyId, policyName, bindingId, principal } = binding;
     const source = { policyId, policyName, bindingId, principalType: principal.type, principalId: principal.id };
     const retryAt = retryAtMs === undefined ? undefined : new Date(retryAtMs);
-    return { admitted: false, denial: { ...source, rule, message, retryAt }, ...states };
+    return { admitted: false, denial: { ...source, rule, message, isFirm, retryAt }, ...states };
   };
   return {
     keeper,

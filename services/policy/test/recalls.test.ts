@@ -39,7 +39,7 @@ async function gatewayOn() {
       ...more,
     });
   const money = (counter: Parameters<typeof gateway.money>[2]) => gateway.money(namespaceId, binding.id, counter);
-  return { ...gateway, admit, money, total, bindingId: binding.id };
+  return { ...gateway, namespaceId, admit, money, total, bindingId: binding.id };
 }
 
 /** Messages that a gateway hears on the feed of another process, as every release receives them. */
@@ -107,6 +107,17 @@ describe("an admission that fits only without what is outstanding", () => {
     const full = await gatewayOn();
     await full.money({ needed: 100_000n });
     expect((await full.admit(80n)).outcome).toMatchObject({ case: "denial", value: { rule: "budget" } });
+  });
+
+  it("is refused firmly only where neither slices nor requests under way are in the way", async () => {
+    const { admit, money } = await gatewayOn();
+    await money({ needed: 60_000n });
+    await admit(40n);
+    expect((await admit(80n)).outcome).toMatchObject({ case: "denial", value: { isFirm: false } });
+    const spent = await gatewayOn();
+    await spent.money({ needed: 60_000n });
+    await spent.report(spent.settled(spent.namespaceId, 60_000n, 99_500n));
+    expect((await spent.admit(80n)).outcome).toMatchObject({ case: "denial", value: { isFirm: true } });
   });
 
   it("does not wait where nothing is outstanding, or where it would not fit either way", async () => {

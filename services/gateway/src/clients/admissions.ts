@@ -70,10 +70,10 @@ function fromProtoOutcome(outcome: AdmitResponse["outcome"]) {
 }
 
 function fromProtoDenial(denial: ProtoDenial): Denial {
-  const { policyId, policyName, bindingId, principalId, rule, message } = denial;
+  const { policyId, policyName, bindingId, principalId, rule, message, isFirm } = denial;
   const principalType = fromProtoPrincipalType(denial.principalType);
   const retryAt = fromTimestamp(denial.retryAt);
-  return { policyId, policyName, bindingId, principalType, principalId, rule, retryAt, message };
+  return { policyId, policyName, bindingId, principalType, principalId, rule, retryAt, message, isFirm };
 }
 
 function fromProtoRateLimitState(state: ProtoState | undefined): RateLimitState | undefined {

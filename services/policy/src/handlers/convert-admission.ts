@@ -52,7 +52,7 @@ function toProtoOutcome(result: AdmissionResult) {
 }
 
 function toProtoDenial(denied: Extract<AdmissionResult, { outcome: "denied" }>): MessageInitShape<typeof DenialSchema> {
-  const { binding, rule, limit, remaining, retryAtMs, message } = denied;
+  const { binding, rule, limit, remaining, retryAtMs, message, isFirm } = denied;
   const { policyId, policyName, bindingId, principal } = binding;
   const source = { policyId, policyName, bindingId, ...toProtoPrincipal(principal) };
   const isMoney = rule === "budget";
@@ -60,6 +60,7 @@ function toProtoDenial(denied: Extract<AdmissionResult, { outcome: "denied" }>):
     ...source,
     message,
     rule,
+    isFirm,
     limit: isMoney ? nanoToMicro(limit) : limit,
     // Rounded down: a remaining micro-USD can be spent.
     remaining: isMoney ? remaining / microToNano(1n) : remaining,

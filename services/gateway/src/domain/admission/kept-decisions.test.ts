@@ -21,9 +21,9 @@ function requestOf(outputTokensMax: number, more: Partial<AdmissionRequest> = {}
   return { ...names, ...bounds, ...more };
 }
 
-function denialBy(rule: string, retryAt?: Date): AdmissionDecision {
+function denialBy(rule: string, retryAt?: Date, isFirm = true): AdmissionDecision {
   const source = { policyId: "pol_a", policyName: "a", bindingId: "bnd_a", principalId: namespaceId };
-  const denial = { ...source, principalType: "namespace" as const, rule, retryAt, message: `no ${rule}` };
+  const denial = { ...source, principalType: "namespace" as const, rule, retryAt, isFirm, message: `no ${rule}` };
   return { admitted: false, denial, shadowDenials: [], requests: undefined, tokens: undefined };
 }
 
@@ -54,6 +54,12 @@ describe("a refusal", () => {
     kept.ask(limits, requestOf(100))(denialBy("rate_limit.max_requests"));
     expect(kept.refusalOf(limits, requestOf(1))).toBeDefined();
     expect(kept.refusalOf(limits, requestOf(101))).toBeUndefined();
+  });
+
+  it("is not kept where requests under way, or slices elsewhere, are in the way", () => {
+    const { kept } = keptAt();
+    kept.ask(limits, requestOf(100))(denialBy("budget", undefined, false));
+    expect(kept.refusalOf(limits, requestOf(100))).toBeUndefined();
   });
 
   it("is not kept beyond the moment from which the request fits", () => {

@@ -2,7 +2,7 @@
  * Decisions of the policy service that are good for a moment for other requests on the same limits, so that a flood of requests that do
  * not fit costs it a call in a while instead of one each: refusals, and shadow bindings that are used up.
  *
- * A refusal is given again to requests for which the policy service would give the same one, with the same text, headers and time of retry:
+ * A refusal that is firm is given again to requests for which the policy service would give the same one, with the same text, headers and time of retry:
  * those with the same bounds, and where neither requests nor slots are left, those with no larger ones. It is kept for 250 ms at most,
  * and forgotten once this process hears of a change of the limits, or has reported what may have made it fit: also during the call. Requests that a shadow binding would deny are admitted on the slices of the other limits meanwhile, and one of them asks again every 250 ms.
  */
@@ -101,6 +101,7 @@ export class KeptDecisions {
     const asOf = this.#freeCount;
     return (decision) => {
       const { shadowDenials } = decision;
+      if (!decision.admitted && decision.denial.isFirm !== true) return;
       if (decision.admitted && shadowDenials.length === 0) return this.noteShadowsFit(limits, request);
       const kept = this.#kept.get(limits) ?? { refusals: [], shadows: undefined, others: new Map() };
       this.#kept.set(limits, kept);

@@ -11,6 +11,8 @@ export interface Denial {
   readonly pattern?: string;
   /** Time from which the request is worth sending again; absent if waiting does not help. */
   readonly retryAt?: Date | undefined;
+  /** True if requests that are under way, and what is set aside, are not what is in the way; absent if that is not known. */
+  readonly isFirm?: boolean;
   /** Reason for people; quotes nothing that a pattern matched. */
   readonly message: string;
 }

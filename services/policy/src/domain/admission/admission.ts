@@ -56,7 +56,12 @@ export type AdmissionResult = {
       /** Moment at which the reservation expires; undefined if there is none, because no limit applies. */
       readonly expiresAt: Date | undefined;
     }
-  | ({ readonly outcome: "denied"; readonly message: string } & Excess<AppliedLimits>)
+  | ({
+      readonly outcome: "denied";
+      readonly message: string;
+      /** True if it would be denied also if nothing were reserved or set aside. */
+      readonly isFirm: boolean;
+    } & Excess<AppliedLimits>)
 );
 
 export interface Admission {
@@ -75,11 +80,14 @@ export interface Admission {
 
 /** @param recalls undefined for an admission that never waits for slices */
 export function createAdmission(ledger: Ledger, reservationTtlMs: number, recalls?: Recalls): Admission {
-  async function decideOnce(request: AdmissionRequest, toRecall: ToRecall): Promise<AdmissionResult | RecallNeeded> {
+  async function decideOnce(
+    request: AdmissionRequest,
+    wait: RecallWait | undefined,
+  ): Promise<AdmissionResult | RecallNeeded> {
     const { namespaceId, requestId, lineage, idempotencyKey, sessionId } = request;
     const key = { namespaceId, requestId, keyId: callingKeyOf(lineage) };
     const reserving = { key, lineage, idempotencyKey, sessionId };
-    const decide = (state: AdmissionState) => decideWith(state, request, reservationTtlMs, toRecall);
+    const decide = (state: AdmissionState) => decideWith(state, request, reservationTtlMs, wait);
     const first = await ledger.admit(reserving, (state) => (state.isExpiryDue ? { result: undefined } : decide(state)));
     if (first !== undefined) return first;
     // Only an admission expires the reservations of a gateway that died.
@@ -91,7 +99,7 @@ export function createAdmission(ledger: Ledger, reservationTtlMs: number, recall
     async admit(request) {
       const wait = recalls?.begin(request);
       for (;;) {
-        const result = await decideOnce(request, (...decided) => wait?.bindingsToRecall(...decided) ?? []);
+        const result = await decideOnce(request, wait);
         if (result.outcome !== "recall") return result;
         await wait?.recall(result.bindingIds);
       }
@@ -120,26 +128,24 @@ interface RecallNeeded {
   readonly bindingIds: readonly Id<"bnd">[];
 }
 
-/** Function that names the bindings to recall slices of before this decision is made final; none for a final one. */
-type ToRecall = RecallWait["bindingsToRecall"];
-
 function decideWith(
   state: AdmissionState,
   request: AdmissionRequest,
   reservationTtlMs: number,
-  toRecall: ToRecall,
+  wait: RecallWait | undefined,
 ): AdmissionDecision<AdmissionResult | RecallNeeded> {
   const nowMs = state.now.getTime();
   if (state.reservation !== undefined) return { result: repeatedResult(state.reservation, state.bindings, nowMs) };
   if (state.idempotencyKeyUsedBy !== undefined) throw idempotencyKeyUsed(state.idempotencyKeyUsedBy);
   const decision = decideAdmission(request, state.bindings, nowMs);
-  const bindingIds = toRecall(state, decision);
+  const bindingIds = wait?.bindingsToRecall(state, decision) ?? [];
   if (bindingIds.length > 0) return { result: { outcome: "recall", bindingIds } };
   const { shadowDenials } = decision;
   if (decision.outcome === "deny") {
     const rateLimits = rateLimitStatesOf(state.bindings, nowMs);
     const message = denialMessage(decision);
-    return { result: { ...decision, outcome: "denied", message, shadowDenials, rateLimits } };
+    const isFirm = wait?.isFirm(state) ?? false;
+    return { result: { ...decision, outcome: "denied", message, isFirm, shadowDenials, rateLimits } };
   }
   const { outputTokensMax, reservedNano, tokens } = decision;
   const bindings = decision.bindings.map((binding) => reserveOn(binding, decision, nowMs));

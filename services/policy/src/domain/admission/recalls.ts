@@ -25,6 +25,8 @@ export interface Recalls {
 export interface RecallWait {
   /** Bindings to recall slices of, because the decision would be better without them; none once the wait is over. */
   bindingsToRecall(state: AdmissionState, decision: Decision<AppliedLimits>): readonly Id<"bnd">[];
+  /** True if the request would be denied also if everything that is reserved and set aside on the counters came back. */
+  isFirm(state: AdmissionState): boolean;
   /** Recalls, unless that was done a moment ago, and waits a little. */
   recall(bindingIds: readonly Id<"bnd">[]): Promise<void>;
 }
@@ -75,6 +77,14 @@ export function createRecalls({ announce, withoutRateSlices, monotonic, onWait }
           return sliced.filter(
             (id) => joined.has(id) || sinceRecall(id) < WAIT_MS || sinceRecall(id) >= RECALL_EVERY_MS,
           );
+        },
+
+        isFirm({ bindings, now }) {
+          const ended = bindings.map((binding) => {
+            const counter = withoutRateSlices(binding.bindingId, binding.counter);
+            return Object.assign({ ...binding }, { counter: { ...counter, reservedNano: 0n, openReservations: 0n } });
+          });
+          return decideAdmission(request, ended, now.getTime()).outcome === "deny";
         },
 
         async recall(bindingIds) {

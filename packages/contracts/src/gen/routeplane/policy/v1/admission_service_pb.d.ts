@@ -369,6 +369,14 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
    * @generated from field: int64 remaining = 10;
    */
   remaining: bigint;
+
+  /**
+   * True if the request would be denied also if every request that is under way ended now without a charge, and everything that
+   * is set aside for gateways came back: a caller may then deny the same again for a moment without asking.
+   *
+   * @generated from field: bool is_firm = 11;
+   */
+  isFirm: boolean;
 };
 
 /**
