@@ -46,12 +46,12 @@ interface KeptOfLimits {
 /** Numbers of the last `free` calls of a namespace. */
 interface Freed {
   readonly any: number;
-  /** Of those that may have freed a request of a rate limit. */
+  /** Number of the last call that may have freed a request of a rate limit. */
   readonly requests: number;
 }
 
 export class KeptDecisions {
-  /** By the limits themselves: after a change they are another object. */
+  /** Decisions by the limits themselves: after a change they are another object. */
   readonly #kept = new WeakMap<AppliedLimits, KeptOfLimits>();
   readonly #freed = new Map<Id<"ns">, Freed>();
   /** Numbers for namespaces that are not in the map. */
