@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { eventually } from "@routeplane/testing";
+import { eventually, suspendProcess } from "@routeplane/testing";
 import { isAlive, killAll, processesOf, runUp, startNode, type TestNode } from "../harness/index.ts";
 
 const ROLES = ["postgres", "nats", "auth", "policy", "usage", "aggregator", "gateway", "gateway-2"];
@@ -37,9 +37,9 @@ describe("supervision", () => {
 
   it("loses no pending event or settlement of a gateway when all is killed and the next start has fewer gateways", async () => {
     const nats = await node.pid("nats");
-    process.kill(nats ?? 0, "SIGSTOP");
+    suspendProcess(nats ?? 0);
     const answer = await requestEcho(node.urls[1] ?? "", await node.apiKey());
-    expect(answer.status).toBe(200);
+    expect([answer.status, await answer.text()]).toMatchObject([200, expect.any(String)]);
     await killAll(node.home);
     node = await startNode({ home: node.home, port: node.port });
     const id = answer.headers.get("x-request-id") ?? "";

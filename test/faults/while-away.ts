@@ -1,3 +1,4 @@
+import { suspendProcess } from "@routeplane/testing";
 import { childrenOf, isAlive, parentOf, type TestNode } from "../harness/index.ts";
 
 export type Way = "suspended" | "killed";
@@ -10,7 +11,7 @@ export async function whileAway(node: TestNode, role: string, way: Way, work: ()
   const pid = await node.pid(role);
   if (pid === undefined) throw new Error(`${role} does not run`);
   const stopped = way === "suspended" ? [pid, ...(await childrenOf(pid))] : [await parentOf(pid)];
-  for (const each of stopped) process.kill(each, "SIGSTOP");
+  for (const each of stopped) suspendProcess(each);
   try {
     if (way === "killed") process.kill(pid, "SIGKILL");
     await work();

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readSaved, type ReservedPorts, reservePorts, type SavedFile } from "@routeplane/standalone";
-import { copyMigratedHome, eventually } from "@routeplane/testing";
+import { copyMigratedHome, eventually, suspendProcess } from "@routeplane/testing";
 import { type CommandResult, runCli, type RunningCommand, type RunOptions, runUp } from "./commands.ts";
 import { isAlive } from "./processes.ts";
 
@@ -120,7 +120,7 @@ function testNode({ home, port, gateways, startMs, command, reserved }: Started)
     async whileSuspended(role, work) {
       const suspended = await pid(role);
       if (suspended === undefined) throw new Error(`${role} does not run`);
-      process.kill(suspended, "SIGSTOP");
+      suspendProcess(suspended);
       try {
         await work();
       } finally {

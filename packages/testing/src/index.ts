@@ -8,3 +8,4 @@ export { eventually } from "./eventually.ts";
 export { SERVING } from "./serving.ts";
 export { startNats, type TestNats } from "./start-nats.ts";
 export { startNatsCluster, type TestNatsCluster } from "./start-nats-cluster.ts";
+export { suspendProcess } from "./suspend-process.ts";

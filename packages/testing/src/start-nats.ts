@@ -7,6 +7,7 @@ import { reservePorts } from "@routeplane/standalone";
 import { natsUrl, prepareNats, startCommand } from "@routeplane/standalone/servers";
 import { inject } from "vitest";
 import { eventually } from "./eventually.ts";
+import { suspendProcess } from "./suspend-process.ts";
 
 /** A nats-server, which keeps its port and files over restarts. */
 export interface TestNats {
@@ -57,7 +58,7 @@ export async function startNats(): Promise<TestNats> {
     aggregatorUrl: natsUrl(address, "aggregator"),
     start,
     kill,
-    pause: () => void child?.kill("SIGSTOP"),
+    pause: () => suspendProcess(child?.pid ?? 0),
     resume: () => void child?.kill("SIGCONT"),
     async reconfigure(edit) {
       const path = join(folder, "nats", "nats.conf");

@@ -21,8 +21,16 @@ export interface PreviousRunOptions {
 
 const RETRY_MS = 1_000;
 
-/** Starts to report what earlier processes left, and to close their sessions. @returns a way to stop that */
-export function reportPreviousRun({ usageLog, queue, closeSession, log }: PreviousRunOptions): { stop(): void } {
+/** Work on what earlier processes left. */
+export interface PreviousRunReport {
+  /** Resolves once their sessions are reported and closed, or the work was stopped. */
+  readonly finished: Promise<void>;
+  /** Leaves the rest to the next process. */
+  stop(): void;
+}
+
+/** Starts to report what earlier processes left, and to close their sessions. */
+export function reportPreviousRun({ usageLog, queue, closeSession, log }: PreviousRunOptions): PreviousRunReport {
   const stopping = new AbortController();
   const { signal } = stopping;
   const all = usageLog.pendingFromPreviousRun;
@@ -71,6 +79,8 @@ export function reportPreviousRun({ usageLog, queue, closeSession, log }: Previo
     reportOthers(sessions);
     await Promise.all(sessions.map(reportSession));
   };
-  reportSessions().catch((error: unknown) => log.error({ err: error }, "sessions of an earlier process not reported"));
-  return { stop: () => stopping.abort() };
+  const finished = reportSessions().catch((error: unknown) => {
+    log.error({ err: error }, "sessions of an earlier process not reported");
+  });
+  return { finished, stop: () => stopping.abort() };
 }

@@ -70,6 +70,33 @@ describe("settlements", () => {
     expect([...usageLog.pending.values()]).toMatchObject([{ requestId: facts.requestId, costNanoUsd: 3_000n }]);
   });
 
+  it("keep a stop waiting until the session of an earlier process is closed, for as long as it may", async () => {
+    const session = { offset: 7, sessionId: newId("gws"), hasProof: true };
+    const closeAfter = async (attempts: number, flushTimeoutMs: number): Promise<number> => {
+      let left = attempts;
+      const completed: number[] = [];
+      const usageLog = {
+        ...fakeUsageLog(),
+        sessionsFromPreviousRun: Promise.resolve([session]),
+        complete: (offset: number) => void completed.push(offset),
+      };
+      const closeSession = async (): Promise<void> => {
+        if (--left > 0) throw unavailable;
+      };
+      const settlements = createSettlements({
+        admissions: fakeBudget(0n),
+        usageLog,
+        log,
+        closeSession,
+        flushTimeoutMs,
+      });
+      await settlements.stop();
+      return completed.length;
+    };
+    expect(await closeAfter(2, 30_000)).toBe(1);
+    expect(await closeAfter(Number.POSITIVE_INFINITY, 20)).toBe(0);
+  });
+
   it("that an earlier process left are sent until acknowledged, and then complete", async () => {
     const { namespaceId, keyId } = facts;
     const [settled, released] = [newId("req"), newId("req")];

@@ -125,7 +125,9 @@ export function createSettlements(options: SettlementsOptions): Settlements {
     async stop() {
       const timer = new AbortController();
       const timeout = delay(flushTimeoutMs, undefined, { signal: timer.signal }).catch(() => {});
-      await Promise.race([queue.flush(), timeout]);
+      // A process that stops soon after its start finishes what it was started for.
+      const finished = Promise.all([queue.flush(), previousRun.finished]).then(() => queue.flush());
+      await Promise.race([finished, timeout]);
       timer.abort();
       queue.stop();
       previousRun.stop();
