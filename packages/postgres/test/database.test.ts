@@ -205,7 +205,7 @@ describe("a read", () => {
     await other.connect();
     const found = async () => {
       const { rows } = await other.query(
-        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where query like '%pg_sleep($1)'",
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and query like '%pg_sleep($1)'",
       );
       return rows.length > 0;
     };

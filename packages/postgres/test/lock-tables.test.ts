@@ -30,7 +30,7 @@ it("locks tables beside a query that reads them in another order, which is neith
   });
   await eventually(async () => {
     const { rows } = await observer.query(
-      "select from pg_stat_activity where state = 'active' and query like '%lock table%'",
+      "select from pg_stat_activity where datname = current_database() and state = 'active' and query like '%lock table%'",
     );
     return rows.length > 1;
   });

@@ -174,7 +174,9 @@ describe("an index", () => {
     const first = migrate(migrations);
     const second = migrate(migrations);
     const isBuilding = async (): Promise<boolean> => {
-      const { rows } = await admin.query("select from pg_stat_activity where query like 'create index concurrently%'");
+      const { rows } = await admin.query(
+        "select from pg_stat_activity where datname = current_database() and query like 'create index concurrently%'",
+      );
       return rows.length > 0;
     };
     await eventually(isBuilding, 10_000);

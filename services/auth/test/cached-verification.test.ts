@@ -225,7 +225,8 @@ describe("a change that a replica has not received", () => {
       await sql`lock table keys in share mode`.execute(tx);
       const pending = replica.resultOf(token);
       await eventually(async () => {
-        const waiting = sql`select from pg_locks where relation = 'keys'::regclass and not granted`;
+        const waiting = sql`select from pg_locks where database = (select oid from pg_database where datname = current_database())
+          and relation = 'keys'::regclass and not granted`;
         return (await waiting.execute(tx)).rows.length > 0;
       });
       await sql`update keys set revoked_at = now() where id = ${id}`.execute(tx);

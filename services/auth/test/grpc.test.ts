@@ -69,7 +69,8 @@ it("completes verifications that wait for Postgres while it stops", async () => 
     const calls = tokens.map((token) => caller.call(verifyKey, { token }, service));
     await eventually(async () => {
       const { rows } = await sql<{ count: bigint }>`
-        select count(*) from pg_locks where relation = 'key_secrets'::regclass and not granted`.execute(tx);
+        select count(*) from pg_locks where database = (select oid from pg_database where datname = current_database())
+          and relation = 'key_secrets'::regclass and not granted`.execute(tx);
       return rows[0]?.count === 5n;
     });
     return { waiting: calls, stopped: stopping.stop() };

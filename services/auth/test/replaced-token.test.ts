@@ -183,7 +183,10 @@ describe("a call that a rotation of its token overtakes", () => {
     const calls = await auth.admin.within({}, async (tx) => {
       await sql`select from ${sql.table(table)} where expires_at is null for update`.execute(tx);
       const waitingForLock = async (count: number) => {
-        const { rows } = await sql`select from pg_locks where not granted`.execute(tx);
+        const { rows } =
+          await sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(
+            tx,
+          );
         return rows.length >= count;
       };
       const rotated = rotate();

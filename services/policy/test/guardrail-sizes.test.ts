@@ -168,7 +168,9 @@ describe("the guardrails that apply to a key", () => {
       await eventually(async () => {
         const { rows } = await sql<{
           n: number;
-        }>`select count(distinct pid)::int as n from pg_locks where not granted`.execute(tx);
+        }>`select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(
+          tx,
+        );
         return (rows[0]?.n ?? 0) >= ids.length;
       });
       return { outcomes };

@@ -150,8 +150,8 @@ it("an admission and a settlement open the partitions around the request's day, 
       const names = await eventually(async () => {
         const rows = await rowsOf<{ name: string }>(
           sql`select distinct of_index.indrelid::regclass::text as name
-              from pg_locks waiting join pg_locks held using (pid) join pg_index of_index on of_index.indexrelid = held.relation
-              where not waiting.granted and of_index.indrelid::regclass::text like 'holds\\_%'`,
+              from pg_locks waiting join pg_locks held using (pid) join pg_stat_activity using (pid) join pg_index of_index on of_index.indexrelid = held.relation
+              where datname = current_database() and not waiting.granted and of_index.indrelid::regclass::text like 'holds\\_%'`,
         );
         return rows.length === 0 ? undefined : rows.map(({ name }) => name).toSorted();
       });
