@@ -18,7 +18,7 @@ const SECONDS = Number(process.env["SECONDS"] ?? 8);
 /** Number of silent streams whose memory is measured. */
 const SILENT = Number(process.env["SILENT"] ?? 1_000);
 const WARM_UP_SECONDS = 3;
-const NEVER_MICRO_USD = 1e15;
+const NEVER_MICRO_USD = 9e12;
 const NAME_WIDTH = 34;
 
 interface Target {
