@@ -40,13 +40,14 @@ export class PendingSettlements {
     });
   }
 
-  /** Notes that those of one segment were written to another one too, and are needed there alone. */
-  move(from: Segment, to: Segment): void {
-    for (const offset of from.pendingSettlements) {
+  /** Notes that these are written to a segment, and are needed there alone. Those that are over are passed over. */
+  move(offsets: Iterable<number>, to: Segment): void {
+    for (const offset of offsets) {
       const pending = this.#pending.get(offset);
-      if (pending !== undefined) pending.segment = to;
+      if (pending === undefined) continue;
+      pending.segment.pendingSettlements.delete(offset);
+      pending.segment = to;
       to.pendingSettlements.add(offset);
     }
-    from.pendingSettlements.clear();
   }
 }

@@ -11,6 +11,12 @@ export interface SpooledEvent {
   readonly namespaceId?: string | undefined;
 }
 
+/** Pending settlements that were written again, to a newer segment. */
+export interface MovedSettlements {
+  readonly offsets: readonly number[];
+  readonly to: Segment;
+}
+
 /** One file of the spool, with the state of the records in it. */
 export class Segment {
   readonly path: string;
@@ -23,6 +29,8 @@ export class Segment {
   inFlight = 0;
   /** Offsets of its pending settlements. */
   readonly pendingSettlements = new Set<number>();
+  /** Pending settlements of it that were written again, to a segment that is not synced yet; undefined if there are none. */
+  moved: MovedSettlements | undefined;
   #descriptor: number | undefined;
 
   /** A segment that an earlier process wrote. It is sealed. */
@@ -61,7 +69,7 @@ export class Segment {
 
   /** True once no record in it is needed any more. */
   get isFinished(): boolean {
-    return this.isSent && this.pendingSettlements.size === 0;
+    return this.isSent && this.pendingSettlements.size === 0 && this.moved === undefined;
   }
 
   /** Writes all of `records` or, if the file system refuses, nothing. @throws Error of the file system */

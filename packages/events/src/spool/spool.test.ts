@@ -1,12 +1,25 @@
-import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  fdatasyncSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { createLogger } from "@routeplane/runtime";
 import { eventually } from "@routeplane/testing";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { SpoolFull } from "./spool-full.ts";
 import { Spool, type SpoolOptions } from "./spool.ts";
 import type { EventBatch } from "./event-batch.ts";
@@ -213,6 +226,110 @@ test("in any order of records, batches, acknowledgements, completions and kills,
   );
 });
 
+/** Runs `work` while `onSync` is called before each sync of a file or folder, with its path. What it throws, the sync throws. */
+async function whileSyncing(onSync: (path: string) => void, work: () => Promise<void>): Promise<void> {
+  const handle = await open(root, "r");
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const spy = vi.spyOn(prototype, "datasync").mockImplementation(async function (this: FileHandle) {
+    onSync(readlinkSync(`/proc/self/fd/${this.fd}`));
+    fdatasyncSync(this.fd);
+  });
+  try {
+    await work();
+  } finally {
+    spy.mockRestore();
+  }
+}
+
+/** Spool of small segments in the oldest of which are pending settlements, synced, and events behind them. */
+async function spoolWithPending(folder: string, options: Partial<SpoolOptions>) {
+  const spool = openSpool(folder, options);
+  const pending = ["session", "stream a", "stream b"];
+  for (const name of pending) spool.append({ pendingSettlement: bytesOf(name), event: bytesOf(`event of ${name}`) });
+  await spool.sync();
+  for (let n = 0; n < 40; n++) spool.append({ event: Buffer.alloc(50) });
+  return { spool, pending };
+}
+
+const pendingIn = (spool: Spool): readonly string[] =>
+  spool.previousRun.pendingSettlements.map(({ payload }) => textOf(payload));
+
+test("a loss of power at any moment of a move of what is pending loses none of it", async () => {
+  const folder = newFolder();
+  /** Content that each file has for certain: what was in it when its last sync began. */
+  const durable = new Map<string, Buffer>();
+  let moves = 0;
+  const noteSync = (path: string): void => {
+    if (path.endsWith(".journal")) durable.set(basename(path), readFileSync(path));
+  };
+  await whileSyncing(noteSync, async () => {
+    const { spool, pending } = await spoolWithPending(folder, { segmentBytes: 300 });
+    const requireAll = async (): Promise<void> => {
+      const copy = newFolder();
+      mkdirSync(copy);
+      // Removals reach the disk at once, at worst.
+      for (const name of segmentsIn(folder)) writeFileSync(join(copy, name), durable.get(name) ?? "");
+      const next = openSpool(copy);
+      expect(pendingIn(next)).toEqual(pending);
+      await next.close();
+    };
+    for (const batch of await takeAll(spool, 2)) {
+      const [oldest] = segmentsIn(folder);
+      spool.acknowledge(batch);
+      await requireAll();
+      await spool.sync();
+      await requireAll();
+      if (segmentsIn(folder)[0] !== oldest) moves++;
+    }
+    await spool.close();
+  });
+  expect(moves).toBeGreaterThan(1);
+});
+
+test("what was moved to a segment that cannot be synced stays where it was, and is moved again", async () => {
+  const folder = newFolder();
+  let isFailing = true;
+  const fail = (): void => {
+    if (isFailing && segmentsIn(folder).length > 5) throw new Error("EIO: i/o error, fdatasync");
+  };
+  await whileSyncing(fail, async () => {
+    const { spool, pending } = await spoolWithPending(folder, { segmentBytes: 300 });
+    const [oldest] = segmentsIn(folder);
+    const batches = await takeAll(spool, 2);
+    for (const batch of batches.slice(0, -2)) spool.acknowledge(batch);
+    for (const batch of batches.slice(-2)) {
+      await expect(spool.sync()).rejects.toThrow("EIO");
+      expect(segmentsIn(folder)[0]).toBe(oldest);
+      spool.acknowledge(batch);
+    }
+    await eventually(() => lines.some((line) => line.includes("their old segment is kept")));
+    isFailing = false;
+    spool.append({ event: bytesOf("later") });
+    for (const batch of await takeAll(spool)) spool.acknowledge(batch);
+    await spool.sync();
+    expect(segmentsIn(folder)[0]).not.toBe(oldest);
+    const next = openSpool(killed(folder));
+    expect(pendingIn(next)).toEqual(pending);
+    await Promise.all([spool.close(), next.close()]);
+  });
+});
+
+test("a sync that finds another one under way fails with it, because that one has its entries", async () => {
+  const folder = newFolder();
+  const fail = (path: string): void => {
+    if (path.endsWith(".journal")) throw new Error("EIO: i/o error, fdatasync");
+  };
+  const spool = openSpool(folder);
+  spool.append({ event: bytesOf("a") });
+  await whileSyncing(fail, async () => {
+    const results = await Promise.allSettled([spool.sync(), spool.sync()]);
+    expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  });
+  await spool.sync();
+  await spool.close();
+});
+
 test("a kill at any byte of a move of what is pending loses none of it, and brings none back that is over", async () => {
   const folder = newFolder();
   const options = { segmentBytes: 300 };
@@ -224,6 +341,7 @@ test("a kill at any byte of a move of what is pending loses none of it, and brin
   for (const batch of await takeAll(spool, 2)) {
     const before = killed(folder);
     spool.acknowledge(batch);
+    await spool.sync();
     const [newest = ""] = segmentsIn(folder).slice(-1);
     if (segmentsIn(folder)[0] === segmentsIn(before)[0]) continue;
     moves++;
@@ -300,6 +418,7 @@ describe("bounds", () => {
       };
       expect(fill).toThrow(SpoolFull);
       for (const batch of await takeAll(spool)) spool.acknowledge(batch);
+      await spool.sync();
       expect(spool.hasSpace).toBe(true);
       expect(spool.bytes).toBeLessThan(10_000);
     }
@@ -318,11 +437,12 @@ describe("bounds", () => {
     const spool = openSpool(newFolder(), { segmentBytes });
     const payload = Buffer.alloc(200);
     const streams: number[] = [];
-    for (let round = 0; round < 3_000; round++) {
+    for (let round = 0; round < 1_000; round++) {
       streams.push(spool.append({ event: payload, pendingSettlement: payload }).pendingSettlementOffset);
       for (const batch of await takeAll(spool)) spool.acknowledge(batch);
       // Mostly the one that began last, so that some stay for all of the time.
       if (streams.length > 40) spool.complete(streams.splice(-1 - (round % 7 === 0 ? round % 40 : 0), 1)[0] ?? 0);
+      if (round % 4 === 0) await spool.sync();
       expect(spool.bytes).toBeLessThan(6 * segmentBytes + 6 * streams.length * payload.length);
     }
     await spool.close();

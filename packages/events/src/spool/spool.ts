@@ -20,7 +20,8 @@
  * a failed `sync` its segments are sealed, because the kernel may have dropped pages. Marks that are lost only repeat work.
  * Segments are removed whole, the oldest first, so that a mark lives as long as the record that it is about. A settlement that is
  * pending for long, such as that of a stream or of a gateway session, would keep all that is written behind it: once the spool is
- * four times what is pending, the pending settlements of the oldest segment are written again, to the newest one.
+ * four times what is pending, the pending settlements of the oldest segment are written again, to the newest one, and synced there before the
+ * oldest is removed.
  * Memory holds the events of the oldest unsent segment and of the one that is written, and what is pending.
  */
 import { randomBytes } from "node:crypto";
@@ -90,6 +91,8 @@ export class Spool {
   /** Segments that were written to since the last sync. */
   readonly #unsynced = new Set<Segment>();
   readonly #pending = new PendingSettlements();
+  /** Last sync that is under way. */
+  #syncing: Promise<void> | undefined;
   #lastOffset: number;
   #lastSegmentNumber: number;
   #bytes: number;
@@ -196,15 +199,17 @@ export class Spool {
 
   /** Resolves once everything that is written now survives the loss of power too. @throws Error of the file system */
   async sync(): Promise<void> {
-    const segments = [...this.#unsynced];
-    this.#unsynced.clear();
+    // One that is under way may have taken what was written before this call: it has to end, and its failure is this one's too.
+    const previous = this.#syncing;
+    const syncing = (async () => {
+      await previous;
+      await this.#syncSegments();
+    })();
+    this.#syncing = syncing;
     try {
-      for (const { path } of segments) await syncPath(path, "r+");
-      await syncPath(this.#options.folder, "r");
-    } catch (error) {
-      // The kernel may have dropped the pages that it could not write: nothing is added to such a file.
-      for (const segment of segments) segment.seal();
-      throw error;
+      await syncing;
+    } finally {
+      if (this.#syncing === syncing) this.#syncing = undefined;
     }
   }
 
@@ -215,8 +220,31 @@ export class Spool {
     this.#segments.at(-1)?.seal();
     this.#removeFinished();
     if (this.#segments.length > 0) await this.sync();
+    // The old segment of what was moved is removed before another process has the folder.
+    while (this.#syncing !== undefined) await this.#syncing;
     this.#reservedSpace.release();
     this.lock.release();
+  }
+
+  async #syncSegments(): Promise<void> {
+    const segments = [...this.#unsynced];
+    this.#unsynced.clear();
+    const movedTo = (to: Segment): readonly Segment[] => this.#segments.filter(({ moved }) => moved?.to === to);
+    const moves = segments.flatMap(movedTo);
+    try {
+      for (const { path } of segments) await syncPath(path, "r+");
+      await syncPath(this.#options.folder, "r");
+    } catch (error) {
+      // The kernel may have dropped the pages that it could not write: nothing is added to such a file, and what was moved to it is not.
+      for (const segment of segments) segment.seal();
+      for (const from of segments.flatMap(movedTo)) {
+        this.#pending.move(from.moved?.offsets ?? [], from);
+        from.moved = undefined;
+      }
+      throw error;
+    }
+    for (const from of moves) from.moved = undefined;
+    this.#removeFinished();
   }
 
   #batchFrom(segment: Segment, unsent: SpooledEvent[], maxEvents: number, maxBytes: number): EventBatch {
@@ -289,26 +317,34 @@ export class Spool {
     this.#removeFinished();
   }
 
-  /** Writes the pending settlements of the oldest segment to the newest one, if they alone keep it. @returns true if it did */
-  #movePending(oldest: Segment): boolean {
+  /**
+   * Writes the pending settlements of the oldest segment to the newest one, if they alone keep it, and has that synced: until then a loss of
+   * power would leave the oldest alone with them.
+   */
+  #movePending(oldest: Segment): void {
     const isLarge =
       this.#segments.length > MIN_SEGMENTS_TO_MOVE && this.#bytes > MIN_SHARE_TO_MOVE * this.#pending.bytes;
-    if (!isLarge || !oldest.isSent) return false;
+    if (!isLarge || !oldest.isSent || oldest.pendingSettlements.size === 0 || oldest.moved !== undefined) return;
+    // Once beyond `maxBytes` too, by less than a segment, because one is removed for it; but not again where that cannot be synced.
+    if (this.#bytes > this.#options.maxBytes) return;
     try {
-      // Beyond `maxBytes` too: the segment that is removed for it is larger.
       const bytes = Buffer.concat([this.#next.content, ...this.#pending.recordsOf(oldest)]);
-      this.#pending.move(oldest, this.#writeToSegment(bytes));
+      const to = this.#writeOrRelease(bytes);
       this.#next.clear();
-      return true;
+      oldest.moved = { offsets: [...oldest.pendingSettlements], to };
+      this.#pending.move(oldest.moved.offsets, to);
     } catch (error) {
       this.#options.log.warn({ err: error, path: oldest.path }, "pending settlements of the oldest segment not moved");
-      return false;
+      return;
     }
+    this.sync().catch((error: unknown) =>
+      this.#options.log.error({ err: error }, "moved pending settlements cannot be synced: their old segment is kept"),
+    );
   }
 
   #removeFinished(): void {
     for (let [oldest] = this.#segments; oldest !== undefined; [oldest] = this.#segments) {
-      if (!oldest.isFinished && !this.#movePending(oldest)) return;
+      if (!oldest.isFinished) return this.#movePending(oldest);
       this.#segments.shift();
       this.#unsynced.delete(oldest);
       this.#bytes -= oldest.size;
