@@ -57,12 +57,13 @@ export function databaseRoles(node: NodeOfFiles): Rotation {
       for (const role of former) await node.admin.query(`drop owned by ${role}; drop role ${role}`);
     },
     // A role that has nothing to do connects again when it next looks at its schema, seconds later.
-    prove: () =>
-      eventually(async () => {
+    async prove() {
+      await eventually(async () => {
         const names = await connectionsOf(node, "usename");
         expect(names.toSorted()).toEqual(former.map((role) => `${role}_2`).toSorted());
         return true;
-      }).then(() => {}),
+      });
+    },
   };
 }
 
