@@ -9,6 +9,8 @@ export interface HeldCounter {
   readonly appetite: Appetite;
   /** Time at which a request last used it. */
   usedAtMs: number;
+  /** Time without a request for which a small slice is kept; see `returnIdleSlices`. */
+  idleMs: number;
   /** True while the policy service does not know yet what was returned. */
   hasReturns: boolean;
   /** Time until which other processes need it: nothing beyond need is asked for, and what becomes free is given back. */
@@ -115,7 +117,8 @@ export class GatewaySession {
         slice,
         namespaceId,
         appetite: new Appetite(),
-        usedAtMs: 0,
+        usedAtMs: Number.NEGATIVE_INFINITY,
+        idleMs: 0,
         hasReturns: false,
         recalledUntilMs: 0,
       };

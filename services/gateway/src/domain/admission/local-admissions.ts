@@ -24,6 +24,7 @@ import type { SessionKeeper } from "./session-keeper.ts";
 import type { HeldSession } from "./slice-calls.ts";
 import { SessionAdmission } from "./session-admission.ts";
 import { isRunningLow } from "./slice-requests.ts";
+import { noteUse } from "./slice-returns.ts";
 
 export interface LocalAdmissionsOptions {
   readonly limits: LimitDirectory;
@@ -48,7 +49,7 @@ export function createLocalAdmissions(options: LocalAdmissionsOptions): LocalAdm
     reservation: SliceReservation,
   ): AdmissionDecision => {
     const nowMs = elapsed();
-    if (noteUse(set, nowMs)) held.calls.refill(set, reservation.bounds);
+    if (noteUses(set, nowMs)) held.calls.refill(set, reservation.bounds);
     if (shadowDenials.length === 0) kept.noteShadowsFit(limits, request);
     const slices = new SessionAdmission(held.session, set, reservation, elapsed);
     return {
@@ -139,10 +140,10 @@ function boundsOf({ price, inputTokensMax, outputTokensMax }: AdmissionRequest):
 }
 
 /** Notes that a request used the counters. @returns true if one of them runs low */
-function noteUse(set: SessionLimitSet, nowMs: number): boolean {
+function noteUses(set: SessionLimitSet, nowMs: number): boolean {
   let isLow = false;
   for (const counter of set.counters) {
-    counter.usedAtMs = nowMs;
+    noteUse(counter, nowMs);
     isLow ||= isRunningLow(counter, nowMs);
   }
   return isLow;

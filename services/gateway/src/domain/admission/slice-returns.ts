@@ -1,18 +1,35 @@
 import { RateSlices } from "@routeplane/admission";
+import type { HeldCounter } from "./gateway-session.ts";
 import type { HeldSession } from "./slice-calls.ts";
 
 /** Time without a request after which the free part of a slice is given back. */
 const IDLE_MS = 3_000;
+/** Longest such time: of a counter with requests every few seconds it is twice the last pause between them, so that each needs no call. */
+const MAX_IDLE_MS = 30_000;
+/** Part of what remains of the limit, up to which a slice is kept that long: 1 / 64. Who needs it nevertheless has it recalled. */
+const SMALL_PARTS = 64;
+
+/** Notes that a request uses the counter. */
+export function noteUse(counter: HeldCounter, nowMs: number): void {
+  const pauseMs = nowMs - counter.usedAtMs;
+  if (pauseMs > IDLE_MS) counter.idleMs = pauseMs < MAX_IDLE_MS ? Math.min(2 * pauseMs, MAX_IDLE_MS) : IDLE_MS;
+  counter.usedAtMs = nowMs;
+}
 
 /** Gives back slices that no request uses, and tells what was returned and is not known to the policy service yet. */
 export function returnIdleSlices({ session, calls }: HeldSession, nowMs: number): void {
   for (const counter of session.counters) {
-    const { slice, namespaceId, usedAtMs } = counter;
+    const { slice, namespaceId } = counter;
     if (slice.isGone) continue;
     if (slice instanceof RateSlices) {
       slice.expire(nowMs);
       if (slice.hasUnused) calls.tellReturns(counter, namespaceId);
-    } else if (slice.free > 0 && nowMs - usedAtMs > IDLE_MS) calls.giveBack(counter);
+    } else if (slice.free > 0 && nowMs - counter.usedAtMs > idleMsOf(counter)) calls.giveBack(counter);
     else if (counter.hasReturns) calls.tellReturns(counter, namespaceId);
   }
+}
+
+function idleMsOf({ slice, idleMs }: HeldCounter): number {
+  if (slice instanceof RateSlices) return IDLE_MS;
+  return slice.free * SMALL_PARTS <= (slice.remaining ?? 0) ? Math.max(IDLE_MS, idleMs) : IDLE_MS;
 }

@@ -1,6 +1,6 @@
-import { DomainError } from "@routeplane/domain";
+import { DomainError, type Id, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { sampleFacts } from "../../../test/sample-usage.ts";
 import type { ReportOutcome, SettlementReports } from "../ports/settlement-reports.ts";
 import type { PendingSettlement } from "../ports/usage-log.ts";
@@ -81,5 +81,86 @@ describe("the queue of settlements", () => {
     await queue.flush();
     expect(applied).toEqual(good.map(({ requestId }) => requestId));
     expect(over).toHaveLength(3);
+  });
+});
+
+describe("the wait of a settlement on slices", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** Settlement on slices. @param countedAt time at which rate slices of it are counted */
+  function onSlices(namespaceId: Id<"ns">, countedAt?: Date): PendingSettlement {
+    const slices = { sessionId: newId("gws"), limitSet: 1, countedAt, boundNanoUsd: 10n, tokensMax: 2 };
+    return { ...pendingSettlement(), namespaceId, slices };
+  }
+
+  /** Adds a settlement every 100 ms for 5 s. @returns the number of reports, and the longest wait */
+  async function reportSteadily(next: () => PendingSettlement) {
+    const addedAt = new Map<string, number>();
+    let [reports, longestMs] = [0, 0];
+    const { queue, add } = queueOver(async (settlements) => {
+      reports++;
+      for (const { requestId } of settlements)
+        longestMs = Math.max(longestMs, performance.now() - (addedAt.get(requestId) ?? 0));
+      return DONE(settlements);
+    });
+    for (let n = 0; n < 50; n++) {
+      const settlement = next();
+      addedAt.set(settlement.requestId, performance.now());
+      add(settlement);
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(queue.size).toBe(0);
+    return { reports, longestMs };
+  }
+
+  it("is about a quarter of a second for the first of a namespace, and for another one in it after 5 s", async () => {
+    const { sizes, add } = queueOver(DONE);
+    const namespaceId = newId("ns");
+    for (const count of [1, 2]) {
+      add(onSlices(namespaceId));
+      await vi.advanceTimersByTimeAsync(351);
+      expect(sizes).toHaveLength(count);
+      await vi.advanceTimersByTimeAsync(5_000);
+    }
+  });
+
+  it("is less than a second in a busy namespace, which is reported once in that time", async () => {
+    const namespaceId = newId("ns");
+    const { reports, longestMs } = await reportSteadily(() => onSlices(namespaceId));
+    expect(longestMs).toBeLessThan(1_000);
+    expect(reports).toBeLessThanOrEqual(8);
+  });
+
+  it("is no longer in a busy namespace with a rate limit, where the report frees what was not used", async () => {
+    const namespaceId = newId("ns");
+    const { longestMs } = await reportSteadily(() => onSlices(namespaceId, new Date()));
+    expect(longestMs).toBeLessThanOrEqual(351);
+  });
+
+  it("ends for many namespaces with one report", async () => {
+    const { sizes, add } = queueOver(DONE);
+    for (let n = 0; n < 40; n++) {
+      add(onSlices(newId("ns")));
+      await vi.advanceTimersByTimeAsync(1);
+    }
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(sizes.length).toBeLessThanOrEqual(2);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(40);
+  });
+
+  it("is a moment where the policy service admitted the request, also in a busy namespace", async () => {
+    const { over, add } = queueOver(DONE);
+    const onSlice = onSlices(newId("ns"));
+    add(onSlice);
+    const central = { ...pendingSettlement(), namespaceId: onSlice.namespaceId };
+    add(central);
+    await vi.advanceTimersByTimeAsync(21);
+    expect(over).toContain(central.requestId);
   });
 });
