@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { currentOrigin } from "./origin.ts";
 
 const current = new AsyncLocalStorage<string>();
 
@@ -7,7 +8,7 @@ export function withRequestId<T>(requestId: string, work: () => T): T {
   return current.run(requestId, work);
 }
 
-/** Id of the current request; undefined outside of any. */
+/** Id of the current request, or of the call on whose behalf work runs; undefined outside of any. */
 export function currentRequestId(): string | undefined {
-  return current.getStore();
+  return current.getStore() ?? currentOrigin()?.requestId;
 }

@@ -147,8 +147,8 @@ export class MemoryBoundedCache<Key, Entry extends CacheEntry> {
 /** Counters of one cache, looked up once: counting costs what adding two numbers does. */
 function countsOf(cache: CacheName) {
   return {
-    hits: lookups.labels({ cache, result: "hit" }),
-    misses: lookups.labels({ cache, result: "miss" }),
-    evictions: evictions.labels({ cache }),
+    hits: lookups.series({ cache, result: "hit" }),
+    misses: lookups.series({ cache, result: "miss" }),
+    evictions: evictions.series({ cache }),
   };
 }

@@ -1,5 +1,6 @@
-import { AggregatorRegistry, collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { AggregatorRegistry, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { EventLoopLag, type LagSeconds } from "./event-loop.ts";
+import { SeriesCounter, SeriesHistogram } from "./series.ts";
 
 /**
  * Metrics of this process, in one registry as Prometheus's own libraries have it: a module declares its counters and histograms
@@ -26,15 +27,15 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 /** Returns the counter of this name, and creates it first if there is none. */
 export function counter<Label extends string = never>({ name, help, labels = [] }: MetricOptions<Label>) {
   const existing = registry.getSingleMetric(name);
-  if (existing instanceof Counter) return existing as Counter<Label>;
-  return new Counter<Label>({ name, help, labelNames: labels, registers: [registry] });
+  if (existing instanceof SeriesCounter) return existing as SeriesCounter<Label>;
+  return new SeriesCounter<Label>({ name, help, labelNames: labels, registers: [registry] });
 }
 
 /** Returns the histogram of this name, of durations in seconds, and creates it first if there is none. */
 export function histogram<Label extends string = never>({ name, help, labels = [] }: MetricOptions<Label>) {
   const existing = registry.getSingleMetric(name);
-  if (existing instanceof Histogram) return existing as Histogram<Label>;
-  return new Histogram<Label>({ name, help, labelNames: labels, buckets: SECONDS, registers: [registry] });
+  if (existing instanceof SeriesHistogram) return existing as SeriesHistogram<Label>;
+  return new SeriesHistogram<Label>({ name, help, labelNames: labels, buckets: SECONDS, registers: [registry] });
 }
 
 export interface GaugeOptions<Label extends string> extends MetricOptions<Label> {
