@@ -1,1 +1,6 @@
-export { field as fieldRules, type FieldRules } from "./gen/buf/validate/validate_pb.js";
+export {
+  field as fieldRules,
+  type FieldRules,
+  FieldRulesSchema,
+  message as messageRules,
+} from "./gen/buf/validate/validate_pb.js";

@@ -2,7 +2,7 @@ import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { KeyService } from "@routeplane/contracts/auth";
 import { newId } from "@routeplane/domain";
-import { createLogger, currentOrigin, type Origin } from "@routeplane/runtime";
+import { createLogger, currentOrigin, currentRequestId, type Origin } from "@routeplane/runtime";
 import { connectGrpc, SERVING } from "@routeplane/testing";
 import { afterAll, describe, expect, it } from "vitest";
 import { CLIENT_ADDRESS, RELAY_CREDENTIAL } from "../headers.ts";
@@ -24,7 +24,13 @@ const chain = rpcChain({
     return { kind: "key", ...ids, scopes: ["keys:*"], lineage: [], expiresAt: undefined };
   },
 });
-const implementation = { mintKey: () => ({ token: JSON.stringify(currentOrigin()) }) };
+const implementation = {
+  mintKey() {
+    // Calls that a handler makes carry it.
+    expect(currentRequestId()).toBe(currentOrigin()?.requestId);
+    return { token: JSON.stringify(currentOrigin()) };
+  },
+};
 const address = { host: "127.0.0.1", port: 0 };
 const server = await startRpcServer({
   ...address,

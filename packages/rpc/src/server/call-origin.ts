@@ -4,14 +4,6 @@ import { type ContextValues, createContextKey } from "@connectrpc/connect";
 import { bearerToken, type ServiceCredentials } from "@routeplane/credentials";
 import { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID } from "../headers.ts";
 
-/** Request id and client address of a call, for its log line and the audit log. */
-export interface CallOrigin {
-  /** 1 to 64 letters, digits, `_` and `-`. */
-  readonly requestId: string;
-  /** IP address from which the client connected; empty if unknown. Determined when it is read: few calls need it. */
-  readonly address: string;
-}
-
 /** Context value that each server sets: returns the address at the other end of the connection. */
 export const peerAddressKey = createContextKey(() => "", { description: "address at the other end of the connection" });
 
@@ -22,27 +14,51 @@ const originKey = createContextKey<CallOrigin | undefined>(undefined, {
 /** The longest text of an IPv6 address, with a zone. */
 const MAX_ADDRESS_CHARS = 64;
 
+/** Request id and client address of a call, for its log line and the audit log. */
+export class CallOrigin {
+  /** 1 to 64 letters, digits, `_` and `-`. */
+  readonly requestId: string;
+  readonly #sentAddress: string | null;
+  readonly #peerAddress: () => string;
+
+  /** @param sentAddress address that a trusted header names; null if there is none */
+  constructor(requestId: string, sentAddress: string | null, peerAddress: () => string) {
+    this.requestId = requestId;
+    this.#sentAddress = sentAddress;
+    this.#peerAddress = peerAddress;
+  }
+
+  /** IP address from which the client connected; empty if unknown. Determined when it is read: few calls need it. */
+  get address(): string {
+    return validAddress(this.#sentAddress ?? this.#peerAddress());
+  }
+}
+
 /**
- * Determines the origin of a call, once. The headers are trusted only beside a service credential, of the caller itself or of the
+ * Determines the origin of a call. The headers are trusted only beside a service credential, of the caller itself or of the
  * gateway that relays a client's call; otherwise the origin is the address of the connection and a new request id. Afterwards the
  * request id is in its header, and the headers that only the gateway sends are removed.
  */
-export function findCallOrigin(credentials: ServiceCredentials, header: Headers, values: ContextValues): CallOrigin {
-  const existing = values.get(originKey);
-  if (existing !== undefined) return existing;
+export function determineCallOrigin(
+  credentials: ServiceCredentials,
+  header: Headers,
+  peerAddress: () => string,
+): CallOrigin {
   const sent = { requestId: header.get(REQUEST_ID), address: header.get(CLIENT_ADDRESS) };
   const hasHeaders = sent.requestId !== null || sent.address !== null;
   const isTrusted = hasHeaders && isFromService(credentials, header);
-  const peerAddress = values.get(peerAddressKey);
-  const origin: CallOrigin = {
-    requestId: (isTrusted && validRequestId(sent.requestId)) || randomUUID(),
-    get address() {
-      return validAddress(isTrusted && sent.address !== null ? sent.address : peerAddress());
-    },
-  };
-  header.set(REQUEST_ID, origin.requestId);
+  const requestId = (isTrusted && validRequestId(sent.requestId)) || randomUUID();
+  header.set(REQUEST_ID, requestId);
   header.delete(CLIENT_ADDRESS);
   header.delete(RELAY_CREDENTIAL);
+  return new CallOrigin(requestId, isTrusted ? sent.address : null, peerAddress);
+}
+
+/** Determines the origin of a call on the Connect server, once: the request gate does, else an interceptor. */
+export function findCallOrigin(credentials: ServiceCredentials, header: Headers, values: ContextValues): CallOrigin {
+  const existing = values.get(originKey);
+  if (existing !== undefined) return existing;
+  const origin = determineCallOrigin(credentials, header, values.get(peerAddressKey));
   values.set(originKey, origin);
   return origin;
 }

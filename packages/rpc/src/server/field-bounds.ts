@@ -53,7 +53,15 @@ function itemsIn(type: FieldRules["type"]): number | undefined {
  * @throws DomainError INVALID_ARGUMENT, or NOT_FOUND for a reference, as for one that refers to nothing
  */
 export function requireWithinBounds(schema: DescMessage, message: Message): void {
-  const fault = boundFaultIn(reflect(schema, message), "");
+  throwFault(boundFaultIn(reflect(schema, message), ""));
+}
+
+/** Refuses a value of a text or bytes field that exceeds its bounds, as `requireWithinBounds` does. */
+export function requireWithinLength(value: unknown, bounds: FieldBounds, name: string): void {
+  throwFault(lengthFault(value, bounds, name));
+}
+
+function throwFault(fault: BoundFault | undefined): void {
   if (fault !== undefined) throw fault.isReference ? notFound() : invalidField(fault.field, fault.rule);
 }
 
@@ -72,25 +80,30 @@ function boundFaultIn(message: ReflectMessage, prefix: string): BoundFault | und
 }
 
 function valueFault(value: unknown, field: DescField, path: string): BoundFault | undefined {
-  const { maxLength, maxItems, isReference } = fieldBoundsOf(field);
-  if (typeof value === "string") {
-    if (isWithin(value, maxLength)) return undefined;
-    return { field: path, rule: `must be at most ${maxLength} characters`, isReference };
-  }
-  if (value instanceof Uint8Array) {
-    if (value.length <= maxLength) return undefined;
-    return { field: path, rule: `must be at most ${maxLength} bytes` };
-  }
+  const bounds = fieldBoundsOf(field);
+  if (typeof value === "string" || value instanceof Uint8Array) return lengthFault(value, bounds, path);
   if (isReflectMessage(value)) {
     const rule = timeRuleBrokenBy(value.message);
     return rule === undefined ? boundFaultIn(value, `${path}.`) : { field: path, rule };
   }
   if (!isCollection(value)) return undefined;
-  if (value.size > maxItems) return { field: path, rule: `must contain no more than ${maxItems} items` };
+  if (value.size > bounds.maxItems) {
+    return { field: path, rule: `must contain no more than ${bounds.maxItems} items` };
+  }
   let index = 0;
   for (const item of value) {
     const fault = valueFault(item, field, `${path}[${index++}]`);
     if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+function lengthFault(value: unknown, { maxLength, isReference }: FieldBounds, path: string): BoundFault | undefined {
+  if (typeof value === "string" && !isWithin(value, maxLength)) {
+    return { field: path, rule: `must be at most ${maxLength} characters`, isReference };
+  }
+  if (value instanceof Uint8Array && value.length > maxLength) {
+    return { field: path, rule: `must be at most ${maxLength} bytes` };
   }
   return undefined;
 }

@@ -1,47 +1,43 @@
-import type { DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ContextValues, createContextKey, createContextValues } from "@connectrpc/connect";
-import type { HandlerContext, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
+import type { DescMethodUnary, DescService } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import type { ServerUnaryCall } from "@grpc/grpc-js";
-import { peerAddressKey } from "./call-origin.ts";
+import { type Principal, principalKey } from "../principal.ts";
 import { LIMITS } from "./limits.ts";
 import { MetadataHeaders } from "./metadata-headers.ts";
 
-type Message = MessageShape<DescMethodUnary["input"]>;
-
 /**
- * Adapter of one unary call of grpc-js to the context and request that Connect's interceptors and handlers expect. What few calls use
- * (signal, trailers, the address of the peer) is made when it is used.
+ * Unary call of grpc-js, as the context that Connect's handlers expect. What few calls use (signal, deadline, context values, headers of
+ * the response, the address of the peer) is made when it is used.
  */
 export class GrpcCall implements HandlerContext {
   readonly method: DescMethodUnary;
-  readonly values: ContextValues = createContextValues();
   readonly requestMethod = "POST";
   readonly protocolName = "grpc";
   readonly requestHeader: Headers;
-  readonly responseHeader: Headers = new MetadataHeaders();
-  readonly #deadline: number;
-  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #call: ServerUnaryCall<unknown, unknown>;
+  readonly #beganAt = Date.now();
+  #principal: Principal | undefined;
+  #values: ContextValues | undefined;
   #controller: AbortController | undefined;
   #abortion: ConnectError | undefined;
-  #trailer: Headers | undefined;
+  #responseHeader: Headers | undefined;
+  #responseTrailer: Headers | undefined;
+  #timer: NodeJS.Timeout | undefined;
   #isEnded = false;
-  /** Called when the call is aborted. */
-  onAbort: ((reason: ConnectError) => void) | undefined;
 
   constructor(method: DescMethodUnary, call: ServerUnaryCall<unknown, unknown>) {
     this.method = method;
     this.requestHeader = MetadataHeaders.of(call.metadata);
-    this.values.set(callKey, this);
-    this.values.set(peerAddressKey, () => hostOf(call.getPeer()));
-    const callerDeadline = Number(call.getDeadline());
-    const latestDeadline = Date.now() + LIMITS.maxTimeoutMs;
-    this.#deadline = Math.min(callerDeadline, latestDeadline);
-    // At the caller's deadline grpc-js responds by itself, and then emits "cancelled".
-    if (callerDeadline > latestDeadline) this.#timer = setTimeout(() => this.#abort(), LIMITS.maxTimeoutMs);
-    call.once("cancelled", () => this.#abort());
+    this.#call = call;
   }
 
-  get service() {
+  /** Sets the caller, for handlers: see `principalOf`. */
+  set principal(principal: Principal) {
+    this.#principal = principal;
+    this.#values?.set(principalKey, principal);
+  }
+
+  get service(): DescService {
     return this.method.parent;
   }
 
@@ -49,8 +45,21 @@ export class GrpcCall implements HandlerContext {
     return `http://grpc/${this.method.parent.typeName}/${this.method.name}`;
   }
 
+  get values(): ContextValues {
+    return (this.#values ??= createContextValues().set(principalKey, this.#principal));
+  }
+
+  get responseHeader(): Headers {
+    return (this.#responseHeader ??= new MetadataHeaders());
+  }
+
   get responseTrailer(): Headers {
-    return (this.#trailer ??= new MetadataHeaders());
+    return (this.#responseTrailer ??= new MetadataHeaders());
+  }
+
+  /** Headers and trailers of the response that a handler has set; undefined: none. */
+  get responseFields(): Readonly<Record<"header" | "trailer", Headers | undefined>> {
+    return { header: this.#responseHeader, trailer: this.#responseTrailer };
   }
 
   get signal(): AbortSignal {
@@ -61,73 +70,47 @@ export class GrpcCall implements HandlerContext {
     return this.#controller.signal;
   }
 
-  /** Reason of the abortion; undefined while the call is not aborted. */
-  get abortion(): ConnectError | undefined {
-    return this.#abortion;
-  }
-
   timeoutMs = (): number => this.#deadline - Date.now();
 
-  /** @param read decodes the message; called by the first interceptor that reads it, after the caller is authenticated */
-  toRequest(read: () => Message): UnaryRequest {
-    const { method, service, url, requestMethod, requestHeader: header, values: contextValues } = this;
-    const signalOf = (): AbortSignal => this.signal;
-    let message: Message | undefined;
-    return {
-      stream: false,
-      method,
-      service,
-      url,
-      requestMethod,
-      header,
-      contextValues,
-      get signal() {
-        return signalOf();
-      },
-      get message() {
-        return (message ??= read());
-      },
+  /** Calls a listener once if the call is aborted before it ends: by the caller, or at its deadline. */
+  onAbort(listener: (reason: ConnectError) => void): void {
+    const abort = (): void => {
+      if (this.#isEnded) return;
+      const isPastDeadline = this.timeoutMs() <= 0;
+      this.#abortion = isPastDeadline
+        ? new ConnectError("the deadline has passed", Code.DeadlineExceeded)
+        : new ConnectError("cancelled", Code.Canceled);
+      this.#controller?.abort(this.#abortion);
+      listener(this.#abortion);
     };
+    // At the caller's deadline grpc-js responds by itself, and then emits "cancelled", as it does once the stream of any call is closed.
+    this.#call.once("cancelled", abort);
+    if (this.#latestDeadline < this.#callerDeadline) this.#timer = setTimeout(abort, this.timeoutMs());
   }
 
-  toResponse(message: Message): UnaryResponse {
-    const { method, service, responseHeader: header, responseTrailer: trailer } = this;
-    return { stream: false, method, service, header, trailer, message };
-  }
-
-  /** Marks the call as ended. Called when the response is known. */
-  end(): void {
+  /** Ends the call because its outcome is known. @returns false if it had ended */
+  end(): boolean {
+    if (this.#isEnded) return false;
     this.#isEnded = true;
     clearTimeout(this.#timer);
+    return true;
   }
 
-  /** Aborts the call, unless it has ended: grpc-js emits "cancelled" for every call once its stream is closed. */
-  #abort(): void {
-    if (this.#isEnded) return;
-    clearTimeout(this.#timer);
-    const isPastDeadline = this.timeoutMs() <= 0;
-    const [message, code] = isPastDeadline
-      ? (["the deadline has passed", Code.DeadlineExceeded] as const)
-      : (["cancelled", Code.Canceled] as const);
-    this.#abortion = new ConnectError(message, code);
-    this.#controller?.abort(this.#abortion);
-    this.onAbort?.(this.#abortion);
+  get #callerDeadline(): number {
+    return Number(this.#call.getDeadline());
   }
-}
 
-/** Call that a request belongs to. */
-export function callOf(request: UnaryRequest): GrpcCall {
-  const call = findCall(request);
-  if (call === undefined) throw new Error("the request is not of the grpc-js server");
-  return call;
-}
+  get #latestDeadline(): number {
+    return this.#beganAt + LIMITS.maxTimeoutMs;
+  }
 
-/** Call that a request belongs to; undefined for one of the Connect server. */
-export function findCall({ contextValues }: Pick<UnaryRequest, "contextValues">): GrpcCall | undefined {
-  return contextValues.get(callKey);
-}
+  get #deadline(): number {
+    return Math.min(this.#callerDeadline, this.#latestDeadline);
+  }
 
-const callKey = createContextKey<GrpcCall | undefined>(undefined, { description: "the call on the grpc-js server" });
+  /** Address at the other end of the connection. */
+  readonly peerAddress = (): string => hostOf(this.#call.getPeer());
+}
 
 /** Address of a peer: `127.0.0.1` of `127.0.0.1:5000`, `::1` of `[::1]:5000`. */
 function hostOf(peer: string): string {

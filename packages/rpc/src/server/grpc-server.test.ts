@@ -20,12 +20,8 @@ const SERVICE_TOKEN = "rps_the-service-token";
 const service = { token: SERVICE_TOKEN };
 const key = { token: "a-key" };
 
-async function start() {
-  const logged: string[] = [];
-  const signals: AbortSignal[] = [];
-  const lateSignals: AbortSignal[] = [];
-  const waiting: (() => void)[] = [];
-  const { interceptors } = rpcChain({
+function testChain(logged: string[] = []) {
+  return rpcChain({
     log: createLogger("test", (line) => (logged.push(line), ""), "debug"),
     serviceCredentials: { callerOf: (token) => (token === SERVICE_TOKEN ? "gateway" : undefined) },
     async verifyToken(token) {
@@ -34,10 +30,17 @@ async function start() {
       return { kind: "key", ...ids, scopes: ["keys:*"], lineage: [], expiresAt: undefined };
     },
   });
+}
+
+async function start() {
+  const logged: string[] = [];
+  const signals: AbortSignal[] = [];
+  const lateSignals: AbortSignal[] = [];
+  const waiting: (() => void)[] = [];
   const server = await startGrpcServer({
     host: "127.0.0.1",
     port: 0,
-    interceptors,
+    ...testChain(logged),
     ...SERVING,
     services: [
       mount(VerificationService, {
@@ -160,6 +163,9 @@ describe("a call over gRPC", () => {
     expect(code).toBe(status.DEADLINE_EXCEEDED);
     await eventually(() => lateSignals.length === 1);
     expect(lateSignals[0]?.aborted).toBe(true);
+    // Its late answer is no second outcome.
+    const codes = logged.flatMap((line) => /KeyService\/ListKeys","code":"(\w+)"/.exec(line)?.[1] ?? []);
+    expect(codes).toEqual(["DeadlineExceeded"]);
   });
 
   it("is refused for an unknown or unmounted method", async () => {
@@ -223,7 +229,7 @@ it("ends a connection after its maximum age", async () => {
   const aged = await startGrpcServer({
     host: "127.0.0.1",
     port: 0,
-    interceptors: [],
+    ...testChain(),
     services: [],
     maxSessionAgeMs: 200,
     ...SERVING,

@@ -1,22 +1,22 @@
 import { create, type DescMethod, type DescMethodUnary } from "@bufbuild/protobuf";
 import { fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
-import { ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
-import type { UnaryRequest } from "@connectrpc/connect";
+import { ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { Metadata, type sendUnaryData, Server, ServerCredentials, type ServerUnaryCall } from "@grpc/grpc-js";
 import { Health } from "@routeplane/contracts/health";
 import { DomainError } from "@routeplane/domain";
-import { toConnectError } from "../errors.ts";
-import { callOf, GrpcCall } from "./grpc-call.ts";
+import { REQUEST_ID } from "../headers.ts";
+import { GrpcCall } from "./grpc-call.ts";
 import { healthService } from "./health.ts";
 import { type GrpcServerOptions, mount } from "./hot-methods.ts";
 import { type ServiceTls, serverTlsOptions } from "../tls.ts";
 import { DRAIN_TIMEOUT_MS, type DrainOptions, LIMITS } from "./limits.ts";
 import type { RpcServer } from "./server.ts";
+import type { UnaryChain } from "./unary-chain.ts";
 
 /**
  * Starts a server of gRPC alone, on a port of its own, for the hot methods: a call through Connect's gRPC costs several times as
- * much CPU (test/bench/verify.ts). Handlers, interceptors and limits are those of the Connect server; only the transport differs.
+ * much CPU (test/bench/verify.ts). Handlers, checks and limits are those of the Connect server; only the transport differs.
  */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<RpcServer> {
   const server = new Server({
@@ -30,7 +30,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<RpcSe
     for (const method of service.methods) {
       const handler = implementation[method.localName];
       if (isUnary(method) && typeof handler === "function") {
-        const serve = unaryHandler(method, handler.bind(implementation) as Handler, options.interceptors);
+        const serve = unaryHandler(method, handler.bind(implementation) as Handler, options.unaryChain);
         server.register(`/${service.typeName}/${method.name}`, serve, identity, identity, "unary");
       }
     }
@@ -47,7 +47,6 @@ type Handler = (message: Message, context: HandlerContext) => Promise<Init> | In
 type Init = MessageInitShape<DescMethodUnary["output"]>;
 type Message = MessageShape<DescMethodUnary["input"]>;
 type Respond = sendUnaryData<Buffer>;
-type AnyFn = Parameters<Interceptor>[0];
 
 function isUnary(method: DescMethod): method is DescMethodUnary {
   return method.methodKind === "unary";
@@ -58,26 +57,26 @@ function identity(bytes: Buffer): Buffer {
   return bytes;
 }
 
-function unaryHandler(method: DescMethodUnary, handler: Handler, interceptors: readonly Interceptor[]) {
-  const implementation: AnyFn = async (request) => {
-    const call = callOf(request as UnaryRequest);
-    return call.toResponse(create(method.output, await handler(request.message as Message, call)));
-  };
-  const serve = interceptors.reduceRight((next, interceptor) => interceptor(next), implementation);
-  const handle = async (grpcCall: ServerUnaryCall<Buffer, Buffer>, respond: Respond): Promise<void> => {
+function unaryHandler(method: DescMethodUnary, handler: Handler, chain: UnaryChain) {
+  return (grpcCall: ServerUnaryCall<Buffer, Buffer>, respond: Respond): void => {
     const call = new GrpcCall(method, grpcCall);
-    try {
-      const { header, trailer, message } = await serve(call.toRequest(() => decode(method, grpcCall.request)));
-      const bytes = encode(method, message as Message);
-      grpcCall.sendMetadata(toMetadata(header));
-      respond(null, bytes, isEmpty(trailer) ? undefined : toMetadata(trailer));
-    } catch (error) {
-      respond(toStatus(error instanceof ConnectError ? error : toConnectError(error)));
-    } finally {
-      call.end();
-    }
+    chain(call, {
+      decode: () => decode(method, grpcCall.request),
+      handle(request) {
+        const response = handler(request, call);
+        if (response instanceof Promise) return response.then((init) => encode(method, init));
+        return encode(method, response);
+      },
+      answer(outcome, requestId) {
+        if (outcome instanceof ConnectError) return respond(toStatus(outcome));
+        const { header, trailer } = call.responseFields;
+        const metadata = header === undefined ? new Metadata() : toMetadata(header);
+        metadata.set(REQUEST_ID, requestId);
+        grpcCall.sendMetadata(metadata);
+        respond(null, outcome, trailer && toMetadata(trailer));
+      },
+    });
   };
-  return (call: ServerUnaryCall<Buffer, Buffer>, respond: Respond): void => void handle(call, respond);
 }
 
 function decode(method: DescMethodUnary, bytes: Buffer): Message {
@@ -91,8 +90,9 @@ function decode(method: DescMethodUnary, bytes: Buffer): Message {
 
 const ENCODED_MESSAGES = new WeakMap<Message, Buffer>();
 
-/** Encodes a message; one that its handler has frozen only once, because encoding is a tenth of the cost of a call. */
-function encode(method: DescMethodUnary, message: Message): Buffer {
+/** Encodes a response; one that its handler has frozen only once, because encoding is a tenth of the cost of a call. */
+function encode(method: DescMethodUnary, response: Init): Buffer {
+  const message = create(method.output, response);
   const encoded = ENCODED_MESSAGES.get(message);
   if (encoded !== undefined) return encoded;
   const bytes = Buffer.from(toBinary(method.output, message));
@@ -106,10 +106,6 @@ function toStatus(error: ConnectError) {
   for (const name of ["grpc-status", "grpc-message"]) trailer.delete(name);
   const code: number = error.code;
   return { code, details: error.rawMessage, metadata: toMetadata(trailer) };
-}
-
-function isEmpty(headers: Headers): boolean {
-  return headers.keys().next().done === true;
 }
 
 function toMetadata(headers: Headers): Metadata {

@@ -1,14 +1,15 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { Interceptor, ServiceImpl } from "@connectrpc/connect";
+import type { ServiceImpl } from "@connectrpc/connect";
 import type { ServiceTls } from "../tls.ts";
 import type { HealthOptions } from "./health.ts";
 import type { RpcServer } from "./server.ts";
+import type { UnaryChain } from "./unary-chain.ts";
 
 export interface GrpcServerOptions extends HealthOptions {
   readonly host: string;
   readonly port: number;
-  /** Interceptors of `rpcChain`, as on the Connect server. */
-  readonly interceptors: readonly Interceptor[];
+  /** Chain that every call passes through, of `rpcChain`. */
+  readonly unaryChain: UnaryChain;
   /** Services besides health; see `mount`. */
   readonly services: readonly MountedService[];
   /** Age from which a connection takes no new calls; up to a tenth more or less. `LIMITS.maxSessionAgeMs` by default. */

@@ -45,21 +45,47 @@ export interface ObservedCall {
 
 export function beginCall(log: Logger, method: DescMethod, requestId: string): ObservedCall {
   const startedAt = performance.now();
-  const end = (code: string): object => {
+  const { name, label, succeeded, durations } = seriesOf(method);
+  const elapsedMs = (): number => {
     const ms = performance.now() - startedAt;
-    const label = `${method.parent.name}/${method.name}`;
-    calls.inc({ method: label, code });
-    seconds.observe({ method: label }, ms / 1_000);
-    return { requestId, method: `${method.parent.typeName}/${method.name}`, code, ms: Math.round(ms) };
+    durations.observe(ms / 1_000);
+    return Math.round(ms);
   };
   return {
     requestId,
-    succeeded: () => log.debug(end("ok"), "call"),
+    succeeded() {
+      const ms = elapsedMs();
+      succeeded.inc();
+      if (log.isLevelEnabled("debug")) log.debug({ requestId, method: name, code: "ok", ms }, "call");
+    },
     failed(error) {
       const connect = ConnectError.from(error);
       connect.metadata.set(REQUEST_ID, requestId);
-      log.info(end(Code[connect.code]), "call");
+      const code = Code[connect.code];
+      calls.inc({ method: label, code });
+      log.info({ requestId, method: name, code, ms: elapsedMs() }, "call");
       return connect;
     },
+  };
+}
+
+const SERIES = new WeakMap<DescMethod, ReturnType<typeof createSeries>>();
+
+/** Names of a method in logs and metrics, and what its calls are counted by. Looked up once, as there are calls by the thousand. */
+function seriesOf(method: DescMethod) {
+  const known = SERIES.get(method);
+  if (known !== undefined) return known;
+  const created = createSeries(method);
+  SERIES.set(method, created);
+  return created;
+}
+
+function createSeries({ name, parent }: DescMethod) {
+  const label = `${parent.name}/${name}`;
+  return {
+    name: `${parent.typeName}/${name}`,
+    label,
+    succeeded: calls.series({ method: label, code: "ok" }),
+    durations: seconds.series({ method: label }),
   };
 }

@@ -4,8 +4,9 @@ import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { DomainError, type FieldFault, invalidField } from "@routeplane/domain";
 import { isInternal } from "../access.ts";
-import { requireWithinBounds } from "./field-bounds.ts";
+import { requireWithinBounds, requireWithinLength } from "./field-bounds.ts";
 import { onlyOneOf, ruleOf } from "./json-fault.ts";
+import { plainFieldsOf, plainValueOf } from "./plain-message.ts";
 import { strayTokens } from "./stray-tokens.ts";
 import { unknownFieldPath } from "./unknown-field.ts";
 
@@ -32,17 +33,26 @@ async function* eachValid<T extends Message>(method: DescMethod, messages: Async
 }
 
 /** Checks one message. @throws DomainError INVALID_ARGUMENT */
-function requireValid(method: DescMethod, message: Message): void {
+export function requireValid(method: DescMethod, message: Message): void {
   const { input } = method;
-  requireWithinBounds(input, message);
-  const result = validator.validate<DescMessage>(input, message);
-  if (result.kind === "error") throw result.error;
-  if (result.kind === "invalid") throw invalidArgument(result.violations);
+  const plainFields = plainFieldsOf(input);
+  if (plainFields === undefined) {
+    requireWithinBounds(input, message);
+    requireRules(input, message);
+  } else {
+    for (const field of plainFields) requireWithinLength(plainValueOf(message, field), field.bounds, field.name);
+  }
   if (isInternal(method)) return;
   const unknown = unknownFieldPath(input, message);
   if (unknown !== undefined) throw invalidField(unknown, "is the number of a field that is not known");
   const [stray] = strayTokens(input, message);
   if (stray !== undefined) throw invalidField(stray, "must not hold a credential");
+}
+
+function requireRules(schema: DescMessage, message: Message): void {
+  const result = validator.validate<DescMessage>(schema, message);
+  if (result.kind === "error") throw result.error;
+  if (result.kind === "invalid") throw invalidArgument(result.violations);
 }
 
 function invalidArgument(violations: readonly Violation[]): DomainError {
