@@ -63,6 +63,30 @@ export class LazyDfa {
     return transition;
   }
 
+  /**
+   * Searches a whole text for any match, without the starts of attempts: 7 ns a character in place of 12.5. Never
+   * waits.
+   *
+   * @param text each character of which is one code unit
+   * @returns true if there is certainly no match; false if there is one, or a pause is due or the work exhausted before the end
+   */
+  matchesNothing(text: string, work: Work): boolean {
+    const classes = this.#classes;
+    work.spend(CHARACTER_STEPS * text.length);
+    let state = this.start;
+    for (let at = 0; at <= text.length; at++) {
+      const characterClass = at < text.length ? classes.classOf(text.charCodeAt(at)) : classes.count;
+      let transition = state.transitions[characterClass];
+      if (transition === undefined) {
+        transition = this.transition(state, characterClass, work);
+        if (work.isPauseDue || work.isExhausted) return false;
+      }
+      if (transition.matches.length > 0) return false;
+      state = transition.to;
+    }
+    return !work.isPauseDue && !work.isExhausted;
+  }
+
   #construct(state: DfaState, characterClass: number): Transition {
     const attempts: AnchoredState[] = [];
     const origins: number[] = [];
@@ -83,7 +107,7 @@ export class LazyDfa {
     for (const { start } of this.#patterns) advance(start, NEW_ATTEMPT);
     const keepsRegisters =
       origins.length === state.attempts.length && origins.every((origin, index) => origin === index);
-    const steps = 2 + (keepsRegisters ? 0 : origins.length) + matches.length * MATCH_STEPS;
+    const steps = CHARACTER_STEPS + (keepsRegisters ? 0 : origins.length) + matches.length * MATCH_STEPS;
     const to = this.#stateOf(this.#classes.neighbourOf(characterClass), attempts);
     return { to, origins, keepsRegisters, matches, steps };
   }
@@ -147,7 +171,8 @@ interface TransitionMatch {
 const NEW_ATTEMPT = -1;
 /** Maximum size of the tables before they are discarded, in units of about 8 bytes: about 4 MiB. */
 const MAX_CELLS = 500_000;
-/** Costs of constructing a transition, of each attempt in it, and of a match, in steps of `Work`, as measured: a step is about 10 ns. */
+/** Costs of a character, of constructing a transition, of each attempt in it, and of a match, in steps of `Work`: about 10 ns each. */
+const CHARACTER_STEPS = 2;
 const TRANSITION_STEPS = 80;
 const ATTEMPT_STEPS = 15;
 const MATCH_STEPS = 15;

@@ -87,16 +87,8 @@ export async function matchesInParts<P extends TextPattern>(
  */
 export function matchesNothingWithin<P extends TextPattern>(rules: TextRules<P>, text: string, work: Work): boolean {
   if (rules.assertsEdges || text.length > PIECE_CHARS || !hasOneForm(text)) return false;
-  let isMatched = false;
-  const onMatch = (): boolean => (isMatched = true);
   work.spend(SCAN_STEPS * rules.groups.length);
-  for (const group of rules.groups) {
-    const scan = new GroupScan(group);
-    if (scan.readSlice(text, 0, work, onMatch) !== "read") return false;
-    scan.end("", text.length, work, onMatch);
-    if (isMatched) return false;
-  }
-  return !work.isExhausted && !work.isPauseDue;
+  return rules.groups.every(({ dfa }) => dfa.matchesNothing(text, work));
 }
 
 /** Scans a complete text. @returns false if the work is exhausted before its end */
