@@ -92,8 +92,9 @@ function pairOfDigits(tenBits: number): string {
 }
 
 function timeDigits(time: number): string {
-  const digitAt = (index: number): string => DIGITS[Math.floor(time / 32 ** (TIME_DIGITS - 1 - index)) % 32] ?? "";
-  return Array.from({ length: TIME_DIGITS }, (_, index) => digitAt(index)).join("");
+  const [high, low] = [Math.floor(time / 2 ** 30), time % 2 ** 30];
+  const highPairs = pairOfDigits((high >> 10) & 0x3ff) + pairOfDigits(high & 0x3ff);
+  return highPairs + pairOfDigits(low >> 20) + pairOfDigits((low >> 10) & 0x3ff) + pairOfDigits(low & 0x3ff);
 }
 
 /** Lower bound of the ids that are made at a moment or later, and upper bound of earlier ones. @param time in milliseconds since the epoch */
