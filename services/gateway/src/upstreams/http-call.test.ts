@@ -21,8 +21,8 @@ async function open(answer: Answer, connections = 1) {
   });
   const pool = new Pool(new URL(server.baseUrl).origin, { connections });
   opened.push(server, { close: () => pool.destroy() });
-  const send = (signal = new AbortController().signal, path = "/v1") =>
-    sendHttpCall(pool, { method: "POST", path, body: "{}" }, signal);
+  const send = (signal = new AbortController().signal, path = "/v1", isReadWhole = false) =>
+    sendHttpCall(pool, { method: "POST", path, body: "{}" }, { signal, isReadWhole });
   return { server, sockets, send };
 }
 
@@ -53,6 +53,39 @@ describe("an answer that is discarded", () => {
       answer.discard();
       await eventually(() => server.requests[0]?.aborted);
     }
+  });
+});
+
+describe("a body that is read whole", () => {
+  const sendWhole = async (answer: Answer) => (await open(answer)).send(undefined, "/v1", true);
+
+  it("is there at once if it is small, also without an announced size", async () => {
+    const { whole } = await sendWhole((response) => {
+      response.write("first");
+      setTimeout(() => response.end(" last"), 20);
+    });
+    expect(whole?.toString()).toBe("first last");
+  });
+
+  it("is read in pieces if it is large, and told before its end", async () => {
+    const { promise: isTold, resolve: tell } = Promise.withResolvers<void>();
+    const answer = await sendWhole((response) => {
+      response.write("x".repeat(40_000));
+      void isTold.then(() => response.end("last"));
+    });
+    expect(answer.whole).toBeUndefined();
+    tell();
+    expect((await collect(answer.body, 100_000)).toString()).toBe(`${"x".repeat(40_000)}last`);
+  });
+
+  it("is a fault where it breaks off", async () => {
+    const answer = await sendWhole((response) => {
+      response.write("first");
+      setTimeout(() => response.destroy(), 20);
+    });
+    expect(answer.whole).toBeUndefined();
+    expect((await answer.body[Symbol.asyncIterator]().next()).value?.toString()).toBe("first");
+    await expect(collect(answer.body, 100)).rejects.toMatchObject({ kind: "broken" });
   });
 });
 

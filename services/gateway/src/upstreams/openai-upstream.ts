@@ -59,14 +59,15 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
   return {
     boundTokens,
     async chatCompletion({ model, body, streamed, signal }: UpstreamRequest) {
-      const { pool, isForwarded, path, headersTimeout, bodyTimeout, ...prepared } = ownCalls.get(model) ?? sharedCall;
+      const prepared = ownCalls.get(model) ?? sharedCall;
+      const { pool, isForwarded, path, headersTimeout, bodyTimeout } = prepared;
       const isOnePiece = typeof body === "string" || body instanceof Uint8Array;
-      const headers = streamed ? prepared.streamHeaders : prepared.headers;
-      const payload = isOnePiece ? { headers, body } : inPieces(headers, body);
+      const own = streamed ? prepared.streamHeaders : prepared.headers;
+      const { headers, body: sent } = isOnePiece ? { headers: own, body } : inPieces(own, body);
       const answer = await sendHttpCall(
         pool,
-        { method: "POST", path, headersTimeout, bodyTimeout, ...payload },
-        signal,
+        { method: "POST", path, headersTimeout, bodyTimeout, headers, body: sent },
+        { signal, isReadWhole: !streamed },
       );
       if (isForwarded && answer.status === PROXY_AUTHENTICATION_REQUIRED) {
         answer.discard();
