@@ -12,7 +12,7 @@ export interface WorkMeter {
  * not depend on how busy the machine is. Work is done in slices of about 10 ms; between slices it yields to the event loop.
  */
 export class Work {
-  readonly #signal: AbortSignal | undefined;
+  readonly #signal: Pick<AbortSignal, "throwIfAborted"> | undefined;
   readonly #meter: WorkMeter | undefined;
   #remaining: number;
   #remainingInSlice = SLICE_STEPS;
@@ -22,7 +22,7 @@ export class Work {
    * @param signal aborts the work at the next pause
    * @param meter charged with every step too
    */
-  constructor(steps: number = MAX_STEPS, signal?: AbortSignal, meter?: WorkMeter) {
+  constructor(steps: number = MAX_STEPS, signal?: Pick<AbortSignal, "throwIfAborted">, meter?: WorkMeter) {
     this.#remaining = meter?.isExhausted === true ? 0 : steps;
     this.#signal = signal;
     this.#meter = meter;

@@ -8,6 +8,7 @@ import type { Exchange } from "../src/handlers/exchange.ts";
 import type { DrainOptions } from "../src/handlers/http-connections.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { createRouter, type Route } from "../src/handlers/router.ts";
+import type { CancelSignal } from "../src/domain/ports/cancel-signal.ts";
 
 export const STALL_TIMEOUT_MS = 3_000;
 export const MAX_BODY_BYTES = 1_000_000;
@@ -116,7 +117,7 @@ function waitingRoutes(waiting: (() => void)[], onEnd: OnEnd): readonly Route[] 
     await told(reply.signal);
     onEnd((await reply.end(Buffer.from("data: the last part\n\n"))) ? "taken" : "cancelled");
   };
-  const told = (signal: AbortSignal) =>
+  const told = (signal: CancelSignal) =>
     new Promise<void>((resolve, reject) => {
       waiting.push(resolve);
       signal.addEventListener("abort", () => {
@@ -162,7 +163,7 @@ function routesWith(onEnd: OnEnd): readonly Route[] {
       reaches: "gateway",
       handle: async (exchange) => {
         await exchange.readBody(10_000_000, [String(exchange.request.headers["x-holder"])]);
-        await new Promise((resolve) => exchange.reply.signal.addEventListener("abort", resolve));
+        await new Promise<void>((resolve) => exchange.reply.signal.addEventListener("abort", resolve));
         throw new Error("gone");
       },
     },
@@ -175,7 +176,7 @@ function routesWith(onEnd: OnEnd): readonly Route[] {
       async handle({ reply }) {
         reply.begin(200, {});
         await reply.write(Buffer.from("the first part"));
-        await new Promise((resolve) => reply.signal.addEventListener("abort", resolve));
+        await new Promise<void>((resolve) => reply.signal.addEventListener("abort", resolve));
       },
     },
     {

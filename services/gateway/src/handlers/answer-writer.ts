@@ -1,10 +1,11 @@
 import type { ServerResponse } from "node:http";
+import type { CancelSignal } from "../domain/ports/cancel-signal.ts";
 
 /** Answer to one request while it is sent to the client. */
 export interface Sending {
   readonly response: ServerResponse;
   /** Aborted when the request is cancelled; undefined if the bytes are sent all the same. */
-  readonly signal: AbortSignal | undefined;
+  readonly signal: CancelSignal | undefined;
   /** Time after which a client that takes no piece of its answer is disconnected. A slow one that takes pieces is not. */
   readonly stallTimeoutMs: number;
 }
@@ -80,6 +81,6 @@ function waitFor({ response, signal, stallTimeoutMs }: Sending, event: "drain" |
     // An answer that waits behind others has no socket yet: they share the connection.
     const timer = setInterval(() => response.socket !== null && response.destroy(), stallTimeoutMs);
     response.once(event, onEvent).once("close", onCancel);
-    signal?.addEventListener("abort", onCancel, { once: true });
+    signal?.addEventListener("abort", onCancel);
   });
 }

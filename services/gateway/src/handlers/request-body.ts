@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { bodyTooLarge, Refusal } from "../domain/errors/refusal.ts";
 import type { BodyShare } from "./body-budget.ts";
 import { expectsContinue } from "./request-head.ts";
+import type { CancelSignal } from "../domain/ports/cancel-signal.ts";
 
 /** Longest pause between two pieces of a body. */
 const IDLE_TIMEOUT_MS = 30_000;
@@ -31,12 +32,14 @@ function announcedBytes({ headers }: IncomingMessage): number | undefined {
  * announced, so that of several large bodies the first ones are read, and none is sent in vain.
  *
  * By events rather than by iteration, which would destroy the connection when it stops: a client that sends too much must be
- * able to read the refusal. The rest of its body is dropped.
+ * able to read the refusal. The rest of its body is dropped. A body that has arrived, as almost all have that are small, is taken
+ * without them.
  *
  * @param onStart called before the first byte is read
+ * @returns a promise of the body unless it has arrived
  * @throws Refusal 413; 400 if the client leaves first; 408 if the body stops arriving; 503 if the share cannot hold it
  */
-export async function readBody(request: IncomingMessage, bounds: BodyBounds, onStart: () => void): Promise<Buffer> {
+export function readBody(request: IncomingMessage, bounds: BodyBounds, onStart: () => void): Buffer | Promise<Buffer> {
   const { maxBytes, share, isText } = bounds;
   requireAnnouncedSize(request, maxBytes);
   const announced = announcedBytes(request);
@@ -44,15 +47,27 @@ export async function readBody(request: IncomingMessage, bounds: BodyBounds, onS
   if (announced !== undefined && !share.take(copies * announced)) throw bodiesTooLarge();
   onStart();
   const take = announced === undefined ? (bytes: number) => share.take(copies * bytes) : () => true;
-  try {
-    const body = await collect(request, { maxBytes, announced: announced ?? 0, take });
+  const checked = (body: Buffer): Buffer => {
     if (isText && !isAscii(body) && !share.take(body.length)) throw bodiesTooLarge();
     return body;
-  } catch (error) {
+  };
+  if (request.complete) return checked(takeArrived(request, maxBytes, take));
+  const collected = collect(request, { maxBytes, announced: announced ?? 0, take }).then(checked);
+  return collected.catch((error: unknown) => {
     share.release();
     throw error;
-  }
+  });
 }
+
+/** Takes a body that has arrived whole. @throws Refusal as `readBody` */
+function takeArrived(request: IncomingMessage, maxBytes: number, take: (bytes: number) => boolean): Buffer {
+  if (request.readableLength > maxBytes) throw bodyTooLarge(maxBytes);
+  if (!take(request.readableLength)) throw bodiesTooLarge();
+  const body: unknown = request.read();
+  return Buffer.isBuffer(body) ? body : NOTHING;
+}
+
+const NOTHING = Buffer.alloc(0);
 
 interface Collection {
   readonly maxBytes: number;
@@ -123,7 +138,7 @@ const MAX_UNASKED_MS = 500;
  * Reads and drops the rest of a request that is already answered. If the connection were closed while the client is still
  * writing, the client would see a broken pipe in place of the answer.
  */
-export function drain(request: IncomingMessage, signal: AbortSignal): Promise<void> {
+export function drain(request: IncomingMessage, signal: CancelSignal): Promise<void> {
   return new Promise((resolve) => {
     let size = 0;
     const stop = (): void => {
@@ -141,7 +156,7 @@ export function drain(request: IncomingMessage, signal: AbortSignal): Promise<vo
       if (size > MAX_DROPPED_BYTES) stop();
     };
     let timer = setTimeout(stop, expectsContinue(request) ? MAX_UNASKED_MS : MAX_DROPPED_MS);
-    signal.addEventListener("abort", stop, { once: true });
+    signal.addEventListener("abort", stop);
     request.on("data", drop).on("end", stop).on("close", stop).resume();
     if (signal.aborted || request.destroyed) stop();
   });

@@ -72,7 +72,7 @@ export function createServiceRelay(
       let running: ClientHttp2Stream | undefined;
       let isAnswered = false;
       const endCall = (): void => running && end(running, isAnswered && !isStream);
-      reply.signal.addEventListener("abort", endCall, { once: true });
+      reply.signal.addEventListener("abort", endCall);
       const isWanted = (): boolean => !reply.signal.aborted;
       const attempt = async (address: ServiceAddress, abandoned: AbortSignal): Promise<Answer> => {
         running = undefined;

@@ -13,6 +13,7 @@ import {
 } from "@routeplane/guardrails";
 import type { AppliedGuardrail, GuardrailDirectory } from "../ports/guardrail-directory.ts";
 import type { CallingKey } from "../ports/key-verifier.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
 
 /** Rule that a denial by a content pattern names. */
 export const CONTENT_RULE = "guardrail.content_patterns";
@@ -50,7 +51,7 @@ export interface Guard {
    * @param signal stops the judging once it is aborted
    * @param meter budget of the key
    */
-  createWork(signal: AbortSignal, meter: WorkMeter): Work;
+  createWork(signal: CancelSignal, meter: WorkMeter): Work;
 }
 
 /** True if a guardrail, enforced or in shadow mode, has a rule for content that cannot be inspected. */

@@ -8,6 +8,7 @@ import { applyEdits } from "../wire/json-edits.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import { recordUninspectable } from "./request-guard.ts";
 import { isSeparateAnswer } from "./separate-texts.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
 
 /** Guardrails, budgets and decision log by which one answer is judged, whole or as a stream. */
 export interface ResponseGuard {
@@ -29,7 +30,7 @@ export interface ResponseGuard {
 export function responseGuardOf(
   guard: Guard,
   decisions: DecisionLog,
-  signal: AbortSignal,
+  signal: CancelSignal,
   meter: WorkMeter,
 ): ResponseGuard | undefined | Promise<ResponseGuard | undefined> {
   const guardBy = (enforced: DirectionRules, shadow: DirectionRules): ResponseGuard | undefined => {

@@ -1,6 +1,7 @@
 import { boundSeconds } from "./audio-length.ts";
 import { type ImageSize, readImageSize } from "./image-size.ts";
 import { type PdfSize, readPdf } from "./pdf.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
 
 /** Part of a request that is not text, as the client sent it. */
 export type SentMedium =
@@ -35,13 +36,13 @@ export type Medium =
  *
  * @throws the reason of the signal
  */
-export async function measureMedia(sent: readonly SentMedium[], signal: AbortSignal): Promise<readonly Medium[]> {
+export async function measureMedia(sent: readonly SentMedium[], signal: CancelSignal): Promise<readonly Medium[]> {
   const media: Medium[] = [];
   for (const medium of sent) media.push(await measure(medium, signal));
   return media;
 }
 
-async function measure(medium: SentMedium, signal: AbortSignal): Promise<Medium> {
+async function measure(medium: SentMedium, signal: CancelSignal): Promise<Medium> {
   switch (medium.kind) {
     case "image": {
       const { base64, detail } = medium;

@@ -3,6 +3,7 @@ import { promisify } from "node:util";
 import { pause } from "../wire/json.ts";
 import type { ImageSize } from "./image-size.ts";
 import { PDF_NO_CONTENT, PDF_OBJECT_STREAM, PdfObjects, shownBytes } from "./pdf-objects.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
 
 const inflateAsync = promisify(inflate);
 
@@ -29,7 +30,7 @@ const LEAST_BYTES_PER_PAGE = 512;
  * Reads the size of a PDF in base64: page objects, also compressed ones, and the texts that its pages show. Where pages cannot be
  * counted, they are bounded by the bytes of the file: it is encrypted, not a PDF, or written so as to hide its pages.
  */
-export async function readPdf(base64: string, signal: AbortSignal): Promise<PdfSize> {
+export async function readPdf(base64: string, signal: CancelSignal): Promise<PdfSize> {
   const scan = base64.length > MAX_CHARS ? undefined : new PdfScan(await decode(base64, signal));
   const size = await scan?.read(signal);
   if (size !== undefined) return size;
@@ -38,7 +39,7 @@ export async function readPdf(base64: string, signal: AbortSignal): Promise<PdfS
 }
 
 /** Decodes base64 to one character a byte. */
-async function decode(base64: string, signal: AbortSignal): Promise<string> {
+async function decode(base64: string, signal: CancelSignal): Promise<string> {
   let text = "";
   for (let at = 0; at < base64.length; at += STRETCH_CHARS) {
     if (at > 0) await pause(signal);
@@ -59,7 +60,7 @@ class PdfScan {
   }
 
   /** @returns undefined if the pages cannot be counted */
-  async read(signal: AbortSignal): Promise<PdfSize | undefined> {
+  async read(signal: CancelSignal): Promise<PdfSize | undefined> {
     const text = this.#text;
     let at = 0;
     let pausedAt = 0;

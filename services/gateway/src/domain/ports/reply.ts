@@ -1,3 +1,5 @@
+import type { CancelSignal } from "./cancel-signal.ts";
+
 /** Reason for which a running request is cancelled. */
 export type CancelReason =
   | "client_gone"
@@ -17,7 +19,7 @@ export type CancelReason =
 /** Client's side of a request. Writing waits for the client to take the bytes: no buffer grows here. */
 export interface Reply {
   /** Aborted when the request is cancelled, by its client or by the gateway; its reason is a `CancelReason`. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
   /** Cancels the request, unless it has ended. */
   cancel(reason: CancelReason): void;
   /** True once the first byte has left. */

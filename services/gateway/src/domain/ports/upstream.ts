@@ -1,5 +1,6 @@
 import type { ChatRequest } from "../request/chat-request.ts";
 import type { BoundedModel, TokenBounds } from "../request/token-bounds.ts";
+import type { CancelSignal } from "./cancel-signal.ts";
 
 /** Adapter to the HTTP API of a provider. Every answer is JSON of the OpenAI API, or server-sent events of such JSON. */
 export interface Upstream {
@@ -24,7 +25,7 @@ export interface UpstreamRequest {
   readonly body: UpstreamBody;
   readonly streamed: boolean;
   /** Aborted when the request is cancelled: the connection is then destroyed, not reused. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
 }
 
 /** Answer of an upstream, whose body is still to be read. */

@@ -9,6 +9,7 @@ import { measureMedia, type Medium } from "../media/media.ts";
 import { InputCollector, type SentInput } from "./input-collector.ts";
 import { collectMessages } from "./message-media.ts";
 import { badField, Refusal } from "../errors/refusal.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
 
 /** Size from which a body is read in several turns of the event loop. */
 const LARGE_BODY_BYTES = 256 * 1024;
@@ -79,7 +80,7 @@ const READ_MEMBERS = new Set([
  * @param signal stops the work once it is aborted
  * @throws Refusal 400 that names the field; the reason of the signal
  */
-export async function parseChatRequest(received: Uint8Array, signal: AbortSignal): Promise<ChatRequest> {
+export async function parseChatRequest(received: Uint8Array, signal: CancelSignal): Promise<ChatRequest> {
   const bytes = withoutByteOrderMark(received);
   const isLarge = bytes.length > LARGE_BODY_BYTES;
   if (isLarge) await pause(signal);
@@ -114,7 +115,7 @@ export async function parseChatRequest(received: Uint8Array, signal: AbortSignal
   };
 }
 
-function decode(bytes: Uint8Array, signal: AbortSignal): string | Promise<string> {
+function decode(bytes: Uint8Array, signal: CancelSignal): string | Promise<string> {
   try {
     const decoded = decodeUtf8(bytes, signal);
     return typeof decoded === "string" ? decoded : decoded.catch(refuseFault);
@@ -131,7 +132,7 @@ function parseText(text: string): JsonOutline {
   }
 }
 
-async function parseLargeText(text: string, signal: AbortSignal): Promise<JsonOutline> {
+async function parseLargeText(text: string, signal: CancelSignal): Promise<JsonOutline> {
   try {
     return await withPauses(outlineJson(text, MAX_REQUEST_VALUES), signal);
   } catch (error) {
@@ -149,7 +150,7 @@ function refuseFault(error: unknown): never {
 }
 
 /** Finds the members of the top level, and checks all names. @returns a promise where that takes pauses */
-function scanMembers(outline: JsonOutline, signal: AbortSignal): readonly Member[] | Promise<readonly Member[]> {
+function scanMembers(outline: JsonOutline, signal: CancelSignal): readonly Member[] | Promise<readonly Member[]> {
   const names = checkMemberNames(outline.text, READ_MEMBERS, (name) => effectOf(name) !== undefined);
   const { done, value } = names.next();
   if (done === true) return membersIn(outline, value);
@@ -168,7 +169,7 @@ function membersIn({ sourceOf }: JsonOutline, members: readonly Member[]): reado
 }
 
 /** Runs work to its end, with a pause at each of its yields. @throws the reason of the signal once it is aborted */
-async function withPauses<T>(work: Generator<undefined, T>, signal: AbortSignal): Promise<T> {
+async function withPauses<T>(work: Generator<undefined, T>, signal: CancelSignal): Promise<T> {
   for (;;) {
     const { done, value } = work.next();
     if (done === true) return value;
@@ -260,7 +261,7 @@ const PARAMETERS = new Set([
 const MAX_PARAMETER_CHARS = 80;
 
 /** Measures the media of the collected input. @throws the reason of the signal */
-async function measureInput(collected: InputCollector, signal: AbortSignal): Promise<SentInput> {
+async function measureInput(collected: InputCollector, signal: CancelSignal): Promise<SentInput> {
   return inputOf(collected, await measureMedia(collected.sentMedia, signal));
 }
 

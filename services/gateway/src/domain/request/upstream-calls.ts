@@ -5,9 +5,10 @@ import type { ChatRequest } from "./chat-request.ts";
 import type { Model } from "./model-directory.ts";
 import { namesAny, refusedMembers, targetWithout } from "./refused-members.ts";
 import { addedMembers, type AddedMember, prepareUpstreamBody, type UpstreamTarget } from "./upstream-body.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
 
 /** Sends a prepared request with this output bound of each choice. @throws UpstreamFault if there is no answer */
-export type SendUpstream = (outputTokensMax: number, signal: AbortSignal) => Promise<UpstreamAnswer>;
+export type SendUpstream = (outputTokensMax: number, signal: CancelSignal) => Promise<UpstreamAnswer>;
 
 /** Bound of an error that is searched for the names of members. */
 const MAX_ERROR_BYTES = 256 * 1024;
@@ -35,7 +36,7 @@ export class UpstreamCalls {
     const target = this.#learnt.get(upstream)?.get(model.id) ?? model;
     const bodyFor = prepareUpstreamBody(request, target);
     const added = addedMembers(request, target);
-    const send = (body: UpstreamBody, signal: AbortSignal): Promise<UpstreamAnswer> =>
+    const send = (body: UpstreamBody, signal: CancelSignal): Promise<UpstreamAnswer> =>
       upstream.chatCompletion({ model: model.id, body, streamed, signal });
     if (added.length === 0) return (outputTokensMax, signal) => send(bodyFor(outputTokensMax), signal);
     return async (outputTokensMax, signal) => {

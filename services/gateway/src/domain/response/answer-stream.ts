@@ -13,6 +13,7 @@ import { formatSse, type SseEvent, SseSplitter } from "../wire/sse.ts";
 import { MAX_ANSWER_BYTES } from "./answer-body.ts";
 import { errorWordsOf } from "./answer-error.ts";
 import type { UpstreamWords } from "./upstream-words.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
 
 /** Wait for `[DONE]` once every choice is finished and the usage is known; and for the usage after `[DONE]`. */
 export const END_GRACE_MS = 1_000;
@@ -30,7 +31,7 @@ export class AnswerStream {
   readonly meter: StreamMeter;
   readonly #body: AsyncIterable<Uint8Array>;
   #chunks: AsyncIterator<Uint8Array> | undefined;
-  readonly #signal: AbortSignal;
+  readonly #signal: CancelSignal;
   readonly #splitter = new SseSplitter(MAX_ANSWER_BYTES);
   /** Monotonic time of the finish, or of the last text after it. */
   #finishedAt: number | undefined;
@@ -44,7 +45,7 @@ export class AnswerStream {
   #isOver = false;
 
   /** @param signal stops the reading of large events once it is aborted */
-  constructor(body: AsyncIterable<Uint8Array>, request: MeteredRequest, signal: AbortSignal) {
+  constructor(body: AsyncIterable<Uint8Array>, request: MeteredRequest, signal: CancelSignal) {
     this.#body = body;
     this.#signal = signal;
     this.meter = new StreamMeter(request);

@@ -5,11 +5,12 @@ import { BODY, reservationOf, pipelineUnderTest } from "../../../test/pipeline-u
 import { unavailable } from "../../../test/unavailable.ts";
 import { fakeReply } from "../../../test/fake-reply.ts";
 import { boundTokens } from "../request/token-bounds.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
 import { type Upstream, UpstreamFault, type UpstreamFaultKind } from "../ports/upstream.ts";
 
 /** Upstream that is silent until the call is cancelled. */
 function hanging(kind: UpstreamFaultKind = "broken") {
-  const signals: AbortSignal[] = [];
+  const signals: CancelSignal[] = [];
   const chatCompletion: Upstream["chatCompletion"] = ({ signal }) =>
     new Promise((_, reject) => {
       signals.push(signal);

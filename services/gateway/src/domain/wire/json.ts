@@ -4,6 +4,7 @@
  */
 import { yieldToEventLoop } from "@routeplane/guardrails";
 import { endOfScalar, endOfString } from "./json-members.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
 
 /** Bound of levels of arrays and objects within each other. */
 export const MAX_JSON_DEPTH = 64;
@@ -55,13 +56,13 @@ export function checkJson(text: string, maxValues: number): void {
  * @param signal stops the work once it is aborted
  * @throws JsonTooComplex; SyntaxError; the reason of the signal
  */
-export async function parseLargeJson(text: string, maxValues: number, signal: AbortSignal): Promise<unknown> {
+export async function parseLargeJson(text: string, maxValues: number, signal: CancelSignal): Promise<unknown> {
   await checkLargeJson(text, maxValues, signal);
   return JSON.parse(text);
 }
 
 /** Checks the bounds of a large text, with pauses. @throws JsonTooComplex; the reason of the signal once it is aborted */
-export async function checkLargeJson(text: string, maxValues: number, signal: AbortSignal): Promise<void> {
+export async function checkLargeJson(text: string, maxValues: number, signal: CancelSignal): Promise<void> {
   if (isSmall(text, maxValues)) return;
   const scan = new JsonScan(text, maxValues);
   while (!scan.isDone) {
@@ -71,7 +72,7 @@ export async function checkLargeJson(text: string, maxValues: number, signal: Ab
 }
 
 /** Waits for one turn of the event loop. @throws the reason of the signal once it is aborted */
-export async function pause(signal: AbortSignal): Promise<void> {
+export async function pause(signal: CancelSignal): Promise<void> {
   await yieldToEventLoop();
   signal.throwIfAborted();
 }

@@ -1,5 +1,6 @@
 import { isAscii } from "node:buffer";
 import { pause } from "./json.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
 
 /** Bytes that are decoded, in some milliseconds, between two turns of the event loop. */
 const STRETCH_BYTES = 1_000_000;
@@ -22,13 +23,13 @@ export function withoutByteOrderMark(bytes: Uint8Array): Uint8Array {
  * @returns the text, or a promise of it where it is decoded with pauses
  * @throws NotUtf8; the reason of the signal
  */
-export function decodeUtf8(bytes: Uint8Array, signal: AbortSignal): string | Promise<string> {
+export function decodeUtf8(bytes: Uint8Array, signal: CancelSignal): string | Promise<string> {
   if (isWide(bytes)) throw new NotUtf8("is UTF-16 or UTF-32: send UTF-8");
   if (isAscii(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
   return bytes.length <= STRETCH_BYTES ? decode(bytes) : decodeInStretches(bytes, signal);
 }
 
-async function decodeInStretches(bytes: Uint8Array, signal: AbortSignal): Promise<string> {
+async function decodeInStretches(bytes: Uint8Array, signal: CancelSignal): Promise<string> {
   const parts: string[] = [];
   for (let from = 0; from < bytes.length;) {
     const to = startOfCharacter(bytes, from + STRETCH_BYTES);
