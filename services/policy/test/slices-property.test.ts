@@ -4,6 +4,7 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openGateway, type ReportInit } from "./gateway-under-test.ts";
 import { type PolicyUnderTest, requestOf, SERVICE_TOKEN, startPolicyUnderTest } from "./policy-under-test.ts";
+import { larger, lesser, prng, type Random } from "./random.ts";
 
 /**
  * Random interleavings of gateways, over two processes of the service, on budgets of a namespace and of two keys: several calls at a time,
@@ -37,27 +38,6 @@ interface LocalSlice {
 }
 
 const freeOf = ({ granted, returned, used, running }: LocalSlice): bigint => granted - returned - used - running;
-const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
-const lesser = (a: bigint, b: bigint): bigint => (a < b ? a : b);
-
-function prng(seed: number) {
-  let state = Math.imul(seed, 2_654_435_761);
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let x = Math.imul(state ^ (state >>> 15), 1 | state);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
-  return {
-    chance: (p: number) => next() < p,
-    int: (n: number) => Math.floor(next() * n),
-    amount: (n: number) => BigInt(1 + Math.floor(next() * n)) * 1_000n,
-    pick: <T>(all: readonly T[]): T => all[Math.floor(next() * all.length)] ?? expect.fail("nothing to pick from"),
-  };
-}
-
-type Random = ReturnType<typeof prng>;
-
 /** Three budgets, some of which are edited, disabled, unbound and bound anew. */
 async function newWorld() {
   const namespaceId = newId("ns");
