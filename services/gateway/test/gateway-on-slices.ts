@@ -32,7 +32,8 @@ export interface OpenRequest {
  * @param policy transport that calls as a service and listens to changes
  */
 export function startGatewayOnSlices(policy: Transport, elapsed: () => number = () => performance.now()) {
-  const log = createLogger("gateway", (line) => line, "silent");
+  const lines: string[] = [];
+  const log = createLogger("gateway", (line) => (lines.push(line), ""), "error");
   const usageLog = fakeUsageLog();
   const admissions = createAdmissions(policy);
   const sessions = createGatewaySessions(policy, "test");
@@ -52,6 +53,8 @@ export function startGatewayOnSlices(policy: Transport, elapsed: () => number = 
   return {
     keeper,
     usageLog,
+    /** Lines of its log about errors. */
+    lines,
     /** Admits a request with this bound; a denied one has the decision of the policy service. */
     async admit(namespaceId: Id<"ns">, lineage: readonly Id<"key">[], boundMicroUsd: number): Promise<OpenRequest> {
       const keyId = lineage.at(-1) ?? newId("key");

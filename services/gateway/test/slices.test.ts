@@ -1,4 +1,5 @@
-import { newId } from "@routeplane/domain";
+import { MAX_REQUEST_COST_NANO_USD, newId } from "@routeplane/domain";
+import { readMetrics } from "@routeplane/runtime";
 import { eventually } from "@routeplane/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type PolicyUnderTest, startPolicyUnderTest } from "../../policy/test/policy-under-test.ts";
@@ -147,6 +148,31 @@ describe("admission on slices", () => {
     expect(admitted).toBeLessThanOrEqual(100);
     expect(admitted).toBeGreaterThanOrEqual(90);
     expect(onSlices).toBeGreaterThan(20);
+  });
+
+  it("gives up a settlement that can never be applied, names it, and applies the others of its report", async () => {
+    const refusals = async (): Promise<number> => {
+      const { text } = await readMetrics();
+      return Number(/^routeplane_policy_reports_total\{outcome="refused"\} (\d+)/m.exec(text)?.[1] ?? 0);
+    };
+    const before = await refusals();
+    const { namespaceId, key, total } = await policy.oneBudget(1_000_000n);
+    const gateway = await startGateway();
+    const admit = () => gateway.admit(namespaceId, key.lineage, 10);
+    const requests = [await admit(), await admit(), await admit()];
+    expect(requests.map(({ isOnSlices }) => isOnSlices)).toEqual([true, true, true]);
+    // No request can cost so much.
+    const absurd = Number(MAX_REQUEST_COST_NANO_USD / 1_000n) + 1;
+    for (const [index, request] of requests.entries()) request.settle(index === 1 ? absurd : 4);
+    const bad = [...gateway.usageLog.pending.values()].find(({ costNanoUsd }) => costNanoUsd > 4_000n);
+    await eventually(async () => (await total())?.spentNano === 8_000n);
+    // Nothing is left for the next process, nor reported again.
+    await eventually(() => gateway.usageLog.pending.size === 0);
+    const named = gateway.lines.filter((line) => line.includes("refused by the policy service, given up"));
+    expect(named).toEqual([expect.stringContaining(bad?.requestId ?? "no request was bad")]);
+    await gateway.stop();
+    expect(await refusals()).toBe(before + 1);
+    expect(await total()).toMatchObject({ spentNano: 8_000n });
   });
 
   it("goes on centrally while no session can be opened", async () => {

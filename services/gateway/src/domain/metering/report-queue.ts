@@ -163,6 +163,7 @@ export class ReportQueue {
     const outcomes = await this.#outcomesOf(batch);
     const again = batch.filter((queued, index) => {
       const outcome = outcomes[index] ?? "again";
+      if (outcome === "refused") this.#logRefusal(queued);
       if (outcome !== "again") this.#end(queued);
       return outcome === "again";
     });
@@ -179,6 +180,11 @@ export class ReportQueue {
     const waitMs = Math.min(MIN_RETRY_MS * 2 ** Math.min(this.#failures++, 10), MAX_RETRY_MS);
     // Jitter, so that a service that comes back does not receive all of them at once.
     this.#schedule(performance.now() + waitMs * (0.5 + Math.random() / 2));
+  }
+
+  /** Names a request whose counters lack what it cost, because nobody reports it again. */
+  #logRefusal({ settlement: { namespaceId, keyId, requestId } }: QueuedSettlement): void {
+    this.#log.error({ namespaceId, keyId, requestId }, "settlement refused by the policy service, given up");
   }
 
   #end({ onReported, settlement: { requestId } }: QueuedSettlement): void {
@@ -201,7 +207,7 @@ export class ReportQueue {
       if (error instanceof DomainError && error.code === "unavailable") return [];
       if (batch.length === 1) {
         const requestId = batch[0]?.settlement.requestId;
-        this.#log.error({ err: error, requestId }, "settlement refused by the policy service, given up");
+        this.#log.warn({ err: error, requestId }, "the policy service refused a settlement");
         return ["refused"];
       }
     }
