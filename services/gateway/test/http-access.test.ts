@@ -37,9 +37,9 @@ it("logs one line at info for a request, and counts it by route and refusals by 
     msg: "request",
   });
   expect(lines[2]?.["path"]).toHaveLength(200);
-  expect(await valueOf("routeplane_gateway_requests_total", { route: "/ok", status: 200 })).toBe(1);
-  expect(await valueOf("routeplane_gateway_requests_total", { route: "/refused", status: 401 })).toBe(1);
-  expect(await valueOf("routeplane_gateway_requests_total", { route: "none", status: 404 })).toBe(1);
+  expect(await valueOf("routeplane_gateway_requests_total", { route: "/ok", status: "200" })).toBe(1);
+  expect(await valueOf("routeplane_gateway_requests_total", { route: "/refused", status: "401" })).toBe(1);
+  expect(await valueOf("routeplane_gateway_requests_total", { route: "none", status: "404" })).toBe(1);
   expect(await valueOf("routeplane_gateway_refusals_total", { code: "invalid_api_key" })).toBe(1);
   countRefusal("an upstream may write anything here");
   expect(await valueOf("routeplane_gateway_refusals_total", { code: CODE_OF_UPSTREAMS })).toBe(1);

@@ -4,6 +4,8 @@ const MAX_VARINT_BYTES = 10;
 /** UTF-8 bytes of one UTF-16 unit. */
 const MAX_UNIT_BYTES = 3;
 const MAX_SAFE_INTEGER = BigInt(Number.MAX_SAFE_INTEGER);
+/** Length up to which a text is written character by character. */
+const MAX_LOOPED_CHARS = 64;
 const VARINT = 0;
 const LENGTH_DELIMITED = 2;
 
@@ -33,8 +35,20 @@ export class MessageWriter {
     const { length } = text;
     this.#reserve(2 * MAX_VARINT_BYTES + length * MAX_UNIT_BYTES);
     const start = this.#beginBytes(field, length);
-    this.#end += this.#bytes.write(text, start);
+    if (length > MAX_LOOPED_CHARS || !this.#writeAscii(text, start)) this.#end += this.#bytes.write(text, start);
     this.#endBytes(start, length);
+  }
+
+  /** Writes a short text without a call out of JavaScript. @returns false, with nothing written, unless it is ASCII */
+  #writeAscii(text: string, start: number): boolean {
+    const bytes = this.#bytes;
+    for (let index = 0; index < text.length; index++) {
+      const unit = text.charCodeAt(index);
+      if (unit > 0x7f) return false;
+      bytes[start + index] = unit;
+    }
+    this.#end += text.length;
+    return true;
   }
 
   writeFlag(field: number, value: boolean): void {

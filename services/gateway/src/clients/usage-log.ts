@@ -42,8 +42,14 @@ export function createUsageLog(publisher: EventPublisher): UsageLog {
         return { committed: publisher.record({ event, namespaceId, completes: pendingRelease }).committed() };
       const { slices, onAcknowledged } = sliced;
       const pendingSettlement = toSettlementPayload(unknownEndOf(facts, slices));
-      const written = { event, namespaceId, pendingSettlement, completes: pendingRelease, isNewRequest: true };
-      const recorded = publisher.record({ ...written, onAcknowledged });
+      const recorded = publisher.record({
+        event,
+        namespaceId,
+        pendingSettlement,
+        completes: pendingRelease,
+        isNewRequest: true,
+        onAcknowledged,
+      });
       return { committed: recorded.committed(), pendingEnd: recorded.pendingSettlementOffset };
     },
     recordSettlement(facts, settlement, pending, completes, onAcknowledged) {
@@ -59,8 +65,8 @@ export function createUsageLog(publisher: EventPublisher): UsageLog {
 
 /** End of a request that runs when its process dies: charged in full until it is known. */
 function unknownEndOf({ namespaceId, keyId, requestId }: RequestFacts, slices: AdmittedOnSlices): PendingSettlement {
-  const amounts = { costNanoUsd: slices.boundNanoUsd, tokens: slices.tokensMax };
-  return { namespaceId, keyId, requestId, ...amounts, neverSent: false, slices, isUnknown: true };
+  const { boundNanoUsd: costNanoUsd, tokensMax: tokens } = slices;
+  return { namespaceId, keyId, requestId, costNanoUsd, tokens, neverSent: false, slices, isUnknown: true };
 }
 
 /** Converts a count of denials, and adds an id by which the aggregator counts it once. */

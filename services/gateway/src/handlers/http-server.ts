@@ -67,13 +67,20 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const running = new Set<ServerResponse>();
   /** Answers that have not ended, by connection, including those that wait for their turn on it. */
   const answering = new WeakMap<Socket, Set<ServerResponse>>();
+  const answersOn = (socket: Socket): Set<ServerResponse> => {
+    const known = answering.get(socket);
+    if (known !== undefined) return known;
+    const answers = new Set<ServerResponse>();
+    answering.set(socket, answers);
+    return answers;
+  };
   let stopping = false;
   /** Connections with a malformed request. Further bytes on them may be part of it, so they are ignored. */
   const refused = new WeakSet<Socket>();
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     if (refused.has(request.socket)) return;
-    const answers = answering.get(request.socket) ?? new Set();
-    answering.set(request.socket, answers.add(response));
+    const answers = answersOn(request.socket);
+    answers.add(response);
     running.add(response);
     connections.markBusy(request.socket);
     response.on("close", () => {

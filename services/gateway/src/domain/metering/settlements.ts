@@ -34,6 +34,14 @@ export interface AdmissionState {
   readonly slices?: SlicedAdmission | undefined;
 }
 
+/** Settlement of a request on slices until it is reported. */
+interface SettlementOnSlices {
+  readonly pending: PendingSettlement;
+  readonly slices: SlicedAdmission;
+  /** Offset in the outbox; 0 until it is written. */
+  offset: number;
+}
+
 export interface SettlementsOptions {
   readonly admissions: Pick<Admissions, "settle" | "release">;
   /** Way of settlements in bulk; by default one by one through `admissions`. */
@@ -73,6 +81,16 @@ export function createSettlements(options: SettlementsOptions): Settlements {
         complete();
       },
     });
+  /** Made here so that what waits for its report, up to a second, keeps nothing else of the request in memory. */
+  const acknowledgementOf = (end: SettlementOnSlices) => (): void => {
+    const { pending, slices } = end;
+    queue.expected--;
+    slices.settle(pending.costNanoUsd);
+    send(pending, () => {
+      usageLog.complete(end.offset);
+      slices.markReported();
+    });
+  };
   /** Reports the settlement of a request on slices once the log has it: what it did not use is free from then on. */
   const settleOnSlices = (
     facts: RequestFacts,
@@ -82,18 +100,11 @@ export function createSettlements(options: SettlementsOptions): Settlements {
     pendingEnd: OutboxOffset | undefined,
   ): void => {
     slices.end();
-    let offset = 0;
-    const onAcknowledged = (): void => {
-      queue.expected--;
-      slices.settle(pending.costNanoUsd);
-      send(pending, () => {
-        usageLog.complete(offset);
-        slices.markReported();
-      });
-    };
+    const end = { pending, slices, offset: 0 };
+    const onAcknowledged = acknowledgementOf(end);
     queue.expected++;
     try {
-      offset = usageLog.recordSettlement(facts, settlement, pending, pendingEnd, onAcknowledged);
+      end.offset = usageLog.recordSettlement(facts, settlement, pending, pendingEnd, onAcknowledged);
     } catch (error) {
       log.error(
         { err: error, requestId: facts.requestId },

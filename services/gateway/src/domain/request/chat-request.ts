@@ -110,9 +110,13 @@ export async function parseChatRequest(received: Uint8Array, signal: CancelSigna
     streamOptions,
     input: collected.sentMedia.length === 0 ? inputOf(collected, []) : await measureInput(collected, signal),
     hasSeparateTexts: hasSeparateTexts(messages, members),
-    hasTools: [body["tools"], body["functions"]].some((tools) => Array.isArray(tools) && tools.length > 0),
+    hasTools: hasItems(body["tools"]) || hasItems(body["functions"]),
     hostedTools: readHostedTools(body["tools"]),
   };
+}
+
+function hasItems(list: unknown): boolean {
+  return Array.isArray(list) && list.length > 0;
 }
 
 function decode(bytes: Uint8Array, signal: CancelSignal): string | Promise<string> {
@@ -194,14 +198,17 @@ function readMessages(body: JsonObject): readonly JsonObject[] {
 }
 
 function readOutput(body: JsonObject): ChatRequest["output"] {
-  const bounds = (["max_completion_tokens", "max_tokens"] as const).flatMap((field) => {
-    const requested = optionalInteger(body, field, Number.MAX_SAFE_INTEGER);
-    return requested === undefined
-      ? []
-      : [{ field, requested, bounded: Math.min(requested, MAX_OUTPUT_TOKENS_PER_CHOICE) }];
-  });
-  if (bounds.length > 1) throw badField("max_tokens", "and 'max_completion_tokens' must not both be given");
-  return bounds[0];
+  const newer = readBound(body, "max_completion_tokens");
+  const older = readBound(body, "max_tokens");
+  if (newer !== undefined && older !== undefined)
+    throw badField("max_tokens", "and 'max_completion_tokens' must not both be given");
+  return newer ?? older;
+}
+
+function readBound(body: JsonObject, field: OutputField): ChatRequest["output"] {
+  const requested = optionalInteger(body, field, Number.MAX_SAFE_INTEGER);
+  if (requested === undefined) return undefined;
+  return { field, requested, bounded: Math.min(requested, MAX_OUTPUT_TOKENS_PER_CHOICE) };
 }
 
 function readStreamOptions(body: JsonObject, streamed: boolean): JsonObject | undefined {
