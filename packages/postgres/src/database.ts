@@ -1,6 +1,6 @@
 import { callbackify } from "node:util";
 import { DomainError, FairSlots } from "@routeplane/domain";
-import { ConfigurationError, currentOrigin, type Logger, type WatchedSecret } from "@routeplane/runtime";
+import { ConfigurationError, type Logger, type WatchedSecret } from "@routeplane/runtime";
 import { type CompiledQuery, Kysely, type Transaction as KyselyTransaction, sql } from "kysely";
 import pg from "pg";
 import { DEFAULT_STATEMENT_TIMEOUT_MS } from "./config.ts";
@@ -9,21 +9,9 @@ import { connectionFailure, fromDriverError, isUnreadableTable, unavailable } fr
 import { createLogin } from "./login.ts";
 import { clientOf, isOfFormerLogin } from "./pool-client.ts";
 import { observePool } from "./pool-metrics.ts";
-import { THIS_NODE } from "./row-level-security.ts";
+import { type Scope, settingsOf } from "./scope.ts";
 import { compareSchema, MIGRATION_TABLE, type SchemaComparison } from "./schema-state.ts";
 import { isStalePlan, StatementNames } from "./statement-names.ts";
-
-/**
- * The rows that row-level security shows a transaction: those of one namespace, account or token lookup id, or those of the
- * whole node. An empty scope shows none.
- */
-export interface Scope {
-  readonly namespaceId?: string;
-  readonly accountId?: string;
-  readonly lookupId?: string;
-  /** Every row of the tables above namespaces (`openToNode`). */
-  readonly node?: true;
-}
 
 export type Transaction<Schema> = KyselyTransaction<Schema>;
 
@@ -50,6 +38,17 @@ export interface Database<Schema> {
    */
   read<Row>(scope: Scope, statement: (builder: Kysely<Schema>) => CompiledQuery<Row>): Promise<readonly Row[]>;
   /**
+   * Runs statements one after the other on one connection, each in a transaction of its own that sees only the rows of its scope: one
+   * round trip for all of them. One that fails, or waits for a lock for longer than `lockTimeoutMs`, changes nothing and holds up no other.
+   *
+   * @returns the rows of each statement, or the error, as `within` throws it, in their order
+   * @throws DomainError as `within` if there is no connection: nothing was done then
+   */
+  each<Row extends object>(
+    statements: readonly ScopedStatement[],
+    lockTimeoutMs: number,
+  ): Promise<readonly PromiseSettledResult<readonly Row[]>[]>;
+  /**
    * Compares the applied migrations with those that this build knows.
    *
    * @throws DomainError as `within`
@@ -65,6 +64,13 @@ export interface Database<Schema> {
    */
   requireProvisioned(): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** Statement that is a transaction of its own. Its text is the same for all values. */
+export interface ScopedStatement {
+  readonly scope: Scope;
+  readonly text: string;
+  readonly values: readonly unknown[];
 }
 
 export interface DatabaseOptions {
@@ -156,9 +162,10 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   const withinShare = <T>({ namespaceId }: Scope, work: () => Promise<T>): Promise<T> =>
     namespaceId === undefined ? work() : shares.run(namespaceId, work);
 
-  const settings = (scope: Scope): string =>
+  const settings = (scope: Scope, others: Readonly<Record<string, string>> = {}): string =>
     settingsOf(scope, {
       statement_timeout: String(statementTimeoutMs),
+      ...others,
       ...(genericPlans ? { plan_cache_mode: "force_generic_plan" } : {}),
     });
 
@@ -208,6 +215,22 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
           return connection.readAlone(`begin read only; ${settings(scope)}`, text, parameters);
         }),
       ),
+    async each<Row extends object>(statements: readonly ScopedStatement[], lockTimeoutMs: number) {
+      const others = { lock_timeout: String(lockTimeoutMs) };
+      const transactions = statements.map(({ scope, text, values }) => {
+        return { begin: `begin; ${settings(scope, others)}`, text, values };
+      });
+      try {
+        const settled = await (await connect()).runEach<Row>(transactions);
+        return settled.map((each) => {
+          if (each.status === "fulfilled") return each;
+          if (isStalePlan(each.reason)) names?.forget();
+          return { status: "rejected", reason: fromDriverError(each.reason) };
+        });
+      } catch (error) {
+        throw fromDriverError(error);
+      }
+    },
     schemaState,
     async isReachable() {
       try {
@@ -241,27 +264,6 @@ async function requireSearchPath(client: pg.PoolClient, schema: string): Promise
   const found = `the search_path of the role ${row?.role} in the database ${row?.database} is ${row?.path || "empty"}`;
   const mend = `run provision again, and connect as a role of that schema`;
   throw unavailable("the database is not provisioned", new ConfigurationError(`${found}, not ${schema}: ${mend}`));
-}
-
-/**
- * SQL that sets the scope, the origin and other settings of a transaction, for that transaction alone: behind a pooler the next
- * one runs on another connection. It sets every setting, so that those which the scope lacks are empty whatever the connection
- * did before. It has no parameters, so that it can follow a BEGIN in one message.
- */
-function settingsOf(
-  { namespaceId = "", accountId = "", lookupId = "", node }: Scope,
-  others: Readonly<Record<string, string>>,
-): string {
-  const setting = (name: string, value: string) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`;
-  const all = [
-    setting("routeplane.namespace_id", namespaceId),
-    setting("routeplane.account_id", accountId),
-    setting("routeplane.lookup_id", lookupId),
-    setting("routeplane.node", node ? THIS_NODE : ""),
-    setting("routeplane.origin", JSON.stringify(currentOrigin() ?? {})),
-    ...Object.entries(others).map(([name, value]) => setting(name, value)),
-  ];
-  return `select ${all.join(", ")}`;
 }
 
 const BIGINT_OID = 20;

@@ -111,10 +111,10 @@ export class PooledConnection implements PostgresPoolClient {
     })();
   }
 
-  #send(text: string, values: readonly unknown[]): Promise<unknown> {
+  #send<R extends pg.QueryResultRow>(text: string, values: readonly unknown[]): Promise<pg.QueryResult<R>> {
     // Without values the text is sent as it is, and can hold several statements.
     const name = values.length === 0 ? undefined : this.#names?.nameOf(text);
-    return this.#client.query({ text, values: [...values], ...(name === undefined ? {} : { name }) });
+    return this.#client.query<R>({ text, values: [...values], ...(name === undefined ? {} : { name }) });
   }
 
   /**
@@ -133,6 +133,25 @@ export class PooledConnection implements PostgresPoolClient {
     void Promise.allSettled([begun, selected, ended]).then(() => this.release());
     await begun;
     return (await selected).rows;
+  }
+
+  /**
+   * Runs statements, each in a transaction of its own, sends all of them in one piece, and releases the connection. Of one that fails, COMMIT
+   * rolls back.
+   */
+  async runEach<R extends pg.QueryResultRow>(
+    transactions: readonly { readonly begin: string; readonly text: string; readonly values: readonly unknown[] }[],
+  ): Promise<readonly PromiseSettledResult<readonly R[]>[]> {
+    const { stream } = this.#client.connection;
+    stream.cork();
+    const sent = transactions.map(async ({ begin, text, values }) => {
+      const all = [this.#send(begin, []), this.#send<R>(text, values), this.#send("commit", [])] as const;
+      return (await Promise.all(all))[1].rows;
+    });
+    stream.uncork();
+    const settled = await Promise.allSettled(sent);
+    this.release();
+    return settled;
   }
 
   /**

@@ -7,7 +7,7 @@ export {
   type DatabaseOptions,
   type Enter,
   openDatabase,
-  type Scope,
+  type ScopedStatement,
   type Transaction,
 } from "./database.ts";
 export { isDataFault, isForeignKeyViolation, isLockFailure, isUniqueViolation } from "./errors.ts";
@@ -24,6 +24,7 @@ export {
   type SchemaMigration,
 } from "./migrate.ts";
 export { type DatabasePlan, databasePlan, databaseUrl, type RoleName, provision, roleSettings } from "./provision.ts";
+export { type Scope } from "./scope.ts";
 export { setSchemaCondition } from "./schema-condition.ts";
 export { type SchemaComparison, type SchemaState } from "./schema-state.ts";
 export { isolateBy, openToNode } from "./row-level-security.ts";

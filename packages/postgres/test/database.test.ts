@@ -4,8 +4,9 @@ import { cloneDatabase, eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import pg from "pg";
 import { afterAll, describe, expect, it } from "vitest";
-import { openDatabase, type Scope, type Transaction } from "../src/database.ts";
+import { openDatabase, type Transaction } from "../src/database.ts";
 import { andCommit } from "../src/dialect.ts";
+import type { Scope } from "../src/scope.ts";
 
 interface AuthTables {
   readonly key_secrets: { namespace_id: string; lookup_id: string; key_id: string };
@@ -240,6 +241,83 @@ describe("a kept plan", () => {
     await database.within(scope, everything);
     await admin.query("alter table auth.key_secrets add column note text not null default 'new'");
     expect(await database.within(scope, everything)).toMatchObject({ note: "new" });
+  });
+});
+
+describe("one of many statements on a connection", () => {
+  const LOCK_TIMEOUT_MS = 100;
+  const rename = "update auth.namespaces set name = $2 where id = $1";
+  const nameOf = async (id: string) =>
+    (await admin.query<{ name: string }>("select name from auth.namespaces where id = $1", [id])).rows[0]?.name;
+  const each = (...statements: readonly { scope: Scope; text: string; values: readonly unknown[] }[]) =>
+    database.each<object>(statements, LOCK_TIMEOUT_MS);
+
+  it("sees and changes the rows of its own scope alone", async () => {
+    const text = "update auth.namespaces set name = $1 returning id";
+    const renamed = await each(
+      { scope: { namespaceId: first.namespaceId }, text, values: ["one"] },
+      { scope: {}, text, values: ["none"] },
+      { scope: { namespaceId: second.namespaceId }, text, values: ["two"] },
+    );
+    expect(renamed.map((result) => result.status === "fulfilled" && result.value)).toEqual([
+      [{ id: first.namespaceId }],
+      [],
+      [{ id: second.namespaceId }],
+    ]);
+    expect([await nameOf(first.namespaceId), await nameOf(second.namespaceId)]).toEqual(["one", "two"]);
+  });
+
+  it("that fails keeps nothing, and those before and after it are kept", async () => {
+    const [before, failing, after] = [await filledNamespace(), await filledNamespace(), await filledNamespace()];
+    const results = await each(
+      ...[before, failing, after].map(({ namespaceId }) => ({
+        scope: { namespaceId },
+        text: "update auth.namespaces set name = 'new' where 1 / (case when id = $1 then 0 else 1 end) = 1",
+        values: [failing.namespaceId],
+      })),
+    );
+    expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    const names = [
+      await nameOf(before.namespaceId),
+      await nameOf(failing.namespaceId),
+      await nameOf(after.namespaceId),
+    ];
+    expect(names).toEqual(["new", "n", "new"]);
+    expect(await database.within(first, visibleNamespaces)).toEqual([first.namespaceId]);
+  });
+
+  it("waits for a lock no longer than it may, and the next one is kept", async () => {
+    const [locked, free] = [await filledNamespace(), await filledNamespace()];
+    await admin.query("begin");
+    await admin.query("select from auth.namespaces where id = $1 for update", [locked.namespaceId]);
+    try {
+      const results = await each(
+        ...[locked, free].map(({ namespaceId }) => ({
+          scope: { namespaceId },
+          text: rename,
+          values: [namespaceId, "new"],
+        })),
+      );
+      expect(results).toMatchObject([{ status: "rejected", reason: { code: "55P03" } }, { status: "fulfilled" }]);
+    } finally {
+      await admin.query("rollback");
+    }
+    expect([await nameOf(locked.namespaceId), await nameOf(free.namespaceId)]).toEqual(["n", "new"]);
+  });
+
+  it("fails as an outage if their connection breaks, and the next one gets another connection", async () => {
+    const sleep = { scope: {}, text: "select pg_sleep($1::int)", values: [30] };
+    const broken = each(sleep, sleep);
+    const found = async () => {
+      const { rows } = await admin.query(
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and query like '%pg_sleep($1::int)' and pid <> pg_backend_pid()",
+      );
+      return rows.length > 0;
+    };
+    await eventually(found, 4_000);
+    const outage = { status: "rejected", reason: { code: "unavailable" } };
+    expect(await broken).toMatchObject([outage, outage]);
+    expect(await database.within(first, visibleNamespaces)).toEqual([first.namespaceId]);
   });
 });
 

@@ -117,6 +117,7 @@ export function simulatePolicy(bindings: readonly SimulatedBinding[], announce: 
       }
       return all.map(() => "done");
     },
+    applyPlain: async (namespaces) => namespaces.map(() => new Set()),
   };
 
   const applied = (): AppliedLimits[] =>

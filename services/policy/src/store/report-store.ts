@@ -1,5 +1,6 @@
 /**
- * Settlement reports in Postgres, many requests in one transaction of three round trips:
+ * Settlement reports in Postgres. Those on budgets alone are mostly one statement, see `budgetReportsStatement`; else many requests are one
+ * transaction of three round trips:
  *
  * 1. Lock the sessions, so that none is closed meanwhile, and insert the rows of requests that were admitted on slices. Only rows that were
  *    inserted are applied: the primary key is what makes each request count once.
@@ -11,29 +12,33 @@
  * mark at the end, so that an admission that is still on its way is refused.
  */
 import type { Counter } from "@routeplane/admission";
-import { type Id, idBound, idTime } from "@routeplane/domain";
+import { type Id, idBound } from "@routeplane/domain";
 import { andCommit, type Database, type Transaction } from "@routeplane/postgres";
 import { sql } from "kysely";
 import { endOnCounters, type Reservation } from "../domain/admission/reservation.ts";
 import type { ReportStore } from "../domain/sessions/ports.ts";
 import {
   endReported,
+  isOnSlices,
   type LimitSet,
+  openedAt,
   type ReportOutcome,
   requestName,
   rowOf,
   SESSION_KEPT_MS,
   settleOnCounters,
   type SettlementReport,
+  type SliceReport,
   sumOf,
 } from "../domain/sessions/reports.ts";
 import type { SessionState } from "../domain/sessions/session.ts";
 import { reservedBySlice, useSlice } from "../domain/sessions/slice.ts";
+import { type BudgetReportsRow, budgetReportsStatement } from "./budget-reports.ts";
 import { lockReservations } from "./ledger-reads.ts";
 import { counterChanges, type EndedReservation, endHoldRows, insertMarks, writeCounters } from "./ledger-writes.ts";
 import { retryOnConflict } from "./retry-on-conflict.ts";
 import type { PolicySchema } from "./schema.ts";
-import { type KeyedSlice, limitSetName, lockSlices, readLimitSets, writeSlices } from "./slice-rows.ts";
+import { type KeyedSlice, limitSetName, type LimitSets, lockSlices, readLimitSets, writeSlices } from "./slice-rows.ts";
 
 type Tx = Transaction<PolicySchema>;
 
@@ -44,8 +49,29 @@ export function createReportStore(database: Database<PolicySchema>): ReportStore
       retryOnConflict(() =>
         database.within({ namespaceId }, (tx) => applyAll({ tx, namespaceId, limitSets }, reports)),
       ),
+
+    async applyPlain(namespaces) {
+      const statements = namespaces.map(({ namespaceId, reports }) => {
+        const onSlices = reports.filter(isOnSlices);
+        if (onSlices.length < reports.length) return undefined;
+        return budgetReportsStatement(namespaceId, onSlices, limitSets.known(namespaceId, onSlices));
+      });
+      const sent = statements.filter((statement) => statement !== undefined);
+      if (sent.length === 0) return namespaces.map(() => NONE);
+      const answers = (await database.each<BudgetReportsRow>(sent, LOCK_TIMEOUT_MS)).values();
+      return namespaces.map(({ reports }, index) => {
+        if (statements[index] === undefined) return NONE;
+        const answer = answers.next().value;
+        const row = answer?.status === "fulfilled" ? answer.value[0] : undefined;
+        return row?.is_plain === true ? new Set(row.added ?? reports.map(requestName)) : NONE;
+      });
+    },
   };
 }
+
+/** Longest wait for a lock of one namespace, for which others on the connection wait. */
+const LOCK_TIMEOUT_MS = 250;
+const NONE: ReadonlySet<string> = new Set();
 
 interface Context {
   readonly tx: Tx;
@@ -73,14 +99,6 @@ async function applyAll(context: Context, reports: readonly SettlementReport[]):
   const marked = unmarked.length === 0 ? new Set() : await insertMarks(tx, namespaceId, unmarked);
   const again = new Set(unmarked.filter((each) => !marked.has(requestName(each))));
   return reports.map((report) => (isRefused(report) ? "refused" : again.has(report) ? "again" : "done"));
-}
-
-interface SliceReport extends SettlementReport {
-  readonly sessionId: Id<"gws">;
-}
-
-function isOnSlices(report: SettlementReport): report is SliceReport {
-  return report.limitSet > 0 && report.sessionId !== undefined;
 }
 
 interface AddedRows {
@@ -140,11 +158,6 @@ async function addRows({ tx, namespaceId }: Context, reports: readonly SliceRepo
     at: result?.at ?? at,
     isRefused: (report) => isOnSlices(report) && states[report.sessionId] === undefined && report.sessionId < oldest,
   };
-}
-
-/** Moment at which a request on slices counts as admitted: that of its rate slices, or else of its id. */
-function openedAt({ countedAtMs, requestId }: SettlementReport, now: Date): Date {
-  return new Date(countedAtMs ?? Math.min(idTime(requestId), now.getTime()));
 }
 
 interface Changes {
@@ -208,9 +221,6 @@ async function writeChanges(
   await (isLast ? andCommit(statement) : statement).execute(tx);
 }
 
-/** Limit sets by `limitSetName`. */
-type LimitSets = ReadonlyMap<string, LimitSet>;
-
 /** Limit sets that were read. They never change. */
 class LimitSetCache {
   readonly #sets = new Map<string, LimitSet>();
@@ -224,11 +234,17 @@ class LimitSetCache {
     const missing = [...keys].flatMap(([name, key]) => (this.#sets.has(`${namespaceId} ${name}`) ? [] : [key]));
     const read = missing.length === 0 ? [] : await readLimitSets(tx, namespaceId, missing);
     for (const [name, set] of read) this.#sets.set(`${namespaceId} ${name}`, set);
-    return new Map(
-      [...keys.keys()].flatMap((name) => {
-        const set = this.#sets.get(`${namespaceId} ${name}`);
-        return set === undefined ? [] : [[name, set] as const];
-      }),
-    );
+    return this.known(namespaceId, reports);
+  }
+
+  /** Limit sets of these reports that were read before. */
+  known(namespaceId: Id<"ns">, reports: readonly SliceReport[]): LimitSets {
+    const known = new Map<string, LimitSet>();
+    for (const report of reports) {
+      const name = limitSetName(report);
+      const set = this.#sets.get(`${namespaceId} ${name}`);
+      if (set !== undefined) known.set(name, set);
+    }
+    return known;
   }
 }

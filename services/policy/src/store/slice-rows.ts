@@ -48,11 +48,7 @@ export interface LimitSetKey {
 }
 
 /** Reads limit sets of a namespace, by `limitSetName`. Those that do not exist are left out. */
-export async function readLimitSets(
-  tx: Tx,
-  namespaceId: Id<"ns">,
-  keys: readonly LimitSetKey[],
-): Promise<ReadonlyMap<string, LimitSet>> {
+export async function readLimitSets(tx: Tx, namespaceId: Id<"ns">, keys: readonly LimitSetKey[]): Promise<LimitSets> {
   const { rows } = await sql<Selectable<PolicySchema["limit_sets"]>>`
     select l.* from unnest(${keys.map(({ sessionId }) => sessionId)}::text[], ${keys.map(({ limitSet }) => limitSet)}::bigint[])
       as r (session_id, number)
@@ -71,6 +67,9 @@ export async function readLimitSets(
     ]),
   );
 }
+
+/** Limit sets by `limitSetName`. */
+export type LimitSets = ReadonlyMap<string, LimitSet>;
 
 export function limitSetName({ sessionId, limitSet }: LimitSetKey): string {
   return `${sessionId} ${limitSet}`;

@@ -6,7 +6,7 @@
  */
 import { DomainError, type Id } from "@routeplane/domain";
 import { grantSlices, type GrantState, isRate } from "./grants.ts";
-import type { ReportStore, SessionStore, SliceGrant, SliceRequest, SliceStore } from "./ports.ts";
+import type { NamespaceReports, ReportStore, SessionStore, SliceGrant, SliceRequest, SliceStore } from "./ports.ts";
 import type { RateSharers } from "./rate-sharers.ts";
 import { distinctReports, faultOf, type ReportOutcome, requestName, type SettlementReport } from "./reports.ts";
 import { decideRenewal, type Renewal, type SessionState } from "./session.ts";
@@ -24,6 +24,8 @@ export type GatewaySessions = ReturnType<typeof createGatewaySessions>;
 
 /** Number of transactions of one call that run at a time. */
 const CONCURRENT_NAMESPACES = 3;
+/** Number of namespaces whose reports are applied together, so that a wait for a lock of one of them holds up few. */
+const MAX_TOGETHER = 32;
 /** Number of transactions into which the reports of one namespace are divided at most, to find those that fail. */
 const MAX_DIVISIONS = 24;
 
@@ -73,6 +75,28 @@ export function createGatewaySessions(dependencies: GatewaySessionsDependencies)
     }
   }
 
+  /** Applies reports of several namespaces: what needs no more than additions at once, the rest one namespace after the other. */
+  async function applyTogether(
+    namespaces: readonly NamespaceReports[],
+  ): Promise<readonly (readonly [SettlementReport, ReportOutcome])[]> {
+    let plain: readonly ReadonlySet<string>[];
+    try {
+      plain = await store.applyPlain(namespaces);
+    } catch (cause) {
+      for (const { namespaceId } of namespaces) onFault({ namespaceId, cause });
+      return [];
+    }
+    const outcomes: [SettlementReport, ReportOutcome][] = [];
+    for (const [index, { namespaceId, reports }] of namespaces.entries()) {
+      const others = reports.filter((report) => plain[index]?.has(requestName(report)) !== true);
+      for (const report of reports) outcomes.push([report, "done"]);
+      if (others.length === 0) continue;
+      const applied = await applyDivided(namespaceId, others, { left: MAX_DIVISIONS });
+      for (const [at, report] of others.entries()) outcomes.push([report, applied[at] ?? "again"]);
+    }
+    return outcomes;
+  }
+
   return {
     renew: (renewal: Renewal): Promise<SessionState> => sessions.renew(renewal, decideRenewal),
 
@@ -112,10 +136,15 @@ export function createGatewaySessions(dependencies: GatewaySessionsDependencies)
         onFault({ namespaceId: report.namespaceId, cause: new Error(`a report of ${report.requestId} has ${fault}`) });
         return false;
       });
-      await forEachNamespace(applicable, async (namespaceId, ofNamespace) => {
-        const distinct = distinctReports(ofNamespace);
-        const applied = await applyDivided(namespaceId, distinct, { left: MAX_DIVISIONS });
-        for (const [index, report] of distinct.entries()) outcomes.set(nameOf(report), applied[index] ?? "again");
+      const groups = [...Map.groupBy(applicable, ({ namespaceId }) => namespaceId)].map(
+        ([namespaceId, ofNamespace]) => ({ namespaceId, reports: distinctReports(ofNamespace) }),
+      );
+      const size = Math.min(MAX_TOGETHER, Math.ceil(groups.length / CONCURRENT_NAMESPACES) || 1);
+      const parts = Array.from({ length: Math.ceil(groups.length / size) }, (_, part) =>
+        groups.slice(part * size, (part + 1) * size),
+      );
+      await forEachOf(parts, async (part) => {
+        for (const [report, outcome] of await applyTogether(part)) outcomes.set(nameOf(report), outcome);
       });
       const all = reports.map((report) =>
         faultOf(report) === undefined ? (outcomes.get(nameOf(report)) ?? "again") : "refused",
@@ -149,13 +178,19 @@ function isOutage(error: unknown): boolean {
 }
 
 /** Calls `work` once for each namespace, for a few at a time. */
-async function forEachNamespace<T extends { readonly namespaceId: Id<"ns"> }>(
+function forEachNamespace<T extends { readonly namespaceId: Id<"ns"> }>(
   items: readonly T[],
   work: (namespaceId: Id<"ns">, ofNamespace: readonly T[]) => Promise<void>,
 ): Promise<void> {
-  const queue = Map.groupBy(items, ({ namespaceId }) => namespaceId).entries();
+  const groups = [...Map.groupBy(items, ({ namespaceId }) => namespaceId)];
+  return forEachOf(groups, ([namespaceId, ofNamespace]) => work(namespaceId, ofNamespace));
+}
+
+/** Calls `work` once for each item, for a few at a time. */
+async function forEachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values();
   const run = async (): Promise<void> => {
-    for (const [namespaceId, ofNamespace] of queue) await work(namespaceId, ofNamespace);
+    for (const item of queue) await work(item);
   };
   await Promise.all(Array.from({ length: CONCURRENT_NAMESPACES }, run));
 }

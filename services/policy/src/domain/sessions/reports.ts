@@ -6,7 +6,7 @@
  * that has a row, as those admitted by this service, ends as a reservation does (`endReported`).
  */
 import { type Counter, type DatedAmount, endBudgetReservation, endRateLimitReservation } from "@routeplane/admission";
-import { type Id, MAX_REQUEST_COST_NANO_USD } from "@routeplane/domain";
+import { type Id, idTime, MAX_REQUEST_COST_NANO_USD } from "@routeplane/domain";
 import {
   endUnknown,
   MAX_REQUEST_TOKENS,
@@ -34,6 +34,20 @@ export interface SettlementReport extends ReservationKey {
   readonly boundNano: bigint;
   readonly tokensMax: bigint;
   readonly end: ReportedEnd;
+}
+
+/** Report of a request that was admitted on slices. */
+export interface SliceReport extends SettlementReport {
+  readonly sessionId: Id<"gws">;
+}
+
+export function isOnSlices(report: SettlementReport): report is SliceReport {
+  return report.limitSet > 0 && report.sessionId !== undefined;
+}
+
+/** Moment at which a request on slices counts as admitted: that of its rate slices, or else of its id. */
+export function openedAt({ countedAtMs, requestId }: SettlementReport, now: Date): Date {
+  return new Date(countedAtMs ?? Math.min(idTime(requestId), now.getTime()));
 }
 
 /** `done`: applied, by this call or an earlier one; `refused`: it can never be; `again`: not this time. */
