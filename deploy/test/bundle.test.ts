@@ -72,6 +72,33 @@ it("is made from no source that a local node does not look at before it uses an 
   expect(sources.filter((path) => !watched.includes(path))).toEqual([]);
 });
 
+/** Text of all files that a role loads when it starts: what its first file imports, also later, and their imports. */
+async function textOfRole(role: string): Promise<string> {
+  const [, main = ""] =
+    new RegExp(`[{,]"?${role}"?:\\(\\)=>import\\("\\./([^"]+)"\\)`).exec(await readBundled("routeplane.mjs")) ?? [];
+  const texts = new Map<string, string>();
+  const load = async (file: string, imports: RegExp): Promise<void> => {
+    if (texts.has(file)) return;
+    texts.set(file, "");
+    const text = await readBundled(file);
+    texts.set(file, text);
+    for (const [, imported = ""] of text.matchAll(imports)) await load(imported, /\b(?:from|import)"\.\/([^"]+)"/g);
+  };
+  await load(main, /\b(?:from|import|import\()"\.\/([^"]+)"/g);
+  return [...texts.values()].join("\n");
+}
+
+function readBundled(file: string): Promise<string> {
+  return readFile(join(folder, file), "utf8");
+}
+
+it("has the rules of messages for services alone: a gateway would hold 5 MB for nothing", async () => {
+  const rules = "Cannot validate message ";
+  const [policy, gateway] = [await textOfRole("policy"), await textOfRole("gateway")];
+  expect([policy.includes(rules), gateway.includes(rules)]).toEqual([true, false]);
+  expect(gateway.includes("/v1/chat/completions")).toBe(true);
+});
+
 it("is ASCII, of which a character takes one byte of memory instead of two", async () => {
   for await (const path of glob("*.mjs", { cwd: folder })) {
     const text = await readFile(join(folder, path));

@@ -23,17 +23,12 @@ export {
 } from "./principal.ts";
 export { requestBytesOf } from "./request-bytes.ts";
 export { safeText } from "./safe-text.ts";
-export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } from "./server/hot-methods.ts";
 export { serviceDependency } from "./client/service-dependency.ts";
 export { type HealthOptions, healthRoutes } from "./server/health.ts";
 export { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID } from "./headers.ts";
-export { type RpcChain, rpcChain } from "./server/chain.ts";
-export type { RpcChainOptions } from "./server/chain-options.ts";
 export { type Authenticate, createAuthenticate } from "./server/request-gate.ts";
 export { requireAccess } from "./server/authorize.ts";
-export { type RpcServerOptions, startRpcServer } from "./server/server.ts";
 export { readServiceCredentials } from "./server/service-credentials.ts";
-export { warmValidation } from "./server/validate.ts";
 export type { CredentialListener } from "./verifier/credential-subscriptions.ts";
 export { createLocalVerifier, type LocalVerifier } from "./verifier/local-verifier.ts";
 export type { VerificationResult } from "./verifier/verification-cache.ts";

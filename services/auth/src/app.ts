@@ -10,11 +10,9 @@ import {
   createLocalVerifier,
   type HealthOptions,
   healthRoutes,
-  mount,
   publishedServices,
-  rpcChain,
 } from "@routeplane/rpc";
-import { startGrpcServer, startRpcServer, warmValidation } from "@routeplane/rpc";
+import { mount, rpcChain, startGrpcServer, startRpcServer, warmValidation } from "@routeplane/rpc/server";
 import {
   createLogger,
   Dependencies,

@@ -1,9 +1,9 @@
+import { startGrpcServer } from "@routeplane/rpc/server";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { VerificationService } from "@routeplane/contracts/auth";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
 import { mintToken } from "@routeplane/credentials";
 import { openDatabase } from "@routeplane/postgres";
-import { startGrpcServer } from "@routeplane/rpc";
 import { connectGrpc, eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterAll, expect, it } from "vitest";

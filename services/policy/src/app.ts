@@ -11,15 +11,11 @@ import {
   createVerifier,
   type HealthOptions,
   healthRoutes,
-  mount,
   publishedServices,
-  rpcChain,
   serviceDependency,
   serviceTransport,
-  startGrpcServer,
-  startRpcServer,
-  warmValidation,
 } from "@routeplane/rpc";
+import { mount, rpcChain, startGrpcServer, startRpcServer, warmValidation } from "@routeplane/rpc/server";
 import {
   createLogger,
   Dependencies,

@@ -1,7 +1,7 @@
+import { startGrpcServer } from "@routeplane/rpc/server";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { AdmissionService } from "@routeplane/contracts/policy";
 import { newId } from "@routeplane/domain";
-import { startGrpcServer } from "@routeplane/rpc";
 import { connectGrpc } from "@routeplane/testing";
 import { afterAll, describe, expect, it } from "vitest";
 import { MICRO_PER_TOKEN, SERVICE_TOKEN, startPolicyUnderTest } from "./policy-under-test.ts";

@@ -9,13 +9,11 @@ import {
   type HealthOptions,
   healthRoutes,
   publishedServices,
-  rpcChain,
   serviceDependency,
   serviceTransport,
-  startRpcServer,
   type VerifyToken,
-  warmValidation,
 } from "@routeplane/rpc";
+import { rpcChain, startRpcServer, warmValidation } from "@routeplane/rpc/server";
 import {
   createLogger,
   Dependencies,

@@ -1,9 +1,9 @@
 import { create, type DescField, type DescMessage, getOption } from "@bufbuild/protobuf";
-import { createValidator } from "@bufbuild/protovalidate";
 import { fieldRules } from "@routeplane/contracts/validate";
 import { nameFault } from "@routeplane/domain";
 import { describe, expect, it } from "vitest";
 import { publishedServices } from "../access.ts";
+import { validator } from "./validate.ts";
 
 const RULE = "must not be blank or hold control characters";
 
@@ -18,7 +18,8 @@ function messagesIn(message: DescMessage, seen = new Set<DescMessage>()): Set<De
 const inputs = Object.values(publishedServices())
   .flat()
   .flatMap((service) => service.methods.map(({ input }) => input));
-const names = [...inputs.reduce((seen, input) => messagesIn(input, seen), new Set<DescMessage>())].flatMap((message) =>
+const messages = [...inputs.reduce((seen, input) => messagesIn(input, seen), new Set<DescMessage>())];
+const names = messages.flatMap((message) =>
   message.fields
     .filter((field) => getOption(field, fieldRules).cel.some((rule) => rule.message === RULE))
     .map((field) => [`${message.name}.${field.name}`, message, field] as const),
@@ -30,7 +31,6 @@ const CANDIDATES = Array.from(
 ).concat(["a\u200B", "\u3164\u200B \u2800", "e\u0301", "a\nb"]);
 
 describe("a name in a request", () => {
-  const validator = createValidator();
   const isRefused = (message: DescMessage, field: DescField, name: string): boolean => {
     const result = validator.validate(message, create(message, { [field.localName]: name }));
     return (
@@ -47,4 +47,16 @@ describe("a name in a request", () => {
     for (const name of CANDIDATES)
       expect([name, isRefused(message, field, name)]).toEqual([name, nameFault(name) !== undefined]);
   });
+});
+
+it("and an identifier are all that a pattern is matched against: the platform would take long for some others", () => {
+  const rules = messages.flatMap(({ fields }) => fields.map((field) => getOption(field, fieldRules)));
+  const rulesOfTexts = rules.flatMap(({ type }) => (type.case === "string" ? [type.value.pattern] : []));
+  expect(rulesOfTexts.filter((pattern) => pattern !== "")).toEqual([]);
+  const expressions = rules.flatMap(({ cel }) => cel.map(({ expression }) => expression));
+  const patterns = new Set(expressions.filter((expression) => expression.includes("matches(")));
+  expect([...patterns].toSorted()).toEqual([
+    expect.stringMatching(/^this\.matches\('\^\[\^\\\\p\{Cc\}\]\*/),
+    "this.matches('^[a-z][a-z0-9-]{0,62}$')",
+  ]);
 });

@@ -10,7 +10,22 @@ import { plainFieldsOf, plainValueOf } from "./plain-message.ts";
 import { strayTokens } from "./stray-tokens.ts";
 import { unknownFieldPath } from "./unknown-field.ts";
 
-const validator = createValidator();
+const PATTERNS = new Map<string, RegExp>();
+
+/**
+ * Validator of the contracts. Their patterns are fixed and linear, but for that of names, whose texts have at most 100 characters when it
+ * is matched; so they are matched by the platform. The default compiles that of names for 0.3 s, and 9 MB of resident memory remain.
+ */
+export const validator = createValidator({
+  regexMatch(pattern, text) {
+    let compiled = PATTERNS.get(pattern);
+    if (compiled === undefined) {
+      compiled = new RegExp(pattern, "u");
+      PATTERNS.set(pattern, compiled);
+    }
+    return compiled.test(text);
+  },
+});
 
 /**
  * Interceptor that checks every request message, each of a stream too, against the bounds and rules of its schema, and names
