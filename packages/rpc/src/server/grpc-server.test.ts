@@ -163,9 +163,10 @@ describe("a call over gRPC", () => {
     expect(code).toBe(status.DEADLINE_EXCEEDED);
     await eventually(() => lateSignals.length === 1);
     expect(lateSignals[0]?.aborted).toBe(true);
-    // Its late answer is no second outcome.
+    // Its late answer is no second outcome. The caller's own timer can be a moment ahead, and then it cancels.
     const codes = logged.flatMap((line) => /KeyService\/ListKeys","code":"(\w+)"/.exec(line)?.[1] ?? []);
-    expect(codes).toEqual(["DeadlineExceeded"]);
+    expect(codes).toHaveLength(1);
+    expect(["DeadlineExceeded", "Canceled"]).toContain(codes[0]);
   });
 
   it("is refused for an unknown or unmounted method", async () => {
