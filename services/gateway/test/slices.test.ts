@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { MAX_REQUEST_COST_NANO_USD, newId } from "@routeplane/domain";
 import { readMetrics } from "@routeplane/runtime";
 import { eventually } from "@routeplane/testing";
@@ -148,6 +149,65 @@ describe("admission on slices", () => {
     expect(admitted).toBeLessThanOrEqual(100);
     expect(admitted).toBeGreaterThanOrEqual(90);
     expect(onSlices).toBeGreaterThan(20);
+  });
+
+  it("returns slices over one process of the policy service to an admission that waits at another one", async () => {
+    const { namespaceId, key, request, total } = await policy.oneBudget(100n);
+    const gateway = await startGateway();
+    const admitter = policy.process();
+    let rounds = 0;
+    for (; rounds < 4; rounds++) {
+      settleAll([await gateway.admit(namespaceId, key.lineage, 3)], 3);
+      await eventually(async () => (await total())?.spentNano === BigInt(rounds + 1) * 3_000n);
+      const { spentNano = 0n, reservedNano = 0n } = (await total()) ?? {};
+      expect(reservedNano).toBeGreaterThan(0n);
+      // It needs all that is left, of which the gateway has a part.
+      const outputTokensMax = 100n - spentNano / 1_000n;
+      const { requestId } = request(outputTokensMax);
+      const names = { namespaceId, requestId, lineage: [...key.lineage] };
+      const price = { inputPicoUsd: 0n, outputPicoUsd: 1_000_000n };
+      const { outcome } = await admitter.admission.admit({ ...names, price, outputTokensMax });
+      expect(outcome).toMatchObject({ case: "admission", value: { outputTokensMax } });
+      await policy.admission.void({ namespaceId, keyId: key.id, requestId }, true);
+      // A binding is recalled twice a second at most.
+      await delay(500);
+    }
+    expect((await total())?.spentNano).toBe(BigInt(rounds) * 3_000n);
+  });
+
+  it("of requests that a shadow budget would deny neither refuses any nor asks for each", async () => {
+    let calls = 0;
+    const subscriber = policy.subscriber();
+    const counting: typeof subscriber = {
+      ...subscriber,
+      unary(...args) {
+        calls++;
+        return subscriber.unary(...args);
+      },
+    };
+    const { namespaceId, key } = await policy.oneBudget(1_000_000n);
+    const spec = { kind: "budget", window: "day", limitMicroUsd: 20n } as const;
+    const { binding } = await policy.bound(namespaceId, spec, undefined, "shadow");
+    // One gateway has all of it: what the other one needs fits only if that came back.
+    const [holder, gateway] = await Promise.all([startGateway(), startGateway(undefined, counting)]);
+    const held = await holder.admit(namespaceId, key.lineage, 20);
+    expect(held.decision.admitted).toBe(true);
+    calls = 0;
+    const startedAt = performance.now();
+    let denials = 0;
+    for (let n = 0; n < 200; n++) {
+      const request = await gateway.admit(namespaceId, key.lineage, 10);
+      const { decision } = request;
+      expect(decision.admitted).toBe(true);
+      if (decision.shadowDenials.some(({ bindingId }) => bindingId === binding.id)) denials++;
+      request.settle(1);
+      if (n % 20 === 0) await delay(20);
+    }
+    expect(denials).toBe(200);
+    // Every 250 ms one asks again, for a slice and then for an admission; reports and refills are calls too.
+    const quarters = (performance.now() - startedAt) / 250;
+    expect(calls).toBeLessThan(20 + quarters * 10);
+    held.settle(1);
   });
 
   it("gives up a settlement that can never be applied, names it, and applies the others of its report", async () => {

@@ -133,6 +133,32 @@ describe("an admission that fits only without what is outstanding", () => {
   });
 });
 
+describe("a shadow binding of which nothing is left but slices", () => {
+  it("refuses nothing, and has no admission wait for what gateways would return", async () => {
+    const { admit, money, namespaceId, total } = await gatewayOn();
+    const spec = { kind: "budget", window: "day", limitMicroUsd: 50n } as const;
+    const { binding } = await policy.bound(namespaceId, spec, undefined, "shadow");
+    const other = openGateway(service().sessions);
+    await other.renew();
+    await other.money(namespaceId, binding.id, { needed: 50_000n });
+    const before = await recallCount();
+    for (let n = 0; n < 5; n++) {
+      const { outcome, shadowDenials } = await admit(10n);
+      expect(outcome).toMatchObject({ case: "admission", value: { outputTokensMax: 10n } });
+      expect(shadowDenials).toMatchObject([{ bindingId: binding.id, rule: "budget" }]);
+    }
+    expect(await recallCount()).toBe(before);
+    // Beside an enforced budget that a return would make room in, it is in nobody's way either.
+    await money({ needed: 40_000n });
+    const admitted = admit(30n);
+    await eventually(async () => (await recallCount()) > before);
+    await money({ granted: 40_000n, returned: 40_000n });
+    expect((await admitted).outcome).toMatchObject({ case: "admission", value: { outputTokensMax: 30n } });
+    expect((await other.money(namespaceId, binding.id, { granted: 50_000n })).returned).toBe(0n);
+    expect((await total())?.reservedNano).toBe(80_000n);
+  });
+});
+
 async function recallCount(): Promise<number> {
   const [, value = "0"] = /^routeplane_policy_recalls_total (\d+)/m.exec((await readMetrics()).text) ?? [];
   return Number(value);

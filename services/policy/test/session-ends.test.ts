@@ -66,6 +66,25 @@ describe("a session", () => {
     expect(await second.lookAfter(1)).toContain(sessionId);
   });
 
+  it("that is looked at by slow queries lives for the whole length after an answer, until the next question", async () => {
+    const { sessionId } = await openSession();
+    const clock = { nowMs: 0 };
+    const slow = {
+      open: async () => {
+        const open = await store.open();
+        clock.nowMs += 10_000;
+        return open;
+      },
+      end: (id: Id<"gws">, renewal: bigint) => store.end(id, renewal),
+    };
+    const look = createEndMissedRenewals(slow, LENGTH_MS, () => clock.nowMs);
+    expect(await look()).not.toContain(sessionId);
+    // Answered after 10 s and asked again 29.999 s later, whenever that is answered.
+    clock.nowMs += LENGTH_MS - 1;
+    expect(await look()).not.toContain(sessionId);
+    expect(await look()).toContain(sessionId);
+  });
+
   it("that is renewed between look and end goes on", async () => {
     const { sessionId, renew } = await openSession();
     expect(await store.end(sessionId, 1n)).toBe(true);

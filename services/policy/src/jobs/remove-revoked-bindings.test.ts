@@ -48,6 +48,14 @@ test("asks each time while the feed is not live, a revocation is left, or after 
   await expect(failing()).rejects.toThrow("down");
 });
 
+test("asks again as soon as the feed is not live any more, although it has announced nothing", async () => {
+  const { state, run } = setUp();
+  await run();
+  state.isLive = false;
+  await run();
+  expect(state.calls).toBe(2);
+});
+
 test("asks once in 30 s although nothing was announced", async () => {
   const { state, run } = setUp();
   await run();
