@@ -39,10 +39,11 @@ export interface Database<Schema> {
   read<Row>(scope: Scope, statement: (builder: Kysely<Schema>) => CompiledQuery<Row>): Promise<readonly Row[]>;
   /**
    * Runs statements one after the other on one connection, each in a transaction of its own that sees only the rows of its scope: one
-   * round trip for all of them. One that fails, or waits for a lock for longer than `lockTimeoutMs`, changes nothing and holds up no other.
+   * round trip, and one wait for the disk, for all of them. One that fails, or waits for a lock for longer than `lockTimeoutMs`, changes
+   * nothing and holds up no other.
    *
-   * @returns the rows of each statement, or the error, as `within` throws it, in their order
-   * @throws DomainError as `within` if there is no connection: nothing was done then
+   * @returns the rows of each statement, or the error, as `within` throws it, in their order, once all are durable
+   * @throws DomainError as `within` if there is no connection, or if it is not known what is durable
    */
   each<Row extends object>(
     statements: readonly ScopedStatement[],
@@ -216,7 +217,8 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
         }),
       ),
     async each<Row extends object>(statements: readonly ScopedStatement[], lockTimeoutMs: number) {
-      const others = { lock_timeout: String(lockTimeoutMs) };
+      // The flush that follows the last commit is one of all before it.
+      const others = { lock_timeout: String(lockTimeoutMs), synchronous_commit: "off" };
       const transactions = statements.map(({ scope, text, values }) => {
         return { begin: `begin; ${settings(scope, others)}`, text, values };
       });

@@ -39,6 +39,9 @@ const BEGIN = "begin;";
 /** Beginning of a statement that ends its transaction: see `andCommit`. */
 const AND_COMMIT = "/* and commit */ ";
 
+/** Transaction that writes to the log, an empty message, so that its commit waits until all before it is on the disk. */
+const FLUSH = "select pg_logical_emit_message(true, 'routeplane', '')";
+
 const NO_ROWS = { command: "SELECT", rowCount: 0, rows: [] };
 
 /**
@@ -136,8 +139,10 @@ export class PooledConnection implements PostgresPoolClient {
   }
 
   /**
-   * Runs statements, each in a transaction of its own, sends all of them in one piece, and releases the connection. Of one that fails, COMMIT
-   * rolls back.
+   * Runs statements, each in a transaction of its own, then flushes what they committed, sends all of that in one piece, and releases the
+   * connection. Of one that fails, COMMIT rolls back.
+   *
+   * @throws the error of the flush: what was committed may be lost
    */
   async runEach<R extends pg.QueryResultRow>(
     transactions: readonly { readonly begin: string; readonly text: string; readonly values: readonly unknown[] }[],
@@ -148,9 +153,14 @@ export class PooledConnection implements PostgresPoolClient {
       const all = [this.#send(begin, []), this.#send<R>(text, values), this.#send("commit", [])] as const;
       return (await Promise.all(all))[1].rows;
     });
+    const flushed = this.#send(FLUSH, []);
     stream.uncork();
     const settled = await Promise.allSettled(sent);
-    this.release();
+    try {
+      await flushed;
+    } finally {
+      this.release();
+    }
     return settled;
   }
 

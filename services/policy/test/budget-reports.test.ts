@@ -204,16 +204,19 @@ describe("reports that need more than additions change nothing in one statement"
 
   it("with a rate limit, of this service's admission, or on a limit set that was not read yet", async () => {
     const session = await sessionOnBudgets();
-    const { namespaceId, reportOf } = session;
-    const unread = createReportStore(policy.database);
-    const before = await session.state();
-    expect(await unread.applyPlain([{ namespaceId, reports: [reportOf(settled(5n))] }])).toEqual([new Set()]);
-    expect(await session.state()).toEqual(before);
-    const store = await warmStore(session);
-    const others = [{ ...reportOf(settled(5n)), countedAtMs: Date.now() }, reportOf(settled(5n), 0)];
-    const warm = await session.state();
-    const apart = others.map((report) => ({ namespaceId, reports: [report, reportOf(settled(1n))] }));
-    expect(await store.applyPlain(apart)).toEqual([new Set(), new Set()]);
-    expect(await session.state()).toEqual(warm);
+    const { namespaceId, gateway, reportOf } = session;
+    const { binding } = await policy.bound(namespaceId, { kind: "rate_limit", windowSecs: 60, maxTokens: 1_000n });
+    const counters = [{ bindingId: binding.id, dimension: Dimension.TOKENS, needed: 1n }];
+    await gateway.acquire({ namespaceId, limitSet: 3, counters });
+    const store = createReportStore(policy.database);
+    const changesNothing = async (report: SettlementReport): Promise<void> => {
+      const before = await session.state();
+      expect(await store.applyPlain([{ namespaceId, reports: [report] }])).toEqual([new Set()]);
+      expect(await session.state()).toEqual(before);
+    };
+    await changesNothing(reportOf(settled(5n)));
+    await store.apply(namespaceId, [reportOf(settled(1n)), reportOf(settled(1n), 3)]);
+    await changesNothing(reportOf(settled(5n), 0));
+    await changesNothing(reportOf(settled(5n), 3));
   });
 });

@@ -51,27 +51,42 @@ export function createReportStore(database: Database<PolicySchema>): ReportStore
       ),
 
     async applyPlain(namespaces) {
-      const statements = namespaces.map(({ namespaceId, reports }) => {
-        const onSlices = reports.filter(isOnSlices);
-        if (onSlices.length < reports.length) return undefined;
-        return budgetReportsStatement(namespaceId, onSlices, limitSets.known(namespaceId, onSlices));
-      });
-      const sent = statements.filter((statement) => statement !== undefined);
-      if (sent.length === 0) return namespaces.map(() => NONE);
-      const answers = (await database.each<BudgetReportsRow>(sent, LOCK_TIMEOUT_MS)).values();
-      return namespaces.map(({ reports }, index) => {
-        if (statements[index] === undefined) return NONE;
-        const answer = answers.next().value;
+      const done = namespaces.map(() => new Set<string>());
+      const sent = namespaces.flatMap(({ namespaceId, reports }, index) =>
+        plainStatements(namespaceId, reports, limitSets).map((each) => ({ each, done: done[index] })),
+      );
+      if (sent.length === 0) return done;
+      const answers = await database.each<BudgetReportsRow>(
+        sent.map(({ each: { statement } }) => statement),
+        LOCK_TIMEOUT_MS,
+      );
+      for (const [at, { each, done: ofNamespace }] of sent.entries()) {
+        const answer = answers[at];
         const row = answer?.status === "fulfilled" ? answer.value[0] : undefined;
-        return row?.is_plain === true ? new Set(row.added ?? reports.map(requestName)) : NONE;
-      });
+        if (row?.is_plain === true)
+          for (const name of row.added ?? each.reports.map(requestName)) ofNamespace?.add(name);
+      }
+      return done;
     },
   };
 }
 
+/** Limit sets of a namespace in a report, from which on one transaction for all of them is less work. */
+const MAX_SETS = 4;
+
+/** Statements for the reports of a namespace, one for each limit set; none for what is not on budgets alone. */
+function plainStatements(namespaceId: Id<"ns">, reports: readonly SettlementReport[], limitSets: LimitSetCache) {
+  const bySet = [...Map.groupBy(reports.filter(isOnSlices), limitSetName)];
+  if (bySet.length >= MAX_SETS) return [];
+  return bySet.flatMap(([name, ofSet]) => {
+    const set = limitSets.known(namespaceId, ofSet).get(name);
+    const statement = budgetReportsStatement(namespaceId, ofSet, set);
+    return statement === undefined ? [] : [{ reports: ofSet, statement }];
+  });
+}
+
 /** Longest wait for a lock of one namespace, for which others on the connection wait. */
 const LOCK_TIMEOUT_MS = 250;
-const NONE: ReadonlySet<string> = new Set();
 
 interface Context {
   readonly tx: Tx;

@@ -71,7 +71,7 @@ export interface ReportStore {
   /** Applies reports of distinct requests of one namespace, in one transaction. @returns their outcomes in order */
   apply(namespaceId: Id<"ns">, reports: readonly SettlementReport[]): Promise<readonly ReportOutcome[]>;
   /**
-   * Applies reports that need no more than additions, those of each namespace in a transaction of its own, in one go. Others change nothing.
+   * Applies reports that need no more than additions, in one go, those of each limit set in a transaction of its own. Others change nothing.
    *
    * @returns for each namespace the names of the requests whose reports were applied; the others are left to `apply`
    */
