@@ -29,6 +29,11 @@ export interface SessionLimitSet {
   batchMax: number;
   /** Time until which its requests go to the policy service, because what they need was not granted. */
   centralUntilMs: number;
+  /** Time at which its counters were last looked at one by one, and requests since then; see `isLookDue`. */
+  lookedAtMs: number;
+  requestsSince: number;
+  /** Indexes of the tightest rate limits as they were then. */
+  tightest: Readonly<Record<"requests" | "tokens", number | undefined>>;
 }
 
 /** Limit sets of one session, with some kilobytes each. A session that has so many is followed by another one. */
@@ -81,9 +86,11 @@ export class GatewaySession {
 
   /** Limit set of these limits; one number for equal counters. Undefined if it would be one too many. */
   setOf(limits: AppliedLimits, namespaceId: Id<"ns">): SessionLimitSet | undefined {
-    const known = this.#sets.get(limits) ?? this.#setsByName.get(limits.name);
-    if (known === undefined && this.isFull) return undefined;
-    const set = known ?? this.#createSet(limits, namespaceId);
+    const known = this.#sets.get(limits);
+    if (known !== undefined) return known;
+    const named = this.#setsByName.get(limits.name);
+    if (named === undefined && this.isFull) return undefined;
+    const set = named ?? this.#createSet(limits, namespaceId);
     this.#setsByName.set(limits.name, set);
     this.#sets.set(limits, set);
     return set;
@@ -136,7 +143,17 @@ export class GatewaySession {
       tokens: rates("tokens"),
     });
     const number = this.#setsByName.size + 1;
-    const state = { isConfirmed: false, batchMax: Number.POSITIVE_INFINITY, centralUntilMs: Number.NEGATIVE_INFINITY };
-    return { number, namespaceId, set, counters, ...state };
+    return {
+      number,
+      namespaceId,
+      set,
+      counters,
+      isConfirmed: false,
+      batchMax: Number.POSITIVE_INFINITY,
+      centralUntilMs: Number.NEGATIVE_INFINITY,
+      lookedAtMs: Number.NEGATIVE_INFINITY,
+      requestsSince: 0,
+      tightest: { requests: undefined, tokens: undefined },
+    };
   }
 }

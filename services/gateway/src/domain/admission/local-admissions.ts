@@ -49,7 +49,13 @@ export function createLocalAdmissions(options: LocalAdmissionsOptions): LocalAdm
     reservation: SliceReservation,
   ): AdmissionDecision => {
     const nowMs = elapsed();
-    if (noteUses(set, nowMs)) held.calls.refill(set, reservation.bounds);
+    if (isLookDue(set, nowMs)) {
+      if (noteUses(set, nowMs)) held.calls.refill(set, reservation.bounds);
+      set.tightest = {
+        requests: tightestOf(set, limits, "requests", nowMs),
+        tokens: tightestOf(set, limits, "tokens", nowMs),
+      };
+    }
     if (shadowDenials.length === 0) kept.noteShadowsFit(limits, request);
     const slices = new SessionAdmission(held.session, set, reservation, elapsed);
     return {
@@ -139,6 +145,27 @@ function boundsOf({ price, inputTokensMax, outputTokensMax }: AdmissionRequest):
   return { nanoUsd: Number(cost), tokens: inputTokensMax + outputTokensMax };
 }
 
+/** Counters of a set that are looked at for every request, and bounds of the time and requests between two looks at more. */
+const FEW_COUNTERS = 16;
+const MAX_LOOK_MS = 2;
+const MAX_LOOK_REQUESTS = 8;
+
+/**
+ * True if the counters have to be looked at one by one for a request on them. What that is for (more is asked for before a slice is
+ * used up) can wait a moment: with 200 limits it took as long as the admission itself.
+ */
+function isLookDue(set: SessionLimitSet, nowMs: number): boolean {
+  set.requestsSince++;
+  const isDue =
+    set.counters.length <= FEW_COUNTERS ||
+    nowMs - set.lookedAtMs >= MAX_LOOK_MS ||
+    set.requestsSince >= MAX_LOOK_REQUESTS;
+  if (!isDue) return false;
+  set.lookedAtMs = nowMs;
+  set.requestsSince = 0;
+  return true;
+}
+
 /** Notes that a request used the counters. @returns true if one of them runs low */
 function noteUses(set: SessionLimitSet, nowMs: number): boolean {
   let isLow = false;
@@ -149,21 +176,44 @@ function noteUses(set: SessionLimitSet, nowMs: number): boolean {
   return isLow;
 }
 
-/** Tightest rate limit that is enforced, for the headers of answers. */
+/** State of the tightest rate limit that is enforced, for the headers of answers. */
 function stateOf(
-  { counters }: SessionLimitSet,
-  { limits }: AppliedLimits,
+  set: SessionLimitSet,
+  applied: AppliedLimits,
   dimension: "requests" | "tokens",
   nowMs: number,
 ): RateLimitState | undefined {
-  let tightest: RateLimitState | undefined;
-  for (const [index, { slice }] of counters.entries()) {
-    const applied = limits[index];
-    if (!(slice instanceof RateSlices) || slice.dimension !== dimension || slice.state === undefined) continue;
-    if (applied === undefined || applied.isShadow) continue;
-    const remaining = Math.min(applied.limit, slice.state.remaining + slice.freeAt(nowMs));
-    if (tightest !== undefined && tightest.remaining <= remaining) continue;
-    tightest = { limit: applied.limit, remaining, resetsAt: new Date(slice.state.resetsAtMs) };
+  const index = set.tightest[dimension];
+  return index === undefined ? undefined : stateAt(set, applied, index, nowMs);
+}
+
+function tightestOf(
+  set: SessionLimitSet,
+  applied: AppliedLimits,
+  dimension: "requests" | "tokens",
+  nowMs: number,
+): number | undefined {
+  let tightest: number | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (const [index, { slice }] of set.counters.entries()) {
+    if (slice.dimension !== dimension) continue;
+    const state = stateAt(set, applied, index, nowMs);
+    if (state === undefined || state.remaining >= least) continue;
+    [tightest, least] = [index, state.remaining];
   }
   return tightest;
+}
+
+/** State of one rate limit; undefined if it is none that is enforced, or not known. */
+function stateAt(
+  { counters }: SessionLimitSet,
+  { limits }: AppliedLimits,
+  index: number,
+  nowMs: number,
+): RateLimitState | undefined {
+  const [slice, applied] = [counters[index]?.slice, limits[index]];
+  if (!(slice instanceof RateSlices) || slice.state === undefined || applied === undefined || applied.isShadow)
+    return undefined;
+  const remaining = Math.min(applied.limit, slice.state.remaining + slice.freeAt(nowMs));
+  return { limit: applied.limit, remaining, resetsAt: new Date(slice.state.resetsAtMs) };
 }
