@@ -111,6 +111,15 @@ it("is reconciled: slices count as reserved, and a session whose state does not 
   await policy.tamper(sql`delete from slices where session_id = ${sessionId}`);
 });
 
+it("is reconciled once it is settled: what is held back counts as reserved", async () => {
+  const { namespaceId, amounts } = await lostSession();
+  await run();
+  await run();
+  expect(await amounts()).toMatchObject({ reservedNano: 300n });
+  const { differences } = await policy.as(policy.operator(["usage:read"])).budgetAdmin.reconcileBudgets({});
+  expect(differences.filter((each) => each.namespaceId === namespaceId)).toEqual([]);
+});
+
 describe("a lost session", () => {
   it("is charged and reserved as the log says, once it is recorded; then what may be in doubt stays reserved", async () => {
     const { log, amounts, stateOf } = await lostSession();
