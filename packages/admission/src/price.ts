@@ -102,7 +102,5 @@ function largest(least: bigint, first = 0n, second = 0n): bigint {
  * @throws RangeError as `requestCost`
  */
 export function reservationCost(price: TokenPrice, inputTokensMax: bigint, outputTokensMax: bigint): bigint {
-  const inputCost = requireAmount(inputTokensMax) * requireAmount(price.inputPicoUsd);
-  const outputCost = requireAmount(outputTokensMax) * requireAmount(price.outputPicoUsd);
-  return ceilToMicroUsd(picoToNanoCeil(requireAmount(price.requestPicoUsd ?? 0n) + inputCost + outputCost));
+  return requestCost(price, { promptTokens: inputTokensMax, completionTokens: outputTokensMax });
 }

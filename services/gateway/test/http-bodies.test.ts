@@ -93,6 +93,26 @@ describe("an HTTP server with bodies that never end", () => {
     }
   });
 
+  it.each([
+    ["announced", "content-length: 5", "hello", "hello"],
+    ["in chunks", "transfer-encoding: chunked", "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", "hello"],
+    ["empty", "content-length: 0", "", ""],
+  ])("takes one that comes in one piece with its head: %s", async (_, framing, sent, body) => {
+    const head = `POST /repeat HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${framing}\r\n\r\n`;
+    const answer = await http.exchangeBytes(head + sent);
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(answer.slice(answer.indexOf("\r\n\r\n"))).toContain(body);
+    await eventually(() => http.bodies.bytes === 0);
+  });
+
+  it("refuses one that comes in one piece with its head and is larger than its route allows", async () => {
+    const chunk = "x".repeat(1_001);
+    const head = "POST /body HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    const answer = await http.exchangeBytes(`${head}${chunk.length.toString(16)}\r\n${chunk}\r\n0\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 413 [^]*"code":"request_too_large"/);
+    await eventually(() => http.bodies.bytes === 0);
+  });
+
   it("keeps space for other callers, however many bodies one caller sends", async () => {
     const sockets = await Promise.all(Array.from({ length: 30 }, () => open("one", 100_000)));
     await eventually(() => http.bodies.bytes >= 400_000);

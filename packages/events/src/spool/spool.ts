@@ -219,11 +219,14 @@ export class Spool {
     this.#next.cancelFlush();
     this.#segments.at(-1)?.seal();
     this.#removeFinished();
-    if (this.#segments.length > 0) await this.sync();
-    // The old segment of what was moved is removed before another process has the folder.
-    while (this.#syncing !== undefined) await this.#syncing;
-    this.#reservedSpace.release();
-    this.lock.release();
+    try {
+      if (this.#segments.length > 0) await this.sync();
+      // The old segment of what was moved is removed before another process has the folder.
+      while (this.#syncing !== undefined) await this.#syncing;
+    } finally {
+      this.#reservedSpace.release();
+      this.lock.release();
+    }
   }
 
   async #syncSegments(): Promise<void> {

@@ -49,7 +49,7 @@ export function createLocalAdmissions(options: LocalAdmissionsOptions): LocalAdm
     reservation: SliceReservation,
   ): AdmissionDecision => {
     const nowMs = elapsed();
-    if (isLookDue(set, nowMs)) {
+    if (takeLook(set, nowMs)) {
       if (noteUses(set, nowMs)) held.calls.refill(set, reservation.bounds);
       set.tightest = {
         requests: tightestOf(set, limits, "requests", nowMs),
@@ -151,10 +151,12 @@ const MAX_LOOK_MS = 2;
 const MAX_LOOK_REQUESTS = 8;
 
 /**
- * True if the counters have to be looked at one by one for a request on them. What that is for (more is asked for before a slice is
- * used up) can wait a moment: with 200 limits it took as long as the admission itself.
+ * Counts a request on a set. What its counters are looked at for (more is asked for before a slice is used up) can wait a moment: with
+ * 200 limits it took as long as the admission itself.
+ *
+ * @returns true if the counters are to be looked at one by one now
  */
-function isLookDue(set: SessionLimitSet, nowMs: number): boolean {
+function takeLook(set: SessionLimitSet, nowMs: number): boolean {
   set.requestsSince++;
   const isDue =
     set.counters.length <= FEW_COUNTERS ||
