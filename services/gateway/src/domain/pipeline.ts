@@ -62,12 +62,8 @@ export interface InferenceCall {
   readonly credential: CredentialHeaders;
   /** Header `Idempotency-Key`; undefined if there is none. */
   readonly idempotencyKey: string | undefined;
-  /**
-   * Reads the body. @returns a promise of it unless it has arrived
-   *
-   * @throws Refusal 413; 503 if the bodies of all requests, or of this caller's, take too much memory already
-   */
-  readBody(caller: CallingKey): Uint8Array | Promise<Uint8Array>;
+  /** @throws Refusal 413; 503 if the bodies of all requests, or of this caller's, take too much memory already */
+  readBody(caller: CallingKey): Promise<Uint8Array>;
   readonly reply: Reply;
 }
 
@@ -127,8 +123,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
   ): Promise<void> {
     const { reply } = call;
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
-    const body = call.readBody(caller);
-    const request = await parseChatRequest(body instanceof Promise ? await body : body, reply.signal);
+    const request = await parseChatRequest(await call.readBody(caller), reply.signal);
     const { model, billedModelFor } = priceRequest(directory, request, call.createdAt);
     const upstream = upstreamOf(upstreams, model);
     const facts = factsOf(call, caller, request, model);

@@ -26,10 +26,9 @@ export interface Exchange {
    *
    * @param holders ids that its bytes are counted for, see `BodyBudget`
    * @param isText see `BodyBounds`; false by default
-   * @returns a promise of the body unless it has arrived
    * @throws Refusal 413; 400 if the client leaves first; 408 if it stops arriving; 503 if the budget has no space for it
    */
-  readBody(maxBytes: number, holders: readonly string[], isText?: boolean): Buffer | Promise<Buffer>;
+  readBody(maxBytes: number, holders: readonly string[], isText?: boolean): Promise<Buffer>;
   sendJson(status: number, body: unknown): Promise<void>;
   /**
    * Marks the answer as one without an end, into which nothing can be written to find out if the client is gone: it is cancelled
@@ -86,7 +85,7 @@ class HttpExchange implements Exchange {
     requireAnnouncedSize(this.request, maxBytes);
   }
 
-  readBody(maxBytes: number, holders: readonly string[], isText = false): Buffer | Promise<Buffer> {
+  readBody(maxBytes: number, holders: readonly string[], isText = false): Promise<Buffer> {
     const { request, response } = this;
     this.#share = this.#bodies.open(holders);
     const onStart = (): void => {

@@ -32,9 +32,6 @@ const PROPERTIES = {
   httpAllowHalfOpen: true,
 };
 
-/** Resolves at the end of the turn of the event loop. `process.nextTick` takes five times as long. */
-const READ = Promise.resolve();
-
 /** Time for which requests that still run may go on once the server stops; then they are cancelled. */
 const DRAIN_TIMEOUT_MS = 3_000;
 /** Time in which cancelled requests can still send their error. */
@@ -62,7 +59,6 @@ export interface HttpServer extends Component {
  * Starts a server of plain HTTP/1.1. On stop it takes no new connections; running requests finish within 3 s or are cancelled.
  */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { handle } = options;
   const connections = new Connections();
   const running = new Set<ServerResponse>();
   /** Answers that have not ended, by connection, including those that wait for their turn on it. */
@@ -95,8 +91,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       refuse(response, fault);
       return;
     }
-    // The body is in most cases in the same piece of bytes as the head, which has been read by then.
-    void READ.then(() => handle(request, response));
+    void options.handle(request, response);
   };
   const server = Object.assign(createServer(LIMITS, onRequest), PROPERTIES);
   // Without listeners Node answers these by itself, and before the caller is known.

@@ -72,7 +72,7 @@ function toInferenceCall(exchange: Exchange, maxBytes: number): InferenceCall {
     endpoint: path,
     credential: credentialOf(exchange),
     idempotencyKey: joined(request.headers["idempotency-key"]),
-    readBody({ namespaceId, keyId }) {
+    readBody: async ({ namespaceId, keyId }) => {
       const encoding = request.headers["content-encoding"];
       if (encoding !== undefined && encoding !== "identity") throw unsupportedEncoding();
       return exchange.readBody(maxBytes, [namespaceId, keyId], true);

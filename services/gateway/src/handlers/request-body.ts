@@ -32,14 +32,12 @@ function announcedBytes({ headers }: IncomingMessage): number | undefined {
  * announced, so that of several large bodies the first ones are read, and none is sent in vain.
  *
  * By events rather than by iteration, which would destroy the connection when it stops: a client that sends too much must be
- * able to read the refusal. The rest of its body is dropped. A body that has arrived, as almost all have that are small, is taken
- * without them.
+ * able to read the refusal. The rest of its body is dropped.
  *
  * @param onStart called before the first byte is read
- * @returns a promise of the body unless it has arrived
  * @throws Refusal 413; 400 if the client leaves first; 408 if the body stops arriving; 503 if the share cannot hold it
  */
-export function readBody(request: IncomingMessage, bounds: BodyBounds, onStart: () => void): Buffer | Promise<Buffer> {
+export async function readBody(request: IncomingMessage, bounds: BodyBounds, onStart: () => void): Promise<Buffer> {
   const { maxBytes, share, isText } = bounds;
   requireAnnouncedSize(request, maxBytes);
   const announced = announcedBytes(request);
@@ -47,27 +45,15 @@ export function readBody(request: IncomingMessage, bounds: BodyBounds, onStart: 
   if (announced !== undefined && !share.take(copies * announced)) throw bodiesTooLarge();
   onStart();
   const take = announced === undefined ? (bytes: number) => share.take(copies * bytes) : () => true;
-  const checked = (body: Buffer): Buffer => {
+  try {
+    const body = await collect(request, { maxBytes, announced: announced ?? 0, take });
     if (isText && !isAscii(body) && !share.take(body.length)) throw bodiesTooLarge();
     return body;
-  };
-  if (request.complete) return checked(takeArrived(request, maxBytes, take));
-  const collected = collect(request, { maxBytes, announced: announced ?? 0, take }).then(checked);
-  return collected.catch((error: unknown) => {
+  } catch (error) {
     share.release();
     throw error;
-  });
+  }
 }
-
-/** Takes a body that has arrived whole. @throws Refusal as `readBody` */
-function takeArrived(request: IncomingMessage, maxBytes: number, take: (bytes: number) => boolean): Buffer {
-  if (request.readableLength > maxBytes) throw bodyTooLarge(maxBytes);
-  if (!take(request.readableLength)) throw bodiesTooLarge();
-  const body: unknown = request.read();
-  return Buffer.isBuffer(body) ? body : NOTHING;
-}
-
-const NOTHING = Buffer.alloc(0);
 
 interface Collection {
   readonly maxBytes: number;
