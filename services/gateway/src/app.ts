@@ -47,6 +47,7 @@ import { healthRoute } from "./handlers/health.ts";
 import { startHttpServer } from "./handlers/http-server.ts";
 import { inferenceRoutes } from "./handlers/inference.ts";
 import { managementRoutes, type ServiceName, unknownMethod } from "./handlers/management.ts";
+import { modelsRoutes } from "./handlers/models.ts";
 import { createRouter, type Route } from "./handlers/router.ts";
 import { LoadedProviders, warnOfUnknownPrices } from "./providers/loaded-providers.ts";
 import type { Provider } from "./providers/providers.ts";
@@ -185,7 +186,8 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
   ]);
   const { maxRequestBytes } = config;
   const routes = [
-    ...inferenceRoutes({ serve, verifyKey, guardOf, providers, maxRequestBytes }),
+    ...inferenceRoutes({ serve, maxRequestBytes }),
+    ...modelsRoutes({ verifyKey, guardOf, providers }),
     ...managementRoutes({ relays: management.relays, authenticate: createAuthenticate(verifyKey) }),
     healthRoute(dependencies),
   ];

@@ -11,6 +11,7 @@ import { createSettlements } from "../src/domain/metering/settlements.ts";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { inferenceRoutes } from "../src/handlers/inference.ts";
+import { modelsRoutes } from "../src/handlers/models.ts";
 import { unknownMethod } from "../src/handlers/management.ts";
 import { createRouter, type Route } from "../src/handlers/router.ts";
 import { createOpenAiUpstream } from "../src/upstreams/openai-upstream.ts";
@@ -84,13 +85,10 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
     clock: Date.now,
   };
   const serve = createPipeline({ subscribeToKey: fakeVerification(verifyKey), guardOf, ...ports });
-  const routes = inferenceRoutes({
-    serve,
-    verifyKey,
-    guardOf,
-    providers,
-    maxRequestBytes: 50_000_000,
-  });
+  const routes = [
+    ...inferenceRoutes({ serve, maxRequestBytes: 50_000_000 }),
+    ...modelsRoutes({ verifyKey, guardOf, providers }),
+  ];
   const router = createRouter({
     routes,
     unknownMethod,

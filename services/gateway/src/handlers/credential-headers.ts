@@ -1,0 +1,20 @@
+import type { CredentialHeaders } from "../domain/request/credential.ts";
+import type { Exchange } from "./exchange.ts";
+import { isRepeated } from "./request-head.ts";
+
+/** Returns the headers of a request that can hold a key. */
+export function credentialHeadersOf({ request }: Exchange): CredentialHeaders {
+  const { authorization, "x-api-key": apiKey } = request.headers;
+  // Two such headers are two credentials. Joined they are no valid key, so that the request is refused.
+  return {
+    authorization: isRepeated(request, "authorization")
+      ? request.headersDistinct["authorization"]?.join(", ")
+      : authorization,
+    apiKey: joinedHeader(apiKey),
+  };
+}
+
+/** Header of which Node joins several, in one of the two forms of its type. */
+export function joinedHeader(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header.join(", ") : header;
+}
