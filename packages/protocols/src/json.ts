@@ -1,0 +1,44 @@
+export type JsonObject = Record<string, unknown>;
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !isRawJson(value);
+}
+
+/** Members of JSON that the language's library does not declare yet. */
+interface ExactJson {
+  rawJSON(text: string): unknown;
+  isRawJSON(value: unknown): boolean;
+}
+
+const EXACT = JSON as unknown as ExactJson;
+
+/** True for a number of `parseExactly` that no JavaScript number holds. */
+export function isRawJson(value: unknown): boolean {
+  return EXACT.isRawJSON(value);
+}
+
+/** Matches a text that can have a number that a JavaScript number does not hold: 16 digits, or an exponent. */
+const INEXACT = /[\d.]{16}|\d[eE][+-]?\d/;
+
+/**
+ * Parses a text so that `JSON.stringify` writes every number as it was: one that a JavaScript number does not hold stays text.
+ *
+ * @throws SyntaxError
+ */
+export function parseExactly(text: string): unknown {
+  if (!INEXACT.test(text)) return JSON.parse(text);
+  return JSON.parse(
+    text,
+    function keepDigits(this: unknown, _key: string, value: unknown, ...rest: unknown[]): unknown {
+      if (typeof value !== "number") return value;
+      const [context] = rest as [{ readonly source?: string }?];
+      const source = context?.source;
+      return source === undefined || isExact(source) ? value : EXACT.rawJSON(source);
+    },
+  );
+}
+
+/** True if a number that is written like this is the same after it was read and written, whatever zeros it ends with. */
+function isExact(source: string): boolean {
+  return source.length <= 15 && !/[eE]/.test(source);
+}
