@@ -142,6 +142,7 @@ describe.concurrent("requests", () => {
       upstream_error: "You exceeded your current quota",
       timings: { admitted_at: null, time_to_first_token_ms: null, upstream_ms: null, total_ms: 250 },
       guardrail_decisions: [],
+      attempts: [],
     });
   });
 
@@ -182,6 +183,10 @@ describe.concurrent("requests", () => {
             { ...BY_GUARDRAIL, pattern: "ssn", requestRedactions: 2, responseRedactions: 1 },
             { ...BY_GUARDRAIL, blockedRequest: true },
           ],
+          attempts: [
+            { provider: "east", model: "gpt-4o", errorCode: "upstream_unreachable", startedMs: 3, durationMs: 12 },
+            { provider: "west", model: "gpt-4o", status: 200, durationMs: 900 },
+          ],
         },
       }),
     });
@@ -199,6 +204,8 @@ describe.concurrent("requests", () => {
     expect(stdout).toMatch(/^guardrail +blocked the answer: 'house word' pol_1 bnd_1$/m);
     expect(stdout).toMatch(/^guardrail +redacted 2 in the request, redacted 1 in the answer: 'ssn' pol_1 bnd_1$/m);
     expect(stdout).toMatch(/^guardrail +blocked the request: more than can be judged pol_1 bnd_1$/m);
+    expect(stdout).toMatch(/^attempt +east\/gpt-4o: upstream_unreachable after 12 ms$/m);
+    expect(stdout).toMatch(/^attempt +west\/gpt-4o: 200 after 900 ms$/m);
     const json = await runCli(["cloud", "request", "get", "req_1", "--json"], as(node.url));
     const at = expect.stringMatching(/^\d{4}-.*T.*Z$/) as unknown;
     const { rule } = BY_GUARDRAIL;
@@ -233,6 +240,17 @@ describe.concurrent("requests", () => {
         { policy_id: "pol_1", binding_id: "bnd_1", rule, pattern: "house word", ...nothing, blocked: "response" },
         { policy_id: "pol_1", pattern: "ssn", request_redactions: 2, response_redactions: 1, blocked: null },
         { policy_id: "pol_1", pattern: null, ...nothing, blocked: "request" },
+      ],
+      attempts: [
+        {
+          provider: "east",
+          model: "gpt-4o",
+          status: null,
+          error_code: "upstream_unreachable",
+          started_ms: 3,
+          ms: 12,
+        },
+        { provider: "west", model: "gpt-4o", status: 200, error_code: null, started_ms: null, ms: 900 },
       ],
     });
   });

@@ -13,6 +13,7 @@ export { type Id, idBound, type IdKind, idTime, newId, parseId, requireId } from
 export { ceilToMicroUsd, microToNano, nanoToMicro, picoToNanoCeil } from "./money.ts";
 export { type DefinedFields, definedFields } from "./defined-fields.ts";
 export {
+  MAX_ATTEMPTS,
   MAX_GUARDRAIL_DECISIONS,
   MAX_NAME_CHARS,
   MAX_REQUEST_COST_NANO_USD,

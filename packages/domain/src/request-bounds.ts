@@ -28,6 +28,8 @@ export const MAX_UPSTREAM_ERROR_CHARS = 500;
 export const MAX_SHADOW_DENIALS = 100;
 /** Guardrail decisions of a request; the rest is dropped. */
 export const MAX_GUARDRAIL_DECISIONS = 50;
+/** Attempts of a request to get an answer. */
+export const MAX_ATTEMPTS = 10;
 
 /** Text without anything that could be unprintable, as most ids are: found in 0.6 us (not hot), and 2.6 by a search for what could. */
 const PLAIN = /^[\x21-\x7e]*$/;

@@ -118,7 +118,7 @@ export interface EventPublisher extends Component {
 const DEFAULT_TIMEOUT_MS = 2_000;
 const DEFAULT_SPOOL_BYTES = 1024 ** 3;
 /** Upper bound of an encoded event. Events have no free text of any size: a larger one is a bug of the caller. */
-export const MAX_EVENT_BYTES = 32 * 1024;
+export const MAX_EVENT_BYTES = 48 * 1024;
 const FLUSH_TIMEOUT_MS = 5_000;
 const PREVIOUS_RUN_CHECK_MS = 50;
 

@@ -23,6 +23,7 @@ import * as boundSums from "./0022_bound_sums.ts";
 import * as validateSums from "./0023_validate_sums.ts";
 import * as sumPartitions from "./0024_sum_partitions.ts";
 import * as sessions from "./0025_sessions.ts";
+import * as attempts from "./0026_attempts.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -49,4 +50,5 @@ export const migrations: Migrations = {
   "0023_validate_sums": validateSums,
   "0024_sum_partitions": sumPartitions,
   "0025_sessions": sessions,
+  "0026_attempts": attempts,
 };

@@ -53,7 +53,7 @@ const drawnObservation: fc.Arbitrary<Drawn> = fc.record({
   completion: fc.nat(1),
 });
 
-/** Makes an observation of a request. Its HTTP status and prices, which decide nothing, tell which one it is. */
+/** Makes an observation of a request. Its HTTP status, model and prices, which decide nothing, tell which one it is. */
 function observation(request: LoggedRequest, drawn: Drawn, index: number): LoggedRequest {
   if (drawn.status === "pending") return { ...request, httpStatus: index };
   return settledRequest(request, {
@@ -64,6 +64,8 @@ function observation(request: LoggedRequest, drawn: Drawn, index: number): Logge
     promptTokens: BigInt(drawn.prompt),
     completionTokens: BigInt(drawn.completion),
     httpStatus: index,
+    model: `answering-${index}`,
+    provider: `answering-${index}`,
     receipt: {
       ...request.receipt,
       price: { version: `file:${index}`, inputPicoUsd: BigInt(index), outputPicoUsd: BigInt(index) },

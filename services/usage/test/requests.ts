@@ -2,7 +2,13 @@ import { create } from "@bufbuild/protobuf";
 import { Outcome as ProtoOutcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
 import { type Id, newId, definedFields } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
-import { type AdmittedOnSlices, type GuardrailDecision, type LoggedRequest, UNSETTLED } from "../src/domain/request.ts";
+import {
+  type AdmittedOnSlices,
+  type Attempt,
+  type GuardrailDecision,
+  type LoggedRequest,
+  UNSETTLED,
+} from "../src/domain/request.ts";
 
 const CREATED_AT = new Date("2026-11-20T10:00:00.123Z");
 /** Expiry of test requests: so late that none expires unless a test says so. */
@@ -30,6 +36,7 @@ export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedReques
       timeToFirstTokenMs: undefined,
       upstreamMs: undefined,
       guardrailDecisions: [],
+      attempts: [],
     },
     ...given,
   };
@@ -70,9 +77,17 @@ export function settledRequest(pending: LoggedRequest, given: Partial<LoggedRequ
       timeToFirstTokenMs: 250,
       upstreamMs: 1_400,
       guardrailDecisions: [guardrailDecision({ requestRedactions: 2 })],
+      attempts: [
+        attempt({ status: 429, errorCode: "rate_limit_exceeded" }),
+        attempt({ startedMs: 40, durationMs: 1_360 }),
+      ],
     },
     ...given,
   };
+}
+
+export function attempt(given: Partial<Attempt>): Attempt {
+  return { provider: "echo", model: "echo", status: 200, errorCode: "", startedMs: 4, durationMs: 30, ...given };
 }
 
 export function guardrailDecision(given: Partial<GuardrailDecision>): GuardrailDecision {
@@ -120,7 +135,9 @@ export function usageEvent(observation: LoggedRequest): UsageEvent {
   const value = {
     ...definedFields(fields),
     shadowDenials: [...fields.shadowDenials],
-    ...definedFields({ ...measured, guardrailDecisions: [...measured.guardrailDecisions] }),
+    ...definedFields(measured),
+    guardrailDecisions: [...measured.guardrailDecisions],
+    attempts: measured.attempts.map((each) => definedFields(each)),
     ...admission,
     outcome: OUTCOMES[status],
     ...(completedAt && { completedAt: toTimestamp(completedAt) }),

@@ -125,7 +125,8 @@ const COUNTERS = ["request_count", "prompt_tokens", "completion_tokens", "cost_n
 /** Columns that the migration which fills rollups knows. */
 const COLUMNS = ["namespace_id", "bucket", "key_id", "model", "provider", "status", ...COUNTERS] as const;
 
-function admitted({ namespaceId, id, keyId, model, provider, createdAt }: LoggedRequest): LoggedRequest {
+function admitted({ namespaceId, id, keyId, createdAt, ...answered }: LoggedRequest): LoggedRequest {
+  const { model, provider } = answered.status === "pending" ? answered : { model: "small", provider: "one" };
   return pendingRequest({ namespaceId, id, keyId, model, provider, createdAt });
 }
 

@@ -257,6 +257,10 @@ describe("GetRequest", () => {
     const price = { version: "catalogue:0123456789ab", inputPicoUsd: 150_000n, outputPicoUsd: 600_000n };
     expect(receipt).toMatchObject({ price, reasoningTokens: 21n, upstreamMs: 1_400, totalMs: 1_500n });
     expect(receipt?.guardrailDecisions).toMatchObject([{ pattern: "ssn", bindingId: "bnd_g", requestRedactions: 2 }]);
+    expect(receipt?.attempts).toMatchObject([
+      { status: 429, errorCode: "rate_limit_exceeded", startedMs: 4, durationMs: 30 },
+      { status: 200, errorCode: "", startedMs: 40, durationMs: 1_360 },
+    ]);
   });
 
   test.each([

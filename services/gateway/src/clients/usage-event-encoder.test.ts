@@ -4,6 +4,7 @@ import { TimestampSchema, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Outcome, type UsageEvent, UsageEventSchema } from "@routeplane/contracts/events";
 import {
   definedFields,
+  MAX_ATTEMPTS,
   MAX_GUARDRAIL_DECISIONS,
   MAX_NAME_CHARS,
   MAX_SERVICE_TIER_CHARS,
@@ -18,7 +19,7 @@ import { MAX_PATTERN_NAME_CHARS } from "@routeplane/guardrails";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { sampleFacts, sampleSettlement } from "../../test/sample-usage.ts";
-import type { AppliedPrice } from "../domain/metering/receipt.ts";
+import type { AppliedPrice, Attempt } from "../domain/metering/receipt.ts";
 import type { RequestFacts } from "../domain/metering/request-facts.ts";
 import type { AdmittedOnSlices } from "../domain/ports/admissions.ts";
 import type { GuardrailDecision, Reservation, Settlement } from "../domain/ports/usage-log.ts";
@@ -66,8 +67,14 @@ function settledOf(facts: RequestFacts, settlement: Settlement, slices?: Admitte
     upstreamError: cut(settlement.upstreamError, MAX_UPSTREAM_ERROR_CHARS),
     shadowDenials: settlement.shadowDenials.slice(0, MAX_SHADOW_DENIALS),
     guardrailDecisions: settlement.guardrailDecisions.slice(0, MAX_GUARDRAIL_DECISIONS).map(decisionOf),
+    attempts: settlement.attempts.slice(0, MAX_ATTEMPTS).map(attemptOf),
   });
   return eventOf(facts, { case: "settled", value }, slices);
+}
+
+function attemptOf({ provider, model, errorCode, ...attempt }: Attempt) {
+  const [first, second, third] = [provider, model, errorCode].map((name) => name.slice(0, MAX_NAME_CHARS));
+  return definedFields({ provider: first, model: second, errorCode: third, ...attempt });
 }
 
 function decisionOf({ blocked, ...decision }: GuardrailDecision) {
@@ -146,6 +153,17 @@ const settlement: fc.Arbitrary<Settlement> = fc.record({
   admittedAt: optional(time),
   firstTokenMs: optional(int32),
   upstreamMs: optional(int32),
+  attempts: fc.array(
+    fc.record({
+      provider: text,
+      model: text,
+      status: optional(int32),
+      errorCode: text,
+      startedMs: int32,
+      durationMs: int32,
+    }),
+    { maxLength: 3 },
+  ),
 });
 
 it("encodes any admission as the library does, to the byte", () => {
@@ -196,6 +214,8 @@ function missingFields(schema: DescMessage, messages: readonly ReflectMessage[],
   });
 }
 
+const ATTEMPT = { provider: "east", model: "m", status: undefined, errorCode: "e", startedMs: 1, durationMs: 2 };
+
 it("encodes every field of the schema that concerns one request", () => {
   const rates = { cachedInputPicoUsd: 1n, cacheWritePicoUsd: 2n, inputAudioPicoUsd: 3n, outputAudioPicoUsd: 4n };
   const base = { version: "file:1", inputPicoUsd: 5n, outputPicoUsd: 6n, requestPicoUsd: 7n, reasoningPicoUsd: 8n };
@@ -228,6 +248,7 @@ it("encodes every field of the schema that concerns one request", () => {
     upstreamStatus: 200,
     upstreamRequestId: "id",
     upstreamError: "error",
+    attempts: [{ ...ATTEMPT, status: 429 }],
   });
   const reserved = { reservedNanoUsd: 1n, expiresAt: now, price: full, admittedAt: now };
   const events = [encodeAdmitted(of, reserved, onSlices), encodeSettled(of, settled, onSlices)];
@@ -251,6 +272,7 @@ it("encodes a settlement that fits the spool, however many policies apply and ho
     deniedRule: "guardrail.max_request_tokens",
     shadowDenials: many.map((each) => Object.assign(each, { rule: "guardrail.max_request_tokens" })),
     guardrailDecisions: many.map(() => Object.assign(source(), { rule: "guardrail.content_patterns", pattern }, did)),
+    attempts: many.map(() => Object.assign({}, ATTEMPT, { model: "€".repeat(2_000), errorCode: "€".repeat(2_000) })),
   });
   const of = sampleFacts({ model: "m".repeat(256), provider: "p".repeat(256), streamed: true });
   const event = encodeSettled(of, settled, undefined);
@@ -258,6 +280,7 @@ it("encodes a settlement that fits the spool, however many policies apply and ho
   expect(fromBinary(UsageEventSchema, event).phase.value).toMatchObject({
     shadowDenials: { length: 100 },
     guardrailDecisions: { length: 50 },
+    attempts: { length: 10 },
     errorCode: "€".repeat(256),
     serviceTier: "€".repeat(64),
     upstreamRequestId: "€".repeat(200),

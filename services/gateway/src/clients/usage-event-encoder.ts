@@ -7,6 +7,7 @@
 import {
   AdmittedOnSlicesSchema,
   AdmittedSchema,
+  AttemptSchema,
   GuardrailDecisionSchema,
   Outcome,
   PriceSchema,
@@ -16,6 +17,7 @@ import {
   UsageEventSchema,
 } from "@routeplane/contracts/events";
 import {
+  MAX_ATTEMPTS,
   MAX_GUARDRAIL_DECISIONS,
   MAX_NAME_CHARS,
   MAX_SERVICE_TIER_CHARS,
@@ -24,7 +26,7 @@ import {
   MAX_UPSTREAM_ID_CHARS,
   printableText,
 } from "@routeplane/domain";
-import type { AppliedPrice } from "../domain/metering/receipt.ts";
+import type { AppliedPrice, Attempt } from "../domain/metering/receipt.ts";
 import type { RequestFacts } from "../domain/metering/request-facts.ts";
 import type { AdmittedOnSlices, ShadowDenial } from "../domain/ports/admissions.ts";
 import type { GuardrailDecision, Reservation, Settlement } from "../domain/ports/usage-log.ts";
@@ -45,6 +47,7 @@ const SETTLED = SettledSchema.field;
 const PRICE = PriceSchema.field;
 const DENIAL = ShadowDenialSchema.field;
 const DECISION = GuardrailDecisionSchema.field;
+const ATTEMPT = AttemptSchema.field;
 
 /** Events are encoded one at a time. */
 const writer = new MessageWriter();
@@ -108,6 +111,7 @@ export function encodeSettled(
   writer.writeOptionalInt32(SETTLED.upstreamStatus.number, settlement.upstreamStatus);
   writePrintable(SETTLED.upstreamRequestId.number, settlement.upstreamRequestId, MAX_UPSTREAM_ID_CHARS);
   writePrintable(SETTLED.upstreamError.number, settlement.upstreamError, MAX_UPSTREAM_ERROR_CHARS);
+  writeAll(settlement.attempts, MAX_ATTEMPTS, writeAttempt);
   writer.endMessage(start);
   return writer.finish();
 }
@@ -175,6 +179,17 @@ function writeDecision(decision: GuardrailDecision): void {
   writer.writeInt32(DECISION.responseRedactions.number, decision.responseRedactions);
   writer.writeFlag(DECISION.blockedRequest.number, decision.blocked === "request");
   writer.writeFlag(DECISION.blockedResponse.number, decision.blocked === "response");
+  writer.endMessage(start);
+}
+
+function writeAttempt(attempt: Attempt): void {
+  const start = writer.beginMessage(SETTLED.attempts.number);
+  writer.writeText(ATTEMPT.provider.number, attempt.provider.slice(0, MAX_NAME_CHARS));
+  writer.writeText(ATTEMPT.model.number, attempt.model.slice(0, MAX_NAME_CHARS));
+  writer.writeOptionalInt32(ATTEMPT.status.number, attempt.status);
+  writer.writeText(ATTEMPT.errorCode.number, attempt.errorCode.slice(0, MAX_NAME_CHARS));
+  writer.writeInt32(ATTEMPT.startedMs.number, attempt.startedMs);
+  writer.writeInt32(ATTEMPT.durationMs.number, attempt.durationMs);
   writer.endMessage(start);
 }
 

@@ -8,7 +8,14 @@ import {
 import { newId } from "@routeplane/domain";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { guardrailDecision, onSlices, pendingRequest, settledRequest, usageEvent } from "../../test/requests.ts";
+import {
+  attempt,
+  guardrailDecision,
+  onSlices,
+  pendingRequest,
+  settledRequest,
+  usageEvent,
+} from "../../test/requests.ts";
 import type { LoggedRequest } from "../domain/request.ts";
 import { fromProtoUsageEvent } from "./convert-usage-event.ts";
 
@@ -68,9 +75,15 @@ describe("fromProtoUsageEvent", () => {
     const nothing = Object.fromEntries(Object.keys(implausible).map((name) => [name, undefined]));
     const kept = guardrailDecision({ blockedResponse: true });
     const guardrailDecisions = [guardrailDecision({ responseRedactions: -1 }), kept];
+    const keptAttempt = attempt({ startedMs: 0 });
+    const attempts = [attempt({ startedMs: -1 }), attempt({ durationMs: -1 }), keptAttempt, attempt({ status: 1_000 })];
     const settled = settledRequest(pending);
-    expect(fromProtoUsageEvent(usageEvent({ ...settled, receipt: { ...implausible, guardrailDecisions } }))).toEqual({
-      request: { ...settled, receipt: { ...nothing, guardrailDecisions: [kept] } },
+    const receipt = { ...implausible, guardrailDecisions, attempts };
+    expect(fromProtoUsageEvent(usageEvent({ ...settled, receipt }))).toEqual({
+      request: {
+        ...settled,
+        receipt: { ...nothing, guardrailDecisions: [kept], attempts: [keptAttempt, attempt({ status: undefined })] },
+      },
     });
   });
 

@@ -2,6 +2,7 @@ import { create, type Message } from "@bufbuild/protobuf";
 import {
   type Admitted,
   type AdmittedOnSlices as ProtoSlices,
+  type Attempt as ProtoAttempt,
   Outcome as ProtoOutcome,
   type Price as ProtoPrice,
   RequestFactsSchema,
@@ -11,6 +12,7 @@ import {
 } from "@routeplane/contracts/events";
 import {
   type Id,
+  MAX_ATTEMPTS,
   MAX_GUARDRAIL_DECISIONS,
   MAX_NAME_CHARS,
   MAX_SERVICE_TIER_CHARS,
@@ -23,6 +25,7 @@ import {
 import { fromTimestamp } from "@routeplane/rpc";
 import {
   type AdmittedOnSlices,
+  type Attempt,
   findFault,
   type LoggedRequest,
   type Outcome,
@@ -147,7 +150,14 @@ function fromProtoReceipt(message: Pick<Admitted, "price" | "admittedAt"> & Part
     timeToFirstTokenMs: message.timeToFirstTokenMs,
     upstreamMs: message.upstreamMs,
     guardrailDecisions: (message.guardrailDecisions ?? []).slice(0, MAX_GUARDRAIL_DECISIONS).map(boundTexts),
+    attempts: (message.attempts ?? []).slice(0, MAX_ATTEMPTS).map(fromProtoAttempt),
   });
+}
+
+function fromProtoAttempt(message: ProtoAttempt): Attempt {
+  const { status, startedMs, durationMs } = message;
+  const names = { provider: boundText(message.provider), model: boundText(message.model) };
+  return { ...names, status: plausibleStatus(status), errorCode: boundText(message.errorCode), startedMs, durationMs };
 }
 
 function fromProtoPrice(message: ProtoPrice): Price {

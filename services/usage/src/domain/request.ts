@@ -15,7 +15,10 @@ export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
  */
 export type RequestStatus = "pending" | "unknown" | Outcome;
 
-/** Facts of a request: known from its beginning, and the same in each of its events. */
+/**
+ * Facts of a request: known from its beginning, and the same in each of its events, but for its model and provider: once settled,
+ * those of the last attempt.
+ */
 export interface RequestFacts {
   readonly namespaceId: Id<"ns">;
   readonly id: Id<"req">;
@@ -140,6 +143,23 @@ export interface Receipt {
   readonly upstreamMs: number | undefined;
   /** Decisions of content patterns, the one that blocked first. */
   readonly guardrailDecisions: readonly GuardrailDecision[];
+  /** Attempts in order, the last one that of the answer; empty if there was at most one. */
+  readonly attempts: readonly Attempt[];
+}
+
+/** Attempt to get an answer for a request: one call of one model. */
+export interface Attempt {
+  readonly provider: string;
+  /** Id at the provider. */
+  readonly model: string;
+  /** HTTP status of its answer; undefined if it gave none. */
+  readonly status: number | undefined;
+  /** Error code of its failure; empty if it answered with success. */
+  readonly errorCode: string;
+  /** Time from receiving the request to calling the upstream; undefined if unknown. */
+  readonly startedMs: number | undefined;
+  /** Time from that call to its failure, or to the end of its answer. */
+  readonly durationMs: number;
 }
 
 /** Effect of one content pattern on a request and its answer. Never contains the matched text. */
@@ -213,6 +233,7 @@ function findSlicesFault({ limitSet, countedAt, tokensMax }: AdmittedOnSlices): 
 }
 
 const MAX_MS = 2 ** 31 - 1;
+const isMs = (ms: number): boolean => ms >= 0 && ms <= MAX_MS;
 
 /** Returns the receipt without implausible values. They are no fault of the request: its charge does not depend on them. */
 export function withoutImplausible(receipt: Receipt): Receipt {
@@ -226,7 +247,6 @@ export function withoutImplausible(receipt: Receipt): Receipt {
     isRate(price.inputAudioPicoUsd) &&
     isRate(price.outputAudioPicoUsd) &&
     isRate(price.reasoningPicoUsd);
-  const isMs = (ms: number): boolean => ms >= 0 && ms <= MAX_MS;
   return {
     price: valueIf(receipt.price, isPrice),
     billedModel: receipt.billedModel,
@@ -236,7 +256,20 @@ export function withoutImplausible(receipt: Receipt): Receipt {
     guardrailDecisions: receipt.guardrailDecisions.filter(
       ({ requestRedactions, responseRedactions }) => requestRedactions >= 0 && responseRedactions >= 0,
     ),
+    attempts: receipt.attempts.filter(({ startedMs = 0, durationMs }) => isMs(startedMs) && isMs(durationMs)),
   };
+}
+
+/**
+ * Attempts to get an answer. A request with one attempt has none recorded, because its other fields say all of it. Empty while
+ * pending, and if no upstream was called.
+ */
+export function attemptsOf(request: Omit<LoggedRequest, "slices" | "expiresAt">): readonly Attempt[] {
+  const { attempts, upstreamMs: durationMs, admittedAt } = request.receipt;
+  if (attempts.length > 0 || durationMs === undefined) return attempts;
+  const { provider, model, upstreamStatus: status, errorCode, createdAt } = request;
+  const startedMs = admittedAt && Math.max(0, admittedAt.getTime() - createdAt.getTime());
+  return [{ provider, model, status, errorCode, startedMs: valueIf(startedMs, isMs), durationMs }];
 }
 
 /** Returns the parts that are within their wholes; the others are taken for unreported. */

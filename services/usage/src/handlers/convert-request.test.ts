@@ -11,6 +11,7 @@ const NOTHING_KNOWN: Receipt = {
   timeToFirstTokenMs: undefined,
   upstreamMs: undefined,
   guardrailDecisions: [],
+  attempts: [],
 };
 
 test("every field that the contract has is set", () => {
@@ -36,7 +37,19 @@ describe("the receipt of a request", () => {
       timeToFirstTokenMs: 0,
       upstreamMs: 0,
       totalMs: 0n,
+      attempts: [{ provider: "echo", model: "echo", status: 200, errorCode: "", durationMs: 0 }],
     });
+  });
+
+  test("shows the attempts that were recorded, else the only one, if there was one", () => {
+    const pending = pendingRequest();
+    const settled = settledRequest(pending);
+    expect(toProtoReceipt(settled).attempts).toEqual(settled.receipt.attempts);
+    const one = { ...settled, errorCode: "upstream_error", upstreamStatus: 500 };
+    expect(toProtoReceipt({ ...one, receipt: { ...settled.receipt, attempts: [] } }).attempts).toEqual([
+      { provider: "echo", model: "echo", status: 500, errorCode: "upstream_error", startedMs: 3, durationMs: 1_400 },
+    ]);
+    expect(toProtoReceipt(pending).attempts).toBeUndefined();
   });
 
   test("shows the billed model, the price of the request beside its tokens, and the overrun", () => {

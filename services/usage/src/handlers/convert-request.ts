@@ -10,7 +10,13 @@ import {
 import { nanoToMicro, parseId, definedFields } from "@routeplane/domain";
 import { fromTimeRange, toTimestamp } from "@routeplane/rpc";
 import type { Position, RequestFilter } from "../domain/ports.ts";
-import type { ListedRequest, LoggedRequest, RequestStatus, SessionRequest } from "../domain/request.ts";
+import {
+  attemptsOf,
+  type ListedRequest,
+  type LoggedRequest,
+  type RequestStatus,
+  type SessionRequest,
+} from "../domain/request.ts";
 
 const STATUSES: Readonly<Record<RequestStatus, ProtoStatus>> = {
   pending: ProtoStatus.PENDING,
@@ -86,7 +92,8 @@ export function toProtoLoggedRequest(request: ListedRequest): MessageInitShape<t
 
 /** Converts a receipt; undefined fields are not set. One that the contract and the domain name alike needs no line here. */
 export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageInitShape<typeof ReceiptSchema> {
-  const { price, admittedAt, guardrailDecisions, ...fields } = receipt;
+  const { price, admittedAt, guardrailDecisions, attempts: _recorded, ...fields } = receipt;
+  const attempts = attemptsOf({ ...request, receipt });
   const overrunNanoUsd = request.costNanoUsd - request.reservedNanoUsd;
   return definedFields({
     ...fields,
@@ -96,6 +103,7 @@ export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageI
     admittedAt: admittedAt && toTimestamp(admittedAt),
     totalMs: totalMsOf(request),
     guardrailDecisions: guardrailDecisions.length > 0 ? [...guardrailDecisions] : undefined,
+    attempts: attempts.length > 0 ? attempts.map((attempt) => definedFields(attempt)) : undefined,
     overrunMicroUsd: overrunNanoUsd > 0n ? nanoToMicro(overrunNanoUsd) : undefined,
   });
 }

@@ -5,6 +5,7 @@
 import { definedFields } from "@routeplane/domain";
 import type {
   AdmittedOnSlices,
+  Attempt,
   GuardrailDecision,
   ListedRequest,
   LoggedRequest,
@@ -23,8 +24,6 @@ const FACTS = {
   created_at: column("timestamptz", (request) => request.createdAt),
   key_id: column("text", (request) => request.keyId),
   endpoint: column("text", (request) => request.endpoint),
-  model: column("text", (request) => request.model),
-  provider: column("text", (request) => request.provider),
   streamed: column("boolean", (request) => request.streamed),
 };
 
@@ -38,6 +37,8 @@ const SLICES = {
 
 /** Columns that a settlement replaces and lists read. */
 const OUTCOME = {
+  model: column("text", (request) => request.model),
+  provider: column("text", (request) => request.provider),
   status: column("text", (request) => request.status),
   reserved_nano_usd: column("bigint", (request) => request.reservedNanoUsd),
   prompt_tokens: column("bigint", (request) => request.promptTokens),
@@ -80,6 +81,9 @@ const RECEIPT = {
   upstream_ms: column("integer", ({ receipt }) => receipt.upstreamMs ?? null),
   guardrail_decisions: column("jsonb", ({ receipt: { guardrailDecisions } }) =>
     guardrailDecisions.length === 0 ? null : guardrailDecisions.map(toDecisionJson),
+  ),
+  attempts: column("jsonb", ({ receipt: { attempts } }) =>
+    attempts.length === 0 ? null : attempts.map(toAttemptJson),
   ),
 };
 
@@ -154,6 +158,7 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
       timeToFirstTokenMs: row.first_token_ms ?? undefined,
       upstreamMs: row.upstream_ms ?? undefined,
       guardrailDecisions: (row.guardrail_decisions ?? []).map(fromDecisionJson),
+      attempts: (row.attempts ?? []).map(fromAttemptJson),
     },
   };
 }
@@ -226,4 +231,20 @@ function fromDecisionJson(json: ReturnType<typeof toDecisionJson>): GuardrailDec
     blockedRequest: json.blocked_request,
     blockedResponse: json.blocked_response,
   };
+}
+
+function toAttemptJson({ provider, model, status, errorCode, startedMs, durationMs }: Attempt) {
+  return {
+    provider,
+    model,
+    status: status ?? null,
+    error_code: errorCode,
+    started_ms: startedMs ?? null,
+    duration_ms: durationMs,
+  };
+}
+
+function fromAttemptJson(json: ReturnType<typeof toAttemptJson>): Attempt {
+  const { provider, model, status, error_code: errorCode, started_ms: startedMs, duration_ms: durationMs } = json;
+  return { provider, model, status: status ?? undefined, errorCode, startedMs: startedMs ?? undefined, durationMs };
 }

@@ -29,11 +29,15 @@ const counters = Object.keys(COUNTERS);
 const COUNTER_SUMS = sql.join(
   Object.entries(COUNTERS).map(([name, { type }]) => sql`sum(${sql.ref(name)})::${sql.raw(type)} as ${sql.ref(name)}`),
 );
-/** Columns that a change of status leaves as they are. */
-const fixedIdentity = identity.filter((column) => column !== "status");
+/** Columns of the identity that a settlement may change: another model than the requested may have answered. */
+const movable = ["model", "provider", "status"] as const;
+/** Columns that a settlement leaves as they are. */
+const fixedIdentity = ["namespace_id", "bucket", "key_id"];
 /** Counters that are columns of a request. */
 const summed = counters.filter((counter) => counter !== "request_count");
 const sides = ["new", "old"] as const;
+/** Movable columns of `written`, as they are and as they were. */
+const moves = sides.flatMap((side) => movable.map((column) => `${side}_${column}`));
 
 const INTERVALS: Readonly<Record<SumUnit, string>> = { "five minutes": "5 minutes", hour: "1 hour", day: "1 day" };
 
@@ -43,24 +47,24 @@ export function startOf(unit: SumUnit, time: string): RawBuilder<unknown> {
 }
 
 /**
- * Changes of the sums by five minutes, from `written`, which has `old` and `new` of each row. A row whose status changed is
- * subtracted under the old one and added under the new one. Rows with the same change are summed first, because a batch has few
+ * Changes of the sums by five minutes, from `written`, which has `old` and `new` of each row. A row whose model,
+ * provider or status changed is subtracted under the old ones and added under the new ones. Rows with the same change are summed first, because a batch has few
  * different ones.
  */
 const DELTAS = sql`
   moved as materialized (
-    select ${names(fixedIdentity)}, new_status, old_status, count(*) as request_count,
+    select ${names([...fixedIdentity, ...moves])}, count(*) as request_count,
       ${sql.join(sides.flatMap((side) => summed.map((counter) => sql`sum(${sql.ref(`${side}_${counter}`)}) as ${sql.ref(`${side}_${counter}`)}`)))}
-    from written group by ${names(fixedIdentity)}, new_status, old_status
+    from written group by ${names([...fixedIdentity, ...moves])}
   ),
   delta as materialized (
     select ${names(identity)}, ${COUNTER_SUMS}
     from (
-      select ${names(fixedIdentity)}, new_status as status, request_count,
+      select ${names(fixedIdentity)}, new_model as model, new_provider as provider, new_status as status, request_count,
         ${sql.join(summed.map((counter) => sql`${sql.ref(`new_${counter}`)} as ${sql.ref(counter)}`))}
       from moved
       union all
-      select ${names(fixedIdentity)}, old_status, -request_count, ${sql.join(summed.map((counter) => sql`-${sql.ref(`old_${counter}`)}`))}
+      select ${names(fixedIdentity)}, old_model, old_provider, old_status, -request_count, ${sql.join(summed.map((counter) => sql`-${sql.ref(`old_${counter}`)}`))}
       from moved where old_status is not null
     ) as change
     group by ${names(identity)}
@@ -72,7 +76,8 @@ const DELTAS = sql`
 
 /** Columns of `written` that `RAISE_ROLLUPS` reads. */
 export const WRITTEN = sql`
-  new.namespace_id, ${startOf("five minutes", "new.created_at")} as bucket, new.key_id, new.model, new.provider, new.status as new_status, old.status as old_status,
+  new.namespace_id, ${startOf("five minutes", "new.created_at")} as bucket, new.key_id,
+  ${sql.join(sides.flatMap((side) => movable.map((column) => sql`${sql.raw(side)}.${sql.ref(column)} as ${sql.ref(`${side}_${column}`)}`)))},
   ${sql.join(
     summed.map(
       (counter) =>
@@ -90,7 +95,7 @@ function coarser(unit: SumUnit, deltas: string): RawBuilder<unknown> {
 }
 
 /**
- * Changes of the totals: a few rows, mostly two, for a batch of any size. A change of status other than to or from `denied`
+ * Changes of the totals: a few rows, mostly two, for a batch of any size. A change of model, or of status other than to or from `denied`
  * leaves the request count as it is.
  */
 const TOTAL_DELTAS = sql`

@@ -1,4 +1,4 @@
-import type { GuardrailDecision, Receipt } from "@routeplane/contracts/usage";
+import type { Attempt, GuardrailDecision, Receipt } from "@routeplane/contracts/usage";
 import { formatMicroUsd } from "../../output/money.ts";
 import { formatTime } from "../../output/time.ts";
 import { fromProtoCount, fromProtoInteger, fromProtoText, fromProtoTime } from "../values.ts";
@@ -37,6 +37,8 @@ export interface ReceiptView {
   };
   /** Actions of content patterns, the one that blocked first. Patterns without a match are left out. */
   readonly guardrail_decisions: readonly GuardrailDecisionView[];
+  /** Attempts to get an answer, in order; the last one is that of the answer. */
+  readonly attempts: readonly AttemptView[];
   readonly timings: {
     readonly received_at: string;
     readonly admitted_at: string | null;
@@ -44,6 +46,20 @@ export interface ReceiptView {
     readonly upstream_ms: number | null;
     readonly total_ms: number | null;
   };
+}
+
+/** One call of one model. */
+export interface AttemptView {
+  readonly provider: string | null;
+  readonly model: string | null;
+  /** HTTP status of its answer; null if it gave none. */
+  readonly status: number | null;
+  /** Error code of its failure; null if it answered with success. */
+  readonly error_code: string | null;
+  /** Time from receiving the request to the call. */
+  readonly started_ms: number | null;
+  /** Time from the call to its failure, or to the end of its answer. */
+  readonly ms: number;
 }
 
 export interface GuardrailDecisionView {
@@ -99,6 +115,7 @@ export function fromProtoReceipt(request: ReceiptRequest, receipt: Receipt | und
       reasoning: request.reasoning_tokens,
     },
     guardrail_decisions: (receipt?.guardrailDecisions ?? []).map(fromProtoDecision),
+    attempts: (receipt?.attempts ?? []).map(fromProtoAttempt),
     timings: {
       received_at: request.created_at,
       admitted_at: fromProtoTime(receipt?.admittedAt),
@@ -106,6 +123,17 @@ export function fromProtoReceipt(request: ReceiptRequest, receipt: Receipt | und
       upstream_ms: receipt?.upstreamMs ?? null,
       total_ms: fromProtoCount(receipt?.totalMs),
     },
+  };
+}
+
+function fromProtoAttempt({ provider, model, status, errorCode, startedMs, durationMs }: Attempt): AttemptView {
+  return {
+    provider: fromProtoText(provider),
+    model: fromProtoText(model),
+    status: status ?? null,
+    error_code: fromProtoText(errorCode),
+    started_ms: startedMs ?? null,
+    ms: durationMs,
   };
 }
 
@@ -135,6 +163,16 @@ export function guardrailFields({ guardrail_decisions }: ReceiptView): readonly 
     ];
     const cause = decision.pattern === null ? "more than can be judged" : `'${decision.pattern}'`;
     return ["guardrail", `${actions.join(", ")}: ${cause} ${decision.policy_id} ${decision.binding_id}`];
+  });
+}
+
+/** Fields on the attempts of a request that took several, e.g. "openai/gpt-4o: 429 rate_limit_exceeded after 30 ms". */
+export function attemptFields({ attempts }: ReceiptView): readonly Field[] {
+  if (attempts.length < 2) return [];
+  return attempts.map(({ provider, model, status, error_code, ms }) => {
+    const name = [provider, model].filter((part) => part !== null).join("/");
+    const outcome = [status, error_code].filter((part) => part !== null).join(" ") || "no answer";
+    return ["attempt", `${name}: ${outcome} after ${ms} ms`];
   });
 }
 

@@ -2,7 +2,7 @@ import { type LoggedRequest, RequestStatus } from "@routeplane/contracts/usage";
 import { formatMicroUsd, formatUsd } from "../../output/money.ts";
 import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
-import { chargeFields, guardrailFields, type ReceiptView, timeFields } from "./receipt.ts";
+import { attemptFields, chargeFields, guardrailFields, type ReceiptView, timeFields } from "./receipt.ts";
 import { fromProtoCount, fromProtoInteger, fromProtoRequiredTime, fromProtoText, fromProtoTime } from "../values.ts";
 
 /** Fields of a request, in the order of `--json` and of exports, and the only list of them. */
@@ -95,6 +95,7 @@ export function requestFields(request: RequestView & ReceiptView): readonly (rea
     ["model", [request.provider, request.model].filter((part) => part !== null).join("/") || "-"],
     ["answered", answered || "-"],
     ...upstreamFields(request),
+    ...attemptFields(request),
     ...(request.status === "denied" ? [["denied by", denied.filter((part) => part !== null).join(" ")] as const] : []),
     ...shadow_denials.map(
       ({ rule, policy_id, binding_id }) => ["shadow", `${rule} ${policy_id} ${binding_id}`] as const,

@@ -4,7 +4,7 @@ import { type Clock, MAX_REQUEST_COST_NANO_USD, MAX_REQUEST_TOKENS } from "@rout
 import { type Model, priceAt } from "../request/model-directory.ts";
 import type { AdmissionDecision } from "../ports/admissions.ts";
 import type { Decisions, Reservation, Settlement } from "../ports/usage-log.ts";
-import { type AppliedPrice, NO_RECEIPT } from "./receipt.ts";
+import { type AppliedPrice, type Attempt, NO_RECEIPT } from "./receipt.ts";
 import type { RelayResult } from "../response/relay-result.ts";
 import { type EstimatedRequest, estimateUsage } from "./usage-estimate.ts";
 import type { MeteredUsage } from "./answer-meter.ts";
@@ -109,7 +109,7 @@ export function settlementOf(
   charge: Charge,
   { outcome, httpStatus, errorCode, upstreamStatus, upstreamRequestId, upstreamError }: RelayResult,
   { reservedNanoUsd, admittedAt }: Reservation,
-  { decisions, timings, completedAt }: SettledRequest,
+  { decisions, timings, completedAt, attempts = [] }: SettledRequest,
 ): Settlement {
   return {
     ...charge,
@@ -129,12 +129,14 @@ export function settlementOf(
     admittedAt,
     firstTokenMs: timings.firstTokenMs,
     upstreamMs: timings.upstreamMs,
+    attempts,
   };
 }
 
 interface SettledRequest extends Pick<RequestContext, "timings"> {
   readonly decisions: Decisions;
   readonly completedAt: Date;
+  readonly attempts?: readonly Attempt[] | undefined;
 }
 
 /**

@@ -11,6 +11,21 @@ export interface AppliedPrice extends Rates {
   readonly reasoningPicoUsd?: bigint | undefined;
 }
 
+/** Attempt to get an answer for a request: one call of one model. */
+export interface Attempt {
+  readonly provider: string;
+  /** Id at the provider. */
+  readonly model: string;
+  /** HTTP status of its answer; undefined if it gave none. */
+  readonly status: number | undefined;
+  /** Error code of its failure; empty if it answered with success. */
+  readonly errorCode: string;
+  /** Time from receipt of the request to the call of the upstream. */
+  readonly startedMs: number;
+  /** Time from that call to its failure, or to the end of its answer. */
+  readonly durationMs: number;
+}
+
 /** Facts of a receipt beyond the charge; undefined if unknown or not applicable. */
 export interface ReceiptFacts {
   /** Price of the charge; undefined if the request was denied. */
@@ -36,6 +51,8 @@ export interface ReceiptFacts {
   readonly firstTokenMs: number | undefined;
   /** Time from the upstream call to the end of its answer. */
   readonly upstreamMs: number | undefined;
+  /** Attempts in order, the last one that of the answer; empty if there was at most one. */
+  readonly attempts: readonly Attempt[];
 }
 
 /** Receipt of a request that was not admitted. */
@@ -44,4 +61,5 @@ export const NO_RECEIPT: ReceiptFacts = {
   admittedAt: undefined,
   firstTokenMs: undefined,
   upstreamMs: undefined,
+  attempts: [],
 };

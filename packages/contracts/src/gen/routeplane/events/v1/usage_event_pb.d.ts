@@ -20,7 +20,8 @@ export declare const file_routeplane_events_v1_usage_event: GenFile;
  */
 export declare type UsageEvent = Message<"routeplane.events.v1.UsageEvent"> & {
   /**
-   * Facts known from the admission on, the same in both events of a request. Absent with `unlogged_denials`.
+   * Facts known from the admission on, the same in both events of a request but for the model and its provider. Absent with
+   * `unlogged_denials`.
    *
    * @generated from field: routeplane.events.v1.RequestFacts request = 1;
    */
@@ -148,7 +149,7 @@ export declare type UsageEventBatch = Message<"routeplane.events.v1.UsageEventBa
 export declare const UsageEventBatchSchema: GenMessage<UsageEventBatch>;
 
 /**
- * Facts of a request that are known from its admission on.
+ * Facts of a request that are known from its admission on. A settlement may name another model and provider: those that answered.
  *
  * @generated from message routeplane.events.v1.RequestFacts
  */
@@ -189,14 +190,15 @@ export declare type RequestFacts = Message<"routeplane.events.v1.RequestFacts"> 
   endpoint: string;
 
   /**
-   * Resolved model id, without provider prefix. Empty if the request was refused before it was resolved.
+   * Resolved model id, without provider prefix; once settled, that of the last attempt. Empty if the request was refused before
+   * it was resolved.
    *
    * @generated from field: string model = 6;
    */
   model: string;
 
   /**
-   * Name of the provider that the model resolved to. Empty if refused before.
+   * Name of the provider of that model. Empty if refused before.
    *
    * @generated from field: string provider = 7;
    */
@@ -483,8 +485,8 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   shadowDenials: ShadowDenial[];
 
   /**
-   * Price that the charge is computed with: of the same version as at the admission, and of another step where the model's
-   * price grows with its input. Absent if it was denied.
+   * Price that the charge is computed with: that of the model which answered, of the step that its input reached. Absent if it
+   * was denied.
    *
    * @generated from field: routeplane.events.v1.Price price = 14;
    */
@@ -588,6 +590,14 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
    * @generated from field: string upstream_error = 28;
    */
   upstreamError: string;
+
+  /**
+   * Attempts to get an answer, in order; the last one is that of the answer. Empty if there was at most one: the other fields
+   * say all of it. At most 10.
+   *
+   * @generated from field: repeated routeplane.events.v1.Attempt attempts = 29;
+   */
+  attempts: Attempt[];
 };
 
 /**
@@ -595,6 +605,61 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
  * Use `create(SettledSchema)` to create a new message.
  */
 export declare const SettledSchema: GenMessage<Settled>;
+
+/**
+ * Attempt to get an answer for a request: one call of one model.
+ *
+ * @generated from message routeplane.events.v1.Attempt
+ */
+export declare type Attempt = Message<"routeplane.events.v1.Attempt"> & {
+  /**
+   * Name of the provider.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * Model id at the provider.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * HTTP status of its answer, from 100 to 999. Absent if it gave none.
+   *
+   * @generated from field: optional int32 status = 3;
+   */
+  status?: number | undefined;
+
+  /**
+   * Error code of its failure; empty if it answered with success.
+   *
+   * @generated from field: string error_code = 4;
+   */
+  errorCode: string;
+
+  /**
+   * Milliseconds from receiving the request to calling the upstream. >= 0.
+   *
+   * @generated from field: int32 started_ms = 5;
+   */
+  startedMs: number;
+
+  /**
+   * Milliseconds from calling the upstream to its failure, or to the end of its answer. >= 0.
+   *
+   * @generated from field: int32 duration_ms = 6;
+   */
+  durationMs: number;
+};
+
+/**
+ * Describes the message routeplane.events.v1.Attempt.
+ * Use `create(AttemptSchema)` to create a new message.
+ */
+export declare const AttemptSchema: GenMessage<Attempt>;
 
 /**
  * Denial that a binding in shadow mode would have made.

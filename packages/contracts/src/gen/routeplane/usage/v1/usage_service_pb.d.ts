@@ -277,14 +277,14 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
   endpoint: string;
 
   /**
-   * Resolved model id; empty if refused before.
+   * Resolved model id; once it has ended, that of the last attempt. Empty if refused before.
    *
    * @generated from field: string model = 5;
    */
   model: string;
 
   /**
-   * Name of the provider; empty if refused before.
+   * Name of its provider; empty if refused before.
    *
    * @generated from field: string provider = 6;
    */
@@ -760,6 +760,13 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
    * @generated from field: int64 overrun_micro_usd = 10;
    */
   overrunMicroUsd: bigint;
+
+  /**
+   * Attempts to get an answer, in order; the last one is that of the answer. Empty while pending, and if no upstream was called.
+   *
+   * @generated from field: repeated routeplane.usage.v1.Attempt attempts = 11;
+   */
+  attempts: Attempt[];
 };
 
 /**
@@ -767,6 +774,61 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export declare const ReceiptSchema: GenMessage<Receipt>;
+
+/**
+ * Attempt to get an answer for a request: one call of one model.
+ *
+ * @generated from message routeplane.usage.v1.Attempt
+ */
+export declare type Attempt = Message<"routeplane.usage.v1.Attempt"> & {
+  /**
+   * Name of the provider.
+   *
+   * @generated from field: string provider = 1;
+   */
+  provider: string;
+
+  /**
+   * Model id at the provider.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * HTTP status of its answer; absent if it gave none.
+   *
+   * @generated from field: optional int32 status = 3;
+   */
+  status?: number | undefined;
+
+  /**
+   * Error code of its failure; empty if it answered with success.
+   *
+   * @generated from field: string error_code = 4;
+   */
+  errorCode: string;
+
+  /**
+   * Milliseconds from receiving the request to calling the upstream; absent if unknown.
+   *
+   * @generated from field: optional int32 started_ms = 5;
+   */
+  startedMs?: number | undefined;
+
+  /**
+   * Milliseconds from calling the upstream to its failure, or to the end of its answer.
+   *
+   * @generated from field: int32 duration_ms = 6;
+   */
+  durationMs: number;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.Attempt.
+ * Use `create(AttemptSchema)` to create a new message.
+ */
+export declare const AttemptSchema: GenMessage<Attempt>;
 
 /**
  * Effect of one content pattern of a guardrail on a request and its answer. Never the text that it matched.
