@@ -49,7 +49,7 @@ import { inferenceRoutes } from "./handlers/inference.ts";
 import { managementRoutes, type ServiceName, unknownMethod } from "./handlers/management.ts";
 import { modelsRoutes } from "./handlers/models.ts";
 import { createRouter, type Route } from "./handlers/router.ts";
-import { LoadedProviders, warnOfUnknownPrices } from "./providers/loaded-providers.ts";
+import { LoadedProviders, warnOfProviders } from "./providers/loaded-providers.ts";
 import type { Provider } from "./providers/providers.ts";
 import { createEchoUpstream } from "./upstreams/echo-upstream.ts";
 import { createOpenAiUpstream } from "./upstreams/openai-upstream.ts";
@@ -62,8 +62,7 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   const loaded = new LoadedProviders({ providers, load, open: openUpstream, clock: Date.now });
   const redact = (text: string): string => loaded.redact(text);
   const log = createLogger("gateway", redact, config.logLevel, worker && { process: worker.index });
-  for (const warning of config.warnings) log.warn(warning);
-  warnOfUnknownPrices(providers, log);
+  warnOfProviders(providers, log);
   const { nats, stream: settings, spoolFolder: folder, spoolMaxBytes: maxBytes, natsOutage } = config;
   const { usageUrl: url, serviceToken, tls } = config;
   const installation = createInstallation(serviceTransport({ url, serviceToken, tls, log }));

@@ -45,3 +45,15 @@ describe("the bound of one body", () => {
     );
   });
 });
+
+describe("a key of a provider in the environment", () => {
+  it.each([
+    ["OPENAI_API_KEY", "openai", "gpt-4o-mini"],
+    ["ANTHROPIC_API_KEY", "anthropic", "claude-haiku-4-5"],
+  ])("switches its provider on: %s", (variable, name, model) => {
+    const [provider, ...others] = read({ [variable]: "sk-of-test" }).providers;
+    expect(provider).toMatchObject({ name, upstream: { apiKey: "sk-of-test" } });
+    expect(provider?.models.map(({ id }) => id)).toContain(model);
+    expect(others).toEqual([]);
+  });
+});

@@ -58,8 +58,6 @@ export interface Config extends ServerConfig {
   readonly loadProviders: () => readonly Provider[];
   /** Files that the providers' keys were read from. */
   readonly keyFiles: KeyFiles;
-  /** Log lines about settings that have no effect in this version. */
-  readonly warnings: readonly string[];
 }
 
 const MEBIBYTE = 1024 ** 2;
@@ -94,19 +92,15 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
   const variable = (name: string): string | undefined => keyFiles.variable(name)?.trim() || undefined;
   const readKeyFile = (path: string): string => keyFiles.read(path);
   const sources = { file: providersFile, echo: echo === "on", unknownPrices, variable, readKeyFile };
-  const load = (): readonly Provider[] => loadProviders({ ...sources, openAiApiKey: openAiApiKey?.current });
-  openAiApiKey?.onChange(() => keyFiles.changed());
-  const warnings =
-    anthropicApiKey === undefined
-      ? []
-      : ["ANTHROPIC_API_KEY is set, but this version serves no anthropic upstreams: it has no effect"];
+  const load = (): readonly Provider[] =>
+    loadProviders({ ...sources, openAiApiKey: openAiApiKey?.current, anthropicApiKey: anthropicApiKey?.current });
+  for (const key of [openAiApiKey, anthropicApiKey]) key?.onChange(() => keyFiles.changed());
   return Object.freeze({
     ...settings,
     ...settingsOfWorker(settings),
     providers: load(),
     loadProviders: load,
     keyFiles,
-    warnings,
   });
 }
 

@@ -13,6 +13,7 @@ for (const name of ["azure-key", "llm-signature"]) writeFileSync(join(folder, na
 function load() {
   const variables: Readonly<Record<string, string>> = {
     OPENAI_API_KEY: "sk-openai-key",
+    ANTHROPIC_API_KEY: "sk-anthropic-key",
     LLM_TENANT_TOKEN: "tenant-token",
   };
   return loadProviders({ file, echo: false, openAiApiKey: undefined, variable: (name) => variables[name] });
@@ -20,9 +21,22 @@ function load() {
 
 it("the example of a providers file is loaded as it says", () => {
   copyFileSync(EXAMPLE, file);
-  const [openai, azure, internal] = load();
+  const [openai, anthropic, azure, internal] = load();
   expect(openai?.models.length).toBeGreaterThan(10);
+  expect(openai?.models[0]).toMatchObject({ fallback: ["anthropic/claude-sonnet-5"], retries: 1 });
+  expect(anthropic).toMatchObject({ protocol: "anthropic", upstream: { apiKeyHeader: "x-api-key" } });
+  expect(azure?.models).toMatchObject([
+    {
+      aliases: ["chat-default"],
+      deployments: [
+        { provider: "azure", id: "gpt-4o", weight: 3 },
+        { provider: "internal", id: "chat-large", weight: 1 },
+      ],
+    },
+  ]);
   expect(azure?.upstream).toMatchObject({ apiKeyHeader: "api-key", call: { query: "api-version=2024-10-21" } });
+  const facts = { contextTokens: 131_072, capabilities: { images: false }, wires: new Set(["chat", "responses"]) };
+  expect(internal?.models).toMatchObject([facts, facts]);
   expect(internal?.models).toMatchObject([
     { id: "chat-large", outputField: "max_completion_tokens", defaultOutputTokens: 25_000, usageInStreams: "never" },
     { id: "chat-small", outputField: "max_tokens", defaultOutputTokens: 8_192, usageInStreams: "never" },

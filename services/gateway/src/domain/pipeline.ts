@@ -36,6 +36,7 @@ import { type ChatRequest, parseChatRequest } from "./request/chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./request/credential.ts";
 import { parseIdempotencyKey } from "./request/idempotency-key.ts";
 import type { Model } from "./request/model-directory.ts";
+import { requireFit } from "./request/model-fit.ts";
 import { priceRequest } from "./request/request-price.ts";
 import { tightenEagerly, type TokenBounds } from "./request/token-bounds.ts";
 import { type SendUpstream, UpstreamCalls } from "./request/upstream-calls.ts";
@@ -125,6 +126,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
     const request = await parseChatRequest(await call.readBody(caller), reply.signal);
     const { model, billedModelFor } = priceRequest(directory, request, call.createdAt);
+    requireFit({ ...request, wire: "chat" }, model);
     const upstream = upstreamOf(upstreams, model);
     const facts = factsOf(call, caller, request, model);
     const known = guardOf(caller);

@@ -48,12 +48,11 @@ describe("a model of the catalogue", () => {
   });
 
   it.each([
-    ["openai", "text-embedding-3-small"],
     ["openai", "whisper-1"],
     ["mistral", "mistral-ocr-latest"],
     ["openai", "of-nobody"],
     ["of-nobody", "gpt-4o"],
-  ])("is not known if its entry does not price a chat: %s/%s", (provider, id) => {
+  ])("is not known if its entry prices neither a chat nor embeddings: %s/%s", (provider, id) => {
     expect(modelOf(provider, id)).toBeUndefined();
   });
 });

@@ -8,6 +8,7 @@ import type { Provider } from "./providers.ts";
 function provider(name: string, models: readonly string[], apiKey = `sk-of-${name}`): Provider {
   return {
     name,
+    protocol: "openai",
     upstream: { baseUrl: new URL("http://127.0.0.1:1/v1"), apiKey },
     secrets: [apiKey],
     models: models.map((id) => ({

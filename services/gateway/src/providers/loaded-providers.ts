@@ -68,7 +68,7 @@ export class LoadedProviders implements ServedProviders, Component {
     this.#providers = loaded;
     this.#retire(former, log);
     log.info(changes, "providers loaded again");
-    warnOfUnknownPrices(loaded, log);
+    warnOfProviders(loaded, log);
   }
 
   /** Closes all upstreams, those of earlier loads too. */
@@ -95,9 +95,12 @@ export class LoadedProviders implements ServedProviders, Component {
   }
 }
 
-/** Logs the models whose price nobody knows. */
-export function warnOfUnknownPrices(providers: readonly Provider[], log: Logger): void {
+/** Logs the providers whose key is missing, and the models whose price nobody knows. */
+export function warnOfProviders(providers: readonly Provider[], log: Logger): void {
   for (const { name, models, unpriced } of providers) {
+    const variable = models.find(({ unavailable }) => unavailable !== undefined)?.unavailable?.variable;
+    if (variable !== undefined)
+      log.warn({ provider: name, variable }, "the key is missing: the models are listed and refused");
     const refused = models.flatMap(({ id, isPriceRefused }) => (isPriceRefused === true ? [id] : []));
     const charged = unpriced.filter((id) => !refused.includes(id));
     if (charged.length > 0)

@@ -8,20 +8,28 @@ export interface ApiDefaults {
   readonly outputField: OutputField;
   /** True if the API takes that name for all its models, so that the other one can be renamed. */
   readonly isOutputFieldKnown: boolean;
+  /** True if the API has the Responses API. */
+  readonly hasResponses: boolean;
+  readonly isAzure: boolean;
 }
 
 const OPENAI_HOSTS = [".openai.com"];
 const AZURE_HOSTS = [".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"];
+const AZURE_V1 = /^\/openai\/v1\/?$/;
 
 /** Reasoning models of OpenAI and Azure refuse `max_tokens`; most other APIs know no other name. */
-export function apiDefaultsOf({ hostname }: URL): ApiDefaults {
+export function apiDefaultsOf({ hostname, pathname }: URL): ApiDefaults {
   const isAmong = (hosts: readonly string[]): boolean => hosts.some((host) => hostname.endsWith(host));
   const isAzure = isAmong(AZURE_HOSTS);
-  const isOutputFieldKnown = isAzure || isAmong(OPENAI_HOSTS);
+  const isOpenAi = isAmong(OPENAI_HOSTS);
+  const isOutputFieldKnown = isAzure || isOpenAi;
   return {
     apiKeyHeader: isAzure ? "api-key" : "authorization",
     outputField: isOutputFieldKnown ? "max_completion_tokens" : "max_tokens",
     isOutputFieldKnown,
+    // The address of one deployment of Azure ends in its name, and has no other API.
+    hasResponses: isOpenAi || (isAzure && AZURE_V1.test(pathname)),
+    isAzure,
   };
 }
 

@@ -8,13 +8,23 @@ import {
   readVariableName,
 } from "./call-settings-field.ts";
 import { MEMBER_FIELDS, readMemberRules } from "./member-rules-field.ts";
+import { FACT_FIELDS, type ModelFacts, type Protocol, readModelFacts } from "./model-facts-field.ts";
 import { type FilePrice, readPrice } from "./price-field.ts";
 import { readRequestSettings, REQUEST_FIELDS, type RequestSettings } from "./request-settings-field.ts";
+import {
+  OWN_ROUTE_FIELDS,
+  type OwnRoutes,
+  readOwnRoutes,
+  readRouteSettings,
+  ROUTE_FIELDS,
+  type RouteSettings,
+} from "./routes-field.ts";
 import { type Field, ProvidersFileError, rootField } from "./yaml-field.ts";
 
 /** Provider as the file describes it. */
-export interface ProviderEntry {
+export interface ProviderEntry extends SharedSettings {
   readonly name: string;
+  readonly protocol: Protocol;
   readonly baseUrl: URL;
   /** Environment variable that holds its key; at most one of `apiKeyEnv` and `apiKeyFile` is given. */
   readonly apiKeyEnv: { readonly value: string; readonly field: Field } | undefined;
@@ -24,26 +34,26 @@ export interface ProviderEntry {
   readonly apiKeyHeader: string | undefined;
   /** Models to serve; undefined for those of the catalogue. */
   readonly models: readonly ModelEntry[] | undefined;
-  /** Member rules of the models that come from the catalogue. */
-  readonly memberRules: MemberRules;
-  /** Settings of the models that come from the catalogue. */
-  readonly requests: RequestSettings;
-  readonly calls: CallSettings;
-  readonly unknownPrices: UnknownPrices;
   /** Position in the file, for faults that are found later. */
   readonly field: Field;
 }
 
-export interface ModelEntry {
+/** Settings of a model, else those of its provider; of a provider, those of its models that come from the catalogue. */
+export interface SharedSettings {
+  /** Rules of the model, followed by those of its provider. */
+  readonly memberRules: MemberRules;
+  readonly requests: RequestSettings;
+  readonly calls: CallSettings;
+  readonly facts: ModelFacts;
+  readonly routes: RouteSettings;
+  readonly unknownPrices: UnknownPrices;
+}
+
+export interface ModelEntry extends SharedSettings {
   readonly id: string;
   /** Price from the file; undefined for the catalogue's. */
   readonly price: FilePrice | undefined;
-  /** Rules of the model, followed by those of its provider. */
-  readonly memberRules: MemberRules;
-  /** Settings of the model, else those of its provider. */
-  readonly requests: RequestSettings;
-  readonly calls: CallSettings;
-  readonly unknownPrices: UnknownPrices;
+  readonly ownRoutes: OwnRoutes;
   /** Position in the file, for faults that are found later; undefined if the file does not name the model's provider. */
   readonly field: Field | undefined;
 }
@@ -73,12 +83,19 @@ export function parseProvidersFile(file: string, text: string, unknownPrices: Un
 
 const PROVIDER_FIELDS = ["name", "protocol", "base_url", "api_key_env", "api_key_file", "api_key_header", "models"];
 /** Fields of a model that its provider may have too, for all its models. */
-const MODEL_FIELDS = [...MEMBER_FIELDS, ...REQUEST_FIELDS, ...CALL_FIELDS, "unknown_prices"];
+const MODEL_FIELDS = [
+  ...MEMBER_FIELDS,
+  ...REQUEST_FIELDS,
+  ...CALL_FIELDS,
+  ...FACT_FIELDS,
+  ...ROUTE_FIELDS,
+  "unknown_prices",
+];
 
 function readProvider(field: Field, unknownPrices: UnknownPrices): ProviderEntry {
   field.onlyMembers([...PROVIDER_FIELDS, ...MODEL_FIELDS]);
   const name = field.required("name").text(/^[a-z0-9][a-z0-9_-]{0,62}$/, "lower-case letters, digits, - and _");
-  readProtocol(field.required("protocol"));
+  const protocol = field.required("protocol").oneOf(["openai", "anthropic"]);
   const apiKeyEnv = field.optional("api_key_env");
   const apiKeyFile = field.optional("api_key_file");
   if (apiKeyEnv !== undefined && apiKeyFile !== undefined) {
@@ -88,16 +105,19 @@ function readProvider(field: Field, unknownPrices: UnknownPrices): ProviderEntry
   const apiKeyHeader = field.optional("api_key_header");
   const hasKey = apiKeyEnv !== undefined || apiKeyFile !== undefined;
   if (apiKeyHeader !== undefined && !hasKey) throw apiKeyHeader.fault("needs api_key_env or api_key_file");
-  const shared = {
+  const shared: SharedSettings = {
     memberRules: readMemberRules(field),
     requests: readRequestSettings(field),
     calls: readCallSettings(field),
+    facts: readModelFacts(field, protocol),
+    routes: readRouteSettings(field),
     unknownPrices: readUnknownPrices(field, unknownPrices),
   };
-  const modelEntries = models?.items().map((model) => readModel(model, shared));
+  const modelEntries = models?.items().map((model) => readModel(model, protocol, shared));
   if (modelEntries?.length === 0) throw models?.fault("must name at least one model, or be left out");
   return {
     name,
+    protocol,
     baseUrl: readBaseUrl(field.required("base_url")),
     apiKeyEnv: apiKeyEnv && {
       value: readVariableName(apiKeyEnv),
@@ -115,13 +135,6 @@ function readUnknownPrices(field: Field, otherwise: UnknownPrices): UnknownPrice
   return field.optional("unknown_prices")?.oneOf(["charge", "refuse"]) ?? otherwise;
 }
 
-function readProtocol(field: Field): void {
-  const protocol = field.text(/./, "openai");
-  if (protocol === "openai") return;
-  if (protocol === "anthropic") throw field.fault("anthropic upstreams are not served by this version yet; use openai");
-  throw field.fault(`must be openai, not ${JSON.stringify(protocol.slice(0, 40))}`);
-}
-
 /** Reads a base URL without credentials, query and fragment: a key in a URL ends up in logs. */
 function readBaseUrl(field: Field): URL {
   const url = URL.parse(field.text(/./, "a URL"));
@@ -135,9 +148,10 @@ function readBaseUrl(field: Field): URL {
 
 function readModel(
   field: Field,
-  ofProvider: Pick<ModelEntry, "memberRules" | "requests" | "calls" | "unknownPrices">,
+  protocol: Protocol,
+  ofProvider: SharedSettings,
 ): ModelEntry & { readonly name: string; readonly field: Field } {
-  field.onlyMembers(["id", "price", ...MODEL_FIELDS]);
+  field.onlyMembers(["id", "price", ...OWN_ROUTE_FIELDS, ...MODEL_FIELDS]);
   const idField = field.required("id");
   const id = idField.text(/^[^\s\p{Cc}]{1,200}$/u, "1 to 200 characters without blanks");
   const price = field.optional("price");
@@ -147,6 +161,9 @@ function readModel(
     memberRules: readMemberRules(field, ofProvider.memberRules),
     requests: readRequestSettings(field, ofProvider.requests),
     calls: readCallSettings(field, ofProvider.calls),
+    facts: readModelFacts(field, protocol, ofProvider.facts),
+    routes: readRouteSettings(field, ofProvider.routes),
+    ownRoutes: readOwnRoutes(field),
     unknownPrices: readUnknownPrices(field, ofProvider.unknownPrices),
     name: id.toLowerCase(),
     field: idField,

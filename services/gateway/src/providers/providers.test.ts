@@ -34,7 +34,7 @@ function load(text: string | undefined, more: Partial<Parameters<typeof loadProv
     file: text === undefined ? undefined : file(text),
     echo: false,
     openAiApiKey: undefined,
-    variable: (name) => (name === "SOME_KEY" ? "sk-some" : undefined),
+    variable: (name) => ({ SOME_KEY: "sk-some", BAD_KEY: "sk-some more" })[name],
     ...more,
   });
 }
@@ -74,19 +74,12 @@ describe("a providers file", () => {
     ["another scheme", "https://api", "ftp://api", "base_url", /base_url: must be a URL that starts http/],
     ["credentials in the URL", "https://api", "https://a:b@api", "base_url", /must not hold credentials/],
     ["a key in the URL", "com/v1", "com/v1?key=1", "base_url", /query/],
-    [
-      "a protocol of later",
-      "protocol: openai",
-      "protocol: anthropic",
-      "protocol",
-      /anthropic upstreams are not served/,
-    ],
-    ["an unknown protocol", "protocol: openai", "protocol: soap", "protocol", /must be openai/],
+    ["an unknown protocol", "protocol: openai", "protocol: soap", "protocol", /must be openai or anthropic/],
     ["a negative price", "0.15", "-0.15", "price", /input_usd_per_mtok: must be a number from 0/],
     ["a price in words", "0.15", "cheap", "price", /input_usd_per_mtok/],
     ["half a price", "input_usd_per_mtok: 0.15, ", "", "price", /input_usd_per_mtok: is required/],
     ["an infinite price", "0.15", ".inf", "price", /input_usd_per_mtok/],
-    ["a variable that is not set", "SOME_KEY", "NO_KEY", "NO_KEY", /NO_KEY is not set/],
+    ["a variable that holds no key", "SOME_KEY", "BAD_KEY", "BAD_KEY", /BAD_KEY must hold one key, printable/],
     ["two keys", "SOME_KEY", "SOME_KEY\n    api_key_file: x", "api_key_file", /together/],
     [
       "a key file that is not there",
@@ -119,6 +112,30 @@ describe("a providers file", () => {
 
   it("that cannot be read is refused by its path", () => {
     expect(() => load(undefined, { file: "/does/not/exist.yaml" })).toThrow(/exist\.yaml cannot be read \(ENOENT\)/);
+  });
+
+  it("may name a variable that is not set: its models are there, unavailable, and say which", () => {
+    const [openai] = load(GOOD.replace("SOME_KEY", "NO_KEY"));
+    expect(openai?.upstream).toMatchObject({ apiKey: undefined });
+    expect(openai?.models.map(({ unavailable }) => unavailable)).toEqual(
+      Array.from({ length: 3 }, () => ({ variable: "NO_KEY" })),
+    );
+    expect(load(GOOD)[0]?.models.map(({ unavailable }) => unavailable)).toEqual([undefined, undefined, undefined]);
+  });
+
+  it("may describe an upstream that speaks Anthropic's wire, with its headers", () => {
+    const anthropic = (lines: string) =>
+      load(
+        `providers:\n  - name: a\n    protocol: anthropic\n    base_url: https://api.anthropic.com/v1\n    api_key_env: SOME_KEY\n${lines}`,
+      )[0];
+    const headers = { "anthropic-version": "2023-06-01" };
+    const upstream = { apiKey: "sk-some", apiKeyHeader: "x-api-key", call: { headers } };
+    expect(anthropic("")).toMatchObject({ protocol: "anthropic", upstream });
+    const own = anthropic("    headers: {Anthropic-Version: 2024-01-01}\n    api_key_header: authorization\n");
+    expect(own?.upstream).toMatchObject({
+      apiKeyHeader: "authorization",
+      call: { headers: { "anthropic-version": "2024-01-01" } },
+    });
   });
 
   it("may leave out the key of a local upstream, but not models that are not in the catalogue", () => {
@@ -181,15 +198,72 @@ describe("providers without a file", () => {
     expect(load(undefined, { echo: true })).toMatchObject([{ name: "echo", models: [{ id: "echo" }] }]);
   });
 
-  it("offer OpenAI's chat models at catalogue prices for OPENAI_API_KEY alone", () => {
+  it("offer OpenAI's models of chat and embeddings at catalogue prices for OPENAI_API_KEY alone", () => {
     const [openai] = load(undefined, { openAiApiKey: "sk-x" });
     const ids = openai?.models.map(({ id }) => id) ?? [];
     expect(ids).toEqual(expect.arrayContaining(["gpt-4o-mini", "gpt-4o-mini-2024-07-18", "gpt-4.1", "o3"]));
-    expect(ids.filter((id) => /embed|whisper|tts|realtime|image|moderation/.test(id))).toEqual([]);
+    expect(ids.filter((id) => /whisper|tts|realtime|image|moderation/.test(id))).toEqual([]);
     expect(openai?.unpriced).toEqual([]);
-    for (const { prices } of openai?.models ?? []) {
-      for (const { price } of prices) expect(price.inputPicoUsd > 0n && price.outputPicoUsd > 0n).toBe(true);
+    for (const { prices, wires } of openai?.models ?? []) {
+      const isEmbedding = wires?.has("embeddings") === true;
+      for (const { price } of prices) {
+        expect(price.inputPicoUsd > 0n && price.outputPicoUsd > 0n === !isEmbedding).toBe(true);
+      }
     }
+    const embeddings = openai?.models.filter(({ wires }) => wires?.has("embeddings") === true);
+    expect(embeddings?.map(({ id, prices: [{ price }] }) => [id, price.inputPicoUsd])).toEqual([
+      ["text-embedding-3-large", 130_000n],
+      ["text-embedding-3-small", 20_000n],
+      ["text-embedding-ada-002", 100_000n],
+    ]);
+  });
+
+  it("offer Anthropic's models, with the prices of its caches, for ANTHROPIC_API_KEY alone", () => {
+    const [anthropic] = load(undefined, { anthropicApiKey: "sk-ant-x" });
+    expect(anthropic).toMatchObject({
+      name: "anthropic",
+      protocol: "anthropic",
+      upstream: {
+        apiKey: "sk-ant-x",
+        apiKeyHeader: "x-api-key",
+        baseUrl: new URL("https://api.anthropic.com/v1"),
+        call: { headers: { "anthropic-version": "2023-06-01" } },
+      },
+      secrets: ["sk-ant-x"],
+      unpriced: [],
+    });
+    const ids = anthropic?.models.map(({ id }) => id) ?? [];
+    expect(ids).toEqual(expect.arrayContaining(["claude-opus-5", "claude-sonnet-4-5", "claude-sonnet-4-5-20250929"]));
+    expect(ids).not.toContain("claude-3-5-sonnet");
+    expect(anthropic?.models.every(({ wires }) => wires?.has("messages"))).toBe(true);
+    expect(anthropic?.models.find(({ id }) => id === "claude-sonnet-4-5")?.prices).toEqual([
+      {
+        aboveInputTokens: 0,
+        price: {
+          inputPicoUsd: 3_000_000n,
+          outputPicoUsd: 15_000_000n,
+          cachedInputPicoUsd: 300_000n,
+          cacheWritePicoUsd: 3_750_000n,
+          hourCacheWritePicoUsd: 6_000_000n,
+        },
+      },
+      {
+        aboveInputTokens: 200_000,
+        price: {
+          inputPicoUsd: 6_000_000n,
+          outputPicoUsd: 22_500_000n,
+          cachedInputPicoUsd: 600_000n,
+          cacheWritePicoUsd: 7_500_000n,
+          hourCacheWritePicoUsd: 12_000_000n,
+        },
+      },
+    ]);
+  });
+
+  it("are switched on by usable keys alone, and faults do not repeat them", () => {
+    const faulty = () => load(undefined, { anthropicApiKey: "sk ant" });
+    expect(faulty).toThrow("ANTHROPIC_API_KEY: must be printable and without blanks");
+    expect(faulty).not.toThrow(/sk ant/);
   });
 
   it("leave OpenAI to a file that describes it, and echo to the gateway", () => {

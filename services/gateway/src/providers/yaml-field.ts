@@ -24,6 +24,8 @@ export interface Field {
   number(min: number, max: number): number;
   /** Reads a whole number within bounds, both included. */
   integer(min: number, max: number): number;
+  /** Reads true or false. */
+  boolean(): boolean;
   /** Reads one of these words. */
   oneOf<T extends string>(words: readonly T[]): T;
   /** Reads a text, number or switch, as it is written in the file. @param rule the demand of `pattern`, in words */
@@ -94,6 +96,11 @@ function createField(source: SourceFile, path: string, node: Node | null, parent
     },
     number: (min, max) => number(min, max),
     integer: (min, max) => number(min, max, "a whole number"),
+    boolean() {
+      const value = scalar();
+      if (typeof value !== "boolean") throw fault("must be true or false");
+      return value;
+    },
     oneOf<T extends string>(words: readonly T[]) {
       const value = scalar();
       const word = words.find((known) => known === value);

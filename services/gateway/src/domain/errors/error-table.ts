@@ -71,6 +71,16 @@ export const ERROR_TABLE = {
     meaning: "A guardrail that applies to the key does not allow a tool of the request that the provider would run.",
     action: "Leave the tool out.",
   },
+  model_not_for_route: {
+    ...BAD_REQUEST,
+    meaning: "The model answers another kind of request: one that makes embeddings does not chat, and the reverse.",
+    action: "Send the request to the route that the message names, or name another model.",
+  },
+  not_supported_by_model: {
+    ...BAD_REQUEST,
+    meaning: "The request has tools, images, audio or documents, and the model is known not to take them.",
+    action: "Leave out what the message names, or name a model that takes it.",
+  },
   max_request_tokens_exceeded: {
     ...BAD_REQUEST,
     meaning: "The request may use more tokens, input and output together, than a guardrail allows in one request.",
@@ -304,6 +314,13 @@ export const ERROR_TABLE = {
       "Something that the gateway cannot do without does not answer; `dependency` names it: `auth`, `policy`, `nats` or `spool`. " +
       "The gateway refuses rather than guess.",
     action: "Try again.",
+  },
+  provider_key_missing: {
+    status: 503,
+    type: "server_error",
+    retryable: false,
+    meaning: "The environment variable that should hold the key of the model's provider is not set at the gateway.",
+    action: "Use another model, or tell the operator to set the variable that `variable` names.",
   },
   stopping: {
     status: 503,

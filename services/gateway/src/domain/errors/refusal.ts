@@ -92,6 +92,14 @@ export function modelPriceUnknown(model: string): Refusal {
   return new Refusal("model_price_unknown", message, { param: "model" });
 }
 
+/** 503 for a model whose provider has no key, because this environment variable is not set. */
+export function providerKeyMissing(model: string, variable: string): Refusal {
+  const message =
+    `The model \`${model.slice(0, 100)}\` is unavailable: the key of its provider is missing. ` +
+    `The operator must set the environment variable ${variable} at the gateway and restart it.`;
+  return new Refusal("provider_key_missing", message, { param: "model", details: { variable } });
+}
+
 /** 503 for a dependency that does not answer: the gateway refuses rather than guess. */
 export function dependencyDown(dependency: string, cause?: unknown): Refusal {
   const message = `${dependency} does not answer, so the request was not served; try again`;

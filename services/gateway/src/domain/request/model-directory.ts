@@ -1,6 +1,8 @@
 import type { Rates } from "@routeplane/admission";
 import type { OutputField } from "./chat-request.ts";
 import { modelNotFound } from "../errors/refusal.ts";
+import type { WireName } from "../wires/wire-name.ts";
+import { createModelNames, fold, type NamedModel } from "./model-names.ts";
 
 /** Prices of a model. */
 export interface ModelRates extends Rates {
@@ -54,12 +56,38 @@ export interface ModelUse {
   readonly hasMixedCaching: boolean;
 }
 
-/** A model that can be called, at the prices of one moment. */
-export interface Model {
-  /** Name of the provider, in lower case. */
+/** Kinds of input that a model takes beside text; undefined where it is not known. */
+export interface Capabilities {
+  /** Functions that the client runs. */
+  readonly tools?: boolean | undefined;
+  readonly images?: boolean | undefined;
+  readonly audio?: boolean | undefined;
+  readonly documents?: boolean | undefined;
+}
+
+/** Model that serves a part of the requests to another one. */
+export interface Deployment {
   readonly provider: string;
-  /** Id at the provider. */
   readonly id: string;
+  /** Share of the requests, relative to the weights of the other deployments; at least 1. */
+  readonly weight: number;
+}
+
+/** A model that can be called, at the prices of one moment. */
+export interface Model extends NamedModel {
+  /** Wires that its upstream speaks for it; `chat` alone if undefined. */
+  readonly wires?: ReadonlySet<WireName> | undefined;
+  /** Reason why requests to it are refused: the variable that should hold the key of its provider is not set. Undefined if there is none. */
+  readonly unavailable?: { readonly variable: string } | undefined;
+  /** Input and output tokens that fit into one request; undefined if it is not known. */
+  readonly contextTokens?: number | undefined;
+  readonly capabilities?: Capabilities | undefined;
+  /** Deployments that share its requests, itself first; undefined if it serves them alone. Deployments of those are not followed. */
+  readonly deployments?: readonly Deployment[] | undefined;
+  /** Models to which a request goes once this one has failed, in order, as `provider/id`. Those of these models are not followed. */
+  readonly fallback?: readonly string[] | undefined;
+  /** Bound of the further attempts of a request at this model; undefined for the gateway's own. */
+  readonly retries?: number | undefined;
   readonly prices: PriceSteps;
   /** Source of its prices and a digest of all of them: equal prices have equal versions. */
   readonly priceVersion: string;
@@ -91,10 +119,7 @@ export interface Model {
 export interface ModelDirectory {
   /** Models in the order of the configuration. */
   readonly models: readonly Model[];
-  /**
-   * Finds the model that a text names: `id` or `provider/id`, ignoring case and outer blanks. If several providers have the id,
-   * the first one of the configuration.
-   */
+  /** Finds the model that a text names, as `ModelNames` says. */
   find(text: string): Model | undefined;
   /**
    * Finds the model whose price is charged for an answer: the requested one if the answer names it, a version or variant of it,
@@ -110,15 +135,13 @@ export function createModelDirectory(
   models: readonly Model[],
   findPriced: (provider: string, id: string) => Model | undefined = () => undefined,
 ): ModelDirectory {
-  const byName = new Map<string, Model>();
-  for (const model of models) byName.set(fold(`${model.provider}/${model.id}`), model);
-  for (const model of models) if (!byName.has(fold(model.id))) byName.set(fold(model.id), model);
+  const names = createModelNames(models);
   return {
     models,
-    find: (text) => byName.get(fold(text)),
+    find: (text) => names.find(text),
     findBilled(model, answered, moment) {
       if (answered === model.id) return model;
-      const served = byName.get(fold(`${model.provider}/${answered}`));
+      const served = names.findServed(model.provider, answered);
       // The operator's price applies to any model behind a deployment.
       const isOperatorPriced = model.priceVersion.startsWith("file:");
       const isKnown = isOperatorPriced || isSameModel(model.id, answered) || isVersionOf(model.id, answered);
@@ -177,8 +200,4 @@ export function textOfPrices(prices: readonly PriceStep[]): string {
       return [aboveInputTokens, inputPicoUsd, outputPicoUsd, ...texts].join(" ");
     })
     .join("\n");
-}
-
-function fold(text: string): string {
-  return text.trim().toLowerCase();
 }

@@ -3,7 +3,7 @@
  * is charged.
  */
 import type { RequestContext } from "../request-context.ts";
-import { modelPriceUnknown } from "../errors/refusal.ts";
+import { modelPriceUnknown, providerKeyMissing } from "../errors/refusal.ts";
 import type { ChatRequest } from "./chat-request.ts";
 import {
   applyMemberRules,
@@ -26,8 +26,8 @@ import {
 /**
  * Resolves the model of a request, and its prices as of the moment of the request.
  *
- * @throws Refusal 404 if there is no such model; 403 if the operator refuses it for want of a price; 400 for a member that is not
- *   allowed
+ * @throws Refusal 404 if there is no such model; 503 if its provider has no key; 403 if the operator refuses it for want of a
+ *   price; 400 for a member that is not allowed
  */
 export function priceRequest(
   directory: ModelDirectory,
@@ -35,6 +35,7 @@ export function priceRequest(
   moment: Date,
 ): Pick<RequestContext, "model" | "billedModelFor"> {
   const resolved = modelAt(resolveModel(directory, request.model), moment);
+  if (resolved.unavailable !== undefined) throw providerKeyMissing(resolved.id, resolved.unavailable.variable);
   if (resolved.isPriceRefused === true) throw modelPriceUnknown(resolved.id);
   const members = applyMemberRules(request, resolved);
   const asked = { ...members, caching: cachingOf(request, resolved), inputAudio: inputAudioOf(request) };
