@@ -2,7 +2,8 @@ import { countTokens as countCl100k } from "gpt-tokenizer/encoding/cl100k_base";
 import { countTokens as countO200k } from "gpt-tokenizer/encoding/o200k_base";
 import { createLogger } from "@routeplane/runtime";
 import { createTokenCounter } from "../../services/gateway/src/clients/token-counter.ts";
-import { parseChatRequest } from "../../services/gateway/src/domain/request/chat-request.ts";
+import { parseRequest } from "../../services/gateway/src/domain/request/parse-request.ts";
+import { CHAT } from "../../services/gateway/src/domain/wires/chat/chat-wire.ts";
 import { boundTokens, tightenBounds } from "../../services/gateway/src/domain/request/token-bounds.ts";
 import { readCorpus } from "./corpus.ts";
 import { median } from "./times.ts";
@@ -47,7 +48,7 @@ async function main(): Promise<void> {
 
 function parse(content: string, more: object = {}) {
   const body = JSON.stringify({ model: "m", messages: [{ role: "user", content }], ...more });
-  return parseChatRequest(Buffer.from(body), new AbortController().signal);
+  return parseRequest(CHAT, Buffer.from(body), new AbortController().signal);
 }
 
 await main();

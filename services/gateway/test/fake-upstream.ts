@@ -17,12 +17,12 @@ export function answeringUpstream(
   }
   const head = { status: 200, contentType, retryAfter: undefined, requestId: undefined };
   const answer = { ...head, body: body(), discard() {}, ...more };
-  return { boundTokens, chatCompletion: async () => answer, async close() {} };
+  return { boundTokens, send: async () => answer, async close() {} };
 }
 
 /** Fake `Upstream` that fails before the head of an answer. */
 export function failingUpstream(kind: UpstreamFaultKind): Upstream {
-  return { boundTokens, chatCompletion: () => Promise.reject(new UpstreamFault(kind, "no")), async close() {} };
+  return { boundTokens, send: () => Promise.reject(new UpstreamFault(kind, "no")), async close() {} };
 }
 
 /** Body of an answer that breaks off after one chunk. */

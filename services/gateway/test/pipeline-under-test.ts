@@ -8,6 +8,7 @@ import { ProviderSet } from "../src/domain/provider-set.ts";
 import type { GuardrailDirectory } from "../src/domain/ports/guardrail-directory.ts";
 import type { Upstream } from "../src/domain/ports/upstream.ts";
 import type { Refusal } from "../src/domain/errors/refusal.ts";
+import { CHAT } from "../src/domain/wires/chat/chat-wire.ts";
 import { createSettlements } from "../src/domain/metering/settlements.ts";
 import { createEchoUpstream } from "../src/upstreams/echo-upstream.ts";
 import { type FakeAdmissions, fakeBudget } from "./fake-admissions.ts";
@@ -64,11 +65,11 @@ export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): Pipel
     ...upstream,
     // Bounds by bytes, as for any other upstream, in place of the exact count of echo.
     boundTokens,
-    chatCompletion(request) {
+    send(request) {
       const { body } = request;
       if (typeof body === "string") sent.push(body);
       else sent.push(Buffer.concat(body instanceof Uint8Array ? [body] : body).toString());
-      return upstream.chatCompletion(request);
+      return upstream.send(request);
     },
   };
   const settlements = createSettlements({ admissions: budget, usageLog: usage, log });
@@ -98,6 +99,7 @@ export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): Pipel
         requestId: newId("req"),
         createdAt: new Date(),
         endpoint: "/v1/chat/completions",
+        wire: CHAT,
         credential: { authorization: "Bearer rp_x", apiKey: undefined },
         idempotencyKey: undefined,
         readBody: async () => Buffer.from(text),

@@ -16,7 +16,7 @@ const NOWHERE = "http://127.0.0.1:9";
 export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway {
   const upstream: Upstream = {
     boundTokens,
-    async chatCompletion() {
+    async send() {
       onReached();
       throw new Error("reached");
     },

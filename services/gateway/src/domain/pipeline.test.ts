@@ -175,11 +175,11 @@ describe("a request that cannot be recorded", () => {
       order.push(`admit, pending ${usage.pending.size}`);
       return budget.admit(request);
     };
-    const chatCompletion = async (): Promise<never> => {
+    const send = async (): Promise<never> => {
       order.push(`upstream, pending ${usage.pending.size}, recorded ${usage.admissions.length}`);
       throw new Error("seen enough");
     };
-    const upstream: Upstream = { boundTokens, chatCompletion, async close() {} };
+    const upstream: Upstream = { boundTokens, send, async close() {} };
     const { serve } = pipelineUnderTest({ usage, budget, upstream, overrides: { admissions: { ...budget, admit } } });
     await serve(BODY);
     expect(order).toEqual(["admit, pending 1", "upstream, pending 0, recorded 1"]);

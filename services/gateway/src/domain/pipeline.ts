@@ -32,8 +32,9 @@ import type { Upstream, UpstreamAnswer } from "./ports/upstream.ts";
 import type { UsageLog } from "./ports/usage-log.ts";
 import type { ProviderSet, ServedProviders } from "./provider-set.ts";
 import type { RequestContext } from "./request-context.ts";
-import { type ChatRequest, parseChatRequest } from "./request/chat-request.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./request/credential.ts";
+import type { InferenceRequest } from "./request/inference-request.ts";
+import { parseRequest } from "./request/parse-request.ts";
 import { parseIdempotencyKey } from "./request/idempotency-key.ts";
 import type { Model } from "./request/model-directory.ts";
 import { requireFit } from "./request/model-fit.ts";
@@ -43,6 +44,7 @@ import { type SendUpstream, UpstreamCalls } from "./request/upstream-calls.ts";
 import { cancelReasonOf, cancelUnlessPermitted, refusalOfCancellation } from "./response/cancellation.ts";
 import { isBillable, noAnswerResult, notRecordedResult } from "./response/no-answer.ts";
 import { ClientStream } from "./response/client-stream.ts";
+import type { Wire } from "./wires/wire.ts";
 import { isSuccess, relay } from "./response/relay.ts";
 import { cancelledResult, type RelayResult } from "./response/relay-result.ts";
 
@@ -60,6 +62,8 @@ export interface InferenceCall {
   readonly createdAt: Date;
   /** Route, e.g. `/v1/chat/completions`. */
   readonly endpoint: string;
+  /** Wire of the route. */
+  readonly wire: Wire;
   readonly credential: CredentialHeaders;
   /** Header `Idempotency-Key`; undefined if there is none. */
   readonly idempotencyKey: string | undefined;
@@ -124,7 +128,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
   ): Promise<void> {
     const { reply } = call;
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
-    const request = await parseChatRequest(await call.readBody(caller), reply.signal);
+    const request = await parseRequest(call.wire, await call.readBody(caller), reply.signal);
     const { model, billedModelFor } = priceRequest(directory, request, call.createdAt);
     requireFit({ ...request, wire: "chat" }, model);
     const upstream = upstreamOf(upstreams, model);
@@ -141,7 +145,11 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const bounds = tightened instanceof Promise ? await tightened : tightened;
     // Everything that can fail before the reservation is done before it: afterwards a failure has to be settled.
     const send = upstreamCalls.prepare(guarded.request, model, upstream);
-    const answerGuard = responseGuardOf(guard, decisions, reply.signal, judgingShare.unstopped);
+    const answerGuard = responseGuardOf(
+      { guard, content: request.wire.content, decisions },
+      reply.signal,
+      judgingShare.unstopped,
+    );
     const responseGuard = answerGuard instanceof Promise ? await answerGuard : answerGuard;
 
     const reservation = new OpenReservation(dependencies, context);
@@ -184,7 +192,7 @@ async function judge(
 /** A request as it is forwarded, and the bounds of its answer. */
 interface Forwarding {
   /** Request with its content as the guardrails let it pass. */
-  readonly request: ChatRequest;
+  readonly request: InferenceRequest;
   readonly send: SendUpstream;
   readonly granted: TokenBounds;
   readonly responseGuard: ResponseGuard | undefined;
@@ -200,13 +208,13 @@ async function forward(
   reservation: OpenReservation,
   { request, send, granted, responseGuard }: Forwarding,
 ): Promise<RelayResult> {
-  const { streamed, wantsUsageChunk, choices } = request;
+  const { streamed, wantsUsageChunk, choices, wire } = request;
   const { signal } = reply;
   if (signal.aborted) {
     return { ...cancelledResult(cancelReasonOf(reply)), billable: false, neverSent: true };
   }
   const timeout = setTimeout(() => reply.cancel("too_long"), totalTimeoutMs);
-  const stream = streamed ? new ClientStream(reply, heartbeatMs) : undefined;
+  const stream = streamed ? new ClientStream(reply, wire.errors, heartbeatMs) : undefined;
   let committed: Promise<void> | undefined;
   let answer: PromiseSettledResult<UpstreamAnswer> | undefined;
   try {
@@ -228,7 +236,7 @@ async function forward(
       const result = noAnswerResult(answer.reason, reply);
       return stream === undefined ? result : await stream.finish(result);
     }
-    const metered = { wantsUsageChunk, choices, outputTokensMax: granted.outputTokensMax };
+    const metered = { format: wire.answer, wantsUsageChunk, choices, outputTokensMax: granted.outputTokensMax };
     const relayed = await relay(answer.value, { ...metered, reply, stream, guard: responseGuard, timings });
     const { status: upstreamStatus, requestId: upstreamRequestId } = answer.value;
     const result = { ...relayed, upstreamStatus, upstreamRequestId };

@@ -7,7 +7,7 @@ import type { AnsweredBy } from "./metering/usage.ts";
 import type { CallingKey } from "./ports/key-verifier.ts";
 import type { Reply } from "./ports/reply.ts";
 import type { Upstream } from "./ports/upstream.ts";
-import type { ChatRequest } from "./request/chat-request.ts";
+import type { InferenceRequest } from "./request/inference-request.ts";
 import type { Model } from "./request/model-directory.ts";
 
 /** Everything that the steps of the pipeline share about one request. Made once, when it is parsed; its members never change. */
@@ -17,7 +17,7 @@ export interface RequestContext {
   readonly reply: Reply;
   readonly timings: Timings;
   /** Request as the client wrote it. */
-  readonly request: ChatRequest;
+  readonly request: InferenceRequest;
   readonly idempotencyKey: string | undefined;
   /** Requested model at the prices of this request, surcharges included. */
   readonly model: Model;

@@ -1,9 +1,9 @@
 import { DomainError } from "@routeplane/domain";
 import { safeText } from "@routeplane/rpc";
-import { toErrorEnvelope } from "../domain/errors/error-envelope.ts";
+import type { ErrorFormat } from "../domain/errors/error-envelope.ts";
 import { dependencyDown, Refusal } from "../domain/errors/refusal.ts";
 
-/** HTTP answer for an error, in the envelope of the OpenAI API. */
+/** HTTP answer for an error. */
 export interface ErrorAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -14,16 +14,24 @@ export interface ErrorAnswer {
  * Renders an error. One that is neither a refusal nor an outage is a fault of the gateway: the client learns the request id and
  * nothing else.
  *
+ * @param errors renders the envelope of the route
  * @param redact removes secrets from a text: an upstream's message may repeat its key
  */
-export function toErrorAnswer(error: unknown, redact: (text: string) => string): ErrorAnswer {
+export function toErrorAnswer(error: unknown, errors: ErrorFormat, redact: (text: string) => string): ErrorAnswer {
   const { status, type, code, message, param, retryable, retryAfter, details } = refusalOf(error);
   const headers: Record<string, string> = { "content-type": "application/json" };
   // The SDKs send a request again after 408, 409, 429 and 5xx unless this header forbids it.
   if (!retryable) headers["x-should-retry"] = "false";
   if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
-  const printed = { type, code, details, message: printable(message), param: param === null ? null : printable(param) };
-  return { status, headers, body: redact(toErrorEnvelope(printed)) };
+  const printed = {
+    status,
+    type,
+    code,
+    details,
+    message: printable(message),
+    param: param === null ? null : printable(param),
+  };
+  return { status, headers, body: redact(errors.toBody(printed)) };
 }
 
 /** Makes a text safe to print. It may quote the request or an upstream: control characters, escape sequences, several lines. */

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { newId } from "@routeplane/domain";
 import type { Component } from "@routeplane/runtime";
+import { OPENAI_ERRORS } from "../domain/errors/error-envelope.ts";
 import { Refusal } from "../domain/errors/refusal.ts";
 import { type ErrorAnswer, toErrorAnswer } from "./error-answer.ts";
 import { Connections, type DrainOptions } from "./http-connections.ts";
@@ -172,7 +173,7 @@ function closingAnswer(refusal: Refusal): string {
 
 /** Error answer after which the connection is closed. It quotes nothing of the request, so there is nothing to redact. */
 function toClosingAnswer(refusal: Refusal): ErrorAnswer {
-  const { status, headers, body } = toErrorAnswer(refusal, (text) => text);
+  const { status, headers, body } = toErrorAnswer(refusal, OPENAI_ERRORS, (text) => text);
   const length = String(Buffer.byteLength(body));
   const closing = { "content-length": length, "x-request-id": newId("req"), connection: "close" };
   return { status, headers: { ...headers, ...closing }, body };

@@ -1,3 +1,5 @@
+import { CHAT } from "../domain/wires/chat/chat-wire.ts";
+import type { Wire } from "../domain/wires/wire.ts";
 import type { InferenceCall, Serve } from "../domain/pipeline.ts";
 import { Refusal } from "../domain/errors/refusal.ts";
 import { credentialHeadersOf, joinedHeader } from "./credential-headers.ts";
@@ -12,23 +14,28 @@ export interface InferenceDependencies {
 }
 
 /** Routes that reach an upstream. */
-export function inferenceRoutes({ serve, maxRequestBytes }: InferenceDependencies): readonly Route[] {
-  return [
-    {
-      method: "POST",
-      path: "/v1/chat/completions",
-      reaches: "upstream",
-      handle: (exchange) => serve(toInferenceCall(exchange, maxRequestBytes)),
-    },
-  ];
+export function inferenceRoutes(dependencies: InferenceDependencies): readonly Route[] {
+  return [inferenceRoute("/v1/chat/completions", CHAT, dependencies)];
 }
 
-function toInferenceCall(exchange: Exchange, maxBytes: number): InferenceCall {
+/** Declares a route that reaches an upstream, through the pipeline, which governs it by its wire. */
+function inferenceRoute(path: string, wire: Wire, { serve, maxRequestBytes }: InferenceDependencies): Route {
+  return {
+    method: "POST",
+    path,
+    reaches: "upstream",
+    errors: wire.errors,
+    handle: (exchange) => serve(toInferenceCall(exchange, wire, maxRequestBytes)),
+  };
+}
+
+function toInferenceCall(exchange: Exchange, wire: Wire, maxBytes: number): InferenceCall {
   const { requestId, createdAt, path, request, reply } = exchange;
   return {
     requestId,
     createdAt,
     endpoint: path,
+    wire,
     credential: credentialHeadersOf(exchange),
     idempotencyKey: joinedHeader(request.headers["idempotency-key"]),
     readBody: async ({ namespaceId, keyId }) => {

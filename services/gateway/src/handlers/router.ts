@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "@routeplane/domain";
 import { type Logger, logLine, withRequestId } from "@routeplane/runtime";
+import { type ErrorFormat, OPENAI_ERRORS } from "../domain/errors/error-envelope.ts";
 import { methodNotAllowed, notFound, refusalOf, toErrorAnswer } from "./error-answer.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { createCors } from "./cors.ts";
@@ -20,6 +21,8 @@ export interface Route {
    * `gateway`.
    */
   readonly reaches: "upstream" | "service" | "gateway";
+  /** Rendering of its errors; that of OpenAI by default. */
+  readonly errors?: ErrorFormat;
   /** True if it is called by machines at intervals: its requests are logged at debug. False by default. */
   readonly isProbe?: boolean;
   /** Answers a request. @param rest the path behind the prefix; empty for a whole path */
@@ -100,7 +103,7 @@ export function createRouter(options: RouterOptions): Router {
       try {
         await withRequestId(exchange.requestId, () => dispatch(exchange, match));
       } catch (error) {
-        await answerError(exchange, error, options);
+        await answerError(exchange, error, match?.route.errors ?? OPENAI_ERRORS, options);
       } finally {
         running.delete(exchange);
         exchange.release();
@@ -121,7 +124,12 @@ async function sendNoContent({ reply }: Exchange): Promise<void> {
   await reply.end();
 }
 
-async function answerError(exchange: Exchange, error: unknown, { redact, log }: RouterOptions): Promise<void> {
+async function answerError(
+  exchange: Exchange,
+  error: unknown,
+  errors: ErrorFormat,
+  { redact, log }: RouterOptions,
+): Promise<void> {
   const { requestId, response, reply, path } = exchange;
   const refusal = refusalOf(error);
   countRefusal(refusal.code);
@@ -134,7 +142,7 @@ async function answerError(exchange: Exchange, error: unknown, { redact, log }: 
     response.destroy();
     return;
   }
-  const { status, headers, body } = toErrorAnswer(error, redact);
+  const { status, headers, body } = toErrorAnswer(error, errors, redact);
   const bytes = Buffer.from(body);
   reply.begin(status, { ...headers, "content-length": String(bytes.length) });
   await reply.end(bytes);

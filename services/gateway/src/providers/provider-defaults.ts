@@ -1,4 +1,4 @@
-import type { OutputField } from "../domain/request/chat-request.ts";
+import type { OutputField } from "../domain/request/output-field.ts";
 import { DEFAULT_OUTPUT_TOKENS } from "../domain/request/token-bounds.ts";
 
 /** Facts about the API at an address, for what the providers file leaves out. */

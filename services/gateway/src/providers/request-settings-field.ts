@@ -1,5 +1,5 @@
 import type { TokenizerName, UsageInStreams } from "../domain/request/model-directory.ts";
-import type { OutputField } from "../domain/request/chat-request.ts";
+import type { OutputField } from "../domain/request/output-field.ts";
 import type { Field } from "./yaml-field.ts";
 
 /** Settings of requests to a model; undefined where neither the model nor its provider has one. */

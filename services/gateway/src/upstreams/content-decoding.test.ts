@@ -102,7 +102,7 @@ it("the events of a compressed stream arrive as they are flushed", async () => {
     const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey: undefined });
     try {
       const { signal } = new AbortController();
-      const { body } = await upstream.chatCompletion({ model: "m", body: "{}", streamed: true, signal });
+      const { body } = await upstream.send({ wire: "chat", model: "m", body: "{}", streamed: true, signal });
       const chunks = body[Symbol.asyncIterator]();
       expect(Buffer.from((await chunks.next()).value as Uint8Array).toString()).toBe("data: one\n\n");
       next.resolve();

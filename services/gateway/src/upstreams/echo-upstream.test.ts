@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { parseChatRequest } from "../domain/request/chat-request.ts";
+import { parseRequest } from "../domain/request/parse-request.ts";
+import { CHAT } from "../domain/wires/chat/chat-wire.ts";
 import { collect } from "../domain/response/answer-body.ts";
 import { createEchoUpstream } from "./echo-upstream.ts";
 
@@ -7,7 +8,8 @@ const echo = createEchoUpstream(() => 1_700_000_000_000);
 
 async function ask(body: object, streamed = false) {
   const { signal } = new AbortController();
-  const answer = await echo.chatCompletion({
+  const answer = await echo.send({
+    wire: "chat",
     model: "echo",
     body: JSON.stringify({ model: "echo", ...body }),
     streamed,
@@ -38,7 +40,7 @@ describe("echo", () => {
     for (const more of [{}, { n: 2 }, { max_tokens: 2 }, { max_tokens: 9, n: 3 }, { max_completion_tokens: 1 }]) {
       const body = { model: "echo", messages, ...more };
       const signal = new AbortController().signal;
-      const bounds = await echo.boundTokens(await parseChatRequest(Buffer.from(JSON.stringify(body)), signal), {});
+      const bounds = await echo.boundTokens(await parseRequest(CHAT, Buffer.from(JSON.stringify(body)), signal), {});
       const { usage } = JSON.parse((await ask(body)).text);
       expect(bounds).toEqual({ inputTokensMax: usage.prompt_tokens, outputTokensMax: usage.completion_tokens });
     }

@@ -22,7 +22,7 @@ export function createEchoUpstream(clock: Clock): Upstream {
       const tokens = Math.max(1, scanTokens(userText ?? "").count);
       return { inputTokensMax: prompt, outputTokensMax: Math.min(output?.bounded ?? tokens, tokens) * choices };
     },
-    async chatCompletion({ body, streamed }) {
+    async send({ body, streamed }) {
       const text = bodyText(body);
       const completion = await complete(text, clock);
       if (completion === undefined) return noUserMessage();

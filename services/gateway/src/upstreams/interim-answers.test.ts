@@ -36,7 +36,7 @@ async function upstreamThatSends(pieces: readonly string[]) {
   });
   const send = async () => {
     const { signal } = new AbortController();
-    const { status, body } = await upstream.chatCompletion({ model: "m", body: "{}", streamed: false, signal });
+    const { status, body } = await upstream.send({ wire: "chat", model: "m", body: "{}", streamed: false, signal });
     return [status, (await collect(body, 10_000)).toString()];
   };
   return { send, sockets };

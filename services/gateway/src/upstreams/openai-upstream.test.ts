@@ -18,7 +18,7 @@ async function open(answer: Answer, timeouts: UpstreamTimeouts = {}, apiKey?: st
   const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey, call: callWith(timeouts) });
   opened.push(server, upstream);
   const send = (signal = new AbortController().signal, body: UpstreamBody = '{"a":1}') =>
-    upstream.chatCompletion({ model: "m", body, streamed: false, signal });
+    upstream.send({ wire: "chat", model: "m", body, streamed: false, signal });
   return { server, send };
 }
 
@@ -87,7 +87,7 @@ describe("an OpenAI-compatible upstream", () => {
     const upstream = createOpenAiUpstream({ baseUrl: new URL("http://127.0.0.1:9/v1"), apiKey: undefined });
     opened.push(upstream);
     const { signal } = new AbortController();
-    const sent = upstream.chatCompletion({ model: "m", body: "{}", streamed: false, signal });
+    const sent = upstream.send({ wire: "chat", model: "m", body: "{}", streamed: false, signal });
     await expect(sent).rejects.toMatchObject({ name: "UpstreamFault", kind: "unreachable", isSent: false });
   });
 
@@ -99,7 +99,8 @@ describe("an OpenAI-compatible upstream", () => {
     const baseUrl = new URL(address === "https" ? server.baseUrl.replace("http:", "https:") : address);
     const upstream = createOpenAiUpstream({ baseUrl, apiKey: undefined, call: callWith({ connectMs: 1_000 }) });
     opened.push(upstream);
-    const sent = upstream.chatCompletion({
+    const sent = upstream.send({
+      wire: "chat",
       model: "m",
       body: "{}",
       streamed: false,
@@ -120,7 +121,7 @@ describe("an OpenAI-compatible upstream", () => {
       const upstream = createOpenAiUpstream(options);
       opened.push(upstream);
       const controller = new AbortController();
-      const sent = upstream.chatCompletion({ model: "m", body: "{}", streamed: false, signal: controller.signal });
+      const sent = upstream.send({ wire: "chat", model: "m", body: "{}", streamed: false, signal: controller.signal });
       if (isCut) controller.abort("client_gone");
       await expect(sent).rejects.toMatchObject({ isSent: false });
     }
@@ -195,7 +196,7 @@ describe("an OpenAI-compatible upstream", () => {
     const upstream = createOpenAiUpstream({ baseUrl, apiKey: "k-1", apiKeyHeader: "api-key", call, callOf });
     opened.push(server, upstream);
     for (const model of ["m", "special"]) {
-      await upstream.chatCompletion({ model, body: "{}", streamed: true, signal: new AbortController().signal });
+      await upstream.send({ wire: "chat", model, body: "{}", streamed: true, signal: new AbortController().signal });
     }
     expect(server.requests).toMatchObject([
       {
@@ -213,7 +214,7 @@ describe("an OpenAI-compatible upstream", () => {
     const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey: undefined, callOf });
     opened.push(server, upstream);
     const request = { body: "{}", streamed: false, signal: new AbortController().signal };
-    await expect(upstream.chatCompletion({ model: "fast", ...request })).rejects.toMatchObject({ kind: "timeout" });
+    await expect(upstream.send({ wire: "chat", model: "fast", ...request })).rejects.toMatchObject({ kind: "timeout" });
   });
 
   it("may send 64 KiB of headers, and not without bound", async () => {

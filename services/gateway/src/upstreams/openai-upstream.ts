@@ -5,6 +5,7 @@ import { type Connections, openConnections } from "./connections.ts";
 import { codingsOf, decode } from "./content-decoding.ts";
 import { type HttpAnswer, sendHttpCall } from "./http-call.ts";
 import type { Proxy } from "./proxy.ts";
+import type { WireName } from "../domain/wires/wire-name.ts";
 import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamRequest } from "../domain/ports/upstream.ts";
 
 export interface OpenAiUpstreamOptions {
@@ -58,15 +59,15 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
   const ownCalls = new Map([...callOf].map(([model, call]) => [model, prepare(call)]));
   return {
     boundTokens,
-    async chatCompletion({ model, body, streamed, signal }: UpstreamRequest) {
+    async send({ wire, model, body, streamed, signal }: UpstreamRequest) {
       const prepared = ownCalls.get(model) ?? sharedCall;
-      const { pool, isForwarded, path, headersTimeout, bodyTimeout } = prepared;
+      const { pool, isForwarded, paths, headersTimeout, bodyTimeout } = prepared;
       const isOnePiece = typeof body === "string" || body instanceof Uint8Array;
       const own = streamed ? prepared.streamHeaders : prepared.headers;
       const { headers, body: sent } = isOnePiece ? { headers: own, body } : inPieces(own, body);
       const answer = await sendHttpCall(
         pool,
-        { method: "POST", path, headersTimeout, bodyTimeout, headers, body: sent },
+        { method: "POST", path: paths[wire], headersTimeout, bodyTimeout, headers, body: sent },
         { signal, isReadWhole: !streamed },
       );
       if (isForwarded && answer.status === PROXY_AUTHENTICATION_REQUIRED) {
@@ -103,7 +104,9 @@ function prepareCall(
   const opened = connections.get(connectMsOf({ timeouts }));
   if (opened === undefined) throw new Error("there is no pool with this time limit of a connection");
   const { pool, isForwarded, headers: hopHeaders } = opened;
-  const path = `${baseUrl.pathname.replace(/\/+$/, "")}/chat/completions${query === "" ? "" : `?${query}`}`;
+  const origin = isForwarded ? baseUrl.origin : "";
+  const pathOf = (path: string): string =>
+    `${origin}${baseUrl.pathname.replace(/\/+$/, "")}${path}${query === "" ? "" : `?${query}`}`;
   const key = apiKeyHeader === "authorization" ? `Bearer ${apiKey}` : apiKey;
   const allHeaders = {
     "user-agent": "routeplane",
@@ -117,7 +120,12 @@ function prepareCall(
   return {
     pool,
     isForwarded,
-    path: isForwarded ? `${baseUrl.origin}${path}` : path,
+    paths: {
+      chat: pathOf("/chat/completions"),
+      responses: pathOf("/responses"),
+      messages: pathOf("/messages"),
+      embeddings: pathOf("/embeddings"),
+    } satisfies Record<WireName, string>,
     headersTimeout: timeouts.headMs ?? ANSWER_MS,
     bodyTimeout: timeouts.idleMs ?? ANSWER_MS,
     headers: headersWith("application/json"),

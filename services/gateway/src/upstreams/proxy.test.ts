@@ -55,7 +55,7 @@ function send(baseUrl: string, proxy: Proxy, connectMs = 5_000) {
   const call = { headers: {}, query: "a=b", timeouts: { connectMs } };
   const upstream = createOpenAiUpstream({ baseUrl: new URL(baseUrl), apiKey: "k", proxy, call });
   onTestFinished(() => upstream.close());
-  return upstream.chatCompletion({ model: "m", body: "{}", streamed: false, signal: new AbortController().signal });
+  return upstream.send({ wire: "chat", model: "m", body: "{}", streamed: false, signal: new AbortController().signal });
 }
 
 describe("a proxy of a plain upstream", () => {

@@ -49,8 +49,8 @@ it("an answer that has arrived whole is passed on without the key, and metered",
   const whole = Buffer.from(json);
   const arrived = {
     ...upstream,
-    chatCompletion: async (request: Parameters<typeof upstream.chatCompletion>[0]) =>
-      Object.assign(await upstream.chatCompletion(request), { whole }),
+    send: async (request: Parameters<typeof upstream.send>[0]) =>
+      Object.assign(await upstream.send(request), { whole }),
   };
   for (const answering of [upstream, arrived]) {
     const { serve, usage } = pipelineUnderTest({ upstream: redactingUpstream(answering, redactor) });

@@ -11,7 +11,7 @@ export function redactingUpstream(upstream: Upstream, redactor: SecretRedactor):
   if (redactor.isEmpty) return upstream;
   return {
     ...upstream,
-    async chatCompletion(request) {
+    async send(request) {
       const answer = await answerOf(upstream, request, redactor);
       const { retryAfter, requestId, contentType } = answer;
       const whole = answer.whole && redactor.bytes(answer.whole);
@@ -32,7 +32,7 @@ async function answerOf(
   redactor: SecretRedactor,
 ): Promise<UpstreamAnswer> {
   try {
-    return await upstream.chatCompletion(request);
+    return await upstream.send(request);
   } catch (error) {
     if (!(error instanceof UpstreamFault)) throw error;
     throw new UpstreamFault(error.kind, redactor.text(error.message), error.cause);

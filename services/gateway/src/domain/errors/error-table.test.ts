@@ -7,6 +7,7 @@ import { Reason } from "@routeplane/contracts/errors";
 import { describe, expect, it } from "vitest";
 import { toErrorAnswer } from "../../handlers/error-answer.ts";
 import { type ErrorCode, type ErrorEntry, ERROR_TABLE } from "./error-table.ts";
+import { OPENAI_ERRORS } from "./error-envelope.ts";
 import { Refusal } from "./refusal.ts";
 
 const ROOT = join(import.meta.dirname, "../../../../..");
@@ -40,7 +41,7 @@ describe("the error table", () => {
   });
 
   it.each(ENTRIES)("makes the answer for %s", (code, { status, type, retryable }) => {
-    const answer = toErrorAnswer(new Refusal(code, "m", { retryable: true }), (text) => text);
+    const answer = toErrorAnswer(new Refusal(code, "m", { retryable: true }), OPENAI_ERRORS, (text) => text);
     expect(answer.status).toBe(status);
     expect(answer.body).toBe(JSON.stringify({ error: { message: "m", type, param: null, code } }));
     expect(answer.headers["x-should-retry"]).toBe(retryable === false ? "false" : undefined);

@@ -7,7 +7,7 @@ import {
   type Redactions,
   type Work,
 } from "@routeplane/guardrails";
-import { type ContentKind, isArguments, isInListOfMessage, isPartOfMessage } from "./content-kinds.ts";
+import type { TextPlaces } from "../wires/content-format.ts";
 import type { GuardPattern, GuardRules } from "./guard.ts";
 import type { Edit } from "../wire/json-edits.ts";
 import { type JsonText, jsonTexts, valueOfString } from "../wire/json-texts.ts";
@@ -22,7 +22,7 @@ export interface ContentGuard {
   readonly shadowRules: GuardRules | undefined;
   readonly work: Work;
   readonly shadowWork: Work;
-  readonly kindOf: (text: JsonText, value: () => string) => ContentKind;
+  readonly places: TextPlaces;
   readonly onRedactions: (redactions: readonly Redactions<GuardPattern>[]) => void;
   /** Called for each pattern in shadow mode that matches. */
   readonly onShadowMatch: (pattern: GuardPattern) => void;
@@ -49,7 +49,6 @@ interface Part {
  * consecutive messages of its role, are read as one, and so are the texts at one place in a list of a message.
  *
  * @param isSeparate true if no two texts are read as one, and the document has neither media nor opaque places
- * @param opaque places whose values become `null` if rules are enforced
  * @returns the judgement, or a promise of it where texts have to be judged one by one
  * @throws the reason of the work's signal once it is aborted
  */
@@ -57,19 +56,17 @@ export function judgeContent(
   guard: ContentGuard,
   json: string,
   isSeparate: boolean,
-  opaque: ReadonlySet<string> = NO_PLACES,
 ): JudgedContent | Promise<JudgedContent> {
-  return isSeparate && passesAtOnce(guard, json) ? NOTHING_FOUND : judgeEachText(guard, json, opaque);
+  return isSeparate && passesAtOnce(guard, json) ? NOTHING_FOUND : judgeEachText(guard, json);
 }
 
-const NO_PLACES: ReadonlySet<string> = new Set();
 const NOTHING_FOUND: JudgedContent = { edits: [], blocked: undefined, isUninspectable: false };
 
-async function judgeEachText(guard: ContentGuard, json: string, opaque: ReadonlySet<string>): Promise<JudgedContent> {
+async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedContent> {
+  const { places } = guard;
   const edits: Edit[] = [];
   const messages = new Map<number, { role: string; readonly parts: Part[] }>();
-  const messageAt = (text: JsonText) => {
-    const index = Number(text.path()[1] ?? 0);
+  const messageAt = (index: number) => {
     const message = messages.get(index) ?? { role: "", parts: [] };
     messages.set(index, message);
     return message;
@@ -77,7 +74,7 @@ async function judgeEachText(guard: ContentGuard, json: string, opaque: Readonly
   const lists = new Map<string, Part[]>();
   let isUninspectable = false;
   const work = guard.rules === undefined ? guard.shadowWork : guard.work;
-  for (const text of jsonTexts(json, work, opaque)) {
+  for (const text of jsonTexts(json, work, places.opaque)) {
     if (text === undefined) {
       await work.pause();
       continue;
@@ -88,17 +85,18 @@ async function judgeEachText(guard: ContentGuard, json: string, opaque: Readonly
       continue;
     }
     const value = (): string => valueOf(text, json);
-    if (text.place === "messages[].role") messageAt(text).role = roleOf(value());
-    const kind = guard.kindOf(text, value);
+    if (text.place === places.rolePlace) messageAt(Number(text.path()[1] ?? 0)).role = roleOf(value());
+    const kind = places.kindOf(text, value);
     if (kind === "exempt") continue;
-    if (isPartOfMessage(text)) {
-      messageAt(text).parts.push({ text: value(), start, end });
+    const message = places.messageOf(text);
+    if (message !== undefined) {
+      messageAt(message).parts.push({ text: value(), start, end });
       continue;
     }
     const content = value();
     const isMedia = kind === "media" || (text.kind === "string" && isDataUrl(content));
-    if (!isMedia && isInListOfMessage(text)) {
-      const key = `${text.path()[1]} ${text.place}`;
+    const key = isMedia ? undefined : places.listOf(text);
+    if (key !== undefined) {
       const list = lists.get(key) ?? [];
       lists.set(key, list);
       list.push({ text: content, start, end });
@@ -120,7 +118,7 @@ async function judgeEachText(guard: ContentGuard, json: string, opaque: Readonly
 /** Judges one text. */
 export async function judgeText(guard: ContentGuard, text: JsonText, value: string): Promise<JudgedContent> {
   const { start, end } = text;
-  return judgeTexts(guard, [{ text: value, start, end }], isArguments(text));
+  return judgeTexts(guard, [{ text: value, start, end }], guard.places.isArguments(text));
 }
 
 /**

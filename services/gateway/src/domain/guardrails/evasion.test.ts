@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { callerWith } from "../../../test/fake-verifier.ts";
 import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
 import { fakeReply } from "../../../test/fake-reply.ts";
-import { parseChatRequest } from "../request/chat-request.ts";
+import { parseRequest } from "../request/parse-request.ts";
+import { CHAT } from "../wires/chat/chat-wire.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { Refusal } from "../errors/refusal.ts";
 import { ANSWERS, MEDIA, REQUESTS, STREAMS } from "../../../test/evasion-variants.ts";
@@ -40,7 +41,7 @@ async function request(spec: GuardrailSpec, json: string, mode?: "shadow") {
   const guard = await createGuards(fakeGuardrailDirectory([spec], mode))(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
   const { signal } = new AbortController();
-  const request = await parseChatRequest(Buffer.from(json), signal);
+  const request = await parseRequest(CHAT, Buffer.from(json), signal);
   const reply = { signal };
   const judged = {
     guard,
@@ -78,9 +79,9 @@ async function answer(spec: GuardrailSpec, bytes: string, streamed: boolean, mod
     body: body(),
     discard() {},
   };
-  const metered = { wantsUsageChunk: true, outputTokensMax: 1_000_000, choices: 1 };
-  const responseGuard = await responseGuardOf(guard, decisions, reply.signal, share);
-  const stream = streamed ? new ClientStream(reply) : undefined;
+  const metered = { format: CHAT.answer, wantsUsageChunk: true, outputTokensMax: 1_000_000, choices: 1 };
+  const responseGuard = await responseGuardOf({ guard, content: CHAT.content, decisions }, reply.signal, share);
+  const stream = streamed ? new ClientStream(reply, CHAT.errors) : undefined;
   const context = { ...metered, reply, stream, guard: responseGuard, timings: new Timings() };
   const { errorCode } = await relay(answered, context);
   return { code: errorCode, text: reply.text, rules: decisions.shadowDenials.map(({ rule }) => rule) };

@@ -4,7 +4,8 @@ import { MAX_COMPOSED_PATTERNS, MAX_STEPS } from "@routeplane/guardrails";
 import { describe, expect, it } from "vitest";
 import { callerWith } from "../../../test/fake-verifier.ts";
 import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
-import { parseChatRequest } from "../request/chat-request.ts";
+import { parseRequest } from "../request/parse-request.ts";
+import { CHAT } from "../wires/chat/chat-wire.ts";
 import { Refusal } from "../errors/refusal.ts";
 import { createGuards } from "./guard.ts";
 import type { AppliedGuardrail } from "../ports/guardrail-directory.ts";
@@ -35,7 +36,7 @@ async function guarded(
   const guard = await createGuards(fakeGuardrailDirectory(specs, mode), maxSteps)(callerWith([]) as CallingKey);
   const decisions = new DecisionLog(guard);
   const json = typeof body === "string" ? body : JSON.stringify(body);
-  const request = await parseChatRequest(Buffer.from(json), signal);
+  const request = await parseRequest(CHAT, Buffer.from(json), signal);
   const reply = { signal };
   const judged = {
     guard,

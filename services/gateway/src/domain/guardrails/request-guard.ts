@@ -1,5 +1,4 @@
 import {
-  type Direction,
   type EffectiveGuardrail,
   judgeHostedTools,
   judgeModalities,
@@ -12,9 +11,9 @@ import {
   type Violation,
 } from "@routeplane/guardrails";
 import { askedServices } from "../request/asked-services.ts";
-import { type ChatRequest, parseChatRequest } from "../request/chat-request.ts";
+import type { InferenceRequest } from "../request/inference-request.ts";
+import { parseRequest } from "../request/parse-request.ts";
 import { type ContentGuard, type JudgedContent, judgeContent } from "./content-guard.ts";
-import { requestContentKindOf } from "./content-kinds.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import { CONTENT_RULE, type DirectionRules, type Guard, inspects } from "./guard.ts";
 import { UNINSPECTABLE_CONTENT, blockRequest, judgingLimited, refusalOfViolation } from "./guardrail-refusals.ts";
@@ -23,11 +22,12 @@ import type { Reply } from "../ports/reply.ts";
 import type { Upstream } from "../ports/upstream.ts";
 import type { RequestContext } from "../request-context.ts";
 import type { TokenCounter } from "../ports/token-counter.ts";
+import { recordUninspectable } from "./uninspectable.ts";
 import { type LooseBounds, tightenBounds, type TokenBounds } from "../request/token-bounds.ts";
 
 /** A request that the guardrails let pass: its content as it may go upstream, and its bounds as they may be reserved. */
 export interface GuardedRequest {
-  readonly request: ChatRequest;
+  readonly request: InferenceRequest;
   readonly bounds: LooseBounds;
 }
 
@@ -66,7 +66,7 @@ export async function guardRequest(judged: JudgedRequest): Promise<GuardedReques
 }
 
 /** Bounds a request: by counting its tokens if a guardrail, also one in shadow mode, would refuse or lower it otherwise. */
-function boundRequest(judged: JudgedRequest, request: ChatRequest): LooseBounds | Promise<LooseBounds> {
+function boundRequest(judged: JudgedRequest, request: InferenceRequest): LooseBounds | Promise<LooseBounds> {
   const bounds = judged.upstream.boundTokens(request, judged.model);
   return bounds instanceof Promise
     ? bounds.then((known) => tightenIfRefused(judged, known))
@@ -85,7 +85,7 @@ function tightenIfRefused(
 }
 
 /** Judges the service tier, the kinds of output and the tools of the provider that a request asks for. */
-function judgeServices(effective: EffectiveGuardrail, request: ChatRequest): Violation | undefined {
+function judgeServices(effective: EffectiveGuardrail, request: InferenceRequest): Violation | undefined {
   const { serviceTierAllow, modalityAllow, hostedToolAllow } = effective;
   if (serviceTierAllow.length + modalityAllow.length + hostedToolAllow.length === 0) return undefined;
   const { tiers, modalities, hostedTools } = askedServices(request);
@@ -97,7 +97,7 @@ function judgeServices(effective: EffectiveGuardrail, request: ChatRequest): Vio
 }
 
 /** Lowers an output bound that the client did not give to what is left; refuses one that it gave. */
-function guardTokens(guard: Guard, request: ChatRequest, bounds: LooseBounds): LooseBounds {
+function guardTokens(guard: Guard, request: InferenceRequest, bounds: LooseBounds): LooseBounds {
   const { inputTokensMax, outputTokensMax } = bounds;
   const violation = judgeTokens(guard.effective, inputTokensMax + outputTokensMax);
   const cap = guard.effective.maxRequestTokens?.value;
@@ -111,7 +111,7 @@ function guardTokens(guard: Guard, request: ChatRequest, bounds: LooseBounds): L
 }
 
 /** Redacts the content of a request, or refuses it. Every byte that need not change is as the client wrote it. */
-function guardContent(judged: JudgedRequest): ChatRequest | Promise<ChatRequest> {
+function guardContent(judged: JudgedRequest): InferenceRequest | Promise<InferenceRequest> {
   const { guard } = judged;
   const [enforced, shadow] = [guard.rules(), guard.shadowRules()];
   if (enforced instanceof Promise || shadow instanceof Promise) return guardOnceCompiled(judged);
@@ -119,7 +119,7 @@ function guardContent(judged: JudgedRequest): ChatRequest | Promise<ChatRequest>
 }
 
 /** Waits for the patterns. @throws Refusal if they are more than can be run: unjudged content must not pass */
-async function guardOnceCompiled(judged: JudgedRequest): Promise<ChatRequest> {
+async function guardOnceCompiled(judged: JudgedRequest): Promise<InferenceRequest> {
   const { guard, decisions } = judged;
   try {
     return await guardBy(judged, await guard.rules(), await guard.shadowRules());
@@ -133,7 +133,7 @@ function guardBy(
   judged: JudgedRequest,
   { request: rules }: DirectionRules,
   { request: shadowRules }: DirectionRules,
-): ChatRequest | Promise<ChatRequest> {
+): InferenceRequest | Promise<InferenceRequest> {
   const {
     guard,
     request,
@@ -152,7 +152,7 @@ function guardBy(
     shadowRules,
     work,
     shadowWork: guard.createWork(signal, share),
-    kindOf: requestContentKindOf,
+    places: request.wire.content.request,
     onRedactions: (redactions) => decisions.addRedactions("request", redactions),
     onShadowMatch: ({ bindingId }) => decisions.addShadowViolation(bindingId, CONTENT_RULE),
   };
@@ -166,11 +166,13 @@ function guardBy(
 function applyJudgement(
   { guard, request, decisions, reply: { signal }, judgingShare: share }: JudgedRequest,
   { edits, blocked, isUninspectable }: JudgedContent,
-): ChatRequest | Promise<ChatRequest> {
+): InferenceRequest | Promise<InferenceRequest> {
   if (blocked?.reason === "too_much_work" && share.isExhausted) throw judgingLimited(share.waitMs);
   if (blocked !== undefined) throw blockRequest(guard, decisions, blocked);
   if (isUninspectable) guardUninspectable(guard, decisions);
-  return edits.length === 0 ? request : parseChatRequest(Buffer.from(applyEdits(request.text, edits)), signal);
+  return edits.length === 0
+    ? request
+    : parseRequest(request.wire, Buffer.from(applyEdits(request.text, edits)), signal);
 }
 
 /** @throws Refusal if content that cannot be inspected is blocked */
@@ -178,14 +180,6 @@ function guardUninspectable(guard: Guard, decisions: DecisionLog): void {
   recordUninspectable(guard, decisions, "request");
   const violation = judgeUninspectable(guard.effective, "request");
   if (violation !== undefined) throw refusalOfViolation(guard, violation, UNINSPECTABLE_CONTENT);
-}
-
-/** Records the guardrails in shadow mode that would have refused content that cannot be inspected. */
-export function recordUninspectable({ shadows }: Guard, decisions: DecisionLog, direction: Direction): void {
-  for (const { applied, effective } of shadows) {
-    const violation = judgeUninspectable(effective, direction);
-    if (violation !== undefined) decisions.addShadowViolation(applied.bindingId, violation.rule);
-  }
 }
 
 /** Records the rules of guardrails in shadow mode that the request breaks, but for its content. */

@@ -1,18 +1,19 @@
 import { judgeUninspectable, type Work, type WorkMeter } from "@routeplane/guardrails";
 import { type ContentGuard, type JudgedContent, judgeContent } from "./content-guard.ts";
-import { LOGPROBS, responseContentKindOf } from "./content-kinds.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import { CONTENT_RULE, type DirectionRules, type Guard, type GuardRules, inspects } from "./guard.ts";
 import { blockResponse, refusalOfResponseViolation } from "./guardrail-refusals.ts";
 import { applyEdits } from "../wire/json-edits.ts";
 import type { Refusal } from "../errors/refusal.ts";
-import { recordUninspectable } from "./request-guard.ts";
-import { isSeparateAnswer } from "./separate-texts.ts";
+import { recordUninspectable } from "./uninspectable.ts";
+import type { ContentFormat } from "../wires/content-format.ts";
 import type { CancelSignal } from "../ports/cancel-signal.ts";
 
 /** Guardrails, budgets and decision log by which one answer is judged, whole or as a stream. */
 export interface ResponseGuard {
   readonly guard: Guard;
+  /** Content of the wire of the answer. */
+  readonly content: ContentFormat;
   /** Patterns of enforced guardrails; undefined if there are none, and the answer passes unchanged. */
   readonly rules: GuardRules | undefined;
   /** Patterns of guardrails in shadow mode. */
@@ -28,8 +29,7 @@ export interface ResponseGuard {
  * @param signal stops the judging once it is aborted
  */
 export function responseGuardOf(
-  guard: Guard,
-  decisions: DecisionLog,
+  { guard, content, decisions }: Pick<ResponseGuard, "guard" | "content" | "decisions">,
   signal: CancelSignal,
   meter: WorkMeter,
 ): ResponseGuard | undefined | Promise<ResponseGuard | undefined> {
@@ -37,7 +37,7 @@ export function responseGuardOf(
     const [rules, shadowRules] = [enforced.response, shadow.response];
     if (rules === undefined && shadowRules === undefined && !inspects(guard, "response")) return undefined;
     const [work, shadowWork] = [guard.createWork(signal, meter), guard.createWork(signal, meter)];
-    return { guard, rules, shadowRules, decisions, work, shadowWork };
+    return { guard, content, rules, shadowRules, decisions, work, shadowWork };
   };
   const [enforced, shadow] = [guard.rules(), guard.shadowRules()];
   return enforced instanceof Promise || shadow instanceof Promise
@@ -53,7 +53,8 @@ export function responseGuardOf(
  * @throws the reason of the signal once it is aborted
  */
 export function guardJson(responseGuard: ResponseGuard, json: string): string | Refusal | Promise<string | Refusal> {
-  const judged = judgeContent(contentGuardOf(responseGuard), json, isSeparateAnswer(json), LOGPROBS);
+  const isSeparate = responseGuard.content.isSeparateAnswer(json);
+  const judged = judgeContent(contentGuardOf(responseGuard), json, isSeparate);
   return judged instanceof Promise
     ? judged.then((content) => applyJudgement(responseGuard, json, content))
     : applyJudgement(responseGuard, json, judged);
@@ -79,13 +80,20 @@ export function guardUninspectable({ guard, decisions }: ResponseGuard): Refusal
 }
 
 /** Content guard for the texts of an answer. */
-export function contentGuardOf({ rules, shadowRules, work, shadowWork, decisions }: ResponseGuard): ContentGuard {
+export function contentGuardOf({
+  content,
+  rules,
+  shadowRules,
+  work,
+  shadowWork,
+  decisions,
+}: ResponseGuard): ContentGuard {
   return {
     rules,
     shadowRules,
     work,
     shadowWork,
-    kindOf: responseContentKindOf,
+    places: content.answer,
     onRedactions: (redactions) => decisions.addRedactions("response", redactions),
     onShadowMatch: ({ bindingId }) => decisions.addShadowViolation(bindingId, CONTENT_RULE),
   };

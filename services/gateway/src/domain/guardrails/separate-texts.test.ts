@@ -1,14 +1,15 @@
 import { compileRules, Work } from "@routeplane/guardrails";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseChatRequest } from "../request/chat-request.ts";
+import { parseRequest } from "../request/parse-request.ts";
+import { CHAT } from "../wires/chat/chat-wire.ts";
 import { Refusal } from "../errors/refusal.ts";
 import { type ContentGuard, judgeContent } from "./content-guard.ts";
-import { LOGPROBS, requestContentKindOf, responseContentKindOf } from "./content-kinds.ts";
+import type { TextPlaces } from "../wires/content-format.ts";
 import { isSeparateAnswer, passesAtOnce } from "./separate-texts.ts";
 
 /** Guard with these patterns, enforced and in shadow mode, that keeps what it finds. */
-async function guardWith(patterns: readonly string[], kindOf: ContentGuard["kindOf"], shadows: readonly string[] = []) {
+async function guardWith(patterns: readonly string[], places: TextPlaces, shadows: readonly string[] = []) {
   const compiled = async (list: readonly string[]) => {
     const rules = list.map((pattern) => ({ name: pattern, pattern, action: "redact" as const, bindingId: "bnd_1" }));
     return list.length === 0 ? undefined : compileRules(rules);
@@ -19,26 +20,25 @@ async function guardWith(patterns: readonly string[], kindOf: ContentGuard["kind
     shadowRules: await compiled(shadows),
     work: new Work(),
     shadowWork: new Work(),
-    kindOf,
+    places,
     onRedactions: (redactions) => redactions.forEach(({ pattern, count }) => found.push(`${pattern.name} ${count}`)),
     onShadowMatch: ({ name }) => void found.push(`shadow ${name}`),
   };
   return { guard, found };
 }
 
-const parsed = (json: string) => parseChatRequest(Buffer.from(json), new AbortController().signal);
+const parsed = (json: string) => parseRequest(CHAT, Buffer.from(json), new AbortController().signal);
 
 /** Judges a document at once where that is possible, and text by text. @returns both judgements, and true if it passed at once */
 async function judgedTwice(isAnswer: boolean, json: string, ...rules: readonly (readonly string[])[]) {
   const [patterns = [], shadows = []] = rules;
-  const kindOf = isAnswer ? responseContentKindOf : requestContentKindOf;
+  const places = isAnswer ? CHAT.content.answer : CHAT.content.request;
   const isSeparate = isAnswer ? isSeparateAnswer(json) : (await parsed(json)).hasSeparateTexts;
-  const opaque = isAnswer ? LOGPROBS : new Set<string>();
   const judge = async (mayPassAtOnce: boolean) => {
-    const { guard, found } = await guardWith(patterns, kindOf, shadows);
-    return { judged: await judgeContent(guard, json, mayPassAtOnce, opaque), found };
+    const { guard, found } = await guardWith(patterns, places, shadows);
+    return { judged: await judgeContent(guard, json, mayPassAtOnce), found };
   };
-  const { guard } = await guardWith(patterns, kindOf, shadows);
+  const { guard } = await guardWith(patterns, places, shadows);
   const isAtOnce = isSeparate && passesAtOnce(guard, json);
   return { atOnce: await judge(isSeparate), eachText: await judge(false), isAtOnce };
 }

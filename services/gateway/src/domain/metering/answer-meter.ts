@@ -1,16 +1,20 @@
-import { isObject, type JsonObject } from "../wire/json.ts";
-import { addOutput, addUnknownOutput } from "./answer-output.ts";
+import type { AnswerFormat } from "../wires/answer-format.ts";
+import type { JsonObject } from "../wire/json.ts";
 import { OutputText } from "./output-text.ts";
 import { type AnsweredBy, readAnsweredBy, readUsage, type TokenUsage, type UsageRecord } from "./usage.ts";
 
 /** The part of a request that decides how its answer is metered. */
 export interface MeteredRequest {
+  /** Format of the answer. */
+  readonly format: AnswerFormat;
   readonly wantsUsageChunk: boolean;
   /** Granted output bound over all choices. */
   readonly outputTokensMax: number;
   /** Number of requested choices. */
   readonly choices: number;
 }
+
+type MeteredAnswer = Pick<MeteredRequest, "format" | "outputTokensMax" | "choices">;
 
 /** Output that an answer delivered. */
 export interface DeliveredOutput {
@@ -39,7 +43,7 @@ export interface MeteredUsage {
  * input too, and a count does not shrink. Every other count is a lower bound.
  */
 export class AnswerMeter {
-  readonly #request: Pick<MeteredRequest, "outputTokensMax" | "choices">;
+  readonly #request: MeteredAnswer;
   readonly #text = new OutputText();
   /** Chunks with output, each of at least one token as most upstreams send them. */
   #pieces = 0;
@@ -56,7 +60,7 @@ export class AnswerMeter {
   #answeredBy: AnsweredBy = {};
   #isComplete = false;
 
-  constructor(request: Pick<MeteredRequest, "outputTokensMax" | "choices">) {
+  constructor(request: MeteredAnswer) {
     this.#request = request;
   }
 
@@ -175,18 +179,9 @@ export class AnswerMeter {
 
   /** Counts the output of an answer. @returns true if there is any */
   #addOutput(answer: JsonObject): boolean {
+    const { format, choices } = this.#request;
     this.#text.startChunk();
-    const { choices } = answer;
-    // Some clients read choices that are an object like a list.
-    const list: unknown = isObject(choices) ? Object.values(choices) : choices;
-    if (!Array.isArray(list)) return addUnknownOutput(this.#text, answer);
-    let hasOutput = false;
-    for (const [position, choice] of list.entries()) {
-      if (!isObject(choice)) continue;
-      const index = Math.min(Number(choice["index"] ?? position) || 0, this.#request.choices);
-      hasOutput = addOutput(this.#text, choice, index) || hasOutput;
-    }
-    return hasOutput;
+    return format.addOutput(this.#text, answer, choices);
   }
 }
 

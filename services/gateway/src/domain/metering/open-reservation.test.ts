@@ -147,7 +147,7 @@ describe.each(Object.entries(SCENARIOS))(
         expect.arrayContaining(["clock()", "usageLog.recordAdmission()", "usageLog.recordSettlement()"]),
       );
       expect(steps.some((each) => each.startsWith("model."))).toBe(true);
-      expect(steps.some((each) => each.startsWith("upstream.chatCompletion()"))).toBe(true);
+      expect(steps.some((each) => each.startsWith("upstream.send()"))).toBe(true);
     });
   },
 );

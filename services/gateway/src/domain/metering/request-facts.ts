@@ -1,7 +1,6 @@
 import type { Id } from "@routeplane/domain";
 import type { ReservationKey } from "../ports/admissions.ts";
 import type { CallingKey } from "../ports/key-verifier.ts";
-import type { ChatRequest } from "../request/chat-request.ts";
 import type { Model } from "../request/model-directory.ts";
 
 /** Facts of a request: known from its admission on, and the same in each of its usage events. */
@@ -23,7 +22,12 @@ interface ReceivedCall {
   readonly endpoint: string;
 }
 
-export function factsOf(call: ReceivedCall, caller: CallingKey, request: ChatRequest, model: Model): RequestFacts {
+export function factsOf(
+  call: ReceivedCall,
+  caller: CallingKey,
+  request: Pick<RequestFacts, "streamed">,
+  model: Model,
+): RequestFacts {
   return {
     requestId: call.requestId,
     namespaceId: caller.namespaceId,

@@ -1,15 +1,16 @@
 import { isObject, type JsonObject, parseJsonOrUndefined } from "../wire/json.ts";
+import type { StreamFormat } from "../wires/answer-format.ts";
 import { AnswerMeter, type MeteredRequest, type MeteredUsage } from "./answer-meter.ts";
 import type { TokenUsage } from "./usage.ts";
 
 /**
- * Meter of a stream of chat completion chunks: reads usage, output, errors and the end, and finds the usage chunk that only the
- * gateway requested.
+ * Meter of a streamed answer: reads usage, output, errors and the end, and finds the usage chunk that only the gateway requested.
  *
- * The answer is complete once `[DONE]` came or every requested choice is finished. Text after that continues it.
+ * The answer is complete once its end came or every requested choice is finished. Text after that continues it.
  */
 export class StreamMeter {
   readonly #request: MeteredRequest;
+  readonly #format: StreamFormat;
   readonly #answer: AnswerMeter;
   /** Indices of the choices that are finished. */
   readonly #finished = new Set<number>();
@@ -17,8 +18,9 @@ export class StreamMeter {
   #failed = false;
   #overran = false;
 
-  constructor(request: MeteredRequest) {
+  constructor(request: MeteredRequest, format: StreamFormat) {
     this.#request = request;
+    this.#format = format;
     this.#answer = new AnswerMeter(request);
   }
 
@@ -76,47 +78,30 @@ export class StreamMeter {
     return visible;
   }
 
+  /** Marks that the upstream has sent the end of the stream. */
+  end(): void {
+    this.#done = true;
+    this.#answer.complete();
+  }
+
   /** Reads the data of one event. @returns true if the client is to get the event */
   absorb(data: string | undefined): boolean {
     if (data === undefined) return true;
-    if (data.trim() === "[DONE]") {
-      this.#done = true;
-      this.#answer.complete();
-      return true;
-    }
     const chunk = parseJsonOrUndefined(data);
     if (!isObject(chunk)) return true;
     this.#failed ||= Boolean(chunk["error"]);
     const completionTokens = this.#answer.read(chunk);
     this.#finish(chunk);
-    this.#overran ||= (completionTokens ?? 0) > this.#request.outputTokensMax && hasUnfinishedChoice(chunk);
-    return this.#request.wantsUsageChunk || !isUsageOnly(chunk);
+    this.#overran ||= (completionTokens ?? 0) > this.#request.outputTokensMax && this.#format.isUnfinished(chunk);
+    return this.#request.wantsUsageChunk || !this.#format.isUsageOnly(chunk);
   }
 
-  #finish({ choices }: JsonObject): void {
-    if (!Array.isArray(choices)) return;
-    choices.forEach((choice, position) => {
-      if (!isFinished(choice)) return;
-      const index = Number(choice["index"] ?? position);
+  #finish(chunk: JsonObject): void {
+    const finished = this.#format.finishedBy(chunk);
+    if (finished === undefined) return;
+    for (const index of finished) {
       if (Number.isInteger(index) && index >= 0 && index < this.#request.choices) this.#finished.add(index);
-    });
-    if (choices.every(isFinished) && this.isFinished) this.#answer.complete();
+    }
+    if (this.isFinished && !this.#format.isUnfinished(chunk)) this.#answer.complete();
   }
-}
-
-/** True if a choice has a finish reason. Some servers write an empty string, or the word `null`, instead of null. */
-export function isFinished(choice: unknown): choice is JsonObject {
-  const reason = isObject(choice) ? choice["finish_reason"] : undefined;
-  return typeof reason === "string" && reason !== "" && reason !== "null";
-}
-
-/** True if a choice of the chunk is not finished. */
-function hasUnfinishedChoice({ choices }: JsonObject): boolean {
-  return Array.isArray(choices) && choices.some((choice) => isObject(choice) && !isFinished(choice));
-}
-
-/** True for the chunk that `stream_options.include_usage` adds: it has usage and no choice. */
-function isUsageOnly(chunk: JsonObject): boolean {
-  const { choices, usage } = chunk;
-  return isObject(usage) && Array.isArray(choices) && choices.length === 0;
 }

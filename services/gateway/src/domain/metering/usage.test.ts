@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { JsonObject } from "../wire/json.ts";
+import { CHAT } from "../wires/chat/chat-wire.ts";
 import { AnswerMeter } from "./answer-meter.ts";
 import { readAnsweredBy, readUsage } from "./usage.ts";
 
@@ -119,7 +120,7 @@ describe("a part", () => {
 });
 
 describe("usage of single choices", () => {
-  const meter = () => new AnswerMeter({ outputTokensMax: OUTPUT_TOKENS_MAX, choices: 2 });
+  const meter = () => new AnswerMeter({ format: CHAT.answer, outputTokensMax: OUTPUT_TOKENS_MAX, choices: 2 });
   const finish = (index: number, completion: number) => ({
     choices: [{ index, delta: {}, finish_reason: "stop", usage: counts(7, completion, 7 + completion) }],
   });

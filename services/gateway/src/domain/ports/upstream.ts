@@ -1,25 +1,28 @@
-import type { ChatRequest } from "../request/chat-request.ts";
+import type { InferenceRequest } from "../request/inference-request.ts";
 import type { BoundedModel, TokenBounds } from "../request/token-bounds.ts";
+import type { WireName } from "../wires/wire-name.ts";
 import type { CancelSignal } from "./cancel-signal.ts";
 
-/** Adapter to the HTTP API of a provider. Every answer is JSON of the OpenAI API, or server-sent events of such JSON. */
+/** Adapter to the HTTP API of a provider. Every answer is JSON of the wire of its request, or server-sent events of such JSON. */
 export interface Upstream {
   /** Upper bounds of the tokens that the provider will count for a request to this model. */
-  boundTokens(request: ChatRequest, model: BoundedModel): TokenBounds | Promise<TokenBounds>;
+  boundTokens(request: InferenceRequest, model: BoundedModel): TokenBounds | Promise<TokenBounds>;
   /**
-   * Sends a chat completion. Resolves with the head of the answer, whatever its status.
+   * Sends a request. Resolves with the head of the answer, whatever its status.
    *
    * @throws UpstreamFault if there is no answer; the body throws one if it breaks off
    */
-  chatCompletion(request: UpstreamRequest): Promise<UpstreamAnswer>;
+  send(request: UpstreamRequest): Promise<UpstreamAnswer>;
   close(): Promise<void>;
 }
 
 /** Body of a request: a text, its bytes, or the pieces of them. */
 export type UpstreamBody = string | Uint8Array | readonly Uint8Array[];
 
-/** Chat completion as it is sent. */
+/** Request as it is sent. */
 export interface UpstreamRequest {
+  /** Wire that the body is in. */
+  readonly wire: WireName;
   /** Id of the model at the provider. */
   readonly model: string;
   readonly body: UpstreamBody;

@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { askedServices } from "./asked-services.ts";
-import { parseChatRequest } from "./chat-request.ts";
+import { parseRequest } from "./parse-request.ts";
+import { CHAT } from "../wires/chat/chat-wire.ts";
 
 const BODY = { model: "m", messages: [{ role: "user", content: "hi" }] };
 const NOTHING = { tiers: [], modalities: ["text"], hostedTools: [] };
 
 async function askedOf(more: object) {
   return askedServices(
-    await parseChatRequest(Buffer.from(JSON.stringify({ ...BODY, ...more })), new AbortController().signal),
+    await parseRequest(CHAT, Buffer.from(JSON.stringify({ ...BODY, ...more })), new AbortController().signal),
   );
 }
 
@@ -68,7 +69,7 @@ describe("what a request asks for", () => {
     '"service\\u017ftier":"a"',
   ])("is refused where it is given twice or in other letters: %s", async (members) => {
     const json = `{"model":"m","messages":[{"role":"user","content":"hi"}],${members}}`;
-    await expect(parseChatRequest(Buffer.from(json), new AbortController().signal)).rejects.toThrow(
+    await expect(parseRequest(CHAT, Buffer.from(json), new AbortController().signal)).rejects.toThrow(
       /given twice|ASCII/,
     );
   });

@@ -1,4 +1,4 @@
-import type { ChatRequest } from "./chat-request.ts";
+import type { InferenceRequest } from "./inference-request.ts";
 import { effectOf, isHarmless, plainName } from "./governed-members.ts";
 
 /**
@@ -59,7 +59,8 @@ export function askedServices({
   text,
   members,
   hostedTools,
-}: Pick<ChatRequest, "text" | "members" | "hostedTools">): AskedServices {
+  wire,
+}: Pick<InferenceRequest, "text" | "members" | "hostedTools" | "wire">): AskedServices {
   const tiers: string[] = [];
   const modalities: string[] = [];
   const tools = hostedTools.map(({ type = "" }) => TOOLS.get(type.replace(VERSION, "")) ?? "");
@@ -74,7 +75,7 @@ export function askedServices({
     if (tierMember !== undefined) tiers.push(key === tierMember && typeof value === "string" ? value : "");
     else if (isModalities) modalities.push(...modalitiesIn(value));
     else if (plain === "audio") modalities.push("audio");
-    else if (tool !== undefined && !isHarmless(key.toLowerCase(), value)) tools.push(tool);
+    else if (tool !== undefined && !isHarmless(key.toLowerCase(), value, wire.request.readMembers)) tools.push(tool);
   }
   return { tiers, modalities: modalities.length === 0 ? ["text"] : modalities, hostedTools: tools };
 }

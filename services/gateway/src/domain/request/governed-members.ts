@@ -85,10 +85,8 @@ const TELLING_NAMES: Table = {
   output: "max*token* min*token* *thinking_budget *reasoning_budget",
 };
 
-/** Names without an effect that resemble others: the gateway's own output bounds, and filters of a search that is billed anyway. */
+/** Names without an effect that resemble others: filters of a search that is billed anyway. */
 const NO_EFFECT = new Set([
-  "max_tokens",
-  "max_completion_tokens",
   "disable_search",
   "enable_search_classifier",
   "num_search_results",
@@ -127,14 +125,18 @@ export function plainName(name: string): string {
  * Finds the effect of a member, whatever its value; undefined if it is not governed.
  *
  * @param name in lower case
+ * @param readMembers members that the gateway reads or sets on the wire of the request, e.g. its output bound
  */
-export function effectOf(name: string): MemberEffect | undefined {
+export function effectOf(name: string, readMembers: ReadonlySet<string> = NONE): MemberEffect | undefined {
+  if (readMembers.has(name)) return undefined;
   const known = knownEffects.get(name);
   if (known !== undefined) return known.effect;
   const effect = findEffect(name);
   if (name.length <= MAX_NAME_CHARS && knownEffects.size < MAX_KNOWN_EFFECTS) knownEffects.set(name, { effect });
   return effect;
 }
+
+const NONE: ReadonlySet<string> = new Set();
 
 /** Effects of names that were looked up: requests have the same few members, and a look-up tries a dozen patterns. */
 const knownEffects = new Map<string, { readonly effect: MemberEffect | undefined }>();
@@ -168,8 +170,8 @@ function isNested(value: unknown): boolean {
  *
  * @param name in lower case
  */
-export function isHarmless(name: string, value: unknown): boolean {
-  const effect = effectOf(name);
+export function isHarmless(name: string, value: unknown, readMembers: ReadonlySet<string> = NONE): boolean {
+  const effect = effectOf(name, readMembers);
   if (effect === undefined || value === null || HARMLESS.get(plainName(name))?.(value) === true) return true;
   if (effect === "output") return false;
   if (value === false || (Array.isArray(value) && value.length === 0)) return true;

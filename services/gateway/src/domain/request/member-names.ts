@@ -8,7 +8,7 @@ import { badField } from "../errors/refusal.ts";
  */
 
 /** Rules for the names of an object, and of the objects in its members, each as a value or within a list. */
-interface ObjectNames {
+export interface ObjectNames {
   /** Names that must be written in lower case. */
   readonly known: ReadonlySet<string>;
   /** True for a name, in lower case, that must not be given twice. Every name by default. */
@@ -17,37 +17,8 @@ interface ObjectNames {
   readonly within?: ReadonlyMap<string, ObjectNames>;
 }
 
-const MEDIA: ObjectNames = {
-  known: new Set(["url", "detail", "format", "data", "file_id", "file_data", "filename"]),
-};
-const PART: ObjectNames = {
-  known: new Set(["type", "text", "refusal", "image_url", "input_audio", "file"]),
-  within: new Map([
-    ["image_url", MEDIA],
-    ["input_audio", MEDIA],
-    ["file", MEDIA],
-  ]),
-};
-const MESSAGE: ObjectNames = {
-  known: new Set([
-    "role",
-    "content",
-    "name",
-    "refusal",
-    "audio",
-    "images",
-    "annotations",
-    "tool_calls",
-    "tool_call_id",
-    "function_call",
-  ]),
-  within: new Map([["content", PART]]),
-};
-const WITHIN_REQUEST: ReadonlyMap<string, ObjectNames> = new Map([
-  ["messages", MESSAGE],
-  ["tools", { known: new Set(["type", "function", "custom"]) }],
-  ["stream_options", { known: new Set(["include_usage"]) }],
-]);
+/** Rules for the names of the top level. */
+type TopNames = ObjectNames & Required<Pick<ObjectNames, "isUnique">>;
 
 /** Bound of a name in a message. */
 const MAX_SHOWN_CHARS = 60;
@@ -55,22 +26,18 @@ const MAX_SHOWN_CHARS = 60;
 const STRETCH_CHARS = 1_000_000;
 
 /**
- * Checks the top level of a request, its messages, their parts and media, its tools and its stream options, in one pass. Schemas
- * of tools, and unknown values, may have any names.
+ * Checks the names of the top level of a request and, in one pass, those of the objects in it that have rules. Schemas of tools, and
+ * unknown values, may have any names.
  *
  * @param text a valid JSON object: the caller has parsed it
- * @param known names of the top level that must be written in lower case
- * @param isUnique true for another name of the top level, in lower case, that must not be given twice
+ * @param top rules of the top level, of whose names the known ones must not be given twice either
  * @returns a generator that yields within a long text, so that its caller can pause, and returns the members of the top level
  * @throws Refusal 400 that names the member
  */
-export function* checkMemberNames(
-  text: string,
-  known: ReadonlySet<string>,
-  isUnique: (name: string) => boolean,
-): Generator<undefined, readonly Member[]> {
+export function* checkMemberNames(text: string, top: TopNames): Generator<undefined, readonly Member[]> {
   const members: Member[] = [];
-  const names = { known, isUnique: (name: string) => known.has(name) || isUnique(name), within: WITHIN_REQUEST };
+  const { known, isUnique } = top;
+  const names = { ...top, isUnique: (name: string) => known.has(name) || isUnique(name) };
   yield* new NameScan(text).object(skipBlank(text, 0), names, () => "", members);
   return members;
 }

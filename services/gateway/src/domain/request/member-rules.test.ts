@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { parseChatRequest } from "./chat-request.ts";
+import { parseRequest } from "./parse-request.ts";
+import { CHAT } from "../wires/chat/chat-wire.ts";
 import { applyMemberRules, pricesOfTier, surcharged } from "./member-rules.ts";
 import type { MemberRules, ModelRates, PriceSteps, Surcharge } from "./model-directory.ts";
 import type { Refusal } from "../errors/refusal.ts";
@@ -10,7 +11,7 @@ const FUNCTION = { type: "function", function: { name: "f", parameters: { type: 
 const NEVER = new AbortController().signal;
 
 function parse(more: object) {
-  return parseChatRequest(Buffer.from(JSON.stringify({ ...BODY, ...more })), NEVER);
+  return parseRequest(CHAT, Buffer.from(JSON.stringify({ ...BODY, ...more })), NEVER);
 }
 
 const price = (input: bigint, output: bigint) => ({ inputPicoUsd: input, outputPicoUsd: output });
@@ -141,7 +142,7 @@ describe("a member that governs what the upstream does", () => {
 
   it("is refused wherever it is written twice, so that no value hides behind a harmless one", async () => {
     const text = '{"model":"m","messages":[{}],"service_tier":"priority","Service_Tier":"default"}';
-    await expect(parseChatRequest(Buffer.from(text), NEVER)).rejects.toThrow("is given twice");
+    await expect(parseRequest(CHAT, Buffer.from(text), NEVER)).rejects.toThrow("is given twice");
   });
 
   it.each<object>([

@@ -1,4 +1,4 @@
-import type { ChatRequest } from "./chat-request.ts";
+import type { InferenceRequest } from "./inference-request.ts";
 import { effectOf, isHarmless, type MemberEffect } from "./governed-members.ts";
 import type { MemberRules, Model, ModelRates, PriceStep, PriceSteps, Surcharge } from "./model-directory.ts";
 import { Refusal } from "../errors/refusal.ts";
@@ -40,16 +40,17 @@ export interface PricedMembers {
  * @throws Refusal 400 `member_not_allowed` that names the first member which is not allowed
  */
 export function applyMemberRules(
-  { text, members, hostedTools }: Pick<ChatRequest, "text" | "members" | "hostedTools">,
+  { text, members, hostedTools, wire }: Pick<InferenceRequest, "text" | "members" | "hostedTools" | "wire">,
   model: TierPriced,
 ): PricedMembers {
+  const { readMembers } = wire.request;
   const { memberRules: rules = NO_MEMBER_RULES } = model;
   const surchargesOf = (name: string) => rules.surcharges.filter(({ member }) => member === name);
   let serviceTier: string | undefined;
   let hasOutputAudio = false;
   const ofMembers = members.flatMap(({ key, start, end }) => {
     const name = key.toLowerCase();
-    const effect = effectOf(name);
+    const effect = effectOf(name, readMembers);
     const prices = surchargesOf(name);
     if (name === "tools" || (effect === undefined && prices.length === 0)) return [];
     const value: unknown = JSON.parse(text.slice(start, end));

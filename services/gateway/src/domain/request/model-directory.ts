@@ -1,5 +1,5 @@
 import type { Rates } from "@routeplane/admission";
-import type { OutputField } from "./chat-request.ts";
+import type { OutputField } from "./output-field.ts";
 import { modelNotFound } from "../errors/refusal.ts";
 import type { WireName } from "../wires/wire-name.ts";
 import { createModelNames, fold, type NamedModel } from "./model-names.ts";

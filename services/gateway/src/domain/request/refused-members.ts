@@ -1,10 +1,11 @@
-import type { OutputField } from "./chat-request.ts";
+import type { OutputField } from "./output-field.ts";
 import type { AddedMember, UpstreamTarget } from "./upstream-body.ts";
 
 /** Patterns of the names by which an error can mean a member, in the words of any API. */
 const NAMED: Readonly<Record<AddedMember, RegExp>> = {
   stream_options: /(?<![a-z0-9_])(?:stream[_ ]?options|include[_ ]?usage)(?![a-z0-9_])/i,
   max_tokens: /(?<![a-z0-9_])max[_ ]?tokens(?![a-z0-9_])/i,
+  max_output_tokens: /(?<![a-z0-9_])max[_ ]?output[_ ]?tokens(?![a-z0-9_])/i,
   max_completion_tokens: /(?<![a-z0-9_])max[_ ]?completion[_ ]?tokens(?![a-z0-9_])/i,
 };
 

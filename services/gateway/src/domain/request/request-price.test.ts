@@ -4,7 +4,8 @@ import { reservationCost } from "@routeplane/admission";
 import { reservedPrice } from "../metering/charge.ts";
 import { costOfUsage } from "../metering/usage-cost.ts";
 import type { TokenUsage } from "../metering/usage.ts";
-import { parseChatRequest } from "./chat-request.ts";
+import { parseRequest } from "./parse-request.ts";
+import { CHAT } from "../wires/chat/chat-wire.ts";
 import { createModelDirectory, type Model, type ModelRates, type PriceSteps } from "./model-directory.ts";
 import { priceRequest } from "./request-price.ts";
 
@@ -21,7 +22,7 @@ const flat = (rates: ModelRates): PriceSteps => [{ aboveInputTokens: 0, price: r
 
 async function priced(model: Partial<Model>, more: object = {}, content: unknown = "hi") {
   const body = { model: "m", messages: [{ role: "user", content }], ...more };
-  const request = await parseChatRequest(Buffer.from(JSON.stringify(body)), NEVER);
+  const request = await parseRequest(CHAT, Buffer.from(JSON.stringify(body)), NEVER);
   const prices = flat(price(1n, 2n));
   const full: Model = { provider: "p", id: "m", prices, priceVersion: "file:1", outputField: "max_tokens", ...model };
   return priceRequest(createModelDirectory([full]), request, MOMENT);
@@ -62,7 +63,7 @@ describe("the price that a request reserves", () => {
   it("sees caching for an hour that is written with escapes", async () => {
     const text =
       '{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x","cache_control":{"ttl":"\\u0031h"}}]}]}';
-    const request = await parseChatRequest(Buffer.from(text), NEVER);
+    const request = await parseRequest(CHAT, Buffer.from(text), NEVER);
     const model: Model = {
       provider: "p",
       id: "m",
@@ -101,7 +102,8 @@ describe("the price that a request reserves", () => {
       outputField: "max_tokens",
       at,
     };
-    const request = await parseChatRequest(
+    const request = await parseRequest(
+      CHAT,
       Buffer.from('{"model":"m","messages":[{"role":"user","content":"x"}]}'),
       NEVER,
     );

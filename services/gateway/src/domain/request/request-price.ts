@@ -4,7 +4,7 @@
  */
 import type { RequestContext } from "../request-context.ts";
 import { modelPriceUnknown, providerKeyMissing } from "../errors/refusal.ts";
-import type { ChatRequest } from "./chat-request.ts";
+import type { InferenceRequest } from "./inference-request.ts";
 import {
   applyMemberRules,
   NO_MEMBER_RULES,
@@ -31,7 +31,7 @@ import {
  */
 export function priceRequest(
   directory: ModelDirectory,
-  request: ChatRequest,
+  request: InferenceRequest,
   moment: Date,
 ): Pick<RequestContext, "model" | "billedModelFor"> {
   const resolved = modelAt(resolveModel(directory, request.model), moment);
@@ -98,7 +98,7 @@ interface Asked extends PricedMembers {
 /** Audio in the input of a request: some, perhaps some in a file of unknown kind, or none. */
 type InputAudio = "some" | "perhaps" | "none";
 
-function inputAudioOf({ input: { media } }: ChatRequest): InputAudio {
+function inputAudioOf({ input: { media } }: InferenceRequest): InputAudio {
   if (media.some(({ kind }) => kind === "audio")) return "some";
   return media.some(({ kind }) => kind === "file") ? "perhaps" : "none";
 }
@@ -150,7 +150,7 @@ type Caching = "usual" | "hour" | "mixed";
 /** Matches a JSON string `1h` that is written with escapes. */
 const ESCAPED_HOUR = /"(?:1|\\u0031)(?:h|\\u0068)"/i;
 
-function cachingOf({ text }: ChatRequest, { prices }: Model): Caching {
+function cachingOf({ text }: InferenceRequest, { prices }: Model): Caching {
   if (prices.every(({ price }) => price.hourCacheWritePicoUsd === undefined)) return "usual";
   const hours = count(text, '"1h"');
   if (hours > 0) return hours === count(text, "cache_control") ? "hour" : "mixed";

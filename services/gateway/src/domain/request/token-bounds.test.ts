@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { fakeTokenCounter } from "../../../test/fake-token-counter.ts";
-import { parseChatRequest } from "./chat-request.ts";
+import { parseRequest } from "./parse-request.ts";
+import { CHAT } from "../wires/chat/chat-wire.ts";
 import { boundTokens, DEFAULT_OUTPUT_TOKENS, tightenBounds, tightenEagerly } from "./token-bounds.ts";
 
 const MESSAGES = [{ role: "user", content: "hi" }];
@@ -9,7 +10,7 @@ const PROSE = "The gateway judges what a key may ask for. ".repeat(1_000);
 
 function parse(body: object) {
   const whole = { model: "m", messages: MESSAGES, ...body };
-  return parseChatRequest(Buffer.from(JSON.stringify(whole)), new AbortController().signal);
+  return parseRequest(CHAT, Buffer.from(JSON.stringify(whole)), new AbortController().signal);
 }
 
 const inputOf = async (body: object, model = {}) => boundTokens(await parse(body), model).inputTokensMax;

@@ -2,7 +2,7 @@ import type { CountUrgency, TokenCounter } from "../ports/token-counter.ts";
 import { boundMedia } from "../media/media-tokens.ts";
 import { hasOpenAiTemplate } from "../tokens/model-families.ts";
 import { boundTexts } from "../tokens/text-bound.ts";
-import type { ChatRequest } from "./chat-request.ts";
+import type { InferenceRequest } from "./inference-request.ts";
 import type { SentInput } from "./input-collector.ts";
 import type { Model } from "./model-directory.ts";
 
@@ -56,17 +56,18 @@ const ANY_TEMPLATE: TemplateTokens = { request: 128, message: 10, toolCall: 20, 
  * media by what they hold, everything else by its bytes: a token is at least one byte.
  */
 export function boundTokens(
-  request: ChatRequest,
+  request: InferenceRequest,
   { id = "", tokenizer, defaultOutputTokens = DEFAULT_OUTPUT_TOKENS }: BoundedModel = {},
 ): LooseBounds {
-  const { input } = request;
+  const { input, wire } = request;
+  const hasOutput = wire.request.outputFields.length > 0;
   const template = hasOpenAiTemplate(id) ? OPENAI_TEMPLATE : ANY_TEMPLATE;
   const tokensMax = boundTexts(input.texts);
   const otherTokensMax =
     input.otherBytes + tokensOfTemplate(input, template, request.hasTools) + boundMedia(input.media, id);
   return {
     inputTokensMax: Math.min(tokensMax + otherTokensMax, MAX_INPUT_TOKENS),
-    outputTokensMax: (request.output?.bounded ?? defaultOutputTokens) * request.choices,
+    outputTokensMax: hasOutput ? (request.output?.bounded ?? defaultOutputTokens) * request.choices : 0,
     loose: { texts: input.texts, tokensMax, otherTokensMax, tokenizer },
   };
 }

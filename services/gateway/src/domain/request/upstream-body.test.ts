@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { parseChatRequest } from "./chat-request.ts";
+import { parseRequest } from "./parse-request.ts";
+import { CHAT } from "../wires/chat/chat-wire.ts";
 import { prepareUpstreamBody, type UpstreamTarget } from "./upstream-body.ts";
 
 const NEVER = new AbortController().signal;
 
 function parse(text: string) {
-  return parseChatRequest(Buffer.from(text), NEVER);
+  return parseRequest(CHAT, Buffer.from(text), NEVER);
 }
 
 describe("prepareUpstreamBody", () => {
@@ -15,7 +16,7 @@ describe("prepareUpstreamBody", () => {
 
   it("is the client's bytes where nothing needs changing", async () => {
     const body = Buffer.from('{ "model":"m","messages":[{}] , "max_tokens": 5, "seed":12345678901234567890 }');
-    expect(await upstreamBody(parseChatRequest(body, NEVER))).toBe(body);
+    expect(await upstreamBody(parseRequest(CHAT, body, NEVER))).toBe(body);
   });
 
   it.each([

@@ -19,7 +19,7 @@ type Body = Readonly<Record<string, unknown>>;
 function refusing(refusalOf: (body: Body) => string | undefined, status = 400): Upstream {
   return {
     boundTokens,
-    async chatCompletion({ body, streamed }): Promise<UpstreamAnswer> {
+    async send({ body, streamed }): Promise<UpstreamAnswer> {
       const refusal = refusalOf(JSON.parse(String(body)) as Body);
       const text = refusal ?? (streamed ? STREAM : WHOLE);
       const contentType = refusal === undefined && streamed ? "text/event-stream" : "application/json";

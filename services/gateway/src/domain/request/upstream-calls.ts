@@ -1,7 +1,7 @@
 import type { Logger } from "@routeplane/runtime";
 import type { Upstream, UpstreamAnswer, UpstreamBody } from "../ports/upstream.ts";
 import { collectStart } from "../response/answer-body.ts";
-import type { ChatRequest } from "./chat-request.ts";
+import type { InferenceRequest } from "./inference-request.ts";
 import type { Model } from "./model-directory.ts";
 import { namesAny, refusedMembers, targetWithout } from "./refused-members.ts";
 import { addedMembers, type AddedMember, prepareUpstreamBody, type UpstreamTarget } from "./upstream-body.ts";
@@ -31,13 +31,13 @@ export class UpstreamCalls {
   }
 
   /** Prepares a request for its model. Everything that can fail before it is sent is done here, but for the output bound. */
-  prepare(request: ChatRequest, model: Model, upstream: Upstream): SendUpstream {
-    const { streamed } = request;
+  prepare(request: InferenceRequest, model: Model, upstream: Upstream): SendUpstream {
+    const { streamed, wire } = request;
     const target = this.#learnt.get(upstream)?.get(model.id) ?? model;
     const bodyFor = prepareUpstreamBody(request, target);
     const added = addedMembers(request, target);
     const send = (body: UpstreamBody, signal: CancelSignal): Promise<UpstreamAnswer> =>
-      upstream.chatCompletion({ model: model.id, body, streamed, signal });
+      upstream.send({ wire: wire.name, model: model.id, body, streamed, signal });
     if (added.length === 0) return (outputTokensMax, signal) => send(bodyFor(outputTokensMax), signal);
     return async (outputTokensMax, signal) => {
       const first = await send(bodyFor(outputTokensMax), signal);

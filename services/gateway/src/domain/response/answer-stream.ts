@@ -9,26 +9,24 @@ import {
   MAX_ANSWER_VALUES,
   parseJsonOrUndefined,
 } from "../wire/json.ts";
-import { formatSse, type SseEvent, SseSplitter } from "../wire/sse.ts";
+import { type SseEvent, SseSplitter } from "../wire/sse.ts";
+import type { StreamFormat } from "../wires/answer-format.ts";
 import { MAX_ANSWER_BYTES } from "./answer-body.ts";
-import { errorWordsOf } from "./answer-error.ts";
 import type { UpstreamWords } from "./upstream-words.ts";
 import type { CancelSignal } from "../ports/cancel-signal.ts";
 
-/** Wait for `[DONE]` once every choice is finished and the usage is known; and for the usage after `[DONE]`. */
+/** Wait for the end once every choice is finished and the usage is known; and for the usage after the end. */
 export const END_GRACE_MS = 1_000;
-/** Wait for usage and `[DONE]` once every choice is finished. */
+/** Wait for usage and end once every choice is finished. */
 export const FINISH_GRACE_MS = 10_000;
 
-/** Event that ends a stream of the OpenAI API. */
-export const DONE: SseEvent = { raw: formatSse("[DONE]"), data: "[DONE]" };
-
 /**
- * Stream of an upstream, read to its end: `[DONE]`, an error, the end of the connection; or a short wait after every requested
+ * Stream of an upstream, read to its end: its last event, an error, the end of the connection; or a short wait after every requested
  * choice is finished, whatever the upstream does then. Its events, usage and end do not depend on how its bytes arrive in chunks.
  */
 export class AnswerStream {
   readonly meter: StreamMeter;
+  readonly #format: StreamFormat;
   readonly #body: AsyncIterable<Uint8Array>;
   #chunks: AsyncIterator<Uint8Array> | undefined;
   readonly #signal: CancelSignal;
@@ -45,10 +43,11 @@ export class AnswerStream {
   #isOver = false;
 
   /** @param signal stops the reading of large events once it is aborted */
-  constructor(body: AsyncIterable<Uint8Array>, request: MeteredRequest, signal: CancelSignal) {
+  constructor(body: AsyncIterable<Uint8Array>, request: MeteredRequest, format: StreamFormat, signal: CancelSignal) {
     this.#body = body;
+    this.#format = format;
     this.#signal = signal;
-    this.meter = new StreamMeter(request);
+    this.meter = new StreamMeter(request, format);
   }
 
   /** True once the upstream has sent the end of the stream. */
@@ -72,7 +71,7 @@ export class AnswerStream {
   }
 
   /**
-   * True if the answer is complete: by `[DONE]`, or because every requested choice has a finish reason. A connection that breaks
+   * True if the answer is complete: by its end, or because every requested choice has a finish reason. A connection that breaks
    * off after that takes nothing from the answer.
    */
   get isWhole(): boolean {
@@ -82,7 +81,7 @@ export class AnswerStream {
   }
 
   /**
-   * Reads on. Resolves to the next events that the client is to get, `[DONE]` included, and an error not; to undefined at the end of
+   * Reads on. Resolves to the next events that the client is to get, the end included, and an error not; to undefined at the end of
    * the stream. Never rejects. Costs one promise for each piece that arrives: an asynchronous generator costs three.
    */
   async nextEvents(): Promise<readonly SseEvent[] | undefined> {
@@ -146,7 +145,7 @@ export class AnswerStream {
       const { raw, data } = event;
       if (data === undefined) return [];
       checkJson(data, MAX_ANSWER_VALUES);
-      const isWhole = isEnd(event) || isObject(parseJsonOrUndefined(data));
+      const isWhole = this.#format.endOf(event) !== undefined || isObject(parseJsonOrUndefined(data));
       return isWhole ? [{ ...event, raw: withBlankLine(raw) }] : [];
     });
   }
@@ -193,19 +192,23 @@ export class AnswerStream {
   #absorbOne(event: SseEvent): SseEvent | undefined {
     const { data } = event;
     const { meter } = this;
+    const format = this.#format;
     if (data === undefined) return this.isDone ? undefined : event;
     const isFirst = !this.#hasData;
     this.#hasData = true;
     if (this.isDone) {
-      if (meter.usage === undefined && isUsage(data)) meter.absorb(data);
+      if (meter.usage === undefined && format.isLateUsage(data)) meter.absorb(data);
       return undefined;
     }
-    if (isEnd(event)) {
-      meter.absorb("[DONE]");
+    const end = format.endOf(event);
+    if (end !== undefined) {
+      meter.absorb(data);
+      meter.end();
+      this.#hasFailedChoice ||= format.hasFailed(data);
       this.#doneAt = performance.now();
-      return data === "[DONE]" ? event : DONE;
+      return end;
     }
-    const words = errorWordsOf(event);
+    const words = format.errorOf(event);
     if (words !== undefined) {
       meter.absorb(data);
       this.#error = { words, isFirst };
@@ -218,7 +221,7 @@ export class AnswerStream {
       this.#finishedAt = performance.now();
       this.#hasTextAfterFinish = true;
     }
-    this.#hasFailedChoice ||= FAILED.test(data);
+    this.#hasFailedChoice ||= format.hasFailed(data);
     if (meter.isExhausted) this.#isOver = true;
     return isVisible && !meter.isExhausted ? event : undefined;
   }
@@ -232,21 +235,3 @@ function isLarge({ data }: SseEvent): boolean {
 function withBlankLine(raw: Buffer): Buffer {
   return /(?:\r\r|\n\n)$/.test(raw.subarray(-2).toString("latin1")) ? raw : Buffer.concat([raw, Buffer.from("\n\n")]);
 }
-
-/** True for a usage chunk, which some upstreams send behind the end. */
-function isUsage(data: string): boolean {
-  return /"usage"\s*:\s*\{/.test(data) && !/"(?:delta|message)"\s*:/.test(data);
-}
-
-/** Matches a choice that the upstream says has failed. */
-const FAILED = /"finish_reason"\s*:\s*"error"/;
-
-/** True for the end of a stream, in every spelling that upstreams have for it. */
-function isEnd({ data = "", name }: SseEvent): boolean {
-  if (data.length > MAX_END_CHARS) return false;
-  const text = data.trim().toLowerCase();
-  if (text === "[done]" || text === '"[done]"') return true;
-  return name?.toLowerCase() === "done" && (text === "" || text === "{}" || text === "done" || text === "null");
-}
-
-const MAX_END_CHARS = 100;

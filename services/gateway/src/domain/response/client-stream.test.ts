@@ -1,3 +1,4 @@
+import { OPENAI_ERRORS } from "../errors/error-envelope.ts";
 import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { answeringUpstream } from "../../../test/fake-upstream.ts";
@@ -46,9 +47,9 @@ function thinking(
   const answering = answeringUpstream("text/event-stream", [], { body: body(), ...more });
   return {
     ...answering,
-    async chatCompletion(request) {
+    async send(request) {
       await wait(headMs);
-      return answering.chatCompletion(request);
+      return answering.send(request);
     },
   };
 }
@@ -149,11 +150,11 @@ describe("a stream whose upstream thinks", () => {
   it.each(["unreachable", "timeout", "broken"] as const)(
     "gets an upstream that is %s as an error event after it",
     async (kind) => {
-      const chatCompletion: Upstream["chatCompletion"] = async () => {
+      const send: Upstream["send"] = async () => {
         await wait(HEARTBEAT_MS * 1.5);
         throw new UpstreamFault(kind, "no");
       };
-      const { serve, usage } = pipelineUnderTest({ upstream: { boundTokens, chatCompletion, async close() {} } });
+      const { serve, usage } = pipelineUnderTest({ upstream: { boundTokens, send, async close() {} } });
       const reply = fakeReply();
       const served = serve(STREAM, reply);
       await vi.advanceTimersByTimeAsync(2 * HEARTBEAT_MS);
@@ -201,7 +202,7 @@ describe("a client that does not read", () => {
         return new Promise<void>((resolve) => taken.push(resolve));
       },
     };
-    const stream = new ClientStream(reply, 100);
+    const stream = new ClientStream(reply, OPENAI_ERRORS, 100);
     stream.start();
     await vi.advanceTimersByTimeAsync(1_000);
     expect(written).toEqual([BEAT]);

@@ -1,7 +1,6 @@
-import { toErrorEnvelope } from "../errors/error-envelope.ts";
+import type { ErrorFormat } from "../errors/error-envelope.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import type { Reply } from "../ports/reply.ts";
-import { formatSse } from "../wire/sse.ts";
 import { cancelReasonOf } from "./cancellation.ts";
 import type { RelayResult } from "./relay-result.ts";
 
@@ -26,13 +25,16 @@ const HEAD = {
  */
 export class ClientStream {
   readonly #reply: Reply;
+  readonly #errors: ErrorFormat;
   readonly #heartbeatMs: number;
   #timer: NodeJS.Timeout | undefined;
   #writes = 0;
   #isEnded = false;
 
-  constructor(reply: Reply, heartbeatMs = HEARTBEAT_MS) {
+  /** @param errors renders the refusal that ends a stream */
+  constructor(reply: Reply, errors: ErrorFormat, heartbeatMs = HEARTBEAT_MS) {
     this.#reply = reply;
+    this.#errors = errors;
     this.#heartbeatMs = heartbeatMs;
   }
 
@@ -86,8 +88,13 @@ export class ClientStream {
     const { refusal, ...sent } = result;
     if (refusal === undefined || !this.hasBegun) return result;
     if (signal.aborted && cancelReasonOf(this.#reply) === "client_gone") return { ...result, httpStatus: 200 };
-    await this.end(errorEvent(refusal));
+    await this.endRefused(refusal);
     return { ...sent, httpStatus: 200 };
+  }
+
+  /** Ends the stream with an error event, by which its client learns that it will not be finished. */
+  endRefused(refusal: Refusal): Promise<void> {
+    return this.end(this.#errors.toEvent(refusal));
   }
 
   #begin(): void {
@@ -107,9 +114,4 @@ export class ClientStream {
     this.#timer?.refresh();
     if (this.#writes === 0) await this.#send(HEARTBEAT);
   }
-}
-
-/** Event by which an OpenAI client learns that a stream that has begun will not be finished. */
-export function errorEvent(refusal: Refusal): Buffer {
-  return formatSse(toErrorEnvelope(refusal));
 }

@@ -1,8 +1,7 @@
-import type { ResponseGuard } from "../guardrails/response-guard.ts";
-import { StreamGuard } from "../guardrails/stream-guard.ts";
 import type { Refusal } from "../errors/refusal.ts";
 import type { SseEvent } from "../wire/sse.ts";
-import { type ClientStream, errorEvent } from "./client-stream.ts";
+import type { StreamGuard } from "../wires/answer-format.ts";
+import type { ClientStream } from "./client-stream.ts";
 
 /** Bound of the comments that wait for the first event. */
 const MAX_HELD_BYTES = 16 * 1024;
@@ -18,10 +17,10 @@ export class GuardedStream {
   #heldBytes = 0;
   #hasData = false;
 
-  /** @param choices number of requested choices */
-  constructor(client: ClientStream, guard: ResponseGuard | undefined, choices: number) {
+  /** @param guard undefined if every byte passes */
+  constructor(client: ClientStream, guard: StreamGuard | undefined) {
     this.#client = client;
-    this.#guard = guard && new StreamGuard(guard, choices);
+    this.#guard = guard;
   }
 
   /** Refusal of a guardrail, after which nothing leaves; undefined as long as the stream passes. */
@@ -74,7 +73,7 @@ export class GuardedStream {
 
   /** Sends the client the refusal at once: the upstream is read to its end, because it reports its usage there. */
   async #sendRefusal(): Promise<void> {
-    if (this.refusal !== undefined && this.#client.hasBegun) await this.#client.end(errorEvent(this.refusal));
+    if (this.refusal !== undefined && this.#client.hasBegun) await this.#client.endRefused(this.refusal);
   }
 }
 

@@ -11,12 +11,12 @@ import { type Upstream, UpstreamFault, type UpstreamFaultKind } from "../ports/u
 /** Upstream that is silent until the call is cancelled. */
 function hanging(kind: UpstreamFaultKind = "broken") {
   const signals: CancelSignal[] = [];
-  const chatCompletion: Upstream["chatCompletion"] = ({ signal }) =>
+  const send: Upstream["send"] = ({ signal }) =>
     new Promise((_, reject) => {
       signals.push(signal);
       signal.addEventListener("abort", () => reject(new UpstreamFault(kind, "cancelled")));
     });
-  return { signals, upstream: { boundTokens, chatCompletion, async close() {} } };
+  return { signals, upstream: { boundTokens, send, async close() {} } };
 }
 
 const uncommitted = () => fakeUsageLog(() => Promise.reject(unavailable("nats")));

@@ -1,6 +1,7 @@
 import type { MeteredUsage } from "../metering/answer-meter.ts";
 import { upstreamFailed } from "../errors/refusal.ts";
-import { AnswerStream, DONE } from "./answer-stream.ts";
+import type { StreamFormat } from "../wires/answer-format.ts";
+import { AnswerStream } from "./answer-stream.ts";
 import { cancelReasonOf, refusalOfCancellation } from "./cancellation.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { brokenAnswer, errorResult } from "./failed-answer.ts";
@@ -12,11 +13,12 @@ import { cancelledResult, chargedRefusalResult, type RelayResult } from "./relay
 export async function relayStream(
   body: AsyncIterable<Uint8Array>,
   client: ClientStream,
+  format: StreamFormat,
   context: RelayContext,
 ): Promise<RelayResult> {
   const { reply, timings, guard, choices } = context;
-  const answer = new AnswerStream(body, context, reply.signal);
-  const guarded = new GuardedStream(client, guard, choices);
+  const answer = new AnswerStream(body, context, format, reply.signal);
+  const guarded = new GuardedStream(client, guard && format.openGuard(guard, choices));
   let fault: unknown;
   try {
     for (let events = await answer.nextEvents(); events !== undefined; events = await answer.nextEvents()) {
@@ -34,7 +36,7 @@ export async function relayStream(
   await guarded.flush();
   const { refusal } = guarded;
   if (refusal !== undefined) return chargedRefusalResult(refusal, answer.meter.metered);
-  return resultOf(answer, fault ?? answer.fault, client, context);
+  return resultOf(answer, fault ?? answer.fault, client, format, context);
 }
 
 /** Result of a stream that is over. It is complete once the upstream has sent its end, even if a connection failed afterwards. */
@@ -42,13 +44,14 @@ async function resultOf(
   answer: AnswerStream,
   fault: unknown,
   client: ClientStream,
+  { end }: StreamFormat,
   context: RelayContext,
 ): Promise<RelayResult> {
   const { reply } = context;
   const metered = answer.meter.metered;
   if (reply.signal.aborted && !answer.isDone) return cancelled(cancelReasonOf(reply), metered);
   if (answer.isWhole) {
-    await client.end(answer.isDone ? undefined : DONE.raw);
+    await client.end(answer.isDone ? undefined : end.raw);
     return { ...metered, billable: true, httpStatus: 200, outcome: "succeeded", errorCode: "" };
   }
   if (answer.error === undefined) {

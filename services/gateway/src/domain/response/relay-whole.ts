@@ -10,19 +10,19 @@ import {
   parseJsonOrUndefined,
   parseLargeJson,
 } from "../wire/json.ts";
-import { formatSse, type SseEvent, withoutByteOrderMark } from "../wire/sse.ts";
+import { type SseEvent, withoutByteOrderMark } from "../wire/sse.ts";
+import type { AnswerAssembly, StreamFormat } from "../wires/answer-format.ts";
 import { collect, MAX_ANSWER_BYTES } from "./answer-body.ts";
-import { errorOfAnswer, hasFailedChoice } from "./answer-error.ts";
-import { AnswerStream, DONE } from "./answer-stream.ts";
+import { errorOfAnswer } from "./answer-error.ts";
+import { AnswerStream } from "./answer-stream.ts";
 import { cancelReasonOf } from "./cancellation.ts";
 import type { ClientStream } from "./client-stream.ts";
-import { AssembledCompletion, chunksOf } from "./completion-chunks.ts";
 import { brokenAnswer, errorResult, invalidAnswer } from "./failed-answer.ts";
 import { GuardedStream } from "./guarded-stream.ts";
 import type { RelayContext } from "./relay-context.ts";
 import { cancelledResult, chargedRefusalResult, type RelayResult } from "./relay-result.ts";
 
-/** Passes a whole answer on, as chunks to a client that asked for a stream. Never throws. */
+/** Passes a whole answer on, as events to a client that asked for a stream. Never throws. */
 export async function relayWhole(
   body: Buffer | AsyncIterable<Uint8Array>,
   contentType: string,
@@ -38,8 +38,8 @@ export async function relayWhole(
     ({ metered } = completion);
     const words = errorOfAnswer(json, contentType);
     if (words !== undefined) return await errorResult(words, metered, context, false);
-    if (!isCompletion(json)) {
-      return chargedRefusalResult(invalidAnswer("gave an answer that is not a chat completion"), metered);
+    if (!isObject(json) || !context.format.isAnswer(json)) {
+      return chargedRefusalResult(invalidAnswer(`gave an answer that is not ${context.format.noun}`), metered);
     }
     return await passWhole(json, { bytes, text }, metered, context);
   } catch (error) {
@@ -48,10 +48,14 @@ export async function relayWhole(
 }
 
 /** Passes a stream that nobody asked for on, as the whole answer that its chunks make up. Never throws. */
-export async function relayAssembled(body: AsyncIterable<Uint8Array>, context: RelayContext): Promise<RelayResult> {
+export async function relayAssembled(
+  body: AsyncIterable<Uint8Array>,
+  format: StreamFormat,
+  context: RelayContext,
+): Promise<RelayResult> {
   const { reply } = context;
-  const answer = new AnswerStream(body, { ...context, wantsUsageChunk: true }, reply.signal);
-  const completion = new AssembledCompletion();
+  const answer = new AnswerStream(body, { ...context, wantsUsageChunk: true }, format, reply.signal);
+  const completion = format.assemble();
   let size = 0;
   try {
     for (let events = await answer.nextEvents(); events !== undefined; events = await answer.nextEvents()) {
@@ -73,8 +77,8 @@ export async function relayAssembled(body: AsyncIterable<Uint8Array>, context: R
   }
 }
 
-/** Adds the chunks of events to a completion. @returns the bytes of the events */
-function addAll(completion: AssembledCompletion, events: readonly SseEvent[]): number {
+/** Adds the chunks of events to an answer. @returns the bytes of the events */
+function addAll(completion: AnswerAssembly, events: readonly SseEvent[]): number {
   for (const { data } of events) {
     const chunk = data === undefined ? undefined : parseJsonOrUndefined(data);
     if (isObject(chunk)) completion.add(chunk);
@@ -88,15 +92,16 @@ interface WrittenCompletion {
   readonly text: string;
 }
 
-/** Passes a completion on, as bytes or as chunks. @throws the reason of the request's signal */
+/** Passes an answer on, as bytes or as events. @throws the reason of the request's signal */
 async function passWhole(
   json: JsonObject,
   { bytes, text }: WrittenCompletion,
   metered: MeteredUsage,
   context: RelayContext,
 ): Promise<RelayResult> {
-  const { reply, guard, stream } = context;
-  if (stream !== undefined) return passAsChunks(json, metered, stream, context);
+  const { reply, guard, stream, format } = context;
+  if (stream !== undefined && format.stream !== undefined)
+    return passAsEvents(json, metered, { client: stream, format: format.stream }, context);
   const guarded = guard === undefined ? text : guardJson(guard, text);
   const passed = guarded instanceof Promise ? await guarded : guarded;
   if (passed instanceof Refusal) return chargedRefusalResult(passed, metered);
@@ -104,32 +109,36 @@ async function passWhole(
   reply.begin(200, { "content-type": "application/json", "content-length": String(whole.length) });
   const ended = reply.end(whole);
   const isDelivered = ended instanceof Promise ? await ended : ended;
-  return isDelivered ? deliveredResult(json, metered) : cancelledAfter(metered);
+  return isDelivered ? deliveredResult(json, metered, context) : cancelledAfter(metered);
 }
 
-async function passAsChunks(
+async function passAsEvents(
   json: JsonObject,
   metered: MeteredUsage,
-  client: ClientStream,
-  { reply, guard, choices, wantsUsageChunk, timings }: RelayContext,
+  { client, format }: { readonly client: ClientStream; readonly format: StreamFormat },
+  context: RelayContext,
 ): Promise<RelayResult> {
-  const guarded = new GuardedStream(client, guard, choices);
+  const { reply, guard, choices, wantsUsageChunk, timings } = context;
+  const guarded = new GuardedStream(client, guard && format.openGuard(guard, choices));
   const { usage } = json;
-  for (const chunk of chunksOf(json, wantsUsageChunk && isObject(usage) ? usage : undefined)) {
+  for (const event of format.eventsOf(json, wantsUsageChunk && isObject(usage) ? usage : undefined)) {
     reply.signal.throwIfAborted();
-    const data = JSON.stringify(chunk);
-    await guarded.pass([{ raw: formatSse(data), data }]);
+    await guarded.pass([event]);
     timings.markOutput();
   }
-  await guarded.pass([DONE]);
+  await guarded.pass([format.end]);
   if (guarded.refusal !== undefined) return chargedRefusalResult(guarded.refusal, metered);
   await client.end();
-  return deliveredResult(json, metered);
+  return deliveredResult(json, metered, context);
 }
 
-function deliveredResult(json: JsonObject, metered: MeteredUsage): RelayResult {
+function deliveredResult(
+  json: JsonObject,
+  metered: MeteredUsage,
+  { format }: Pick<RelayContext, "format">,
+): RelayResult {
   const delivered = { ...metered, billable: true, httpStatus: 200 };
-  if (hasFailedChoice(json)) return { ...delivered, outcome: "failed", errorCode: "upstream_error" };
+  if (format.hasFailed(json)) return { ...delivered, outcome: "failed", errorCode: "upstream_error" };
   return { ...delivered, outcome: "succeeded", errorCode: "" };
 }
 
@@ -181,8 +190,4 @@ const NOT_METERED: MeteredUsage = { usage: undefined };
 
 function undefinedIfNotJson(error: unknown): undefined {
   if (!(error instanceof SyntaxError)) throw error;
-}
-
-function isCompletion(json: unknown): json is JsonObject {
-  return isObject(json) && Array.isArray(json["choices"]);
 }

@@ -31,11 +31,12 @@ export async function relay(answer: UpstreamAnswer, context: RelayContext): Prom
 
 async function relaySuccess(answer: UpstreamAnswer, context: RelayContext): Promise<RelayResult> {
   const { contentType, whole } = answer;
-  const { stream } = context;
+  const { stream, format } = context;
   if (whole !== undefined) return relayWhole(whole, contentType, context);
   const { isStream, body } = await recogniseBody(answer.body, contentType, stream !== undefined);
-  if (!isStream) return relayWhole(body, contentType, context);
-  return stream === undefined ? relayAssembled(body, context) : relayStream(body, stream, context);
+  if (!isStream || format.stream === undefined) return relayWhole(body, contentType, context);
+  if (stream === undefined) return relayAssembled(body, format.stream, context);
+  return relayStream(body, stream, format.stream, context);
 }
 
 /** True if the status says that the upstream has done the work. */

@@ -4,7 +4,7 @@ import { type Member, memberEdits } from "./json-members.ts";
 import { checkMemberNames } from "../request/member-names.ts";
 
 function topLevelMembers(text: string): readonly Member[] {
-  const scan = checkMemberNames(text, new Set(), () => false);
+  const scan = checkMemberNames(text, { known: new Set(), isUnique: () => false });
   for (;;) {
     const { done, value } = scan.next();
     if (done === true) return value;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type SseEvent, SseOverflow, SseSplitter } from "./sse.ts";
+import { CHAT } from "../wires/chat/chat-wire.ts";
 import { StreamMeter } from "../metering/stream-meter.ts";
 
 const MAX_EVENT_BYTES = 10_000;
@@ -11,12 +12,21 @@ interface Read {
   readonly done: boolean;
 }
 
+function newMeter(wantsUsageChunk: boolean): StreamMeter {
+  const { answer } = CHAT;
+  if (answer.stream === undefined) throw new Error("chat completions are streamed");
+  return new StreamMeter({ format: answer, wantsUsageChunk, outputTokensMax: 1_000_000, choices: 1 }, answer.stream);
+}
+
 /** Bytes that a client which did not request usage gets of a stream in these chunks. */
 function read(chunks: readonly Uint8Array[]): Read {
   const splitter = new SseSplitter(MAX_EVENT_BYTES);
-  const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000, choices: 1 });
+  const meter = newMeter(false);
   const events: SseEvent[] = [...chunks.flatMap((chunk) => splitter.push(chunk)), ...splitter.end()];
-  const kept = events.filter(({ data }) => meter.absorb(data));
+  const kept = events.filter((event) => {
+    if (CHAT.answer.stream?.endOf(event) !== undefined) meter.end();
+    return meter.absorb(event.data);
+  });
   return {
     relayed: Buffer.concat(kept.map(({ raw }) => raw)).toString("utf8"),
     data: events.map(({ data }) => data),
@@ -99,7 +109,7 @@ describe("SseSplitter", () => {
 
 describe("StreamMeter", () => {
   it("takes the last of several usages, because each includes those before, once the choice is finished", () => {
-    const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000, choices: 1 });
+    const meter = newMeter(false);
     for (const [tokens, finish_reason] of [
       [1, null],
       [2, null],
@@ -114,18 +124,18 @@ describe("StreamMeter", () => {
   });
 
   it("passes the usage chunk on to a client that requested it", () => {
-    expect(new StreamMeter({ wantsUsageChunk: true, outputTokensMax: 1_000_000, choices: 1 }).absorb(USAGE)).toBe(true);
+    expect(newMeter(true).absorb(USAGE)).toBe(true);
   });
 
   it("ignores usage that a model writes into its text", () => {
-    const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000, choices: 1 });
+    const meter = newMeter(false);
     const content = '{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}';
     expect(meter.absorb(JSON.stringify({ choices: [{ delta: { content } }] }))).toBe(true);
     expect(meter.usage).toBeUndefined();
   });
 
   it.each([-1, 0.5, 1e10, "3", null])("ignores a count of %j", (completionTokens) => {
-    const meter = new StreamMeter({ wantsUsageChunk: false, outputTokensMax: 1_000_000, choices: 1 });
+    const meter = newMeter(false);
     meter.absorb(JSON.stringify({ choices: [], usage: { prompt_tokens: 1, completion_tokens: completionTokens } }));
     expect(meter.usage).toBeUndefined();
   });

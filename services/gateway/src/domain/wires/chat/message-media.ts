@@ -1,6 +1,6 @@
-import { isObject } from "../wire/json.ts";
-import { badField } from "../errors/refusal.ts";
-import type { InputCollector } from "./input-collector.ts";
+import { isObject } from "../../wire/json.ts";
+import { badField } from "../../errors/refusal.ts";
+import type { InputCollector } from "../../request/input-collector.ts";
 
 type JsonObject = Readonly<Record<string, unknown>>;
 

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { parseChatRequest } from "./chat-request.ts";
-import type { Refusal } from "../errors/refusal.ts";
+import { parseRequest } from "../../request/parse-request.ts";
+import { CHAT } from "./chat-wire.ts";
+import type { Refusal } from "../../errors/refusal.ts";
 
 const MESSAGES = [{ role: "user", content: "hi" }];
 const NEVER = new AbortController().signal;
 
 function parse(body: unknown) {
-  return parseChatRequest(Buffer.from(typeof body === "string" ? body : JSON.stringify(body)), NEVER);
+  return parseRequest(CHAT, Buffer.from(typeof body === "string" ? body : JSON.stringify(body)), NEVER);
 }
 
 async function refusalOf(body: unknown) {
@@ -17,7 +18,7 @@ async function refusalOf(body: unknown) {
   return refusal;
 }
 
-describe("parseChatRequest", () => {
+describe("parseInferenceRequest", () => {
   it.each([
     ["model", { messages: MESSAGES }],
     ["model", { model: 4, messages: MESSAGES }],
@@ -64,7 +65,7 @@ describe("parseChatRequest", () => {
   });
 
   it("refuses a body that is not UTF-8", async () => {
-    await expect(parseChatRequest(Buffer.from([0x7b, 0xff, 0x7d]), NEVER)).rejects.toThrow("not UTF-8");
+    await expect(parseRequest(CHAT, Buffer.from([0x7b, 0xff, 0x7d]), NEVER)).rejects.toThrow("not UTF-8");
   });
 
   it("refuses members that another parser could read differently", async () => {
@@ -137,6 +138,6 @@ describe("a byte order mark", () => {
 
   it("of UTF-16 is refused by name", async () => {
     const bytes = Buffer.from(`\ufeff${JSON.stringify({ model: "m", messages: MESSAGES })}`, "utf16le");
-    await expect(parseChatRequest(bytes, NEVER)).rejects.toThrow("the request body is UTF-16 or UTF-32: send UTF-8");
+    await expect(parseRequest(CHAT, bytes, NEVER)).rejects.toThrow("the request body is UTF-16 or UTF-32: send UTF-8");
   });
 });

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from "../wire/json.ts";
+import { isObject, type JsonObject } from "../../wire/json.ts";
 
 /** Members of an answer that are in each of its chunks. */
 const HEAD = ["id", "created", "model", "system_fingerprint", "service_tier"];

@@ -1,9 +1,9 @@
 import { JsonRedactionWriter, MatchRecorder, TextFilter } from "@routeplane/guardrails";
-import type { JsonObject } from "../wire/json.ts";
-import type { JsonText } from "../wire/json-texts.ts";
-import { isArguments, isPartOfMessage, isReasoningPiece } from "./content-kinds.ts";
-import type { GuardPattern } from "./guard.ts";
-import type { ResponseGuard } from "./response-guard.ts";
+import type { JsonObject } from "../../wire/json.ts";
+import type { JsonText } from "../../wire/json-texts.ts";
+import { isArguments, isPartOfMessage, isReasoningPiece } from "./chat-content.ts";
+import type { GuardPattern } from "../../guardrails/guard.ts";
+import type { ResponseGuard } from "../../guardrails/response-guard.ts";
 import { ownSteps, type Path, type TextPlace } from "./stream-chunk.ts";
 
 /** Text of the answer that arrives in pieces, e.g. the content of a choice, or the arguments of its second tool call. */

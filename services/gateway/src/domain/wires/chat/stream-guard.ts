@@ -1,14 +1,23 @@
 import { type BlockReason, MatchRecorder, REDACTED } from "@routeplane/guardrails";
-import { isObject, type JsonObject, parseJsonOrUndefined } from "../wire/json.ts";
-import { type ContentGuard, judgeMedia, judgeText, valueOf } from "./content-guard.ts";
-import { type ContentKind, isPieceOfText, isToolName, LOGPROBS, responseContentKindOf } from "./content-kinds.ts";
-import { CONTENT_RULE, type GuardPattern } from "./guard.ts";
-import { blockResponse } from "./guardrail-refusals.ts";
-import { applyEdits, type Edit } from "../wire/json-edits.ts";
-import { jsonTexts } from "../wire/json-texts.ts";
-import type { Refusal } from "../errors/refusal.ts";
-import { contentGuardOf, guardJson, guardUninspectable, type ResponseGuard, scanWork } from "./response-guard.ts";
-import { formatSse, type SseEvent } from "../wire/sse.ts";
+import type { Refusal } from "../../errors/refusal.ts";
+import { type ContentGuard, judgeMedia, judgeText, valueOf } from "../../guardrails/content-guard.ts";
+import { CONTENT_RULE, type GuardPattern } from "../../guardrails/guard.ts";
+import { blockResponse } from "../../guardrails/guardrail-refusals.ts";
+import {
+  contentGuardOf,
+  guardJson,
+  guardUninspectable,
+  type ResponseGuard,
+  scanWork,
+} from "../../guardrails/response-guard.ts";
+import { isObject, type JsonObject, parseJsonOrUndefined } from "../../wire/json.ts";
+import { applyEdits, type Edit } from "../../wire/json-edits.ts";
+import { jsonTexts } from "../../wire/json-texts.ts";
+import { formatSse, type SseEvent } from "../../wire/sse.ts";
+import type { StreamGuard } from "../answer-format.ts";
+import type { ContentKind } from "../content-format.ts";
+import { isPieceOfText, isToolName, LOGPROBS, responseContentKindOf } from "./chat-content.ts";
+import { isFinished } from "./finish-reason.ts";
 import {
   chunkWith,
   countMembers,
@@ -19,7 +28,6 @@ import {
   withListOfChoices,
 } from "./stream-chunk.ts";
 import { type ChunkText, MAX_STREAM_TEXTS, type StreamText, StreamTexts } from "./stream-texts.ts";
-import { isFinished } from "../metering/stream-meter.ts";
 
 /** Chunk that is being judged. */
 interface JudgedChunk {
@@ -39,7 +47,7 @@ const COMMENT = Buffer.from(":\n\n");
  * other before the end of the stream. Text of a choice after that chunk is dropped, and of choices beyond the requested number.
  * If rules are enforced, only the data of an event leaves, without its other fields or comments.
  */
-export class StreamGuard {
+export class CompletionStreamGuard implements StreamGuard {
   readonly #responseGuard: ResponseGuard;
   readonly #content: ContentGuard;
   readonly #texts: StreamTexts;

@@ -1,19 +1,7 @@
-import type { JsonText } from "../wire/json-texts.ts";
-import { isWireName } from "./wire-names.ts";
-
-/**
- * Classification of the strings, names and numbers of a request and of an answer. Everything is content unless it is known to be
- * something else: unknown members, and unexpected values of known ones, must not be a way around a guardrail.
- */
-
-/**
- * Kind of a text.
- *
- * - `exempt`: no content, such as a role, an id or a count. Only with a known value, or in the form of an id.
- * - `text`: judged.
- * - `media`: in the place of media: judged if it encodes text, else uninspectable.
- */
-export type ContentKind = "exempt" | "text" | "media";
+import { isSeparateAnswer } from "../../guardrails/separate-texts.ts";
+import { isWireName } from "../../guardrails/wire-names.ts";
+import type { JsonText } from "../../wire/json-texts.ts";
+import type { ContentFormat, ContentKind } from "../content-format.ts";
 
 /** Test of a value. */
 type ValueTest = (value: string) => boolean;
@@ -75,7 +63,7 @@ const AUDIO_ID = "messages[].audio.id";
 const NO_MEDIA = /^messages\[\]\.(?:annotations|tool_calls|function_call)/;
 
 /** Kind of a text of a request. */
-export function requestContentKindOf(text: JsonText, value: () => string): ContentKind {
+function requestContentKindOf(text: JsonText, value: () => string): ContentKind {
   const { kind, place } = text;
   if (kind === "name") return isExemptName(text, value()) ? "exempt" : "text";
   if (kind === "number") return REQUEST_NUMBERS.has(place) || LOGIT_BIAS.test(place) ? "exempt" : "text";
@@ -93,7 +81,7 @@ const PART =
   /^(?:messages|choices\[\]\.message|choices\[\]\.delta)(?:\[\])?\.content(?:\[\])?(?:\.(?:text|refusal|content))?$/;
 
 /** True if a string is in a list of a message, or of a prediction, e.g. the text of a step of reasoning. */
-export function isInListOfMessage(text: JsonText): boolean {
+function isInListOfMessage(text: JsonText): boolean {
   return text.kind === "string" && IN_LIST.test(text.place) && !isArguments(text);
 }
 
@@ -199,3 +187,22 @@ export function isPieceOfText({ kind, place }: JsonText): boolean {
 export function isToolName(place: string): boolean {
   return TOOL_NAME.test(place);
 }
+
+/** Message that a part is of: its position in the list of messages, or of choices. */
+function messageOf(text: JsonText): number | undefined {
+  return isPartOfMessage(text) ? Number(text.path()[1] ?? 0) : undefined;
+}
+
+function listOf(text: JsonText): string | undefined {
+  return isInListOfMessage(text) ? `${text.path()[1]} ${text.place}` : undefined;
+}
+
+const NO_PLACES: ReadonlySet<string> = new Set();
+const SHARED = { rolePlace: "messages[].role", messageOf, listOf, isArguments };
+
+/** Content of chat completions. */
+export const CHAT_CONTENT: ContentFormat = {
+  request: { ...SHARED, kindOf: requestContentKindOf, opaque: NO_PLACES },
+  answer: { ...SHARED, kindOf: responseContentKindOf, opaque: LOGPROBS },
+  isSeparateAnswer,
+};

@@ -1,20 +1,21 @@
 import type { ContentPattern, GuardrailSpec } from "@routeplane/guardrails";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { callerWith } from "../../../test/fake-verifier.ts";
-import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
-import { chunksOf } from "../../../test/guarded-gateway.ts";
-import { fakeReply } from "../../../test/fake-reply.ts";
-import { DecisionLog } from "./decision-log.ts";
-import { createGuards } from "./guard.ts";
-import type { CallingKey } from "../ports/key-verifier.ts";
-import { UpstreamFault } from "../ports/upstream.ts";
-import { ClientStream } from "../response/client-stream.ts";
-import { relay } from "../response/relay.ts";
-import { responseGuardOf } from "./response-guard.ts";
-import { type SseEvent, SseSplitter } from "../wire/sse.ts";
-import { StreamGuard } from "./stream-guard.ts";
-import { Timings } from "../metering/timings.ts";
+import { callerWith } from "../../../../test/fake-verifier.ts";
+import { fakeGuardrailDirectory } from "../../../../test/fake-guardrail-directory.ts";
+import { chunksOf } from "../../../../test/guarded-gateway.ts";
+import { fakeReply } from "../../../../test/fake-reply.ts";
+import { DecisionLog } from "../../guardrails/decision-log.ts";
+import { createGuards } from "../../guardrails/guard.ts";
+import type { CallingKey } from "../../ports/key-verifier.ts";
+import { UpstreamFault } from "../../ports/upstream.ts";
+import { ClientStream } from "../../response/client-stream.ts";
+import { relay } from "../../response/relay.ts";
+import { responseGuardOf } from "../../guardrails/response-guard.ts";
+import { type SseEvent, SseSplitter } from "../../wire/sse.ts";
+import { CHAT } from "./chat-wire.ts";
+import { CompletionStreamGuard } from "./stream-guard.ts";
+import { Timings } from "../../metering/timings.ts";
 
 const pattern = (pattern: string, action: ContentPattern["action"] = "redact"): ContentPattern => ({
   name: pattern,
@@ -49,9 +50,18 @@ async function streamed({ spec, mode, bytes, breaks = false, wantsUsageChunk = t
     body: body(),
     discard() {},
   };
-  const responseGuard = await responseGuardOf(guard, decisions, reply.signal, { spend() {}, isExhausted: false });
-  const metered = { wantsUsageChunk, outputTokensMax: 1_000_000, choices: 2 };
-  const context = { ...metered, reply, stream: new ClientStream(reply), guard: responseGuard, timings: new Timings() };
+  const responseGuard = await responseGuardOf({ guard, content: CHAT.content, decisions }, reply.signal, {
+    spend() {},
+    isExhausted: false,
+  });
+  const metered = { format: CHAT.answer, wantsUsageChunk, outputTokensMax: 1_000_000, choices: 2 };
+  const context = {
+    ...metered,
+    reply,
+    stream: new ClientStream(reply, CHAT.errors),
+    guard: responseGuard,
+    timings: new Timings(),
+  };
   const relayed = await relay(answer, context);
   const { shadowDenials, guardrailDecisions } = decisions;
   return { relayed, reply, text: reply.text, chunks: chunksOf(reply.text), shadowDenials, guardrailDecisions };
@@ -96,9 +106,13 @@ it("passes nothing after a fault while an event is judged", async () => {
   );
   const caller = new AbortController();
   const meter = { spend() {}, isExhausted: false };
-  const responseGuard = await responseGuardOf(guard, new DecisionLog(guard), caller.signal, meter);
+  const responseGuard = await responseGuardOf(
+    { guard, content: CHAT.content, decisions: new DecisionLog(guard) },
+    caller.signal,
+    meter,
+  );
   if (responseGuard === undefined) throw new Error("the pattern does not apply to answers");
-  const streamGuard = new StreamGuard(responseGuard, 1);
+  const streamGuard = new CompletionStreamGuard(responseGuard, 1);
   const [event] = new SseSplitter(10_000_000).push(Buffer.from(delta(0, { content: "a secre".repeat(100_000) })));
   const passing = streamGuard.pass(event as SseEvent);
   caller.abort(new Error("cut"));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { parseChatRequest } from "./chat-request.ts";
-import type { Refusal } from "../errors/refusal.ts";
+import { parseRequest } from "../../request/parse-request.ts";
+import { CHAT } from "./chat-wire.ts";
+import type { Refusal } from "../../errors/refusal.ts";
 
 const URL = "https://example.com/a";
 const PIXEL = "data:image/png;base64,iVBORw0KGgo=";
@@ -10,7 +11,7 @@ const FILE = { images: 0, files: 1 };
 
 function parse(messages: unknown) {
   const body = typeof messages === "string" ? messages : JSON.stringify({ model: "m", messages });
-  return parseChatRequest(Buffer.from(body), new AbortController().signal);
+  return parseRequest(CHAT, Buffer.from(body), new AbortController().signal);
 }
 
 async function countMedia(messages: readonly object[]) {

@@ -1,5 +1,5 @@
-import { LOGPROBS } from "./content-kinds.ts";
-import { isObject, type JsonObject } from "../wire/json.ts";
+import { LOGPROBS } from "./chat-content.ts";
+import { isObject, type JsonObject } from "../../wire/json.ts";
 
 /** Names of members and indices, from the root or from a choice. */
 export type Path = readonly (string | number)[];

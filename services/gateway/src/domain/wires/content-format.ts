@@ -1,0 +1,36 @@
+import type { JsonText } from "../wire/json-texts.ts";
+
+/**
+ * Kind of a text.
+ *
+ * - `exempt`: no content, such as a role, an id or a count. Only with a known value, or in the form of an id.
+ * - `text`: judged.
+ * - `media`: in the place of media: judged if it encodes text, else uninspectable.
+ */
+export type ContentKind = "exempt" | "text" | "media";
+
+/**
+ * Classification of the strings, names and numbers of a request, or of an answer. Everything is content unless it is known to be
+ * something else: unknown members, and unexpected values of known ones, must not be a way around a guardrail.
+ */
+export interface TextPlaces {
+  kindOf(text: JsonText, value: () => string): ContentKind;
+  /** Place of the role of a message; undefined if there are no roles. */
+  readonly rolePlace?: string;
+  /** Message that a string is a part of, whose parts are read as one text; undefined if it is none. */
+  messageOf(text: JsonText): number | undefined;
+  /** List that a string is in, whose strings at one place are read as one text; undefined if it is in none. */
+  listOf(text: JsonText): string | undefined;
+  /** True if a string is the arguments of a tool call: clients parse it as JSON, so it must stay valid. */
+  isArguments(text: JsonText): boolean;
+  /** Places that cannot be judged, whose values become `null` if rules are enforced. */
+  readonly opaque: ReadonlySet<string>;
+}
+
+/** Classification of the texts of a wire. */
+export interface ContentFormat {
+  readonly request: TextPlaces;
+  readonly answer: TextPlaces;
+  /** True if no texts of an answer are read as one, and none of its places holds media or is opaque. @param json valid JSON */
+  isSeparateAnswer(json: string): boolean;
+}
