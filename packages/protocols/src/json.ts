@@ -4,6 +4,11 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isRawJson(value);
 }
 
+/** Text of a value that is one and has characters. */
+export function textOf(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
 /** Members of JSON that the language's library does not declare yet. */
 interface ExactJson {
   rawJSON(text: string): unknown;
@@ -41,4 +46,13 @@ export function parseExactly(text: string): unknown {
 /** True if a number that is written like this is the same after it was read and written, whatever zeros it ends with. */
 function isExact(source: string): boolean {
   return source.length <= 15 && !/[eE]/.test(source);
+}
+
+/** Parses a text exactly. @returns undefined if it is not JSON */
+export function parseOrUndefined(text: string): unknown {
+  try {
+    return parseExactly(text);
+  } catch {
+    return undefined;
+  }
 }

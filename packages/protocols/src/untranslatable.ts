@@ -9,3 +9,6 @@ export class Untranslatable extends Error {
     this.param = param;
   }
 }
+
+/** Message for what the upstream's wire has no form for. */
+export const NOT_CARRIED = "is not supported by the upstream of this model";

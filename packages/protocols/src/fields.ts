@@ -1,0 +1,56 @@
+/** Checked access to the members of a request's body. Everything throws `Untranslatable`. */
+import { isObject, type JsonObject } from "./json.ts";
+import { NOT_CARRIED, Untranslatable } from "./untranslatable.ts";
+
+/** Bound of a name that a refusal shows. */
+const MAX_SHOWN_CHARS = 60;
+
+/** Path of a member. */
+export function memberOf(at: string, name: string): string {
+  return `${at}${at === "" ? "" : "."}${name.slice(0, MAX_SHOWN_CHARS)}`;
+}
+
+/** True for a member that is left out or null, which all wires take for the same. */
+export function isAbsent(value: unknown): value is undefined | null {
+  return value === undefined || value === null;
+}
+
+export function requireObject(value: unknown, at: string): JsonObject {
+  if (!isObject(value)) throw new Untranslatable(at, "must be an object");
+  return value;
+}
+
+export function requireList(value: unknown, at: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw new Untranslatable(at, "must be a list");
+  return value;
+}
+
+export function requireText(value: unknown, at: string): string {
+  if (typeof value !== "string") throw new Untranslatable(at, "must be a string");
+  return value;
+}
+
+/** Text of a member. @returns undefined if it is absent */
+export function textMember(holder: JsonObject, name: string, at: string): string | undefined {
+  const value = holder[name];
+  return isAbsent(value) ? undefined : requireText(value, memberOf(at, name));
+}
+
+export function booleanMember(holder: JsonObject, name: string, at: string): boolean | undefined {
+  const value = holder[name];
+  if (isAbsent(value)) return undefined;
+  if (typeof value !== "boolean") throw new Untranslatable(memberOf(at, name), "must be true or false");
+  return value;
+}
+
+export function objectMember(holder: JsonObject, name: string, at: string): JsonObject | undefined {
+  const value = holder[name];
+  return isAbsent(value) ? undefined : requireObject(value, memberOf(at, name));
+}
+
+/** Refuses members that are not known, unless they are null: a wire that does not have them would lose them without a word. */
+export function requireKnown(holder: JsonObject, known: ReadonlySet<string>, at: string): void {
+  for (const name of Object.keys(holder)) {
+    if (!known.has(name) && !isAbsent(holder[name])) throw new Untranslatable(memberOf(at, name), NOT_CARRIED);
+  }
+}

@@ -1,0 +1,51 @@
+import { isObject } from "./json.ts";
+import type { Dropped } from "./dropped.ts";
+import type { RequestOptions } from "./model.ts";
+import { NOT_CARRIED, Untranslatable } from "./untranslatable.ts";
+
+type OptionName = keyof RequestOptions;
+
+/** Loss of the client if an option is left out: none, none that matters, or one for which the request is refused. */
+type Loss = "none" | "dropped" | "refused";
+
+/** Loss of each option, by its value, on a wire that does not have it. */
+const LOSSES: Readonly<Record<OptionName, (value: unknown) => Loss>> = {
+  temperature: () => "refused",
+  topP: () => "refused",
+  topK: () => "refused",
+  parallelToolCalls: (value) => (value === true ? "none" : "refused"),
+  user: () => "dropped",
+  serviceTier: (value) => (value === "auto" ? "none" : "refused"),
+  seed: () => "dropped",
+  frequencyPenalty: (value) => (value === 0 ? "none" : "refused"),
+  presencePenalty: (value) => (value === 0 ? "none" : "refused"),
+  logitBias: (value) => (isObject(value) && Object.keys(value).length === 0 ? "none" : "refused"),
+  logprobs: (value) => (value === false ? "none" : "refused"),
+  topLogprobs: (value) => (value === 0 ? "none" : "refused"),
+  choices: (value) => (value === 1 ? "none" : "refused"),
+  verbosity: (value) => (value === "medium" ? "none" : "dropped"),
+  prediction: () => "dropped",
+  store: (value) => (value === false ? "none" : "refused"),
+  metadata: () => "dropped",
+  promptCacheKey: () => "dropped",
+  promptCacheRetention: () => "dropped",
+  promptCacheOptions: () => "dropped",
+  includeObfuscation: (value) => (value === false ? "none" : "dropped"),
+  cacheControl: () => "dropped",
+};
+
+/**
+ * Leaves out the options of a request that a wire does not have.
+ *
+ * @param taken options that the writer has taken
+ * @throws Untranslatable for the first one that the client would miss
+ */
+export function leaveOut(options: RequestOptions, taken: ReadonlySet<OptionName>, dropped: Dropped): void {
+  for (const name of Object.keys(options) as OptionName[]) {
+    const option = options[name];
+    if (option === undefined || taken.has(name)) continue;
+    const loss = LOSSES[name](option.value);
+    if (loss === "refused") throw new Untranslatable(option.at, NOT_CARRIED);
+    if (loss === "dropped") dropped.add(option.at);
+  }
+}

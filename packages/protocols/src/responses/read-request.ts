@@ -1,0 +1,184 @@
+import type { Dropped } from "../dropped.ts";
+import {
+  booleanMember,
+  isAbsent,
+  objectMember,
+  requireKnown,
+  requireList,
+  requireObject,
+  textMember,
+} from "../fields.ts";
+import type { JsonObject } from "../json.ts";
+import type {
+  Located,
+  NeutralRequest,
+  OutputFormat,
+  Reasoning,
+  ReasoningEffort,
+  RequestOptions,
+  Turn,
+} from "../model.ts";
+import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
+import { readInput } from "./read-input.ts";
+import { readToolChoice, readTools } from "./read-tools.ts";
+
+/** Members that refer to what only a server of responses stores, with what they refer to. */
+const STORED: ReadonlyMap<string, string> = new Map([
+  ["previous_response_id", "response"],
+  ["conversation", "conversation"],
+  ["prompt", "prompt"],
+]);
+
+/** Members that are passed on as they are. */
+const OPTIONS = {
+  temperature: "temperature",
+  top_p: "topP",
+  top_logprobs: "topLogprobs",
+  metadata: "metadata",
+  prompt_cache_key: "promptCacheKey",
+  prompt_cache_retention: "promptCacheRetention",
+  prompt_cache_options: "promptCacheOptions",
+} as const satisfies Readonly<Record<string, keyof RequestOptions>>;
+
+const MEMBERS: ReadonlySet<string> = new Set([
+  ...STORED.keys(),
+  ...Object.keys(OPTIONS),
+  ..."model input instructions tools tool_choice parallel_tool_calls max_tool_calls text reasoning".split(" "),
+  ..."max_output_tokens user safety_identifier service_tier store background stream stream_options".split(" "),
+  ..."truncation include".split(" "),
+]);
+
+/** Reads a request of the responses wire for an upstream of another one. @throws Untranslatable */
+export function readResponsesRequest(body: JsonObject, dropped: Dropped): NeutralRequest {
+  requireKnown(body, MEMBERS, "");
+  checkState(body, dropped);
+  checkIncludes(body["include"], dropped);
+  // It bounds the calls of hosted tools alone, and those are refused.
+  if (!isAbsent(body["max_tool_calls"])) dropped.add("max_tool_calls");
+  if ((textMember(body, "truncation", "") ?? "disabled") !== "disabled")
+    throw new Untranslatable("truncation", NOT_CARRIED);
+  const text = objectMember(body, "text", "") ?? {};
+  requireKnown(text, new Set(["format", "verbosity"]), "text");
+  const toolChoice = readToolChoice(body["tool_choice"]);
+  const reasoning = readReasoning(objectMember(body, "reasoning", ""), dropped);
+  const format = readFormat(objectMember(text, "format", "text"));
+  return {
+    turns: [...readInstructions(body), ...readInput(body["input"], dropped)],
+    tools: readTools(body["tools"], dropped),
+    ...(toolChoice !== undefined && { toolChoice: { value: toolChoice, at: "tool_choice" } }),
+    ...(reasoning !== undefined && { reasoning: { value: reasoning, at: "reasoning" } }),
+    ...(format !== undefined && { format: { value: format, at: "text.format" } }),
+    stream: body["stream"] === true,
+    options: readOptions(body, text["verbosity"], dropped),
+  };
+}
+
+/**
+ * Refuses what only a server that stores responses can do. OpenAI's stores a response unless the client says no: a client that
+ * says nothing is told that it was not stored, one that asks for it is refused.
+ */
+function checkState(body: JsonObject, dropped: Dropped): void {
+  for (const [name, stored] of STORED) {
+    if (isAbsent(body[name])) continue;
+    throw new Untranslatable(name, `refers to a stored ${stored}, which the upstream of this model does not have`);
+  }
+  if (booleanMember(body, "background", "") === true) throw new Untranslatable("background", NOT_CARRIED);
+  const store = booleanMember(body, "store", "");
+  if (store === true)
+    throw new Untranslatable("store", "must be false: the upstream of this model stores no responses");
+  if (store === undefined) dropped.add("store");
+}
+
+/** Parts of an answer that only hosted tools and stored input have. */
+const NEVER_INCLUDED: ReadonlySet<unknown> = new Set([
+  "file_search_call.results",
+  "web_search_call.results",
+  "web_search_call.action.sources",
+  "message.input_image.image_url",
+  "computer_call_output.output.image_url",
+  "code_interpreter_call.outputs",
+]);
+
+function checkIncludes(include: unknown, dropped: Dropped): void {
+  if (isAbsent(include)) return;
+  requireList(include, "include").forEach((name, index) => {
+    // Reasoning is always returned with what its upstream needs back.
+    if (name === "reasoning.encrypted_content") return;
+    if (!NEVER_INCLUDED.has(name)) throw new Untranslatable(`include[${index}]`, NOT_CARRIED);
+    dropped.add(`include[${index}]`);
+  });
+}
+
+function readInstructions(body: JsonObject): readonly Turn[] {
+  const at = "instructions";
+  const text = textMember(body, at, "") ?? "";
+  return text === "" ? [] : [{ role: "system", parts: [{ type: "text", text, at }], at }];
+}
+
+const EFFORTS: ReadonlySet<string> = new Set("none minimal low medium high xhigh max".split(" "));
+
+function readReasoning(reasoning: JsonObject | undefined, dropped: Dropped): Reasoning | undefined {
+  if (reasoning === undefined) return undefined;
+  const at = "reasoning";
+  requireKnown(reasoning, new Set(["effort", "summary", "generate_summary", "context", "mode"]), at);
+  const effort = textMember(reasoning, "effort", at);
+  if (effort !== undefined && !EFFORTS.has(effort)) throw new Untranslatable(`${at}.effort`, "is not a known effort");
+  if ((textMember(reasoning, "mode", at) ?? "standard") !== "standard")
+    throw new Untranslatable(`${at}.mode`, NOT_CARRIED);
+  if ((textMember(reasoning, "context", at) ?? "auto") !== "auto") dropped.add(`${at}.context`);
+  const wantsSummary = !isAbsent(reasoning["summary"]) || !isAbsent(reasoning["generate_summary"]);
+  if (effort === undefined && !wantsSummary) return undefined;
+  return { ...(effort !== undefined && { effort: effort as ReasoningEffort }), ...(wantsSummary && { wantsSummary }) };
+}
+
+function readFormat(format: JsonObject | undefined): OutputFormat | undefined {
+  if (format === undefined) return undefined;
+  const at = "text.format";
+  const { type } = format;
+  requireKnown(format, new Set(["type", "name", "description", "schema", "strict"]), at);
+  if (type === "text" || type === "json_object") return { type };
+  if (type !== "json_schema") throw new Untranslatable(`${at}.type`, NOT_CARRIED);
+  const name = textMember(format, "name", at);
+  const description = textMember(format, "description", at);
+  const strict = booleanMember(format, "strict", at);
+  return {
+    type,
+    schema: requireObject(format["schema"], `${at}.schema`),
+    ...(name !== undefined && { name }),
+    ...(description !== undefined && { description }),
+    ...(strict !== undefined && { strict }),
+  };
+}
+
+function readOptions(body: JsonObject, verbosity: unknown, dropped: Dropped): RequestOptions {
+  const options: { -readonly [Name in keyof RequestOptions]?: Located<unknown> } = {};
+  for (const [at, option] of Object.entries(OPTIONS)) {
+    if (!isAbsent(body[at])) options[option] = { value: body[at], at };
+  }
+  const streamOptions = objectMember(body, "stream_options", "") ?? {};
+  requireKnown(streamOptions, new Set(["include_obfuscation"]), "stream_options");
+  const obfuscation = streamOptions["include_obfuscation"];
+  const parallel = booleanMember(body, "parallel_tool_calls", "");
+  const serviceTier = textMember(body, "service_tier", "");
+  const user = readUser(body, dropped);
+  return {
+    ...(options as RequestOptions),
+    ...(!isAbsent(verbosity) && { verbosity: { value: verbosity, at: "text.verbosity" } }),
+    ...(parallel !== undefined && { parallelToolCalls: { value: parallel, at: "parallel_tool_calls" } }),
+    ...(user !== undefined && { user }),
+    ...(serviceTier !== undefined && { serviceTier: { value: serviceTier, at: "service_tier" } }),
+    ...(!isAbsent(obfuscation) && {
+      includeObfuscation: { value: obfuscation, at: "stream_options.include_obfuscation" },
+    }),
+  };
+}
+
+/** Reads the person for whom the client asks, by the newer of two names. */
+function readUser(body: JsonObject, dropped: Dropped): Located<string> | undefined {
+  const [newer, older] = ["safety_identifier", "user"];
+  const value = textMember(body, newer, "");
+  const olderValue = textMember(body, older, "");
+  if (value === undefined) return olderValue === undefined ? undefined : { value: olderValue, at: older };
+  if (olderValue !== undefined && olderValue !== value) dropped.add(older);
+  return { value, at: newer };
+}
