@@ -25,7 +25,7 @@ export {
   subtractFromRing,
   toRingNumbers,
 } from "./bucket-ring.ts";
-export { BUDGET_WINDOWS, type BudgetWindow, rateBucketMs } from "./window.ts";
+export { BUDGET_WINDOWS, type BudgetWindow, budgetWindowSecs, rateBucketMs } from "./window.ts";
 export { Appetite } from "./slices/appetite.ts";
 export { LimitSet, type SliceBounds, type SliceReservation } from "./slices/limit-set.ts";
 export { RateSlices } from "./slices/rate-slices.ts";

@@ -21,6 +21,11 @@ export function budgetBucketMs(window: BudgetWindow): number {
   return window === "total" ? FOR_EVER_MS : DURATION_MS[window] / WINDOW_BUCKETS;
 }
 
+/** Length of the rolling window of a budget in seconds; undefined for one that never ends. */
+export function budgetWindowSecs(window: BudgetWindow): number | undefined {
+  return window === "total" ? undefined : DURATION_MS[window] / 1_000;
+}
+
 /** Width of the buckets of a rate limit's rings: whole milliseconds for any whole number of seconds. */
 export function rateBucketMs(windowSecs: number): number {
   return (windowSecs * 1_000) / WINDOW_BUCKETS;

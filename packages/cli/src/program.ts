@@ -10,6 +10,7 @@ import { addCompletionCommand } from "./commands/completion.ts";
 import { addGuardrailCommands } from "./commands/policies/guardrail.ts";
 import { addIdentityCommands } from "./commands/identity.ts";
 import { addKeyCommands } from "./commands/keys/keys.ts";
+import { addLimitsCommand } from "./commands/limits.ts";
 import { addNamespaceCommands } from "./commands/namespace.ts";
 import { addOperatorCommands } from "./commands/operator.ts";
 import { addPolicyCommands } from "./commands/policies/policy.ts";
@@ -64,6 +65,7 @@ export function createProgram(context: Context): Command {
   addUpCommand(program, context);
   const cloud = program.command("cloud").description("Manage keys, policies and usage of a node");
   addIdentityCommands(cloud, context);
+  addLimitsCommand(cloud, context);
   addAccountCommands(cloud, context);
   addNamespaceCommands(cloud, context);
   addKeyCommands(cloud, context);

@@ -1,5 +1,6 @@
 /** Specs as the messages of the contract, and the numbers of the contract's words. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { BudgetWindow } from "@routeplane/admission";
 import {
   BindingMode,
@@ -10,6 +11,8 @@ import {
   type ContentPatternSchema,
   type GuardrailSpec as ProtoGuardrail,
   type GuardrailSpecSchema,
+  LimitUnit as ProtoUnit,
+  type OwnLimit,
   PatternAction as ProtoAction,
   PatternScope,
   PolicyKind as ProtoKind,
@@ -30,6 +33,7 @@ import type {
   PatternTarget,
   Uninspectable,
 } from "@routeplane/guardrails/spec";
+import type { LimitJson } from "./limit-json.ts";
 import type { BudgetSpec, PolicyKind, PolicySpec, PresetSpec, RateLimitSpec } from "./spec.ts";
 
 export const PROTO_POLICY_KINDS = {
@@ -215,4 +219,37 @@ export function toProtoPreset({ guardrail, rateLimit, budget }: PresetSpec): Mes
     rateLimit: rateLimit && toProtoRateLimit(rateLimit),
     budget: budget && toProtoBudget(budget),
   });
+}
+
+const LIMIT_UNITS = {
+  micro_usd: ProtoUnit.MICRO_USD,
+  requests: ProtoUnit.REQUESTS,
+  tokens: ProtoUnit.TOKENS,
+  concurrent: ProtoUnit.CONCURRENT,
+} as const;
+
+/** Converts a limit of GetOwnLimits. A word that only newer nodes send becomes `unknown`. */
+export function fromProtoOwnLimit({ source, unit, window, windowSecs, resetsAt, ...amounts }: OwnLimit): LimitJson {
+  return {
+    policy_id: source?.policyId ?? "",
+    policy_name: source?.policyName ?? "",
+    binding_id: source?.bindingId ?? "",
+    principal_type: wordOf(PROTO_PRINCIPAL_TYPES, source?.principalType),
+    principal_id: source?.principalId ?? "",
+    mode: wordOf(PROTO_BINDING_MODES, source?.mode),
+    kind: unit === ProtoUnit.MICRO_USD ? "budget" : "rate_limit",
+    unit: wordOf(LIMIT_UNITS, unit),
+    window: window === ProtoWindow.UNSPECIFIED ? null : wordOf(PROTO_BUDGET_WINDOWS, window),
+    window_secs: windowSecs === 0 ? null : windowSecs,
+    limit: Number(amounts.limit),
+    used: Number(amounts.used),
+    reserved: Number(amounts.reserved),
+    leased: Number(amounts.leased),
+    left: Number(amounts.left),
+    resets_at: resetsAt === undefined ? null : timestampDate(resetsAt).toISOString(),
+  };
+}
+
+function wordOf(words: Readonly<Record<string, number>>, number: number | undefined): string {
+  return (number === undefined ? undefined : findWord(words, number)) ?? "unknown";
 }

@@ -18,7 +18,8 @@ it.each(methods.map((method) => [`${method.parent.typeName}/${method.name}`, met
       const scope = operatorScopeOf(rule);
       const caller = internalCallerOf(rule);
       const known =
-        ["credential", "public"].includes(rule) || SERVICE_CALLERS.some((serviceCaller) => serviceCaller === caller);
+        ["credential", "key", "public"].includes(rule) ||
+        SERVICE_CALLERS.some((serviceCaller) => serviceCaller === caller);
       expect(known || (scope === undefined ? permits(ALL_SCOPES, rule) : permits(ALL_OPERATOR_SCOPES, scope))).toBe(
         true,
       );

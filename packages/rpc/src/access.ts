@@ -6,7 +6,7 @@ import * as policy from "@routeplane/contracts/policy";
 import * as usage from "@routeplane/contracts/usage";
 
 /** One value of the method option `routeplane.access.v1.any_of`. */
-export type AccessRule = "credential" | "public" | `${string}:${string}`;
+export type AccessRule = "credential" | "key" | "public" | `${string}:${string}`;
 
 const OPERATOR = "operator:";
 const INTERNAL = "internal:";

@@ -27,6 +27,7 @@ import { createInstallation } from "./clients/installation.ts";
 import { createServiceRelay } from "./handlers/service-relay.ts";
 import { createGatewaySessions } from "./clients/gateway-sessions.ts";
 import { createSettlementReports } from "./clients/settlement-reports.ts";
+import { createReadOwnKey } from "./clients/own-key.ts";
 import { createUsageLog } from "./clients/usage-log.ts";
 import type { Config } from "./config.ts";
 import { createDenialRecorder } from "./domain/metering/denial-recorder.ts";
@@ -48,6 +49,7 @@ import { startHttpServer } from "./handlers/http-server.ts";
 import { inferenceRoutes } from "./handlers/inference.ts";
 import { managementRoutes, type ServiceName, unknownMethod } from "./handlers/management.ts";
 import { modelsRoutes } from "./handlers/models.ts";
+import { ownKeyRoute } from "./handlers/own-key.ts";
 import { createRouter, type Route } from "./handlers/router.ts";
 import { LoadedProviders, warnOfProviders } from "./providers/loaded-providers.ts";
 import type { Provider } from "./providers/providers.ts";
@@ -187,6 +189,7 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
   const routes = [
     ...inferenceRoutes({ serve, maxRequestBytes }),
     ...modelsRoutes({ verifyKey, guardOf, providers }),
+    ownKeyRoute({ verifyKey, readOwnKey: management.readOwnKey }),
     ...managementRoutes({ relays: management.relays, authenticate: createAuthenticate(verifyKey) }),
     healthRoute(dependencies),
   ];
@@ -243,7 +246,8 @@ interface ServiceCallerOptions extends Pick<Config, "serviceToken" | "tls"> {
 
 /**
  * Opens the relays of the management API, each with a connection of its own, so that outside callers cannot exhaust those of
- * inference; and their dependencies for `/healthz`, which are optional, because inference works without them.
+ * inference; the reader of clients' own keys, which uses the same connections; and their dependencies for `/healthz`, which are
+ * optional, because inference works without them.
  */
 function openManagement(urls: Readonly<Record<ServiceName, string>>, caller: ServiceCallerOptions) {
   const { serviceToken, ...options } = caller;
@@ -257,11 +261,12 @@ function openManagement(urls: Readonly<Record<ServiceName, string>>, caller: Ser
     policy: createServiceRelay("policy", connections.policy, serviceToken),
     usage: createServiceRelay("usage", connections.usage, serviceToken),
   };
-  const dependencies = Object.entries(connections).map(([name, connection]) => {
-    const transport = serviceTransport({ url: connection.authority, connection });
-    return serviceDependency(`management_${name}`, transport, { optional: true });
-  });
-  return { relays, dependencies };
+  const open = (connection: ServiceConnection) => serviceTransport({ url: connection.authority, connection });
+  const transports = { auth: open(connections.auth), policy: open(connections.policy), usage: open(connections.usage) };
+  const dependencies = Object.entries(transports).map(([name, transport]) =>
+    serviceDependency(`management_${name}`, transport, { optional: true }),
+  );
+  return { relays, readOwnKey: createReadOwnKey({ ...transports, serviceToken }), dependencies };
 }
 
 function openUpstream({ upstream }: Provider, secrets: SecretRedactor): Upstream {

@@ -70,7 +70,7 @@ describe("every route is governed", () => {
     const gateway = await startUnservedGateway();
     const reaching = (what: string) => gateway.routes.filter(({ reaches }) => reaches === what).map(({ path }) => path);
     expect(reaching("upstream")).toEqual(["/v1/chat/completions"]);
-    expect(reaching("gateway")).toEqual(["/v1/models", "/v1/models/*", "/healthz"]);
+    expect(reaching("gateway")).toEqual(["/v1/models", "/v1/models/*", "/v1/key", "/healthz"]);
     await gateway.stop();
   });
 });

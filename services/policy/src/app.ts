@@ -186,7 +186,7 @@ export function wirePolicy(wiring: PolicyWiring) {
   const management = createManagement(policies, bindings, keys, clock);
   const applied = createAppliedPolicies(database);
   const counterReader = createCounterReader(database);
-  const readEffective = createReadEffectivePolicy({ applied, counterReader, keys });
+  const { read: readEffective, readOfKey } = createReadEffectivePolicy({ applied, counterReader, keys });
   const describe = createDescribePolicies(bindings, counterReader);
   const typed = <Kind extends PolicyKind>(kind: Kind) => typedPolicies(kind, policies, management, describe);
   const simulate = createSimulatePolicy({ policies, keys, history: createRequestHistory(usage), clock });
@@ -224,7 +224,7 @@ export function wirePolicy(wiring: PolicyWiring) {
     router.service(contracts.PresetService, presetService(typed("preset")));
     router.service(contracts.AdmissionService, admission);
     router.service(contracts.GatewaySessionService, gatewaySessionService(sessions, sessionLengthMs));
-    router.service(contracts.EffectivePolicyService, effectivePolicyService(readEffective));
+    router.service(contracts.EffectivePolicyService, effectivePolicyService(readEffective, readOfKey));
     router.service(contracts.SimulationService, simulationService(simulate));
     router.service(contracts.EnforcementService, enforcementService(applied, changes));
     const sweepSessions = () => endings.sweepNow(SWEEP_TIME_MS);

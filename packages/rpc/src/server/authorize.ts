@@ -25,6 +25,8 @@ function admits(rule: AccessRule, principal: Principal | undefined): boolean {
       return true;
     case "credential":
       return principal?.kind === "key" || principal?.kind === "operator";
+    case "key":
+      return principal?.kind === "key";
     default: {
       const caller = internalCallerOf(rule);
       if (caller !== undefined) return principal?.kind === "service" && principal.caller === caller;
@@ -39,6 +41,11 @@ function admits(rule: AccessRule, principal: Principal | undefined): boolean {
 function denial(rules: readonly AccessRule[], principal: Principal | undefined): DomainError {
   const callers = rules.flatMap((rule) => internalCallerOf(rule) ?? []);
   if (callers.length > 0) return internalOnly(callers, principal);
+  if (rules.includes("key") && principal?.kind === "operator") {
+    const message =
+      "this needs a namespace key (rp_…): an operator credential has no limits and belongs to no namespace";
+    return new DomainError("permission_denied", "KEY_REQUIRED", message);
+  }
   const [operatorScope] = rules.flatMap((rule) => operatorScopeOf(rule) ?? []);
   const scope = rules.find((rule) => rule.includes(":") && operatorScopeOf(rule) === undefined);
   if (operatorScope !== undefined && principal?.kind === "operator") {

@@ -2,6 +2,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { IdentityService } from "@routeplane/contracts/auth";
 import { notFound } from "@routeplane/domain";
 import { principalOf, toTimestamp } from "@routeplane/rpc";
+import { parentOf } from "../domain/keys/key.ts";
 import { reachOf } from "../domain/namespaces/account.ts";
 import type { AccountStore, KeyStore, NamespaceStore, OperatorStore } from "../domain/ports.ts";
 import { toProtoAccount } from "./convert-namespace.ts";
@@ -43,7 +44,10 @@ export function identityService({
         keys.find(namespaceId, keyId),
         namespaces.find({ namespaceId }, namespaceId),
       ]);
-      const value = { keyId, name: key?.name ?? "", namespaceId, namespaceName: namespace?.name ?? "", ...grant };
+      if (key === undefined) throw notFound();
+      const { name, prefix, createdAt } = key;
+      const ofKey = { keyId, name, prefix, parentId: parentOf(key) ?? "", createdAt: toTimestamp(createdAt) };
+      const value = { ...ofKey, namespaceId, namespaceName: namespace?.name ?? "", ...grant };
       return { ...owner, identity: { case: "key", value } };
     },
   };

@@ -126,12 +126,14 @@ export interface AppliedPolicies {
   of(namespaceId: Id<"ns">, lineage: readonly Id<"key">[]): Promise<readonly Applied<PolicySpec>[]>;
 }
 
-/** Counter, with the parts of what it has reserved that are set aside for gateway sessions. Nano-USD. */
+/** Counter, with the parts of what it has reserved that are set aside for gateway sessions. */
 export interface ReadCounter extends Counter {
-  /** Outstanding in slices. */
+  /** Outstanding in slices. Nano-USD. */
   readonly leasedNano: bigint;
-  /** Held back of lost sessions. */
+  /** Held back of lost sessions. Nano-USD. */
   readonly heldBackNano: bigint;
+  /** Slots that are outstanding in slices. */
+  readonly leasedSlots: bigint;
 }
 
 /** Reader of counters. It takes no lock and waits for no admission. */

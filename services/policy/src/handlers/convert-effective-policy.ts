@@ -32,9 +32,14 @@ function toProtoEffectiveRateLimit(
   used: EffectivePolicyWithUse["rateLimits"][number],
 ): MessageInitShape<typeof EffectiveRateLimitSchema> {
   const { spec, use, ...source } = used;
-  const { requests, tokens, concurrent, freesUpAt } = use;
+  const { requests, tokens, concurrent, requestsFreeUpAt, tokensFreeUpAt } = use;
+  const freesUpAt = earlier(requestsFreeUpAt, tokensFreeUpAt);
   const counts = { requests, tokens, concurrent, ...(freesUpAt && { freesUpAt: toTimestamp(freesUpAt) }) };
   return { source: toProtoSource(source), spec: toProtoRateLimit(spec), ...counts };
+}
+
+function earlier(a: Date | undefined, b: Date | undefined): Date | undefined {
+  return a === undefined || (b !== undefined && b < a) ? b : a;
 }
 
 function toProtoEffectiveBudget({
@@ -70,7 +75,7 @@ function toProtoEffectiveGuardrail(guardrail: SourcedGuardrail): MessageInitShap
   };
 }
 
-function toProtoSource({
+export function toProtoSource({
   policyId,
   policyName,
   bindingId,

@@ -10,16 +10,21 @@ export function createCounterReader(database: Database<PolicySchema>): CounterRe
   return {
     ofBindings: (namespaceId, bindingIds) =>
       database.within({ namespaceId }, async (tx) => {
-        const { rows } = await sql<CounterRow & { now: Date; leased: bigint; held_back: bigint }>`
+        const { rows } = await sql<CounterRow & { now: Date; leased: bigint; held_back: bigint; leased_slots: bigint }>`
           select c.*, clock_timestamp() as now, set_aside.* from counters c cross join lateral (
-            select coalesce(sum(greatest(granted - returned - used, 0)), 0)::bigint as leased,
-              coalesce(sum(held_back), 0)::bigint as held_back
-            from slices s where s.namespace_id = c.namespace_id and s.binding_id = c.binding_id and dimension = 'money'
+            select coalesce(sum(greatest(granted - returned - used, 0)) filter (where dimension = 'money'), 0)::bigint as leased,
+              coalesce(sum(held_back) filter (where dimension = 'money'), 0)::bigint as held_back,
+              coalesce(sum(greatest(granted - returned - used, 0)) filter (where dimension = 'concurrent'), 0)::bigint as leased_slots
+            from slices s where s.namespace_id = c.namespace_id and s.binding_id = c.binding_id
           ) as set_aside
           where c.namespace_id = ${namespaceId} and c.binding_id = any(${bindingIds})`.execute(tx);
         const counters = new Map(
           rows.map((row) => {
-            const setAside = { leasedNano: row.leased, heldBackNano: row.held_back };
+            const setAside = {
+              leasedNano: row.leased,
+              heldBackNano: row.held_back,
+              leasedSlots: row.leased_slots,
+            };
             return [row.binding_id, { ...fromCounterRow(row), ...setAside }];
           }),
         );

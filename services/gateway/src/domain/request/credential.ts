@@ -38,6 +38,13 @@ function refuseInvalid(error: unknown): never {
   throw error;
 }
 
+/** Requires a key, with any scopes. @throws Refusal 403 */
+export function requireKey(caller: Caller): CallingKey {
+  if (caller.kind === "key") return caller;
+  const message = `an ${caller.kind} credential cannot do this: use a namespace key (rp_…)`;
+  throw new Refusal("insufficient_scope", message);
+}
+
 /** Requires a key with a scope. @throws Refusal 403 that names the scope */
 export function authorise(caller: Caller, scope: string): CallingKey {
   if (caller.kind !== "key") {

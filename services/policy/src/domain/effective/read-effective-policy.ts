@@ -1,4 +1,4 @@
-import { type Counter, resizeCounter, EMPTY_COUNTER, type Ring, ringFreesAt, ringSum } from "@routeplane/admission";
+import { resizeCounter, EMPTY_COUNTER, type Ring, ringFreesAt, ringSum } from "@routeplane/admission";
 import { type Id, notFound } from "@routeplane/domain";
 import type { BudgetSpec, RateLimitSpec } from "@routeplane/policy-spec";
 import { toBudgetLimit } from "../admission/applied-limits.ts";
@@ -25,10 +25,14 @@ export interface BudgetUse {
 export interface RateLimitUse {
   readonly requests: bigint;
   readonly tokens: bigint;
-  /** Number of open reservations. */
+  /** Number of open reservations, and of the slots in slices. */
   readonly concurrent: bigint;
-  /** Moment at which the oldest counted amount leaves the window; undefined if nothing is counted. */
-  readonly freesUpAt: Date | undefined;
+  /** Part of it that is outstanding in slices. */
+  readonly leasedConcurrent: bigint;
+  /** Moment at which the oldest counted request leaves the window; undefined if none is counted. */
+  readonly requestsFreeUpAt: Date | undefined;
+  /** The same of tokens. */
+  readonly tokensFreeUpAt: Date | undefined;
 }
 
 /** Limit and its consumption. */
@@ -52,6 +56,17 @@ export interface EffectivePolicyWithUse extends EffectivePolicy {
  */
 export type ReadEffectivePolicy = (namespaceId: Id<"ns">, principal: BoundPrincipal) => Promise<EffectivePolicyWithUse>;
 
+/** Reads the effective policy of a key that is verified, as `ReadEffectivePolicy` does, without asking for its lineage. */
+export type ReadPolicyOfKey = (key: VerifiedKey) => Promise<EffectivePolicyWithUse>;
+
+/** Key as the verification of its token says. */
+export interface VerifiedKey {
+  readonly namespaceId: Id<"ns">;
+  readonly keyId: Id<"key">;
+  /** Key ids from the root key down to the key. */
+  readonly lineage: readonly Id<"key">[];
+}
+
 export interface ReadEffectivePolicyDependencies {
   readonly applied: AppliedPolicies;
   readonly counterReader: CounterReader;
@@ -60,10 +75,16 @@ export interface ReadEffectivePolicyDependencies {
 
 const MAX_ATTEMPTS = 3;
 
-export function createReadEffectivePolicy(dependencies: ReadEffectivePolicyDependencies): ReadEffectivePolicy {
-  const { applied, counterReader, keys } = dependencies;
-  return async (namespaceId, principal) => {
-    const lineage = await lineageOf(keys, namespaceId, principal);
+/** Creates the reader of effective policies, of any principal of a namespace and of a verified key. */
+export function createReadEffectivePolicy({ applied, counterReader, keys }: ReadEffectivePolicyDependencies): {
+  readonly read: ReadEffectivePolicy;
+  readonly readOfKey: ReadPolicyOfKey;
+} {
+  const readWithUse = async (
+    namespaceId: Id<"ns">,
+    principal: BoundPrincipal,
+    lineage: readonly Id<"key">[],
+  ): Promise<EffectivePolicyWithUse> => {
     for (let attempt = 1; ; attempt++) {
       const effective = composePolicies(await applied.of(namespaceId, lineage));
       const { budgets, rateLimits } = effective;
@@ -78,6 +99,11 @@ export function createReadEffectivePolicy(dependencies: ReadEffectivePolicyDepen
       if (attempt === MAX_ATTEMPTS) throw new Error("the consumption of a limit cannot be read");
     }
   };
+  return {
+    read: async (namespaceId, principal) =>
+      readWithUse(namespaceId, principal, await lineageOf(keys, namespaceId, principal)),
+    readOfKey: ({ namespaceId, keyId, lineage }) => readWithUse(namespaceId, { type: "api_key", id: keyId }, lineage),
+  };
 }
 
 function withUse({ counters, now }: Awaited<ReturnType<CounterReader["ofBindings"]>>) {
@@ -88,22 +114,24 @@ function withUse({ counters, now }: Awaited<ReturnType<CounterReader["ofBindings
     };
 }
 
-const UNUSED: ReadCounter = { ...EMPTY_COUNTER, leasedNano: 0n, heldBackNano: 0n };
+const UNUSED: ReadCounter = { ...EMPTY_COUNTER, leasedNano: 0n, heldBackNano: 0n, leasedSlots: 0n };
 
 export function budgetUseOf(spec: BudgetSpec, counter: ReadCounter, nowMs: number): BudgetUse {
   const { spend, reservedNano } = resizeCounter(counter, { budget: toBudgetLimit(spec) }, nowMs);
   const { leasedNano, heldBackNano } = counter;
-  const freesUpAt = dateOf([freesUpMs(spend, nowMs)]);
+  const freesUpAt = freesUpAtOf(spend, nowMs);
   return { spentNano: sumOf(spend, nowMs), reservedNano, leasedNano, heldBackNano, freesUpAt };
 }
 
-function rateLimitUseOf(spec: RateLimitSpec, counter: Counter, nowMs: number): RateLimitUse {
+function rateLimitUseOf(spec: RateLimitSpec, counter: ReadCounter, nowMs: number): RateLimitUse {
   const { requests, tokens, openReservations } = resizeCounter(counter, { rateLimit: spec }, nowMs);
   return {
     requests: sumOf(requests, nowMs),
     tokens: sumOf(tokens, nowMs),
     concurrent: openReservations,
-    freesUpAt: dateOf([freesUpMs(requests, nowMs), freesUpMs(tokens, nowMs)]),
+    leasedConcurrent: counter.leasedSlots,
+    requestsFreeUpAt: freesUpAtOf(requests, nowMs),
+    tokensFreeUpAt: freesUpAtOf(tokens, nowMs),
   };
 }
 
@@ -112,14 +140,10 @@ function sumOf(ring: Ring | undefined, nowMs: number): bigint {
 }
 
 /** Moment at which the sum falls below its present value; undefined if nothing is counted, or it never falls. */
-function freesUpMs(ring: Ring | undefined, nowMs: number): number | undefined {
+function freesUpAtOf(ring: Ring | undefined, nowMs: number): Date | undefined {
   const sum = sumOf(ring, nowMs);
-  return ring === undefined || sum === 0n ? undefined : ringFreesAt(ring, sum - 1n, nowMs);
-}
-
-function dateOf(moments: readonly (number | undefined)[]): Date | undefined {
-  const known = moments.filter((ms) => ms !== undefined);
-  return known.length === 0 ? undefined : new Date(Math.min(...known));
+  const ms = ring === undefined || sum === 0n ? undefined : ringFreesAt(ring, sum - 1n, nowMs);
+  return ms === undefined ? undefined : new Date(ms);
 }
 
 async function lineageOf(

@@ -158,6 +158,27 @@ export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 7;
    */
   graceEndsAt?: Timestamp | undefined;
+
+  /**
+   * Start of its newest token, as in Key.
+   *
+   * @generated from field: string prefix = 8;
+   */
+  prefix: string;
+
+  /**
+   * Id of the key that minted it; empty for a root key.
+   *
+   * @generated from field: string parent_id = 9;
+   */
+  parentId: string;
+
+  /**
+   * Time of its mint.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 10;
+   */
+  createdAt?: Timestamp | undefined;
 };
 
 /**

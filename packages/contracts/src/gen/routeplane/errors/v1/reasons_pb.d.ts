@@ -298,6 +298,13 @@ export enum Reason {
    * @generated from enum value: REASON_SESSION_ENDED = 38;
    */
   SESSION_ENDED = 38,
+
+  /**
+   * PERMISSION_DENIED: only a key of a namespace may do this, and the credential is an operator's.
+   *
+   * @generated from enum value: REASON_KEY_REQUIRED = 39;
+   */
+  KEY_REQUIRED = 39,
 }
 
 /**

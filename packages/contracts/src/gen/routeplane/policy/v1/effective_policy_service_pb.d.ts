@@ -2,10 +2,10 @@
 // @generated from file routeplane/policy/v1/effective_policy_service.proto (package routeplane.policy.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { BindingMode, PrincipalType } from "./policy_pb.js";
-import type { BudgetSpec, ContentPattern, RateLimitSpec, Uninspectable } from "./policy_spec_pb.js";
+import type { BudgetSpec, BudgetWindow, ContentPattern, RateLimitSpec, Uninspectable } from "./policy_spec_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
@@ -574,6 +574,174 @@ export declare type EffectiveRateLimit = Message<"routeplane.policy.v1.Effective
 export declare const EffectiveRateLimitSchema: GenMessage<EffectiveRateLimit>;
 
 /**
+ * Request of GetOwnLimits.
+ *
+ * @generated from message routeplane.policy.v1.GetOwnLimitsRequest
+ */
+export declare type GetOwnLimitsRequest = Message<"routeplane.policy.v1.GetOwnLimitsRequest"> & {
+};
+
+/**
+ * Describes the message routeplane.policy.v1.GetOwnLimitsRequest.
+ * Use `create(GetOwnLimitsRequestSchema)` to create a new message.
+ */
+export declare const GetOwnLimitsRequestSchema: GenMessage<GetOwnLimitsRequest>;
+
+/**
+ * Response of GetOwnLimits.
+ *
+ * @generated from message routeplane.policy.v1.GetOwnLimitsResponse
+ */
+export declare type GetOwnLimitsResponse = Message<"routeplane.policy.v1.GetOwnLimitsResponse"> & {
+  /**
+   * Every limit, in order of binding id; of one binding the budget first, then requests, tokens and concurrency. The smallest `left` of a
+   * unit among those that are enforced is what the key can still use of it.
+   *
+   * @generated from field: repeated routeplane.policy.v1.OwnLimit limits = 1;
+   */
+  limits: OwnLimit[];
+};
+
+/**
+ * Describes the message routeplane.policy.v1.GetOwnLimitsResponse.
+ * Use `create(GetOwnLimitsResponseSchema)` to create a new message.
+ */
+export declare const GetOwnLimitsResponseSchema: GenMessage<GetOwnLimitsResponse>;
+
+/**
+ * One maximum of a budget or rate limit, and its current use. Amounts are in its unit.
+ *
+ * @generated from message routeplane.policy.v1.OwnLimit
+ */
+export declare type OwnLimit = Message<"routeplane.policy.v1.OwnLimit"> & {
+  /**
+   * Policy and binding that it comes from.
+   *
+   * @generated from field: routeplane.policy.v1.PolicySource source = 1;
+   */
+  source?: PolicySource | undefined;
+
+  /**
+   * Unit of the amounts.
+   *
+   * @generated from field: routeplane.policy.v1.LimitUnit unit = 2;
+   */
+  unit: LimitUnit;
+
+  /**
+   * Window of a budget; unspecified for a rate limit.
+   *
+   * @generated from field: routeplane.policy.v1.BudgetWindow window = 3;
+   */
+  window: BudgetWindow;
+
+  /**
+   * Length of the rolling window in seconds; 0 if there is none: a budget in total, and concurrency.
+   *
+   * @generated from field: int32 window_secs = 4;
+   */
+  windowSecs: number;
+
+  /**
+   * The maximum.
+   *
+   * @generated from field: int64 limit = 5;
+   */
+  limit: bigint;
+
+  /**
+   * Counted within the window. Of money, what was settled: more than the limit after an overrun. Of requests, those admitted. Of
+   * tokens, the use of settled requests and the bounds of running ones. Of concurrency, running requests that no slice holds.
+   *
+   * @generated from field: int64 used = 6;
+   */
+  used: bigint;
+
+  /**
+   * Reserved for running requests, and set aside in slices of gateways: of money and of concurrency. 0 of requests and tokens,
+   * which count as used from admission on.
+   *
+   * @generated from field: int64 reserved = 7;
+   */
+  reserved: bigint;
+
+  /**
+   * Part of what is reserved that is set aside in slices of gateways: running requests are admitted on it, and new ones.
+   *
+   * @generated from field: int64 leased = 8;
+   */
+  leased: bigint;
+
+  /**
+   * Rest that is neither used nor reserved, >= 0.
+   *
+   * @generated from field: int64 left = 9;
+   */
+  left: bigint;
+
+  /**
+   * First moment at which a part of what is used leaves the rolling window; absent if nothing is used, and where nothing ever
+   * leaves: a budget in total, and concurrency.
+   *
+   * @generated from field: google.protobuf.Timestamp resets_at = 10;
+   */
+  resetsAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.OwnLimit.
+ * Use `create(OwnLimitSchema)` to create a new message.
+ */
+export declare const OwnLimitSchema: GenMessage<OwnLimit>;
+
+/**
+ * Unit that a limit counts.
+ *
+ * @generated from enum routeplane.policy.v1.LimitUnit
+ */
+export enum LimitUnit {
+  /**
+   * Unspecified: never sent.
+   *
+   * @generated from enum value: LIMIT_UNIT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Micro-USD: a budget.
+   *
+   * @generated from enum value: LIMIT_UNIT_MICRO_USD = 1;
+   */
+  MICRO_USD = 1,
+
+  /**
+   * Requests within a sliding window: a rate limit.
+   *
+   * @generated from enum value: LIMIT_UNIT_REQUESTS = 2;
+   */
+  REQUESTS = 2,
+
+  /**
+   * Input and output tokens within a sliding window: a rate limit.
+   *
+   * @generated from enum value: LIMIT_UNIT_TOKENS = 3;
+   */
+  TOKENS = 3,
+
+  /**
+   * Requests that run at the same time: a rate limit.
+   *
+   * @generated from enum value: LIMIT_UNIT_CONCURRENT = 4;
+   */
+  CONCURRENT = 4,
+}
+
+/**
+ * Describes the enum routeplane.policy.v1.LimitUnit.
+ */
+export declare const LimitUnitSchema: GenEnum<LimitUnit>;
+
+/**
  * Composition of all policies that apply to a principal.
  *
  * @generated from service routeplane.policy.v1.EffectivePolicyService
@@ -592,6 +760,19 @@ export declare const EffectivePolicyService: GenService<{
     methodKind: "unary";
     input: typeof GetEffectivePolicyRequestSchema;
     output: typeof GetEffectivePolicyResponseSchema;
+  },
+  /**
+   * Returns every limit that applies to the calling key, through its namespace and every key of its lineage: budgets and rate
+   * limits, those of presets included, disabled policies left out, each maximum with its current use. Needs a valid key and no
+   * scope; it shows nothing of other keys but the policies above the caller, which a denial names as well.
+   * Errors: PERMISSION_DENIED KEY_REQUIRED for an operator credential; INTERNAL if one of the policies cannot be read.
+   *
+   * @generated from rpc routeplane.policy.v1.EffectivePolicyService.GetOwnLimits
+   */
+  getOwnLimits: {
+    methodKind: "unary";
+    input: typeof GetOwnLimitsRequestSchema;
+    output: typeof GetOwnLimitsResponseSchema;
   },
 }>;
 
