@@ -3,13 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadProviders, type Provider, type ProviderSources } from "../src/providers/providers.ts";
 
+const variable = (name: string): string | undefined => (name.endsWith("KEY") ? "sk-variable-key" : undefined);
+
 /** Loads a providers file of this text, whose name in faults is `providers.yaml`. */
 export function loadProvidersText(text: string, more: Partial<ProviderSources> = {}): readonly Provider[] {
   const folder = mkdtempSync(join(tmpdir(), "routeplane-providers-"));
   try {
     const file = join(folder, "providers.yaml");
     writeFileSync(file, text);
-    return loadProviders({ file, echo: false, openAiApiKey: undefined, variable: () => "sk-variable-key", ...more });
+    return loadProviders({ file, echo: false, openAiApiKey: undefined, variable, ...more });
   } finally {
     rmSync(folder, { recursive: true });
   }
