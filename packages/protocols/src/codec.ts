@@ -24,6 +24,9 @@ export interface AnswerContext {
   readonly createdAt?: number;
 }
 
+/** Bound of the parts of a stream that are open at the same time, for which a reader keeps something. */
+export const MAX_OPEN_PARTS = 1_000;
+
 /** Reader and writer of one wire. Only `readRequest` and `writeRequest` throw, and only `Untranslatable`. */
 export interface WireCodec {
   readRequest(body: JsonObject, dropped: Dropped): NeutralRequest;

@@ -1,5 +1,11 @@
-export type * from "./codec.ts";
-export { Dropped } from "./dropped.ts";
-export { isObject, type JsonObject, parseExactly } from "./json.ts";
-export type * from "./model.ts";
+export type { AnswerContext, TranslationTarget } from "./codec.ts";
+export { type JsonObject, parseExactly } from "./json.ts";
+export type { ProtocolWire, WireEvent } from "./model.ts";
+export {
+  openStreamTranslation,
+  type StreamTranslation,
+  translateAnswer,
+  type TranslatedRequest,
+  translateRequest,
+} from "./translate.ts";
 export { Untranslatable } from "./untranslatable.ts";

@@ -1,0 +1,45 @@
+import type { Stop, StopReason } from "../model.ts";
+
+const READ: ReadonlyMap<unknown, StopReason> = new Map([
+  ["stop", "end"],
+  ["length", "output_limit"],
+  ["tool_calls", "tool_calls"],
+  ["function_call", "tool_calls"],
+  ["content_filter", "content_filter"],
+  // Names that some upstreams keep from other wires.
+  ["end_turn", "end"],
+  ["max_tokens", "output_limit"],
+  ["tool_use", "tool_calls"],
+]);
+
+/** The chat wire knows no unfinished answers but those at the output bound. */
+const WRITTEN: Readonly<Record<StopReason, string>> = {
+  end: "stop",
+  stop_sequence: "stop",
+  output_limit: "length",
+  context_limit: "length",
+  pause: "length",
+  tool_calls: "tool_calls",
+  refusal: "content_filter",
+  content_filter: "content_filter",
+};
+
+/**
+ * Reads a finish reason; one that is not known is an end.
+ *
+ * @param content kinds of content that the answer has: some upstreams write `stop` for every end
+ */
+export function readFinish(
+  value: unknown,
+  content: { readonly hasCalls: boolean; readonly hasRefusal: boolean },
+): Stop {
+  if (typeof value !== "string" || value === "") return {};
+  const reason = READ.get(value) ?? "end";
+  if (reason !== "end") return { reason };
+  if (content.hasRefusal) return { reason: "refusal" };
+  return { reason: content.hasCalls ? "tool_calls" : "end" };
+}
+
+export function toFinish({ reason }: Stop): string | null {
+  return reason === undefined ? null : WRITTEN[reason];
+}

@@ -1,0 +1,39 @@
+import type { AnswerContext } from "../codec.ts";
+import type { JsonObject } from "../json.ts";
+import type { NeutralAnswer, ToolCallPart } from "../model.ts";
+import { toReasoning } from "./reasoning.ts";
+import { toFinish } from "./stop.ts";
+import { toChatUsage } from "./write-usage.ts";
+
+/** Writes an answer of the chat wire. */
+export function writeChatAnswer(answer: NeutralAnswer, context: AnswerContext): JsonObject {
+  const { parts, stop, usage, serviceTier } = answer;
+  const texts = parts.filter((part) => part.type === "text");
+  const refusals = parts.filter((part) => part.type === "refusal");
+  const calls = parts.filter((part) => part.type === "tool_call");
+  const refusal = refusals.length > 0 ? refusals.map(({ text }) => text).join("") : (stop.explanation ?? null);
+  const message = {
+    role: "assistant",
+    content: texts.length === 0 ? null : texts.map(({ text }) => text).join(""),
+    refusal,
+    ...toReasoning(parts),
+    ...(calls.length > 0 && { tool_calls: calls.map(toCall) }),
+  };
+  return {
+    id: answer.id,
+    object: "chat.completion",
+    created: answer.createdAt ?? context.createdAt ?? secondsNow(),
+    model: answer.model === "" ? (context.requestedModel ?? "") : answer.model,
+    choices: [{ index: 0, message, logprobs: null, finish_reason: toFinish(stop) }],
+    ...(usage !== undefined && { usage: toChatUsage(usage) }),
+    ...(serviceTier !== undefined && { service_tier: serviceTier }),
+  };
+}
+
+export function secondsNow(): number {
+  return Math.floor(Date.now() / 1_000);
+}
+
+function toCall({ id, name, arguments: text, kind }: ToolCallPart): JsonObject {
+  return { id, type: kind, [kind]: kind === "custom" ? { name, input: text } : { name, arguments: text } };
+}

@@ -1,0 +1,36 @@
+import type { JsonObject } from "../json.ts";
+import type { Usage } from "../model.ts";
+
+/**
+ * Writes usage as the chat wire does: input includes what a cache held. A count that is not known is left out, not zero. The
+ * split of cache writes by time to live keeps the messages wire's form.
+ */
+export function toChatUsage(usage: Usage): JsonObject {
+  const { input, output, cachedInput, cacheWrite, cacheWrite5m, cacheWrite1h, audioInput, reasoning, audioOutput } =
+    usage;
+  const byTime = {
+    ...(cacheWrite5m !== undefined && { ephemeral_5m_input_tokens: cacheWrite5m }),
+    ...(cacheWrite1h !== undefined && { ephemeral_1h_input_tokens: cacheWrite1h }),
+  };
+  const inputDetails = {
+    ...(cachedInput !== undefined && { cached_tokens: cachedInput }),
+    ...(cacheWrite !== undefined && { cache_write_tokens: cacheWrite }),
+    ...(hasMembers(byTime) && { cache_creation: byTime }),
+    ...(audioInput !== undefined && { audio_tokens: audioInput }),
+  };
+  const outputDetails = {
+    ...(reasoning !== undefined && { reasoning_tokens: reasoning }),
+    ...(audioOutput !== undefined && { audio_tokens: audioOutput }),
+  };
+  return {
+    ...(input !== undefined && { prompt_tokens: input }),
+    ...(output !== undefined && { completion_tokens: output }),
+    ...(input !== undefined && output !== undefined && { total_tokens: input + output }),
+    ...(hasMembers(inputDetails) && { prompt_tokens_details: inputDetails }),
+    ...(hasMembers(outputDetails) && { completion_tokens_details: outputDetails }),
+  };
+}
+
+function hasMembers(value: object): boolean {
+  return Object.keys(value).length > 0;
+}

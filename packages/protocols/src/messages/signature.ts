@@ -1,0 +1,22 @@
+/** Seals of reasoning as signatures: a block of thinking has no other place for one. */
+import type { ProtocolWire, ThinkingSeal } from "../model.ts";
+
+/** Matches the seal of another wire within a signature. Those of messages upstreams are base64 and have no dots. */
+const FOREIGN = /^(chat|responses)\.(signature|encrypted)\.([\w-]*)\./;
+
+/** Writes a seal. A client sends it back as it is, so a seal of another wire says which one made it. */
+export function toSignature({ wire, kind, value, id = "" }: ThinkingSeal): string {
+  return wire === "messages" ? value : `${wire}.${kind}.${id.replace(/[^\w-]/g, "")}.${value}`;
+}
+
+export function fromSignature(signature: string): ThinkingSeal {
+  const foreign = FOREIGN.exec(signature);
+  if (foreign === null) return { wire: "messages", kind: "signature", value: signature };
+  const [head, wire, kind, id = ""] = foreign;
+  return {
+    wire: wire as ProtocolWire,
+    kind: kind as ThinkingSeal["kind"],
+    value: signature.slice(head.length),
+    ...(id !== "" && { id }),
+  };
+}

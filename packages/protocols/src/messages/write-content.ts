@@ -1,0 +1,123 @@
+import type { Dropped } from "../dropped.ts";
+import type { JsonObject } from "../json.ts";
+import type { MediaSource, Part, ThinkingPart, ToolCallPart, ToolResultPart, Turn } from "../model.ts";
+import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
+import { toInputObject } from "./arguments.ts";
+
+const IMAGE_TYPES = new Set(["image/jpeg", "image/png", "image/gif", "image/webp"]);
+
+/** Writes turns: the instructions that come first as `system`, the others as messages, each with the results of several calls. */
+export function toTurns(turns: readonly Turn[], dropped: Dropped): JsonObject {
+  const first = turns.findIndex(({ role }) => !isInstruction(role));
+  const leading = first === -1 ? turns : turns.slice(0, first);
+  const system = leading.flatMap(({ parts }) => toBlocks(parts, dropped));
+  const messages: { readonly role: string; readonly content: JsonObject[] }[] = [];
+  for (const turn of turns.slice(leading.length)) {
+    const content = toBlocks(turn.parts, dropped);
+    const previous = messages.at(-1);
+    const role = isInstruction(turn.role) ? "system" : turn.role;
+    if (role === "user" && content.length === 0) throw new Untranslatable(`${turn.at}.content`, "must not be empty");
+    if (previous?.role === role) previous.content.push(...content);
+    else if (content.length > 0) messages.push({ role, content });
+  }
+  return { ...(system.length > 0 && { system }), messages };
+}
+
+function isInstruction(role: Turn["role"]): boolean {
+  return role === "system" || role === "developer";
+}
+
+function toBlocks(parts: readonly Part[], dropped: Dropped): JsonObject[] {
+  return parts.flatMap((part) => {
+    const block = toBlock(part, dropped);
+    if (block === undefined) return [];
+    return [part.cacheControl === undefined ? block : { ...block, cache_control: part.cacheControl }];
+  });
+}
+
+/** @returns undefined for a part that is left out: the messages wire refuses texts without characters */
+function toBlock(part: Part, dropped: Dropped): JsonObject | undefined {
+  switch (part.type) {
+    case "text":
+    case "refusal":
+      return part.text === "" ? undefined : { type: "text", text: part.text };
+    case "image":
+      if (part.detail !== undefined && part.detail !== "auto") dropped.add(`${part.at}.detail`);
+      return { type: "image", source: toImageSource(part.source, part.at) };
+    case "document":
+      return {
+        type: "document",
+        source: toDocumentSource(part.source, part.at),
+        ...(part.filename !== undefined && { title: part.filename }),
+      };
+    case "thinking":
+      return toThinking(part, dropped);
+    case "tool_call":
+      return toToolUse(part);
+    case "tool_result":
+      return toToolResult(part, dropped);
+    case "audio":
+      throw new Untranslatable(part.at, NOT_CARRIED);
+  }
+}
+
+function toImageSource(source: MediaSource, at: string): JsonObject {
+  if (source.kind === "base64" && !IMAGE_TYPES.has(source.mediaType)) {
+    throw new Untranslatable(at, "must be an image in JPEG, PNG, GIF or WebP for this model");
+  }
+  return toSource(source, at);
+}
+
+function toDocumentSource(source: MediaSource, at: string): JsonObject {
+  if (source.kind === "base64" && source.mediaType !== "application/pdf") {
+    throw new Untranslatable(at, "must be a PDF for this model");
+  }
+  return toSource(source, at);
+}
+
+function toSource(source: MediaSource, at: string): JsonObject {
+  switch (source.kind) {
+    case "base64":
+      return { type: "base64", media_type: source.mediaType, data: source.data };
+    case "url":
+      return { type: "url", url: source.url };
+    // A file is stored at one provider, and only it knows the id.
+    case "file":
+      throw new Untranslatable(at, NOT_CARRIED);
+  }
+}
+
+/** An upstream of the messages wire refuses reasoning that it cannot recognise as its own. */
+function toThinking({ text, seal, at }: ThinkingPart, dropped: Dropped): JsonObject | undefined {
+  if (seal?.wire !== "messages") {
+    dropped.add(at);
+    return undefined;
+  }
+  if (seal.kind === "encrypted") return { type: "redacted_thinking", data: seal.value };
+  return { type: "thinking", thinking: text, signature: seal.value };
+}
+
+function toToolUse({ id, name, arguments: text, kind, at }: ToolCallPart): JsonObject {
+  if (kind === "custom") throw new Untranslatable(at, NOT_CARRIED);
+  const input = toInputObject(text);
+  if (input === undefined) throw new Untranslatable(`${at}.function.arguments`, "must be a JSON object for this model");
+  return { type: "tool_use", id: toToolId(id), name, input };
+}
+
+function toToolResult({ callId, content, isError, at, kind }: ToolResultPart, dropped: Dropped): JsonObject {
+  if (kind === "custom") throw new Untranslatable(at, NOT_CARRIED);
+  const blocks = toBlocks(content, dropped);
+  return {
+    type: "tool_result",
+    tool_use_id: toToolId(callId),
+    ...(blocks.length > 0 && { content: blocks }),
+    ...(isError && { is_error: true }),
+  };
+}
+
+/** Id of a tool call in the letters that the messages wire allows. Different ids stay different. */
+function toToolId(id: string): string {
+  if (/^[a-zA-Z0-9_-]+$/.test(id)) return id;
+  const encoded = id.replace(/[^a-zA-Z0-9-]/g, (letter) => `_${letter.charCodeAt(0).toString(16)}_`);
+  return encoded === "" ? "_" : encoded;
+}

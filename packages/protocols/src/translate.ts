@@ -1,0 +1,85 @@
+import { chatCodec } from "./chat/codec.ts";
+import type { AnswerContext, TranslationTarget, WireCodec } from "./codec.ts";
+import { Dropped } from "./dropped.ts";
+import type { JsonObject } from "./json.ts";
+import { messagesCodec } from "./messages/codec.ts";
+import type { ProtocolWire, StreamEvent, WireEvent } from "./model.ts";
+
+const CODECS: Readonly<Partial<Record<ProtocolWire, WireCodec>>> = { chat: chatCodec, messages: messagesCodec };
+
+function codecOf(wire: ProtocolWire): WireCodec {
+  const codec = CODECS[wire];
+  if (codec === undefined) throw new RangeError(`the ${wire} wire is not translated`);
+  return codec;
+}
+
+/** Request in another wire. */
+export interface TranslatedRequest {
+  readonly body: JsonObject;
+  /** Members of the client's body that are left out because the client loses nothing by it, such as `messages[].name`. */
+  readonly dropped: readonly string[];
+}
+
+/**
+ * Translates a request. Numbers of a body that `parseExactly` read keep their digits.
+ *
+ * @param from the client's wire
+ * @param to the upstream's wire
+ * @throws Untranslatable for the first member that the upstream's wire cannot carry
+ */
+export function translateRequest(
+  from: ProtocolWire,
+  to: ProtocolWire,
+  body: JsonObject,
+  target: TranslationTarget,
+): TranslatedRequest {
+  const dropped = new Dropped();
+  const request = codecOf(from).readRequest(body, dropped);
+  return { body: codecOf(to).writeRequest(request, target, dropped), dropped: dropped.names };
+}
+
+/**
+ * Translates a whole answer. Whatever the reader of the upstream's wire does not know is left out.
+ *
+ * @param from the upstream's wire
+ * @param to the client's wire
+ */
+export function translateAnswer(
+  from: ProtocolWire,
+  to: ProtocolWire,
+  answer: JsonObject,
+  context: AnswerContext = {},
+): JsonObject {
+  return codecOf(to).writeAnswer(codecOf(from).readAnswer(answer), context);
+}
+
+/** Translation of one stream, event by event. */
+export interface StreamTranslation {
+  /** Translates an event of the upstream to none, one or several of the client's wire. */
+  push(event: WireEvent): readonly WireEvent[];
+  /**
+   * Called once, at the end of the upstream's stream, however it came. A stream that broke off gets no normal end, but the usage that
+   * is known, which is also what a chat client gets that did not ask for it.
+   */
+  end(): readonly WireEvent[];
+}
+
+/**
+ * Opens the translation of a stream.
+ *
+ * @param from the upstream's wire
+ * @param to the client's wire
+ */
+export function openStreamTranslation(
+  from: ProtocolWire,
+  to: ProtocolWire,
+  context: AnswerContext = {},
+): StreamTranslation {
+  const reader = codecOf(from).openStreamReader();
+  const writer = codecOf(to).openStreamWriter(context);
+  const write = (events: readonly StreamEvent[]) => events.flatMap((event) => writer.write(event));
+  return {
+    push: (event) => write(reader.read(event)),
+    end: () => [...write(reader.finish()), ...writer.finish()],
+  };
+}
