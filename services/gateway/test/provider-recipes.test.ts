@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Cancellation } from "../src/domain/ports/cancel-signal.ts";
 import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
+import type { WireName } from "../src/domain/wires/wire-name.ts";
 import type { Provider } from "../src/providers/providers.ts";
 import { createOpenAiUpstream, type OpenAiUpstreamOptions } from "../src/upstreams/openai-upstream.ts";
 import { type FakeProvider, sendJson, startFakeProvider } from "./fake-provider.ts";
@@ -87,6 +89,33 @@ describe("the recipe", () => {
     expect(Object.keys(sent.body).toSorted()).toEqual([outputField, "messages", "model"].toSorted());
     if (!("authorization" in headers)) expect(sent.headers).not.toHaveProperty("authorization");
     expect(sent.reply.status).toBe(200);
+  });
+
+  it.each<[string, string, WireName, string, object]>([
+    [
+      "Anthropic",
+      "claude-sonnet-5",
+      "messages",
+      "/v1/messages",
+      { "x-api-key": KEY, "anthropic-version": "2023-06-01" },
+    ],
+    ["OpenAI", "gpt-4o", "responses", "/v1/responses", BEARER],
+    ["OpenAI", "text-embedding-3-small", "embeddings", "/v1/embeddings", BEARER],
+    ["Azure OpenAI", "gpt-4o", "responses", "/openai/v1/responses", { "api-key": KEY }],
+    ["Gemini", "gemini-embedding-001", "embeddings", "/v1beta/openai/embeddings", BEARER],
+    ["Ollama", "nomic-embed-text", "embeddings", "/v1/embeddings", {}],
+  ])("for %s sends a request to %s in its other wire, %s", async (title, model, wire, path, headers) => {
+    const [provider = expect.fail("no provider")] = load(title);
+    const described = provider.models.find(({ id }) => id === model) ?? expect.fail("no such model");
+    expect(described.wires).toContain(wire);
+    const upstream = openLocally(provider);
+    const before = server.requests.length;
+    const body = JSON.stringify({ model });
+    const answer = await upstream.send({ wire, model, body, streamed: false, signal: new Cancellation() });
+    answer.discard();
+    await upstream.close();
+    expect(server.requests[before]).toMatchObject({ path, headers, body });
+    if (!("authorization" in headers)) expect(server.requests[before]?.headers).not.toHaveProperty("authorization");
   });
 
   it("for Mistral sends no member that it refuses, whatever the client asks for", async () => {

@@ -5,8 +5,11 @@ import type { VerifyKey } from "../domain/ports/key-verifier.ts";
 import type { ProviderSet, ServedProviders } from "../domain/provider-set.ts";
 import { authenticate, authorise, INFERENCE_SCOPE } from "../domain/request/credential.ts";
 import { type Model, modelAt, resolveModel } from "../domain/request/model-directory.ts";
+import { servesWire } from "../domain/request/model-fit.ts";
+import { qualifiedName } from "../domain/request/model-names.ts";
 import { credentialHeadersOf } from "./credential-headers.ts";
 import type { Exchange } from "./exchange.ts";
+import { type ListedModel, toAnthropicModel, toAnthropicPage, toOpenAiModel } from "./model-objects.ts";
 import type { Route } from "./router.ts";
 
 export interface ModelsDependencies {
@@ -15,7 +18,7 @@ export interface ModelsDependencies {
   readonly providers: ServedProviders;
 }
 
-/** Routes of the models that a key may call. */
+/** Routes of the models that a key may call, in the form of the API that the client speaks. */
 export function modelsRoutes({ verifyKey, guardOf, providers }: ModelsDependencies): readonly Route[] {
   /** Returns a predicate of the models that the key may call. */
   const allowedModels = async (exchange: Exchange): Promise<(model: Model) => boolean> => {
@@ -32,8 +35,13 @@ export function modelsRoutes({ verifyKey, guardOf, providers }: ModelsDependenci
       async handle(exchange) {
         const mayCall = await allowedModels(exchange);
         const { current } = providers;
-        const data = current.directory.models.filter(mayCall).map((model) => toModelObject(model, current));
-        await exchange.sendJson(200, { object: "list", data });
+        const models = current.directory.models.filter(mayCall).map((model) => listed(model, current));
+        await exchange.sendJson(
+          200,
+          isAnthropicClient(exchange)
+            ? toAnthropicPage(models.filter(servesMessages), queryOf(exchange))
+            : { object: "list", data: models.map(toOpenAiModel) },
+        );
       },
     },
     {
@@ -45,17 +53,31 @@ export function modelsRoutes({ verifyKey, guardOf, providers }: ModelsDependenci
         const { current } = providers;
         const model = resolveModel(current.directory, decode(rest));
         if (!mayCall(model)) throw modelNotFound(model.id);
-        await exchange.sendJson(200, toModelObject(model, current));
+        const toObject = isAnthropicClient(exchange) ? toAnthropicModel : toOpenAiModel;
+        await exchange.sendJson(200, toObject(listed(model, current)));
       },
     },
   ];
 }
 
-/** Renders a model, by its bare id unless that names another provider's model. */
-function toModelObject(model: Model, { directory, loadedAt }: ProviderSet): object {
-  const id = directory.find(model.id) === model ? model.id : `${model.provider}/${model.id}`;
-  const created = Math.floor(loadedAt.getTime() / 1000);
-  return { id, object: "model", created, owned_by: model.provider };
+/** True for a client of the Anthropic API: each of its requests names the version of that API. */
+function isAnthropicClient({ request }: Exchange): boolean {
+  return request.headers["anthropic-version"] !== undefined;
+}
+
+function servesMessages({ model }: ListedModel): boolean {
+  return servesWire(model, "messages");
+}
+
+function queryOf({ request: { url = "" } }: Exchange): URLSearchParams {
+  const start = url.indexOf("?");
+  return new URLSearchParams(start === -1 ? "" : url.slice(start));
+}
+
+/** A model is listed by its bare id unless that names another provider's model. */
+function listed(model: Model, { directory, loadedAt: createdAt }: ProviderSet): ListedModel {
+  const id = directory.find(model.id) === model ? model.id : qualifiedName(model);
+  return { id, createdAt, model };
 }
 
 function decode(rest: string): string {

@@ -1,0 +1,62 @@
+import { badField } from "../domain/errors/refusal.ts";
+import type { Model } from "../domain/request/model-directory.ts";
+
+/** Model as it is listed. */
+export interface ListedModel {
+  /** Bare id, unless that names another provider's model. */
+  readonly id: string;
+  /** Time at which its provider was loaded. */
+  readonly createdAt: Date;
+  readonly model: Model;
+}
+
+/** Renders a model as the OpenAI API does, with what is known of it besides. */
+export function toOpenAiModel({ id, createdAt, model }: ListedModel): object {
+  const { provider, contextTokens, capabilities } = model;
+  const created = Math.floor(createdAt.getTime() / 1000);
+  const known = { context_tokens: contextTokens, capabilities };
+  return { id, object: "model", created, owned_by: provider, status: statusOf(model), ...known };
+}
+
+/** Renders a model as the Anthropic API does. */
+export function toAnthropicModel({ id, createdAt, model }: ListedModel): object {
+  const created_at = `${createdAt.toISOString().slice(0, -".000Z".length)}Z`;
+  const { contextTokens } = model;
+  return { type: "model", id, display_name: id, created_at, status: statusOf(model), context_tokens: contextTokens };
+}
+
+/** State of a model: requests to an unavailable one are refused, and say why. */
+function statusOf({ unavailable }: Model): "available" | "unavailable" {
+  return unavailable === undefined ? "available" : "unavailable";
+}
+
+/** Models of a page, which is the whole list unless the query bounds it: Anthropic's own default of 20 would hide most of a gateway's. */
+const MAX_PAGE = 1_000;
+
+/** Renders a page of models as the Anthropic API does. @throws Refusal 400 for a cursor that is no model of the list */
+export function toAnthropicPage(models: readonly ListedModel[], query: URLSearchParams): object {
+  const limit = readLimit(query);
+  const [after, before] = [positionOf(models, query, "after_id"), positionOf(models, query, "before_id")];
+  const end = before ?? models.length;
+  // A page before a model ends with it; any other begins after the one that is given, or at the start.
+  const start = before === undefined ? (after ?? -1) + 1 : Math.max((after ?? -1) + 1, before - limit);
+  const page = models.slice(start, Math.min(end, start + limit));
+  const hasMore = before === undefined ? start + page.length < end : start > (after ?? -1) + 1;
+  const [first, last] = [page[0]?.id ?? null, page.at(-1)?.id ?? null];
+  return { data: page.map(toAnthropicModel), has_more: hasMore, first_id: first, last_id: last };
+}
+
+function readLimit(query: URLSearchParams): number {
+  const text = query.get("limit") ?? String(MAX_PAGE);
+  const limit = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > MAX_PAGE) throw badField("limit", `must be a whole number from 1 to ${MAX_PAGE}`);
+  return limit;
+}
+
+function positionOf(models: readonly ListedModel[], query: URLSearchParams, name: string): number | undefined {
+  const id = query.get(name);
+  if (id === null) return undefined;
+  const position = models.findIndex((model) => model.id === id);
+  if (position === -1) throw badField(name, "must be the id of a model of the list");
+  return position;
+}
