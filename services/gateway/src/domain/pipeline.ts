@@ -28,7 +28,7 @@ import type { Admissions, LocalAdmissions } from "./ports/admissions.ts";
 import type { CallingKey, SubscribeToKey } from "./ports/key-verifier.ts";
 import type { Reply } from "./ports/reply.ts";
 import type { TokenCounter } from "./ports/token-counter.ts";
-import type { Upstream, UpstreamAnswer } from "./ports/upstream.ts";
+import type { UpstreamAnswer } from "./ports/upstream.ts";
 import type { UsageLog } from "./ports/usage-log.ts";
 import type { ProviderSet, ServedProviders } from "./provider-set.ts";
 import type { RequestContext } from "./request-context.ts";
@@ -39,14 +39,17 @@ import { parseIdempotencyKey } from "./request/idempotency-key.ts";
 import type { Model } from "./request/model-directory.ts";
 import { requireFit } from "./request/model-fit.ts";
 import { priceRequest } from "./request/request-price.ts";
-import { tightenEagerly, type TokenBounds } from "./request/token-bounds.ts";
-import { type SendUpstream, UpstreamCalls } from "./request/upstream-calls.ts";
+import { tightenEagerly } from "./request/token-bounds.ts";
+import { UpstreamCalls } from "./request/upstream-calls.ts";
 import { cancelReasonOf, cancelUnlessPermitted, refusalOfCancellation } from "./response/cancellation.ts";
-import { isBillable, noAnswerResult, notRecordedResult } from "./response/no-answer.ts";
+import { noAnswerResult, notRecordedResult } from "./response/no-answer.ts";
 import { ClientStream } from "./response/client-stream.ts";
 import type { Wire } from "./wires/wire.ts";
 import { isSuccess, relay } from "./response/relay.ts";
 import { cancelledResult, type RelayResult } from "./response/relay-result.ts";
+import { callHops, discard } from "./routing/call-hops.ts";
+import { prepareHops, type RequestHop, upstreamOf } from "./routing/request-hops.ts";
+import { UpstreamHealth } from "./routing/upstream-health.ts";
 
 /**
  * Serves one inference request.
@@ -92,12 +95,21 @@ export interface PipelineDependencies {
   readonly heartbeatMs?: number;
   /** Rate limit of judging content, by key. A new one by default. */
   readonly meter?: JudgingMeter;
+  /** Health of upstreams, as this process has seen it. A new one by default. */
+  readonly health?: UpstreamHealth;
 }
 
 const TOTAL_TIMEOUT_MS = 10 * 60_000;
 
 export function createPipeline(dependencies: PipelineDependencies): Serve {
-  const { subscribeToKey, providers, guardOf, log, meter = new JudgingMeter() } = dependencies;
+  const {
+    subscribeToKey,
+    providers,
+    guardOf,
+    log,
+    meter = new JudgingMeter(),
+    health = new UpstreamHealth(),
+  } = dependencies;
   const upstreamCalls = new UpstreamCalls(log);
 
   return async (call) => {
@@ -144,7 +156,17 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const tightened = tightenEagerly(guarded.bounds, dependencies.tokenCounter);
     const bounds = tightened instanceof Promise ? await tightened : tightened;
     // Everything that can fail before the reservation is done before it: afterwards a failure has to be settled.
-    const send = upstreamCalls.prepare(guarded.request, model, upstream);
+    const providerSet = { directory, upstreams };
+    const routed = {
+      context,
+      guarded,
+      providers: providerSet,
+      upstreamCalls,
+      tokenCounter: dependencies.tokenCounter,
+      health,
+    };
+    const prepared = prepareHops(routed, bounds);
+    const { requested, all } = prepared instanceof Promise ? await prepared : prepared;
     const answerGuard = responseGuardOf(
       { guard, content: request.wire.content, decisions },
       reply.signal,
@@ -155,9 +177,11 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const reservation = new OpenReservation(dependencies, context);
     try {
       const { choices } = guarded.request;
-      const admitted = reservation.admit({ ...bounds, choices, idempotencyKey });
-      const granted = admitted instanceof Promise ? await admitted : admitted;
-      const forwarding = { request: guarded.request, send, granted, responseGuard };
+      const others = all.filter((hop) => hop !== requested);
+      const admitted = reservation.admit({ ...bounds, choices, idempotencyKey }, others);
+      if (admitted instanceof Promise) await admitted;
+      const hops = all.filter((hop) => hop === requested || reservation.covers(hop));
+      const forwarding = { request: guarded.request, hops, responseGuard };
       const result = await forward(dependencies, context, reservation, forwarding);
       reservation.settle(result);
       if (result.refusal !== undefined) throw result.refusal;
@@ -165,12 +189,6 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
       reservation.close();
     }
   }
-}
-
-function upstreamOf(upstreams: ProviderSet["upstreams"], { provider }: Model): Upstream {
-  const upstream = upstreams.get(provider);
-  if (upstream === undefined) throw new Error(`the provider ${provider} has no upstream`);
-  return upstream;
 }
 
 /** Judges a request by the guardrails of its key. @throws Refusal; a denial is recorded */
@@ -193,8 +211,8 @@ async function judge(
 interface Forwarding {
   /** Request with its content as the guardrails let it pass. */
   readonly request: InferenceRequest;
-  readonly send: SendUpstream;
-  readonly granted: TokenBounds;
+  /** Models that it may go to, in order. */
+  readonly hops: readonly RequestHop[];
   readonly responseGuard: ResponseGuard | undefined;
 }
 
@@ -206,7 +224,7 @@ async function forward(
   { log, totalTimeoutMs = TOTAL_TIMEOUT_MS, heartbeatMs }: PipelineDependencies,
   { facts, reply, timings }: RequestContext,
   reservation: OpenReservation,
-  { request, send, granted, responseGuard }: Forwarding,
+  { request, hops, responseGuard }: Forwarding,
 ): Promise<RelayResult> {
   const { streamed, wantsUsageChunk, choices, wire } = request;
   const { signal } = reply;
@@ -226,21 +244,20 @@ async function forward(
         return { fault };
       },
     );
-    timings.markUpstreamCall();
-    reservation.markSent();
-    answer = await outcomeOf(() => send(Math.floor(granted.outputTokensMax / choices), signal));
-    if (!isBillable(answer)) reservation.markRefused();
+    const called = await callHops({ facts, reply, timings, reservation, hops, choices, log });
+    ({ answer } = called);
     const commit = await commitment;
     if (commit !== undefined) return notRecordedResult(commit.fault, answer);
     if (answer.status === "rejected") {
       const result = noAnswerResult(answer.reason, reply);
       return stream === undefined ? result : await stream.finish(result);
     }
-    const metered = { format: wire.answer, wantsUsageChunk, choices, outputTokensMax: granted.outputTokensMax };
+    const metered = { format: wire.answer, wantsUsageChunk, choices, outputTokensMax: called.outputTokensMax };
     const relayed = await relay(answer.value, { ...metered, reply, stream, guard: responseGuard, timings });
     const { status: upstreamStatus, requestId: upstreamRequestId } = answer.value;
     const result = { ...relayed, upstreamStatus, upstreamRequestId };
-    if (relayed.upstreamError !== undefined || !isSuccess(answer.value)) reportUpstreamError(result, facts, log);
+    if (relayed.upstreamError !== undefined || !isSuccess(answer.value))
+      reportUpstreamError(result, facts, called.hop.model, log);
     return result;
   } catch (error) {
     if (committed === undefined) return notRecordedResult(error, undefined);
@@ -253,28 +270,14 @@ async function forward(
   }
 }
 
-/** Outcome of a call, also of one that throws before it returns a promise. Never throws. */
-async function outcomeOf(call: () => Promise<UpstreamAnswer>): Promise<PromiseSettledResult<UpstreamAnswer>> {
-  try {
-    return { status: "fulfilled", value: await call() };
-  } catch (reason) {
-    return { status: "rejected", reason };
-  }
-}
-
 /** Logs an error of an upstream in its own words, also where the client gets others: it may concern the operator alone. */
-function reportUpstreamError(result: RelayResult, facts: RequestFacts, log: Logger): void {
-  const { requestId, namespaceId, keyId, provider, model } = facts;
+function reportUpstreamError(
+  result: RelayResult,
+  { requestId, namespaceId, keyId }: RequestFacts,
+  { provider, id: model }: Model,
+  log: Logger,
+): void {
   const { upstreamStatus, upstreamRequestId, upstreamError, httpStatus, errorCode } = result;
   const error = { upstreamStatus, upstreamRequestId, upstreamError, httpStatus, errorCode };
   log.warn({ requestId, namespaceId, keyId, provider, model, ...error }, "the upstream answered with an error");
-}
-
-/** Ends the connection of an answer that has been relayed. A failure changes nothing about the answer. */
-function discard(answer: UpstreamAnswer, log: Logger): void {
-  try {
-    answer.discard();
-  } catch (error) {
-    log.warn({ err: error }, "connection to an upstream not closed");
-  }
 }

@@ -65,6 +65,19 @@ export async function guardRequest(judged: JudgedRequest): Promise<GuardedReques
   return { request: guarded, bounds: guardTokens(guard, guarded, await boundRequest(judged, guarded)) };
 }
 
+/**
+ * Judges a request whose content has passed by what depends on the model that it may go to: the model itself, and tokens.
+ *
+ * @param guarded the request as it is sent
+ * @returns its bounds @throws Refusal with a denial that names the broken rule
+ */
+export async function guardForModel(judged: JudgedRequest, guarded: InferenceRequest): Promise<LooseBounds> {
+  const { guard, model } = judged;
+  const violation = judgeModel(guard.effective, model);
+  if (violation !== undefined) throw refusalOfViolation(guard, violation);
+  return guardTokens(guard, guarded, await boundRequest(judged, guarded));
+}
+
 /** Bounds a request: by counting its tokens if a guardrail, also one in shadow mode, would refuse or lower it otherwise. */
 function boundRequest(judged: JudgedRequest, request: InferenceRequest): LooseBounds | Promise<LooseBounds> {
   const bounds = judged.upstream.boundTokens(request, judged.model);

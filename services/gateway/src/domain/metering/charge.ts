@@ -18,6 +18,27 @@ export function costBound(model: Model, { inputTokensMax, outputTokensMax }: Tok
   return reservationCost(reservedPrice(model, inputTokensMax), BigInt(inputTokensMax), BigInt(outputTokensMax));
 }
 
+/** A model with the bounds of a request to it. */
+export interface BoundedHop {
+  readonly model: Model;
+  readonly bounds: TokenBounds;
+}
+
+/** Bounds and price that cover a request to any of the hops. */
+export function coveringBounds(hops: readonly BoundedHop[]): TokenBounds & { readonly price: TokenPrice } {
+  return {
+    inputTokensMax: Math.max(...hops.map(({ bounds }) => bounds.inputTokensMax)),
+    outputTokensMax: Math.max(...hops.map(({ bounds }) => bounds.outputTokensMax)),
+    price: dearestPrice(hops.map(({ model, bounds }) => reservedPrice(model, bounds.inputTokensMax))),
+  };
+}
+
+/** The hop that can cost most. */
+export function dearestHop(hops: readonly BoundedHop[]): BoundedHop {
+  const costOf = ({ model, bounds }: BoundedHop): bigint => costBound(model, bounds);
+  return hops.reduce((dearest, hop) => (costOf(hop) > costOf(dearest) ? hop : dearest));
+}
+
 /** Dearest price that a request with so many input tokens, or fewer, may be charged by. */
 export function reservedPrice({ prices, use }: Model, inputTokensMax: number): TokenPrice {
   const reached = (use?.reserved ?? prices).filter(
@@ -149,7 +170,7 @@ export function faultSettlement(
   fault: { readonly httpStatus: number; readonly billable: boolean },
   { inputTokensMax, outputTokensMax }: TokenBounds,
   reservation: Reservation | undefined,
-  { shadowDenials, guardrailDecisions }: Decisions,
+  { shadowDenials, guardrailDecisions, attempts = [] }: Decisions & Pick<SettledRequest, "attempts">,
 ): Settlement {
   const { httpStatus, billable } = fault;
   const reservedNanoUsd = reservation?.reservedNanoUsd ?? 0n;
@@ -160,5 +181,5 @@ export function faultSettlement(
   const decided = { ...NOT_DENIED, shadowDenials, guardrailDecisions };
   const errorCode: ErrorCode = "internal_error";
   const ended = { outcome: "failed", httpStatus, errorCode, completedAt: new Date() } as const;
-  return { ...receipt, ...charged, estimated: billable, reservedNanoUsd, ...decided, ...ended };
+  return { ...receipt, attempts, ...charged, estimated: billable, reservedNanoUsd, ...decided, ...ended };
 }

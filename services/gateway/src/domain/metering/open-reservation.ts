@@ -1,53 +1,31 @@
 import { type Clock, definedFields } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import {
-  type Charge,
-  chargeFor,
-  costBound,
-  faultSettlement,
-  reservationOf,
-  reservedPrice,
-  settlementOf,
-} from "./charge.ts";
+  type AdmissionDependencies,
+  AdmissionRequests,
+  type DecidedAdmission,
+  type RequestedReservation,
+} from "./admission-requests.ts";
+import { AttemptRecord, type ReservedHop } from "./attempt-record.ts";
+import { type BoundedHop, dearestHop, faultSettlement, reservationOf, settlementOf } from "./charge.ts";
 import type { DenialRecorder } from "./denial-recorder.ts";
-import { repetitionOf } from "../request/idempotency-key.ts";
-import type {
-  AdmissionDecision,
-  AdmissionRequest,
-  Admissions,
-  LocalAdmissions,
-  ReservationKey,
-  SlicedAdmission,
-} from "../ports/admissions.ts";
-import type { OutboxOffset, Reservation, Settlement, UsageLog } from "../ports/usage-log.ts";
+import type { ReservationKey, SlicedAdmission } from "../ports/admissions.ts";
+import type { OutboxOffset, Reservation, Settlement } from "../ports/usage-log.ts";
 import { rateLimitHeaders } from "../response/rate-limit-headers.ts";
 import { dependencyDown, limitExceeded } from "../errors/refusal.ts";
-import type { Model } from "../request/model-directory.ts";
-import type { AnsweredBy } from "./usage.ts";
 import type { RelayResult } from "../response/relay-result.ts";
-import type { EstimatedRequest } from "./usage-estimate.ts";
+import type { Attempt } from "./receipt.ts";
+import { reportCharge, settledCharge } from "./settled-charge.ts";
 import type { Settlements } from "./settlements.ts";
 import type { RequestContext } from "../request-context.ts";
-import type { TokenCounter } from "../ports/token-counter.ts";
-import { type LooseBounds, tightenBounds, type TokenBounds } from "../request/token-bounds.ts";
+import type { TokenBounds } from "../request/token-bounds.ts";
 
-export interface ReservationDependencies {
-  /** Admission in this process; absent: the policy service admits every request. */
-  readonly localAdmissions?: LocalAdmissions | undefined;
-  readonly admissions: Admissions;
-  readonly usageLog: UsageLog;
+export interface ReservationDependencies extends AdmissionDependencies {
   readonly settlements: Settlements;
   readonly denialRecorder: DenialRecorder;
-  readonly tokenCounter: TokenCounter;
   readonly log: Logger;
   readonly clock: Clock;
 }
-
-/** Multiple of the reservation above which a charge means that a bound is wrong, rather than an error in counting. */
-const OVERRUN_ALARM = 2n;
-
-/** Rules that deny whatever the bounds of a request are. */
-const UNBOUNDED_RULES: ReadonlySet<string> = new Set(["rate_limit.max_requests", "rate_limit.max_concurrent"]);
 
 /** The part of a request context by which a reservation is made and settled. */
 type ReservedRequest = Pick<
@@ -62,13 +40,9 @@ interface ReservedAdmission {
   /** True if the request counts against a limit, so that its end has to be reported. */
   readonly hasReservation: boolean;
   readonly slices: SlicedAdmission | undefined;
+  /** Further models that the reservation covers. */
+  readonly covered: readonly ReservedHop[];
 }
-
-/** Answer of the admission in this process. */
-type LocalDecision = ReturnType<LocalAdmissions["admit"]>;
-
-/** Upper bounds of a request that are to be reserved. */
-export type RequestedReservation = LooseBounds & Pick<AdmissionRequest, "choices" | "idempotencyKey">;
 
 /**
  * Reservation of one request, from just before its admission is requested until it is settled. It is settled exactly once,
@@ -78,8 +52,10 @@ export type RequestedReservation = LooseBounds & Pick<AdmissionRequest, "choices
 export class OpenReservation {
   readonly #dependencies: ReservationDependencies;
   readonly #request: ReservedRequest;
-  /** Release that was enqueued before the policy service was asked, or unknown end of a request on slices; undefined without one. */
-  #pendingRelease: OutboxOffset | undefined;
+  readonly #requests: AdmissionRequests;
+  readonly #attempts: AttemptRecord;
+  /** Unknown end of a request on slices, once it was recorded with its admission, which completes the pending release. */
+  #pendingEnd: { readonly offset: OutboxOffset | undefined } | undefined;
   /** Set once the request is admitted. */
   #admission: ReservedAdmission | undefined;
   #reservation: Reservation | undefined;
@@ -95,6 +71,13 @@ export class OpenReservation {
     usageLog.requireCapacity();
     this.#dependencies = dependencies;
     this.#request = request;
+    this.#requests = new AdmissionRequests(dependencies, request);
+    this.#attempts = new AttemptRecord(request);
+  }
+
+  /** Release that was enqueued before the policy service was asked, or unknown end of a request on slices; undefined without one. */
+  get #pendingRelease(): OutboxOffset | undefined {
+    return this.#pendingEnd === undefined ? this.#requests.pendingRelease : this.#pendingEnd.offset;
   }
 
   get #key(): ReservationKey {
@@ -106,43 +89,34 @@ export class OpenReservation {
    * Reserves the most that the request can use. Loose bounds that do not fit are tightened first, so that they neither refuse
    * the request nor lower its output.
    *
+   * @param others further models that the request may go to. They are left out where they do not fit: no request is refused, or
+   *   lowered, because of a model that it may never go to. `covers` says which are left
    * @returns the bounds that were granted, or a promise of them where another process has to be asked
    * @throws Refusal 402 or 429 if that does not fit; 409 if the request repeats another; 503 if the policy service does not answer
    */
-  admit(requested: RequestedReservation): TokenBounds | Promise<TokenBounds> {
-    const request = this.#admissionRequestOf(requested, requested.loose !== undefined);
-    const local = this.#dependencies.localAdmissions?.admit(request);
-    const isDecided = local !== undefined && !(local instanceof Promise) && local.admitted;
-    return isDecided ? this.#conclude(requested, requested, local) : this.#admitLater(requested, request, local);
+  admit(requested: RequestedReservation, others: readonly ReservedHop[] = []): TokenBounds | Promise<TokenBounds> {
+    const decided =
+      others.length === 0 ? this.#requests.decide(requested) : this.#requests.decideForAny(requested, others);
+    if (!(decided instanceof Promise)) return this.#conclude(requested, decided);
+    return decided.then((known) => this.#conclude(requested, known));
   }
 
-  async #admitLater(
-    requested: RequestedReservation,
-    request: AdmissionRequest,
-    local: LocalDecision,
-  ): Promise<TokenBounds> {
-    const { bounds, decision } = await this.#decide(requested, request, local);
-    return this.#conclude(requested, bounds, decision);
-  }
-
-  #conclude(
-    requested: RequestedReservation,
-    { inputTokensMax }: TokenBounds,
-    decision: AdmissionDecision,
-  ): TokenBounds {
+  #conclude(requested: RequestedReservation, { bounds, decision, covered }: DecidedAdmission): TokenBounds {
     const { clock, denialRecorder } = this.#dependencies;
     const { facts, caller, model, reply, decisions } = this.#request;
     if (decision.admitted) {
-      const granted = { inputTokensMax, outputTokensMax: decision.outputTokensMax };
+      const granted = { inputTokensMax: bounds.inputTokensMax, outputTokensMax: decision.outputTokensMax };
       const { slices } = decision;
       const hasReservation = decision.expiresAt !== undefined;
-      this.#admission = { granted, choices: requested.choices, hasReservation, slices };
-      this.#reservation = reservationOf(model, granted, decision, clock);
+      this.#admission = { granted, choices: requested.choices, hasReservation, slices, covered };
+      const hops = [{ model, bounds: requested }, ...covered];
+      const dearest = dearestHop(hops.map((hop) => ({ model: hop.model, bounds: this.grantedTo(hop) })));
+      this.#reservation = reservationOf(dearest.model, dearest.bounds, decision, clock);
     }
     const nowMs = clock();
     reply.announce(rateLimitHeaders(decision, nowMs));
     for (const shadowDenial of decision.shadowDenials) decisions.addShadow(shadowDenial);
-    if (decision.admitted) return { inputTokensMax, outputTokensMax: decision.outputTokensMax };
+    if (decision.admitted) return this.grantedTo({ model, bounds: requested });
     const { denial } = decision;
     const refusal = limitExceeded(denial, nowMs);
     const pendingRelease = this.#pendingRelease;
@@ -151,52 +125,19 @@ export class OpenReservation {
     throw refusal;
   }
 
-  /** Requests an admission; of loose bounds that are denied, and of which nothing is recorded, once more after a count. */
-  async #decide(
-    requested: RequestedReservation,
-    request: AdmissionRequest,
-    local: LocalDecision,
-  ): Promise<{ readonly bounds: TokenBounds; readonly decision: AdmissionDecision }> {
-    const isLoose = requested.loose !== undefined;
-    const first = await this.#requestAdmission(request, local);
-    const isFinal = first.admitted || !isLoose || UNBOUNDED_RULES.has(first.denial.rule);
-    if (isFinal) return { bounds: requested, decision: first };
-    const bounds = await tightenBounds(requested, this.#dependencies.tokenCounter);
-    const tightened = this.#admissionRequestOf({ ...requested, ...bounds }, false);
-    const secondLocal = this.#dependencies.localAdmissions?.admit(tightened);
-    return { bounds, decision: await this.#requestAdmission(tightened, secondLocal) };
+  /** True if what is reserved is enough for a request to this model, beside the first one. */
+  covers(hop: ReservedHop): boolean {
+    return this.#admission?.covered.includes(hop) === true;
   }
 
-  #admissionRequestOf(requested: RequestedReservation, refuseRatherThanLower: boolean): AdmissionRequest {
-    const { inputTokensMax, outputTokensMax, choices, idempotencyKey } = requested;
-    const { facts, caller, model } = this.#request;
+  /** Bounds that are granted to a request to a model that the reservation covers. */
+  grantedTo({ bounds: { inputTokensMax, outputTokensMax } }: BoundedHop): TokenBounds {
+    if (this.#admission === undefined) throw new Error("the request is not admitted");
+    const { granted } = this.#admission;
     return {
-      namespaceId: facts.namespaceId,
-      requestId: facts.requestId,
-      lineage: caller.lineage,
-      price: reservedPrice(model, inputTokensMax),
-      inputTokensMax,
-      outputTokensMax,
-      choices,
-      refuseRatherThanLower,
-      idempotencyKey,
+      inputTokensMax: Math.min(granted.inputTokensMax, inputTokensMax),
+      outputTokensMax: Math.min(granted.outputTokensMax, outputTokensMax),
     };
-  }
-
-  /** Waits for the local decision, and asks the policy service if there is none. */
-  async #requestAdmission(request: AdmissionRequest, local: LocalDecision): Promise<AdmissionDecision> {
-    const decided = await local;
-    if (decided !== undefined) return decided;
-    const { localAdmissions, admissions, usageLog } = this.#dependencies;
-    this.#pendingRelease ??= usageLog.enqueueRelease(this.#key);
-    const keep = localAdmissions?.ask(request);
-    try {
-      const decision = await admissions.admit(request);
-      keep?.(decision);
-      return decision;
-    } catch (error) {
-      throw repetitionOf(error) ?? error;
-    }
   }
 
   /**
@@ -210,20 +151,29 @@ export class OpenReservation {
     if (reservation === undefined) throw new Error("the request is not admitted");
     const { usageLog } = this.#dependencies;
     const { facts } = this.#request;
-    if (slices === undefined) return usageLog.recordAdmission(facts, reservation, this.#pendingRelease).committed;
+    const pendingRelease = this.#pendingRelease;
+    if (slices === undefined) return usageLog.recordAdmission(facts, reservation, pendingRelease).committed;
     // The process may have been paused since the admission: a session that is over has no amounts any more.
     if (!slices.maySend) throw dependencyDown("policy", new Error("the gateway session is over"));
     const onAcknowledged = (): void => slices.acknowledgeAdmission();
-    const pendingRelease = this.#pendingRelease;
     const recorded = usageLog.recordAdmission(facts, reservation, pendingRelease, { slices, onAcknowledged });
-    this.#pendingRelease = recorded.pendingEnd;
+    this.#pendingEnd = { offset: recorded.pendingEnd };
     return recorded.committed;
   }
 
-  /** Records that from now on the upstream may have the request, and work for it. */
-  markSent(): void {
+  /**
+   * Records that from now on an upstream may have the request, and work for it. The request is charged by the model that was
+   * marked last.
+   */
+  markSent(hop: ReservedHop): void {
+    this.#attempts.begin(hop, this.grantedTo(hop));
     this.#isSent = true;
     this.#isBillable = true;
+  }
+
+  /** Records that an attempt failed after which another follows. */
+  addFailedAttempt(outcome: Pick<Attempt, "status" | "errorCode">): void {
+    this.#attempts.addFailed(outcome);
   }
 
   /** Records that the upstream has certainly not worked for the request. */
@@ -237,12 +187,15 @@ export class OpenReservation {
     const { decisions, timings } = this.#request;
     const reservation = this.#reservation;
     if (this.#admission === undefined || reservation === undefined) throw new Error("the request is not admitted");
-    const { granted, choices } = this.#admission;
+    const { choices } = this.#admission;
+    const { granted = this.#admission.granted } = this.#attempts;
     const { streamed } = this.#request.facts;
     const estimated = { granted, choices, streamed, unseenWorkMs: timings.unseenWorkMs };
-    const charge = this.#chargeOf(result, estimated, reservation);
+    const charge = settledCharge(result, this.#attempts.current, estimated);
+    reportCharge(charge, reservation.reservedNanoUsd, this.#attempts.settledFacts(), this.#dependencies.log);
     const completedAt = new Date(this.#dependencies.clock());
-    const settlement = settlementOf(charge, result, reservation, { decisions, timings, completedAt });
+    const attempts = this.#attempts.allWith({ status: result.upstreamStatus, errorCode: result.errorCode });
+    const settlement = settlementOf(charge, result, reservation, { decisions, timings, completedAt, attempts });
     this.#end(settlement, this.#admission, result.neverSent === true);
   }
 
@@ -254,45 +207,17 @@ export class OpenReservation {
       if (this.#pendingRelease !== undefined) this.#dependencies.settlements.release(this.#key, this.#pendingRelease);
       return;
     }
-    const { granted } = this.#admission;
+    const { granted = this.#admission.granted, failed: attempts } = this.#attempts;
     const { reply, decisions } = this.#request;
     const fault = { httpStatus: reply.begun ? 200 : 500, billable: this.#isBillable };
-    this.#end(faultSettlement(fault, granted, this.#reservation, decisions), this.#admission, !this.#isSent);
+    const { shadowDenials, guardrailDecisions } = decisions;
+    const known = { shadowDenials, guardrailDecisions, attempts };
+    this.#end(faultSettlement(fault, granted, this.#reservation, known), this.#admission, !this.#isSent);
   }
 
   #end(settlement: Settlement, { hasReservation, slices }: ReservedAdmission, neverSent: boolean): void {
     this.#isOver = true;
     const admission = { hasReservation, neverSent, pendingRelease: this.#pendingRelease, slices };
-    this.#dependencies.settlements.settle(this.#request.facts, settlement, admission);
-  }
-
-  #chargeOf(result: RelayResult, request: EstimatedRequest, { reservedNanoUsd }: Reservation): Charge {
-    const { model, billedModelFor } = this.#request;
-    const { answeredBy = {}, billable } = result;
-    const answering = billedModelFor(answeredBy);
-    const billed = result.usage === undefined ? this.#dearerOf(answering, answeredBy, request.granted) : answering;
-    const charge = chargeFor(result, billed, request);
-    const billedModel = billed.id !== model.id && billable ? billed.id : undefined;
-    this.#report(charge, reservedNanoUsd, billedModel);
-    return { ...charge, billedModel, serviceTier: billable ? answeredBy.serviceTier : undefined };
-  }
-
-  /** Model by which unknown usage is charged: the requested one, or the answering one where that is dearer. */
-  #dearerOf(answering: Model, answeredBy: AnsweredBy, granted: TokenBounds): Model {
-    const { model: _, ...servedBy } = answeredBy;
-    const requested = this.#request.billedModelFor(servedBy);
-    return costBound(answering, granted) <= costBound(requested, granted) ? requested : answering;
-  }
-
-  /** Logs what an operator should know of a charge. */
-  #report({ costNanoUsd }: Charge, reservedNanoUsd: bigint, billedModel: string | undefined): void {
-    if (billedModel === undefined && costNanoUsd <= reservedNanoUsd) return;
-    const { log } = this.#dependencies;
-    const { requestId, namespaceId, keyId, provider, model } = this.#request.facts;
-    const amounts = { costNanoUsd: String(costNanoUsd), reservedNanoUsd: String(reservedNanoUsd) };
-    const fields = { requestId, namespaceId, keyId, provider, model, billedModel, ...amounts };
-    if (billedModel !== undefined) log.warn(fields, "the upstream answered with another model, whose price is charged");
-    if (costNanoUsd > reservedNanoUsd * OVERRUN_ALARM) log.error(fields, "the charge is a multiple of the reservation");
-    else if (costNanoUsd > reservedNanoUsd) log.warn(fields, "the charge exceeds the reservation");
+    this.#dependencies.settlements.settle(this.#attempts.settledFacts(), settlement, admission);
   }
 }

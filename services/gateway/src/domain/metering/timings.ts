@@ -27,6 +27,13 @@ export class Timings {
     return this.#upstreamMs;
   }
 
+  /** Times of the running attempt: from receipt of the request to the upstream call, and from that until now. */
+  get attempt(): { readonly startedMs: number; readonly durationMs: number } {
+    const calledAt = this.#upstreamCalledAt ?? performance.now();
+    return { startedMs: Math.round(calledAt - this.#startedAt), durationMs: since(calledAt) };
+  }
+
+  /** Marks that an upstream is called. The last mark counts: it is the call whose answer is passed on. */
   markUpstreamCall(): void {
     this.#upstreamCalledAt = performance.now();
   }

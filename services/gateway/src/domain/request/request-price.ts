@@ -34,7 +34,22 @@ export function priceRequest(
   request: InferenceRequest,
   moment: Date,
 ): Pick<RequestContext, "model" | "billedModelFor"> {
-  const resolved = modelAt(resolveModel(directory, request.model), moment);
+  return priceModel(directory, request, resolveModel(directory, request.model), moment);
+}
+
+/**
+ * Prices a request to a model as of the moment of the request.
+ *
+ * @throws Refusal 503 if its provider has no key; 403 if the operator refuses it for want of a price; 400 for a member that is not
+ *   allowed
+ */
+export function priceModel(
+  directory: ModelDirectory,
+  request: InferenceRequest,
+  model: Model,
+  moment: Date,
+): Pick<RequestContext, "model" | "billedModelFor"> {
+  const resolved = modelAt(model, moment);
   if (resolved.unavailable !== undefined) throw providerKeyMissing(resolved.id, resolved.unavailable.variable);
   if (resolved.isPriceRefused === true) throw modelPriceUnknown(resolved.id);
   const members = applyMemberRules(request, resolved);
@@ -43,10 +58,10 @@ export function priceRequest(
   return {
     model: plain?.requested ?? requestedModel(resolved, asked),
     billedModelFor: ({ model: answeringModel = resolved.id, serviceTier }) => {
-      const model = withRulesOf(resolved, directory.findBilled(resolved, answeringModel, moment));
-      if (plain !== undefined && model === resolved && serviceTier === undefined) return plain.billed;
-      const billed = billedPrices(model, members.serviceTier, serviceTier?.trim().toLowerCase());
-      return pricedModel(model, asked, billed, [billed.prices]);
+      const answering = withRulesOf(resolved, directory.findBilled(resolved, answeringModel, moment));
+      if (plain !== undefined && answering === resolved && serviceTier === undefined) return plain.billed;
+      const billed = billedPrices(answering, members.serviceTier, serviceTier?.trim().toLowerCase());
+      return pricedModel(answering, asked, billed, [billed.prices]);
     },
   };
 }

@@ -1,0 +1,100 @@
+import { Refusal } from "../errors/refusal.ts";
+import { guardForModel, type GuardedRequest } from "../guardrails/request-guard.ts";
+import type { ReservedHop } from "../metering/attempt-record.ts";
+import type { TokenCounter } from "../ports/token-counter.ts";
+import type { Upstream } from "../ports/upstream.ts";
+import type { ProviderSet } from "../provider-set.ts";
+import type { RequestContext } from "../request-context.ts";
+import type { Model } from "../request/model-directory.ts";
+import { requireFit } from "../request/model-fit.ts";
+import { priceModel } from "../request/request-price.ts";
+import type { LooseBounds } from "../request/token-bounds.ts";
+import type { SendUpstream, UpstreamCalls } from "../request/upstream-calls.ts";
+import type { Hop } from "./attempt-plan.ts";
+import { hasOtherHops, type OrderedModel, orderHops } from "./hop-order.ts";
+import type { UpstreamHealth } from "./upstream-health.ts";
+
+/** Model that a request may go to, with everything about the request that depends on it. */
+export interface RequestHop extends Hop, ReservedHop {
+  readonly bounds: LooseBounds;
+  readonly send: SendUpstream;
+}
+
+/** Request whose hops are prepared. */
+export interface RoutedRequest {
+  readonly context: RequestContext;
+  readonly guarded: GuardedRequest;
+  readonly providers: Pick<ProviderSet, "directory" | "upstreams">;
+  readonly upstreamCalls: UpstreamCalls;
+  readonly tokenCounter: TokenCounter;
+  readonly health: UpstreamHealth;
+}
+
+/** Models that a request may go to. */
+export interface RequestHops {
+  /** The requested model. */
+  readonly requested: RequestHop;
+  /** All models in order, the requested one among them. */
+  readonly all: readonly RequestHop[];
+}
+
+/**
+ * Prepares a request for every model that it may go to. Each is judged, bounded and priced as if it had been requested; one that
+ * does not fit the request, or that a guardrail does not allow, is left out.
+ *
+ * @param bounds bounds of the request to the requested model
+ * @throws Refusal if the request cannot be sent to the requested model
+ */
+export function prepareHops(routed: RoutedRequest, bounds: LooseBounds): RequestHops | Promise<RequestHops> {
+  const { context, guarded, upstreamCalls, health } = routed;
+  const { model, billedModelFor, upstream } = context;
+  const send = upstreamCalls.prepare(guarded.request, model, upstream);
+  const requested = {
+    model,
+    billedModelFor,
+    bounds,
+    send,
+    health: health.of(model),
+    retries: model.retries ?? 0,
+    group: 0,
+  };
+  return hasOtherHops(model) ? prepareOthers(routed, requested) : { requested, all: [requested] };
+}
+
+async function prepareOthers(routed: RoutedRequest, requested: RequestHop): Promise<RequestHops> {
+  const { model } = requested;
+  const all: RequestHop[] = [];
+  for (const ordered of orderHops(routed.providers.directory, model)) {
+    const isRequested = ordered.model.provider === model.provider && ordered.model.id === model.id;
+    const hop = isRequested ? { ...requested, group: ordered.group } : await prepareOther(routed, ordered);
+    if (hop !== undefined) all.push(hop);
+  }
+  const own = all.find((hop) => hop.model === model);
+  return own === undefined ? { requested, all: [requested, ...all] } : { requested: own, all };
+}
+
+/** @returns undefined if the model cannot serve the request, or must not */
+async function prepareOther(
+  routed: RoutedRequest,
+  { model: other, group }: OrderedModel,
+): Promise<RequestHop | undefined> {
+  const { context, guarded, providers, upstreamCalls, tokenCounter, health } = routed;
+  const { request } = guarded;
+  try {
+    const { model, billedModelFor } = priceModel(providers.directory, request, other, context.facts.createdAt);
+    requireFit({ ...request, wire: request.wire.name }, model);
+    const upstream = upstreamOf(providers.upstreams, model);
+    const bounds = await guardForModel({ ...context, model, upstream, tokenCounter }, request);
+    const send = upstreamCalls.prepare(request, model, upstream);
+    return { model, billedModelFor, bounds, send, health: health.of(model), retries: model.retries ?? 0, group };
+  } catch (error) {
+    if (error instanceof Refusal) return undefined;
+    throw error;
+  }
+}
+
+export function upstreamOf(upstreams: ProviderSet["upstreams"], { provider }: Model): Upstream {
+  const upstream = upstreams.get(provider);
+  if (upstream === undefined) throw new Error(`the provider ${provider} has no upstream`);
+  return upstream;
+}
