@@ -1,3 +1,4 @@
+import type { StopReason } from "@anthropic-ai/sdk/resources/messages";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { assembleChat, assembleMessages, type Block, type ChatAnswer, chatStreamOf } from "../test/streams.ts";
@@ -56,7 +57,15 @@ const block: fc.Arbitrary<Block> = fc.oneof(
 const messagesAnswer: fc.Arbitrary<MessagesAnswer> = fc
   .record({
     content: fc.array(block, { maxLength: 6 }),
-    stop: fc.constantFrom("end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal"),
+    stop: fc.constantFrom<StopReason[]>(
+      "end_turn",
+      "max_tokens",
+      "stop_sequence",
+      "tool_use",
+      "pause_turn",
+      "refusal",
+      "model_context_window_exceeded",
+    ),
     usage: fc.record({
       input_tokens: fc.integer({ min: 1, max: 1_000_000 }),
       output_tokens: count,

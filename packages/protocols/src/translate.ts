@@ -4,14 +4,13 @@ import { Dropped } from "./dropped.ts";
 import type { JsonObject } from "./json.ts";
 import { messagesCodec } from "./messages/codec.ts";
 import type { ProtocolWire, StreamEvent, WireEvent } from "./model.ts";
+import { responsesCodec } from "./responses/codec.ts";
 
-const CODECS: Readonly<Partial<Record<ProtocolWire, WireCodec>>> = { chat: chatCodec, messages: messagesCodec };
-
-function codecOf(wire: ProtocolWire): WireCodec {
-  const codec = CODECS[wire];
-  if (codec === undefined) throw new RangeError(`the ${wire} wire is not translated`);
-  return codec;
-}
+const CODECS: Readonly<Record<ProtocolWire, WireCodec>> = {
+  chat: chatCodec,
+  messages: messagesCodec,
+  responses: responsesCodec,
+};
 
 /** Request in another wire. */
 export interface TranslatedRequest {
@@ -34,8 +33,8 @@ export function translateRequest(
   target: TranslationTarget,
 ): TranslatedRequest {
   const dropped = new Dropped();
-  const request = codecOf(from).readRequest(body, dropped);
-  return { body: codecOf(to).writeRequest(request, target, dropped), dropped: dropped.names };
+  const request = CODECS[from].readRequest(body, dropped);
+  return { body: CODECS[to].writeRequest(request, target, dropped), dropped: dropped.names };
 }
 
 /**
@@ -50,7 +49,7 @@ export function translateAnswer(
   answer: JsonObject,
   context: AnswerContext = {},
 ): JsonObject {
-  return codecOf(to).writeAnswer(codecOf(from).readAnswer(answer), context);
+  return CODECS[to].writeAnswer(CODECS[from].readAnswer(answer), context);
 }
 
 /** Translation of one stream, event by event. */
@@ -75,8 +74,8 @@ export function openStreamTranslation(
   to: ProtocolWire,
   context: AnswerContext = {},
 ): StreamTranslation {
-  const reader = codecOf(from).openStreamReader();
-  const writer = codecOf(to).openStreamWriter(context);
+  const reader = CODECS[from].openStreamReader();
+  const writer = CODECS[to].openStreamWriter(context);
   const write = (events: readonly StreamEvent[]) => events.flatMap((event) => writer.write(event));
   return {
     push: (event) => write(reader.read(event)),

@@ -34,13 +34,17 @@ const HINTS = ["cache_control", "prompt_cache_breakpoint"];
 
 /** Reads the messages of a request, one turn each. @throws Untranslatable */
 export function readMessages(value: unknown, dropped: Dropped): readonly Turn[] {
+  /** Ids of calls of custom tools: a message does not tell what kind of tool its result is of. */
+  const customIds = new Set<string>();
   return requireList(value, "messages").map((item, index) => {
     const at = `messages[${index}]`;
-    return readMessage(requireObject(item, at), at, dropped);
+    const turn = readMessage(requireObject(item, at), at, customIds, dropped);
+    for (const part of turn.parts) if (part.type === "tool_call" && part.kind === "custom") customIds.add(part.id);
+    return turn;
   });
 }
 
-function readMessage(message: JsonObject, at: string, dropped: Dropped): Turn {
+function readMessage(message: JsonObject, at: string, customIds: ReadonlySet<string>, dropped: Dropped): Turn {
   const { role } = message;
   if (!isAbsent(message[AUTHOR])) dropped.add(memberOf(at, AUTHOR));
   switch (role) {
@@ -52,7 +56,7 @@ function readMessage(message: JsonObject, at: string, dropped: Dropped): Turn {
     case "assistant":
       return { role, parts: readAssistant(message, at, dropped), at };
     case "tool":
-      return { role: "user", parts: [readToolResult(message, at, dropped)], at };
+      return { role: "user", parts: [readToolResult(message, at, customIds, dropped)], at };
     default:
       throw new Untranslatable(`${at}.role`, NOT_CARRIED);
   }
@@ -108,15 +112,16 @@ function readToolCall(call: JsonObject, at: string): ToolCallPart {
   };
 }
 
-function readToolResult(message: JsonObject, at: string, dropped: Dropped): Part {
+function readToolResult(message: JsonObject, at: string, customIds: ReadonlySet<string>, dropped: Dropped): Part {
   requireKnown(message, withAuthor(TOOL_MEMBERS), at);
   const content = readContent(message["content"], `${at}.content`, dropped);
+  const callId = requireText(message["tool_call_id"], `${at}.tool_call_id`);
   return {
     type: "tool_result",
-    callId: requireText(message["tool_call_id"], `${at}.tool_call_id`),
+    callId,
     content: content.map(toResultPart),
     isError: false,
-    kind: "function",
+    kind: customIds.has(callId) ? "custom" : "function",
     at,
   };
 }

@@ -11,7 +11,7 @@ export function toMessages(turns: readonly Turn[], dropped: Dropped): readonly J
 
 function toTurn({ role, parts, at }: Turn, dropped: Dropped): readonly JsonObject[] {
   for (const { at, cacheControl } of parts) if (cacheControl !== undefined) dropped.add(`${at}.cache_control`);
-  if (role === "assistant") return [toAssistant(parts, at, dropped)];
+  if (role === "assistant") return toAssistant(parts, at, dropped);
   // Servers other than OpenAI's know no developer; OpenAI takes one name for the other.
   if (role !== "user") return parts.length === 0 ? [] : [{ role: "system", content: toContent(parts) }];
   const results = parts.filter((part) => part.type === "tool_result");
@@ -31,7 +31,8 @@ function toToolMessage({ callId, content, isError, at }: ToolResultPart, dropped
   return { role: "tool", tool_call_id: callId, content: texts.length === 0 ? "" : toContent(texts) };
 }
 
-function toAssistant(parts: readonly Part[], at: string, dropped: Dropped): JsonObject {
+/** Message of the assistant; none if there was only reasoning, and it is left out. */
+function toAssistant(parts: readonly Part[], at: string, dropped: Dropped): readonly JsonObject[] {
   const content: Part[] = [];
   const calls: ToolCallPart[] = [];
   let reasoning = "";
@@ -44,17 +45,18 @@ function toAssistant(parts: readonly Part[], at: string, dropped: Dropped): Json
     else if (part.seal === undefined) reasoning += part.text;
     else dropped.add(part.at);
   }
-  if (content.length === 0 && calls.length === 0 && refusal === undefined && reasoning === "") {
-    return { role: "assistant", content: "" };
-  }
+  const isEmpty = content.length === 0 && calls.length === 0 && refusal === undefined && reasoning === "";
+  if (isEmpty) return parts.length === 0 ? [{ role: "assistant", content: "" }] : [];
   if (content.some(({ type }) => type !== "text")) throw new Untranslatable(`${at}.content`, NOT_CARRIED);
-  return {
-    role: "assistant",
-    content: content.length === 0 ? null : toContent(content),
-    ...(reasoning !== "" && { reasoning_content: reasoning }),
-    ...(refusal !== undefined && { refusal }),
-    ...(calls.length > 0 && { tool_calls: calls.map(toToolCall) }),
-  };
+  return [
+    {
+      role: "assistant",
+      content: content.length === 0 ? null : toContent(content),
+      ...(reasoning !== "" && { reasoning_content: reasoning }),
+      ...(refusal !== undefined && { refusal }),
+      ...(calls.length > 0 && { tool_calls: calls.map(toToolCall) }),
+    },
+  ];
 }
 
 function toToolCall({ id, name, arguments: text, kind }: ToolCallPart): JsonObject {

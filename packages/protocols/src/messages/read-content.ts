@@ -89,15 +89,15 @@ function readParts(block: JsonObject, at: string, dropped: Dropped): readonly Pa
     case "tool_result":
       return [readToolResult(block, at, dropped)];
     case "thinking": {
-      const text = requireText(block["thinking"], `${at}.thinking`);
+      const place = `${at}.thinking`;
+      const text = requireText(block["thinking"], place);
       const value = textMember(block, "signature", at) ?? "";
-      return [
-        value === "" ? { type: "thinking", text, at } : { type: "thinking", text, seal: fromSignature(value), at },
-      ];
+      const part = { type: "thinking", text, at: place } as const;
+      return [value === "" ? part : { ...part, seal: fromSignature(value) }];
     }
     default: {
       const value = requireText(block["data"], `${at}.data`);
-      return [{ type: "thinking", text: "", seal: { wire: "messages", kind: "encrypted", value }, at }];
+      return [{ type: "thinking", text: "", seal: { wire: "messages", kind: "encrypted", value }, at: `${at}.data` }];
     }
   }
 }

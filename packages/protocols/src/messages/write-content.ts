@@ -100,7 +100,7 @@ function toThinking({ text, seal, at }: ThinkingPart, dropped: Dropped): JsonObj
 function toToolUse({ id, name, arguments: text, kind, at }: ToolCallPart): JsonObject {
   if (kind === "custom") throw new Untranslatable(at, NOT_CARRIED);
   const input = toInputObject(text);
-  if (input === undefined) throw new Untranslatable(`${at}.function.arguments`, "must be a JSON object for this model");
+  if (input === undefined) throw new Untranslatable(at, "must have a JSON object as arguments for this model");
   return { type: "tool_use", id: toToolId(id), name, input };
 }
 
