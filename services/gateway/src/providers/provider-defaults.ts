@@ -42,10 +42,17 @@ const REASONING =
 /** Matches ids of variants that do not. */
 const NOT_REASONING = /non-?reasoning|(?:^|[-_/])chat(?:$|[-_])/i;
 
+/** Output bound for a model that reasons if it is asked to, within the same bound; each of them can write at least 32,000. */
+const OPTIONAL_REASONING_OUTPUT_TOKENS = 16_000;
+
+/** Matches ids of models that reason if they are asked to. */
+const OPTIONALLY_REASONING = /(?:^|[^a-z0-9])claude-(?:(?:opus|sonnet|haiku|fable)-)?[4-9](?![0-9])/i;
+
 /**
  * Output bound of each choice for which neither client nor operator gives one. Models that reason spend most of it before the first
  * word of the answer. Others get less: many write no more than that in one answer and refuse a higher bound.
  */
 export function defaultOutputTokensOf(model: string): number {
-  return REASONING.test(model) && !NOT_REASONING.test(model) ? REASONING_OUTPUT_TOKENS : DEFAULT_OUTPUT_TOKENS;
+  if (REASONING.test(model) && !NOT_REASONING.test(model)) return REASONING_OUTPUT_TOKENS;
+  return OPTIONALLY_REASONING.test(model) ? OPTIONAL_REASONING_OUTPUT_TOKENS : DEFAULT_OUTPUT_TOKENS;
 }

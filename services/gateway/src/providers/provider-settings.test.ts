@@ -82,10 +82,30 @@ describe("settings of requests", () => {
     for (const id of ["o3", "openai/o4-mini", "my-o1-deployment", "gpt-5-mini", "DeepSeek-R1", "deepseek-reasoner"]) {
       expect([id, defaultOutputTokensOf(id)]).toEqual([id, 25_000]);
     }
+    for (const id of ["claude-opus-5", "anthropic/claude-sonnet-4-5", "claude-4-sonnet", "claude-haiku-4.5"]) {
+      expect([id, defaultOutputTokensOf(id)]).toEqual([id, 16_000]);
+    }
+    for (const id of ["claude-3-haiku-20240307", "claude-3-5-haiku-latest", "claude-2"]) {
+      expect([id, defaultOutputTokensOf(id)]).toEqual([id, 4096]);
+    }
     for (const id of ["gpt-4o", "gpt-4-turbo", "gpt-5-chat-latest", "grok-4-fast-non-reasoning", "llama3", "foo1"]) {
       expect([id, defaultOutputTokensOf(id)]).toEqual([id, 4096]);
     }
   });
+});
+
+describe("settings of an upstream that speaks the wire of Anthropic", () => {
+  it.each(["usage_in_streams: never", "output_field: max_tokens"])(
+    "are refused by line and field where they have no effect: %s",
+    (line) => {
+      const anthropic = (text: string) => text.replace("protocol: openai", "protocol: anthropic");
+      expect(() => load(anthropic(fileWith(`    ${line}`)))).toThrow(
+        /providers\.yaml:6: .*has no effect with protocol: anthropic/,
+      );
+      expect(() => load(anthropic(fileWith("", `        ${line}`)))).toThrow(/providers\.yaml:10: .*has no effect/);
+      expect(() => load(fileWith(`    ${line}`))).not.toThrow();
+    },
+  );
 });
 
 describe("settings of calls", () => {

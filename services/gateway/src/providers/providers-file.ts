@@ -107,7 +107,7 @@ function readProvider(field: Field, unknownPrices: UnknownPrices): ProviderEntry
   if (apiKeyHeader !== undefined && !hasKey) throw apiKeyHeader.fault("needs api_key_env or api_key_file");
   const shared: SharedSettings = {
     memberRules: readMemberRules(field),
-    requests: readRequestSettings(field),
+    requests: readRequestSettings(field, protocol),
     calls: readCallSettings(field),
     facts: readModelFacts(field, protocol),
     routes: readRouteSettings(field),
@@ -159,7 +159,7 @@ function readModel(
     id,
     price: price && readPrice(price),
     memberRules: readMemberRules(field, ofProvider.memberRules),
-    requests: readRequestSettings(field, ofProvider.requests),
+    requests: readRequestSettings(field, protocol, ofProvider.requests),
     calls: readCallSettings(field, ofProvider.calls),
     facts: readModelFacts(field, protocol, ofProvider.facts),
     routes: readRouteSettings(field, ofProvider.routes),

@@ -1,5 +1,6 @@
 import type { TokenizerName, UsageInStreams } from "../domain/request/model-directory.ts";
 import type { OutputField } from "../domain/request/output-field.ts";
+import type { Protocol } from "./model-facts-field.ts";
 import type { Field } from "./yaml-field.ts";
 
 /** Settings of requests to a model; undefined where neither the model nor its provider has one. */
@@ -23,8 +24,17 @@ export const NO_REQUEST_SETTINGS: RequestSettings = {
   tokenizer: undefined,
 };
 
+/** Fields that are about chat completions alone. */
+const CHAT_FIELDS = ["usage_in_streams", "output_field"];
+
 /** @param ofProvider settings that apply where the field has none */
-export function readRequestSettings(field: Field, ofProvider = NO_REQUEST_SETTINGS): RequestSettings {
+export function readRequestSettings(
+  field: Field,
+  protocol: Protocol,
+  ofProvider = NO_REQUEST_SETTINGS,
+): RequestSettings {
+  const useless = protocol === "anthropic" && CHAT_FIELDS.flatMap((name) => field.optional(name) ?? [])[0];
+  if (useless) throw useless.fault("has no effect with protocol: anthropic");
   return {
     usageInStreams: field.optional("usage_in_streams")?.oneOf(["ask", "never"]) ?? ofProvider.usageInStreams,
     outputField:

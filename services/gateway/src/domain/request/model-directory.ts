@@ -84,7 +84,7 @@ export interface Model extends NamedModel {
   readonly capabilities?: Capabilities | undefined;
   /** Deployments that share its requests, itself first; undefined if it serves them alone. Deployments of those are not followed. */
   readonly deployments?: readonly Deployment[] | undefined;
-  /** Models to which a request goes once this one has failed, in order, as `provider/id`. Those of these models are not followed. */
+  /** Models to which a request goes once this one has failed, in order, as `provider/id`. Their own fallbacks are not followed. */
   readonly fallback?: readonly string[] | undefined;
   /** Bound of the further attempts of a request at this model; undefined for the gateway's own. */
   readonly retries?: number | undefined;
