@@ -214,7 +214,14 @@ function missingFields(schema: DescMessage, messages: readonly ReflectMessage[],
   });
 }
 
-const ATTEMPT = { provider: "east", model: "m", status: undefined, errorCode: "e", startedMs: 1, durationMs: 2 };
+const ATTEMPT = {
+  provider: "east",
+  model: "m",
+  status: undefined,
+  errorCode: "upstream_timeout",
+  startedMs: 1,
+  durationMs: 2,
+};
 
 it("encodes every field of the schema that concerns one request", () => {
   const rates = { cachedInputPicoUsd: 1n, cacheWritePicoUsd: 2n, inputAudioPicoUsd: 3n, outputAudioPicoUsd: 4n };
