@@ -1,4 +1,6 @@
+import type { IncomingMessage } from "node:http";
 import { judgeModel } from "@routeplane/guardrails";
+import { ANTHROPIC_ERRORS, type ErrorFormat, OPENAI_ERRORS } from "../domain/errors/error-envelope.ts";
 import { modelNotFound } from "../domain/errors/refusal.ts";
 import type { GuardOf } from "../domain/guardrails/guard.ts";
 import type { VerifyKey } from "../domain/ports/key-verifier.ts";
@@ -32,13 +34,15 @@ export function modelsRoutes({ verifyKey, guardOf, providers }: ModelsDependenci
       method: "GET",
       path: "/v1/models",
       reaches: "gateway",
+      errors: errorsOf,
       async handle(exchange) {
+        announceRequestId(exchange);
         const mayCall = await allowedModels(exchange);
         const { current } = providers;
         const models = current.directory.models.filter(mayCall).map((model) => listed(model, current));
         await exchange.sendJson(
           200,
-          isAnthropicClient(exchange)
+          isAnthropicClient(exchange.request)
             ? toAnthropicPage(models.filter(servesMessages), queryOf(exchange))
             : { object: "list", data: models.map(toOpenAiModel) },
         );
@@ -48,12 +52,14 @@ export function modelsRoutes({ verifyKey, guardOf, providers }: ModelsDependenci
       method: "GET",
       path: "/v1/models/*",
       reaches: "gateway",
+      errors: errorsOf,
       async handle(exchange, rest) {
+        announceRequestId(exchange);
         const mayCall = await allowedModels(exchange);
         const { current } = providers;
         const model = resolveModel(current.directory, decode(rest));
         if (!mayCall(model)) throw modelNotFound(model.id);
-        const toObject = isAnthropicClient(exchange) ? toAnthropicModel : toOpenAiModel;
+        const toObject = isAnthropicClient(exchange.request) ? toAnthropicModel : toOpenAiModel;
         await exchange.sendJson(200, toObject(listed(model, current)));
       },
     },
@@ -61,8 +67,17 @@ export function modelsRoutes({ verifyKey, guardOf, providers }: ModelsDependenci
 }
 
 /** True for a client of the Anthropic API: each of its requests names the version of that API. */
-function isAnthropicClient({ request }: Exchange): boolean {
-  return request.headers["anthropic-version"] !== undefined;
+function isAnthropicClient({ headers }: IncomingMessage): boolean {
+  return headers["anthropic-version"] !== undefined;
+}
+
+function errorsOf(request: IncomingMessage): ErrorFormat {
+  return isAnthropicClient(request) ? ANTHROPIC_ERRORS : OPENAI_ERRORS;
+}
+
+/** Names the request in the header that clients of the Anthropic API read, on every answer, errors included. */
+function announceRequestId({ request, reply, requestId }: Exchange): void {
+  if (isAnthropicClient(request)) reply.announce({ "request-id": requestId });
 }
 
 function servesMessages({ model }: ListedModel): boolean {

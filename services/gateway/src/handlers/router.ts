@@ -21,8 +21,8 @@ export interface Route {
    * `gateway`.
    */
   readonly reaches: "upstream" | "service" | "gateway";
-  /** Rendering of its errors; that of OpenAI by default. */
-  readonly errors?: ErrorFormat;
+  /** Rendering of its errors, or the choice of it by a request; that of OpenAI by default. */
+  readonly errors?: ErrorFormat | ((request: IncomingMessage) => ErrorFormat);
   /** True if it is called by machines at intervals: its requests are logged at debug. False by default. */
   readonly isProbe?: boolean;
   /** Answers a request. @param rest the path behind the prefix; empty for a whole path */
@@ -103,7 +103,7 @@ export function createRouter(options: RouterOptions): Router {
       try {
         await withRequestId(exchange.requestId, () => dispatch(exchange, match));
       } catch (error) {
-        await answerError(exchange, error, match?.route.errors ?? OPENAI_ERRORS, options);
+        await answerError(exchange, error, errorFormatOf(request, match?.route), options);
       } finally {
         running.delete(exchange);
         exchange.release();
@@ -117,6 +117,11 @@ export function createRouter(options: RouterOptions): Router {
       for (const { reply, isEndless } of running) if (isEndless) reply.cancel("stopping");
     },
   };
+}
+
+function errorFormatOf(request: IncomingMessage, route: Route | undefined): ErrorFormat {
+  const { errors = OPENAI_ERRORS } = route ?? {};
+  return typeof errors === "function" ? errors(request) : errors;
 }
 
 async function sendNoContent({ reply }: Exchange): Promise<void> {

@@ -1,4 +1,4 @@
-import { formatSse } from "../wire/sse.ts";
+import { formatNamedSse, formatSse } from "../wire/sse.ts";
 import type { Refusal } from "./refusal.ts";
 
 /** Parts of a refusal that an envelope has. */
@@ -22,3 +22,30 @@ export const OPENAI_ERRORS: ErrorFormat = {
   toBody: toErrorEnvelope,
   toEvent: (refusal) => formatSse(toErrorEnvelope(refusal)),
 };
+
+/** Errors of Anthropic's API, with the members of OpenAI's beside its own: code and param say more than the few types. */
+export const ANTHROPIC_ERRORS: ErrorFormat = {
+  toBody: toAnthropicEnvelope,
+  toEvent: (refusal) => formatNamedSse("error", toAnthropicEnvelope(refusal)),
+};
+
+function toAnthropicEnvelope({ message, param, code, details, status }: EnvelopeParts): string {
+  return JSON.stringify({ type: "error", error: { type: anthropicType(status), message, code, param, ...details } });
+}
+
+/** Types of Anthropic's errors, by HTTP status. */
+const ANTHROPIC_TYPES: ReadonlyMap<number, string> = new Map([
+  [401, "authentication_error"],
+  [402, "billing_error"],
+  [403, "permission_error"],
+  [404, "not_found_error"],
+  [413, "request_too_large"],
+  [429, "rate_limit_error"],
+  [503, "overloaded_error"],
+  [504, "timeout_error"],
+  [529, "overloaded_error"],
+]);
+
+function anthropicType(status: number): string {
+  return ANTHROPIC_TYPES.get(status) ?? (status < 500 ? "invalid_request_error" : "api_error");
+}

@@ -99,6 +99,11 @@ export function formatSse(data: string): Buffer {
   return Buffer.from(`data: ${data}\n\n`);
 }
 
+/** Encodes data, of one line, as an event of a name. */
+export function formatNamedSse(name: string, data: string): Buffer {
+  return Buffer.from(`event: ${name}\ndata: ${data}\n\n`);
+}
+
 /** Removes a byte order mark from the start of a text. */
 export function withoutByteOrderMark(bytes: Buffer): Buffer {
   return bytes.subarray(0, 3).equals(BYTE_ORDER_MARK) ? bytes.subarray(3) : bytes;
