@@ -6,7 +6,7 @@ import { Refusal } from "../src/domain/errors/refusal.ts";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
 import type { Exchange } from "../src/handlers/exchange.ts";
 import type { DrainOptions } from "../src/handlers/http-connections.ts";
-import { startHttpServer } from "../src/handlers/http-server.ts";
+import { type HttpServerOptions, startHttpServer } from "../src/handlers/http-server.ts";
 import { createRouter, type Route } from "../src/handlers/router.ts";
 import type { CancelSignal } from "../src/domain/ports/cancel-signal.ts";
 
@@ -16,8 +16,14 @@ export const MAX_BODY_BYTES = 1_000_000;
 /** Server and router with routes of the test's own. */
 export type HttpUnderTest = Awaited<ReturnType<typeof startHttpUnderTest>>;
 
-/** @param corsOrigins see `RouterOptions` */
-export async function startHttpUnderTest(corsOrigins: readonly string[] = []) {
+/**
+ * @param corsOrigins see `RouterOptions`
+ * @param bounds of the server
+ */
+export async function startHttpUnderTest(
+  corsOrigins: readonly string[] = [],
+  bounds: Pick<HttpServerOptions, "maxConnections" | "timeouts"> = {},
+) {
   /** End of each answer that is large or waits: taken by the client, or cancelled. */
   const ends: ("taken" | "cancelled")[] = [];
   /** Continues an answer of `/wait` or `/events`. */
@@ -38,7 +44,7 @@ export async function startHttpUnderTest(corsOrigins: readonly string[] = []) {
     log: createLogger("gateway", (line) => (lines.push(line), "")),
     clock: Date.now,
   });
-  const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router });
+  const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router, ...bounds });
   const connected = async (): Promise<Socket> => {
     const socket = connect(server.port, "127.0.0.1");
     socket.on("error", () => {});

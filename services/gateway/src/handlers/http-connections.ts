@@ -1,6 +1,13 @@
 import type { Server } from "node:http";
 import { Server as NetServer, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { counter } from "@routeplane/runtime";
+
+const closed = counter({
+  name: "routeplane_gateway_connections_closed_total",
+  help: "Connections closed at ROUTEPLANE_MAX_CONNECTIONS, by reason: replaced (silent for longest), refused (new, while all are in use).",
+  labels: ["reason"],
+});
 
 export interface DrainOptions {
   /** Longest time for running requests. */
@@ -20,35 +27,72 @@ const LISTEN_LINGERS = 3;
 const POLL_MS = 25;
 
 /**
- * Open connections of the server, which a drain empties without the loss of a request. A client may send its next request on a
- * kept connection at any moment, and one that is closed just then loses it. So the drain closes no connection that is in use: the
- * next answer on each says `Connection: close`. One on which nothing comes for 5 s is closed as idle.
+ * Open connections of the server, which are bounded in number, and which a drain empties without the loss of a request.
+ *
+ * At the bound a new connection takes the place of the one that has been silent for longest: one on which no request has come yet,
+ * else one that was kept alive. So clients that open connections and send nothing, or send it slowly, close each other's. A new one is
+ * refused only if there is a request on every other.
+ *
+ * A client may send its next request on a kept connection at any moment, and one that is closed just then loses it. So the drain closes
+ * no connection that is in use: the next answer on each says `Connection: close`. One on which nothing comes for 5 s is closed as idle.
  */
 export class Connections {
-  /** Monotonic time since which a connection has no request; Infinity while it has one. */
-  readonly #idleSince = new Map<Socket, number>();
+  readonly #max: number;
+  /** Connections without any request yet, oldest first, with the monotonic time at which they were opened. */
+  readonly #fresh = new Map<Socket, number>();
+  /** Connections that have had a request and have none now, with the monotonic time since which, oldest first. */
+  readonly #kept = new Map<Socket, number>();
+  /** Connections with a request. */
+  readonly #busy = new Set<Socket>();
   /** Monotonic time of the last new connection or request. */
   #usedAt = 0;
 
-  add(socket: Socket): void {
+  /** @param max bound of their number */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Adds a new connection. @returns false if there is no place for it */
+  add(socket: Socket): boolean {
+    if (this.size >= this.#max && !this.#closeIdle()) {
+      closed.inc({ reason: "refused" });
+      return false;
+    }
     this.#usedAt = performance.now();
-    this.#idleSince.set(socket, this.#usedAt);
-    socket.once("close", () => this.#idleSince.delete(socket));
+    this.#fresh.set(socket, this.#usedAt);
+    socket.once("close", () => this.#remove(socket));
+    return true;
   }
 
   /** Records that a request has arrived on the connection. */
   markBusy(socket: Socket): void {
     this.#usedAt = performance.now();
-    if (this.#idleSince.has(socket)) this.#idleSince.set(socket, Infinity);
+    if (this.#kept.delete(socket) || this.#fresh.delete(socket)) this.#busy.add(socket);
   }
 
   /** Records that every request on the connection has its answer. */
   markIdle(socket: Socket): void {
-    if (this.#idleSince.has(socket)) this.#idleSince.set(socket, performance.now());
+    if (this.#busy.delete(socket)) this.#kept.set(socket, performance.now());
+  }
+
+  #remove(socket: Socket): void {
+    this.#fresh.delete(socket);
+    this.#kept.delete(socket);
+    this.#busy.delete(socket);
+  }
+
+  /** Closes the connection that has been silent for longest. @returns false if none is */
+  #closeIdle(): boolean {
+    const [socket] = this.#fresh.size > 0 ? this.#fresh.keys() : this.#kept.keys();
+    if (socket === undefined) return false;
+    closed.inc({ reason: "replaced" });
+    this.#remove(socket);
+    socket.destroy();
+    return true;
   }
 
   get size(): number {
-    return this.#idleSince.size;
+    return this.#fresh.size + this.#kept.size + this.#busy.size;
   }
 
   /**
@@ -61,8 +105,10 @@ export class Connections {
     let isListening = true;
     while (!signal.aborted) {
       const now = performance.now();
-      for (const [socket, idleSince] of this.#idleSince) {
-        if (now - Math.max(idleSince, startedAt) >= lingerMs) socket.destroySoon();
+      for (const idle of [this.#fresh, this.#kept]) {
+        for (const [socket, since] of idle) {
+          if (now - Math.max(since, startedAt) >= lingerMs) socket.destroySoon();
+        }
       }
       const isQuiet = now - Math.max(this.#usedAt, startedAt) >= lingerMs / QUIET_PART;
       if (isListening && ((isQuiet && this.size === 0) || now - startedAt >= LISTEN_LINGERS * lingerMs)) {

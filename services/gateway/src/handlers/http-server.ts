@@ -33,6 +33,11 @@ const PROPERTIES = {
   httpAllowHalfOpen: true,
 };
 
+/** Requests on one connection that have no answer yet: a client may send the next ones before (pipelining). */
+const MAX_PIPELINED = 16;
+/** Default of `maxConnections`: beside as many to upstreams it is less than the 20,000 files that a process has in most containers. */
+export const MAX_CONNECTIONS = 10_000;
+
 /** Time for which requests that still run may go on once the server stops; then they are cancelled. */
 const DRAIN_TIMEOUT_MS = 3_000;
 /** Time in which cancelled requests can still send their error. */
@@ -41,6 +46,10 @@ const CANCEL_TIMEOUT_MS = 500;
 export interface HttpServerOptions {
   readonly host: string;
   readonly port: number;
+  /** Bound of the number of connections, see `Connections`. 10,000 by default. */
+  readonly maxConnections?: number;
+  /** Bounds of the time in which a request has to arrive; `LIMITS` by default. */
+  readonly timeouts?: Partial<Record<"headersTimeout" | "requestTimeout" | "connectionsCheckingInterval", number>>;
   /** True if other processes listen on the port too, and the kernel spreads connections over them. */
   readonly sharesPort?: boolean;
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -60,7 +69,7 @@ export interface HttpServer extends Component {
  * Starts a server of plain HTTP/1.1. On stop it takes no new connections; running requests finish within 3 s or are cancelled.
  */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const connections = new Connections();
+  const connections = new Connections(options.maxConnections ?? MAX_CONNECTIONS);
   const running = new Set<ServerResponse>();
   /** Answers that have not ended, by connection, including those that wait for their turn on it. */
   const answering = new WeakMap<Socket, Set<ServerResponse>>();
@@ -86,7 +95,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       if (answers.size === 0) connections.markIdle(request.socket);
     });
     if (stopping) response.shouldKeepAlive = false;
-    const fault = faultOfHead(request);
+    const fault = answers.size > MAX_PIPELINED ? tooManyPipelined() : faultOfHead(request);
     if (fault !== undefined) {
       refused.add(request.socket);
       refuse(response, fault);
@@ -94,12 +103,17 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     }
     void options.handle(request, response);
   };
-  const server = Object.assign(createServer(LIMITS, onRequest), PROPERTIES);
+  const server = Object.assign(createServer({ ...LIMITS, ...options.timeouts }, onRequest), PROPERTIES);
   // Without listeners Node answers these by itself, and before the caller is known.
   server.on("checkContinue", onRequest).on("checkExpectation", onRequest);
   server.on("connect", (_request: IncomingMessage, socket: Duplex) => socket.end(closingAnswer(faultOfConnect())));
   server.on("connection", (socket) => {
-    connections.add(socket);
+    if (!connections.add(socket)) {
+      refused.add(socket);
+      socket.write(closingAnswer(tooManyConnections()));
+      socket.destroySoon();
+      return;
+    }
     socket.on("end", () => watchHalfClosed(socket, answering.get(socket) ?? new Set()));
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
@@ -177,6 +191,16 @@ function toClosingAnswer(refusal: Refusal): ErrorAnswer {
   const length = String(Buffer.byteLength(body));
   const closing = { "content-length": length, "x-request-id": newId("req"), connection: "close" };
   return { status, headers: { ...headers, ...closing }, body };
+}
+
+function tooManyConnections(): Refusal {
+  const message = "the gateway has a request on each of its connections; try again";
+  return new Refusal("overloaded", message, { retryAfter: "1" });
+}
+
+function tooManyPipelined(): Refusal {
+  const message = `more than ${MAX_PIPELINED} requests on the connection have no answer yet; wait for answers, or use another connection`;
+  return new Refusal("overloaded", message, { retryAfter: "1" });
 }
 
 /** @param code error code of Node's HTTP parser */
