@@ -43,6 +43,7 @@ import { createLocalAdmissions } from "./domain/admission/local-admissions.ts";
 import { SessionKeeper } from "./domain/admission/session-keeper.ts";
 import { reportOneByOne } from "./domain/metering/report-one-by-one.ts";
 import { createSettlements } from "./domain/metering/settlements.ts";
+import { LoadGate } from "./domain/load/load-gate.ts";
 import { BodyBudget } from "./handlers/body-budget.ts";
 import { healthRoute } from "./handlers/health.ts";
 import { startHttpServer } from "./handlers/http-server.ts";
@@ -94,8 +95,9 @@ export async function startGateway(config: Config): Promise<RunningProcess> {
   const operations = await startOperationsServer({ ...config, service: "gateway", readiness, dependencies, log });
   const spool = setSpoolCondition(publisher, readiness, log);
   const bodies = new BodyBudget(config.maxBodyBytes);
-  registerMetrics(publisher, bodies);
-  const router = createRouter({ ...config, routes, unknownMethod, bodies, redact, log, clock: Date.now });
+  const loadGate = new LoadGate({ maxRunning: config.maxRunningRequests, maxWaitMs: config.maxWaitMs });
+  registerMetrics(publisher, bodies, loadGate);
+  const router = createRouter({ ...config, routes, unknownMethod, bodies, loadGate, redact, log, clock: Date.now });
   const server = await startHttpServer({ ...config, ...router, sharesPort: worker !== undefined });
   config.keyFiles.onChange(() => loaded.reload(log));
   const secrets = config.secretFiles.watch(log);
@@ -208,7 +210,7 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
   };
 }
 
-function registerMetrics(publisher: EventPublisher, bodies: BodyBudget): void {
+function registerMetrics(publisher: EventPublisher, bodies: BodyBudget, loadGate: LoadGate): void {
   gauge({
     name: "routeplane_gateway_spool_bytes",
     help: "Bytes of the spool on the disk.",
@@ -218,6 +220,16 @@ function registerMetrics(publisher: EventPublisher, bodies: BodyBudget): void {
     name: "routeplane_gateway_body_bytes",
     help: "Memory that the bodies of running requests take, of ROUTEPLANE_MAX_BODY_BYTES.",
     read: () => bodies.bytes,
+  });
+  gauge({
+    name: "routeplane_gateway_running_requests",
+    help: "Inference requests that run or wait for their start, of ROUTEPLANE_MAX_RUNNING_REQUESTS.",
+    read: () => loadGate.running,
+  });
+  gauge({
+    name: "routeplane_gateway_waiting_requests",
+    help: "Inference requests that wait for their start because the process has more to do than it can.",
+    read: () => loadGate.waiting,
   });
 }
 

@@ -9,7 +9,9 @@ import {
   type WatchedSecret,
 } from "@routeplane/runtime";
 import type { UnknownPrices } from "./domain/request/model-directory.ts";
+import { MAX_RUNNING_REQUESTS, MAX_WAIT_MS } from "./domain/load/load-gate.ts";
 import { parseOrigins } from "./handlers/cors.ts";
+import { MAX_CONNECTIONS } from "./handlers/http-server.ts";
 import { KeyFiles } from "./providers/key-files.ts";
 import {
   DRAIN_TIMEOUT_SECS,
@@ -41,6 +43,12 @@ export interface Config extends ServerConfig {
   readonly maxBodyBytes: number;
   /** Bound of the body of an inference request. */
   readonly maxRequestBytes: number;
+  /** Bound of the inference requests that run or wait in this process. */
+  readonly maxRunningRequests: number;
+  /** Bound of the connections of clients to this process. */
+  readonly maxConnections: number;
+  /** Longest wait of an inference request for its start. */
+  readonly maxWaitMs: number;
   /** Bound of the memory of verified keys. */
   readonly keyCacheBytes: number;
   /** Bound of the memory of guardrails. */
@@ -67,6 +75,11 @@ const SPOOL_BYTES = { min: MEBIBYTE, max: 1024 ** 2 * MEBIBYTE, fallback: 1024 *
 const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 512 * MEBIBYTE };
 /** Bound of one body: at least what small programs send, and OpenAI's bound unless the memory is too small for it. */
 const REQUEST_BYTES = { min: MEBIBYTE, max: 256 * MEBIBYTE, fallback: 50 * MEBIBYTE };
+/** Requests that run or wait: with 114 KiB for a silent stream the default is 930 MiB, and two connections each are less than 20,000. */
+const RUNNING_REQUESTS = { min: 16, max: 1_000_000, fallback: MAX_RUNNING_REQUESTS };
+const CONNECTIONS = { min: 16, max: 1_000_000, fallback: MAX_CONNECTIONS };
+/** Wait for a start, in milliseconds. */
+const WAIT_MS = { min: 100, max: 60_000, fallback: MAX_WAIT_MS };
 /** Memory of verified keys: a key takes 1 KB, so about 100,000 by default. */
 const KEY_CACHE_BYTES = { min: MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 128 * MEBIBYTE };
 /** Memory of guardrails. The least is what the largest ones of one key take. */
@@ -136,6 +149,9 @@ function readSettings(env: Environment) {
     spoolMaxBytes: env.integer("ROUTEPLANE_SPOOL_MAX_BYTES", SPOOL_BYTES),
     maxBodyBytes,
     maxRequestBytes: readRequestBytes(env, maxBodyBytes),
+    maxRunningRequests: env.integer("ROUTEPLANE_MAX_RUNNING_REQUESTS", RUNNING_REQUESTS),
+    maxConnections: env.integer("ROUTEPLANE_MAX_CONNECTIONS", CONNECTIONS),
+    maxWaitMs: env.integer("ROUTEPLANE_MAX_WAIT_MS", WAIT_MS),
     keyCacheBytes: env.integer("ROUTEPLANE_KEY_CACHE_BYTES", KEY_CACHE_BYTES),
     guardrailCacheBytes: env.integer("ROUTEPLANE_GUARDRAIL_CACHE_BYTES", GUARDRAIL_CACHE_BYTES),
     cacheMaxAgeMs: env.integer("ROUTEPLANE_CACHE_MAX_AGE_SECS", CACHE_MAX_AGE_SECS) * 1_000,

@@ -8,6 +8,8 @@ import { createPipeline } from "../src/domain/pipeline.ts";
 import { ProviderSet } from "../src/domain/provider-set.ts";
 import type { AppliedGuardrail } from "../src/domain/ports/guardrail-directory.ts";
 import { createSettlements } from "../src/domain/metering/settlements.ts";
+import type { VerifyKey } from "../src/domain/ports/key-verifier.ts";
+import type { LoadGate } from "../src/domain/load/load-gate.ts";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { inferenceRoutes } from "../src/handlers/inference.ts";
@@ -44,6 +46,9 @@ export interface GuardedGatewayOptions {
   readonly specs: readonly GuardrailSpec[];
   readonly mode?: AppliedGuardrail["mode"];
   readonly answer: (response: ServerResponse, received: ReceivedRequest) => void | Promise<void>;
+  /** A new key in a new namespace for each request by default. */
+  readonly verifyKey?: VerifyKey;
+  readonly loadGate?: LoadGate;
 }
 
 const PRICE = { inputPicoUsd: 1_000_000n, outputPicoUsd: 2_000_000n };
@@ -67,7 +72,7 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
     model("other", "gpt-4o"),
   ]);
   const guardOf = createGuards(fakeGuardrailDirectory(options.specs, options.mode));
-  const verifyKey = async () => callerWith(["inference:*"]);
+  const { verifyKey = async () => callerWith(["inference:*"]) } = options;
   const upstreams = new Map([
     ["vendor", upstream],
     ["other", upstream],
@@ -93,6 +98,7 @@ export async function startGuardedGateway(options: GuardedGatewayOptions): Promi
     routes,
     unknownMethod,
     bodies: new BodyBudget(1 << 30),
+    ...(options.loadGate && { loadGate: options.loadGate }),
     redact: (text) => text,
     log,
     clock: Date.now,

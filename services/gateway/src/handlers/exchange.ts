@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, type Id, newId } from "@routeplane/domain";
 import type { CancelReason, Reply } from "../domain/ports/reply.ts";
+import type { LoadGate, RunningPlace } from "../domain/load/load-gate.ts";
 import { endAnswer, type Sending, writeBytes } from "./answer-writer.ts";
 import type { BodyBudget, BodyShare } from "./body-budget.ts";
 import { markEventStream } from "./half-closed.ts";
-import { drain, readBody, requireAnnouncedSize } from "./request-body.ts";
+import { announcedBytes, drain, readBody, requireAnnouncedSize } from "./request-body.ts";
 import { expectsContinue } from "./request-head.ts";
 import { Cancellation, type CancelSignal } from "../domain/ports/cancel-signal.ts";
 
@@ -22,6 +23,13 @@ export interface Exchange {
   /** Checks the size that the request announces. @throws Refusal 413 */
   requireAnnouncedSize(maxBytes: number): void;
   /**
+   * Takes a place among the running requests, which `release` gives up.
+   *
+   * @returns the wait for the start of the request; undefined if it may start at once
+   * @throws Refusal 503 if there is no place for it, or it waits for too long
+   */
+  takePlace(namespaceId: string): Promise<void> | undefined;
+  /**
    * Reads the whole body, and tells a client that expects it to send it.
    *
    * @param holders ids that its bytes are counted for, see `BodyBudget`
@@ -36,13 +44,14 @@ export interface Exchange {
    */
   markEndless(): void;
   readonly isEndless: boolean;
-  /** Returns the bytes of the body to the budget. Called once nothing works on the request any more. */
+  /** Gives up its place, and returns the bytes of the body to the budget. Called once nothing works on the request any more. */
   release(): void;
 }
 
 export interface ExchangeOptions {
   readonly clock: Clock;
   readonly bodies: BodyBudget;
+  readonly loadGate: LoadGate;
   /** Time after which a client that takes nothing of its answer is disconnected; one that is slow is not. 30 s by default. */
   readonly stallTimeoutMs?: number;
 }
@@ -66,10 +75,12 @@ class HttpExchange implements Exchange {
   readonly reply: Reply;
   isEndless = false;
   readonly #bodies: BodyBudget;
+  readonly #loadGate: LoadGate;
+  #place: RunningPlace | undefined;
   #share: BodyShare | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, options: ExchangeOptions) {
-    const { clock, bodies, stallTimeoutMs = STALL_TIMEOUT_MS } = options;
+    const { clock, bodies, loadGate, stallTimeoutMs = STALL_TIMEOUT_MS } = options;
     const { method = "GET", url = "/" } = request;
     const query = url.indexOf("?");
     this.createdAt = new Date(clock());
@@ -79,10 +90,16 @@ class HttpExchange implements Exchange {
     this.response = response;
     this.reply = new HttpReply(request, response, stallTimeoutMs, this.requestId);
     this.#bodies = bodies;
+    this.#loadGate = loadGate;
   }
 
   requireAnnouncedSize(maxBytes: number): void {
     requireAnnouncedSize(this.request, maxBytes);
+  }
+
+  takePlace(namespaceId: string): Promise<void> | undefined {
+    this.#place = this.#loadGate.enter(namespaceId, announcedBytes(this.request) ?? 0, this.reply.signal);
+    return this.#place.turn;
   }
 
   readBody(maxBytes: number, holders: readonly string[], isText = false): Promise<Buffer> {
@@ -110,6 +127,7 @@ class HttpExchange implements Exchange {
   }
 
   release(): void {
+    this.#place?.leave();
     this.#share?.release();
   }
 }

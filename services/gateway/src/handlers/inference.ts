@@ -41,6 +41,8 @@ function toInferenceCall(exchange: Exchange, wire: Wire, maxBytes: number): Infe
     readBody: async ({ namespaceId, keyId }) => {
       const encoding = request.headers["content-encoding"];
       if (encoding !== undefined && encoding !== "identity") throw unsupportedEncoding();
+      const turn = exchange.takePlace(namespaceId);
+      if (turn !== undefined) await turn;
       return exchange.readBody(maxBytes, [namespaceId, keyId], true);
     },
     reply,

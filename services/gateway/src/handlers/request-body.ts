@@ -22,7 +22,8 @@ export function requireAnnouncedSize(request: IncomingMessage, maxBytes: number)
   if ((announcedBytes(request) ?? 0) > maxBytes) throw bodyTooLarge(maxBytes);
 }
 
-function announcedBytes({ headers }: IncomingMessage): number | undefined {
+/** Size of the body as the request announces it; undefined if it does not. */
+export function announcedBytes({ headers }: IncomingMessage): number | undefined {
   const length = headers["content-length"];
   return length === undefined ? undefined : Number(length);
 }
@@ -65,6 +66,8 @@ interface Collection {
 
 function collect(request: IncomingMessage, { maxBytes, announced, take }: Collection): Promise<Buffer> {
   return new Promise((resolve, reject) => {
+    // Its client left while the request waited: no event will come any more.
+    if (request.destroyed) throw bodyBrokenOff();
     const allocated = announced > ALLOCATED_BYTES ? Buffer.allocUnsafeSlow(announced) : undefined;
     const chunks: Buffer[] = [];
     let size = 0;
@@ -95,7 +98,7 @@ function collect(request: IncomingMessage, { maxBytes, announced, take }: Collec
     // Emitted for a complete request too; making an error for each would cost more than everything else here.
     const onGone = (): void => {
       clearTimeout(timer);
-      if (!request.complete) reject(new Refusal("invalid_body", "the request body ended before it was complete"));
+      if (!request.complete) reject(bodyBrokenOff());
     };
     request.on("error", onGone);
     request.on("close", onGone);
@@ -106,6 +109,10 @@ function collect(request: IncomingMessage, { maxBytes, announced, take }: Collec
 function wholeOf(pieces: readonly Buffer[], size: number): Buffer {
   const [first] = pieces;
   return first !== undefined && pieces.length === 1 ? first : Buffer.concat(pieces, size);
+}
+
+function bodyBrokenOff(): Refusal {
+  return new Refusal("invalid_body", "the request body ended before it was complete");
 }
 
 /** 503 for a body that the budget of all bodies has no space for. */

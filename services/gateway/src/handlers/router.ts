@@ -4,6 +4,7 @@ import { type Logger, logLine, withRequestId } from "@routeplane/runtime";
 import { type ErrorFormat, OPENAI_ERRORS } from "../domain/errors/error-envelope.ts";
 import { methodNotAllowed, notFound, refusalOf, toErrorAnswer } from "./error-answer.ts";
 import type { BodyBudget } from "./body-budget.ts";
+import { LoadGate } from "../domain/load/load-gate.ts";
 import { createCors } from "./cors.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
 import { countRefusal, countRequest } from "./request-metrics.ts";
@@ -35,6 +36,8 @@ export interface RouterOptions {
   readonly unknownMethod: (exchange: Exchange) => Promise<void>;
   /** Memory budget of the bodies of all requests. */
   readonly bodies: BodyBudget;
+  /** Gate of inference requests. One with the default bounds if absent. */
+  readonly loadGate?: LoadGate;
   /** Origins whose pages may call the gateway from a browser; none by default. */
   readonly corsOrigins?: readonly string[];
   /** See `ExchangeOptions`. */
@@ -54,7 +57,8 @@ export interface Router {
 
 /** Creates the router: it finds the route of a request, and answers errors and unknown paths. `handle` never rejects. */
 export function createRouter(options: RouterOptions): Router {
-  const { routes, log, clock } = options;
+  const { routes, log, clock, loadGate = new LoadGate() } = options;
+  const exchangeOptions = { ...options, loadGate };
   const exact = new Map<string, Route>();
   for (const route of routes) if (!route.path.endsWith("/*")) exact.set(route.path, route);
   const prefixes = routes.filter(({ path }) => path.endsWith("/*"));
@@ -97,7 +101,7 @@ export function createRouter(options: RouterOptions): Router {
 
   return {
     async handle(request, response) {
-      const exchange = openExchange(request, response, options);
+      const exchange = openExchange(request, response, exchangeOptions);
       const match = find(exchange.path);
       running.add(exchange);
       try {
@@ -139,7 +143,8 @@ async function answerError(
   const refusal = refusalOf(error);
   countRefusal(refusal.code);
   const gone = reply.signal.aborted && reply.signal.reason === "client_gone";
-  if (refusal.status >= 500 && !gone) {
+  // Load that is shed is counted: a line for each refusal would be more of it.
+  if (refusal.status >= 500 && refusal.code !== "overloaded" && !gone) {
     const { status, code } = refusal;
     log.error({ err: refusal.cause ?? error, requestId, path, status, code }, "request failed");
   }

@@ -303,7 +303,8 @@ export const ERROR_TABLE = {
     type: "server_error",
     retryable: true,
     meaning:
-      "The bodies of all requests together, or those of this caller, take the memory that the gateway has for them.",
+      "The gateway has as many running requests, connections or bytes of bodies as it may, of all callers or of this one's " +
+      "namespace or key; or the request could not start in time. It was not sent upstream, and nothing is charged.",
     action: "Wait for the seconds in `retry-after`, then try again.",
   },
   dependency_unavailable: {

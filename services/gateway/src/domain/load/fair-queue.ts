@@ -1,0 +1,71 @@
+import { Fifo } from "./fifo.ts";
+
+/** Work that a flow may have done in each round. The cost of an item is one, before it is charged for more. */
+const QUANTUM = 1;
+/** Most work that a flow is charged in advance: it waits no more rounds than that. */
+const MAX_DEFICIT = 64;
+
+/** Items of one origin in a `FairQueue`, in the order of their arrival. */
+export class Flow<T> {
+  readonly items = new Fifo<T>();
+  /** Work that it may have done in this round; negative if it has had more. */
+  deficit = 0;
+  /** True while it is in one of the queue's lists. */
+  isListed = false;
+}
+
+/**
+ * Queue that is fair between the flows of its items: deficit round robin, with precedence for flows that had nothing waiting, as in
+ * FQ-CoDel (RFC 8290, section 4.2; its quantum is one item here). A flow with few items waits for one item of each other flow at
+ * most, however many those have. Every operation takes constant time, amortised.
+ */
+export class FairQueue<T> {
+  /** Flows that came to have items and were not served since. */
+  readonly #newFlows = new Fifo<Flow<T>>();
+  /** Flows that have been served, in the order of their turns. */
+  readonly #oldFlows = new Fifo<Flow<T>>();
+  #size = 0;
+
+  /** Number of items. */
+  get size(): number {
+    return this.#size;
+  }
+
+  push(flow: Flow<T>, item: T): void {
+    flow.items.push(item);
+    this.#size++;
+    if (flow.isListed) return;
+    flow.isListed = true;
+    flow.deficit = QUANTUM;
+    this.#newFlows.push(flow);
+  }
+
+  /** Removes the next item. @returns undefined if there is none */
+  shift(): T | undefined {
+    while (this.#size > 0) {
+      const isNew = this.#newFlows.size > 0;
+      const list = isNew ? this.#newFlows : this.#oldFlows;
+      const flow = list.first;
+      if (flow === undefined) return undefined;
+      if (flow.items.size > 0 && flow.deficit > 0) {
+        flow.deficit -= QUANTUM;
+        this.#size--;
+        return flow.items.shift();
+      }
+      list.shift();
+      if (flow.items.size > 0) flow.deficit += QUANTUM;
+      // A flow without items stays for one round: it would else be new, and come first, with each item that it gets.
+      else if (!isNew) {
+        flow.isListed = false;
+        continue;
+      }
+      this.#oldFlows.push(flow);
+    }
+    return undefined;
+  }
+
+  /** Charges a flow for work beyond that of its item. It has its next turn so many rounds later, if it has items waiting. */
+  charge(flow: Flow<T>, work: number): void {
+    if (flow.isListed) flow.deficit = Math.max(-MAX_DEFICIT, flow.deficit - work);
+  }
+}

@@ -1,0 +1,182 @@
+import { describe, expect, it } from "vitest";
+import { Refusal } from "../errors/refusal.ts";
+import { Cancellation } from "../ports/cancel-signal.ts";
+import { LoadGate, type LoadGateOptions, type RunningPlace } from "./load-gate.ts";
+
+/** Gate with a clock and turns of the test's own. */
+function gateWith(options: LoadGateOptions = {}) {
+  let nowMs = 0;
+  let callback: (() => void) | undefined;
+  const gate = new LoadGate({ ...options, now: () => nowMs, atTurnEnd: (atEnd) => (callback = atEnd) });
+  /** Requests in the order in which they started, by name. */
+  const started: string[] = [];
+  /** Codes and names of those that did not. */
+  const refused: string[] = [];
+  const places = new Map<string, RunningPlace>();
+  const refuse = (name: string, error: unknown): void =>
+    void refused.push(`${error instanceof Refusal ? error.code : String(error)} ${name}`);
+  return {
+    gate,
+    started,
+    refused,
+    /** Brings a request of the namespace that its name begins with. */
+    enter: (name: string, bodyBytes = 0, signal = new Cancellation()): void => {
+      try {
+        const place = gate.enter(name.slice(0, 1), bodyBytes, signal);
+        places.set(name, place);
+        if (place.turn === undefined) started.push(name);
+        else
+          place.turn.then(
+            () => started.push(name),
+            (error: unknown) => {
+              place.leave();
+              refuse(name, error);
+            },
+          );
+      } catch (error) {
+        refuse(name, error);
+      }
+    },
+    leave: (name: string): void => places.get(name)?.leave(),
+    /** Ends a turn that has taken so long. @returns false if the gate does not wait for its end */
+    endTurn: async (turnMs: number): Promise<boolean> => {
+      nowMs += turnMs;
+      const atEnd = callback;
+      callback = undefined;
+      atEnd?.();
+      await Promise.resolve();
+      return atEnd !== undefined;
+    },
+  };
+}
+
+function namesOf(namespace: string, count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `${namespace}${index}`);
+}
+
+describe("a load gate", () => {
+  it("lets requests start at once, and asks for nothing more, while there are few in each turn", async () => {
+    const { gate, enter, started, endTurn } = gateWith();
+    for (let turn = 0; turn < 100; turn++) {
+      for (const name of namesOf("a", 8)) enter(name);
+      expect(gate.waiting).toBe(0);
+      expect(await endTurn(50)).toBe(true);
+    }
+    expect(started).toHaveLength(800);
+    expect(await endTurn(50)).toBe(false);
+  });
+
+  it("lets eight small requests start in a turn, or one large one, in the order in which they came", async () => {
+    const { gate, enter, started, endTurn } = gateWith();
+    const names = namesOf("a", 32);
+    for (const [index, name] of names.entries()) enter(name, index === 17 ? 50 << 20 : 1_000);
+    const counts = [started.length];
+    while (gate.waiting > 0) {
+      const before = started.length;
+      await endTurn(1);
+      counts.push(started.length - before);
+    }
+    expect(counts).toEqual([8, 8, 2, 8, 6]);
+    expect(started).toEqual(names);
+  });
+
+  it("starts a request of another namespace in the next turn, however many wait", async () => {
+    const { enter, started, refused, endTurn } = gateWith();
+    for (const name of namesOf("a", 1_000)) enter(name);
+    for (let turn = 0; turn < 50; turn++) {
+      enter(`b${turn}`);
+      enter(`a-${turn}`);
+      expect(started).not.toContain(`b${turn}`);
+      await endTurn(20);
+      expect(started).toContain(`b${turn}`);
+    }
+    expect(refused).toEqual([]);
+    expect(started).toHaveLength(8 * 51);
+  });
+
+  it("gives a namespace with large bodies as much work as others, and not as many requests", async () => {
+    const { enter, started, endTurn } = gateWith();
+    for (const name of namesOf("a", 100)) enter(name, 1 << 20);
+    for (const name of namesOf("b", 1_000)) enter(name);
+    for (let turn = 0; turn < 100; turn++) await endTurn(1);
+    const ofA = started.filter((name) => name.startsWith("a")).length;
+    const ofB = started.filter((name) => name.startsWith("b")).length;
+    // 1 MiB is the work of nine small requests.
+    expect(ofB / ofA).toBeGreaterThan(6);
+    expect(ofB / ofA).toBeLessThan(10);
+  });
+
+  it("refuses what has waited for more than it may, and starts the next one all the same", async () => {
+    const { gate, enter, started, refused, endTurn } = gateWith({ maxWaitMs: 2_000 });
+    for (const name of namesOf("a", 800)) enter(name);
+    for (let turn = 0; turn <= 20; turn++) await endTurn(100);
+    expect(refused).toEqual([]);
+    for (let turn = 1; turn <= 10; turn++) {
+      const before = started.length;
+      await endTurn(100);
+      expect([started.length - before, refused.length]).toEqual([8, 32 * turn]);
+    }
+    expect(new Set(refused.map((line) => line.split(" ")[0]))).toEqual(new Set(["overloaded"]));
+    expect(started.length + refused.length + gate.waiting).toBe(800);
+  });
+
+  it("refuses nothing because the machine has stood still", async () => {
+    const { gate, enter, refused, endTurn } = gateWith();
+    for (const name of namesOf("a", 100)) enter(name);
+    await endTurn(1);
+    for (let turn = 0; gate.waiting > 0; turn++) {
+      enter(`a-${turn}`);
+      await endTurn(turn === 1 ? 60_000 : 1);
+    }
+    expect(refused).toEqual([]);
+  });
+
+  it("never refuses or delays a second namespace for the backlog of the first", async () => {
+    const { enter, started, refused, endTurn } = gateWith({ maxWaitMs: 1_000 });
+    for (let turn = 0; turn < 300; turn++) {
+      for (const name of namesOf("a", 20)) enter(`${name}-${turn}`);
+      enter(`b${turn}`);
+      await endTurn(20);
+      expect(started).toContain(`b${turn}`);
+    }
+    expect(refused.filter((line) => line.includes(" b"))).toEqual([]);
+    expect(refused.length).toBeGreaterThan(100);
+  });
+
+  it("refuses more running requests than it may have, and keeps places for other namespaces", async () => {
+    const { gate, enter, started, refused, leave, endTurn } = gateWith({ maxRunning: 100 });
+    for (const name of namesOf("a", 200)) {
+      enter(name);
+      await endTurn(1);
+    }
+    expect([started.length, gate.running]).toEqual([50, 50]);
+    expect(refused).toContain("overloaded a50");
+    for (const name of namesOf("b", 100)) {
+      enter(name);
+      await endTurn(1);
+    }
+    expect(started.filter((name) => name.startsWith("b"))).toHaveLength(25);
+    enter("c1");
+    expect(started).toContain("c1");
+    for (const name of started.slice(0)) leave(name);
+    expect(gate.running).toBe(0);
+    await endTurn(1);
+    const before = started.length;
+    enter("a-again");
+    expect(started).toHaveLength(before + 1);
+  });
+
+  it("does not start a request that was cancelled while it waited, nor counts one of them", async () => {
+    const { gate, enter, started, refused, endTurn } = gateWith();
+    const signal = new Cancellation();
+    for (const name of namesOf("a", 40)) enter(name, 0, signal);
+    for (const name of namesOf("b", 4)) enter(name);
+    signal.abort("client_gone");
+    await endTurn(1);
+    expect(started.slice(8)).toEqual(namesOf("b", 4));
+    await endTurn(1);
+    expect(refused).toHaveLength(32);
+    expect(refused[0]).toMatch(/cancelled/);
+    expect([gate.waiting, gate.running]).toEqual([0, 12]);
+  });
+});

@@ -1,0 +1,195 @@
+/**
+ * Gate that every inference request passes before its body is read: the bound of running requests, and the order in which requests
+ * start while the process has more to do than it can.
+ *
+ * Algorithm: (1) A request is refused if the running ones of all callers and of its namespace, each with this one, are more than the
+ * bound: so a namespace alone gets half of it, and two a third each. (2) It starts at once if none waits, and eight small ones, or one
+ * large, have not yet started in this turn of the event loop. (3) Else it waits in the queue of its namespace, and the namespaces have
+ * their turns one after the other (`FairQueue`), as many in each turn of the event loop. (4) One that has waited for longer than it
+ * may when its turn comes is refused then. Waits are counted in turns of the event loop, of which each counts 100 ms at most: a
+ * machine that stands still for seconds makes no request late.
+ *
+ * Eight in a turn: a request of another namespace waits for eight at most, and answers of running ones are handled in between. With fewer, what
+ * a turn costs by itself (the poll, a write to the spool) would count; with no bound, all that have arrived would come first.
+ * A request that is refused is cheap for its client to repeat and not for the gateway, so none is refused at once for its wait: a
+ * client that waits for its answer sends nothing.
+ *
+ * Cost: constant time; a promise only for a request that waits, no timer. While requests wait, the event loop does not sleep.
+ * Concurrency: one for each process, used on its one thread.
+ * Failures: a request that is cancelled while it waits is rejected at its turn, and holds its place among the running ones until then.
+ */
+import { counter } from "@routeplane/runtime";
+import { Refusal } from "../errors/refusal.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
+import { FairQueue, Flow } from "./fair-queue.ts";
+
+const shed = counter({
+  name: "routeplane_gateway_shed_requests_total",
+  help: "Requests refused to shed load, by reason: running (too many at once), waited (not started in time).",
+  labels: ["reason"],
+});
+
+/** Work that starts in one turn of the event loop: that of a small request is one. */
+const WORK_PER_TURN = 8;
+/** Most requests that are refused for each that starts, so that refusing does not hold up what is served. */
+const REFUSALS_PER_START = 4;
+/** Longest time that a turn counts. */
+const MAX_TURN_MS = 100;
+/** Bytes of a body whose work is about that of a small request. */
+const BYTES_OF_WORK = 128 << 10;
+
+export interface LoadGateOptions {
+  /** Bound of the requests that run or wait. 8,192 by default: silent streams take 114 KiB each. */
+  readonly maxRunning?: number;
+  /** Longest wait of a request for its start, in milliseconds. 10,000 by default. */
+  readonly maxWaitMs?: number;
+  /** Monotonic clock in milliseconds. */
+  readonly now?: () => number;
+  /** Calls back at the end of this turn of the event loop. */
+  readonly atTurnEnd?: (callback: () => void) => void;
+}
+
+/** Defaults of `LoadGateOptions`. */
+export const MAX_RUNNING_REQUESTS = 8_192;
+export const MAX_WAIT_MS = 10_000;
+
+/** Request that waits for its start. */
+interface Waiting {
+  readonly load: NamespaceLoad;
+  readonly work: number;
+  readonly since: number;
+  readonly signal: CancelSignal;
+  readonly start: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Requests of one namespace. */
+class NamespaceLoad extends Flow<Waiting> {
+  /** Requests that run or wait. */
+  running = 0;
+}
+
+/** Place of one request among those that run. */
+export interface RunningPlace {
+  /** Resolves when the request may start; undefined if it may at once. @throws Refusal 503 */
+  readonly turn: Promise<void> | undefined;
+  /** Gives the place up. Called once. */
+  leave(): void;
+}
+
+export class LoadGate {
+  readonly #maxRunning: number;
+  readonly #maxWaitMs: number;
+  readonly #now: () => number;
+  readonly #atTurnEnd: (callback: () => void) => void;
+  readonly #queue = new FairQueue<Waiting>();
+  /** Namespaces with requests. */
+  readonly #loads = new Map<string, NamespaceLoad>();
+  readonly #onTurnEnd = (): void => this.#endTurn();
+  #running = 0;
+  /** True if the end of this turn will be reported. */
+  #isTurnOpen = false;
+  /** Work that has started in this turn. */
+  #workOfTurn = 0;
+  /** Time of the last end of a turn after which requests still waited. */
+  #turnBeganAt: number | undefined;
+  /** Clock of the waits, which advances at the end of a turn. */
+  #clockMs = 0;
+
+  constructor(options: LoadGateOptions = {}) {
+    const { maxRunning = MAX_RUNNING_REQUESTS, maxWaitMs = MAX_WAIT_MS } = options;
+    const { now = () => performance.now(), atTurnEnd = setImmediate } = options;
+    this.#maxRunning = maxRunning;
+    this.#maxWaitMs = maxWaitMs;
+    this.#now = now;
+    this.#atTurnEnd = atTurnEnd;
+  }
+
+  /** Requests that run or wait. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Requests that wait for their start. */
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  /**
+   * @param bodyBytes announced size of the body; 0 if there is none
+   * @param signal of the request: cancelled, it does not start
+   * @throws Refusal 503 if there is no place for it
+   */
+  enter(namespaceId: string, bodyBytes: number, signal: CancelSignal): RunningPlace {
+    const known = this.#loads.get(namespaceId);
+    if (this.#running + 1 + (known?.running ?? 0) + 1 > this.#maxRunning) throw overloaded("running");
+    const load = known ?? new NamespaceLoad();
+    if (known === undefined) this.#loads.set(namespaceId, load);
+    load.running++;
+    this.#running++;
+    const leave = (): void => {
+      this.#running--;
+      if (--load.running === 0) this.#loads.delete(namespaceId);
+    };
+    const work = 1 + Math.floor(bodyBytes / BYTES_OF_WORK);
+    return { turn: this.#turnOf(load, work, signal), leave };
+  }
+
+  #turnOf(load: NamespaceLoad, work: number, signal: CancelSignal): Promise<void> | undefined {
+    this.#openTurn();
+    if (this.#queue.size === 0 && this.#hasRoom) {
+      this.#workOfTurn += work;
+      return undefined;
+    }
+    return new Promise((start, reject) => {
+      this.#queue.push(load, { load, work, since: this.#clockMs, signal, start, reject });
+    });
+  }
+
+  /** True if one more request may start in this turn. */
+  get #hasRoom(): boolean {
+    return this.#workOfTurn < WORK_PER_TURN;
+  }
+
+  #openTurn(): void {
+    if (this.#isTurnOpen) return;
+    this.#isTurnOpen = true;
+    this.#atTurnEnd(this.#onTurnEnd);
+  }
+
+  #endTurn(): void {
+    this.#isTurnOpen = false;
+    this.#workOfTurn = 0;
+    if (this.#queue.size === 0) {
+      this.#turnBeganAt = undefined;
+      return;
+    }
+    const now = this.#now();
+    this.#clockMs += Math.min(now - (this.#turnBeganAt ?? now), MAX_TURN_MS);
+    this.#turnBeganAt = now;
+    while (this.#queue.size > 0 && this.#hasRoom) this.#startNext();
+    this.#openTurn();
+  }
+
+  /** Starts the next request. Those before it that have waited for too long are refused, up to a few. */
+  #startNext(): void {
+    for (let refused = 0; ; refused++) {
+      const waiting = this.#queue.shift();
+      if (waiting === undefined) return;
+      const { load, work, since, signal, start, reject } = waiting;
+      if (signal.aborted) reject(new Error("the request was cancelled"));
+      else if (this.#clockMs - since > this.#maxWaitMs && refused < REFUSALS_PER_START) reject(overloaded("waited"));
+      else {
+        this.#workOfTurn += work;
+        this.#queue.charge(load, work - 1);
+        return start();
+      }
+    }
+  }
+}
+
+function overloaded(reason: "running" | "waited"): Refusal {
+  shed.inc({ reason });
+  const message = "the gateway has more requests than it can serve; try again";
+  return new Refusal("overloaded", message, { retryAfter: "1" });
+}
