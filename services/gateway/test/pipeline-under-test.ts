@@ -9,6 +9,7 @@ import type { GuardrailDirectory } from "../src/domain/ports/guardrail-directory
 import type { Upstream } from "../src/domain/ports/upstream.ts";
 import type { Refusal } from "../src/domain/errors/refusal.ts";
 import { CHAT } from "../src/domain/wires/chat/chat-wire.ts";
+import type { Wire } from "../src/domain/wires/wire.ts";
 import { createSettlements } from "../src/domain/metering/settlements.ts";
 import { createEchoUpstream } from "../src/upstreams/echo-upstream.ts";
 import { type FakeAdmissions, fakeBudget } from "./fake-admissions.ts";
@@ -52,11 +53,13 @@ interface PipelineUnderTestOptions {
   readonly budget?: FakeAdmissions;
   readonly usage?: ReturnType<typeof fakeUsageLog>;
   readonly guardrails?: GuardrailDirectory;
+  /** Wire of the route; that of chat completions by default. */
+  readonly wire?: Wire;
   readonly overrides?: Partial<PipelineDependencies & Pick<ProviderSet, "directory" | "upstreams">>;
 }
 
 export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): PipelineUnderTest {
-  const { upstream = createEchoUpstream(Date.now), overrides = {} } = options;
+  const { upstream = createEchoUpstream(Date.now), wire = CHAT, overrides = {} } = options;
   const budget = options.budget ?? fakeBudget(1_000_000_000n);
   const usage = options.usage ?? fakeUsageLog();
   const log = createLogger("gateway", (line) => line, "silent");
@@ -75,7 +78,10 @@ export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): Pipel
   const settlements = createSettlements({ admissions: budget, usageLog: usage, log });
   const { clock = Date.now } = overrides;
   const denialRecorder = createDenialRecorder({ usageLog: usage, settlements, log, clock, ...overrides });
-  const { directory = createModelDirectory([MODEL]), upstreams = new Map([["echo", recordingUpstream]]) } = overrides;
+  const {
+    directory = createModelDirectory([{ ...MODEL, wires: new Set([wire.name]) }]),
+    upstreams = new Map([["echo", recordingUpstream]]),
+  } = overrides;
   const serve = createPipeline({
     subscribeToKey: fakeVerification(async () => callerWith(["inference:*"])),
     providers: { current: new ProviderSet(directory, upstreams, new Date()) },
@@ -99,7 +105,7 @@ export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): Pipel
         requestId: newId("req"),
         createdAt: new Date(),
         endpoint: "/v1/chat/completions",
-        wire: CHAT,
+        wire,
         credential: { authorization: "Bearer rp_x", apiKey: undefined },
         idempotencyKey: undefined,
         readBody: async () => Buffer.from(text),

@@ -68,6 +68,8 @@ export interface InferenceCall {
   /** Wire of the route. */
   readonly wire: Wire;
   readonly credential: CredentialHeaders;
+  /** Headers that an upstream of the same wire gets as the client wrote them, by name in lower case. */
+  readonly forwardedHeaders?: Readonly<Record<string, string>> | undefined;
   /** Header `Idempotency-Key`; undefined if there is none. */
   readonly idempotencyKey: string | undefined;
   /** @throws Refusal 413; 503 if the bodies of all requests, or of this caller's, take too much memory already */
@@ -142,14 +144,15 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
     const request = await parseRequest(call.wire, await call.readBody(caller), reply.signal);
     const { model, billedModelFor } = priceRequest(directory, request, call.createdAt);
-    requireFit({ ...request, wire: "chat" }, model);
+    requireFit({ ...request, wire: call.wire.name }, model);
     const upstream = upstreamOf(upstreams, model);
     const facts = factsOf(call, caller, request, model);
     const known = guardOf(caller);
     const guard = known instanceof Promise ? await known : known;
     const decisions = new DecisionLog(guard);
     const judgingShare = meter.shareOf(caller);
-    const priced = { request, idempotencyKey, model, billedModelFor, upstream };
+    const { forwardedHeaders } = call;
+    const priced = { request, forwardedHeaders, idempotencyKey, model, billedModelFor, upstream };
     const context: RequestContext = { facts, caller, reply, timings, ...priced, guard, decisions, judgingShare };
 
     const guarded = await judge(dependencies, context);

@@ -18,6 +18,8 @@ export interface RequestContext {
   readonly timings: Timings;
   /** Request as the client wrote it. */
   readonly request: InferenceRequest;
+  /** Headers of the client that an upstream of the same wire gets, by name in lower case. */
+  readonly forwardedHeaders?: Readonly<Record<string, string>> | undefined;
   readonly idempotencyKey: string | undefined;
   /** Requested model at the prices of this request, surcharges included. */
   readonly model: Model;

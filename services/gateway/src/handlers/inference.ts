@@ -1,4 +1,6 @@
 import { CHAT } from "../domain/wires/chat/chat-wire.ts";
+import { EMBEDDINGS } from "../domain/wires/embeddings/embeddings-wire.ts";
+import { MESSAGES } from "../domain/wires/messages/messages-wire.ts";
 import type { Wire } from "../domain/wires/wire.ts";
 import type { InferenceCall, Serve } from "../domain/pipeline.ts";
 import { Refusal } from "../domain/errors/refusal.ts";
@@ -15,7 +17,11 @@ export interface InferenceDependencies {
 
 /** Routes that reach an upstream. */
 export function inferenceRoutes(dependencies: InferenceDependencies): readonly Route[] {
-  return [inferenceRoute("/v1/chat/completions", CHAT, dependencies)];
+  return [
+    inferenceRoute("/v1/chat/completions", CHAT, dependencies),
+    inferenceRoute("/v1/messages", MESSAGES, dependencies),
+    inferenceRoute("/v1/embeddings", EMBEDDINGS, dependencies),
+  ];
 }
 
 /** Declares a route that reaches an upstream, through the pipeline, which governs it by its wire. */
@@ -25,7 +31,11 @@ function inferenceRoute(path: string, wire: Wire, { serve, maxRequestBytes }: In
     path,
     reaches: "upstream",
     errors: wire.errors,
-    handle: (exchange) => serve(toInferenceCall(exchange, wire, maxRequestBytes)),
+    handle(exchange) {
+      // Anthropic's clients look for the id of a request there.
+      if (wire.name === "messages") exchange.response.setHeader("request-id", exchange.requestId);
+      return serve(toInferenceCall(exchange, wire, maxRequestBytes));
+    },
   };
 }
 
@@ -36,6 +46,7 @@ function toInferenceCall(exchange: Exchange, wire: Wire, maxBytes: number): Infe
     createdAt,
     endpoint: path,
     wire,
+    forwardedHeaders: wire.name === "messages" ? anthropicHeaders(exchange) : undefined,
     credential: credentialHeadersOf(exchange),
     idempotencyKey: joinedHeader(request.headers["idempotency-key"]),
     readBody: async ({ namespaceId, keyId }) => {
@@ -46,6 +57,15 @@ function toInferenceCall(exchange: Exchange, wire: Wire, maxBytes: number): Infe
       return exchange.readBody(maxBytes, [namespaceId, keyId], true);
     },
     reply,
+  };
+}
+
+/** Headers by which Anthropic's clients choose a version and its betas. */
+function anthropicHeaders({ request }: Exchange): Readonly<Record<string, string>> {
+  const { "anthropic-version": version, "anthropic-beta": beta } = request.headers;
+  return {
+    ...(version !== undefined && { "anthropic-version": joinedHeader(version) ?? "" }),
+    ...(beta !== undefined && { "anthropic-beta": joinedHeader(beta) ?? "" }),
   };
 }
 

@@ -59,11 +59,12 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
   const ownCalls = new Map([...callOf].map(([model, call]) => [model, prepare(call)]));
   return {
     boundTokens,
-    async send({ wire, model, body, streamed, signal }: UpstreamRequest) {
+    async send({ wire, model, body, headers: ofClient, streamed, signal }: UpstreamRequest) {
       const prepared = ownCalls.get(model) ?? sharedCall;
       const { pool, isForwarded, paths, headersTimeout, bodyTimeout } = prepared;
       const isOnePiece = typeof body === "string" || body instanceof Uint8Array;
-      const own = streamed ? prepared.streamHeaders : prepared.headers;
+      const operators = streamed ? prepared.streamHeaders : prepared.headers;
+      const own = ofClient === undefined ? operators : withHeaders(operators, ofClient);
       const { headers, body: sent } = isOnePiece ? { headers: own, body } : inPieces(own, body);
       const answer = await sendHttpCall(
         pool,
@@ -84,6 +85,14 @@ export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
 
 function connectMsOf({ timeouts }: Pick<CallOptions, "timeouts">): number {
   return timeouts.connectMs ?? CONNECT_MS;
+}
+
+/** Adds headers to a list of names and values, in the place of those of the same name. */
+function withHeaders(headers: readonly string[], added: Readonly<Record<string, string>>): string[] {
+  const kept = headers.flatMap((name, index) =>
+    index % 2 === 0 && !Object.hasOwn(added, name) ? [name, headers[index + 1] ?? ""] : [],
+  );
+  return [...kept, ...Object.entries(added).flat()];
 }
 
 /** Headers and body of a request in pieces: a stream, whose length the HTTP client does not know. */

@@ -15,6 +15,11 @@ const PARAMETERS = `model models tools functions description parameters strict t
   effort exclude enabled verbosity modalities voice prediction safety_identifier prompt_cache_key prompt_cache_retention
   web_search_options search_context_size user_location approximate city country region timezone`;
 
+const ANTHROPIC = `system stop_sequences thinking budget_tokens display input_schema tool_use_id is_error source media_type
+  citations title context disable_parallel_tool_use user_id output_config output_format caller context_management edits keep
+  trigger value content_block stop_sequence partial_json citation cited_text document_index document_title start_char_index
+  end_char_index start_page_number end_page_number request_id container`;
+
 const SCHEMA = `properties required items additionalProperties enum const anyOf oneOf allOf not $ref $defs definitions title
   default examples minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength pattern minItems maxItems
   uniqueItems prefixItems contains patternProperties propertyNames minProperties maxProperties if then else
@@ -27,7 +32,7 @@ const ANSWERS = `object created system_fingerprint choices message delta transcr
   rejected_prediction_tokens cost error code param provider token bytes logprob obfuscation content_filter_results
   prompt_filter_results`;
 
-const NAMES = new Set([MESSAGES, PARAMETERS, SCHEMA, ANSWERS].flatMap((names) => names.split(/\s+/)));
+const NAMES = new Set([MESSAGES, PARAMETERS, ANTHROPIC, SCHEMA, ANSWERS].flatMap((names) => names.split(/\s+/)));
 
 /** Matches places of objects whose members are named by a client or model. */
 const OWN_NAMES =

@@ -26,6 +26,8 @@ export interface UpstreamRequest {
   /** Id of the model at the provider. */
   readonly model: string;
   readonly body: UpstreamBody;
+  /** Headers of the client, by name in lower case, in the place of the operator's of that name; none if undefined. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly streamed: boolean;
   /** Aborted when the request is cancelled: the connection is then destroyed, not reused. */
   readonly signal: CancelSignal;

@@ -60,7 +60,7 @@ const OTHER_PROVIDERS: Table = {
   redirects: "mcp_servers google additional_model_request_fields",
   surcharge: `enable_code_interpreter code_interpreter code_execution container inference_geo betas anthropic_beta
     enable_enhancement enable_multimedia builtin_tools built_in_tools server_tools return_images return_videos media_response safety_model
-    performance_config`,
+    performance_config context_management`,
   input: `documents document_ids connectors file files file_id image images image_url image_urls video videos video_url
     video_urls audios audio_url audio_urls media cached_content context_id thread_id`,
 };
@@ -153,12 +153,19 @@ const HARMLESS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   // A request without a tier gets `auto`, the tier of the operator's account.
   ["servicetier", isAmong("auto", "default", "standard", "standard_only", "on_demand")],
   ["modalities", (value) => Array.isArray(value) && value.every((modality) => modality === "text")],
+  // Edits that take something out of the input; a compaction runs the model once more.
+  ["contextmanagement", hasOnlyClears],
   // OpenAI's values are texts; LiteLLM routes by `tags`, a list, and takes other settings from objects.
   ["metadata", (value) => isObject(value) && Object.values(value).every((text) => text === null || !isNested(text))],
 ]);
 
 function isAmong(...values: readonly unknown[]): (value: unknown) => boolean {
   return (value) => values.includes(value);
+}
+
+function hasOnlyClears(value: unknown): boolean {
+  const edits = isObject(value) && Object.keys(value).length === 1 ? value["edits"] : undefined;
+  return Array.isArray(edits) && edits.every((edit) => isObject(edit) && String(edit["type"]).startsWith("clear_"));
 }
 
 function isNested(value: unknown): boolean {

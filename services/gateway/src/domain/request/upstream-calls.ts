@@ -1,5 +1,5 @@
 import type { Logger } from "@routeplane/runtime";
-import type { Upstream, UpstreamAnswer, UpstreamBody } from "../ports/upstream.ts";
+import type { Upstream, UpstreamAnswer, UpstreamBody, UpstreamRequest } from "../ports/upstream.ts";
 import { collectStart } from "../response/answer-body.ts";
 import type { InferenceRequest } from "./inference-request.ts";
 import type { Model } from "./model-directory.ts";
@@ -30,14 +30,19 @@ export class UpstreamCalls {
     this.#log = log;
   }
 
-  /** Prepares a request for its model. Everything that can fail before it is sent is done here, but for the output bound. */
-  prepare(request: InferenceRequest, model: Model, upstream: Upstream): SendUpstream {
+  /** Prepares a request for its model, with headers of its client. Everything that can fail before it is sent is done here, but for the output bound. */
+  prepare(
+    request: InferenceRequest,
+    model: Model,
+    upstream: Upstream,
+    headers?: UpstreamRequest["headers"],
+  ): SendUpstream {
     const { streamed, wire } = request;
     const target = this.#learnt.get(upstream)?.get(model.id) ?? model;
     const bodyFor = prepareUpstreamBody(request, target);
     const added = addedMembers(request, target);
     const send = (body: UpstreamBody, signal: CancelSignal): Promise<UpstreamAnswer> =>
-      upstream.send({ wire: wire.name, model: model.id, body, streamed, signal });
+      upstream.send({ wire: wire.name, model: model.id, body, headers, streamed, signal });
     if (added.length === 0) return (outputTokensMax, signal) => send(bodyFor(outputTokensMax), signal);
     return async (outputTokensMax, signal) => {
       const first = await send(bodyFor(outputTokensMax), signal);

@@ -48,7 +48,7 @@ export interface RequestHops {
 export function prepareHops(routed: RoutedRequest, bounds: LooseBounds): RequestHops | Promise<RequestHops> {
   const { context, guarded, upstreamCalls, health } = routed;
   const { model, billedModelFor, upstream } = context;
-  const send = upstreamCalls.prepare(guarded.request, model, upstream);
+  const send = upstreamCalls.prepare(guarded.request, model, upstream, context.forwardedHeaders);
   const requested = {
     model,
     billedModelFor,
@@ -85,7 +85,7 @@ async function prepareOther(
     requireFit({ ...request, wire: request.wire.name }, model);
     const upstream = upstreamOf(providers.upstreams, model);
     const bounds = await guardForModel({ ...context, model, upstream, tokenCounter }, request);
-    const send = upstreamCalls.prepare(request, model, upstream);
+    const send = upstreamCalls.prepare(request, model, upstream, context.forwardedHeaders);
     return { model, billedModelFor, bounds, send, health: health.of(model), retries: model.retries ?? 0, group };
   } catch (error) {
     if (error instanceof Refusal) return undefined;

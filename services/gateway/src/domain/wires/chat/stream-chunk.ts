@@ -1,4 +1,3 @@
-import { LOGPROBS } from "./chat-content.ts";
 import { isObject, type JsonObject } from "../../wire/json.ts";
 
 /** Names of members and indices, from the root or from a choice. */
@@ -28,15 +27,6 @@ export function indexOf(element: unknown, position: number): number {
   return typeof number === "number" ? number : position;
 }
 
-/** Counts the members of a value, and of all values in it but those that are judged as a whole. */
-export function countMembers(value: unknown, place = ""): number {
-  if (typeof value !== "object" || value === null || LOGPROBS.has(place)) return 0;
-  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + countMembers(item, `${place}[]`), 0);
-  const members = Object.entries(value);
-  const within = (name: string): string => (place === "" ? name : `${place}.${name}`);
-  return members.reduce((sum, [name, member]) => sum + countMembers(member, within(name)), members.length);
-}
-
 /** Members of a chunk that identify its answer. */
 const HEAD = ["id", "object", "created", "model", "system_fingerprint", "service_tier"];
 
@@ -53,16 +43,6 @@ export function chunkWith(last: JsonObject, { choice, path }: TextPlace, text: s
 /** True if an event has a line other than data. */
 export function hasOtherFields(raw: Buffer): boolean {
   return /(?:^|[\r\n])(?!data(?:[:\r\n]|$))[^\r\n]/.test(raw.toString("latin1"));
-}
-
-/** Encodes data, of any number of lines, as an event. */
-export function withData(data: string): Buffer {
-  return Buffer.from(
-    `${data
-      .split("\n")
-      .map((line) => `data: ${line}`)
-      .join("\n")}\n\n`,
-  );
 }
 
 /** Converts choices that are an object, which some clients read like a list, to a list. @returns the chunk and its JSON */

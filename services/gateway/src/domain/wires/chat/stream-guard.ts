@@ -17,16 +17,9 @@ import { formatSse, type SseEvent } from "../../wire/sse.ts";
 import type { StreamGuard } from "../answer-format.ts";
 import type { ContentKind } from "../content-format.ts";
 import { isPieceOfText, isToolName, LOGPROBS, responseContentKindOf } from "./chat-content.ts";
+import { countMembers, withData } from "../event-data.ts";
 import { isFinished } from "./finish-reason.ts";
-import {
-  chunkWith,
-  countMembers,
-  hasOtherFields,
-  indexOf,
-  ownSteps,
-  withData,
-  withListOfChoices,
-} from "./stream-chunk.ts";
+import { chunkWith, hasOtherFields, indexOf, ownSteps, withListOfChoices } from "./stream-chunk.ts";
 import { type ChunkText, MAX_STREAM_TEXTS, type StreamText, StreamTexts } from "./stream-texts.ts";
 
 /** Chunk that is being judged. */
@@ -124,7 +117,7 @@ export class CompletionStreamGuard implements StreamGuard {
   async #passChunk(chunk: JsonObject, written: string): Promise<Passed | undefined> {
     const writtenTexts = await this.#textsOf(written);
     // Clients see one of two members of a name. The other would hide the text that a client joins.
-    const isPlain = writtenTexts.filter(({ kind }) => kind === "name").length === countMembers(chunk);
+    const isPlain = writtenTexts.filter(({ kind }) => kind === "name").length === countMembers(chunk, LOGPROBS);
     const data = isPlain ? written : JSON.stringify(chunk);
     const texts = isPlain ? writtenTexts : await this.#textsOf(data);
     const judged: JudgedChunk = { chunk, data, edits: [], editOf: new Map() };

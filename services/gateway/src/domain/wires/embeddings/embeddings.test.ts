@@ -1,0 +1,82 @@
+import type { GuardrailSpec } from "@routeplane/guardrails";
+import { describe, expect, it } from "vitest";
+import { fakeGuardrailDirectory } from "../../../../test/fake-guardrail-directory.ts";
+import { answeringUpstream } from "../../../../test/fake-upstream.ts";
+import { MICRO, pipelineUnderTest } from "../../../../test/pipeline-under-test.ts";
+import { EMBEDDINGS } from "./embeddings-wire.ts";
+
+const ANSWER = JSON.stringify({
+  object: "list",
+  data: [{ object: "embedding", index: 0, embedding: [0.1, -2e-5] }],
+  model: "echo",
+  usage: { prompt_tokens: 4, total_tokens: 4 },
+});
+
+async function served(body: object, spec?: GuardrailSpec, answer = ANSWER) {
+  const upstream = answeringUpstream("application/json", [answer]);
+  const guardrails = fakeGuardrailDirectory(spec === undefined ? [] : [spec]);
+  const { serve, sent, usage, budget } = pipelineUnderTest({ upstream, wire: EMBEDDINGS, guardrails });
+  const { reply, refusal } = await serve(body);
+  return { reply, refusal, sent, settlement: usage.settlements[0], spentNano: budget.spentNano };
+}
+
+describe("embeddings", () => {
+  it.each([
+    ["a text", "one two"],
+    ["texts", ["one", "two"]],
+    ["tokens", [1, 2, 3]],
+    ["lists of tokens", [[1, 2], [3]]],
+  ])("of %s pass in the bytes of both sides, and are charged by their usage", async (_, input) => {
+    const body = { input, model: "echo", encoding_format: "base64", dimensions: 256 };
+    const { sent, reply, settlement, spentNano } = await served(body);
+    expect(sent).toEqual([JSON.stringify(body)]);
+    expect(reply.text).toBe(ANSWER);
+    expect(settlement).toMatchObject({ promptTokens: 4, completionTokens: 0, estimated: false, outcome: "succeeded" });
+    expect(spentNano).toBe(4n * MICRO);
+  });
+
+  it("without usage are charged by their bound, as an estimate", async () => {
+    const { settlement } = await served({ model: "echo", input: "one" }, undefined, '{"object":"list","data":[]}');
+    expect(settlement).toMatchObject({ estimated: true, completionTokens: 0 });
+    expect(settlement?.promptTokens).toBeGreaterThan(0);
+  });
+
+  it.each([
+    [undefined],
+    [""],
+    [[]],
+    [["one", ""]],
+    [["one", 1]],
+    [[[]]],
+    [[[1.5]]],
+    [[[-1]]],
+    [{ text: "one" }],
+    [Array.from({ length: 2_049 }, () => "a")],
+  ])("are refused for the input %j", async (input) => {
+    const { refusal, sent } = await served({ model: "echo", input });
+    expect(refusal).toMatchObject({ status: 400, param: "input" });
+    expect(sent).toEqual([]);
+  });
+
+  it("are not streamed", async () => {
+    const { refusal } = await served({ model: "echo", input: "a", stream: true });
+    expect(refusal).toMatchObject({ status: 400, param: "stream" });
+  });
+
+  it("are refused if the answer is none", async () => {
+    const { refusal } = await served({ model: "echo", input: "a" }, undefined, '{"choices":[]}');
+    expect(refusal).toMatchObject({ status: 502, code: "upstream_invalid_response" });
+  });
+
+  const pattern = (action: "block" | "redact"): GuardrailSpec => ({
+    contentPatterns: [{ name: "word", pattern: "secret", action, appliesTo: "both" }],
+  });
+
+  it.each([["a secret"], [["fine", "a secret"]]])("of %j are blocked and redacted by guardrails", async (input) => {
+    const blocked = await served({ model: "echo", input }, pattern("block"));
+    expect(blocked.refusal).toMatchObject({ code: "content_blocked" });
+    expect(blocked.sent).toEqual([]);
+    const { sent } = await served({ model: "echo", input }, pattern("redact"));
+    expect(sent[0]).toContain("a [REDACTED]");
+  });
+});

@@ -1,0 +1,258 @@
+import type { GuardrailSpec } from "@routeplane/guardrails";
+import { describe, expect, it } from "vitest";
+import { fakeGuardrailDirectory } from "../../../../test/fake-guardrail-directory.ts";
+import { answeringUpstream } from "../../../../test/fake-upstream.ts";
+import { pipelineUnderTest } from "../../../../test/pipeline-under-test.ts";
+import {
+  blockDelta,
+  blockStart,
+  blockStop,
+  message,
+  MESSAGE_BODY,
+  messageStream,
+  textBlock,
+} from "../../../../test/sample-messages.ts";
+import { MESSAGES } from "./messages-wire.ts";
+
+const REDACT: GuardrailSpec = {
+  contentPatterns: [{ name: "word", pattern: "secret", action: "redact", appliesTo: "both" }],
+};
+const BLOCK: GuardrailSpec = {
+  contentPatterns: [{ name: "word", pattern: "secret", action: "block", appliesTo: "both" }],
+};
+
+/** Serves a request under a guardrail. */
+async function served(spec: GuardrailSpec, body: object, type: string, parts: readonly string[]) {
+  const upstream = answeringUpstream(type, parts);
+  const guardrails = fakeGuardrailDirectory([spec]);
+  const { serve, sent, usage } = pipelineUnderTest({ upstream, wire: MESSAGES, guardrails });
+  const { reply, refusal } = await serve(body);
+  return { text: reply.text, refusal, sent, settlement: usage.settlements[0] };
+}
+
+const userBlocks = (...content: readonly object[]) => ({ ...MESSAGE_BODY, messages: [{ role: "user", content }] });
+const PLAIN = JSON.stringify(message([{ type: "text", text: "fine" }]));
+
+/** Requests with the word in one place each. */
+const PLACES: Readonly<Record<string, object>> = {
+  "a text": { ...MESSAGE_BODY, messages: [{ role: "user", content: "a secret" }] },
+  "a block": userBlocks({ type: "text", text: "a secret" }),
+  "two blocks": userBlocks({ type: "text", text: "a sec" }, { type: "text", text: "ret" }),
+  "two messages": {
+    ...MESSAGE_BODY,
+    messages: [
+      { role: "user", content: "a sec" },
+      { role: "user", content: "ret" },
+    ],
+  },
+  "the system prompt": { ...MESSAGE_BODY, system: "a secret" },
+  "blocks of the system prompt": {
+    ...MESSAGE_BODY,
+    system: [
+      { type: "text", text: "a sec" },
+      { type: "text", text: "ret" },
+    ],
+  },
+  "a result of a tool": userBlocks({ type: "tool_result", tool_use_id: "toolu_1", content: "a secret" }),
+  "blocks of a result": userBlocks({
+    type: "tool_result",
+    tool_use_id: "toolu_1",
+    content: [{ type: "text", text: "a secret" }],
+  }),
+  "the input of a tool call": userBlocks({ type: "tool_use", id: "toolu_1", name: "f", input: { a: ["secret"] } }),
+  "a name in the input of a tool call": userBlocks({ type: "tool_use", id: "t", name: "f", input: { secret: 1 } }),
+  "the name of a tool": userBlocks({ type: "tool_use", id: "toolu_1", name: "secret", input: {} }),
+  thinking: userBlocks({ type: "thinking", thinking: "secret", signature: "c2ln" }),
+  "a document": userBlocks({ type: "document", source: { type: "text", media_type: "text/plain", data: "a secret" } }),
+  "a document in base64": userBlocks({
+    type: "document",
+    source: { type: "base64", media_type: "text/plain", data: Buffer.from("the secret").toString("base64") },
+  }),
+  "the title of a document": userBlocks({
+    type: "document",
+    title: "secret",
+    source: { type: "text", media_type: "text/plain", data: "x" },
+  }),
+  "a tool": { ...MESSAGE_BODY, tools: [{ name: "f", description: "secret", input_schema: {} }] },
+  metadata: { ...MESSAGE_BODY, metadata: { user_id: "secret" } },
+  "an unknown member": { ...MESSAGE_BODY, x_more: { deep: ["secret"] } },
+};
+
+describe("a guardrail on a request for a message", () => {
+  it.each(Object.entries(PLACES))("blocks and redacts the word in %s", async (_, body) => {
+    const blocked = await served(BLOCK, body, "application/json", [PLAIN]);
+    expect(blocked.refusal).toMatchObject({ status: 400, code: "content_blocked" });
+    expect(blocked.sent).toEqual([]);
+    const { sent } = await served(REDACT, body, "application/json", [PLAIN]);
+    expect(sent).toHaveLength(1);
+    const text = sent[0] ?? "";
+    expect(text).not.toMatch(/secret|sec"|c2VjcmV0|VjcmV0/);
+    expect(() => JSON.parse(text)).not.toThrow();
+  });
+
+  it("blocks the word in the type of a block", async () => {
+    const body = userBlocks({ type: "secret", text: "x" });
+    const { refusal } = await served(BLOCK, body, "application/json", [PLAIN]);
+    expect(refusal).toMatchObject({ code: "content_blocked" });
+  });
+
+  it("lets pass what only the API says, and takes no member of it for content", async () => {
+    const body = {
+      ...userBlocks({ type: "text", text: "x", cache_control: { type: "ephemeral", ttl: "1h" } }),
+      system: "x",
+      thinking: { type: "enabled", budget_tokens: 1_024 },
+      tool_choice: { type: "auto", disable_parallel_tool_use: true },
+    };
+    const words =
+      "user|messages|system|ephemeral|thinking|enabled|budget_tokens|1024|auto|disable_parallel_tool_use|1h";
+    const spec: GuardrailSpec = {
+      contentPatterns: [{ name: "words", pattern: words, action: "block", appliesTo: "request" }],
+    };
+    const { sent, refusal } = await served(spec, body, "application/json", [PLAIN]);
+    expect(refusal).toBeUndefined();
+    expect(sent).toEqual([JSON.stringify(body)]);
+  });
+});
+
+describe("a guardrail on a message", () => {
+  it.each<readonly [string, readonly object[]]>([
+    ["a text", [{ type: "text", text: "a secret" }]],
+    [
+      "two texts",
+      [
+        { type: "text", text: "a sec" },
+        { type: "text", text: "ret" },
+      ],
+    ],
+    ["the input of a tool call", [{ type: "tool_use", id: "toolu_1", name: "f", input: { a: { b: "secret" } } }]],
+    ["thinking", [{ type: "thinking", thinking: "a secret", signature: "c2ln" }]],
+    ["a citation", [{ type: "text", text: "x", citations: [{ type: "page", cited_text: "secret" }] }]],
+  ])("blocks and redacts the word in %s", async (_, content) => {
+    const whole = [JSON.stringify(message(content))];
+    const blocked = await served(BLOCK, MESSAGE_BODY, "application/json", whole);
+    expect(blocked.refusal).toMatchObject({ code: "content_blocked" });
+    expect(blocked.settlement).toMatchObject({ promptTokens: 3, completionTokens: 5 });
+    const { text } = await served(REDACT, MESSAGE_BODY, "application/json", whole);
+    expect(text).not.toMatch(/secret|sec"/);
+    expect(JSON.parse(text)).toMatchObject({ type: "message", stop_reason: "end_turn" });
+  });
+
+  it("leaves every byte of an answer in which nothing matches", async () => {
+    const answer = `${JSON.stringify(message([{ type: "text", text: "fine" }])).slice(0, -1)} , "x": 12345678901234567890}`;
+    const { text } = await served(REDACT, MESSAGE_BODY, "application/json", [answer]);
+    expect(text).toBe(answer);
+  });
+});
+
+/** Text, thinking and inputs that a client joins from a stream. */
+function joined(text: string) {
+  const parts: Record<string, string> = {};
+  for (const [, data = ""] of text.matchAll(/^data: (.*)$/gm)) {
+    const { type, index, delta } = JSON.parse(data) as { type: string; index: number; delta?: Record<string, string> };
+    if (type !== "content_block_delta" || delta === undefined) continue;
+    for (const member of ["text", "thinking", "partial_json"]) {
+      const key = member === "text" ? "text" : `${member} ${index}`;
+      if (delta[member] !== undefined) parts[key] = (parts[key] ?? "") + delta[member];
+    }
+  }
+  return parts;
+}
+
+/** Checks that blocks start and stop in order, and that no delta comes outside of its block. */
+function expectWellFormed(text: string): void {
+  let open: number | undefined;
+  for (const [, data = ""] of text.matchAll(/^data: (.*)$/gm)) {
+    const { type, index } = JSON.parse(data) as { type: string; index: number };
+    if (type === "content_block_start") {
+      expect(open).toBeUndefined();
+      open = index;
+    } else if (type === "content_block_delta") expect(index).toBe(open);
+    else if (type === "content_block_stop") {
+      expect(index).toBe(open);
+      open = undefined;
+    } else if (type === "message_stop") expect(open).toBeUndefined();
+  }
+}
+
+const STREAM = { ...MESSAGE_BODY, stream: true };
+const cuts = (word: string): readonly (readonly string[])[] =>
+  Array.from({ length: word.length + 1 }, (_, at) => [word.slice(0, at), word.slice(at)]);
+
+describe("a guardrail on a streamed message", () => {
+  it.each(cuts("a secret!"))("redacts a text that is cut into %j and %j", async (first, second) => {
+    const stream = messageStream(textBlock(0, first, second));
+    const { text, settlement } = await served(REDACT, STREAM, "text/event-stream", [stream]);
+    expect(joined(text)).toEqual({ text: "a [REDACTED]!" });
+    expectWellFormed(text);
+    expect(settlement).toMatchObject({ outcome: "succeeded", completionTokens: 5, estimated: false });
+  });
+
+  it.each(cuts("a secret!"))(
+    "redacts a text that goes on from one block with %j to the next with %j",
+    async (first, second) => {
+      const stream = messageStream(textBlock(0, first), textBlock(1, second));
+      const { text } = await served(REDACT, STREAM, "text/event-stream", [stream]);
+      expect(joined(text)).toEqual({ text: "a [REDACTED]!" });
+      expectWellFormed(text);
+    },
+  );
+
+  it("lets the rest of a text leave in its block, before a tool call and before the end", async () => {
+    const tool = blockStart(1, { type: "tool_use", id: "toolu_1", name: "f", input: {} }) + blockStop(1);
+    const stream = messageStream(textBlock(0, "so se"), tool);
+    const { text } = await served(REDACT, STREAM, "text/event-stream", [stream]);
+    expect(joined(text)).toEqual({ text: "so se" });
+    expectWellFormed(text);
+    const { text: last } = await served(REDACT, STREAM, "text/event-stream", [messageStream(textBlock(0, "a sec"))]);
+    expect(joined(last)).toEqual({ text: "a sec" });
+    expectWellFormed(last);
+  });
+
+  it.each(cuts('{"a":"secret"}'))("redacts the input of a tool call in the pieces %j and %j", async (first, second) => {
+    const call =
+      blockStart(0, { type: "tool_use", id: "toolu_1", name: "f", input: {} }) +
+      blockDelta(0, { type: "input_json_delta", partial_json: first }) +
+      blockDelta(0, { type: "input_json_delta", partial_json: second }) +
+      blockStop(0);
+    const { text } = await served(REDACT, STREAM, "text/event-stream", [messageStream(call)]);
+    expect(JSON.parse(joined(text)["partial_json 0"] ?? "")).toEqual({ a: "[REDACTED]" });
+    expectWellFormed(text);
+  });
+
+  it("redacts thinking, tool names and what is sent whole", async () => {
+    const thinking =
+      blockStart(0, { type: "thinking", thinking: "", signature: "" }) +
+      blockDelta(0, { type: "thinking_delta", thinking: "a sec" }) +
+      blockDelta(0, { type: "thinking_delta", thinking: "ret" }) +
+      blockStop(0);
+    const tool =
+      blockStart(1, { type: "tool_use", id: "toolu_1", name: "secret", input: { a: "secret" } }) + blockStop(1);
+    const { text } = await served(REDACT, STREAM, "text/event-stream", [messageStream(thinking, tool)]);
+    expect(text).not.toContain("secret");
+    expect(joined(text)).toEqual({ "thinking 0": "a [REDACTED]" });
+  });
+
+  it("ends a stream in which a blocked word is, with an error and without the word, and charges all of it", async () => {
+    const stream = messageStream(textBlock(0, "fine, ", "a sec", "ret", " and more"));
+    const { text, settlement } = await served(BLOCK, STREAM, "text/event-stream", [stream]);
+    expect(joined(text)).toEqual({ text: "fine, a " });
+    expect(text).toMatch(/event: error\ndata: \{"type":"error".*content_blocked.*\n\n$/);
+    expect(settlement).toMatchObject({ errorCode: "content_blocked", promptTokens: 3, completionTokens: 5 });
+  });
+
+  it("leaves every byte of a stream in which nothing matches", async () => {
+    const stream = messageStream(textBlock(0, "all ", "fine"), textBlock(1, "too"));
+    const { text } = await served(REDACT, STREAM, "text/event-stream", [stream]);
+    expect(text).toBe(stream);
+  });
+
+  it("lets no text leave in other fields of events, or in names that are given twice", async () => {
+    const evil =
+      ": secret\n\nevent: secret\nid: secret\n" +
+      blockDelta(0, { type: "text_delta", text: "x" }).replace("event: content_block_delta\n", "") +
+      'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"secret","text":"x"}}\n\n';
+    const stream = messageStream(blockStart(0, { type: "text", text: "" }) + evil + blockStop(0));
+    const { text } = await served(REDACT, STREAM, "text/event-stream", [stream]);
+    expect(text).not.toContain("secret");
+  });
+});

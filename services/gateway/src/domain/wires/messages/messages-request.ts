@@ -1,0 +1,140 @@
+import { badField } from "../../errors/refusal.ts";
+import { roleOf } from "../../guardrails/separate-texts.ts";
+import { InputCollector } from "../../request/input-collector.ts";
+import type { ObjectNames } from "../../request/member-names.ts";
+import type { HostedTool, ReadMembers } from "../../request/read-members.ts";
+import { isObject, type JsonObject } from "../../wire/json.ts";
+import { collectMembers } from "../collect-members.ts";
+import { hasItems, optionalBoolean, readModel, readObjects, readOutputBound } from "../read-member.ts";
+import type { ParsedBody, RequestFormat } from "../request-format.ts";
+import { collectContent, collectMessages } from "./message-blocks.ts";
+
+/** Members of the top level that the gateway reads or sets. */
+const READ_MEMBERS = new Set(["model", "messages", "system", "max_tokens", "stream", "tools"]);
+
+/** Members whose JSON models read as text. */
+const TEXT_MEMBERS = new Set(["tools", "output_config", "output_format"]);
+/** Members that models do not read, but for a word. */
+const PARAMETERS = new Set([
+  "max_tokens",
+  "service_tier",
+  "stream",
+  "temperature",
+  "thinking",
+  "tool_choice",
+  "top_k",
+  "top_p",
+]);
+const MEMBER_KINDS = {
+  collected: new Set(["messages", "system"]),
+  texts: TEXT_MEMBERS,
+  parameters: PARAMETERS,
+  readMembers: READ_MEMBERS,
+};
+
+const SOURCE_NAMES = new Set(["type", "media_type", "data", "url", "file_id", "content"]);
+const BLOCK_NAMES = new Set([
+  "type",
+  "text",
+  "source",
+  "id",
+  "name",
+  "input",
+  "tool_use_id",
+  "content",
+  "is_error",
+  "thinking",
+  "signature",
+  "data",
+  "title",
+  "context",
+  "citations",
+  "cache_control",
+]);
+/** Blocks within a result of a tool or a document hold no others. */
+const INNER_BLOCK: ObjectNames = {
+  known: BLOCK_NAMES,
+  within: new Map([["source", { known: SOURCE_NAMES }]]),
+};
+const BLOCK: ObjectNames = {
+  known: BLOCK_NAMES,
+  within: new Map([
+    ["content", INNER_BLOCK],
+    ["source", { known: SOURCE_NAMES, within: new Map([["content", INNER_BLOCK]]) }],
+  ]),
+};
+const NAMES_WITHIN: ReadonlyMap<string, ObjectNames> = new Map<string, ObjectNames>([
+  ["messages", { known: new Set(["role", "content"]), within: new Map([["content", BLOCK]]) }],
+  ["system", BLOCK],
+  ["tools", { known: new Set(["type", "name", "description", "input_schema", "cache_control"]) }],
+]);
+
+/** Requests of POST /v1/messages. */
+export const MESSAGES_REQUEST: RequestFormat = {
+  readMembers: READ_MEMBERS,
+  namesWithin: NAMES_WITHIN,
+  outputFields: ["max_tokens"],
+  read(parsed) {
+    const { body } = parsed;
+    const messages = readObjects(body, "messages");
+    const output = readOutputBound(body, "max_tokens");
+    if (output === undefined) throw badField("max_tokens", "must be given");
+    return {
+      model: readModel(body),
+      choices: 1,
+      output,
+      streamed: optionalBoolean(body, "stream") ?? false,
+      // The usage is in events that have something else too.
+      wantsUsageChunk: true,
+      streamOptions: undefined,
+      hasSeparateTexts: hasSeparateTexts(body, messages),
+      hasTools: hasItems(body["tools"]),
+      hostedTools: readHostedTools(body["tools"]),
+      collected: collectInput(parsed, messages),
+    } satisfies ReadMembers & { collected: InputCollector };
+  },
+};
+
+function collectInput(parsed: ParsedBody, messages: readonly JsonObject[]): InputCollector {
+  const input = new InputCollector();
+  const { system, tools } = parsed.body;
+  if (system !== undefined && system !== null) collectContent(system, "system", input);
+  collectMessages(messages, input);
+  collectMembers(parsed, MEMBER_KINDS, input);
+  if (Array.isArray(tools)) input.otherBytes += tools.filter(isClientTool).length * CLIENT_TOOL_TOKENS;
+  return input;
+}
+
+/** True if no texts of a request are read as one, and none of its places holds media: each message is a role and a text. */
+function hasSeparateTexts({ system }: JsonObject, messages: readonly JsonObject[]): boolean {
+  if (system !== undefined && typeof system !== "string") return false;
+  let last: string | undefined;
+  for (const message of messages) {
+    const { role, content } = message;
+    if (typeof role !== "string" || typeof content !== "string" || content === "") return false;
+    if (Object.keys(message).length > 2 || roleOf(role) === last) return false;
+    last = roleOf(role);
+  }
+  return true;
+}
+
+/** Matches types of tools that Anthropic defines and the client runs. */
+const CLIENT_TOOL = /^(?:bash|text_editor|computer|memory)_\d{8}$/;
+/** Bound of the tokens by which Anthropic describes such a tool to the model; the references name up to 735, and 499 for the prompt. */
+const CLIENT_TOOL_TOKENS = 1_500;
+
+function isClientTool(tool: unknown): boolean {
+  return isObject(tool) && typeof tool["type"] === "string" && CLIENT_TOOL.test(tool["type"]);
+}
+
+/** Finds the tools that the client does not run. */
+function readHostedTools(tools: unknown): readonly HostedTool[] {
+  if (tools === undefined || tools === null) return [];
+  if (!Array.isArray(tools)) throw badField("tools", "must be an array");
+  return tools.flatMap((tool: unknown, index): HostedTool[] => {
+    if (!isObject(tool)) throw badField(`tools[${index}]`, "must be an object");
+    const { type } = tool;
+    if (type === undefined || type === null || type === "custom" || isClientTool(tool)) return [];
+    return [{ path: `tools[${index}].type`, type: typeof type === "string" ? type : undefined }];
+  });
+}
