@@ -1,15 +1,21 @@
-import { afterAll, beforeAll, describe, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { settledRow } from "../harness/gateway.ts";
 import { CLIENTS } from "./clients.ts";
 import { FEATURES } from "./clients/client.ts";
-import { MODELS, type Routeplane, ROUTES, startRouteplane } from "./routeplane.ts";
+import { PLAIN_ROUTES } from "./clients/curl.ts";
+import { ENDPOINT_CHECKS } from "./clients/other-endpoints.ts";
+import { COST_MICRO_USD, EMBEDDING_MODEL, MODELS, type Routeplane, SERVED, startRouteplane } from "./routeplane.ts";
+import { prompt } from "./scenarios.ts";
 import type { UpstreamWire } from "./upstream/received.ts";
-import { type ScriptedUpstream, startScriptedUpstream, UPSTREAM_KEY } from "./upstream/scripted-upstream.ts";
+import { startScriptedUpstream } from "./upstream/scripted-upstream.ts";
+import { USAGE } from "./upstream/turn.ts";
+import { UPSTREAM_KEY, type WireServer } from "./upstream/wire-server.ts";
 
 /** Every client by every upstream wire, and by none: straight to the upstream, which shows that a check and the upstream are right. */
 
 const UPSTREAM_WIRES = Object.keys(MODELS) as UpstreamWire[];
 
-let upstream: ScriptedUpstream;
+let upstream: WireServer;
 let routeplane: Routeplane;
 
 beforeAll(async () => {
@@ -31,10 +37,57 @@ describe.each(CLIENTS)("$name", ({ wire, checks }) => {
     });
   });
 
-  describe.each(ROUTES.includes(wire) ? UPSTREAM_WIRES : [])("%s", (upstreamWire) => {
-    it.each(features)("%s", async (feature) => {
-      const { node, apiKey } = routeplane;
-      await checks[feature]?.({ url: node.url, apiKey, model: MODELS[upstreamWire] ?? "" });
-    });
+  describe.each(UPSTREAM_WIRES.filter((upstreamWire) => SERVED.has(`${wire} over ${upstreamWire}`)))(
+    "%s",
+    (upstreamWire) => {
+      it.each(features)("%s", async (feature) => {
+        const { node, apiKey } = routeplane;
+        await checks[feature]?.({ url: node.url, apiKey, model: MODELS[upstreamWire] });
+      });
+    },
+  );
+});
+
+describe.each(ENDPOINT_CHECKS)("$client, $endpoint", ({ endpoint, check }) => {
+  it.runIf(endpoint !== "models")("direct", async () => {
+    await check({ url: upstream.url, apiKey: UPSTREAM_KEY, model: "scripted" });
+  });
+
+  it.runIf(SERVED.has(endpoint))("node", async () => {
+    const { node, apiKey } = routeplane;
+    const model = endpoint === "embeddings" ? EMBEDDING_MODEL : MODELS.messages;
+    await check({ url: node.url, apiKey, model });
+  });
+});
+
+describe("the request log", () => {
+  const pairs = UPSTREAM_WIRES.flatMap((route) =>
+    UPSTREAM_WIRES.filter((one) => SERVED.has(`${route} over ${one}`)).map((upstreamWire) => ({ route, upstreamWire })),
+  );
+
+  it.each(pairs)("has every token and its price, $route over $upstreamWire", async ({ route, upstreamWire }) => {
+    const { node, apiKey } = routeplane;
+    const { path, headers, body } = PLAIN_ROUTES[route];
+    for (const stream of [false, true]) {
+      const response = await fetch(`${node.url}${path}`, {
+        method: "POST",
+        headers: [...headers(apiKey), "content-type: application/json"].map(
+          (line) => line.split(": ") as [string, string],
+        ),
+        body: JSON.stringify({ model: MODELS[upstreamWire], ...body(prompt("text")), stream }),
+      });
+      await response.text();
+      expect(
+        await settledRow(node, response.headers.get("x-request-id") ?? response.headers.get("request-id")),
+      ).toMatchObject({
+        status: "succeeded",
+        model: MODELS[upstreamWire],
+        prompt_tokens: USAGE.prompt,
+        completion_tokens: USAGE.output,
+        cost_micro_usd: COST_MICRO_USD,
+        estimated: false,
+        streamed: stream,
+      });
+    }
   });
 });

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startNode, type TestNode } from "../harness/index.ts";
 import type { UpstreamWire } from "./upstream/received.ts";
-import { UPSTREAM_KEY } from "./upstream/scripted-upstream.ts";
+import { USAGE } from "./upstream/turn.ts";
+import { UPSTREAM_KEY } from "./upstream/wire-server.ts";
 
 /** Node whose models are those of the scripted upstream, one for each wire. */
 export interface Routeplane {
@@ -13,13 +14,30 @@ export interface Routeplane {
 }
 
 /** Models of the node, by the wire that their upstream speaks. */
-export const MODELS: Readonly<Partial<Record<UpstreamWire, string>>> = { chat: "scripted-chat" };
+export const MODELS: Readonly<Record<UpstreamWire, string>> = {
+  chat: "scripted-chat",
+  responses: "scripted-responses",
+  messages: "scripted-messages",
+};
 
-/** Wires of clients that the node serves. */
-export const ROUTES: readonly UpstreamWire[] = ["chat"];
+export const EMBEDDING_MODEL = "scripted-embedding";
 
-const PRICE =
-  "price: {input_usd_per_mtok: 3, cached_input_usd_per_mtok: 1, cache_write_usd_per_mtok: 4, output_usd_per_mtok: 5}";
+/** Routes that the node serves: of inference by the wire of an upstream, and others. */
+export const SERVED: ReadonlySet<string> = new Set(["chat over chat", "models"]);
+
+/** Dollars for a million tokens of each kind. */
+const RATES = { input: 3, cached_input: 1, cache_write: 4, output: 5 };
+
+/** Cost of a turn of the scripted upstream. */
+export const COST_MICRO_USD =
+  (USAGE.prompt - USAGE.cached - USAGE.cacheWrite) * RATES.input +
+  USAGE.cached * RATES.cached_input +
+  USAGE.cacheWrite * RATES.cache_write +
+  USAGE.output * RATES.output;
+
+const PRICE = `price: {${Object.entries(RATES)
+  .map(([kind, rate]) => `${kind}_usd_per_mtok: ${rate}`)
+  .join(", ")}}`;
 
 export async function startRouteplane(upstreamUrl: string): Promise<Routeplane> {
   const folder = await mkdtemp(join(tmpdir(), "routeplane-conformance-"));
@@ -38,6 +56,7 @@ export async function startRouteplane(upstreamUrl: string): Promise<Routeplane> 
 }
 
 function providersFile(url: string): string {
+  const model = (id: string, wire: string): string => `      - {id: ${id}, wires: [${wire}], ${PRICE}}`;
   return [
     "providers:",
     "  - name: scripted-openai",
@@ -45,6 +64,14 @@ function providersFile(url: string): string {
     `    base_url: ${url}/v1`,
     "    api_key_env: SCRIPTED_KEY",
     "    models:",
-    `      - {id: ${MODELS.chat}, ${PRICE}}`,
+    model(MODELS.chat, "chat"),
+    model(MODELS.responses, "responses"),
+    model(EMBEDDING_MODEL, "embeddings"),
+    "  - name: scripted-anthropic",
+    "    protocol: anthropic",
+    `    base_url: ${url}/v1`,
+    "    api_key_env: SCRIPTED_KEY",
+    "    models:",
+    model(MODELS.messages, "messages"),
   ].join("\n");
 }

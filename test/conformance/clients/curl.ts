@@ -2,10 +2,12 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect } from "vitest";
 import { ANSWER, prompt } from "../scenarios.ts";
+import type { UpstreamWire } from "../upstream/received.ts";
 import { STREAM_ERROR } from "../upstream/turn.ts";
 import { type Client, MAX_TOKENS, type Target } from "./client.ts";
 
-interface Route {
+/** Requests and answers of a route, as a shell script reads them. */
+export interface PlainRoute {
   readonly path: string;
   readonly headers: (apiKey: string) => readonly string[];
   readonly body: (content: string) => object;
@@ -20,7 +22,7 @@ interface Route {
 const bearer = (apiKey: string) => [`authorization: Bearer ${apiKey}`];
 
 /** The program `curl`, as a shell script has it. */
-function curl(wire: Client["wire"], route: Route): Client {
+function curl(wire: Client["wire"], route: PlainRoute): Client {
   const send = async ({ url, apiKey, model }: Target, scenario: string, stream: boolean) => {
     const body = JSON.stringify({ model, ...route.body(prompt(scenario)), ...(stream && { stream }) });
     const headers = [...route.headers(apiKey), "content-type: application/json"].flatMap((header) => ["-H", header]);
@@ -62,29 +64,34 @@ function curl(wire: Client["wire"], route: Route): Client {
   };
 }
 
-export const curlChat = curl("chat", {
-  path: "/v1/chat/completions",
-  headers: bearer,
-  body: (content) => ({ messages: [{ role: "user", content }], max_completion_tokens: MAX_TOKENS }),
-  textOf: (answer) => (answer as { choices: { message: { content: string } }[] }).choices[0]?.message.content,
-  deltaOf: (event) => (event as { choices: { delta: { content?: string } }[] }).choices[0]?.delta.content,
-  end: "data: [DONE]",
-});
+/** Routes of inference, by their wire. */
+export const PLAIN_ROUTES: Readonly<Record<UpstreamWire, PlainRoute>> = {
+  chat: {
+    path: "/v1/chat/completions",
+    headers: bearer,
+    body: (content) => ({ messages: [{ role: "user", content }], max_completion_tokens: MAX_TOKENS }),
+    textOf: (answer) => (answer as { choices: { message: { content: string } }[] }).choices[0]?.message.content,
+    deltaOf: (event) => (event as { choices: { delta: { content?: string } }[] }).choices[0]?.delta.content,
+    end: "data: [DONE]",
+  },
+  responses: {
+    path: "/v1/responses",
+    headers: bearer,
+    body: (input) => ({ input, max_output_tokens: MAX_TOKENS, store: false }),
+    textOf: (answer) => (answer as { output: { content: { text: string }[] }[] }).output[0]?.content[0]?.text,
+    deltaOf: (event) => (event as { delta?: string }).delta,
+    end: "response.completed",
+  },
+  messages: {
+    path: "/v1/messages",
+    headers: (apiKey) => [`x-api-key: ${apiKey}`, "anthropic-version: 2023-06-01"],
+    body: (content) => ({ messages: [{ role: "user", content }], max_tokens: MAX_TOKENS }),
+    textOf: (answer) => (answer as { content: { text: string }[] }).content[0]?.text,
+    deltaOf: (event) => (event as { delta?: { text?: string } }).delta?.text,
+    end: "message_stop",
+  },
+};
 
-export const curlResponses = curl("responses", {
-  path: "/v1/responses",
-  headers: bearer,
-  body: (input) => ({ input, max_output_tokens: MAX_TOKENS, store: false }),
-  textOf: (answer) => (answer as { output: { content: { text: string }[] }[] }).output[0]?.content[0]?.text,
-  deltaOf: (event) => (event as { delta?: string }).delta,
-  end: "response.completed",
-});
-
-export const curlMessages = curl("messages", {
-  path: "/v1/messages",
-  headers: (apiKey) => [`x-api-key: ${apiKey}`, "anthropic-version: 2023-06-01"],
-  body: (content) => ({ messages: [{ role: "user", content }], max_tokens: MAX_TOKENS }),
-  textOf: (answer) => (answer as { content: { text: string }[] }).content[0]?.text,
-  deltaOf: (event) => (event as { delta?: { text?: string } }).delta?.text,
-  end: "message_stop",
-});
+export const curlChat = curl("chat", PLAIN_ROUTES.chat);
+export const curlResponses = curl("responses", PLAIN_ROUTES.responses);
+export const curlMessages = curl("messages", PLAIN_ROUTES.messages);

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { prompt, TOOL } from "../scenarios.ts";
-import { type ScriptedUpstream, startScriptedUpstream, UPSTREAM_KEY } from "./scripted-upstream.ts";
+import { startScriptedUpstream } from "./scripted-upstream.ts";
+import { UPSTREAM_KEY, type WireServer } from "./wire-server.ts";
 
-let upstream: ScriptedUpstream;
+let upstream: WireServer;
 
 beforeAll(async () => {
   upstream = await startScriptedUpstream();
