@@ -6,38 +6,57 @@ import { isObject, type JsonObject } from "../json.ts";
 import type { Usage } from "../model.ts";
 
 /** Paths of usage records, and of those within the first choice. */
-const PLACES = ["usage", "x_groq.usage", "message.usage", "metadata.usage", "timings"].map((path) => path.split("."));
-const CHOICE_PLACES = ["usage", "delta.usage", "message.usage"].map((path) => path.split("."));
+const PLACES = [
+  "usage",
+  "x_groq.usage",
+  "message.usage",
+  "metadata.usage",
+  "usageMetadata",
+  "usage.tokens",
+  "usage.billed_units",
+  "amazon-bedrock-invocationMetrics",
+  "timings",
+].map(toSteps);
+/** Member by which an answer is a usage record itself. */
+const ROOT_COUNT = "eval_count";
+const CHOICE_PLACES = ["usage", "delta.usage", "message.usage"].map(toSteps);
 
-/** Paths of each count. The first one above zero counts, else the first zero. Those that end with `Beside` lie beside the whole. */
+/**
+ * Paths of each count. The first one above zero counts, else the first zero. Those that end with `Beside` lie beside the whole.
+ * `name[WORD]` is the item of a list whose `modality` is the word.
+ */
 const PATHS = {
-  prompt: ["prompt_tokens", "promptTokens", "prompt_token_count", "prompt_eval_count"],
-  input: ["input_tokens", "inputTokens", "input_token_count", "prompt_n"],
+  prompt: ["prompt_tokens", "promptTokens", "promptTokenCount", "prompt_token_count", "prompt_eval_count"],
+  input: ["input_tokens", "inputTokens", "inputTokenCount", "input_token_count", "prompt_n"],
+  promptBeside: ["toolUsePromptTokenCount"],
   output: [
     "completion_tokens",
     "completionTokens",
+    "candidatesTokenCount",
     "output_tokens",
     "outputTokens",
+    "outputTokenCount",
     "generated_token_count",
     "eval_count",
     "predicted_n",
   ],
-  total: ["total_tokens", "totalTokens"],
+  total: ["total_tokens", "totalTokens", "totalTokenCount"],
   cached: [
     "prompt_tokens_details.cached_tokens",
     "input_tokens_details.cached_tokens",
     "prompt_cache_hit_tokens",
+    "cachedContentTokenCount",
     "num_cached_tokens",
     "cached_tokens",
   ],
-  cachedBeside: ["cache_read_input_tokens", "cacheReadInputTokens", "cache_n"],
+  cachedBeside: ["cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount", "cache_n"],
   written: [
     "prompt_tokens_details.cache_write_tokens",
     "prompt_tokens_details.cache_creation_tokens",
     "prompt_tokens_details.cache_creation_input_tokens",
     "input_tokens_details.cache_write_tokens",
   ],
-  writtenBeside: ["cache_creation_input_tokens", "cacheWriteInputTokens"],
+  writtenBeside: ["cache_creation_input_tokens", "cacheWriteInputTokens", "cacheWriteInputTokenCount"],
   written5m: [
     "cache_creation.ephemeral_5m_input_tokens",
     "prompt_tokens_details.cache_creation.ephemeral_5m_input_tokens",
@@ -46,8 +65,16 @@ const PATHS = {
     "cache_creation.ephemeral_1h_input_tokens",
     "prompt_tokens_details.cache_creation.ephemeral_1h_input_tokens",
   ],
-  audioInput: ["prompt_tokens_details.audio_tokens", "input_tokens_details.audio_tokens"],
-  audioOutput: ["completion_tokens_details.audio_tokens", "output_tokens_details.audio_tokens"],
+  audioInput: [
+    "prompt_tokens_details.audio_tokens",
+    "input_tokens_details.audio_tokens",
+    "promptTokensDetails[AUDIO].tokenCount",
+  ],
+  audioOutput: [
+    "completion_tokens_details.audio_tokens",
+    "output_tokens_details.audio_tokens",
+    "candidatesTokensDetails[AUDIO].tokenCount",
+  ],
   reasoning: [
     "completion_tokens_details.reasoning_tokens",
     "output_tokens_details.reasoning_tokens",
@@ -55,6 +82,7 @@ const PATHS = {
     "reasoning_tokens",
     "reasoningTokens",
   ],
+  reasoningBeside: ["thoughtsTokenCount"],
 } as const;
 
 type CountName = keyof typeof PATHS;
@@ -62,7 +90,7 @@ type Counts = { -readonly [Name in CountName]?: number };
 
 const NAMES = (Object.keys(PATHS) as CountName[]).map((name) => ({
   name,
-  paths: PATHS[name].map((path) => path.split(".")),
+  paths: PATHS[name].map(toSteps),
 }));
 /** Bound of a count that is believed. */
 const MAX_TOKENS = 1_000_000_000;
@@ -71,6 +99,7 @@ const MAX_TOKENS = 1_000_000_000;
 export function readChatUsage(answer: JsonObject): Usage | undefined {
   let found: Usage | undefined;
   for (const path of PLACES) found = betterOf(found, readRecord(valueAt(answer, path)));
+  if (answer[ROOT_COUNT] !== undefined) found = betterOf(found, readRecord(answer));
   const choice = Array.isArray(answer["choices"]) ? (answer["choices"] as unknown[])[0] : undefined;
   if (isObject(choice)) for (const path of CHOICE_PLACES) found = betterOf(found, readRecord(valueAt(choice, path)));
   return found;
@@ -96,7 +125,7 @@ function readRecord(record: unknown): Usage | undefined {
   return toUsage(counts);
 }
 
-function countAt(record: JsonObject, paths: readonly (readonly string[])[]): number | undefined {
+function countAt(record: JsonObject, paths: readonly (readonly Step[])[]): number | undefined {
   let zero: number | undefined;
   for (const path of paths) {
     const count = toCount(valueAt(record, path));
@@ -107,12 +136,12 @@ function countAt(record: JsonObject, paths: readonly (readonly string[])[]): num
 }
 
 function toUsage(counts: Counts): Usage | undefined {
-  const { prompt, input, total, reasoning, written5m, written1h, audioInput, audioOutput } = counts;
+  const { prompt, input, total, written5m, written1h, audioInput, audioOutput } = counts;
   const isInput = !((prompt ?? 0) > 0) && input !== undefined;
   const named = isInput ? input : prompt;
   if (named === undefined && counts.output === undefined) return undefined;
   const beside = besideOf(counts, named ?? 0, isInput);
-  const whole = named === undefined ? undefined : named + beside;
+  const whole = named === undefined ? undefined : named + beside + (counts.promptBeside ?? 0);
   const output = outputOf(counts, whole, beside);
   const restInput = whole ?? restOf(total, output);
   return defined({
@@ -123,7 +152,7 @@ function toUsage(counts: Counts): Usage | undefined {
     cacheWrite1h: written1h,
     audioInput,
     output,
-    reasoning,
+    reasoning: counts.reasoning ?? counts.reasoningBeside,
     audioOutput,
   });
 }
@@ -159,10 +188,30 @@ function toCount(value: unknown): number | undefined {
   return typeof count === "number" && Number.isInteger(count) && count >= 0 && count <= MAX_TOKENS ? count : undefined;
 }
 
-function valueAt(value: unknown, path: readonly string[]): unknown {
+/** Step of a path: to a member, and from a list to the item of a modality. */
+interface Step {
+  readonly name: string;
+  readonly modality: string | undefined;
+}
+
+function toSteps(path: string): readonly Step[] {
+  return path.split(".").map((step) => {
+    const [name = "", modality] = step.split(/[[\]]/, 2);
+    return { name, modality };
+  });
+}
+
+function valueAt(value: unknown, path: readonly Step[]): unknown {
   let found = value;
-  for (const name of path) found = isObject(found) && Object.hasOwn(found, name) ? found[name] : undefined;
+  for (const { name, modality } of path) {
+    if (!isObject(found) || !Object.hasOwn(found, name)) return undefined;
+    found = modality === undefined ? found[name] : itemOf(found[name], modality);
+  }
   return found;
+}
+
+function itemOf(list: unknown, modality: string): unknown {
+  return Array.isArray(list) ? list.find((item) => isObject(item) && item["modality"] === modality) : undefined;
 }
 
 function defined(usage: { readonly [Name in keyof Usage]: number | undefined }): Usage {
