@@ -129,6 +129,23 @@ describe("results of tools on chat", () => {
   });
 });
 
+describe("results of custom tools", () => {
+  it("are told from those of functions by their calls", () => {
+    const call = { id: "a", type: "custom", custom: { name: "patch", input: "-a" } };
+    const messages = [
+      { role: "user", content: "Hi" },
+      { role: "assistant", content: null, tool_calls: [call] },
+      { role: "tool", tool_call_id: "a", content: "done" },
+    ];
+    const { body } = translateRequest("chat", "responses", { messages }, TARGET);
+    expect(body["input"]).toEqual([
+      expect.anything(),
+      { type: "custom_tool_call", call_id: "a", name: "patch", input: "-a" },
+      { type: "custom_tool_call_output", call_id: "a", output: "done" },
+    ]);
+  });
+});
+
 describe("reasoning on messages", () => {
   const translate = (effort: string, model: string, outputTokensMax: number, more = {}) =>
     translateRequest(

@@ -227,4 +227,73 @@ describe("a translated stream", () => {
     );
     expect(parsed(delta!).delta["partial_json"]).toBe(digits);
   });
+
+  const start = (block: object, index = 0) => ({
+    data: JSON.stringify({ type: "content_block_start", index, content_block: block }),
+  });
+  const delta = (piece: object, index = 0) => ({
+    data: JSON.stringify({ type: "content_block_delta", index, delta: piece }),
+  });
+  const stop = { data: '{"type":"content_block_stop","index":0}' };
+  const end = [
+    { data: '{"type":"message_delta","delta":{"stop_reason":"end_turn"}}' },
+    { data: '{"type":"message_stop"}' },
+  ];
+  const messageOf = (events: readonly WireEvent[]) =>
+    (assembleChat(translateStream("messages", events, "chat"))["choices"] as { message: Record<string, unknown> }[])[0]!
+      .message;
+
+  it("has an empty object as arguments of a call without any", () => {
+    const message = messageOf([start({ type: "tool_use", id: "a", name: "look", input: {} }), stop, ...end]);
+    expect(message["tool_calls"]).toEqual([{ id: "a", type: "function", function: { name: "look", arguments: "{}" } }]);
+  });
+
+  it("has the input of a block that starts with it, once", () => {
+    const block = start({ type: "tool_use", id: "a", name: "look", input: { x: 1 } });
+    const argumentsOf = (events: readonly WireEvent[]) => messageOf(events)["tool_calls"];
+    const expected = [{ id: "a", type: "function", function: { name: "look", arguments: '{"x":1}' } }];
+    expect(argumentsOf([block, stop, ...end])).toEqual(expected);
+    const piece = delta({ type: "input_json_delta", partial_json: '{"x":1}' });
+    expect(argumentsOf([block, piece, stop, ...end])).toEqual(expected);
+  });
+
+  it("leaves out the seal of reasoning that is longer than what is kept of it", () => {
+    const million = "x".repeat(1_000_000);
+    const pieces = (count: number) =>
+      Array.from({ length: count }, () => delta({ type: "thinking_delta", thinking: million }));
+    const sealed = (count: number) => [
+      start({ type: "thinking", thinking: "", signature: "" }),
+      ...pieces(count),
+      delta({ type: "signature_delta", signature: "c2ln" }),
+      stop,
+      ...end,
+    ];
+    expect(messageOf(sealed(4))).toHaveProperty("thinking_blocks");
+    expect(messageOf(sealed(5))).not.toHaveProperty("thinking_blocks");
+    expect(messageOf(sealed(5))["reasoning_content"]).toHaveLength(5_000_000);
+  });
+
+  it("ends with an error beyond 1,000 parts that are open at the same time", () => {
+    const blocks = Array.from({ length: 1_001 }, (_, index) => start({ type: "text", text: "" }, index));
+    const chunks = translateStream("messages", blocks, "chat");
+    expect(chunks.at(-1)?.data).toContain("more than 1000 open blocks");
+    const calls = Array.from({ length: 1_001 }, (_, index) => ({
+      index,
+      id: `a${index}`,
+      function: { name: "look", arguments: "{}" },
+    }));
+    const chunk = { data: JSON.stringify({ choices: [{ delta: { tool_calls: calls } }] }) };
+    expect(translateStream("chat", [chunk], "messages").at(-1)?.data).toContain("more than 1000 tool calls");
+  });
+
+  it("tells the usage that is known before the error of a chat upstream", () => {
+    const usage = { data: JSON.stringify({ choices: [], usage: { prompt_tokens: 7, completion_tokens: 2 } }) };
+    const error = { data: JSON.stringify({ error: { message: "went wrong", type: "server_error" } }) };
+    const events = translateStream("chat", [usage, error], "messages");
+    expect(events.map(({ name }) => name)).toEqual(["message_start", "message_delta", "error"]);
+    expect(parsed(events[1]!)).toMatchObject({
+      delta: { stop_reason: null },
+      usage: { input_tokens: 7, output_tokens: 2 },
+    });
+  });
 });
