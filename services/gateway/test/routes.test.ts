@@ -69,7 +69,7 @@ describe("every route is governed", () => {
   it("declares what each route reaches, and has one that reaches an upstream", async () => {
     const gateway = await startUnservedGateway();
     const reaching = (what: string) => gateway.routes.filter(({ reaches }) => reaches === what).map(({ path }) => path);
-    expect(reaching("upstream")).toEqual(["/v1/chat/completions", "/v1/messages", "/v1/embeddings"]);
+    expect(reaching("upstream")).toEqual(["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings"]);
     expect(reaching("gateway")).toEqual(["/v1/models", "/v1/models/*", "/v1/key", "/healthz"]);
     await gateway.stop();
   });

@@ -1,6 +1,7 @@
 import { CHAT } from "../domain/wires/chat/chat-wire.ts";
 import { EMBEDDINGS } from "../domain/wires/embeddings/embeddings-wire.ts";
 import { MESSAGES } from "../domain/wires/messages/messages-wire.ts";
+import { RESPONSES } from "../domain/wires/responses/responses-wire.ts";
 import type { Wire } from "../domain/wires/wire.ts";
 import type { InferenceCall, Serve } from "../domain/pipeline.ts";
 import { Refusal } from "../domain/errors/refusal.ts";
@@ -19,6 +20,7 @@ export interface InferenceDependencies {
 export function inferenceRoutes(dependencies: InferenceDependencies): readonly Route[] {
   return [
     inferenceRoute("/v1/chat/completions", CHAT, dependencies),
+    inferenceRoute("/v1/responses", RESPONSES, dependencies),
     inferenceRoute("/v1/messages", MESSAGES, dependencies),
     inferenceRoute("/v1/embeddings", EMBEDDINGS, dependencies),
   ];

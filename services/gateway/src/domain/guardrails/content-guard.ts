@@ -81,7 +81,8 @@ async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedC
     }
     const { start, end } = text;
     if (text.kind === "whole") {
-      if (guard.rules !== undefined) edits.push({ start, end, literal: "null" });
+      // An empty list has nothing to judge, and its client may need a list.
+      if (guard.rules !== undefined && json.slice(start, end) !== "[]") edits.push({ start, end, literal: "null" });
       continue;
     }
     const value = (): string => valueOf(text, json);

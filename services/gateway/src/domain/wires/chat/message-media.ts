@@ -186,7 +186,7 @@ function collectText(text: unknown, input: InputCollector): boolean {
 const OTHER_MEDIA =
   /\.(?:pdf|txt|md|csv|html?|docx?|xlsx?|pptx?|mp4|m4v|mov|avi|webm|mkv|mpe?g|flv|wmv|3gpp?|mp3|wav|og[agv]|opus|flac|aac|m4a|aiff?)(?![a-z0-9])/i;
 
-function collectImage(image: unknown, input: InputCollector): boolean {
+export function collectImage(image: unknown, input: InputCollector): boolean {
   const { url, format, detail } = isObject(image) ? image : { url: image };
   if (isObject(image) && !hasOnly(image, IMAGE_MEMBERS)) return false;
   if (!isEmpty(format) && !(typeof format === "string" && format.startsWith("image/"))) return false;
@@ -224,7 +224,7 @@ function unescaped(url: string): string {
 const MAX_REFERENCE_CHARS = 1_000;
 
 /** Adds inline audio. A reference in its place may be of any length. */
-function collectAudio(audio: unknown, input: InputCollector): boolean {
+export function collectAudio(audio: unknown, input: InputCollector): boolean {
   if (!isObject(audio) || !hasOnly(audio, AUDIO_MEMBERS)) return false;
   const { data, format } = audio;
   if (!isEmpty(format) && typeof format !== "string") return false;
@@ -236,7 +236,7 @@ function collectAudio(audio: unknown, input: InputCollector): boolean {
 }
 
 /** Adds an inline file. A reference in its place may be of any length. */
-function collectFile(file: unknown, input: InputCollector): boolean {
+export function collectFile(file: unknown, input: InputCollector): boolean {
   if (!isObject(file) || !hasOnly(file, FILE_MEMBERS)) return false;
   const { file_data: data, filename } = file;
   if (typeof data !== "string" || !(isEmpty(filename) || typeof filename === "string")) return false;
@@ -249,12 +249,12 @@ function collectFile(file: unknown, input: InputCollector): boolean {
 }
 
 /** True if all members of an object but these are empty. */
-function hasOnly(object: JsonObject, names: ReadonlySet<string>): boolean {
+export function hasOnly(object: JsonObject, names: ReadonlySet<string>): boolean {
   return Object.entries(object).every(([name, value]) => names.has(name) || isEmpty(value));
 }
 
 /** True if a value is too small to refer to media: null, a boolean, a number, or empty. */
-function isEmpty(value: unknown): boolean {
+export function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null || typeof value === "boolean" || typeof value === "number") return true;
   if (Array.isArray(value) || typeof value === "string") return value.length === 0;
   return isObject(value) && Object.keys(value).length === 0;
