@@ -1,6 +1,6 @@
 import { chatAnswer } from "./chat-answer.ts";
 import { messagesAnswer } from "./messages-answer.ts";
-import type { UpstreamWire } from "./received.ts";
+import { requireThat, type UpstreamWire } from "./received.ts";
 import { responsesAnswer } from "./responses-answer.ts";
 import type { AnswerBlock, Turn } from "./turn.ts";
 import type { WireAnswer } from "./wire-answer.ts";
@@ -20,7 +20,10 @@ const SHELL_TOOLS: Readonly<Record<string, object>> = {
 /** Members that say that an item of the conversation is the result of a tool. */
 const RESULT_TYPES = new Set(["tool", "tool_result", "function_call_output", "custom_tool_call_output"]);
 
-/** Starts an upstream whose model runs one command and then answers. It reads requests leniently: agents send what is new every week. */
+/**
+ * Starts an upstream whose model runs one command and then answers. Ids of models end with the wire that
+ * they speak. Requests are read leniently: agents send what is new every week.
+ */
 export function startAgentUpstream(): Promise<WireServer> {
   return startWireServer({
     "/v1/chat/completions": endpoint("chat", chatAnswer),
@@ -40,6 +43,7 @@ function endpoint(wire: UpstreamWire, answer: WireAnswer): Endpoint {
     takesApiKey: wire === "messages",
     reply(body) {
       const { model, stream } = body as { readonly model: string; readonly stream?: boolean };
+      requireThat(model.endsWith(wire), `${model} does not speak ${wire}`);
       const request = {
         wire,
         model,

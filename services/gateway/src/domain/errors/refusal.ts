@@ -3,7 +3,7 @@ import { entryOf, ERROR_TABLE, type ErrorCode } from "./error-table.ts";
 import { retryAfterWait } from "./retry-after.ts";
 
 /** Members of an error object beyond type, code, message and param. */
-type ErrorDetails = Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+export type ErrorDetails = Readonly<Record<string, string | Readonly<Record<string, string>>>>;
 
 /** Error for a request that is not served. Carries what every error envelope needs; each route renders it in its own. */
 export class Refusal extends Error {

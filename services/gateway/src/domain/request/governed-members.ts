@@ -62,7 +62,7 @@ const OTHER_PROVIDERS: Table = {
     enable_enhancement enable_multimedia builtin_tools built_in_tools server_tools return_images return_videos media_response safety_model
     performance_config context_management`,
   input: `documents document_ids connectors file files file_id image images image_url image_urls video videos video_url
-    video_urls audios audio_url audio_urls media cached_content context_id thread_id`,
+    video_urls audios audio_url audio_urls media cached_content context_id thread thread_id`,
 };
 
 /** Parameters of the chat endpoints of vLLM, SGLang, TGI, llama.cpp and Ollama, and names of the output bound elsewhere. */

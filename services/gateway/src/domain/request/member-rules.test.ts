@@ -120,6 +120,14 @@ describe("a member that governs what the upstream does", () => {
     expect(refusal?.message).toContain("allow_members");
   });
 
+  it("is refused so that Anthropic's clients send the whole conversation, if the upstream was to keep it", async () => {
+    expect(await refusalOf({ thread: { type: "continue", previous_message_id: "msg_1" } })).toMatchObject({
+      status: 400,
+      param: "thread",
+      details: { details: { error_code: "thread_unsupported_request" } },
+    });
+  });
+
   it.each<[string, object]>([
     ["tools[0].type", { type: "web_search" }],
     ["tools[0].type", { type: "code_interpreter", container: { type: "auto" } }],

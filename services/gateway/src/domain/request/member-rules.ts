@@ -1,7 +1,7 @@
 import type { InferenceRequest } from "./inference-request.ts";
 import { effectOf, isHarmless, type MemberEffect } from "./governed-members.ts";
 import type { MemberRules, Model, ModelRates, PriceStep, PriceSteps, Surcharge } from "./model-directory.ts";
-import { Refusal } from "../errors/refusal.ts";
+import { type ErrorDetails, Refusal } from "../errors/refusal.ts";
 
 /** Descriptions, for people, of what a refused member would do. */
 const EFFECTS: Readonly<Record<MemberEffect, string>> = {
@@ -11,6 +11,11 @@ const EFFECTS: Readonly<Record<MemberEffect, string>> = {
   input: "it adds input that the request does not bound",
   output: "it bounds the output in another way than 'max_completion_tokens' or 'max_tokens'",
 };
+
+/** Details that a client of a member acts upon. Of a conversation that the upstream is to keep, Anthropic's then send all in each request. */
+const DETAILS: ReadonlyMap<string, ErrorDetails> = new Map([
+  ["thread", { details: { error_code: "thread_unsupported_request" } }],
+]);
 
 /** Rules that allow and price nothing beyond the defaults. */
 export const NO_MEMBER_RULES: MemberRules = { allowed: new Set(), surcharges: [] };
@@ -158,5 +163,5 @@ function memberNotAllowed(param: string, effect: string, value?: string): Refusa
   const message =
     `'${param.slice(0, 60)}'${shown} is not allowed: ${effect}. ` +
     "Leave it out, or ask the operator to allow it in the providers file (allow_members, surcharges).";
-  return new Refusal("member_not_allowed", message, { param });
+  return new Refusal("member_not_allowed", message, { param, details: DETAILS.get(param) ?? {} });
 }
