@@ -270,3 +270,35 @@ describe("the guardrails of a request with fallbacks", () => {
     expect(gateway.calls()).toEqual({ one: 1, two: 0 });
   });
 });
+
+describe("a fallback of another wire", () => {
+  const claude = modelAt("two", "claude", { wires: new Set(["messages"] as const) }, 3n);
+  const models = [modelAt("one", "m", { fallback: ["two/claude"] }), claude];
+  const answering: Answer = (response) =>
+    sendJson(response, 200, {
+      id: "msg_1",
+      type: "message",
+      role: "assistant",
+      model: "claude",
+      content: [{ type: "text", text: "bonjour" }],
+      stop_reason: "end_turn",
+      usage: { input_tokens: 3, output_tokens: 2 },
+    });
+
+  it("gets the request in its own wire, and answers in that of the client, at its price", async () => {
+    await using gateway = await fallbackUnderTest(models, { one: failing(503), two: answering });
+    const { reply } = await gateway.serve({ ...REQUEST, logprobs: false });
+    expect(JSON.parse(reply.text)).toMatchObject({ choices: [{ message: { content: "bonjour" } }] });
+    const [sent] = gateway.providers.get("two")?.requests ?? [];
+    expect(sent?.path).toBe("/v1/messages");
+    expect(JSON.parse(sent?.body ?? "")).toMatchObject({ model: "claude", max_tokens: 3 });
+    expect(gateway.usage.settlements).toMatchObject([{ facts: { provider: "two" }, costNanoUsd: 3n * CHARGE }]);
+  });
+
+  it("is left out if the request cannot be carried over", async () => {
+    await using gateway = await fallbackUnderTest(models, { one: failing(503), two: answering });
+    const { refusal } = await gateway.serve({ ...REQUEST, n: 2 });
+    expect(refusal).toMatchObject({ status: 503 });
+    expect(gateway.calls()).toEqual({ one: 1, two: 0 });
+  });
+});

@@ -10,8 +10,8 @@ export interface OrderedModel {
 }
 
 /** True if requests to the model can go to another one. */
-export function hasOtherHops({ deployments, fallback }: Model): boolean {
-  return deployments !== undefined || fallback !== undefined;
+export function hasOtherHops({ deployments = [], fallback = [] }: Model): boolean {
+  return deployments.length > 0 || fallback.length > 0;
 }
 
 /**
