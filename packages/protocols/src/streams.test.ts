@@ -217,6 +217,25 @@ describe("a translated stream", () => {
     expect(message["stop_reason"]).toBe("tool_use");
   });
 
+  it("ends a call when the next one starts, and not before its arguments are whole", () => {
+    const piece = (index: number, text: string, id?: string) => ({
+      data: JSON.stringify({
+        choices: [{ delta: { tool_calls: [{ index, id, function: { name: id, arguments: text } }] } }],
+      }),
+    });
+    const orderOf = (events: readonly WireEvent[]) =>
+      translateStream("chat", events, "messages")
+        .slice(1)
+        .map((event) => `${event.name} ${parsed(event).index}`.replace("content_block_", ""));
+    const oneByOne = [piece(0, "", "a"), piece(0, '{"x":1}'), piece(1, "", "b"), piece(1, "{}")];
+    expect(orderOf(oneByOne)).toEqual(["start 0", "delta 0", "stop 0", "start 1", "delta 1"]);
+    const mixed = [piece(0, '{"x":', "a"), piece(1, "{}", "b"), piece(0, "1}"), piece(2, "{}", "c")];
+    expect(orderOf(mixed)).toEqual([
+      ...["start 0", "delta 0", "start 1", "delta 1", "delta 0"],
+      ...["stop 0", "stop 1", "start 2", "delta 2"],
+    ]);
+  });
+
   it("keeps the digits of arguments", () => {
     const digits = '{"id":12345678901234567890}';
     const call = { index: 0, id: "a", function: { name: "look", arguments: digits } };

@@ -1,6 +1,7 @@
 import { MAX_OPEN_PARTS, type StreamReader } from "../codec.ts";
 import { isObject, type JsonObject, parseOrUndefined, textOf } from "../json.ts";
 import type { Stop, StreamEvent, Usage, WireEvent } from "../model.ts";
+import { JsonEnd } from "./json-end.ts";
 import { contentText, readCall } from "./read-answer.ts";
 import { isPlaceholder, readChatUsage } from "./read-usage.ts";
 import { reasoningText } from "./reasoning.ts";
@@ -8,19 +9,21 @@ import { readFinish } from "./stop.ts";
 
 type ContentType = "text" | "refusal" | "thinking";
 
-interface OpenCall {
+interface ReadCall {
   readonly id: string;
   readonly index: number;
+  /** End of its arguments; undefined once the call has ended. */
+  end: JsonEnd | undefined;
 }
 
 /**
- * Reader of a stream of chunks. One text, refusal or reasoning is open at a time; tool calls, whose pieces can be mixed, are open
- * until the end.
+ * Reader of a stream of chunks. One text, refusal or reasoning is open at a time. The pieces of tool calls can be mixed, though
+ * most upstreams write one call after the other: a call ends when another part starts and its arguments are whole, or at the end.
  */
 export class ChatStreamReader implements StreamReader {
   #hasStarted = false;
   #content: { readonly type: ContentType; readonly index: number } | undefined;
-  readonly #calls = new Map<unknown, OpenCall>();
+  readonly #calls = new Map<unknown, ReadCall>();
   #parts = 0;
   #hasRefusal = false;
   #stop: Stop | undefined;
@@ -81,7 +84,7 @@ export class ChatStreamReader implements StreamReader {
   #addContent(type: ContentType, text: string, events: StreamEvent[]): void {
     if (text === "") return;
     if (this.#content?.type !== type) {
-      this.#endContent(events);
+      this.#endWhole(events);
       this.#content = { type, index: this.#parts++ };
       this.#hasRefusal ||= type === "refusal";
       events.push({ type: "part_start", index: this.#content.index, part: { type } });
@@ -93,17 +96,19 @@ export class ChatStreamReader implements StreamReader {
     const { kind, name, text } = readCall(call);
     const id = textOf(call["id"]);
     const key = typeof call["index"] === "number" ? call["index"] : (id ?? position);
-    let open = this.#calls.get(key);
+    let known = this.#calls.get(key);
     // Some upstreams give every call the same index, and each of them whole.
-    if (open === undefined || (id !== undefined && id !== open.id && name !== "")) {
+    if (known === undefined || (id !== undefined && id !== known.id && name !== "")) {
       if (this.#calls.size >= MAX_OPEN_PARTS) return this.#refuseCalls(events);
-      this.#endContent(events);
-      if (open !== undefined) events.push({ type: "part_end", index: open.index });
-      open = { id: id ?? "", index: this.#parts++ };
-      this.#calls.set(key, open);
-      events.push({ type: "part_start", index: open.index, part: { type: "tool_call", id: open.id, name, kind } });
+      this.#endWhole(events);
+      if (known !== undefined) this.#endCall(known, events);
+      known = { id: id ?? "", index: this.#parts++, end: new JsonEnd() };
+      this.#calls.set(key, known);
+      events.push({ type: "part_start", index: known.index, part: { type: "tool_call", id: known.id, name, kind } });
     }
-    if (text !== "") events.push({ type: "part_delta", index: open.index, text });
+    if (text === "" || known.end === undefined) return;
+    known.end.push(text);
+    events.push({ type: "part_delta", index: known.index, text });
   }
 
   #refuseCalls(events: StreamEvent[]): void {
@@ -116,9 +121,20 @@ export class ChatStreamReader implements StreamReader {
     this.#content = undefined;
   }
 
+  #endCall(call: ReadCall, events: StreamEvent[]): void {
+    if (call.end !== undefined) events.push({ type: "part_end", index: call.index });
+    call.end = undefined;
+  }
+
+  /** Ends what the start of another part ends. */
+  #endWhole(events: StreamEvent[]): void {
+    this.#endContent(events);
+    for (const call of this.#calls.values()) if (call.end?.isWhole === true) this.#endCall(call, events);
+  }
+
   #endParts(events: StreamEvent[]): void {
     this.#endContent(events);
-    for (const { index } of this.#calls.values()) events.push({ type: "part_end", index });
+    for (const call of this.#calls.values()) this.#endCall(call, events);
   }
 
   #readFinish(reason: unknown, events: StreamEvent[]): void {

@@ -26,9 +26,6 @@ function toBlock(part: AnswerPart): JsonObject {
     case "refusal":
       return { type: "text", text: part.text };
     case "thinking":
-      if (part.seal?.wire === "messages" && part.seal.kind === "encrypted") {
-        return { type: "redacted_thinking", data: part.seal.value };
-      }
       return {
         type: "thinking",
         thinking: part.text,

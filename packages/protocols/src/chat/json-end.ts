@@ -1,0 +1,33 @@
+/** Tells when a text that comes in pieces is a whole JSON object. It keeps no text, and takes whatever is no JSON for unfinished or whole. */
+export class JsonEnd {
+  #depth = 0;
+  #isInString = false;
+  #isEscaped = false;
+  #hasBegun = false;
+
+  /** True once the brackets that were opened are closed. */
+  get isWhole(): boolean {
+    return this.#hasBegun && this.#depth === 0;
+  }
+
+  push(text: string): void {
+    for (let at = 0; at < text.length; at++) {
+      if (this.#isEscaped) this.#isEscaped = false;
+      else if (this.#isInString) this.#readInString(text[at]);
+      else this.#readOutside(text[at]);
+    }
+  }
+
+  #readInString(letter: string | undefined): void {
+    if (letter === "\\") this.#isEscaped = true;
+    else if (letter === '"') this.#isInString = false;
+  }
+
+  #readOutside(letter: string | undefined): void {
+    if (letter === '"') this.#isInString = true;
+    else if (letter === "{" || letter === "[") {
+      this.#depth++;
+      this.#hasBegun = true;
+    } else if (letter === "}" || letter === "]") this.#depth--;
+  }
+}
