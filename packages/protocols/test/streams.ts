@@ -30,28 +30,24 @@ export function piecesOf(text: string, size: number): readonly string[] {
   return pieces;
 }
 
-/** Stream of an answer of the chat wire. Pieces of all tool calls are mixed. */
-export function chatStreamOf(answer: ChatAnswer, size: number): readonly WireEvent[] {
+/** Stream of an answer of the chat wire. @param isMixed true if the pieces of all tool calls are mixed */
+export function chatStreamOf(answer: ChatAnswer, size: number, isMixed: boolean): readonly WireEvent[] {
   const { id, created, model, usage } = answer;
   const [{ message, finish_reason: finish }] = answer.choices;
-  const calls = message.tool_calls ?? [];
   const chunk = (members: object): WireEvent => ({ data: JSON.stringify({ id, created, model, ...members }) });
   const delta = (piece: object) => chunk({ choices: [{ index: 0, delta: piece, finish_reason: null }] });
-  const pieces = calls.flatMap((call, index) =>
-    piecesOf(call.function.arguments, size).map((text, at) => ({
-      at,
-      event: delta({ tool_calls: [{ index, function: { arguments: text } }] }),
-    })),
-  );
+  const pieces = (message.tool_calls ?? []).flatMap((call, index) => {
+    const head = { index, id: call.id, type: call.type, function: { name: call.function.name, arguments: "" } };
+    const rest = piecesOf(call.function.arguments, size).map((text) => ({ index, function: { arguments: text } }));
+    return [head, ...rest].map((piece, at) => ({ at, event: delta({ tool_calls: [piece] }) }));
+  });
+  if (isMixed) pieces.sort((first, second) => first.at - second.at);
   return [
     delta({ role: "assistant", content: "" }),
     ...piecesOf(message.reasoning_content ?? "", size).map((text) => delta({ reasoning_content: text })),
     ...piecesOf(message.content ?? "", size).map((text) => delta({ content: text })),
     ...piecesOf(message.refusal ?? "", size).map((text) => delta({ refusal: text })),
-    ...calls.map(({ id, type, function: { name } }, index) =>
-      delta({ tool_calls: [{ index, id, type, function: { name, arguments: "" } }] }),
-    ),
-    ...pieces.toSorted((first, second) => first.at - second.at).map(({ event }) => event),
+    ...pieces.map(({ event }) => event),
     chunk({ choices: [{ index: 0, delta: {}, finish_reason: finish }] }),
     chunk({ choices: [], usage }),
     { data: "[DONE]" },
