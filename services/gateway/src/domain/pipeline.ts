@@ -144,7 +144,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const idempotencyKey = parseIdempotencyKey(call.idempotencyKey);
     const request = await parseRequest(call.wire, await call.readBody(caller), reply.signal);
     const { model, billedModelFor } = priceRequest(directory, request, call.createdAt);
-    requireFit({ ...request, wire: call.wire.name }, model);
+    requireFit(request, model);
     const upstream = upstreamOf(upstreams, model);
     const facts = factsOf(call, caller, request, model);
     const known = guardOf(caller);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { BODY, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import type { WireName } from "../wires/wire-name.ts";
 import { type Capabilities, createModelDirectory, type Model } from "./model-directory.ts";
 import { type FittedRequest, requireFit } from "./model-fit.ts";
 
@@ -15,32 +16,32 @@ const modelWith = (more: Partial<Model>): Model => ({
 });
 
 const requestWith = (more: Partial<FittedRequest>): FittedRequest => ({
-  wire: "chat",
+  wire: { name: "chat" },
   hasTools: false,
   input: { media: [] },
   ...more,
 });
 
 describe("a request to a model", () => {
-  it.each<[FittedRequest["wire"], Model["wires"]]>([
+  it.each<[WireName, Model["wires"]]>([
     ["chat", undefined],
     ["messages", undefined],
     ["responses", new Set(["messages"])],
     ["embeddings", new Set(["chat", "embeddings"])],
-  ])("of the wire %s is served where it can be", (wire, wires) => {
-    expect(() => requireFit(requestWith({ wire }), modelWith({ wires }))).not.toThrow();
+  ])("of the wire %s is served where it can be", (name, wires) => {
+    expect(() => requireFit(requestWith({ wire: { name } }), modelWith({ wires }))).not.toThrow();
   });
 
-  it.each<[FittedRequest["wire"], Model["wires"], RegExp]>([
+  it.each<[WireName, Model["wires"], RegExp]>([
     ["chat", new Set(["embeddings"]), /makes embeddings only: call it at \/v1\/embeddings/],
     ["messages", new Set(["embeddings"]), /embeddings only/],
     ["embeddings", undefined, /makes no embeddings: call it at \/v1\/chat\/completions/],
     ["embeddings", new Set(["messages"]), /makes no embeddings/],
-  ])("of the wire %s is refused where it cannot be", (wire, wires, message) => {
-    expect(() => requireFit(requestWith({ wire }), modelWith({ wires }))).toThrow(
+  ])("of the wire %s is refused where it cannot be", (name, wires, message) => {
+    expect(() => requireFit(requestWith({ wire: { name } }), modelWith({ wires }))).toThrow(
       expect.objectContaining({ code: "model_not_for_route", status: 400, param: "model" }),
     );
-    expect(() => requireFit(requestWith({ wire }), modelWith({ wires }))).toThrow(message);
+    expect(() => requireFit(requestWith({ wire: { name } }), modelWith({ wires }))).toThrow(message);
   });
 
   const image = requestWith({ input: { media: [{ kind: "image", size: undefined, detail: undefined }] } });
@@ -55,7 +56,13 @@ describe("a request to a model", () => {
     ],
     ["an image", image, { images: false }, "messages", "'messages' has an image, and the model `m` takes no images"],
     ["audio", audio, { audio: false }, "messages", "'messages' has audio, and the model `m` takes no audio"],
-    ["an image in items", { ...image, wire: "responses" }, { images: false }, "input", "'input' has an image"],
+    [
+      "an image in items",
+      { ...image, wire: { name: "responses" } },
+      { images: false },
+      "input",
+      "'input' has an image",
+    ],
   ])("with %s is refused by name if the model takes none", (_, request, capabilities, param, message) => {
     const refuse = () => requireFit(request, modelWith({ capabilities }));
     expect(refuse).toThrow(expect.objectContaining({ code: "not_supported_by_model", status: 400, param }));

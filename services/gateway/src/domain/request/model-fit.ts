@@ -7,7 +7,7 @@ import type { Capabilities, Model } from "./model-directory.ts";
 /** Properties of a request that a model must be able to serve. */
 export interface FittedRequest {
   /** Wire of its route. */
-  readonly wire: WireName;
+  readonly wire: { readonly name: WireName };
   readonly hasTools: boolean;
   readonly input: { readonly media: readonly Medium[] };
 }
@@ -23,7 +23,8 @@ export function wiresOf({ wires = CHAT_ONLY }: Pick<Model, "wires">): ReadonlySe
 /** True if requests of this wire can be served by a model, translated or as they are. Embeddings are not translated. */
 export function servesWire(model: Pick<Model, "wires">, wire: WireName): boolean {
   const wires = wiresOf(model);
-  return wire === "embeddings" ? wires.has("embeddings") : [...wires].some((name) => name !== "embeddings");
+  const makesEmbeddings = wires.has("embeddings");
+  return wire === "embeddings" ? makesEmbeddings : !makesEmbeddings || wires.size > 1;
 }
 
 /** Names of the kinds of content in errors. What is of unknown kind passes: the model may take it. */
@@ -38,16 +39,16 @@ const CONTENT: Partial<
 /** @throws Refusal 400 for a request that the model is known not to serve */
 export function requireFit({ wire, hasTools, input }: FittedRequest, model: Model): void {
   const { id, capabilities } = model;
-  if (!servesWire(model, wire)) {
+  if (!servesWire(model, wire.name)) {
     const message =
-      wire === "embeddings"
+      wire.name === "embeddings"
         ? `The model \`${id}\` makes no embeddings: call it at /v1/chat/completions`
         : `The model \`${id}\` makes embeddings only: call it at /v1/embeddings`;
     throw new Refusal("model_not_for_route", message, { param: "model" });
   }
   if (capabilities === undefined) return;
   if (hasTools && capabilities.tools === false) throw notSupported("tools", "are given", id, "no tools");
-  const param = wire === "responses" ? "input" : "messages";
+  const param = wire.name === "responses" ? "input" : "messages";
   for (const { kind } of input.media) {
     const content = CONTENT[kind];
     if (content !== undefined && capabilities[content.capability] === false)

@@ -82,7 +82,7 @@ async function prepareOther(
   const { request } = guarded;
   try {
     const { model, billedModelFor } = priceModel(providers.directory, request, other, context.facts.createdAt);
-    requireFit({ ...request, wire: request.wire.name }, model);
+    requireFit(request, model);
     const upstream = upstreamOf(providers.upstreams, model);
     const bounds = await guardForModel({ ...context, model, upstream, tokenCounter }, request);
     const send = upstreamCalls.prepare(request, model, upstream, context.forwardedHeaders);
