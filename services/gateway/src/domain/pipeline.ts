@@ -255,6 +255,7 @@ async function forward(
       const result = noAnswerResult(answer.reason, reply);
       return stream === undefined ? result : await stream.finish(result);
     }
+    announceDropped(answer.value, reply);
     const metered = { format: wire.answer, wantsUsageChunk, choices, outputTokensMax: called.outputTokensMax };
     const relayed = await relay(answer.value, { ...metered, reply, stream, guard: responseGuard, timings });
     const { status: upstreamStatus, requestId: upstreamRequestId } = answer.value;
@@ -271,6 +272,16 @@ async function forward(
     timings.markAnswerEnd();
     if (answer?.status === "fulfilled") discard(answer.value, log);
   }
+}
+
+/** Bound of the header that names what was left out of a request. */
+const MAX_DROPPED_CHARS = 1_000;
+
+/** Names what was left out of a request, unless the head of the answer has left. */
+function announceDropped({ dropped = [] }: UpstreamAnswer, reply: Reply): void {
+  if (dropped.length === 0 || reply.begun) return;
+  const names = dropped.join(", ").replaceAll(/[^\x20-\x7e]/g, "?");
+  reply.announce({ "x-routeplane-dropped": names.slice(0, MAX_DROPPED_CHARS) });
 }
 
 /** Logs an error of an upstream in its own words, also where the client gets others: it may concern the operator alone. */

@@ -81,6 +81,12 @@ export const ERROR_TABLE = {
     meaning: "The request has tools, images, audio or documents, and the model is known not to take them.",
     action: "Leave out what the message names, or name a model that takes it.",
   },
+  not_translatable: {
+    ...BAD_REQUEST,
+    meaning:
+      "The upstream of the model speaks another wire than the route, and has no form for the field that `param` names. The table in packages/protocols says what becomes of each field.",
+    action: "Leave the field out, or call a model whose upstream has it.",
+  },
   max_request_tokens_exceeded: {
     ...BAD_REQUEST,
     meaning: "The request may use more tokens, input and output together, than a guardrail allows in one request.",

@@ -41,6 +41,8 @@ export interface UpstreamAnswer {
   readonly retryAfter: string | undefined;
   /** Id by which the provider finds the request in its own logs, printable; undefined if it names none. */
   readonly requestId: string | undefined;
+  /** Members of the client's body that were left out on the way, because the client loses nothing by it; none if undefined. */
+  readonly dropped?: readonly string[] | undefined;
   /** Bytes of the body, without any content encoding. */
   readonly body: AsyncIterable<Uint8Array>;
   /** All bytes of the body, if it is a JSON object that has arrived whole: it then need not be read piece by piece. */

@@ -4,6 +4,9 @@ import { collectStart } from "../response/answer-body.ts";
 import type { InferenceRequest } from "./inference-request.ts";
 import type { Model } from "./model-directory.ts";
 import { namesAny, refusedMembers, targetWithout } from "./refused-members.ts";
+import { translatedAnswer } from "../translation/translated-answer.ts";
+import { type Translation, translateBody, translationFor } from "../translation/translated-request.ts";
+import { DEFAULT_OUTPUT_TOKENS } from "./token-bounds.ts";
 import { addedMembers, type AddedMember, prepareUpstreamBody, type UpstreamTarget } from "./upstream-body.ts";
 import type { CancelSignal } from "../ports/cancel-signal.ts";
 
@@ -39,6 +42,8 @@ export class UpstreamCalls {
   ): SendUpstream {
     const { streamed, wire } = request;
     const target = this.#learnt.get(upstream)?.get(model.id) ?? model;
+    const translation = translationFor(wire.name, model);
+    if (translation !== undefined) return translatedCall({ request, model, target, upstream, translation });
     const bodyFor = prepareUpstreamBody(request, target);
     const added = addedMembers(request, target);
     const send = (body: UpstreamBody, signal: CancelSignal): Promise<UpstreamAnswer> =>
@@ -72,6 +77,29 @@ export class UpstreamCalls {
     const fields = { provider, model: id, refused, outputField, usageInStreams };
     this.#log.warn(fields, "the upstream refuses members that the gateway adds: requests go without them from now on");
   }
+}
+
+/** Request to an upstream of another wire. */
+interface TranslatedCall {
+  readonly request: InferenceRequest;
+  readonly model: Model;
+  readonly target: UpstreamTarget;
+  readonly upstream: Upstream;
+  readonly translation: Translation;
+}
+
+/** Prepares a request that is translated, and its answer back. @throws Refusal 400 for what cannot be translated */
+function translatedCall({ request, model, target, upstream, translation }: TranslatedCall): SendUpstream {
+  const { streamed, output } = request;
+  const { defaultOutputTokens = DEFAULT_OUTPUT_TOKENS } = model;
+  const translated = translateBody(request, translation, target, output?.bounded ?? defaultOutputTokens);
+  const { bodyFor, dropped } = translated;
+  const context = { requestedModel: model.id };
+  return async (outputTokensMax, signal) => {
+    const body = bodyFor(outputTokensMax);
+    const answer = await upstream.send({ wire: translation.upstream, model: model.id, body, streamed, signal });
+    return { ...translatedAnswer(answer, { ...translation, context, streamed, signal }), dropped };
+  };
 }
 
 /** True for a status that says that the request itself is refused. */

@@ -1,0 +1,107 @@
+import {
+  type AnswerContext,
+  type JsonObject,
+  openStreamTranslation,
+  parseExactly,
+  translateAnswer,
+  type WireEvent,
+} from "@routeplane/protocols";
+import type { UpstreamAnswer } from "../ports/upstream.ts";
+import { collect, MAX_ANSWER_BYTES, recogniseBody } from "../response/answer-body.ts";
+import { errorOfAnswer } from "../response/answer-error.ts";
+import { checkJson, checkLargeJson, isObject, LARGE_JSON_CHARS, MAX_ANSWER_VALUES } from "../wire/json.ts";
+import { SseSplitter } from "../wire/sse.ts";
+import { withData } from "../wires/event-data.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
+import type { Translation } from "./translated-request.ts";
+
+/** Answer that is translated. */
+export interface AnswerTranslation extends Translation {
+  readonly context: AnswerContext;
+  readonly streamed: boolean;
+  readonly signal: CancelSignal;
+}
+
+/**
+ * Translates an answer to the wire of its client: a whole one, or a stream event by event. What is no answer, such as an error, keeps its
+ * bytes: an error is read in any form, and rendered in the client's.
+ */
+export function translatedAnswer(answer: UpstreamAnswer, translation: AnswerTranslation): UpstreamAnswer {
+  const { status, whole, contentType } = answer;
+  if (status < 200 || status > 299) return answer;
+  const isSmall = whole !== undefined && whole.length <= LARGE_JSON_CHARS;
+  const translated = isSmall ? translateWhole(whole, contentType, translation) : undefined;
+  return {
+    ...answer,
+    body: translated === undefined ? translatedBody(answer, translation) : onePiece(translated),
+    whole: translated,
+    discard: () => answer.discard(),
+  };
+}
+
+async function* onePiece(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+async function* translatedBody(answer: UpstreamAnswer, translation: AnswerTranslation): AsyncGenerator<Uint8Array> {
+  const { streamed, signal } = translation;
+  const { isStream, body } = await recogniseBody(answer.body, answer.contentType, streamed);
+  if (isStream) return yield* translateStream(body, translation);
+  const bytes = await collect(body, MAX_ANSWER_BYTES);
+  if (bytes.length > LARGE_JSON_CHARS)
+    await checkLargeJson(bytes.toString("utf8"), MAX_ANSWER_VALUES, signal).catch(() => {});
+  yield translateWhole(bytes, answer.contentType, translation);
+}
+
+function translateWhole(bytes: Buffer, contentType: string, { client, upstream, context }: Translated): Buffer {
+  const json = parseOrUndefined(bytes.toString("utf8"));
+  if (!isObject(json) || !isAnswer(json) || errorOfAnswer(json, contentType) !== undefined) return bytes;
+  return Buffer.from(JSON.stringify(translateAnswer(upstream, client, json, context)));
+}
+
+type Translated = Pick<AnswerTranslation, "client" | "upstream" | "context">;
+
+/** True for an answer of any wire that is translated. */
+function isAnswer(json: JsonObject): boolean {
+  return ["choices", "content", "output"].some((name) => Array.isArray(json[name]));
+}
+
+/** Parses an answer within the bounds of JSON; undefined if it is none, or beyond them: the relay says which. */
+function parseOrUndefined(text: string): unknown {
+  try {
+    checkJson(text, MAX_ANSWER_VALUES);
+    return parseExactly(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function* translateStream(
+  body: AsyncIterable<Uint8Array>,
+  { client, upstream, context, signal }: AnswerTranslation,
+): AsyncGenerator<Uint8Array> {
+  const splitter = new SseSplitter(MAX_ANSWER_BYTES);
+  const stream = openStreamTranslation(upstream, client, context);
+  const translate = async (
+    events: readonly { readonly data: string | undefined; readonly name?: string | undefined }[],
+  ) => {
+    const translated: WireEvent[] = [];
+    for (const { data, name } of events) {
+      if (data === undefined) continue;
+      if (data.length > LARGE_JSON_CHARS) await checkLargeJson(data, MAX_ANSWER_VALUES, signal);
+      else checkJson(data, MAX_ANSWER_VALUES);
+      translated.push(...stream.push(name === undefined ? { data } : { name, data }));
+    }
+    return toBytes(translated);
+  };
+  for await (const chunk of body) {
+    const bytes = await translate(splitter.push(chunk));
+    if (bytes.length > 0) yield bytes;
+  }
+  const rest = Buffer.concat([await translate(splitter.end()), toBytes(stream.end())]);
+  if (rest.length > 0) yield rest;
+}
+
+function toBytes(events: readonly WireEvent[]): Buffer {
+  return Buffer.concat(events.map(({ data, name }) => withData(data, name)));
+}

@@ -1,0 +1,216 @@
+import { describe, expect, it } from "vitest";
+import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
+import { answeringUpstream, breakingAfter } from "../../../test/fake-upstream.ts";
+import { BODY, MICRO, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { CHUNKS, COMPLETION, COST, dataOf } from "../../../test/relayed-answer.ts";
+import { message, MESSAGE_BODY, messageStream, textBlock } from "../../../test/sample-messages.ts";
+import type { UpstreamAnswer, UpstreamRequest } from "../ports/upstream.ts";
+import { createModelDirectory, type Model } from "../request/model-directory.ts";
+import type { Wire } from "../wires/wire.ts";
+import type { WireName } from "../wires/wire-name.ts";
+import { CHAT } from "../wires/chat/chat-wire.ts";
+import { MESSAGES } from "../wires/messages/messages-wire.ts";
+
+const MODEL: Model = {
+  provider: "echo",
+  id: "up-1",
+  prices: [{ aboveInputTokens: 0, price: { inputPicoUsd: 1_000_000n, outputPicoUsd: 2_000_000n } }],
+  priceVersion: "file:1",
+  outputField: "max_tokens",
+};
+
+interface Served {
+  readonly client: Wire;
+  readonly upstream: WireName;
+  readonly body: object;
+  readonly type?: string;
+  readonly parts: readonly string[];
+  readonly more?: Partial<UpstreamAnswer>;
+  readonly redacts?: string;
+}
+
+/** Serves a request of one wire by an upstream of another. */
+async function served({ client, upstream, body, type = "application/json", parts, more = {}, redacts }: Served) {
+  const requests: UpstreamRequest[] = [];
+  const answering = answeringUpstream(type, parts, more);
+  const recording = {
+    ...answering,
+    async send(request: UpstreamRequest) {
+      requests.push(request);
+      return answering.send(request);
+    },
+  };
+  const specs = redacts === undefined ? [] : [{ contentPatterns: [pattern(redacts)] }];
+  const { serve, usage, budget, sent } = pipelineUnderTest({
+    upstream: recording,
+    wire: client,
+    guardrails: fakeGuardrailDirectory(specs),
+    overrides: {
+      directory: createModelDirectory([{ ...MODEL, wires: new Set([upstream]) }]),
+      upstreams: new Map([["echo", recording]]),
+    },
+  });
+  const { reply, refusal } = await serve({ ...body, model: "up-1" });
+  const [request] = requests;
+  const sentBody = request === undefined ? undefined : (JSON.parse(String(request.body)) as unknown);
+  return {
+    reply,
+    refusal,
+    sent,
+    wire: request?.wire,
+    sentBody,
+    settlement: usage.settlements[0],
+    spentNano: budget.spentNano,
+  };
+}
+
+const pattern = (text: string) => ({
+  name: "word",
+  pattern: text,
+  action: "redact" as const,
+  appliesTo: "both" as const,
+});
+const STREAM_TYPE = "text/event-stream";
+const MESSAGE = JSON.stringify(message([{ type: "text", text: "hello" }]));
+/** Cost of the usage of the sample message. */
+const MESSAGE_COST = 13n * MICRO;
+
+describe("a chat completion of an upstream that speaks messages", () => {
+  const chat = { client: CHAT, upstream: "messages" } as const;
+
+  it("is requested and answered in each side's wire, and charged exactly", async () => {
+    const { wire, sentBody, reply, settlement, spentNano } = await served({ ...chat, body: BODY, parts: [MESSAGE] });
+    expect(wire).toBe("messages");
+    expect(sentBody).toMatchObject({ model: "up-1", max_tokens: 3, messages: [{ role: "user" }] });
+    expect(JSON.parse(reply.text)).toMatchObject({
+      object: "chat.completion",
+      choices: [{ message: { content: "hello" }, finish_reason: "stop" }],
+      usage: { prompt_tokens: 3, completion_tokens: 5 },
+    });
+    expect(settlement).toMatchObject({ promptTokens: 3, completionTokens: 5, estimated: false, outcome: "succeeded" });
+    expect(spentNano).toBe(MESSAGE_COST);
+  });
+
+  it("streams, however the events arrive, without the usage that its client did not ask for", async () => {
+    const stream = messageStream(textBlock(0, "hel", "lo"));
+    for (const parts of [[stream], stream.match(/[^]{1,5}/g) ?? []]) {
+      const body = { ...BODY, stream: true };
+      const { reply, settlement } = await served({ ...chat, body, type: STREAM_TYPE, parts });
+      const data = dataOf(reply.text);
+      expect(data.at(-1)).toBe("[DONE]");
+      const chunks = data
+        .slice(0, -1)
+        .map((each) => JSON.parse(each) as { choices: { delta: { content?: string } }[] });
+      expect(chunks.map(({ choices }) => choices[0]?.delta.content ?? "").join("")).toBe("hello");
+      expect(chunks.every(({ choices }) => choices.length === 1)).toBe(true);
+      expect(settlement).toMatchObject({ promptTokens: 3, completionTokens: 5, estimated: false });
+    }
+  });
+
+  it("keeps the parts of the input that have prices of their own", async () => {
+    const usage = { input_tokens: 3, output_tokens: 5, cache_read_input_tokens: 20, cache_creation_input_tokens: 10 };
+    const { settlement } = await served({ ...chat, body: BODY, parts: [JSON.stringify(message([], { usage }))] });
+    expect(settlement).toMatchObject({ promptTokens: 33, cachedPromptTokens: 20, cacheWriteTokens: 10 });
+  });
+
+  it("names what is left out, and is refused for what cannot be carried, before anything is reserved", async () => {
+    const { reply, sentBody } = await served({ ...chat, body: { ...BODY, seed: 7, user: "u" }, parts: [MESSAGE] });
+    expect(reply.headers["x-routeplane-dropped"]).toContain("seed");
+    expect(sentBody).not.toHaveProperty("seed");
+    const refused = await served({ ...chat, body: { ...BODY, logit_bias: { 1: 5 } }, parts: [MESSAGE] });
+    expect(refused.refusal).toMatchObject({ status: 400, code: "not_translatable", param: "logit_bias" });
+    expect(refused.wire).toBeUndefined();
+    expect(refused.spentNano).toBe(0n);
+    expect((await served({ ...chat, body: { ...BODY, n: 2 }, parts: [MESSAGE] })).refusal).toMatchObject({
+      param: "n",
+    });
+  });
+
+  it("is guarded in the wire of its client, on both ways, in a stream too", async () => {
+    const body = { ...BODY, messages: [{ role: "user", content: "a secret" }] };
+    const whole = JSON.stringify(message([{ type: "text", text: "the secret" }]));
+    const { sentBody, reply } = await served({ ...chat, body, parts: [whole], redacts: "secret" });
+    expect(JSON.stringify(sentBody)).toContain("a [REDACTED]");
+    expect(reply.text).toContain("the [REDACTED]");
+    const stream = messageStream(textBlock(0, "the sec", "ret"));
+    const streamed = {
+      ...chat,
+      body: { ...body, stream: true },
+      type: STREAM_TYPE,
+      parts: [stream],
+      redacts: "secret",
+    };
+    const { reply: events } = await served(streamed);
+    expect(events.text).not.toContain("ret");
+    expect(events.text).toContain("[REDACTED]");
+  });
+
+  it("gets errors of the upstream in its own envelope, whole, in a stream and instead of one", async () => {
+    const error = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } };
+    const whole = await served({ ...chat, body: BODY, parts: [JSON.stringify(error)], more: { status: 529 } });
+    expect(whole.refusal).toMatchObject({ code: "upstream_overloaded" });
+    const head = messageStream(textBlock(0, "hi")).split("event: message_delta")[0] ?? "";
+    const parts = [`${head}event: error\ndata: ${JSON.stringify(error)}\n\n`];
+    const { reply, settlement } = await served({ ...chat, body: { ...BODY, stream: true }, type: STREAM_TYPE, parts });
+    expect(dataOf(reply.text).at(-1)).toMatch(/^\{"error":\{"message":".*Overloaded/);
+    expect(settlement).toMatchObject({ outcome: "failed" });
+  });
+
+  it("that breaks off is not ended as if it were whole", async () => {
+    const head = messageStream(textBlock(0, "hi there")).split("event: message_delta")[0] ?? "";
+    const broken = { ...chat, body: { ...BODY, stream: true }, type: STREAM_TYPE, parts: [] };
+    const { reply, settlement } = await served({ ...broken, more: { body: breakingAfter(head) } });
+    expect(reply.text).not.toContain("[DONE]");
+    expect(reply.text).not.toContain('"finish_reason":"stop"');
+    expect(settlement).toMatchObject({ outcome: "failed", estimated: true });
+  });
+
+  it("is whole for a client that asked for a stream of an upstream that answers whole, and the reverse", async () => {
+    const { reply } = await served({ ...chat, body: { ...BODY, stream: true }, parts: [MESSAGE] });
+    expect(dataOf(reply.text).at(-1)).toBe("[DONE]");
+    const stream = messageStream(textBlock(0, "hel", "lo"));
+    const { reply: whole } = await served({ ...chat, body: BODY, type: STREAM_TYPE, parts: [stream] });
+    expect(JSON.parse(whole.text)).toMatchObject({ choices: [{ message: { content: "hello" } }] });
+  });
+
+  it.each(["[]", "{", '{"type":"message"}', "<html>", '"text"'])("is refused for the answer %s", async (answer) => {
+    const { refusal } = await served({ ...chat, body: BODY, parts: [answer] });
+    expect(refusal).toMatchObject({ status: 502 });
+  });
+});
+
+describe("a message of an upstream that speaks chat completions", () => {
+  const messages = { client: MESSAGES, upstream: "chat" } as const;
+
+  it("is requested and answered in each side's wire, and charged exactly", async () => {
+    const parts = [JSON.stringify(COMPLETION)];
+    const { wire, sentBody, reply, settlement, spentNano } = await served({ ...messages, body: MESSAGE_BODY, parts });
+    expect(wire).toBe("chat");
+    expect(sentBody).toMatchObject({ model: "up-1", max_tokens: 50, messages: [{ role: "user" }] });
+    expect(JSON.parse(reply.text)).toMatchObject({
+      type: "message",
+      content: [{ type: "text", text: "hello" }],
+      stop_reason: "end_turn",
+      usage: { input_tokens: 3, output_tokens: 1 },
+    });
+    expect(settlement).toMatchObject({ promptTokens: 3, completionTokens: 1, estimated: false });
+    expect(spentNano).toBe(COST);
+  });
+
+  it("streams, and asks its upstream for the usage", async () => {
+    const body = { ...MESSAGE_BODY, stream: true };
+    const { reply, sentBody, settlement } = await served({ ...messages, body, type: STREAM_TYPE, parts: CHUNKS });
+    expect(sentBody).toMatchObject({ stream: true, stream_options: { include_usage: true } });
+    expect(reply.text).toMatch(/^event: message_start\n[^]*event: message_stop\ndata: .*\n\n$/);
+    const texts = dataOf(reply.text).flatMap((data) => /"text_delta","text":"(.*?)"/.exec(data)?.[1] ?? []);
+    expect(texts.join("")).toBe("hello");
+    expect(settlement).toMatchObject({ promptTokens: 3, completionTokens: 1, estimated: false, outcome: "succeeded" });
+  });
+
+  it("ends with an error event in its own form if the upstream breaks off", async () => {
+    const broken = { ...messages, body: { ...MESSAGE_BODY, stream: true }, type: STREAM_TYPE, parts: [] };
+    const { reply } = await served({ ...broken, more: { body: breakingAfter(CHUNKS.slice(0, 3).join("")) } });
+    expect(reply.text).toMatch(/event: error\ndata: \{"type":"error".*\n\n$/);
+    expect(reply.text).not.toContain("message_stop");
+  });
+});
