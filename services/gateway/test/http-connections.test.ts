@@ -63,17 +63,21 @@ describe("connections at their bound", () => {
     expect(next.closed).toBe(false);
   });
 
-  it("are counted until they close", async () => {
-    http = await startHttpUnderTest([], { maxConnections: 2 });
+  it("are counted until they close, and no longer", async () => {
+    http = await startHttpUnderTest([], { maxConnections: 4 });
+    const oldest = await kept();
     for (let round = 0; round < 4; round++) {
-      const socket = await http.connected();
-      socket.write(WAIT);
+      const [silent, used, busy] = [await http.connected(), await kept(), await http.connected()];
+      busy.write(WAIT);
       await eventually(() => http.waiting.length === round + 1);
-      socket.resetAndDestroy();
+      for (const socket of [silent, used, busy]) socket.resetAndDestroy();
       await eventually(() => http.ends.length === round + 1);
+      // Its answer comes after the server has seen those connections close.
+      const text = received(oldest);
+      oldest.write(GET_OK);
+      await eventually(() => text().includes('{"ok":true}'));
     }
-    const socket = await kept();
-    expect(socket.closed).toBe(false);
+    expect(oldest.closed).toBe(false);
   });
 });
 
