@@ -29,6 +29,9 @@ const STORED: ReadonlyMap<string, string> = new Map([
   ["prompt", "prompt"],
 ]);
 
+/** Members without an effect elsewhere: a bound of the calls of hosted tools, which are refused, and what Codex says of itself. */
+const WITHOUT_EFFECT = ["max_tool_calls", "client_metadata"];
+
 /** Members that are passed on as they are. */
 const OPTIONS = {
   temperature: "temperature",
@@ -42,8 +45,9 @@ const OPTIONS = {
 
 const MEMBERS: ReadonlySet<string> = new Set([
   ...STORED.keys(),
+  ...WITHOUT_EFFECT,
   ...Object.keys(OPTIONS),
-  ..."model input instructions tools tool_choice parallel_tool_calls max_tool_calls text reasoning".split(" "),
+  ..."model input instructions tools tool_choice parallel_tool_calls text reasoning".split(" "),
   ..."max_output_tokens user safety_identifier service_tier store background stream stream_options".split(" "),
   ..."truncation include".split(" "),
 ]);
@@ -53,8 +57,7 @@ export function readResponsesRequest(body: JsonObject, dropped: Dropped): Neutra
   requireKnown(body, MEMBERS, "");
   checkState(body, dropped);
   checkIncludes(body["include"], dropped);
-  // It bounds the calls of hosted tools alone, and those are refused.
-  if (!isAbsent(body["max_tool_calls"])) dropped.add("max_tool_calls");
+  for (const name of WITHOUT_EFFECT) if (!isAbsent(body[name])) dropped.add(name);
   if ((textMember(body, "truncation", "") ?? "disabled") !== "disabled")
     throw new Untranslatable("truncation", NOT_CARRIED);
   const text = objectMember(body, "text", "") ?? {};
