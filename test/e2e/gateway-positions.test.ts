@@ -1,6 +1,10 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { newId } from "@routeplane/domain";
 import { mintToken } from "@routeplane/credentials";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type FakeProvider, sendJson, startFakeProvider } from "../../services/gateway/test/fake-provider.ts";
 import { routeTable } from "../../services/gateway/test/route-table.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type RawAnswer, rawRequest } from "../harness/raw-http.ts";
@@ -10,20 +14,65 @@ import { type RawAnswer, rawRequest } from "../harness/raw-http.ts";
 let node: TestNode;
 let token: string;
 let foreign: readonly string[];
+let provider: FakeProvider;
+let folder: string;
 
 beforeAll(async () => {
-  node = await startNode();
+  provider = await startFakeProvider((response, { path }) => sendJson(response, 200, ANSWERS[path] ?? {}));
+  folder = await mkdtemp(join(tmpdir(), "routeplane-positions-test-"));
+  const file = join(folder, "providers.yaml");
+  const provided = (name: string, protocol: string, models: string) =>
+    `{name: ${name}, protocol: ${protocol}, base_url: "${provider.baseUrl}", models: [${models}]}`;
+  const price = "price: {input_usd_per_mtok: 3, output_usd_per_mtok: 5}";
+  const openAi = `{id: respond, wires: [responses], ${price}}, {id: embed, wires: [embeddings], ${price}}`;
+  const providers = [provided("a", "openai", openAi), provided("b", "anthropic", `{id: message, ${price}}`)];
+  await writeFile(file, `providers: [${providers.join(", ")}]`);
+  node = await startNode({ environment: { ROUTEPLANE_PROVIDERS: file } });
   token = await node.apiKey();
   foreign = await idsOfAnotherNamespace();
 });
-afterAll(() => node.remove());
+afterAll(async () => {
+  await node?.remove();
+  await provider?.close();
+  await rm(folder, { recursive: true, force: true });
+});
 
 const UNKNOWN = [newId("key"), newId("ns"), newId("pol"), newId("bnd"), "no-such-model"];
 const MALFORMED = ["key_x", "ns_", "' or 1=1; --", '{"$ne":null}', "../../etc/passwd", "\u202e\u2066", "x".repeat(90)];
 const CONTROL = ["\u0000", "\u001b[31m", "a\r\nset-cookie: x=1", "\u007f", "\u009b2J"];
 
 const table = (await routeTable()).filter(({ reaches }) => reaches !== "service");
-const BODY = { model: "echo", max_tokens: 5, messages: [{ role: "user", content: "hello" }] };
+
+/** Body of a request to each route that reaches an upstream. Its model's upstream speaks the wire of the route. */
+const BODIES: Readonly<Record<string, object>> = {
+  "/v1/chat/completions": { model: "echo", max_tokens: 5, messages: [{ role: "user", content: "hello" }] },
+  "/v1/responses": { model: "respond", max_output_tokens: 16, store: false, input: "hello" },
+  "/v1/messages": { model: "message", max_tokens: 5, messages: [{ role: "user", content: "hello" }] },
+  "/v1/embeddings": { model: "embed", input: "hello" },
+};
+
+const ANSWERED = { status: "completed", output: [], usage: { input_tokens: 1, output_tokens: 1, total_tokens: 2 } };
+
+/** Answers of the upstreams, by path. */
+const ANSWERS: Readonly<Record<string, object>> = {
+  "/v1/responses": { id: "resp_1", object: "response", created_at: 1, model: "respond", ...ANSWERED },
+  "/v1/messages": {
+    id: "msg_1",
+    type: "message",
+    role: "assistant",
+    model: "message",
+    content: [{ type: "text", text: "hello" }],
+    stop_reason: "end_turn",
+    stop_sequence: null,
+    usage: { input_tokens: 1, output_tokens: 1 },
+  },
+  "/v1/embeddings": {
+    object: "list",
+    model: "embed",
+    data: [{ object: "embedding", index: 0, embedding: [1] }],
+    usage: { prompt_tokens: 1, total_tokens: 1 },
+  },
+};
 
 interface Position {
   readonly headers?: readonly string[];
@@ -34,7 +83,7 @@ interface Position {
 
 /** Request to a route, valid except for the value of the position. */
 async function send(route: (typeof table)[number], position: Position = {}): Promise<RawAnswer> {
-  const { headers = [], query = "", rest = "echo", body = BODY } = position;
+  const { headers = [], query = "", rest = "echo", body = BODIES[route.path] } = position;
   const all = ["authorization", `Bearer ${token}`, "content-type", "application/json", ...headers];
   const target = route.path.replace("*", rest) + query;
   const answer = await rawRequest(node.port, target, {
@@ -72,7 +121,9 @@ async function idsOfAnotherNamespace(): Promise<readonly string[]> {
 describe("the model of a request", () => {
   const named: Record<string, (id: string) => Position> = {
     "/v1/models/*": (id) => ({ rest: encodeURIComponent(id) }),
-    "/v1/chat/completions": (id) => ({ body: { ...BODY, model: id } }),
+    ...Object.fromEntries(
+      Object.entries(BODIES).map(([path, body]) => [path, (id: string) => ({ body: { ...body, model: id } })]),
+    ),
   };
 
   it("is named on these routes and on no other", () => {
@@ -143,7 +194,8 @@ describe("an id in any other position", () => {
       }
       if (route.method !== "POST") continue;
       for (const field of FIELDS) {
-        expect([field, text, await send(route, { body: { ...BODY, [field]: text } })]).toEqual([field, text, plain]);
+        const body = { ...BODIES[route.path], [field]: text };
+        expect([field, text, await send(route, { body })]).toEqual([field, text, plain]);
       }
     }
   });
@@ -169,7 +221,7 @@ describe("every text of an inference request", () => {
     async (route) => {
       for (const text of [...MALFORMED, ...CONTROL, "\ud800", "x".repeat(100_000), ""]) {
         for (const place of PLACES) {
-          const { status, body } = await send(route, { body: { ...BODY, ...place(text) } });
+          const { status, body } = await send(route, { body: { ...BODIES[route.path], ...place(text) } });
           const label = JSON.stringify(place(text)).slice(0, 90);
           expect([label, [200, 400, 404].includes(status)], body.slice(0, 200)).toEqual([label, true]);
           if (status === 200) continue;
