@@ -28,8 +28,13 @@ const load = (title: string): readonly Provider[] =>
 
 let server: FakeProvider;
 beforeAll(async () => {
-  server = await startFakeProvider((response, { body }) => {
+  server = await startFakeProvider((response, { path, body }) => {
     const { model } = JSON.parse(body) as { model: string };
+    if (path.endsWith("/messages")) {
+      const content = [{ type: "text", text: "hello" }];
+      const answer = { id: "x", type: "message", role: "assistant", model, content, stop_reason: "end_turn" };
+      return sendJson(response, 200, { ...answer, usage: { input_tokens: 2, output_tokens: 1 } });
+    }
     const choices = [{ index: 0, message: { role: "assistant", content: "hello" }, finish_reason: "stop" }];
     const usage = { prompt_tokens: 2, completion_tokens: 1, total_tokens: 3 };
     sendJson(response, 200, { id: "x", object: "chat.completion", created: 1, model, choices, usage });
@@ -89,6 +94,15 @@ describe("the recipe", () => {
     expect(Object.keys(sent.body).toSorted()).toEqual([outputField, "messages", "model"].toSorted());
     if (!("authorization" in headers)) expect(sent.headers).not.toHaveProperty("authorization");
     expect(sent.reply.status).toBe(200);
+  });
+
+  it("for Anthropic sends a chat as the messages that it takes", async () => {
+    const { path, headers, body, reply } = await call("Anthropic", "claude-sonnet-5");
+    expect(path).toBe("/v1/messages");
+    expect(headers).toMatchObject({ "x-api-key": KEY, "anthropic-version": "2023-06-01" });
+    expect(headers).not.toHaveProperty("authorization");
+    expect(body).toMatchObject({ model: "claude-sonnet-5", max_tokens: 16_000, messages: [{ role: "user" }] });
+    expect(reply.status).toBe(200);
   });
 
   it.each<[string, string, WireName, string, object]>([
