@@ -138,7 +138,9 @@ describe("refusals in OpenAI's error format", () => {
   it("404 for an unknown model and for an unknown route, 405 for a wrong method", async () => {
     const error = await failureOf(root.chat.completions.create(chatBody("x", "nothing")));
     expect(error).toMatchObject({ status: 404, code: "model_not_found", param: "model" });
-    expect(await failureOf(root.embeddings.create({ model: "echo", input: "x" }))).toMatchObject({ status: 404 });
+    expect(await failureOf(root.images.generate({ model: "echo", prompt: "x" }))).toMatchObject({ status: 404 });
+    const embedding = await failureOf(root.embeddings.create({ model: "echo", input: "x" }));
+    expect(embedding).toMatchObject({ status: 400, code: "model_not_for_route", param: "model" });
     const wrong = await fetch(`${node.url}/v1/chat/completions`);
     expect([wrong.status, wrong.headers.get("allow")]).toEqual([405, "POST, OPTIONS"]);
   });

@@ -9,6 +9,7 @@ import type { GuardrailDirectory } from "../src/domain/ports/guardrail-directory
 import type { Upstream } from "../src/domain/ports/upstream.ts";
 import type { Refusal } from "../src/domain/errors/refusal.ts";
 import { CHAT } from "../src/domain/wires/chat/chat-wire.ts";
+import type { WireName } from "../src/domain/wires/wire-name.ts";
 import type { Wire } from "../src/domain/wires/wire.ts";
 import { createSettlements } from "../src/domain/metering/settlements.ts";
 import { createEchoUpstream } from "../src/upstreams/echo-upstream.ts";
@@ -55,6 +56,8 @@ interface PipelineUnderTestOptions {
   readonly guardrails?: GuardrailDirectory;
   /** Wire of the route; that of chat completions by default. */
   readonly wire?: Wire;
+  /** Wires that the upstream speaks; that of the route by default. */
+  readonly wires?: ReadonlySet<WireName>;
   readonly overrides?: Partial<PipelineDependencies & Pick<ProviderSet, "directory" | "upstreams">>;
 }
 
@@ -79,7 +82,7 @@ export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): Pipel
   const { clock = Date.now } = overrides;
   const denialRecorder = createDenialRecorder({ usageLog: usage, settlements, log, clock, ...overrides });
   const {
-    directory = createModelDirectory([{ ...MODEL, wires: new Set([wire.name]) }]),
+    directory = createModelDirectory([{ ...MODEL, wires: options.wires ?? new Set([wire.name]) }]),
     upstreams = new Map([["echo", recordingUpstream]]),
   } = overrides;
   const serve = createPipeline({

@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { unknownMethod } from "../src/handlers/management.ts";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
+import { INFERENCE_ROUTES } from "../src/handlers/inference.ts";
 import { createRouter } from "../src/handlers/router.ts";
 import { wireUnservedGateway } from "./route-table.ts";
 
@@ -69,7 +70,7 @@ describe("every route is governed", () => {
   it("declares what each route reaches, and has one that reaches an upstream", async () => {
     const gateway = await startUnservedGateway();
     const reaching = (what: string) => gateway.routes.filter(({ reaches }) => reaches === what).map(({ path }) => path);
-    expect(reaching("upstream")).toEqual(["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/embeddings"]);
+    expect(reaching("upstream")).toEqual(INFERENCE_ROUTES.map(({ path }) => path));
     expect(reaching("gateway")).toEqual(["/v1/models", "/v1/models/*", "/v1/key", "/healthz"]);
     await gateway.stop();
   });

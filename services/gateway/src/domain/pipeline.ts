@@ -112,7 +112,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     meter = new JudgingMeter(),
     health = new UpstreamHealth(),
   } = dependencies;
-  const upstreamCalls = new UpstreamCalls(log);
+  const upstreamCalls = new UpstreamCalls(log, dependencies.tokenCounter);
 
   return async (call) => {
     const timings = new Timings();

@@ -50,7 +50,7 @@ export function refusalOf(error: unknown): Refusal {
 }
 
 export function notFound(method: string, path: string): Refusal {
-  const message = `Unknown request URL: ${method} ${path.slice(0, 200)}. This gateway serves /v1/chat/completions and /v1/models.`;
+  const message = `Unknown request URL: ${method} ${path.slice(0, 200)}. This gateway serves /v1/chat/completions, /v1/responses, /v1/messages, /v1/embeddings, /v1/models and /v1/key.`;
   return new Refusal("unknown_url", message);
 }
 

@@ -1,5 +1,6 @@
 import { CHAT } from "../domain/wires/chat/chat-wire.ts";
 import { EMBEDDINGS } from "../domain/wires/embeddings/embeddings-wire.ts";
+import { COUNT_TOKENS } from "../domain/wires/messages/count-tokens-wire.ts";
 import { MESSAGES } from "../domain/wires/messages/messages-wire.ts";
 import { RESPONSES } from "../domain/wires/responses/responses-wire.ts";
 import type { Wire } from "../domain/wires/wire.ts";
@@ -16,14 +17,18 @@ export interface InferenceDependencies {
   readonly maxRequestBytes: number;
 }
 
+/** Paths that reach an upstream, each with the wire by which it is governed. */
+export const INFERENCE_ROUTES: readonly { readonly path: string; readonly wire: Wire }[] = [
+  { path: "/v1/chat/completions", wire: CHAT },
+  { path: "/v1/responses", wire: RESPONSES },
+  { path: "/v1/messages", wire: MESSAGES },
+  { path: "/v1/messages/count_tokens", wire: COUNT_TOKENS },
+  { path: "/v1/embeddings", wire: EMBEDDINGS },
+];
+
 /** Routes that reach an upstream. */
 export function inferenceRoutes(dependencies: InferenceDependencies): readonly Route[] {
-  return [
-    inferenceRoute("/v1/chat/completions", CHAT, dependencies),
-    inferenceRoute("/v1/responses", RESPONSES, dependencies),
-    inferenceRoute("/v1/messages", MESSAGES, dependencies),
-    inferenceRoute("/v1/embeddings", EMBEDDINGS, dependencies),
-  ];
+  return INFERENCE_ROUTES.map(({ path, wire }) => inferenceRoute(path, wire, dependencies));
 }
 
 /** Declares a route that reaches an upstream, through the pipeline, which governs it by its wire. */
@@ -35,7 +40,7 @@ function inferenceRoute(path: string, wire: Wire, { serve, maxRequestBytes }: In
     errors: wire.errors,
     handle(exchange) {
       // Anthropic's clients look for the id of a request there.
-      if (wire.name === "messages") exchange.response.setHeader("request-id", exchange.requestId);
+      if (isAnthropic(wire)) exchange.response.setHeader("request-id", exchange.requestId);
       return serve(toInferenceCall(exchange, wire, maxRequestBytes));
     },
   };
@@ -48,7 +53,7 @@ function toInferenceCall(exchange: Exchange, wire: Wire, maxBytes: number): Infe
     createdAt,
     endpoint: path,
     wire,
-    forwardedHeaders: wire.name === "messages" ? anthropicHeaders(exchange) : undefined,
+    forwardedHeaders: isAnthropic(wire) ? anthropicHeaders(exchange) : undefined,
     credential: credentialHeadersOf(exchange),
     idempotencyKey: joinedHeader(request.headers["idempotency-key"]),
     readBody: async ({ namespaceId, keyId }) => {
@@ -60,6 +65,10 @@ function toInferenceCall(exchange: Exchange, wire: Wire, maxBytes: number): Infe
     },
     reply,
   };
+}
+
+function isAnthropic({ name }: Wire): boolean {
+  return name === "messages" || name === "count_tokens";
 }
 
 /** Headers by which Anthropic's clients choose a version and its betas. */

@@ -133,6 +133,7 @@ function prepareCall(
       chat: pathOf("/chat/completions"),
       responses: pathOf("/responses"),
       messages: pathOf("/messages"),
+      count_tokens: pathOf("/messages/count_tokens"),
       embeddings: pathOf("/embeddings"),
     } satisfies Record<WireName, string>,
     headersTimeout: timeouts.headMs ?? ANSWER_MS,

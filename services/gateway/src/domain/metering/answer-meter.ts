@@ -94,6 +94,7 @@ export class AnswerMeter {
 
   /** Final usage of the answer; undefined until it is known. */
   get usage(): TokenUsage | undefined {
+    if (this.#request.format.isFree === true) return this.#isComplete ? NO_USAGE : undefined;
     const usage = this.#isComplete ? this.#latest : undefined;
     if (usage === undefined) return undefined;
     const { promptTokens, completionTokens } = usage;
@@ -184,6 +185,8 @@ export class AnswerMeter {
     return format.addOutput(this.#text, answer, choices);
   }
 }
+
+const NO_USAGE: TokenUsage = { promptTokens: 0, completionTokens: 0 };
 
 function promptPartsOf({ cachedPromptTokens, cacheWriteTokens, promptAudioTokens }: UsageRecord) {
   return { cachedPromptTokens, cacheWriteTokens, promptAudioTokens };

@@ -55,7 +55,12 @@ const ANY_TEMPLATE: TemplateTokens = { request: 128, message: 10, toolCall: 20, 
  * Bounds a request at once, without counting its tokens, which long texts make slow. Texts are bounded by their characters,
  * media by what they hold, everything else by its bytes: a token is at least one byte.
  */
-export function boundTokens(
+export function boundTokens(request: InferenceRequest, model: BoundedModel = {}): LooseBounds {
+  return request.wire.answer.isFree === true ? FREE : boundInput(request, model);
+}
+
+/** Bounds the input of a request, and its output if it has any, whether they are billed or not. */
+export function boundInput(
   request: InferenceRequest,
   { id = "", tokenizer, defaultOutputTokens = DEFAULT_OUTPUT_TOKENS }: BoundedModel = {},
 ): LooseBounds {
@@ -71,6 +76,9 @@ export function boundTokens(
     loose: { texts: input.texts, tokensMax, otherTokensMax, tokenizer },
   };
 }
+
+/** Bounds of a request that is not billed: one token, so that a limit which is used up refuses it like any other. */
+const FREE: LooseBounds = { inputTokensMax: 1, outputTokensMax: 0 };
 
 /** Largest input bound that the admission API accepts. */
 const MAX_INPUT_TOKENS = 1_000_000_000;

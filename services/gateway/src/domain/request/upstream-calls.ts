@@ -7,6 +7,9 @@ import { namesAny, refusedMembers, targetWithout } from "./refused-members.ts";
 import { translatedAnswer } from "../translation/translated-answer.ts";
 import { type Translation, translateBody, translationFor } from "../translation/translated-request.ts";
 import { DEFAULT_OUTPUT_TOKENS } from "./token-bounds.ts";
+import { countTokens } from "./count-tokens.ts";
+import { wiresOf } from "./model-fit.ts";
+import type { TokenCounter } from "../ports/token-counter.ts";
 import { addedMembers, type AddedMember, prepareUpstreamBody, type UpstreamTarget } from "./upstream-body.ts";
 import type { CancelSignal } from "../ports/cancel-signal.ts";
 
@@ -26,11 +29,14 @@ const MAX_ERROR_BYTES = 256 * 1024;
  */
 export class UpstreamCalls {
   readonly #log: Logger;
+  readonly #tokenCounter: TokenCounter;
   /** Targets by model id, of each upstream. A reload opens new upstreams. */
   readonly #learnt = new WeakMap<Upstream, Map<string, UpstreamTarget>>();
 
-  constructor(log: Logger) {
+  /** @param tokenCounter counts for models whose upstream does not */
+  constructor(log: Logger, tokenCounter: TokenCounter) {
     this.#log = log;
+    this.#tokenCounter = tokenCounter;
   }
 
   /** Prepares a request for its model, with headers of its client. Everything that can fail before it is sent is done here, but for the output bound. */
@@ -43,6 +49,8 @@ export class UpstreamCalls {
     const { streamed, wire } = request;
     const target = this.#learnt.get(upstream)?.get(model.id) ?? model;
     const translation = translationFor(wire.name, model);
+    const mustCount = wire.name === "count_tokens" && !wiresOf(model).has("messages");
+    if (mustCount) return () => countTokens(request, model, this.#tokenCounter);
     if (translation !== undefined) return translatedCall({ request, model, target, upstream, translation });
     const bodyFor = prepareUpstreamBody(request, target);
     const added = addedMembers(request, target);

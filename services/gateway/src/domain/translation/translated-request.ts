@@ -26,7 +26,8 @@ export interface Translation {
 export function translationFor(client: WireName, model: Pick<Model, "wires">): Translation | undefined {
   const wires = wiresOf(model);
   const upstream = PREFERRED.find((wire) => wires.has(wire));
-  if (client === "embeddings" || wires.has(client) || upstream === undefined) return undefined;
+  if (client === "embeddings" || client === "count_tokens" || wires.has(client) || upstream === undefined)
+    return undefined;
   return { client, upstream };
 }
 

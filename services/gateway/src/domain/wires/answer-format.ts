@@ -55,6 +55,8 @@ export interface StreamFormat {
 export interface AnswerFormat {
   /** Name of an answer, e.g. `a chat completion`. */
   readonly noun: string;
+  /** True if an answer costs nothing and uses no tokens; false if undefined. */
+  readonly isFree?: boolean;
   /** True for a whole answer. */
   isAnswer(json: JsonObject): boolean;
   /** True if an answer says that it, or a choice of it, has failed. */

@@ -76,24 +76,36 @@ export const MESSAGES_REQUEST: RequestFormat = {
   outputFields: ["max_tokens"],
   read(parsed) {
     const { body } = parsed;
-    const messages = readObjects(body, "messages");
     const output = readOutputBound(body, "max_tokens");
     if (output === undefined) throw badField("max_tokens", "must be given");
-    return {
-      model: readModel(body),
-      choices: 1,
-      output,
-      streamed: optionalBoolean(body, "stream") ?? false,
-      // The usage is in events that have something else too.
-      wantsUsageChunk: true,
-      streamOptions: undefined,
-      hasSeparateTexts: hasSeparateTexts(body, messages),
-      hasTools: hasItems(body["tools"]),
-      hostedTools: readHostedTools(body["tools"]),
-      collected: collectInput(parsed, messages),
-    } satisfies ReadMembers & { collected: InputCollector };
+    return { ...readMessages(parsed), output, streamed: optionalBoolean(body, "stream") ?? false };
   },
 };
+
+/** Requests of POST /v1/messages/count_tokens: those of a message without its answer. */
+export const COUNT_TOKENS_REQUEST: RequestFormat = {
+  ...MESSAGES_REQUEST,
+  outputFields: [],
+  read: readMessages,
+};
+
+function readMessages(parsed: ParsedBody): ReadMembers & { readonly collected: InputCollector } {
+  const { body } = parsed;
+  const messages = readObjects(body, "messages");
+  return {
+    model: readModel(body),
+    choices: 1,
+    output: undefined,
+    streamed: false,
+    // The usage is in events that have something else too.
+    wantsUsageChunk: true,
+    streamOptions: undefined,
+    hasSeparateTexts: hasSeparateTexts(body, messages),
+    hasTools: hasItems(body["tools"]),
+    hostedTools: readHostedTools(body["tools"]),
+    collected: collectInput(parsed, messages),
+  };
+}
 
 function collectInput(parsed: ParsedBody, messages: readonly JsonObject[]): InputCollector {
   const input = new InputCollector();

@@ -1,0 +1,33 @@
+import { ANTHROPIC_ERRORS } from "../../errors/error-envelope.ts";
+import type { AnswerFormat } from "../answer-format.ts";
+import type { ContentFormat } from "../content-format.ts";
+import type { Wire } from "../wire.ts";
+import { MESSAGES_CONTENT } from "./messages-content.ts";
+import { COUNT_TOKENS_REQUEST } from "./messages-request.ts";
+
+/** Counts of the tokens of a message, which are not billed. */
+const ANSWER: AnswerFormat = {
+  noun: "a count of tokens",
+  isFree: true,
+  isAnswer: ({ input_tokens: tokens }) => typeof tokens === "number",
+  hasFailed: () => false,
+  addOutput: () => false,
+  stream: undefined,
+};
+
+const CONTENT: ContentFormat = {
+  ...MESSAGES_CONTENT,
+  answer: {
+    ...MESSAGES_CONTENT.answer,
+    kindOf: (text, value) => (text.kind === "number" ? "exempt" : MESSAGES_CONTENT.answer.kindOf(text, value)),
+  },
+};
+
+/** Counts of the tokens of messages, of Anthropic's API. */
+export const COUNT_TOKENS: Wire = {
+  name: "count_tokens",
+  request: COUNT_TOKENS_REQUEST,
+  answer: ANSWER,
+  content: CONTENT,
+  errors: ANTHROPIC_ERRORS,
+};
