@@ -25,6 +25,7 @@ export const EMBEDDING_MODEL = "scripted-embedding";
 /** Routes that the node serves: of inference by the wire of an upstream, and others. */
 export const SERVED: ReadonlySet<string> = new Set([
   "chat over chat",
+  "responses over responses",
   "messages over messages",
   "embeddings",
   "models",
