@@ -4,7 +4,7 @@ import { CLIENTS } from "./clients.ts";
 import { FEATURES } from "./clients/client.ts";
 import { PLAIN_ROUTES } from "./clients/curl.ts";
 import { ENDPOINT_CHECKS } from "./clients/other-endpoints.ts";
-import { COST_MICRO_USD, EMBEDDING_MODEL, MODELS, type Routeplane, SERVED, startRouteplane } from "./routeplane.ts";
+import { COST_MICRO_USD, EMBEDDING_MODEL, MODELS, type Routeplane, startRouteplane } from "./routeplane.ts";
 import { prompt } from "./scenarios.ts";
 import type { UpstreamWire } from "./upstream/received.ts";
 import { startScriptedUpstream } from "./upstream/scripted-upstream.ts";
@@ -28,7 +28,7 @@ afterAll(async () => {
   await upstream?.close();
 });
 
-describe.each(CLIENTS)("$name", ({ wire, checks }) => {
+describe.each(CLIENTS)("$name", ({ checks }) => {
   const features = FEATURES.filter((feature) => checks[feature] !== undefined);
 
   describe("direct", () => {
@@ -37,33 +37,31 @@ describe.each(CLIENTS)("$name", ({ wire, checks }) => {
     });
   });
 
-  describe.each(UPSTREAM_WIRES.filter((upstreamWire) => SERVED.has(`${wire} over ${upstreamWire}`)))(
-    "%s",
-    (upstreamWire) => {
-      it.each(features)("%s", async (feature) => {
-        const { node, apiKey } = routeplane;
-        await checks[feature]?.({ url: node.url, apiKey, model: MODELS[upstreamWire] });
-      });
-    },
-  );
+  describe.each(UPSTREAM_WIRES)("%s", (upstreamWire) => {
+    it.each(features)("%s", async (feature) => {
+      const { node, apiKey } = routeplane;
+      await checks[feature]?.({ url: node.url, apiKey, model: MODELS[upstreamWire] });
+    });
+  });
 });
 
 describe.each(ENDPOINT_CHECKS)("$client, $endpoint", ({ endpoint, check }) => {
-  it.runIf(endpoint !== "models")("direct", async () => {
-    await check({ url: upstream.url, apiKey: UPSTREAM_KEY, model: "scripted" });
-  });
+  // The upstream has no list of models: the node makes it.
+  if (endpoint !== "models") {
+    it("direct", () => check({ url: upstream.url, apiKey: UPSTREAM_KEY, model: "scripted" }));
+  }
 
-  it.runIf(SERVED.has(endpoint))("node", async () => {
-    const { node, apiKey } = routeplane;
-    const model = endpoint === "embeddings" ? EMBEDDING_MODEL : MODELS.messages;
-    await check({ url: node.url, apiKey, model });
-  });
+  // The node does not count tokens yet.
+  if (endpoint !== "count_tokens") {
+    it("node", () => {
+      const { node, apiKey } = routeplane;
+      return check({ url: node.url, apiKey, model: endpoint === "embeddings" ? EMBEDDING_MODEL : MODELS.messages });
+    });
+  }
 });
 
 describe("the request log", () => {
-  const pairs = UPSTREAM_WIRES.flatMap((route) =>
-    UPSTREAM_WIRES.filter((one) => SERVED.has(`${route} over ${one}`)).map((upstreamWire) => ({ route, upstreamWire })),
-  );
+  const pairs = UPSTREAM_WIRES.flatMap((route) => UPSTREAM_WIRES.map((upstreamWire) => ({ route, upstreamWire })));
 
   it.each(pairs)("has every token and its price, $route over $upstreamWire", async ({ route, upstreamWire }) => {
     const { node, apiKey } = routeplane;

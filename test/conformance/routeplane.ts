@@ -22,15 +22,6 @@ export const MODELS: Readonly<Record<UpstreamWire, string>> = {
 
 export const EMBEDDING_MODEL = "scripted-embedding";
 
-/** Routes that the node serves: of inference by the wire of an upstream, and others. */
-export const SERVED: ReadonlySet<string> = new Set([
-  "chat over chat",
-  "responses over responses",
-  "messages over messages",
-  "embeddings",
-  "models",
-]);
-
 /** Dollars for a million tokens of each kind. */
 const RATES = { input: 3, cached_input: 1, cache_write: 4, output: 5 };
 

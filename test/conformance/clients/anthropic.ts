@@ -62,7 +62,6 @@ function expectMessageUsage(usage: Anthropic.Usage): void {
 /** The package `@anthropic-ai/sdk` with messages, their streaming helper and tool runner. */
 export const anthropic: Client = {
   name: "anthropic messages",
-  wire: "messages",
   checks: {
     async text(target) {
       const { content, stop_reason, usage, model } = await clientOf(target).messages.create(body(target, "text"));

@@ -1,5 +1,4 @@
 import { expect } from "vitest";
-import type { UpstreamWire } from "../upstream/received.ts";
 import { USAGE } from "../upstream/turn.ts";
 
 /** Columns of the table, in its order. */
@@ -36,7 +35,6 @@ export type Check = (target: Target) => Promise<void>;
 /** Row of the table: a client that people use, by one wire. */
 export interface Client {
   readonly name: string;
-  readonly wire: UpstreamWire;
   /** Checks by feature; without those that the client has no way to ask for. */
   readonly checks: Readonly<Partial<Record<Feature, Check>>>;
 }

@@ -22,7 +22,7 @@ export interface PlainRoute {
 const bearer = (apiKey: string) => [`authorization: Bearer ${apiKey}`];
 
 /** The program `curl`, as a shell script has it. */
-function curl(wire: Client["wire"], route: PlainRoute): Client {
+function curl(route: PlainRoute): Client {
   const send = async ({ url, apiKey, model }: Target, scenario: string, stream: boolean) => {
     const body = JSON.stringify({ model, ...route.body(prompt(scenario)), ...(stream && { stream }) });
     const headers = [...route.headers(apiKey), "content-type: application/json"].flatMap((header) => ["-H", header]);
@@ -33,7 +33,6 @@ function curl(wire: Client["wire"], route: PlainRoute): Client {
   };
   return {
     name: `curl ${route.path}`,
-    wire,
     checks: {
       async text(target) {
         const { status, text } = await send(target, "text", false);
@@ -92,6 +91,6 @@ export const PLAIN_ROUTES: Readonly<Record<UpstreamWire, PlainRoute>> = {
   },
 };
 
-export const curlChat = curl("chat", PLAIN_ROUTES.chat);
-export const curlResponses = curl("responses", PLAIN_ROUTES.responses);
-export const curlMessages = curl("messages", PLAIN_ROUTES.messages);
+export const curlChat = curl(PLAIN_ROUTES.chat);
+export const curlResponses = curl(PLAIN_ROUTES.responses);
+export const curlMessages = curl(PLAIN_ROUTES.messages);

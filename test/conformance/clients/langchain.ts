@@ -11,6 +11,7 @@ import {
 import { ChatOpenAI } from "@langchain/openai";
 import { expect } from "vitest";
 import { ANSWER, CITY, PNG, prompt, RECORD, RECORD_SCHEMA, SYSTEM, TOOL, weatherOf } from "../scenarios.ts";
+import type { UpstreamWire } from "../upstream/received.ts";
 import { USAGE } from "../upstream/turn.ts";
 import { type Client, collect, expectUsage, failureOf, MAX_TOKENS, type Target } from "./client.ts";
 
@@ -23,7 +24,7 @@ type ModelOf = (target: Target, settings: Settings) => ChatOpenAI | ChatAnthropi
 const tool = { name: TOOL.name, description: TOOL.description, schema: structuredClone<object>(TOOL.schema) };
 
 /** A chat model of LangChain.js: whole and streamed messages, tools, structured output. */
-function langChain(name: string, wire: Client["wire"], modelOf: ModelOf, thinks: boolean): Client {
+function langChain(name: string, wire: UpstreamWire, modelOf: ModelOf, thinks: boolean): Client {
   const model = (target: Target, more: Partial<Settings> = {}) =>
     modelOf(target, { maxTokens: MAX_TOKENS, thinks: false, ...more });
   const ask = async (target: Target, scenario: string, ...more: BaseMessage[]): Promise<string> =>
@@ -44,7 +45,6 @@ function langChain(name: string, wire: Client["wire"], modelOf: ModelOf, thinks:
   };
   return {
     name,
-    wire,
     checks: {
       async text(target) {
         const answer = await model(target).invoke(prompt("text"));

@@ -57,7 +57,6 @@ async function think(target: Target, stream: boolean): Promise<void> {
 /** The package `openai` with chat completions, their streaming and tool-running helpers. */
 export const openAiChat: Client = {
   name: "openai chat",
-  wire: "chat",
   checks: {
     async text(target) {
       const { choices, usage, model } = await clientOf(target).chat.completions.create(body(target, "text"));

@@ -78,7 +78,6 @@ async function think(target: Target, stream: boolean): Promise<void> {
 /** The package `openai` with responses and their streaming helper. */
 export const openAiResponses: Client = {
   name: "openai responses",
-  wire: "responses",
   checks: {
     async text(target) {
       const { output_text, status, usage, model } = await responsesOf(target).create(body(target, "text"));

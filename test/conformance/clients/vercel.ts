@@ -29,7 +29,7 @@ const tools = {
 };
 
 /** The package `ai` with one of its providers: whole and streamed texts, tool loops and structured output. */
-function vercel(name: string, wire: Client["wire"], modelOf: ModelOf, thinking?: ProviderOptions): Client {
+function vercel(name: string, modelOf: ModelOf, thinking?: ProviderOptions): Client {
   const asked = (target: Target, scenario: string) => ({
     model: modelOf(target),
     prompt: prompt(scenario),
@@ -55,7 +55,6 @@ function vercel(name: string, wire: Client["wire"], modelOf: ModelOf, thinking?:
   };
   return {
     name,
-    wire,
     checks: {
       async text(target) {
         const { text, usage, finishReason } = await generateText(asked(target, "text"));
@@ -142,18 +141,16 @@ function vercel(name: string, wire: Client["wire"], modelOf: ModelOf, thinking?:
 
 const settings = ({ url, apiKey }: Target) => ({ baseURL: `${url}/v1`, apiKey });
 
-export const vercelChat = vercel("ai + @ai-sdk/openai chat", "chat", (target) =>
+export const vercelChat = vercel("ai + @ai-sdk/openai chat", (target) =>
   createOpenAI(settings(target)).chat(target.model),
 );
 export const vercelResponses = vercel(
   "ai + @ai-sdk/openai responses",
-  "responses",
   (target) => createOpenAI(settings(target)).responses(target.model),
   { openai: { reasoningEffort: "low", reasoningSummary: "auto", forceReasoning: true, store: false } },
 );
 export const vercelAnthropic = vercel(
   "ai + @ai-sdk/anthropic",
-  "messages",
   (target) => createAnthropic(settings(target))(target.model),
   { anthropic: { thinking: { type: "enabled", budgetTokens: 1_024 } } },
 );
