@@ -22,6 +22,8 @@ interface Agent {
 }
 
 const PACKAGES = ["@anthropic-ai/claude-code@2.1.332", "@openai/codex@0.171.0"];
+/** Requests of a right run: one that ends with the call, one with its result. */
+const REQUESTS = 2;
 const PROMPT = "Write agent.txt";
 const execute = promisify(execFile);
 
@@ -98,15 +100,15 @@ async function run({ node }: Routeplane, agent: Agent, model: string): Promise<s
   const isRight = file === "written by the model\n" && stdout.includes(AGENT_ANSWER);
   if (!isRight) process.exitCode = 1;
   const said = isRight ? "ok" : `FAILED: ${`${stdout}${stderr}`.trim().slice(-600)}`;
-  return `${said} | ${await usageOf(node, key.id)}`;
+  return `${said} | ${await usageOf(node, key.id, isRight ? REQUESTS : 0)}`;
 }
 
-/** Requests, tokens and cost of a key, once all are settled. */
-async function usageOf(node: Routeplane["node"], keyId: string): Promise<string> {
+/** Requests, tokens and cost of a key, once as many as are expected are in the log and settled. */
+async function usageOf(node: Routeplane["node"], keyId: string, count: number): Promise<string> {
   const rows = await eventually(async () => {
     const { data } = await cliJson<{ data: readonly RequestRow[] }>(node, "cloud", "requests", "--limit", "100");
     const own = data.filter(({ key_id }) => key_id === keyId);
-    return own.every(({ status }) => status !== "pending") && own;
+    return own.length >= count && own.every(({ status }) => status !== "pending") && own;
   });
   const sum = (field: "prompt_tokens" | "completion_tokens" | "cost_micro_usd"): number =>
     rows.reduce((total, row) => total + row[field], 0);
