@@ -10,6 +10,8 @@ export interface LoadOptions {
   /** Content of the message. "Say hello." by default. */
   readonly prompt?: string;
   readonly streamed?: boolean;
+  /** Body of the requests, in place of a chat completion. */
+  readonly body?: string;
   /** Number of concurrent requests, for each address. */
   readonly concurrency: number;
   readonly durationMs: number;
@@ -39,7 +41,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     "content-type": "application/json",
     authorization: `Bearer ${token}`,
   }));
-  const body = bodyOf(options);
+  const { body = bodyOf(options) } = options;
   const latencies: number[] = [];
   let [failed, sent, isDone] = [0, 0, false];
   const call = async (index: number): Promise<void> => {

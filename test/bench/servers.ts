@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Pool } from "undici";
+import { STREAMED_ANSWERS, WHOLE_ANSWERS } from "./wire-answers.ts";
 
 /**
  * Answer of the upstream. The processes here are `upstream`, `proxy <upstream>` and `pacer <pieces a second>`; each sends its address to
@@ -17,11 +18,15 @@ const ANSWER = JSON.stringify({
   usage: { prompt_tokens: 12, completion_tokens: 2, total_tokens: 14 },
 });
 
-/** Upstream that answers every request at once; at `/stream/…` with a stream of 40 words, one every 5 ms. */
+/** Upstream of every wire that answers every request at once; at `/stream/…` with a stream of 40 words, one every 5 ms. */
 const upstream: RequestListener = (request, response) => {
   request.resume();
-  const answer = (): void => void response.writeHead(200, { "content-type": "application/json" }).end(ANSWER);
-  request.on("end", () => (request.url?.startsWith("/stream/") === true ? void stream(response) : answer()));
+  const { url = "" } = request;
+  const wire = url.slice(url.lastIndexOf("/"));
+  const answer = (): void =>
+    void response.writeHead(200, { "content-type": "application/json" }).end(WHOLE_ANSWERS[wire] ?? ANSWER);
+  const events = STREAMED_ANSWERS[wire] ?? CHUNKS;
+  request.on("end", () => (url.startsWith("/stream/") ? void stream(response, events) : answer()));
 };
 
 function chunk(choices: object[], more: object = {}): string {
@@ -32,15 +37,20 @@ function pieceOf(content: string): string {
   return chunk([{ index: 0, delta: { content }, finish_reason: null }]);
 }
 
-async function stream(response: ServerResponse): Promise<void> {
+const CHUNKS: readonly string[] = [
+  ...Array.from({ length: 40 }, (_, word) => pieceOf(`word ${word} `)),
+  chunk([{ index: 0, delta: {}, finish_reason: "stop" }]) +
+    chunk([], { usage: { prompt_tokens: 12, completion_tokens: 80, total_tokens: 92 } }) +
+    "data: [DONE]\n\n",
+];
+
+async function stream(response: ServerResponse, events: readonly string[]): Promise<void> {
   response.writeHead(200, { "content-type": "text/event-stream" });
-  for (let word = 0; word < 40; word++) {
-    response.write(pieceOf(`word ${word} `));
+  for (const event of events) {
+    response.write(event);
     await delay(5);
   }
-  response.write(chunk([{ index: 0, delta: {}, finish_reason: "stop" }]));
-  response.write(chunk([], { usage: { prompt_tokens: 12, completion_tokens: 80, total_tokens: 92 } }));
-  response.end("data: [DONE]\n\n");
+  response.end();
 }
 
 /** Upstream that answers with a stream without an end, each piece with the time of the machine's monotonic clock in nanoseconds. */
