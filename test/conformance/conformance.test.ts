@@ -51,13 +51,10 @@ describe.each(ENDPOINT_CHECKS)("$client, $endpoint", ({ endpoint, check }) => {
     it("direct", () => check({ url: upstream.url, apiKey: UPSTREAM_KEY, model: "scripted" }));
   }
 
-  // The node does not count tokens yet.
-  if (endpoint !== "count_tokens") {
-    it("node", () => {
-      const { node, apiKey } = routeplane;
-      return check({ url: node.url, apiKey, model: endpoint === "embeddings" ? EMBEDDING_MODEL : MODELS.messages });
-    });
-  }
+  it("node", () => {
+    const { node, apiKey } = routeplane;
+    return check({ url: node.url, apiKey, model: endpoint === "embeddings" ? EMBEDDING_MODEL : MODELS.messages });
+  });
 });
 
 describe("the request log", () => {
