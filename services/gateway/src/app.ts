@@ -55,7 +55,7 @@ import { createRouter, type Route } from "./handlers/router.ts";
 import { LoadedProviders, warnOfProviders } from "./providers/loaded-providers.ts";
 import type { Provider } from "./providers/providers.ts";
 import { createEchoUpstream } from "./upstreams/echo-upstream.ts";
-import { createOpenAiUpstream } from "./upstreams/openai-upstream.ts";
+import { createHttpUpstream } from "./upstreams/http-upstream.ts";
 import { redactingUpstream } from "./upstreams/redacting-upstream.ts";
 
 export async function startGateway(config: Config): Promise<RunningProcess> {
@@ -282,6 +282,6 @@ function openManagement(urls: Readonly<Record<ServiceName, string>>, caller: Ser
 }
 
 function openUpstream({ upstream }: Provider, secrets: SecretRedactor): Upstream {
-  const opened = upstream === "echo" ? createEchoUpstream(Date.now) : createOpenAiUpstream(upstream);
+  const opened = upstream === "echo" ? createEchoUpstream(Date.now) : createHttpUpstream(upstream);
   return redactingUpstream(opened, secrets);
 }

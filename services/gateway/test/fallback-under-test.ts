@@ -1,7 +1,7 @@
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import type { Upstream } from "../src/domain/ports/upstream.ts";
 import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
-import { createOpenAiUpstream } from "../src/upstreams/openai-upstream.ts";
+import { createHttpUpstream } from "../src/upstreams/http-upstream.ts";
 import { type FakeAdmissions, fakeBudget } from "./fake-admissions.ts";
 import { fakeGuardrailDirectory } from "./fake-guardrail-directory.ts";
 import { type Answer, type FakeProvider, sendJson, startFakeProvider } from "./fake-provider.ts";
@@ -56,7 +56,7 @@ export async function fallbackUnderTest(
     if (answer === "down") await provider.close();
     else providers.set(name, provider);
     const call = { headers: {}, query: "", timeouts: { headMs } };
-    upstreams.set(name, createOpenAiUpstream({ baseUrl: new URL(provider.baseUrl), apiKey: undefined, call }));
+    upstreams.set(name, createHttpUpstream({ baseUrl: new URL(provider.baseUrl), apiKey: undefined, call }));
   }
   const pipeline = pipelineUnderTest({
     budget,

@@ -16,7 +16,7 @@ import { inferenceRoutes } from "../src/handlers/inference.ts";
 import { modelsRoutes } from "../src/handlers/models.ts";
 import { unknownMethod } from "../src/handlers/management.ts";
 import { createRouter, type Route } from "../src/handlers/router.ts";
-import { createOpenAiUpstream } from "../src/upstreams/openai-upstream.ts";
+import { createHttpUpstream } from "../src/upstreams/http-upstream.ts";
 import { fakeBudget } from "./fake-admissions.ts";
 import { callerWith } from "./fake-verifier.ts";
 import { fakeGuardrailDirectory } from "./fake-guardrail-directory.ts";
@@ -62,7 +62,7 @@ const model = (provider: string, id: string): Model => ({
 
 export async function startGuardedGateway(options: GuardedGatewayOptions): Promise<GuardedGateway> {
   const provider = await startFakeProvider(options.answer);
-  const upstream = createOpenAiUpstream({ baseUrl: new URL(provider.baseUrl), apiKey: undefined });
+  const upstream = createHttpUpstream({ baseUrl: new URL(provider.baseUrl), apiKey: undefined });
   const log = createLogger("gateway", (line) => line, "silent");
   const [admissions, usage] = [fakeBudget(1_000_000_000_000n), fakeUsageLog()];
   const settlements = createSettlements({ admissions, usageLog: usage, log });

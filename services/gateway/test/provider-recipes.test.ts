@@ -5,7 +5,7 @@ import { Cancellation } from "../src/domain/ports/cancel-signal.ts";
 import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
 import type { WireName } from "../src/domain/wires/wire-name.ts";
 import type { Provider } from "../src/providers/providers.ts";
-import { createOpenAiUpstream, type OpenAiUpstreamOptions } from "../src/upstreams/openai-upstream.ts";
+import { createHttpUpstream, type HttpUpstreamOptions } from "../src/upstreams/http-upstream.ts";
 import { type FakeProvider, sendJson, startFakeProvider } from "./fake-provider.ts";
 import { loadProvidersText } from "./load-providers-text.ts";
 import { pipelineUnderTest } from "./pipeline-under-test.ts";
@@ -44,9 +44,9 @@ afterAll(() => server.close());
 
 /** Opens the upstream of a recipe at the local server, in place of its own address; its path stays. */
 function openLocally(provider: Provider) {
-  const upstream = provider.upstream as OpenAiUpstreamOptions;
+  const upstream = provider.upstream as HttpUpstreamOptions;
   const baseUrl = new URL(upstream.baseUrl.pathname, server.baseUrl);
-  return createOpenAiUpstream({ ...upstream, baseUrl });
+  return createHttpUpstream({ ...upstream, baseUrl });
 }
 
 /** Sends a request by a recipe, and returns what its provider receives, and what it is charged. */

@@ -1,4 +1,4 @@
-import type { UpstreamTimeouts } from "../upstreams/openai-upstream.ts";
+import type { UpstreamTimeouts } from "../upstreams/http-upstream.ts";
 import type { Field } from "./yaml-field.ts";
 
 /** Fields of a provider and of a model that say how its upstream is called. */

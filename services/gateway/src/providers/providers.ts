@@ -5,7 +5,7 @@ import type { Model, UnknownPrices } from "../domain/request/model-directory.ts"
 import { NO_MEMBER_RULES } from "../domain/request/member-rules.ts";
 import { servesWire } from "../domain/request/model-fit.ts";
 import { tokenizerOf } from "../domain/tokens/model-families.ts";
-import type { OpenAiUpstreamOptions } from "../upstreams/openai-upstream.ts";
+import type { HttpUpstreamOptions } from "../upstreams/http-upstream.ts";
 import {
   createValues,
   type DescribedUpstream,
@@ -40,7 +40,7 @@ export interface Provider {
   /** Wire that its upstream speaks. */
   readonly protocol: Protocol;
   /** Address and settings of the upstream; `echo` for the one within the process. */
-  readonly upstream: "echo" | OpenAiUpstreamOptions;
+  readonly upstream: "echo" | HttpUpstreamOptions;
   /** Values that must not leave the process but to the upstream. */
   readonly secrets: readonly string[];
   readonly models: readonly Model[];

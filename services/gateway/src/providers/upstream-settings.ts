@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { readSecretFile, SecretFault } from "@routeplane/runtime";
-import type { CallOptions, OpenAiUpstreamOptions } from "../upstreams/openai-upstream.ts";
+import type { CallOptions, HttpUpstreamOptions } from "../upstreams/http-upstream.ts";
 import type { CallSettings, ValueSource } from "./call-settings-field.ts";
 import type { Protocol } from "./model-facts-field.ts";
 import { apiDefaultsOf } from "./provider-defaults.ts";
@@ -69,7 +69,7 @@ export interface DescribedUpstream extends Pick<ProviderEntry, "baseUrl" | "prot
 export function readUpstream(
   { protocol, baseUrl, apiKey, apiKeyHeader = keyHeaderOf(protocol, baseUrl), calls, models }: DescribedUpstream,
   { read, variable }: Values,
-): { readonly upstream: OpenAiUpstreamOptions; readonly secrets: readonly string[] } {
+): { readonly upstream: HttpUpstreamOptions; readonly secrets: readonly string[] } {
   const own = models.filter((model) => model.calls !== calls);
   for (const { headers } of [calls, ...own.map((model) => model.calls)]) {
     const rival = apiKey === undefined ? undefined : headers.get(apiKeyHeader);

@@ -3,7 +3,7 @@ import { expect, describe, it } from "vitest";
 import { collect } from "../domain/response/answer-body.ts";
 import { startFakeProvider } from "../../test/fake-provider.ts";
 import { codingsOf, decode } from "./content-decoding.ts";
-import { createOpenAiUpstream } from "./openai-upstream.ts";
+import { createHttpUpstream } from "./http-upstream.ts";
 
 const TEXT = Buffer.from(JSON.stringify({ choices: [{ text: "é😀 of many words ".repeat(2_000) }] }));
 
@@ -99,7 +99,7 @@ it("the events of a compressed stream arrive as they are flushed", async () => {
       await next.promise;
       compressor.end("data: two\n\n");
     });
-    const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey: undefined });
+    const upstream = createHttpUpstream({ baseUrl: new URL(server.baseUrl), apiKey: undefined });
     try {
       const { signal } = new AbortController();
       const { body } = await upstream.send({ wire: "chat", model: "m", body: "{}", streamed: true, signal });

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { collect } from "../domain/response/answer-body.ts";
-import { createOpenAiUpstream } from "./openai-upstream.ts";
+import { createHttpUpstream } from "./http-upstream.ts";
 
 const ANSWER = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
 
@@ -28,7 +28,7 @@ async function upstreamThatSends(pieces: readonly string[]) {
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const upstream = createOpenAiUpstream({ baseUrl: new URL(`http://127.0.0.1:${port}/v1`), apiKey: undefined });
+  const upstream = createHttpUpstream({ baseUrl: new URL(`http://127.0.0.1:${port}/v1`), apiKey: undefined });
   onTestFinished(async () => {
     await upstream.close();
     sockets.forEach((socket) => socket.destroy());

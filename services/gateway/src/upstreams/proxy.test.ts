@@ -6,7 +6,7 @@ import tls from "node:tls";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { sendJson, startFakeProvider } from "../../test/fake-provider.ts";
 import { collect } from "../domain/response/answer-body.ts";
-import { createOpenAiUpstream } from "./openai-upstream.ts";
+import { createHttpUpstream } from "./http-upstream.ts";
 import type { Proxy } from "./proxy.ts";
 
 const AUTHORIZATION = `Basic ${Buffer.from("me:secret").toString("base64")}`;
@@ -53,7 +53,7 @@ async function startProxy(answer: "works" | 407 | 502 | "silence" = "works") {
 
 function send(baseUrl: string, proxy: Proxy, connectMs = 5_000) {
   const call = { headers: {}, query: "a=b", timeouts: { connectMs } };
-  const upstream = createOpenAiUpstream({ baseUrl: new URL(baseUrl), apiKey: "k", proxy, call });
+  const upstream = createHttpUpstream({ baseUrl: new URL(baseUrl), apiKey: "k", proxy, call });
   onTestFinished(() => upstream.close());
   return upstream.send({ wire: "chat", model: "m", body: "{}", streamed: false, signal: new AbortController().signal });
 }

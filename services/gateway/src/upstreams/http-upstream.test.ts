@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { type Answer, sendJson, startFakeProvider, type FakeProvider } from "../../test/fake-provider.ts";
 import type { UpstreamBody } from "../domain/ports/upstream.ts";
 import { collect } from "../domain/response/answer-body.ts";
-import { type CallOptions, createOpenAiUpstream, type UpstreamTimeouts } from "./openai-upstream.ts";
+import { type CallOptions, createHttpUpstream, type UpstreamTimeouts } from "./http-upstream.ts";
 
 const opened: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -15,14 +15,14 @@ function callWith(timeouts: UpstreamTimeouts, more: Partial<CallOptions> = {}): 
 
 async function open(answer: Answer, timeouts: UpstreamTimeouts = {}, apiKey?: string) {
   const server: FakeProvider = await startFakeProvider(answer);
-  const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey, call: callWith(timeouts) });
+  const upstream = createHttpUpstream({ baseUrl: new URL(server.baseUrl), apiKey, call: callWith(timeouts) });
   opened.push(server, upstream);
   const send = (signal = new AbortController().signal, body: UpstreamBody = '{"a":1}') =>
     upstream.send({ wire: "chat", model: "m", body, streamed: false, signal });
   return { server, send };
 }
 
-describe("an OpenAI-compatible upstream", () => {
+describe("an upstream over HTTP", () => {
   it("gets the body and the operator's key, and no header of the client", async () => {
     const { server, send } = await open((response) => sendJson(response, 200, { ok: 1 }), {}, "sk-secret");
     const answer = await send();
@@ -84,7 +84,7 @@ describe("an OpenAI-compatible upstream", () => {
   });
 
   it("that does not listen is unreachable", async () => {
-    const upstream = createOpenAiUpstream({ baseUrl: new URL("http://127.0.0.1:9/v1"), apiKey: undefined });
+    const upstream = createHttpUpstream({ baseUrl: new URL("http://127.0.0.1:9/v1"), apiKey: undefined });
     opened.push(upstream);
     const { signal } = new AbortController();
     const sent = upstream.send({ wire: "chat", model: "m", body: "{}", streamed: false, signal });
@@ -97,7 +97,7 @@ describe("an OpenAI-compatible upstream", () => {
   ])("at %s was sent nothing", async (_, address) => {
     const { server } = await open(() => {});
     const baseUrl = new URL(address === "https" ? server.baseUrl.replace("http:", "https:") : address);
-    const upstream = createOpenAiUpstream({ baseUrl, apiKey: undefined, call: callWith({ connectMs: 1_000 }) });
+    const upstream = createHttpUpstream({ baseUrl, apiKey: undefined, call: callWith({ connectMs: 1_000 }) });
     opened.push(upstream);
     const sent = upstream.send({
       wire: "chat",
@@ -118,7 +118,7 @@ describe("an OpenAI-compatible upstream", () => {
         apiKey: undefined,
         call: callWith({ connectMs: 200 }),
       };
-      const upstream = createOpenAiUpstream(options);
+      const upstream = createHttpUpstream(options);
       opened.push(upstream);
       const controller = new AbortController();
       const sent = upstream.send({ wire: "chat", model: "m", body: "{}", streamed: false, signal: controller.signal });
@@ -193,7 +193,7 @@ describe("an OpenAI-compatible upstream", () => {
     const call = callWith({}, { headers: { "x-team": "a", "user-agent": "ours" }, query: "api-version=1" });
     const callOf = new Map([["special", callWith({}, { headers: { "x-team": "b" }, query: "api-version=2&d=e" })]]);
     const baseUrl = new URL(`${server.baseUrl}/deployments/x/`);
-    const upstream = createOpenAiUpstream({ baseUrl, apiKey: "k-1", apiKeyHeader: "api-key", call, callOf });
+    const upstream = createHttpUpstream({ baseUrl, apiKey: "k-1", apiKeyHeader: "api-key", call, callOf });
     opened.push(server, upstream);
     for (const model of ["m", "special"]) {
       await upstream.send({ wire: "chat", model, body: "{}", streamed: true, signal: new AbortController().signal });
@@ -211,7 +211,7 @@ describe("an OpenAI-compatible upstream", () => {
   it("is waited for as long as its model's own time-outs say", async () => {
     const server = await startFakeProvider(() => {});
     const callOf = new Map([["fast", callWith({ headMs: 50, connectMs: 1_234 })]]);
-    const upstream = createOpenAiUpstream({ baseUrl: new URL(server.baseUrl), apiKey: undefined, callOf });
+    const upstream = createHttpUpstream({ baseUrl: new URL(server.baseUrl), apiKey: undefined, callOf });
     opened.push(server, upstream);
     const request = { body: "{}", streamed: false, signal: new AbortController().signal };
     await expect(upstream.send({ wire: "chat", model: "fast", ...request })).rejects.toMatchObject({ kind: "timeout" });

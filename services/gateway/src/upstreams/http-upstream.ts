@@ -8,7 +8,8 @@ import type { Proxy } from "./proxy.ts";
 import type { WireName } from "../domain/wires/wire-name.ts";
 import { type Upstream, type UpstreamAnswer, UpstreamFault, type UpstreamRequest } from "../domain/ports/upstream.ts";
 
-export interface OpenAiUpstreamOptions {
+/** Address, key and settings of an upstream. */
+export interface HttpUpstreamOptions {
   /** Address, e.g. `https://api.openai.com/v1`; never from a request. */
   readonly baseUrl: URL;
   /** Key of the operator; undefined for an upstream without one. */
@@ -47,10 +48,10 @@ const PROXY_AUTHENTICATION_REQUIRED = 407;
 const NO_SETTINGS: CallOptions = { headers: {}, query: "", timeouts: {} };
 
 /**
- * Upstream that speaks the OpenAI API. Connections are pooled and kept alive. Redirects are not followed, because the operator
- * named this address and no other. None of the client's headers is passed on.
+ * Upstream over HTTP, of any wire. Connections are pooled and kept alive. Redirects are not followed, because the operator named this
+ * address and no other. Of the client's headers, those are passed on that a request names.
  */
-export function createOpenAiUpstream(options: OpenAiUpstreamOptions): Upstream {
+export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
   const { baseUrl, proxy, call: shared = NO_SETTINGS, callOf = new Map<string, CallOptions>() } = options;
   const timeouts = [shared, ...callOf.values()].map(connectMsOf);
   const connections = new Map([...new Set(timeouts)].map((ms) => [ms, openConnections(baseUrl, proxy, ms)]));
@@ -106,7 +107,7 @@ function inPieces(headers: readonly string[], body: readonly Uint8Array[]) {
 
 /** Prepares the parts of a call that are the same for every request. */
 function prepareCall(
-  { baseUrl, apiKey, apiKeyHeader = "authorization" }: OpenAiUpstreamOptions,
+  { baseUrl, apiKey, apiKeyHeader = "authorization" }: HttpUpstreamOptions,
   { headers, query, timeouts }: CallOptions,
   connections: ReadonlyMap<number, Connections>,
 ) {
