@@ -71,7 +71,9 @@ it("is alive but not ready until its database is provisioned and migrated, and t
   }
   // The gateway is ready by itself, so that its callers get an answer that says what is missing.
   const services = SERVING.filter(({ role }) => role !== "gateway");
-  for (const workload of SERVING) expect(await isReady(workload), workload.role).toBe(workload.role === "gateway");
+  const gateway = SERVING.filter(({ role }) => role === "gateway");
+  for (const workload of gateway) await eventually(() => isReady(workload));
+  for (const workload of services) expect(await isReady(workload), workload.role).toBe(false);
   const health = await fetch(`http://127.0.0.1:${portOf("gateway")}/healthz`);
   expect(health.status).toBe(503);
   expect(await health.json()).toMatchObject({ status: "unavailable", dependencies: { auth: "unreachable" } });

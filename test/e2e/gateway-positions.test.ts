@@ -48,6 +48,7 @@ const BODIES: Readonly<Record<string, object>> = {
   "/v1/chat/completions": { model: "echo", max_tokens: 5, messages: [{ role: "user", content: "hello" }] },
   "/v1/responses": { model: "respond", max_output_tokens: 16, store: false, input: "hello" },
   "/v1/messages": { model: "message", max_tokens: 5, messages: [{ role: "user", content: "hello" }] },
+  "/v1/messages/count_tokens": { model: "message", messages: [{ role: "user", content: "hello" }] },
   "/v1/embeddings": { model: "embed", input: "hello" },
 };
 
@@ -56,6 +57,7 @@ const ANSWERED = { status: "completed", output: [], usage: { input_tokens: 1, ou
 /** Answers of the upstreams, by path. */
 const ANSWERS: Readonly<Record<string, object>> = {
   "/v1/responses": { id: "resp_1", object: "response", created_at: 1, model: "respond", ...ANSWERED },
+  "/v1/messages/count_tokens": { input_tokens: 8 },
   "/v1/messages": {
     id: "msg_1",
     type: "message",

@@ -257,7 +257,8 @@ async function forward(
     }
     announceDropped(answer.value, reply);
     const metered = { format: wire.answer, wantsUsageChunk, choices, outputTokensMax: called.outputTokensMax };
-    const relayed = await relay(answer.value, { ...metered, reply, stream, guard: responseGuard, timings });
+    const context = { ...metered, reply, stream, guard: responseGuard, timings };
+    const relayed = meteredByUpstream(await relay(answer.value, context), answer.value);
     const { status: upstreamStatus, requestId: upstreamRequestId } = answer.value;
     const result = { ...relayed, upstreamStatus, upstreamRequestId };
     if (relayed.upstreamError !== undefined || !isSuccess(answer.value))
@@ -272,6 +273,12 @@ async function forward(
     timings.markAnswerEnd();
     if (answer?.status === "fulfilled") discard(answer.value, log);
   }
+}
+
+/** Replaces the metering of a translated answer by that of the upstream's own wire. That of an error stays: it may be charged nothing. */
+function meteredByUpstream(relayed: RelayResult, { metered }: UpstreamAnswer): RelayResult {
+  const own = relayed.billable && relayed.upstreamError === undefined ? metered?.() : undefined;
+  return own === undefined ? relayed : { ...relayed, ...own };
 }
 
 /** Bound of the header that names what was left out of a request. */

@@ -1,6 +1,7 @@
 import type { InferenceRequest } from "../request/inference-request.ts";
 import type { BoundedModel, TokenBounds } from "../request/token-bounds.ts";
 import type { WireName } from "../wires/wire-name.ts";
+import type { MeteredUsage } from "../metering/answer-meter.ts";
 import type { CancelSignal } from "./cancel-signal.ts";
 
 /** Adapter to the HTTP API of a provider. Every answer is JSON of the wire of its request, or server-sent events of such JSON. */
@@ -43,6 +44,11 @@ export interface UpstreamAnswer {
   readonly requestId: string | undefined;
   /** Members of the client's body that were left out on the way, because the client loses nothing by it; none if undefined. */
   readonly dropped?: readonly string[] | undefined;
+  /**
+   * Returns the metering of what was read of a translated answer, by the upstream's own wire; undefined if nothing was read. Undefined
+   * if the answer is not translated.
+   */
+  readonly metered?: (() => MeteredUsage | undefined) | undefined;
   /** Bytes of the body, without any content encoding. */
   readonly body: AsyncIterable<Uint8Array>;
   /** All bytes of the body, if it is a JSON object that has arrived whole: it then need not be read piece by piece. */

@@ -106,7 +106,7 @@ function translatedCall({ request, model, target, upstream, translation }: Trans
   return async (outputTokensMax, signal) => {
     const body = bodyFor(outputTokensMax);
     const answer = await upstream.send({ wire: translation.upstream, model: model.id, body, streamed, signal });
-    return { ...translatedAnswer(answer, { ...translation, context, streamed, signal }), dropped };
+    return { ...translatedAnswer(answer, { ...translation, context, streamed, outputTokensMax, signal }), dropped };
   };
 }
 

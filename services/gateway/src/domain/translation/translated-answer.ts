@@ -12,6 +12,8 @@ import { errorOfAnswer } from "../response/answer-error.ts";
 import { checkJson, checkLargeJson, isObject, LARGE_JSON_CHARS, MAX_ANSWER_VALUES } from "../wire/json.ts";
 import { SseSplitter } from "../wire/sse.ts";
 import { withData } from "../wires/event-data.ts";
+import { TRANSLATED_WIRES } from "../wires/wires.ts";
+import { UpstreamMeter } from "./upstream-meter.ts";
 import type { CancelSignal } from "../ports/cancel-signal.ts";
 import type { Translation } from "./translated-request.ts";
 
@@ -19,7 +21,14 @@ import type { Translation } from "./translated-request.ts";
 export interface AnswerTranslation extends Translation {
   readonly context: AnswerContext;
   readonly streamed: boolean;
+  /** Output bound that the upstream was sent. */
+  readonly outputTokensMax: number;
   readonly signal: CancelSignal;
+}
+
+/** Translation, and the meter of what it reads. */
+interface MeteredTranslation extends AnswerTranslation {
+  readonly meter: UpstreamMeter;
 }
 
 /**
@@ -29,12 +38,16 @@ export interface AnswerTranslation extends Translation {
 export function translatedAnswer(answer: UpstreamAnswer, translation: AnswerTranslation): UpstreamAnswer {
   const { status, whole, contentType } = answer;
   if (status < 200 || status > 299) return answer;
+  const { upstream, outputTokensMax } = translation;
+  const meter = new UpstreamMeter(TRANSLATED_WIRES[upstream].answer, outputTokensMax);
+  const metered = { ...translation, meter };
   const isSmall = whole !== undefined && whole.length <= LARGE_JSON_CHARS;
-  const translated = isSmall ? translateWhole(whole, contentType, translation) : undefined;
+  const translated = isSmall ? translateWhole(whole, contentType, metered) : undefined;
   return {
     ...answer,
-    body: translated === undefined ? translatedBody(answer, translation) : onePiece(translated),
+    body: translated === undefined ? translatedBody(answer, metered) : onePiece(translated),
     whole: translated,
+    metered: () => meter.metered,
     discard: () => answer.discard(),
   };
 }
@@ -43,7 +56,7 @@ async function* onePiece(bytes: Buffer): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-async function* translatedBody(answer: UpstreamAnswer, translation: AnswerTranslation): AsyncGenerator<Uint8Array> {
+async function* translatedBody(answer: UpstreamAnswer, translation: MeteredTranslation): AsyncGenerator<Uint8Array> {
   const { streamed, signal } = translation;
   const { isStream, body } = await recogniseBody(answer.body, answer.contentType, streamed);
   if (isStream) return yield* translateStream(body, translation);
@@ -53,13 +66,17 @@ async function* translatedBody(answer: UpstreamAnswer, translation: AnswerTransl
   yield translateWhole(bytes, answer.contentType, translation);
 }
 
-function translateWhole(bytes: Buffer, contentType: string, { client, upstream, context }: Translated): Buffer {
-  const json = parseOrUndefined(bytes.toString("utf8"));
+function translateWhole(
+  bytes: Buffer,
+  contentType: string,
+  { client, upstream, context, meter }: MeteredTranslation,
+): Buffer {
+  const text = bytes.toString("utf8");
+  const json = parseOrUndefined(text);
   if (!isObject(json) || !isAnswer(json) || errorOfAnswer(json, contentType) !== undefined) return bytes;
+  meter.readWhole(JSON.parse(text) as JsonObject);
   return Buffer.from(JSON.stringify(translateAnswer(upstream, client, json, context)));
 }
-
-type Translated = Pick<AnswerTranslation, "client" | "upstream" | "context">;
 
 /** True for an answer of any wire that is translated. */
 function isAnswer(json: JsonObject): boolean {
@@ -78,7 +95,7 @@ function parseOrUndefined(text: string): unknown {
 
 async function* translateStream(
   body: AsyncIterable<Uint8Array>,
-  { client, upstream, context, signal }: AnswerTranslation,
+  { client, upstream, context, signal, meter }: MeteredTranslation,
 ): AsyncGenerator<Uint8Array> {
   const splitter = new SseSplitter(MAX_ANSWER_BYTES);
   const stream = openStreamTranslation(upstream, client, context);
@@ -90,6 +107,7 @@ async function* translateStream(
       if (data === undefined) continue;
       if (data.length > LARGE_JSON_CHARS) await checkLargeJson(data, MAX_ANSWER_VALUES, signal);
       else checkJson(data, MAX_ANSWER_VALUES);
+      meter.readEvent({ data, name });
       translated.push(...stream.push(name === undefined ? { data } : { name, data }));
     }
     return toBytes(translated);

@@ -179,6 +179,87 @@ describe("a chat completion of an upstream that speaks messages", () => {
   });
 });
 
+describe("a translated answer", () => {
+  const cutOff = {
+    id: "c",
+    object: "chat.completion",
+    model: "up-1",
+    choices: [{ index: 0, message: { role: "assistant", content: "" }, finish_reason: "length" }],
+  };
+  const chunk = (choices: object[], more: object = {}) =>
+    `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", model: "up-1", choices, ...more })}\n\n`;
+  const cutOffStream = [
+    chunk([{ index: 0, delta: { role: "assistant", content: "" }, finish_reason: null }]),
+    chunk([{ index: 0, delta: {}, finish_reason: "length" }]),
+    "data: [DONE]\n\n",
+  ];
+
+  it.each([
+    ["whole", false],
+    ["streamed", true],
+  ])("without usage, %s, is estimated as one that passes is: never free, never exact", async (_, streamed) => {
+    const parts = streamed ? cutOffStream : [JSON.stringify(cutOff)];
+    const type = streamed ? STREAM_TYPE : "application/json";
+    const native = await served({ client: CHAT, upstream: "chat", body: { ...BODY, stream: streamed }, type, parts });
+    const translated = await served({
+      client: MESSAGES,
+      upstream: "chat",
+      body: { ...MESSAGE_BODY, stream: streamed },
+      type,
+      parts,
+    });
+    expect(native.settlement).toMatchObject({ estimated: true });
+    expect(translated.settlement).toMatchObject({ estimated: true, outcome: "succeeded" });
+    expect(translated.settlement?.promptTokens).toBeGreaterThan(3);
+    expect(translated.spentNano).toBeGreaterThan(0n);
+  });
+
+  it.each<[string, object]>([
+    ["reasoning beside the completion", { prompt_tokens: 10, completion_tokens: 1000, thoughtsTokenCount: 100 }],
+    ["the input alone", { prompt_tokens: 10 }],
+    ["a total that contradicts the counts", { prompt_tokens: 100, completion_tokens: 20, total_tokens: 9_999 }],
+    ["the names of another dialect", { prompt_token_count: 7, candidates_token_count: 4 }],
+    ["placeholders", { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 }],
+  ])("that reports %s is metered as one that passes", async (_, usage) => {
+    const whole = JSON.stringify({ ...COMPLETION, usage });
+    const limits = { max_tokens: 5_000 };
+    const native = await served({ client: CHAT, upstream: "chat", body: { ...BODY, ...limits }, parts: [whole] });
+    const translated = await served({
+      client: MESSAGES,
+      upstream: "chat",
+      body: { ...MESSAGE_BODY, ...limits },
+      parts: [whole],
+    });
+    const { promptTokens, completionTokens, estimated } = native.settlement ?? {};
+    expect(translated.settlement).toMatchObject({ completionTokens, estimated });
+    if (estimated === false) expect(translated.settlement).toMatchObject({ promptTokens });
+  });
+
+  it("is priced by the service tier that its upstream tells with the usage", async () => {
+    const parts = [
+      ...CHUNKS.slice(0, 4),
+      chunk([], { usage: { prompt_tokens: 3, completion_tokens: 1 }, service_tier: "priority" }),
+      "data: [DONE]\n\n",
+    ];
+    const native = await served({
+      client: CHAT,
+      upstream: "chat",
+      body: { ...BODY, stream: true },
+      type: STREAM_TYPE,
+      parts,
+    });
+    const translated = await served({
+      client: MESSAGES,
+      upstream: "chat",
+      body: { ...MESSAGE_BODY, stream: true },
+      type: STREAM_TYPE,
+      parts,
+    });
+    expect(native.settlement).toMatchObject({ serviceTier: "priority" });
+    expect(translated.settlement).toMatchObject({ serviceTier: "priority", estimated: native.settlement?.estimated });
+  });
+});
+
 describe("a message of an upstream that speaks chat completions", () => {
   const messages = { client: MESSAGES, upstream: "chat" } as const;
 

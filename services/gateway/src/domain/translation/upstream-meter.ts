@@ -1,0 +1,44 @@
+import { AnswerMeter, type MeteredRequest, type MeteredUsage } from "../metering/answer-meter.ts";
+import { StreamMeter } from "../metering/stream-meter.ts";
+import type { JsonObject } from "../wire/json.ts";
+import type { SseEvent } from "../wire/sse.ts";
+import type { AnswerFormat } from "../wires/answer-format.ts";
+
+/**
+ * Meter of a translated answer, in the wire of its upstream: what a translation writes cannot tell a count of zero from one that is
+ * missing, and has no place for every part that has a price.
+ */
+export class UpstreamMeter {
+  readonly #request: MeteredRequest;
+  #meter: AnswerMeter | StreamMeter | undefined;
+
+  /** @param outputTokensMax output bound that the upstream was sent */
+  constructor(format: AnswerFormat, outputTokensMax: number) {
+    this.#request = { format, outputTokensMax, choices: 1, wantsUsageChunk: true };
+  }
+
+  /** Result of the metering so far; undefined if no answer was read. */
+  get metered(): MeteredUsage | undefined {
+    return this.#meter?.metered;
+  }
+
+  /** Reads a whole answer. */
+  readWhole(json: JsonObject): void {
+    const meter = new AnswerMeter(this.#request);
+    meter.read(json);
+    meter.complete();
+    this.#meter = meter;
+  }
+
+  /** Reads the next event of a stream, whose data is within the bounds of JSON. */
+  readEvent(event: Pick<SseEvent, "data" | "name">): void {
+    const { stream } = this.#request.format;
+    if (stream === undefined) return;
+    const meter = this.#meter instanceof StreamMeter ? this.#meter : new StreamMeter(this.#request, stream);
+    this.#meter = meter;
+    meter.absorb(event.data);
+    if (stream.endOf({ ...event, raw: NO_BYTES }) !== undefined) meter.end();
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0);
