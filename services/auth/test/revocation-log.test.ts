@@ -52,10 +52,19 @@ describe("a revocation", () => {
 
   it("of many is listed page by page, each once, over all namespaces", async () => {
     const roots = await Promise.all(Array.from({ length: 3 }, () => auth.rootKey()));
-    const subs = await Promise.all(Array.from({ length: 120 }, (_, n) => auth.subKey(roots[n % 3]?.token ?? "")));
-    await Promise.all(subs.map(({ id }, n) => auth.as(roots[n % 3]?.token ?? "").keys.revokeKey({ id })));
+    // A few at a time: more than may wait for the transactions of a namespace are refused on a busy machine.
+    const revokeSubKeys = async ({ token }: (typeof roots)[number]): Promise<readonly string[]> => {
+      const ids: string[] = [];
+      for (let minted = 0; minted < 40; minted++) {
+        const { id } = await auth.subKey(token);
+        await auth.as(token).keys.revokeKey({ id });
+        ids.push(id);
+      }
+      return ids;
+    };
+    const revoked = (await Promise.all(roots.map(revokeSubKeys))).flat();
     const listed = await listedKeys();
     expect(new Set(listed).size).toBe(listed.length);
-    expect(listed).toEqual(expect.arrayContaining(subs.map(({ id }) => id)));
+    expect(listed).toEqual(expect.arrayContaining(revoked));
   });
 });
