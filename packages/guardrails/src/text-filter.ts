@@ -47,6 +47,11 @@ export class TextFilter<P extends TextPattern> {
     return this.#blocked;
   }
 
+  /** Text that has not left yet, as it was read. */
+  get held(): string {
+    return this.#held;
+  }
+
   /** Redactions by each pattern in the text that has left. Those of several patterns may overlap. */
   get redactions(): readonly Redactions<P>[] {
     return [...this.#counters].map(([pattern, { count }]) => ({ pattern, count })).filter(({ count }) => count > 0);

@@ -9,6 +9,7 @@ import {
 } from "@routeplane/guardrails";
 import type { TextPlaces } from "../wires/content-format.ts";
 import type { GuardPattern, GuardRules } from "./guard.ts";
+import type { JsonObject } from "../wire/json.ts";
 import type { Edit } from "../wire/json-edits.ts";
 import { type JsonText, jsonTexts, valueOfString } from "../wire/json-texts.ts";
 import { isDataUrl, type MediaText, mediaTextOf } from "./media-text.ts";
@@ -67,12 +68,14 @@ async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedC
   const edits: Edit[] = [];
   const messages = new Map<number, { role: string; readonly parts: Part[] }>();
   const messageAt = (index: number) => {
-    const message = messages.get(index) ?? { role: "", parts: [] };
+    const message = messages.get(index) ?? { role: index < 0 ? "system" : "", parts: [] };
     messages.set(index, message);
     return message;
   };
   const lists = new Map<string, Part[]>();
   let isUninspectable = false;
+  /** The document, once a text needs another member of its object. */
+  let document: { readonly root: unknown } | undefined;
   const work = guard.rules === undefined ? guard.shadowWork : guard.work;
   for (const text of jsonTexts(json, work, places.opaque)) {
     if (text === undefined) {
@@ -87,9 +90,13 @@ async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedC
     }
     const value = (): string => valueOf(text, json);
     if (text.place === places.rolePlace) messageAt(Number(text.path()[1] ?? 0)).role = roleOf(value());
-    const kind = places.kindOf(text, value);
+    const siblingOf = (name: string): unknown => {
+      document ??= { root: JSON.parse(json) };
+      return memberOf(document.root, [...text.path().slice(0, -1), name]);
+    };
+    const kind = places.kindOf(text, value, siblingOf);
     if (kind === "exempt") continue;
-    const message = places.messageOf(text);
+    const message = kind === "media" ? undefined : places.messageOf(text, siblingOf);
     if (message !== undefined) {
       messageAt(message).parts.push({ text: value(), start, end });
       continue;
@@ -103,17 +110,28 @@ async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedC
       list.push({ text: content, start, end });
       continue;
     }
-    const judged = await (isMedia ? judgeMedia : judgeText)(guard, text, content);
+    // A number in the place of media encodes nothing that could be judged, e.g. a token.
+    const isNumber = text.kind === "number";
+    isUninspectable ||= isMedia && isNumber;
+    const judged = await (isMedia && !isNumber ? judgeMedia : judgeText)(guard, text, content);
     isUninspectable ||= judged.isUninspectable;
     if (judged.blocked !== undefined) return { edits, blocked: judged.blocked, isUninspectable };
     edits.push(...judged.edits);
   }
-  for (const parts of [...runsOf([...messages.values()]), ...lists.values()]) {
+  const inOrder = [...messages].toSorted(([first], [second]) => first - second).map(([, message]) => message);
+  for (const parts of [...runsOf(inOrder), ...lists.values()]) {
     const { edits: more, blocked } = await judgeTexts(guard, parts);
     if (blocked !== undefined) return { edits, blocked, isUninspectable };
     for (const edit of more) edits.push(edit);
   }
   return { edits: edits.toSorted((first, second) => first.start - second.start), blocked: undefined, isUninspectable };
+}
+
+function memberOf(root: unknown, path: readonly (string | number)[]): unknown {
+  return path.reduce(
+    (value, step) => (typeof value === "object" ? (value as JsonObject | null)?.[step] : undefined),
+    root,
+  );
 }
 
 /** Judges one text. */

@@ -9,16 +9,23 @@ import type { JsonText } from "../wire/json-texts.ts";
  */
 export type ContentKind = "exempt" | "text" | "media";
 
+/** Reads another member of the object that a text is in. */
+export type SiblingOf = (name: string) => unknown;
+
 /**
  * Classification of the strings, names and numbers of a request, or of an answer. Everything is content unless it is known to be
  * something else: unknown members, and unexpected values of known ones, must not be a way around a guardrail.
  */
 export interface TextPlaces {
-  kindOf(text: JsonText, value: () => string): ContentKind;
+  /** @param siblingOf value of another member of the object that a text is in */
+  kindOf(text: JsonText, value: () => string, siblingOf: SiblingOf): ContentKind;
   /** Place of the role of a message; undefined if there are no roles. */
   readonly rolePlace?: string;
-  /** Message that a string is a part of, whose parts are read as one text; undefined if it is none. */
-  messageOf(text: JsonText): number | undefined;
+  /**
+   * Message that a string is a part of, whose parts are read as one text; undefined if it is none. A negative one is of the system,
+   * before all others.
+   */
+  messageOf(text: JsonText, siblingOf: SiblingOf): number | undefined;
   /** List that a string is in, whose strings at one place are read as one text; undefined if it is in none. */
   listOf(text: JsonText): string | undefined;
   /** True if a string is the arguments of a tool call: clients parse it as JSON, so it must stay valid. */

@@ -1,10 +1,12 @@
+import { isUtf8 } from "node:buffer";
 import { OPENAI_ERRORS } from "../../errors/error-envelope.ts";
 import { badField } from "../../errors/refusal.ts";
 import { isWireName } from "../../guardrails/wire-names.ts";
 import { InputCollector } from "../../request/input-collector.ts";
 import type { AnswerFormat } from "../answer-format.ts";
 import { collectMembers } from "../collect-members.ts";
-import type { ContentFormat, TextPlaces } from "../content-format.ts";
+import type { JsonText } from "../../wire/json-texts.ts";
+import type { ContentFormat, ContentKind, TextPlaces } from "../content-format.ts";
 import { readModel } from "../read-member.ts";
 import type { ParsedBody, RequestFormat } from "../request-format.ts";
 import type { Wire } from "../wire.ts";
@@ -36,7 +38,7 @@ const REQUEST: RequestFormat = {
       streamed: false,
       wantsUsageChunk: false,
       streamOptions: undefined,
-      hasSeparateTexts: true,
+      hasSeparateTexts: !hasTokens(body["input"]),
       hasTools: false,
       hostedTools: [],
       collected: collectInput(parsed),
@@ -59,6 +61,11 @@ function collectInput(parsed: ParsedBody): InputCollector {
   return collected;
 }
 
+/** True if an input is tokens, which cannot be inspected. */
+function hasTokens(input: unknown): boolean {
+  return Array.isArray(input) && input.some((each) => typeof each !== "string");
+}
+
 function isToken(value: unknown): boolean {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
@@ -79,6 +86,50 @@ const PLACES: Pick<TextPlaces, "messageOf" | "listOf" | "isArguments" | "opaque"
   opaque: new Set(),
 };
 
+/** Kind of a text of an answer: all but numbers, base64 of them, and what only the API says is judged. */
+function answerKindOf({ kind, place }: JsonText, value: () => string): ContentKind {
+  if (kind === "name") return isWireName(value(), "") || ANSWER_NAMES.has(value()) ? "exempt" : "text";
+  if (kind === "number") return ANSWER_NUMBERS.test(place) || !/^-?\d+$/.test(value()) ? "exempt" : "text";
+  switch (place) {
+    case "object":
+    case "data[].object":
+      return value() === "list" || value() === "embedding" ? "exempt" : "text";
+    case "model":
+      return /^[\w.:/@+-]{0,128}$/.test(value()) && !/\d{13}/.test(value()) ? "exempt" : "text";
+    case "data[].embedding":
+      return isBase64OfNumbers(value()) ? "exempt" : "media";
+    default:
+      return "text";
+  }
+}
+
+const ANSWER_NAMES = new Set([
+  "embedding",
+  "object",
+  "data",
+  "index",
+  "usage",
+  "prompt_tokens",
+  "total_tokens",
+  "model",
+]);
+/** Matches places of numbers which no model writes as text. */
+const ANSWER_NUMBERS = /^(?:data\[\]\.(?:index|embedding(?:\[\])*)|usage\..*)$/;
+
+/** True for base64 of numbers of 4 bytes that is no base64 of a text. */
+function isBase64OfNumbers(value: string): boolean {
+  if (value.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) return false;
+  const bytes = Buffer.from(value, "base64");
+  return bytes.length % 4 === 0 && !isUtf8Text(bytes);
+}
+
+function isUtf8Text(bytes: Buffer): boolean {
+  return isUtf8(bytes) && !bytes.some((byte) => byte < TAB);
+}
+
+/** Least character of texts. */
+const TAB = 0x09;
+
 /** Content of embeddings: the inputs. Tokens are media, of which nobody here knows the text. */
 const CONTENT: ContentFormat = {
   request: {
@@ -92,8 +143,7 @@ const CONTENT: ContentFormat = {
   },
   answer: {
     ...PLACES,
-    // Base64 of numbers, or the numbers.
-    kindOf: ({ place }) => (place.startsWith("data[]") ? "exempt" : "text"),
+    kindOf: answerKindOf,
   },
   isSeparateAnswer: () => false,
 };

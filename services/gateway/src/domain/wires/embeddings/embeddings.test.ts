@@ -79,4 +79,38 @@ describe("embeddings", () => {
     const { sent } = await served({ model: "echo", input }, pattern("redact"));
     expect(sent[0]).toContain("a [REDACTED]");
   });
+
+  it.each([[[1, 2, 3]], [[[1, 2], [3]]]])(
+    "of the tokens %j are refused where nothing uninspectable may pass",
+    async (input) => {
+      const spec: GuardrailSpec = { ...pattern("block"), uninspectable: "block" };
+      const { refusal, sent } = await served({ model: "echo", input }, spec);
+      expect(refusal).toMatchObject({ status: 400, code: "content_uninspectable" });
+      expect(sent).toEqual([]);
+    },
+  );
+
+  it.each<readonly [string, object]>([
+    ["the place of an embedding", { embedding: "secret" }],
+    ["another member", { embedding: [0.1], note: "a secret" }],
+    ["the name of a member", { embedding: [0.1], secret: 1 }],
+    ["base64 in the place of one", { embedding: Buffer.from("it is a secret, yes.").toString("base64") }],
+  ])("with the word in %s are blocked", async (_, item) => {
+    const answer = JSON.stringify({ object: "list", data: [{ object: "embedding", index: 0, ...item }] });
+    const { refusal } = await served({ model: "echo", input: "a" }, pattern("block"), answer);
+    expect(refusal).toMatchObject({ code: "content_blocked" });
+  });
+
+  it("as numbers or in base64 of them are no text", async () => {
+    const base64 = Buffer.from(new Float32Array([0.25, -1.5, 3e-5]).buffer).toString("base64");
+    const spec: GuardrailSpec = {
+      contentPatterns: [{ name: "any", pattern: "[0-9A-Za-z]", action: "block", appliesTo: "response" }],
+    };
+    for (const embedding of [base64, [123456, 2]]) {
+      const answer = JSON.stringify({ object: "list", data: [{ object: "embedding", index: 0, embedding }] });
+      const { reply, refusal } = await served({ model: "echo", input: "a" }, spec, answer);
+      expect(refusal).toBeUndefined();
+      expect(reply.text).toBe(answer);
+    }
+  });
 });

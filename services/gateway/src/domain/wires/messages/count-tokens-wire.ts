@@ -19,7 +19,7 @@ const CONTENT: ContentFormat = {
   ...MESSAGES_CONTENT,
   answer: {
     ...MESSAGES_CONTENT.answer,
-    kindOf: (text, value) => (text.kind === "number" ? "exempt" : MESSAGES_CONTENT.answer.kindOf(text, value)),
+    kindOf: (text, ...more) => (text.kind === "number" ? "exempt" : MESSAGES_CONTENT.answer.kindOf(text, ...more)),
   },
 };
 

@@ -1,6 +1,6 @@
 import { isWireName } from "../../guardrails/wire-names.ts";
 import type { JsonText } from "../../wire/json-texts.ts";
-import type { ContentFormat, ContentKind, TextPlaces } from "../content-format.ts";
+import type { ContentFormat, ContentKind, SiblingOf, TextPlaces } from "../content-format.ts";
 
 /** Test of a value. */
 type ValueTest = (value: string) => boolean;
@@ -54,14 +54,14 @@ const REQUEST_VALUES: Readonly<Record<string, ValueTest>> = {
 /** Places of numeric parameters. */
 const REQUEST_NUMBERS = new Set(["max_tokens", "temperature", "top_p", "top_k", "thinking.budget_tokens"]);
 
-/** Matches the place of a block, up to two levels deep: in messages, in the system prompt, in a result or a document. */
-const BLOCK = /^(?:messages\[\]\.content|system)\[\](?:\.content\[\]|\.source\.content\[\])?\./;
+/** Matches the place of a block: in messages, in the system prompt, and in results and documents, of which one can be in another. */
+const BLOCK = /^(?:messages\[\]\.content|system)\[\](?:\.content\[\]|\.source\.content\[\])*\./;
 /** Matches places of blocks that hold media, or references to media. */
 const MEDIA = /^(?:source\.(?:data|url|file_id)|data|encrypted_content|content\[\]\.encrypted_content)$/;
 /** Matches texts of blocks that models read as one text. */
-const PART = /^(?:text|content)$/;
+const PART = /^(?:text|content|title|context|source\.(?:data|content))$/;
 
-function requestKindOf(text: JsonText, value: () => string): ContentKind {
+function requestKindOf(text: JsonText, value: () => string, siblingOf: SiblingOf): ContentKind {
   const { kind, place } = text;
   if (kind === "name") return isExemptName(text, value()) ? "exempt" : "text";
   if (kind === "number") return REQUEST_NUMBERS.has(place) ? "exempt" : "text";
@@ -72,15 +72,17 @@ function requestKindOf(text: JsonText, value: () => string): ContentKind {
   if (isExempt !== undefined) return isExempt(value()) ? "exempt" : "text";
   if (!isInBlock || !MEDIA.test(placeInBlock)) return "text";
   // A document can be plain text.
-  return placeInBlock === "source.data" && !BASE64.test(value()) ? "text" : "media";
+  const isText = placeInBlock === "source.data" && (siblingOf("type") === "text" || !BASE64.test(value()));
+  return isText ? "text" : "media";
 }
 
 const BASE64 = /^[A-Za-z0-9+/_=\s-]*$/;
 
-/** Message that a text is a part of: by its position; -1 for the system prompt. */
+/** Message that a text is a part of: by its position; that of the system for the system prompt. */
 function messageOfRequest({ kind, place, path }: JsonText): number | undefined {
   if (kind !== "string") return undefined;
   if (place === "messages[].content") return Number(path()[1]);
+  if (place === "system") return SYSTEM;
   if (!BLOCK.test(place) || !PART.test(place.replace(BLOCK, ""))) return undefined;
   return place.startsWith("system") ? SYSTEM : Number(path()[1]);
 }
@@ -132,18 +134,20 @@ function isExemptName({ place }: JsonText, name: string): boolean {
 }
 
 const NO_PLACES: ReadonlySet<string> = new Set();
-const SHARED = { listOf: () => undefined, isArguments: () => false, opaque: NO_PLACES };
+const SHARED = { isArguments: () => false, opaque: NO_PLACES };
 
 const REQUEST: TextPlaces = {
   ...SHARED,
   rolePlace: "messages[].role",
   kindOf: requestKindOf,
   messageOf: messageOfRequest,
+  listOf: () => undefined,
 };
 const ANSWER: TextPlaces = {
   ...SHARED,
   kindOf: answerKindOf,
   messageOf: ({ kind, place }) => (kind === "string" && place === "content[].text" ? 0 : undefined),
+  listOf: ({ kind, place }) => (kind === "string" && place === "content[].thinking" ? "thinking" : undefined),
   isArguments: ({ kind, place }) => kind === "string" && place === "delta.partial_json",
 };
 

@@ -9,6 +9,7 @@ import {
   blockStop,
   message,
   MESSAGE_BODY,
+  messageEvent,
   messageStream,
   textBlock,
 } from "../../../../test/sample-messages.ts";
@@ -32,6 +33,10 @@ async function served(spec: GuardrailSpec, body: object, type: string, parts: re
 
 const userBlocks = (...content: readonly object[]) => ({ ...MESSAGE_BODY, messages: [{ role: "user", content }] });
 const PLAIN = JSON.stringify(message([{ type: "text", text: "fine" }]));
+
+const textOf = (text: string) => ({ type: "text", text });
+const plain = (data: string) => ({ type: "text", media_type: "text/plain", data });
+const result = (...content: readonly object[]) => ({ type: "tool_result", tool_use_id: "toolu_1", content });
 
 /** Requests with the word in one place each. */
 const PLACES: Readonly<Record<string, object>> = {
@@ -68,6 +73,26 @@ const PLACES: Readonly<Record<string, object>> = {
     type: "document",
     source: { type: "base64", media_type: "text/plain", data: Buffer.from("the secret").toString("base64") },
   }),
+  "blocks in a result within a result": userBlocks(
+    result({ type: "search_result", content: [textOf("a sec"), textOf("ret")] }),
+  ),
+  "blocks of a document within a result": userBlocks(
+    result({ type: "document", source: { type: "content", content: [textOf("a sec"), textOf("ret")] } }),
+  ),
+  "a document that looks like base64": userBlocks({ type: "document", source: plain("8passwordCBAsecret") }),
+  "a long document of letters and spaces": userBlocks({
+    type: "document",
+    source: plain(`${"word ".repeat(40)}secret`),
+  }),
+  "a document and its title": userBlocks({ type: "document", title: "a sec", source: plain("ret") }),
+  "the system prompt and a message of the system": {
+    ...MESSAGE_BODY,
+    messages: [
+      { role: "system", content: "ret" },
+      { role: "user", content: "x" },
+    ],
+    system: "a sec",
+  },
   "the title of a document": userBlocks({
     type: "document",
     title: "secret",
@@ -126,6 +151,14 @@ describe("a guardrail on a message", () => {
     ],
     ["the input of a tool call", [{ type: "tool_use", id: "toolu_1", name: "f", input: { a: { b: "secret" } } }]],
     ["thinking", [{ type: "thinking", thinking: "a secret", signature: "c2ln" }]],
+    [
+      "two thoughts",
+      [
+        { type: "thinking", thinking: "a sec", signature: "c2ln" },
+        { type: "text", text: "x" },
+        { type: "thinking", thinking: "ret", signature: "c2ln" },
+      ],
+    ],
     ["a citation", [{ type: "text", text: "x", citations: [{ type: "page", cited_text: "secret" }] }]],
   ])("blocks and redacts the word in %s", async (_, content) => {
     const whole = [JSON.stringify(message(content))];
@@ -254,5 +287,99 @@ describe("a guardrail on a streamed message", () => {
     const stream = messageStream(blockStart(0, { type: "text", text: "" }) + evil + blockStop(0));
     const { text } = await served(REDACT, STREAM, "text/event-stream", [stream]);
     expect(text).not.toContain("secret");
+  });
+
+  const text = (value: string) => blockDelta(0, { type: "text_delta", text: value });
+  const open = blockStart(0, { type: "text", text: "" });
+  const thought = (index: number, value: string) =>
+    blockStart(index, { type: "thinking", thinking: "", signature: "" }) +
+    blockDelta(index, { type: "thinking_delta", thinking: value }) +
+    blockStop(index);
+  const call = (index: number) =>
+    blockStart(index, { type: "tool_use", id: "toolu_1", name: "f", input: {} }) +
+    blockDelta(index, { type: "input_json_delta", partial_json: "{}" }) +
+    blockStop(index);
+  const started = (content: readonly object[], ...blocks: readonly string[]) =>
+    messageStream(...blocks).replace('"content":[]', `"content":${JSON.stringify(content)}`);
+  const unknownDelta = (value: string) => blockDelta(0, { type: "x_delta", words: value });
+
+  /** Streams with the word over two places each. */
+  it.each<readonly [string, string]>([
+    [
+      "around an unknown event",
+      messageStream(open + text("a sec"), messageEvent({ type: "x_notice" }), text("ret") + blockStop(0)),
+    ],
+    ["around an event without a type", messageStream(open + text("a sec"), "data: {}\n\n", text("ret") + blockStop(0))],
+    ["around a tool call", messageStream(textBlock(0, "a sec"), call(1), textBlock(2, "ret"))],
+    ["around thinking", messageStream(textBlock(0, "a sec"), thought(1, "x"), textBlock(2, "ret"))],
+    [
+      "in three blocks around calls",
+      messageStream(textBlock(0, "a s"), call(1), textBlock(2, "ec"), call(3), textBlock(4, "ret")),
+    ],
+    ["in two thoughts", messageStream(thought(0, "a sec"), textBlock(1, "x"), thought(2, "ret"))],
+    [
+      "in the start of a thought and a delta",
+      messageStream(
+        blockStart(0, { type: "thinking", thinking: "a sec" }) +
+          blockDelta(0, { type: "thinking_delta", thinking: "ret" }) +
+          blockStop(0),
+      ),
+    ],
+    ["in the start of the message and a block", started([{ type: "text", text: "a sec" }], textBlock(0, "ret"))],
+    ["in deltas of an unknown type", messageStream(open + unknownDelta("a sec") + unknownDelta("ret") + blockStop(0))],
+    [
+      "in deltas without a type",
+      messageStream(open + blockDelta(0, { text: "a sec" }) + blockDelta(0, { text: "ret" }) + blockStop(0)),
+    ],
+    [
+      "in deltas whose event has two types",
+      messageStream(
+        open +
+          text("a sec").replace("{", '{"type":"ping",') +
+          text("ret").replace("{", '{"type":"ping",') +
+          blockStop(0),
+      ),
+    ],
+  ])("lets no match leave that is split %s", async (_, stream) => {
+    const { text: redacted, refusal } = await served(REDACT, STREAM, "text/event-stream", [stream]);
+    expect(refusal).toBeUndefined();
+    expect(redacted).not.toMatch(/ret[" ]/);
+    expect(redacted).toContain("[REDACTED]");
+    expectWellFormed(redacted);
+    const blocked = await served(BLOCK, STREAM, "text/event-stream", [stream]);
+    expect(blocked.settlement).toMatchObject({ errorCode: "content_blocked" });
+    expect(blocked.text).not.toMatch(/ret[" ]/);
+  });
+
+  it.each<readonly [string, string]>([
+    ["an event that says nothing", messageEvent({ type: "ping" })],
+    ["a comment", ": x\n\n"],
+    ["data that is no JSON", "data: x\n\n"],
+  ])("lets the rest of a text leave in its block over %s behind the block", async (_, between) => {
+    const stream = messageStream(textBlock(0, "a sec"), between);
+    const { text: passed } = await served(REDACT, STREAM, "text/event-stream", [stream]);
+    expect(passed.match(/text":"[^"]+/g)).toEqual(['text":"a ', 'text":"sec']);
+    expect(passed.indexOf('"sec"')).toBeLessThan(passed.indexOf("content_block_stop"));
+  });
+
+  it("redacts a word at the start of a block behind one that ends in a part of a word", async () => {
+    const spec: GuardrailSpec = {
+      contentPatterns: [{ name: "word", pattern: "\\bsecret\\b", action: "redact", appliesTo: "both" }],
+    };
+    const stream = messageStream(textBlock(0, "a se"), call(1), textBlock(2, "secret."));
+    const { text: passed } = await served(spec, STREAM, "text/event-stream", [stream]);
+    expect(joined(passed)["text"]).toBe("a se[REDACTED].");
+  });
+
+  it("lets the held part of a text leave without what its event has beside it", async () => {
+    const stream = messageStream(
+      open + blockDelta(0, { type: "text_delta", text: "a sec", x: "secret" }) + blockStop(0),
+    );
+    expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).not.toContain("secret");
+  });
+
+  it("passes more tool calls than texts may be open at a time", async () => {
+    const stream = messageStream(...Array.from({ length: 1_100 }, (_, index) => call(index)));
+    expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).toBe(stream);
   });
 });

@@ -1,49 +1,86 @@
+import { isWireName } from "../../guardrails/wire-names.ts";
 import { isObject, type JsonObject } from "../../wire/json.ts";
 import type { StreamPiece, StreamPieces } from "../typed-stream-guard.ts";
 
-/** Pieces of text blocks: clients append them, so that all of a message are one text. */
+/** Name of the text of all text blocks: clients append them. */
 const TEXT = "text";
+/** Name of the text of all thinking. That of each block leaves before the block stops, as it may be signed. */
+const THINKING = "thinking";
 
-/** Deltas whose text is continued by the next one, by type: the member that has it, and the text that it is of. */
-const DELTAS: ReadonlyMap<unknown, { readonly member: string; readonly keyOf: (index: unknown) => string }> = new Map([
-  ["text_delta", { member: "text", keyOf: () => TEXT }],
-  ["thinking_delta", { member: "thinking", keyOf: (index: unknown) => `thinking ${String(index)}` }],
-  ["input_json_delta", { member: "partial_json", keyOf: (index: unknown) => `json ${String(index)}` }],
+/** Types of the deltas that bring a member. */
+const DELTA_TYPES: Readonly<Record<string, string>> = {
+  text: "text_delta",
+  thinking: "thinking_delta",
+  partial_json: "input_json_delta",
+};
+/** Members of deltas that are no text in pieces. */
+const NO_PIECES: ReadonlySet<string> = new Set(["type", "signature"]);
+/** Types of the events after which no text goes on. */
+const LAST: ReadonlySet<unknown> = new Set(["message_delta", "message_stop", "error"]);
+/** Types of the events whose order must stay. */
+const ORDERED: ReadonlySet<unknown> = new Set([
+  ...LAST,
+  "message_start",
+  "content_block_start",
+  "content_block_delta",
+  "content_block_stop",
 ]);
 
 /** Pieces of the texts of a streamed message. */
 export const MESSAGES_PIECES: StreamPieces = {
-  pieceOf({ type, index, delta, content_block: block }): StreamPiece | undefined {
-    if (type === "content_block_start" && isTextBlock(block)) {
-      return { path: ["content_block", "text"], key: TEXT, isJson: false };
-    }
-    if (type !== "content_block_delta" || !isObject(delta)) return undefined;
-    const known = DELTAS.get(delta["type"]);
-    if (known === undefined || typeof delta[known.member] !== "string") return undefined;
-    const isJson = delta["type"] === "input_json_delta";
-    return { path: ["delta", known.member], key: known.keyOf(index), isJson };
-  },
-  ends({ type, index, content_block: block }, key) {
+  piecesOf,
+  ends(event, key, isWaiting) {
+    const { type, index, content_block: block } = event;
+    if (LAST.has(type)) return true;
     switch (type) {
       case "content_block_stop":
-        return key !== TEXT && key.endsWith(` ${String(index)}`);
+        return key === TEXT ? isWaiting : key.endsWith(` ${String(index)}`);
       case "content_block_start":
         return key === TEXT && !isTextBlock(block);
       case "content_block_delta":
-      case "ping":
-        return false;
+        return key === TEXT && isWaiting && !piecesOf(event).some((piece) => piece.key === TEXT);
       default:
-        return true;
+        return false;
     }
   },
   // The next block may continue the text: what is held of it can leave in this one until then.
   mayWait: ({ type }) => type === "content_block_stop",
-  eventWith({ index, delta }, text) {
-    const type = isObject(delta) ? delta["type"] : "text_delta";
-    const member = DELTAS.get(type)?.member ?? "text";
-    return { type: "content_block_delta", index, delta: { type, [member]: text } };
-  },
+  mayOvertake: ({ type }) => !ORDERED.has(type),
 };
+
+function piecesOf({ type, index, delta, content_block: block, message }: JsonObject): readonly StreamPiece[] {
+  if (type === "content_block_start") return piecesOfBlock(block, ["content_block"], index);
+  if (type === "message_start") {
+    const content = isObject(message) ? message["content"] : undefined;
+    if (!Array.isArray(content)) return [];
+    return content.flatMap((part: unknown, at) => piecesOfBlock(part, ["message", "content", at], at));
+  }
+  if (type !== "content_block_delta" || !isObject(delta)) return [];
+  return Object.keys(delta)
+    .filter((member) => typeof delta[member] === "string" && !NO_PIECES.has(member))
+    .map((member) => pieceOf(["delta", member], member, index));
+}
+
+/** Pieces in a block that starts: its text may go on in deltas, and that of the block before it may go on in it. */
+function piecesOfBlock(block: unknown, path: readonly (string | number)[], index: unknown): readonly StreamPiece[] {
+  if (!isObject(block)) return [];
+  return ["text", "thinking"]
+    .filter((member) => typeof block[member] === "string")
+    .map((member) => pieceOf([...path, member], member, index));
+}
+
+function pieceOf(path: readonly (string | number)[], member: string, index: unknown): StreamPiece {
+  const more: StreamPiece["more"] = (text) => {
+    const name = isWireName(member, "") || Object.hasOwn(DELTA_TYPES, member) ? member : "text";
+    const delta = { type: DELTA_TYPES[name] ?? `${name}_delta`, [name]: text };
+    return { type: "content_block_delta", ...(typeof index === "number" && { index }), delta };
+  };
+  if (member === "text") return { path, key: TEXT, group: TEXT, more };
+  const key = `${member} ${String(index)}`;
+  return member === "thinking"
+    ? { path, key, group: THINKING, more }
+    : { path, key, isJson: member === "partial_json", more };
+}
 
 function isTextBlock(block: unknown): block is JsonObject {
   return isObject(block) && block["type"] === "text" && typeof block["text"] === "string";

@@ -120,7 +120,7 @@ function collectInput(parsed: ParsedBody, messages: readonly JsonObject[]): Inpu
 /** True if no texts of a request are read as one, and none of its places holds media: each message is a role and a text. */
 function hasSeparateTexts({ system }: JsonObject, messages: readonly JsonObject[]): boolean {
   if (system !== undefined && typeof system !== "string") return false;
-  let last: string | undefined;
+  let last = system === undefined ? undefined : "system";
   for (const message of messages) {
     const { role, content } = message;
     if (typeof role !== "string" || typeof content !== "string" || content === "") return false;

@@ -148,10 +148,17 @@ function isExemptName({ place }: Pick<JsonText, "place">, name: string): boolean
   return isWireName(name, parent) || (OWN_NAMES.has(name) && !CLIENT_NAMES.test(parent));
 }
 
+/** Message of the instructions, which come before those of the input. */
+const SYSTEM = -1;
+
 const REQUEST: TextPlaces = {
   kindOf: requestKindOf,
   rolePlace: "input[].role",
-  messageOf: ({ kind, place, path }) => (kind === "string" && PART.test(place) ? Number(path()[1]) : undefined),
+  messageOf: ({ kind, place, path }) => {
+    if (kind !== "string") return undefined;
+    if (place === "instructions") return SYSTEM;
+    return PART.test(place) ? Number(path()[1]) : undefined;
+  },
   listOf: ({ kind, place, path }) => (kind === "string" && LIST.test(place) ? `${path()[1]} ${place}` : undefined),
   isArguments: ({ kind, place }) => kind === "string" && place === "input[].arguments",
   opaque: new Set(["input[].content[].logprobs"]),
@@ -164,18 +171,21 @@ const LOGPROBS: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Matches texts of one item, which clients read as one. */
+const [TEXTS, THINKING] = [0, 1];
+/** Matches texts of messages, and of reasoning. Clients read those of all items as one: a translated answer has one for each run. */
 const ANSWER_PART = /^output\[\]\.content\[\]\.(?:text|refusal)$/;
-const ANSWER_LIST = /^output\[\]\.summary\[\]\.text$/;
+const ANSWER_SUMMARY = /^output\[\]\.summary\[\]\.text$/;
 
 const ANSWER: TextPlaces = {
   kindOf: answerKindOf,
-  messageOf: ({ kind, place, path }) => {
-    return kind === "string" && ANSWER_PART.test(place) ? Number(path()[1]) : undefined;
+  messageOf: ({ kind, place }, siblingOf) => {
+    if (kind !== "string") return undefined;
+    const known = inResponse(place);
+    if (ANSWER_SUMMARY.test(known)) return THINKING;
+    if (!ANSWER_PART.test(known)) return undefined;
+    return siblingOf("type") === "reasoning_text" ? THINKING : TEXTS;
   },
-  listOf: ({ kind, place, path }) => {
-    return kind === "string" && ANSWER_LIST.test(place) ? `${path()[1]} ${place}` : undefined;
-  },
+  listOf: () => undefined,
   isArguments: ({ kind, place }) => kind === "string" && inResponse(place) === "output[].arguments",
   opaque: LOGPROBS,
 };

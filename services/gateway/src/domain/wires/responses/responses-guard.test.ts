@@ -39,6 +39,10 @@ const PLAIN = JSON.stringify(response([textItem("fine")]));
 const PLACES: Readonly<Record<string, object>> = {
   "the input": { ...RESPONSE_BODY, input: "a secret" },
   "the instructions": { ...RESPONSE_BODY, instructions: "a secret" },
+  "the instructions and a message of the developer": {
+    ...input({ role: "developer", content: "ret" }, { role: "user", content: "x" }),
+    instructions: "a sec",
+  },
   "a message": input({ role: "user", content: "a secret" }),
   "a part": userParts({ type: "input_text", text: "a secret" }),
   "two parts": userParts({ type: "input_text", text: "a sec" }, { type: "input_text", text: "ret" }),
@@ -164,6 +168,25 @@ const ANSWERS: readonly (readonly [string, Item])[] = [
 ];
 
 describe("a guardrail on a response", () => {
+  it.each<readonly [string, readonly Item[]]>([
+    ["texts around reasoning", [textItem("a sec"), reasoningItem("x"), textItem("ret")]],
+    ["reasoning around a text", [reasoningItem("a sec"), textItem("x"), reasoningItem("ret")]],
+    [
+      "texts around the content of reasoning",
+      [
+        textItem("a sec"),
+        { type: "reasoning", id: "rs_1", summary: [], content: [{ type: "reasoning_text", text: "x" }] },
+        textItem("ret"),
+      ],
+    ],
+  ])("blocks and redacts the word in %s", async (_, items) => {
+    const whole = [JSON.stringify(response(items))];
+    const blocked = await served(BLOCK, RESPONSE_BODY, "application/json", whole);
+    expect(blocked.refusal).toMatchObject({ code: "content_blocked" });
+    const { text } = await served(REDACT, RESPONSE_BODY, "application/json", whole);
+    expect(text).not.toMatch(/sec"|"ret/);
+  });
+
   it.each(ANSWERS)("blocks and redacts the word in %s", async (_, item) => {
     const whole = [JSON.stringify(response([item]))];
     const blocked = await served(BLOCK, RESPONSE_BODY, "application/json", whole);
@@ -310,5 +333,62 @@ describe("a guardrail on a streamed response", () => {
   it("leaves every byte of a stream in which nothing matches", async () => {
     const stream = responseStream([textItem("all fine", "too"), callItem("{}"), reasoningItem("hm")], cutAt(2));
     expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).toBe(stream);
+  });
+
+  const at = (output_index: number, content_index: number) => ({ item_id: "msg_1", output_index, content_index });
+  const delta = (place: object, text: string, type = "response.output_text.delta") =>
+    responseEvent({ type, ...place, delta: text });
+  const whole = (items: readonly Item[]) => responseEvent({ type: "response.completed", response: response(items) });
+  const itemDone = (output_index: number, item: Item) =>
+    responseEvent({ type: "response.output_item.done", output_index, item });
+  const textDone = (place: object, text: string) =>
+    responseEvent({ type: "response.output_text.done", ...place, text });
+  const unsplit = (text: string) => [text];
+
+  /** Streams with the word over two places each. */
+  it.each<readonly [string, string]>([
+    ["over two parts", responseStream([textItem("a sec", "ret")], unsplit)],
+    ["over two items", responseStream([textItem("a sec"), reasoningItem("x"), textItem("ret")], unsplit)],
+    ["over two thoughts", responseStream([reasoningItem("a sec"), textItem("x"), reasoningItem("ret")], unsplit)],
+    ["around a piece of another part", delta(at(0, 0), "a sec") + delta(at(0, 1), "x") + delta(at(0, 0), "ret")],
+    [
+      "around an unknown event of the item",
+      delta(at(0, 0), "a sec") + responseEvent({ type: "response.x_notice", ...at(0, 0) }) + delta(at(0, 0), "ret"),
+    ],
+    ...["apply_patch_call_operation_diff", "code_interpreter_call_code", "mcp_call_arguments", "x"].map(
+      (name): readonly [string, string] => [
+        `over deltas of ${name}`,
+        delta(at(0, 0), "a sec", `response.${name}.delta`) + delta(at(0, 0), "ret", `response.${name}.delta`),
+      ],
+    ),
+    ["over deltas without a type", 'data: {"delta":"a sec"}\n\ndata: {"delta":"ret"}\n\n'],
+    [
+      "over an item and a delta",
+      responseEvent({ type: "response.output_item.added", output_index: 0, item: textItem("a sec") }) +
+        delta(at(0, 0), "ret"),
+    ],
+    [
+      "over an item and a delta of its summary",
+      responseEvent({ type: "response.output_item.added", output_index: 0, item: reasoningItem("a sec") }) +
+        delta({ output_index: 0, summary_index: 0 }, "ret", "response.reasoning_summary_text.delta"),
+    ],
+    ["over whole texts", textDone(at(0, 0), "a sec") + textDone(at(0, 1), "ret")],
+    ["over the parts of a whole item", itemDone(0, textItem("a sec", "ret"))],
+    ["over whole items", itemDone(0, textItem("a sec")) + itemDone(1, textItem("ret"))],
+    ["over the parts of the whole answer", whole([textItem("a sec", "ret")])],
+  ])("lets no match leave that is split %s", async (_, stream) => {
+    const { text, refusal } = await served(REDACT, STREAM, "text/event-stream", [stream]);
+    expect(refusal).toBeUndefined();
+    expect(text).not.toMatch(/ret"/);
+    expect(text).toContain("[REDACTED]");
+    if (stream.startsWith("event: response.created")) expectWellFormed(text);
+    const blocked = await served(BLOCK, STREAM, "text/event-stream", [stream]);
+    expect(blocked.settlement).toMatchObject({ errorCode: "content_blocked" });
+    expect(blocked.text).not.toMatch(/ret"/);
+  });
+
+  it("lets the held part of a text leave without what its event has beside it", async () => {
+    const stream = delta({ ...at(0, 0), logprobs: [{ token: "secret" }], x: "secret" }, "a sec");
+    expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).not.toContain("secret");
   });
 });

@@ -5,87 +5,160 @@ import type { StreamPiece, StreamPieces } from "../typed-stream-guard.ts";
 interface TextKind {
   /** Name of the kind, and the member that counts the texts of an item, if there can be several. */
   readonly name: string;
-  readonly position?: string;
+  readonly position?: "content_index" | "summary_index";
+  /** Name of the texts that are read as one. */
+  readonly group?: string;
   readonly isJson?: boolean;
+  /** Type of the events that bring pieces, without `response.` and `.delta`. */
+  readonly type: string;
 }
 
-const CONTENT: TextKind = { name: "content", position: "content_index" };
-const SUMMARY: TextKind = { name: "summary", position: "summary_index" };
-const ARGUMENTS: TextKind = { name: "arguments", isJson: true };
-const INPUT: TextKind = { name: "input" };
+/** Name of the texts of all messages: a translated answer has one for each run of text. */
+const TEXT = "text";
+/** Name of the texts of all reasoning. */
+const THINKING = "thinking";
 
-/** Events whose member `delta` is a piece, by type. */
-const DELTAS: ReadonlyMap<unknown, TextKind> = new Map([
-  ["response.output_text.delta", CONTENT],
-  ["response.refusal.delta", CONTENT],
-  ["response.reasoning_text.delta", CONTENT],
-  ["response.reasoning_summary_text.delta", SUMMARY],
-  ["response.function_call_arguments.delta", ARGUMENTS],
-  ["response.custom_tool_call_input.delta", INPUT],
-]);
+const CONTENT: TextKind = { name: "content", position: "content_index", group: TEXT, type: "output_text" };
+const REFUSAL: TextKind = { ...CONTENT, type: "refusal" };
+const REASONING: TextKind = { ...CONTENT, group: THINKING, type: "reasoning_text" };
+const SUMMARY: TextKind = {
+  name: "summary",
+  position: "summary_index",
+  group: THINKING,
+  type: "reasoning_summary_text",
+};
+const ARGUMENTS: TextKind = { name: "arguments", isJson: true, type: "function_call_arguments" };
+const INPUT: TextKind = { name: "input", type: "custom_tool_call_input" };
 
-/** Events that begin something, by type: the member that has it, with the texts that clients continue by pieces. */
-const BEGINNINGS: ReadonlyMap<unknown, readonly [string, readonly (readonly [string, TextKind])[]]> = new Map([
-  [
-    "response.content_part.added",
-    [
-      "part",
-      [
-        ["text", CONTENT],
-        ["refusal", CONTENT],
-      ],
-    ],
-  ],
-  ["response.reasoning_summary_part.added", ["part", [["text", SUMMARY]]]],
-  [
-    "response.output_item.added",
-    [
-      "item",
-      [
-        ["arguments", ARGUMENTS],
-        ["input", INPUT],
-      ],
-    ],
-  ],
-]);
+/** Kinds of texts by the type of their events, without `response.` and `.delta`. */
+const KINDS: ReadonlyMap<string, TextKind> = new Map(
+  [CONTENT, REFUSAL, REASONING, SUMMARY, ARGUMENTS, INPUT].map((kind) => [kind.type, kind]),
+);
 
 /** Types of the last event of a stream. */
 const LAST: ReadonlySet<unknown> = new Set(["response.completed", "response.incomplete", "response.failed", "error"]);
 
-/** Pieces of the texts of a streamed response. The events that repeat a text whole are judged like a whole answer. */
+type Path = readonly (string | number)[];
+/** Text in an event: its path, its kind, and its position in the item if the event does not say it. */
+type Found = readonly [path: Path, kind: TextKind, position: number | undefined];
+
+/**
+ * Pieces of the texts of a streamed response. Events that repeat a text whole are read in their own order: the texts of all events of
+ * one type are one, as those of the pieces are. The last event is judged like a whole answer.
+ */
 export const RESPONSES_PIECES: StreamPieces = {
-  pieceOf,
+  piecesOf,
   ends(event, key) {
-    const { type, output_index: index } = event;
+    const { type } = event;
     if (LAST.has(type)) return true;
-    // Sources of a text come between its pieces; other events say nothing about it.
-    if (index === undefined || type === "response.output_text.annotation.added") return false;
-    return key.startsWith(itemKeyOf(event)) && pieceOf(event)?.key !== key;
+    if (typeof type !== "string" || event["output_index"] === undefined) return false;
+    if (type === "response.output_item.done") return key.startsWith(itemKeyOf(event));
+    if (type === "response.content_part.done") return key === keyOf(event, CONTENT);
+    if (type === "response.reasoning_summary_part.done") return key === keyOf(event, SUMMARY);
+    if (!type.endsWith(".done")) return false;
+    return key === deltaKeyOf(event, type.slice(0, -".done".length));
   },
   mayWait: () => false,
-  eventWith(last, text) {
-    const { part, item, ...event } = last;
-    const piece = pieceOf(last);
-    const type = typeof last["type"] === "string" && DELTAS.has(last["type"]) ? last["type"] : deltaOf(piece, part);
-    const id = isObject(item) ? { item_id: item["id"] } : {};
-    return { ...event, ...id, type, delta: text };
-  },
+  mayOvertake: () => false,
 };
 
-function pieceOf(event: JsonObject): StreamPiece | undefined {
-  const { type, delta } = event;
-  const kind = DELTAS.get(type);
-  if (kind !== undefined) return typeof delta === "string" ? piece(event, ["delta"], kind) : undefined;
-  const [holder, texts] = BEGINNINGS.get(type) ?? [];
-  const begun = holder === undefined ? undefined : event[holder];
-  if (holder === undefined || texts === undefined || !isObject(begun)) return undefined;
-  const found = texts.find(([member]) => typeof begun[member] === "string");
-  return found && piece(event, [holder, found[0]], found[1]);
+function piecesOf(event: JsonObject): readonly StreamPiece[] {
+  const { type, delta, part, item } = event;
+  const name = typeof type === "string" ? type : "";
+  if (typeof delta === "string") return [pieceOfDelta(event, name.replace(/\.delta$/, ""))];
+  if (name === "response.output_item.added") {
+    return foundInItem(item).map((found) => pieceOf(event, found));
+  }
+  if (name === "response.content_part.added" || name === "response.reasoning_summary_part.added") {
+    return foundInPart(part, ["part"], kindOfPart(part)).map((found) => pieceOf(event, found));
+  }
+  if (!name.endsWith(".done")) return [];
+  return foundInDone(event, name)
+    .filter(([, { group }]) => group !== undefined)
+    .map((found, at) => wholePieceOf(event, found, `${name} ${at}`, `${name} ${found[1].group ?? ""}`));
 }
 
-function piece(event: JsonObject, path: readonly string[], { name, position, isJson = false }: TextKind): StreamPiece {
-  const index = position === undefined ? "" : ` ${positionOf(event[position])}`;
-  return { path, key: `${itemKeyOf(event)}${name}${index}`, isJson };
+function foundInDone(event: JsonObject, type: string): readonly Found[] {
+  const { part, item } = event;
+  if (type === "response.output_item.done") return foundInItem(item);
+  if (type === "response.content_part.done" || type === "response.reasoning_summary_part.done") {
+    return foundInPart(part, ["part"], kindOfPart(part));
+  }
+  const kind = KINDS.get(type.slice("response.".length, -".done".length));
+  return kind === undefined ? [] : foundInPart(event, [], kind);
+}
+
+/** Finds the texts of an item. */
+function foundInItem(item: unknown): readonly Found[] {
+  if (!isObject(item)) return [];
+  const { arguments: json, input, content, summary } = item;
+  const found: Found[] = [];
+  if (typeof json === "string") found.push([["item", "arguments"], ARGUMENTS, undefined]);
+  if (typeof input === "string") found.push([["item", "input"], INPUT, undefined]);
+  const kind = item["type"] === "reasoning" ? REASONING : CONTENT;
+  for (const [at, part] of listOf(content).entries()) {
+    found.push(...foundInPart(part, ["item", "content", at], kind === REASONING ? kind : kindOfPart(part), at));
+  }
+  for (const [at, part] of listOf(summary).entries()) {
+    found.push(...foundInPart(part, ["item", "summary", at], SUMMARY, at));
+  }
+  return found;
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function foundInPart(part: unknown, path: Path, kind: TextKind, position?: number): readonly Found[] {
+  if (!isObject(part)) return [];
+  return ["text", "refusal"]
+    .filter((member) => typeof part[member] === "string")
+    .map((member) => [[...path, member], member === "refusal" ? REFUSAL : kind, position]);
+}
+
+function kindOfPart(part: unknown): TextKind {
+  const type = isObject(part) ? part["type"] : undefined;
+  if (type === "summary_text") return SUMMARY;
+  return type === "reasoning_text" ? REASONING : CONTENT;
+}
+
+function pieceOf(event: JsonObject, [path, kind, at]: Found): StreamPiece {
+  const { item } = event;
+  const { position, group, isJson = false, type } = kind;
+  const positioned = at === undefined || position === undefined ? event : { ...event, [position]: at };
+  const placed = isObject(item) ? { ...positioned, item_id: item["id"] } : positioned;
+  return {
+    path,
+    key: keyOf(positioned, kind),
+    ...(group !== undefined && { group }),
+    isJson,
+    more: (delta) => ({ ...placeOf(placed), type: `response.${type}.delta`, delta }),
+  };
+}
+
+/** Piece that is all of its text. */
+function wholePieceOf(event: JsonObject, found: Found, key: string, group: string): StreamPiece {
+  return { ...pieceOf(event, found), key, group, isWhole: true };
+}
+
+/** Piece that the member `delta` is. @param name type of the event, without `.delta` */
+function pieceOfDelta(event: JsonObject, name: string): StreamPiece {
+  const path = ["delta"];
+  const kind = KINDS.get(name.replace(/^response\./, ""));
+  if (kind !== undefined) return pieceOf(event, [path, kind, undefined]);
+  const type = /^response(?:\.[a-z_]{1,40}){1,3}$/.test(name) ? `${name}.delta` : "response.output_text.delta";
+  return { path, key: deltaKeyOf(event, name), more: (delta) => ({ ...placeOf(event), type, delta }) };
+}
+
+/** Key of the text that events of a type bring pieces of. @param name the type, without `.delta` or `.done` */
+function deltaKeyOf(event: JsonObject, name: string): string {
+  const kind = KINDS.get(name.replace(/^response\./, ""));
+  if (kind !== undefined) return keyOf(event, kind);
+  return `${itemKeyOf(event)}${name} ${positionOf(event["content_index"])} ${positionOf(event["summary_index"])}`;
+}
+
+function keyOf(event: JsonObject, { name, position }: TextKind): string {
+  return `${itemKeyOf(event)}${name}${position === undefined ? "" : ` ${positionOf(event[position])}`}`;
 }
 
 /** Start of the names of all texts of an item. */
@@ -98,13 +171,17 @@ function positionOf(index: unknown): number {
   return typeof index === "number" ? index : 0;
 }
 
-/** Type of the event that continues a text which only began. */
-function deltaOf(piece: StreamPiece | undefined, part: unknown): string {
-  const member = piece?.path.at(-1);
-  if (member === "arguments") return "response.function_call_arguments.delta";
-  if (member === "input") return "response.custom_tool_call_input.delta";
-  if (member === "refusal") return "response.refusal.delta";
-  const type = isObject(part) ? part["type"] : undefined;
-  if (type === "summary_text") return "response.reasoning_summary_text.delta";
-  return type === "reasoning_text" ? "response.reasoning_text.delta" : "response.output_text.delta";
+/** Place of an event in the response: ids and positions, of which none holds text. */
+function placeOf(event: JsonObject): JsonObject {
+  const { item_id: id } = event;
+  const positions = ["sequence_number", "output_index", "content_index", "summary_index"].filter(
+    (name) => typeof event[name] === "number",
+  );
+  return {
+    ...Object.fromEntries(positions.map((name) => [name, event[name]])),
+    ...(typeof id === "string" && ITEM_ID.test(id) && { item_id: id }),
+  };
 }
+
+/** Matches ids of items as answers may have them, which guardrails do not judge: without a long number. */
+const ITEM_ID = /^(?!.*\d{13})[\w.:/@+-]{1,128}$/;

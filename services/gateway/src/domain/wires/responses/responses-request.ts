@@ -103,7 +103,7 @@ export const RESPONSES_REQUEST: RequestFormat = {
       // The usage is in an event that has something else too.
       wantsUsageChunk: true,
       streamOptions: undefined,
-      hasSeparateTexts: hasSeparateTexts(items),
+      hasSeparateTexts: hasSeparateTexts(body, items),
       hasTools: hasItems(body["tools"]),
       hostedTools: readHostedTools(body["tools"]),
       collected: collectInput(parsed, items),
@@ -132,8 +132,8 @@ function collectInput(parsed: ParsedBody, items: readonly JsonObject[]): InputCo
 }
 
 /** True if no texts of the input are read as one, and none of its places holds media: each item is a role and a text. */
-function hasSeparateTexts(items: readonly JsonObject[]): boolean {
-  let last: string | undefined;
+function hasSeparateTexts({ instructions }: JsonObject, items: readonly JsonObject[]): boolean {
+  let last = instructions === undefined ? undefined : "system";
   for (const item of items) {
     const { role, content } = item;
     if (typeof role !== "string" || typeof content !== "string" || content === "") return false;
