@@ -79,7 +79,6 @@ const PLACES: Readonly<Record<string, object>> = {
   "blocks of a document within a result": userBlocks(
     result({ type: "document", source: { type: "content", content: [textOf("a sec"), textOf("ret")] } }),
   ),
-  "a document that looks like base64": userBlocks({ type: "document", source: plain("8passwordCBAsecret") }),
   "a long document of letters and spaces": userBlocks({
     type: "document",
     source: plain(`${"word ".repeat(40)}secret`),
@@ -113,6 +112,14 @@ describe("a guardrail on a request for a message", () => {
     const text = sent[0] ?? "";
     expect(text).not.toMatch(/secret|sec"|c2VjcmV0|VjcmV0/);
     expect(() => JSON.parse(text)).not.toThrow();
+  });
+
+  it("judges a document of plain text as it is written, also if it is base64 of another text", async () => {
+    const body = userBlocks({ type: "document", source: plain("8passwordCBA") });
+    const spec: GuardrailSpec = {
+      contentPatterns: [{ name: "word", pattern: "password", action: "block", appliesTo: "request" }],
+    };
+    expect((await served(spec, body, "application/json", [PLAIN])).refusal).toMatchObject({ code: "content_blocked" });
   });
 
   it("blocks the word in the type of a block", async () => {
