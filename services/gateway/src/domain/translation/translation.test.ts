@@ -231,8 +231,10 @@ describe("a translated answer", () => {
       parts: [whole],
     });
     const { promptTokens, completionTokens, estimated } = native.settlement ?? {};
-    expect(translated.settlement).toMatchObject({ completionTokens, estimated });
-    if (estimated === false) expect(translated.settlement).toMatchObject({ promptTokens });
+    // An estimate depends on the time that an answer took, and on the request.
+    const counts = estimated === true ? {} : { promptTokens, completionTokens };
+    expect(translated.settlement).toMatchObject({ estimated, ...counts });
+    expect(translated.spentNano).toBeGreaterThan(0n);
   });
 
   it("is priced by the service tier that its upstream tells with the usage", async () => {
