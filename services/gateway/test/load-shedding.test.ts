@@ -154,6 +154,23 @@ describe("a namespace that floods the gateway", () => {
   });
 });
 
+describe("a body in chunks", () => {
+  it("is the work of its size once it is read, so that others wait for the next turn", async () => {
+    let endTurn = (): void => {};
+    const gate = new LoadGate({ atTurnEnd: (callback) => (endTurn = callback) });
+    await startGateway(gate, (response) => sendJson(response, 200, WHOLE));
+    const body = new Blob([bodyOf("x".repeat(2 << 20))]).stream();
+    const request = { method: "POST", headers: headersOf("large"), body, duplex: "half" } as const;
+    const response = await fetch(`${gateway.url}/v1/chat/completions`, request);
+    expect(response.status).toBe(200);
+    await response.text();
+    const other = ask("small");
+    await eventually(() => gate.waiting === 1);
+    endTurn();
+    expect((await other).status).toBe(200);
+  });
+});
+
 describe("a client that leaves", () => {
   it("takes nothing upstream while its request waits to start, and frees its place", async () => {
     let endTurn = (): void => {};

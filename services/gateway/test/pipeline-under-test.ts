@@ -58,6 +58,10 @@ interface PipelineUnderTestOptions {
   readonly wire?: Wire;
   /** Wires that the upstream speaks; that of the route by default. */
   readonly wires?: ReadonlySet<WireName>;
+  /** Members of the model to replace, e.g. its prices. */
+  readonly model?: Partial<Model>;
+  /** Headers of the client that an upstream of the same wire gets. */
+  readonly forwardedHeaders?: Readonly<Record<string, string>>;
   readonly overrides?: Partial<PipelineDependencies & Pick<ProviderSet, "directory" | "upstreams">>;
 }
 
@@ -82,7 +86,7 @@ export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): Pipel
   const { clock = Date.now } = overrides;
   const denialRecorder = createDenialRecorder({ usageLog: usage, settlements, log, clock, ...overrides });
   const {
-    directory = createModelDirectory([{ ...MODEL, wires: options.wires ?? new Set([wire.name]) }]),
+    directory = createModelDirectory([{ ...MODEL, wires: options.wires ?? new Set([wire.name]), ...options.model }]),
     upstreams = new Map([["echo", recordingUpstream]]),
   } = overrides;
   const serve = createPipeline({
@@ -109,6 +113,7 @@ export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): Pipel
         createdAt: new Date(),
         endpoint: "/v1/chat/completions",
         wire,
+        forwardedHeaders: options.forwardedHeaders,
         credential: { authorization: "Bearer rp_x", apiKey: undefined },
         idempotencyKey: undefined,
         readBody: async () => Buffer.from(text),

@@ -6,7 +6,7 @@ import { toFinish } from "./stop.ts";
 import { secondsNow } from "./write-answer.ts";
 import { toChatUsage } from "./write-usage.ts";
 
-/** Bound of reasoning that is kept for its seal. A longer one is written without its seal. */
+/** Bound of the reasoning, and of the seals, that are kept until the end. What is longer is written without its seal. */
 const MAX_KEPT_CHARS = 4_000_000;
 
 interface OpenPart {
@@ -26,6 +26,7 @@ export class ChatStreamWriter implements StreamWriter {
   #calls = 0;
   readonly #sealed: ThinkingPart[] = [];
   #keptChars = 0;
+  #sealChars = 0;
   #hasRefusal = false;
   #stop: Stop = {};
   #serviceTier: string | undefined;
@@ -88,7 +89,8 @@ export class ChatStreamWriter implements StreamWriter {
         part.hasText ||= event.text !== "";
         return this.#addText(part, event.text);
       case "part_seal":
-        if (this.#keptChars <= MAX_KEPT_CHARS) {
+        this.#sealChars += event.seal.value.length;
+        if (Math.max(this.#keptChars, this.#sealChars) <= MAX_KEPT_CHARS) {
           this.#sealed.push({ type: "thinking", text: part.kept, seal: event.seal, at: "" });
         }
         return [];

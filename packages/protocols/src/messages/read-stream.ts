@@ -5,7 +5,7 @@ import { toArguments } from "./arguments.ts";
 import { tierOf } from "./read-answer.ts";
 import { fromSignature } from "./signature.ts";
 import { readStop } from "./stop.ts";
-import { readMessagesUsage } from "./usage.ts";
+import { readMessagesUsage, USAGE_MEMBERS } from "./usage.ts";
 
 interface OpenBlock {
   readonly index: number;
@@ -23,7 +23,7 @@ export class MessagesStreamReader implements StreamReader {
   readonly #open = new Map<unknown, OpenBlock>();
   #parts = 0;
   /** Usage so far: later records leave out, or write as null or zero, what earlier ones count. */
-  #usage: JsonObject = {};
+  readonly #usage: JsonObject = {};
   #hasStopped = false;
   #hasEnded = false;
 
@@ -72,10 +72,10 @@ export class MessagesStreamReader implements StreamReader {
 
   #addUsage(record: unknown): readonly StreamEvent[] {
     if (!isObject(record)) return [];
-    for (const [name, value] of Object.entries(record)) {
-      const known = this.#usage[name];
-      const isEmpty = value === null || (value === 0 && known !== undefined);
-      if (!isEmpty) this.#usage = { ...this.#usage, [name]: value };
+    for (const name of USAGE_MEMBERS) {
+      const value = record[name] ?? undefined;
+      const isEmpty = value === undefined || (value === 0 && this.#usage[name] !== undefined);
+      if (!isEmpty) this.#usage[name] = value;
     }
     const usage = readMessagesUsage(this.#usage);
     return usage === undefined ? [] : [{ type: "usage", usage }];

@@ -1,6 +1,17 @@
 import { isObject, type JsonObject } from "../json.ts";
 import type { Usage } from "../model.ts";
 
+/** Members of a usage record that are read, here and for the tier; a record may have any number of others. */
+export const USAGE_MEMBERS = [
+  "input_tokens",
+  "cache_read_input_tokens",
+  "cache_creation",
+  "cache_creation_input_tokens",
+  "output_tokens",
+  "output_tokens_details",
+  "service_tier",
+] as const;
+
 /** Reads a usage record of the messages wire, whose input leaves out what a cache held. @returns undefined if it counts nothing */
 export function readMessagesUsage(record: unknown): Usage | undefined {
   if (!isObject(record)) return undefined;

@@ -33,6 +33,7 @@ import type { UsageLog } from "./ports/usage-log.ts";
 import type { ProviderSet, ServedProviders } from "./provider-set.ts";
 import type { RequestContext } from "./request-context.ts";
 import { authenticate, authorise, type CredentialHeaders, INFERENCE_SCOPE } from "./request/credential.ts";
+import { requireBetas } from "./request/betas.ts";
 import type { InferenceRequest } from "./request/inference-request.ts";
 import { parseRequest } from "./request/parse-request.ts";
 import { parseIdempotencyKey } from "./request/idempotency-key.ts";
@@ -145,6 +146,7 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     const request = await parseRequest(call.wire, await call.readBody(caller), reply.signal);
     const { model, billedModelFor } = priceRequest(directory, request, call.createdAt);
     requireFit(request, model);
+    requireBetas(call.forwardedHeaders, model);
     const upstream = upstreamOf(upstreams, model);
     const facts = factsOf(call, caller, request, model);
     const known = guardOf(caller);

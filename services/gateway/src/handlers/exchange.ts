@@ -102,13 +102,16 @@ class HttpExchange implements Exchange {
     return this.#place.turn;
   }
 
-  readBody(maxBytes: number, holders: readonly string[], isText = false): Promise<Buffer> {
+  async readBody(maxBytes: number, holders: readonly string[], isText = false): Promise<Buffer> {
     const { request, response } = this;
     this.#share = this.#bodies.open(holders);
     const onStart = (): void => {
       if (expectsContinue(request)) response.writeContinue();
     };
-    return readBody(request, { maxBytes, share: this.#share, isText }, onStart);
+    const body = await readBody(request, { maxBytes, share: this.#share, isText }, onStart);
+    // The size of a body in chunks is known only now.
+    this.#place?.charge(body.length);
+    return body;
   }
 
   async sendJson(status: number, body: unknown): Promise<void> {

@@ -12,6 +12,11 @@ export class Flow<T> {
   deficit = 0;
   /** True while it is in one of the queue's lists. */
   isListed = false;
+
+  /** True while it has had more work done than its share. */
+  get owes(): boolean {
+    return this.deficit < 0;
+  }
 }
 
 /**
@@ -55,6 +60,7 @@ export class FairQueue<T> {
       list.shift();
       if (flow.items.size > 0) flow.deficit += QUANTUM;
       // A flow without items stays for one round: it would else be new, and come first, with each item that it gets.
+      else if (flow.owes) flow.deficit += QUANTUM;
       else if (!isNew) {
         flow.isListed = false;
         continue;

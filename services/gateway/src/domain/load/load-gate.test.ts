@@ -38,6 +38,7 @@ function gateWith(options: LoadGateOptions = {}) {
       }
     },
     leave: (name: string): void => places.get(name)?.leave(),
+    charge: (name: string, bodyBytes: number): void => places.get(name)?.charge(bodyBytes),
     /** Ends a turn that has taken so long. @returns false if the gate does not wait for its end */
     endTurn: async (turnMs: number): Promise<boolean> => {
       nowMs += turnMs;
@@ -104,6 +105,60 @@ describe("a load gate", () => {
     // 1 MiB is the work of nine small requests.
     expect(ofB / ofA).toBeGreaterThan(6);
     expect(ofB / ofA).toBeLessThan(10);
+  });
+
+  it("gives a namespace whose bodies announce no size as much work as others, once their size is known", async () => {
+    const { enter, started, charge, endTurn } = gateWith();
+    for (const name of namesOf("a", 100)) enter(name);
+    for (const name of namesOf("b", 1_000)) enter(name);
+    const charged = new Set<string>();
+    for (let turn = 0; turn < 100; turn++) {
+      for (const name of started) {
+        if (name.startsWith("a") && !charged.has(name)) charge(name, 1 << 20);
+        charged.add(name);
+      }
+      await endTurn(1);
+    }
+    const ofA = started.filter((name) => name.startsWith("a")).length;
+    expect((started.length - ofA) / ofA).toBeGreaterThan(6);
+    expect((started.length - ofA) / ofA).toBeLessThan(11);
+  });
+
+  it("charges nothing more for a body that is as long as was announced", async () => {
+    const { enter, started, charge, endTurn } = gateWith();
+    enter("a1", 512 << 10);
+    charge("a1", 512 << 10);
+    for (const name of namesOf("b", 8)) enter(name);
+    expect(started).toHaveLength(4);
+    charge("b0", 3 << 20);
+    await endTurn(1);
+    expect(started).toHaveLength(9);
+  });
+
+  it("does not let a namespace come first again that has no request left and owes for the last one", async () => {
+    const { enter, started, leave, endTurn } = gateWith();
+    for (const name of namesOf("b", 1_000)) enter(name);
+    enter("a1", 4 << 20);
+    await endTurn(1);
+    expect(started).toContain("a1");
+    leave("a1");
+    enter("a2", 4 << 20);
+    for (let turn = 0; turn < 3; turn++) await endTurn(1);
+    expect(started).not.toContain("a2");
+    for (let turn = 0; turn < 6; turn++) await endTurn(1);
+    expect(started).toContain("a2");
+  });
+
+  it("keeps no more than some namespaces that owe", async () => {
+    const { gate, enter, started, leave, endTurn } = gateWith();
+    const names = Array.from({ length: 1_200 }, (_, index) => `${String.fromCodePoint(0x4e00 + index)}1`);
+    for (const name of namesOf("a", 8)) enter(name);
+    for (const name of names) enter(name, 1 << 20);
+    for (const name of namesOf("b", 100)) enter(name);
+    while (started.length < 8 + names.length) await endTurn(1);
+    for (const name of names) leave(name);
+    expect(gate.namespaces).toBeGreaterThan(1_000);
+    expect(gate.namespaces).toBeLessThanOrEqual(1_024 + 2);
   });
 
   it("refuses what has waited for more than it may, and starts the next one all the same", async () => {

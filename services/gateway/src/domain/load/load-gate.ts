@@ -37,6 +37,8 @@ const REFUSALS_PER_START = 4;
 const MAX_TURN_MS = 100;
 /** Bytes of a body whose work is about that of a small request. */
 const BYTES_OF_WORK = 128 << 10;
+/** Most namespaces without requests that are kept because they owe. */
+const MAX_OWING = 1_024;
 
 export interface LoadGateOptions {
   /** Bound of the requests that run or wait. 8,192 by default: silent streams take 114 KiB each. */
@@ -73,6 +75,8 @@ class NamespaceLoad extends Flow<Waiting> {
 export interface RunningPlace {
   /** Resolves when the request may start; undefined if it may at once. @throws Refusal 503 */
   readonly turn: Promise<void> | undefined;
+  /** Charges the namespace for a body of this size, as far as it is more than was announced. Called once. */
+  charge(bodyBytes: number): void;
   /** Gives the place up. Called once. */
   leave(): void;
 }
@@ -83,8 +87,10 @@ export class LoadGate {
   readonly #now: () => number;
   readonly #atTurnEnd: (callback: () => void) => void;
   readonly #queue = new FairQueue<Waiting>();
-  /** Namespaces with requests. */
+  /** Namespaces with requests, and those that owe. */
   readonly #loads = new Map<string, NamespaceLoad>();
+  /** Namespaces without requests that owed when their last one ended, the longest ago first. */
+  readonly #owing = new Set<string>();
   readonly #onTurnEnd = (): void => this.#endTurn();
   #running = 0;
   /** True if the end of this turn will be reported. */
@@ -110,6 +116,11 @@ export class LoadGate {
     return this.#running;
   }
 
+  /** Namespaces that have requests or owe. */
+  get namespaces(): number {
+    return this.#loads.size;
+  }
+
   /** Requests that wait for their start. */
   get waiting(): number {
     return this.#queue.size;
@@ -125,14 +136,36 @@ export class LoadGate {
     if (this.#running + 1 + (known?.running ?? 0) + 1 > this.#maxRunning) throw overloaded("running");
     const load = known ?? new NamespaceLoad();
     if (known === undefined) this.#loads.set(namespaceId, load);
+    else this.#owing.delete(namespaceId);
     load.running++;
     this.#running++;
     const leave = (): void => {
       this.#running--;
-      if (--load.running === 0) this.#loads.delete(namespaceId);
+      if (--load.running === 0) this.#forget(namespaceId, load);
     };
-    const work = 1 + Math.floor(bodyBytes / BYTES_OF_WORK);
-    return { turn: this.#turnOf(load, work, signal), leave };
+    const work = workOf(bodyBytes);
+    const charge = (bytes: number): void => this.#charge(load, workOf(bytes) - work);
+    return { turn: this.#turnOf(load, work, signal), charge, leave };
+  }
+
+  /** Forgets a namespace without requests, unless it owes: its next request would come first. Of those that owe it keeps the last ones. */
+  #forget(namespaceId: string, load: NamespaceLoad): void {
+    if (!load.owes) {
+      this.#loads.delete(namespaceId);
+      return;
+    }
+    this.#owing.add(namespaceId);
+    if (this.#owing.size <= MAX_OWING) return;
+    const [first = ""] = this.#owing;
+    this.#owing.delete(first);
+    this.#loads.delete(first);
+  }
+
+  #charge(load: NamespaceLoad, work: number): void {
+    if (work <= 0) return;
+    this.#openTurn();
+    this.#workOfTurn += work;
+    this.#queue.charge(load, work);
   }
 
   #turnOf(load: NamespaceLoad, work: number, signal: CancelSignal): Promise<void> | undefined {
@@ -186,6 +219,11 @@ export class LoadGate {
       }
     }
   }
+}
+
+/** Work of a request with a body of this size. */
+function workOf(bodyBytes: number): number {
+  return 1 + Math.floor(bodyBytes / BYTES_OF_WORK);
 }
 
 function overloaded(reason: "running" | "waited"): Refusal {

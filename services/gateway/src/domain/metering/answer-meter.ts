@@ -94,7 +94,9 @@ export class AnswerMeter {
 
   /** Final usage of the answer; undefined until it is known. */
   get usage(): TokenUsage | undefined {
-    if (this.#request.format.isFree === true) return this.#isComplete ? NO_USAGE : undefined;
+    // Anything else than a free answer has a usage or an output, by which it is billed.
+    const isFree = this.#request.format.isFree === true && !this.#hasReport && !this.hasOutput;
+    if (isFree) return this.#isComplete ? NO_USAGE : undefined;
     const usage = this.#isComplete ? this.#latest : undefined;
     if (usage === undefined) return undefined;
     const { promptTokens, completionTokens } = usage;

@@ -14,6 +14,20 @@ const counts = (prompt: unknown, completion: unknown, total?: unknown, reasoning
   ...(reasoning !== undefined && { completion_tokens_details: { reasoning_tokens: reasoning } }),
 });
 
+describe("the usage of a request that has no output", () => {
+  it.each<[object, number]>([
+    [{ total_tokens: 4 }, 4],
+    [{ prompt_tokens: 4 }, 4],
+    [{ prompt_tokens: 4, total_tokens: 4 }, 4],
+  ])("is all input: %j", (usage, promptTokens) => {
+    expect(readUsage({ usage }, 0)?.whole).toMatchObject({ promptTokens, completionTokens: 0, isConsistent: true });
+  });
+
+  it("has the output that an answer reports all the same", () => {
+    expect(readUsage({ usage: counts(4, 2) }, 0)?.whole).toMatchObject({ promptTokens: 4, completionTokens: 2 });
+  });
+});
+
 describe("the total of a usage", () => {
   it.each<[string, object, number, number]>([
     ["shows reasoning within the completion", counts(32, 103, 135, 94), 32, 103],

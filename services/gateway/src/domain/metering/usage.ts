@@ -86,9 +86,14 @@ function readChoices(list: unknown, outputTokensMax: number): Map<number, UsageR
   return records;
 }
 
+/** Number that a value is or writes; not a number for an object, whose own `valueOf` would be called. */
+function toNumber(value: unknown): number {
+  return typeof value === "object" ? Number.NaN : Number(value);
+}
+
 /** Position in a list, unless the item has its own as member. */
 function indexOf(choice: JsonObject, position: number): number {
-  const index = Number(choice["index"] ?? position);
+  const index = toNumber(choice["index"] ?? position);
   return Number.isInteger(index) && index >= 0 ? index : position;
 }
 
@@ -111,7 +116,10 @@ function readRecord(record: JsonObject, outputTokensMax: number): UsageRecord | 
   const isFaulty = faults.has("prompt") || faults.has("input") || faults.has("completion");
   const isInput = !((values.prompt ?? 0) > 0) && values.input !== undefined;
   const prompt = isInput ? values.input : values.prompt;
-  const { completion, total } = values;
+  const { total } = values;
+  // A total is all input where there is no output, as of embeddings.
+  const hasNoOutput = outputTokensMax === 0 && (prompt ?? total) !== undefined;
+  const completion = values.completion ?? (hasNoOutput ? 0 : undefined);
   if (prompt === undefined && completion === undefined && !isFaulty) return undefined;
   const read = partOf(values, "cacheRead");
   const written = partOf(values, "cacheWrite");

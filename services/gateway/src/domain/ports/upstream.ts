@@ -49,6 +49,8 @@ export interface UpstreamAnswer {
    * if the answer is not translated.
    */
   readonly metered?: (() => MeteredUsage | undefined) | undefined;
+  /** True if the gateway answers in place of an upstream, of whose health the answer tells nothing; false if undefined. */
+  readonly isLocal?: boolean | undefined;
   /** Bytes of the body, without any content encoding. */
   readonly body: AsyncIterable<Uint8Array>;
   /** All bytes of the body, if it is a JSON object that has arrived whole: it then need not be read piece by piece. */

@@ -19,5 +19,5 @@ export async function countTokens(
     yield whole;
   }
   const head = { status: 200, contentType: "application/json", retryAfter: undefined, requestId: undefined };
-  return { ...head, body: body(), whole, discard() {} };
+  return { ...head, isLocal: true, body: body(), whole, discard() {} };
 }

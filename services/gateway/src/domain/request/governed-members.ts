@@ -165,7 +165,11 @@ function isAmong(...values: readonly unknown[]): (value: unknown) => boolean {
 
 function hasOnlyClears(value: unknown): boolean {
   const edits = isObject(value) && Object.keys(value).length === 1 ? value["edits"] : undefined;
-  return Array.isArray(edits) && edits.every((edit) => isObject(edit) && String(edit["type"]).startsWith("clear_"));
+  return Array.isArray(edits) && edits.every(isClear);
+}
+
+function isClear(edit: unknown): boolean {
+  return isObject(edit) && typeof edit["type"] === "string" && edit["type"].startsWith("clear_");
 }
 
 function isNested(value: unknown): boolean {

@@ -10,6 +10,8 @@ export interface SentInput {
   /** Numbers of messages and of tool calls in them, to which templates add tokens. */
   readonly messages: number;
   readonly toolCalls: number;
+  /** Items that a provider of the responses wire may fill in from what it has stored, of any length. */
+  readonly storedItems: number;
   readonly media: readonly Medium[];
 }
 
@@ -20,6 +22,7 @@ export class InputCollector implements Omit<SentInput, "media"> {
   otherBytes = 0;
   messages = 0;
   toolCalls = 0;
+  storedItems = 0;
 
   /** Adds a text, or another value where none is. */
   addText(value: unknown): void {

@@ -49,8 +49,8 @@ async function measureInput(collected: InputCollector, signal: CancelSignal): Pr
 }
 
 function inputOf(collected: InputCollector, media: readonly Medium[]): SentInput {
-  const { texts, otherBytes, messages, toolCalls } = collected;
-  return { texts, otherBytes, messages, toolCalls, media };
+  const { texts, otherBytes, messages, toolCalls, storedItems } = collected;
+  return { texts, otherBytes, messages, toolCalls, storedItems, media };
 }
 
 function decode(bytes: Uint8Array, signal: CancelSignal): string | Promise<string> {

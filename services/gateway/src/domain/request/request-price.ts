@@ -53,7 +53,10 @@ export function priceModel(
   if (resolved.unavailable !== undefined) throw providerKeyMissing(resolved.id, resolved.unavailable.variable);
   if (resolved.isPriceRefused === true) throw modelPriceUnknown(resolved.id);
   const members = applyMemberRules(request, resolved);
-  const asked = { ...members, caching: cachingOf(request, resolved), inputAudio: inputAudioOf(request) };
+  const caching = cachingOf(request, resolved);
+  const isFree = request.wire.answer.isFree === true;
+  const surcharges = isFree ? [] : members.surcharges;
+  const asked = { ...members, surcharges, caching, inputAudio: inputAudioOf(request), isFree };
   const plain = isPlain(asked) ? plainModelOf(resolved, asked) : undefined;
   return {
     model: plain?.requested ?? requestedModel(resolved, asked),
@@ -75,8 +78,8 @@ interface PlainModel {
 /** Prices of plain requests, made once for a model in a period: almost all requests are plain, and to make them costs 3 % of one. */
 const plainModels = new WeakMap<Model, PlainModel>();
 
-function isPlain({ surcharges, serviceTier, hasOutputAudio, caching, inputAudio }: Asked): boolean {
-  const isText = !hasOutputAudio && inputAudio === "none";
+function isPlain({ surcharges, serviceTier, hasOutputAudio, caching, inputAudio, isFree }: Asked): boolean {
+  const isText = !hasOutputAudio && inputAudio === "none" && !isFree;
   return isText && surcharges.length === 0 && serviceTier === undefined && caching === "usual";
 }
 
@@ -108,6 +111,8 @@ function withRulesOf(requested: Model, billed: Model): Model {
 interface Asked extends PricedMembers {
   readonly caching: Caching;
   readonly inputAudio: InputAudio;
+  /** True if the answer is free: nothing is then billed for the request itself. */
+  readonly isFree: boolean;
 }
 
 /** Audio in the input of a request: some, perhaps some in a file of unknown kind, or none. */
@@ -123,8 +128,11 @@ function inputAudioOf({ input: { media } }: InferenceRequest): InputAudio {
  * @param possible prices of everything that may be charged
  */
 function pricedModel(model: Model, asked: Asked, billed: BilledPrices, possible: readonly PriceSteps[]): Model {
-  const { surcharges, hasOutputAudio, caching, inputAudio } = asked;
-  const priced = (steps: PriceSteps): PriceSteps => withCaching(surcharged(steps, surcharges), caching);
+  const { surcharges, hasOutputAudio, caching, inputAudio, isFree } = asked;
+  const priced = (steps: PriceSteps): PriceSteps => {
+    const ofParts = withCaching(surcharged(steps, surcharges), caching);
+    return isFree ? withoutRequest(ofParts) : ofParts;
+  };
   const use: ModelUse = {
     reserved: possible.flatMap(priced).map((step) => withoutAudio(step, inputAudio !== "none", hasOutputAudio)),
     hasInputAudio: inputAudio === "some",
@@ -184,6 +192,15 @@ function withCaching(steps: PriceSteps, caching: Caching): PriceSteps {
   const step = ({ aboveInputTokens, price }: PriceStep): PriceStep => ({
     aboveInputTokens,
     price: { ...price, cacheWritePicoUsd: price.hourCacheWritePicoUsd ?? price.cacheWritePicoUsd },
+  });
+  return [step(first), ...rest.map(step)];
+}
+
+/** Leaves out what is billed for a request beside its tokens. */
+function withoutRequest([first, ...rest]: PriceSteps): PriceSteps {
+  const step = ({ aboveInputTokens, price }: PriceStep): PriceStep => ({
+    aboveInputTokens,
+    price: { ...price, requestPicoUsd: 0n },
   });
   return [step(first), ...rest.map(step)];
 }

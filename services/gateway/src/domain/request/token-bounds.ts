@@ -5,6 +5,7 @@ import { boundTexts } from "../tokens/text-bound.ts";
 import type { InferenceRequest } from "./inference-request.ts";
 import type { SentInput } from "./input-collector.ts";
 import type { Model } from "./model-directory.ts";
+import { wiresOf } from "./model-fit.ts";
 
 /** Upper bounds of the tokens of a request. */
 export interface TokenBounds {
@@ -31,7 +32,7 @@ interface LooseTexts {
 }
 
 /** The parts of a model that its bounds depend on. */
-export type BoundedModel = Partial<Pick<Model, "id">> & Pick<Model, "defaultOutputTokens" | "tokenizer">;
+export type BoundedModel = Partial<Pick<Model, "id" | "wires">> & Pick<Model, "defaultOutputTokens" | "tokenizer">;
 
 /** Output bound of a choice for which the client gives none: without a bound, no amount could be reserved. */
 export const DEFAULT_OUTPUT_TOKENS = 4096;
@@ -60,16 +61,19 @@ export function boundTokens(request: InferenceRequest, model: BoundedModel = {})
 }
 
 /** Bounds the input of a request, and its output if it has any, whether they are billed or not. */
-export function boundInput(
-  request: InferenceRequest,
-  { id = "", tokenizer, defaultOutputTokens = DEFAULT_OUTPUT_TOKENS }: BoundedModel = {},
-): LooseBounds {
+export function boundInput(request: InferenceRequest, model: BoundedModel = {}): LooseBounds {
+  const { id = "", tokenizer, defaultOutputTokens = DEFAULT_OUTPUT_TOKENS } = model;
   const { input, wire } = request;
   const hasOutput = wire.request.outputFields.length > 0;
   const template = hasOpenAiTemplate(id) ? OPENAI_TEMPLATE : ANY_TEMPLATE;
   const tokensMax = boundTexts(input.texts);
+  // A translated request has no ids by which an upstream could find anything.
+  const storedItems = wiresOf(model).has("responses") ? input.storedItems : 0;
   const otherTokensMax =
-    input.otherBytes + tokensOfTemplate(input, template, request.hasTools) + boundMedia(input.media, id);
+    input.otherBytes +
+    tokensOfTemplate(input, template, request.hasTools) +
+    boundMedia(input.media, id) +
+    storedItems * boundMedia([{ kind: "file" }], id);
   return {
     inputTokensMax: Math.min(tokensMax + otherTokensMax, MAX_INPUT_TOKENS),
     outputTokensMax: hasOutput ? (request.output?.bounded ?? defaultOutputTokens) * request.choices : 0,

@@ -13,6 +13,13 @@ function failed(reason: unknown, isCancelled = false) {
 }
 
 describe("attemptOutcomeOf", () => {
+  it("takes an answer of the gateway itself for no evidence about an upstream", () => {
+    const value = { status: 200, retryAfter: undefined, isLocal: true };
+    const outcome = attemptOutcomeOf({ status: "fulfilled", value }, false, NOW_MS);
+    expect(outcome).toMatchObject({ kind: "succeeded", isHealthy: undefined });
+    expect(answered(200).isHealthy).toBe(true);
+  });
+
   it.each([
     [429, "rate_limited", "rate_limit_exceeded"],
     [500, "server_error", "upstream_error"],

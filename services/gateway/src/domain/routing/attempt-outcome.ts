@@ -66,7 +66,7 @@ const TIMEOUT_STATUSES: ReadonlySet<number> = new Set([408, 504, 524]);
 
 /** @param isCancelled true if the request was cancelled before the attempt ended */
 export function attemptOutcomeOf(
-  result: PromiseSettledResult<Pick<UpstreamAnswer, "status" | "retryAfter">>,
+  result: PromiseSettledResult<Pick<UpstreamAnswer, "status" | "retryAfter" | "isLocal">>,
   isCancelled: boolean,
   nowMs: number,
 ): AttemptOutcome {
@@ -74,8 +74,9 @@ export function attemptOutcomeOf(
     const verdict = isCancelled ? CANCELLED : verdictOfFault(result.reason);
     return { ...verdict, status: undefined, retryAfterMs: undefined };
   }
-  const { status, retryAfter } = result.value;
-  return { ...verdictOfStatus(status), status, retryAfterMs: readRetryAfter(retryAfter, nowMs) };
+  const { status, retryAfter, isLocal = false } = result.value;
+  const verdict = isLocal ? { ...verdictOfStatus(status), isHealthy: undefined } : verdictOfStatus(status);
+  return { ...verdict, status, retryAfterMs: readRetryAfter(retryAfter, nowMs) };
 }
 
 function verdictOfFault(reason: unknown): Verdict {

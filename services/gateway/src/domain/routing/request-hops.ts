@@ -6,6 +6,7 @@ import type { Upstream } from "../ports/upstream.ts";
 import type { ProviderSet } from "../provider-set.ts";
 import type { RequestContext } from "../request-context.ts";
 import type { Model } from "../request/model-directory.ts";
+import { requireBetas } from "../request/betas.ts";
 import { requireFit } from "../request/model-fit.ts";
 import { priceModel } from "../request/request-price.ts";
 import type { LooseBounds } from "../request/token-bounds.ts";
@@ -83,6 +84,7 @@ async function prepareOther(
   try {
     const { model, billedModelFor } = priceModel(providers.directory, request, other, context.facts.createdAt);
     requireFit(request, model);
+    requireBetas(context.forwardedHeaders, model);
     const upstream = upstreamOf(providers.upstreams, model);
     const bounds = await guardForModel({ ...context, model, upstream, tokenCounter }, request);
     const send = upstreamCalls.prepare(request, model, upstream, context.forwardedHeaders);

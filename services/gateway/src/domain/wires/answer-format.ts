@@ -55,7 +55,7 @@ export interface StreamFormat {
 export interface AnswerFormat {
   /** Name of an answer, e.g. `a chat completion`. */
   readonly noun: string;
-  /** True if an answer costs nothing and uses no tokens; false if undefined. */
+  /** True if an answer costs nothing, whatever the price of a request, and uses no tokens; false if undefined. */
   readonly isFree?: boolean;
   /** True for a whole answer. */
   isAnswer(json: JsonObject): boolean;

@@ -5,6 +5,7 @@ import { formatSse, type SseEvent } from "../../wire/sse.ts";
 import type { AnswerFormat, StreamFormat } from "../answer-format.ts";
 import { AssembledCompletion, chunksOf } from "./completion-chunks.ts";
 import { isFinished } from "./finish-reason.ts";
+import { indexOf } from "./stream-chunk.ts";
 import { CompletionStreamGuard } from "./stream-guard.ts";
 
 /** Event that ends a stream of the OpenAI API. */
@@ -17,7 +18,7 @@ const CHAT_STREAM: StreamFormat = {
   errorOf: errorWordsOf,
   finishedBy({ choices }) {
     if (!Array.isArray(choices)) return undefined;
-    return choices.flatMap((choice, position) => (isFinished(choice) ? [Number(choice["index"] ?? position)] : []));
+    return choices.flatMap((choice, position) => (isFinished(choice) ? [indexOf(choice, position)] : []));
   },
   isUnfinished: ({ choices }) =>
     Array.isArray(choices) && choices.some((choice) => isObject(choice) && !isFinished(choice)),
@@ -52,7 +53,7 @@ function addChoices(text: Parameters<AnswerFormat["addOutput"]>[0], answer: Json
   let hasOutput = false;
   for (const [position, choice] of list.entries()) {
     if (!isObject(choice)) continue;
-    const index = Math.min(Number(choice["index"] ?? position) || 0, choices);
+    const index = Math.min(indexOf(choice, position), choices);
     hasOutput = addOutput(text, choice, index) || hasOutput;
   }
   return hasOutput;

@@ -17,7 +17,7 @@ const TEXT_MEMBERS: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   ["reasoning", isText],
   ["reasoning_content", isText],
   ["thinking", isText],
-  ["reasoning_details", isListOf((detail) => isObject(detail) && String(detail["type"]).startsWith("reasoning."))],
+  ["reasoning_details", isListOf(isReasoningDetail)],
   ["thinking_blocks", isListOf(isTextPart)],
   ["provider_specific_fields", isObject],
   ["extra_content", isSignature],
@@ -133,7 +133,7 @@ function collectMember(name: string, value: unknown, input: InputCollector): voi
     return input.addOther(value);
   }
   if (TEXT_MEMBERS.get(name)?.(value) !== true) return addUnknown(value, input, name);
-  if (name === "role" && String(value).length <= MAX_ROLE_CHARS) return;
+  if (name === "role" && typeof value === "string" && value.length <= MAX_ROLE_CHARS) return;
   if (name === "tool_calls" && Array.isArray(value)) input.toolCalls += value.length;
   if (name === "function_call") input.toolCalls++;
   input.addTextsOf(value);
@@ -141,6 +141,10 @@ function collectMember(name: string, value: unknown, input: InputCollector): voi
 
 function isText(value: unknown): boolean {
   return typeof value === "string";
+}
+
+function isReasoningDetail(detail: unknown): boolean {
+  return isObject(detail) && typeof detail["type"] === "string" && detail["type"].startsWith("reasoning.");
 }
 
 function isListOf(isElement: (element: unknown) => boolean): (value: unknown) => boolean {

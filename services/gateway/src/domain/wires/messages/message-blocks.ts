@@ -66,13 +66,17 @@ export function collectMessages(messages: readonly JsonObject[], input: InputCol
     input.messages++;
     for (const [name, value] of Object.entries(message)) {
       if (name === "content") collectContent(value, `messages[${index}].content`, input);
-      else if (name !== "role" || String(value).length > MAX_ROLE_CHARS) addUnknown(value, input, name);
+      else if (name !== "role" || !isRole(value)) addUnknown(value, input, name);
     }
   });
 }
 
 /** Length of a role, which templates make a token or two. */
 const MAX_ROLE_CHARS = 20;
+
+function isRole(value: unknown): boolean {
+  return typeof value === "string" && value.length <= MAX_ROLE_CHARS;
+}
 
 /** Collects a text, or a list of blocks. @throws Refusal 400 that names it */
 export function collectContent(content: unknown, path: string, input: InputCollector): void {
@@ -116,7 +120,8 @@ function collectImage(source: unknown, input: InputCollector): boolean {
     input.addMedium({ kind: "image", base64: undefined, detail: undefined });
     return typeof source["url"] === "string" && /^https?:/i.test(source["url"]);
   }
-  if (type !== "base64" || typeof data !== "string" || !String(mediaType).startsWith("image/")) return false;
+  const isImage = typeof mediaType === "string" && mediaType.startsWith("image/");
+  if (type !== "base64" || typeof data !== "string" || !isImage) return false;
   input.addMedium({ kind: "image", base64: data, detail: undefined });
   return true;
 }

@@ -37,29 +37,47 @@ function startAndDeltas(block: JsonObject): readonly [JsonObject, readonly JsonO
   return [{ ...block, input: {} }, [{ type: "input_json_delta", partial_json: JSON.stringify(input ?? {}) }]];
 }
 
+/** Block of a message as far as its events have come. */
+interface AssembledBlock {
+  readonly block: JsonObject;
+  /** Input of a tool call so far. */
+  json: string;
+  citations: unknown[] | undefined;
+}
+
+function addMembers(to: Map<string, unknown>, members: unknown): void {
+  if (isObject(members)) for (const [name, value] of Object.entries(members)) to.set(name, value);
+}
+
 /** Whole message that is made of the events of a stream. */
 export class AssembledMessage implements AnswerAssembly {
-  #message: JsonObject = {};
-  readonly #blocks = new Map<unknown, { readonly block: JsonObject; json: string }>();
+  /** Members by name. Each is added in place: a copy for each event would take time by the square of their number. */
+  readonly #message = new Map<string, unknown>();
+  readonly #usage = new Map<string, unknown>();
+  readonly #blocks = new Map<unknown, AssembledBlock>();
 
   add(chunk: JsonObject): void {
     const { type, message, index, content_block: block, delta, usage } = chunk;
-    if (type === "message_start" && isObject(message)) this.#message = { ...message };
-    else if (type === "content_block_start" && isObject(block))
-      this.#blocks.set(index, { block: { ...block }, json: "" });
-    else if (type === "content_block_delta" && isObject(delta)) this.#addDelta(index, delta);
+    if (type === "message_start" && isObject(message)) {
+      addMembers(this.#message, message);
+      addMembers(this.#usage, message["usage"]);
+    } else if (type === "content_block_start" && isObject(block)) {
+      const { citations } = block;
+      const known = Array.isArray(citations) ? [...(citations as unknown[])] : undefined;
+      this.#blocks.set(index, { block: { ...block }, json: "", citations: known });
+    } else if (type === "content_block_delta" && isObject(delta)) this.#addDelta(index, delta);
     else if (type === "message_delta") {
-      const known = this.#message["usage"];
-      const counted = isObject(usage) ? { usage: { ...(isObject(known) && known), ...usage } } : {};
-      this.#message = { ...this.#message, ...(isObject(delta) && delta), ...counted };
+      addMembers(this.#message, delta);
+      addMembers(this.#usage, usage);
     }
   }
 
   toJson(): JsonObject {
-    const content = [...this.#blocks.values()].map(({ block, json }) =>
-      json === "" ? block : Object.assign({}, block, { input: inputOf(json) }),
+    const content = [...this.#blocks.values()].map(({ block, json, citations }) =>
+      Object.assign({}, block, citations && { citations }, json === "" ? {} : { input: inputOf(json) }),
     );
-    return { ...this.#message, content };
+    const usage = this.#usage.size === 0 ? {} : { usage: Object.fromEntries(this.#usage) };
+    return { ...Object.fromEntries(this.#message), ...usage, content };
   }
 
   #addDelta(index: unknown, { text, thinking, signature, partial_json: json, citation }: JsonObject): void {
@@ -73,8 +91,8 @@ export class AssembledMessage implements AnswerAssembly {
     }
     if (typeof json === "string") open.json += json;
     if (citation !== undefined) {
-      const { citations } = block;
-      Object.assign(block, { citations: [...(Array.isArray(citations) ? citations : []), citation] });
+      open.citations ??= [];
+      open.citations.push(citation);
     }
   }
 }

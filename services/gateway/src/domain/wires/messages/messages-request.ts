@@ -86,8 +86,16 @@ export const MESSAGES_REQUEST: RequestFormat = {
 export const COUNT_TOKENS_REQUEST: RequestFormat = {
   ...MESSAGES_REQUEST,
   outputFields: [],
-  read: readMessages,
+  read(parsed) {
+    const answers = ANSWER_MEMBERS.find((name) => Object.hasOwn(parsed.body, name));
+    if (answers !== undefined)
+      throw badField(answers, "must not be given: tokens are counted, and nothing is answered");
+    return readMessages(parsed);
+  },
 };
+
+/** Members by which an upstream might take a request to count tokens for one that is to be answered. */
+const ANSWER_MEMBERS = ["max_tokens", "stream"];
 
 function readMessages(parsed: ParsedBody): ReadMembers & { readonly collected: InputCollector } {
   const { body } = parsed;

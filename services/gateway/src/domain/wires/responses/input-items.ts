@@ -33,12 +33,13 @@ const KNOWN_ITEMS: ReadonlyMap<unknown, Known> = new Map(
     ...Object.fromEntries(
       CLIENT_RUN.map((type) => [type, known("id call_id action operation output status", collectRun)]),
     ),
-    // Encrypted reasoning has no fewer characters than what it says.
+    // Encrypted reasoning has no fewer characters than what it says. An id alone refers to what the provider has stored.
     reasoning: known("id summary content encrypted_content status", (item, _, input) => {
       const { id, summary, content, encrypted_content: encrypted } = item;
       input.addOther(id);
       input.addTextsOf(summary ?? []);
       input.addTextsOf(content ?? []);
+      if (!isEmpty(id) && isEmpty(encrypted)) input.storedItems++;
       return addText(encrypted, input);
     }),
   } satisfies Record<string, Known>),

@@ -29,7 +29,7 @@ function listOf(value: unknown): readonly JsonObject[] {
 
 /** Item without the texts that follow in pieces. */
 function emptied(item: JsonObject): JsonObject {
-  const isInPieces = isObject(item) && ["message", "reasoning"].includes(String(item["type"]));
+  const isInPieces = isObject(item) && (item["type"] === "message" || item["type"] === "reasoning");
   return {
     ...item,
     ...("status" in item && { status: "in_progress" }),

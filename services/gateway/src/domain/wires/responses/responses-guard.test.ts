@@ -67,7 +67,7 @@ const PLACES: Readonly<Record<string, object>> = {
       { type: "input_text", text: "ret" },
     ],
   }),
-  "a summary": input({ type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "a secret" }] }),
+  "a summary": input({ type: "reasoning", summary: [{ type: "summary_text", text: "a secret" }] }),
   "a file in base64": userParts({
     type: "input_file",
     filename: "a.txt",
