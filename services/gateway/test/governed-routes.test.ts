@@ -216,7 +216,7 @@ describe("the count of tokens of a model whose upstream does not count", () => {
     const { input_tokens: tokens, estimated } = JSON.parse(reply.text) as { input_tokens: number; estimated: boolean };
     expect(estimated).toBe(true);
     expect(tokens).toBeGreaterThan(5);
-    expect(tokens).toBeLessThan(200);
+    expect(tokens).toBeLessThan(30);
     expect(sent).toEqual([]);
     expect(usage.settlements).toHaveLength(1);
     expect(budget.spentNano).toBe(0n);

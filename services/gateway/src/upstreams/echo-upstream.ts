@@ -5,19 +5,22 @@ import { isObject } from "../domain/wire/json.ts";
 import { toErrorEnvelope } from "../domain/errors/error-envelope.ts";
 import { Refusal } from "../domain/errors/refusal.ts";
 import type { Upstream, UpstreamAnswer, UpstreamBody } from "../domain/ports/upstream.ts";
+import { boundTokens } from "../domain/request/token-bounds.ts";
 import { formatSse } from "../domain/wire/sse.ts";
 
 /**
  * Deterministic upstream within the process, for a node without an account at a provider: it answers with the last user
- * message, in the bytes of the OpenAI API.
+ * message, as a chat completion of the OpenAI API.
  *
  * A token is a run of characters other than white space. Input tokens are those of the texts of all messages, output tokens
  * those of all choices.
  */
 export function createEchoUpstream(clock: Clock): Upstream {
   return {
-    // The same count as in the answer, so that the reservation equals the charge.
-    async boundTokens({ text, choices, output }) {
+    // Of a chat completion the same count as in the answer, so that the reservation equals the charge.
+    async boundTokens(request, model) {
+      if (request.wire.name !== "chat") return boundTokens(request, model);
+      const { text, choices, output } = request;
       const { prompt, userText } = await count(await parse(text));
       const tokens = Math.max(1, scanTokens(userText ?? "").count);
       return { inputTokensMax: prompt, outputTokensMax: Math.min(output?.bounded ?? tokens, tokens) * choices };

@@ -2,7 +2,7 @@ import type { TokenCounter } from "../ports/token-counter.ts";
 import type { UpstreamAnswer } from "../ports/upstream.ts";
 import type { InferenceRequest } from "./inference-request.ts";
 import type { Model } from "./model-directory.ts";
-import { boundInput, tightenBounds } from "./token-bounds.ts";
+import { boundInput, COUNTED_TEMPLATE, tightenBounds } from "./token-bounds.ts";
 
 /**
  * Answers a request to count tokens for a model whose upstream does not count: an estimate by the tokenizer of the model, and for what is
@@ -13,7 +13,7 @@ export async function countTokens(
   model: Model,
   counter: TokenCounter,
 ): Promise<UpstreamAnswer> {
-  const { inputTokensMax } = await tightenBounds(boundInput(request, model), counter);
+  const { inputTokensMax } = await tightenBounds(boundInput(request, model, COUNTED_TEMPLATE), counter);
   const whole = Buffer.from(JSON.stringify({ input_tokens: inputTokensMax, estimated: true }));
   async function* body(): AsyncGenerator<Uint8Array> {
     yield whole;

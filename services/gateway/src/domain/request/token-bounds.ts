@@ -49,6 +49,8 @@ interface TemplateTokens {
 
 /** OpenAI's own template: 3 tokens, and 3 or 4 a message. */
 const OPENAI_TEMPLATE: TemplateTokens = { request: 12, message: 5, toolCall: 12, tools: 40 };
+/** Template of a request whose tokens are counted, and not bounded: what OpenAI's and most others add. */
+export const COUNTED_TEMPLATE: TemplateTokens = { request: 3, message: 4, toolCall: 8, tools: 12 };
 /** Any template. Anthropic counts up to 530 tokens for the prompt of tools. */
 const ANY_TEMPLATE: TemplateTokens = { request: 128, message: 10, toolCall: 20, tools: 600 };
 
@@ -60,12 +62,19 @@ export function boundTokens(request: InferenceRequest, model: BoundedModel = {})
   return request.wire.answer.isFree === true ? FREE : boundInput(request, model);
 }
 
-/** Bounds the input of a request, and its output if it has any, whether they are billed or not. */
-export function boundInput(request: InferenceRequest, model: BoundedModel = {}): LooseBounds {
+/**
+ * Bounds the input of a request, and its output if it has any, whether they are billed or not.
+ *
+ * @param template that of the model by default
+ */
+export function boundInput(
+  request: InferenceRequest,
+  model: BoundedModel = {},
+  template = templateOf(model),
+): LooseBounds {
   const { id = "", tokenizer, defaultOutputTokens = DEFAULT_OUTPUT_TOKENS } = model;
   const { input, wire } = request;
   const hasOutput = wire.request.outputFields.length > 0;
-  const template = hasOpenAiTemplate(id) ? OPENAI_TEMPLATE : ANY_TEMPLATE;
   const tokensMax = boundTexts(input.texts);
   // A translated request has no ids by which an upstream could find anything.
   const storedItems = wiresOf(model).has("responses") ? input.storedItems : 0;
@@ -86,6 +95,10 @@ const FREE: LooseBounds = { inputTokensMax: 1, outputTokensMax: 0 };
 
 /** Largest input bound that the admission API accepts. */
 const MAX_INPUT_TOKENS = 1_000_000_000;
+
+function templateOf({ id = "" }: BoundedModel): TemplateTokens {
+  return hasOpenAiTemplate(id) ? OPENAI_TEMPLATE : ANY_TEMPLATE;
+}
 
 function tokensOfTemplate({ messages, toolCalls }: SentInput, template: TemplateTokens, hasTools: boolean): number {
   const ofMessages = messages * template.message + toolCalls * template.toolCall;
