@@ -7,7 +7,6 @@
  * written in other forms, texts that are joined, media, and places that must not pass.
  */
 import { matchesNothingWithin, type Work } from "@routeplane/guardrails";
-import type { Member } from "../wire/json-members.ts";
 import type { JsonObject } from "../wire/json.ts";
 import type { GuardRules } from "./guard.ts";
 
@@ -44,14 +43,13 @@ function withoutEscapes(json: string): string {
 }
 
 /**
- * True if no texts of a request are read as one, and none of its places holds media: each message is a role and a text, and has another
+ * True if no texts of messages are read as one, and none of their places holds media: each message is a role and a text, and has another
  * role than the one before it. Members of one name are refused in messages, so that their values are all that there is.
  *
- * @param members members of the top level, as they are written
+ * @param before role of the text before the messages, if there is one
  */
-export function hasSeparateTexts(messages: readonly JsonObject[], members: readonly Member[]): boolean {
-  if (members.some(({ key }) => key === "prediction" || key === "choices")) return false;
-  let last: string | undefined;
+export function hasSeparateTexts(messages: readonly JsonObject[], before?: "system"): boolean {
+  let last: string | undefined = before;
   for (const message of messages) {
     const { role, content } = message;
     if (typeof role !== "string" || typeof content !== "string" || content === "") return false;

@@ -9,7 +9,14 @@ import {
 import type { UpstreamAnswer } from "../ports/upstream.ts";
 import { collect, MAX_ANSWER_BYTES, recogniseBody } from "../response/answer-body.ts";
 import { errorOfAnswer } from "../response/answer-error.ts";
-import { checkJson, checkLargeJson, isObject, LARGE_JSON_CHARS, MAX_ANSWER_VALUES } from "../wire/json.ts";
+import {
+  checkJson,
+  checkLargeJson,
+  isObject,
+  JsonTooComplex,
+  LARGE_JSON_CHARS,
+  MAX_ANSWER_VALUES,
+} from "../wire/json.ts";
 import { SseSplitter } from "../wire/sse.ts";
 import { withData } from "../wires/event-data.ts";
 import { TRANSLATED_WIRES } from "../wires/wires.ts";
@@ -41,8 +48,7 @@ export function translatedAnswer(answer: UpstreamAnswer, translation: AnswerTran
   const { upstream, outputTokensMax } = translation;
   const meter = new UpstreamMeter(TRANSLATED_WIRES[upstream].answer, outputTokensMax);
   const metered = { ...translation, meter };
-  const isSmall = whole !== undefined && whole.length <= LARGE_JSON_CHARS;
-  const translated = isSmall ? translateWhole(whole, contentType, metered) : undefined;
+  const translated = whole === undefined ? undefined : translateSmall(whole, contentType, metered);
   return {
     ...answer,
     body: translated === undefined ? translatedBody(answer, metered) : onePiece(translated),
@@ -61,11 +67,21 @@ async function* translatedBody(answer: UpstreamAnswer, translation: MeteredTrans
   const { isStream, body } = await recogniseBody(answer.body, answer.contentType, streamed);
   if (isStream) return yield* translateStream(body, translation);
   const bytes = await collect(body, MAX_ANSWER_BYTES);
-  if (bytes.length > LARGE_JSON_CHARS)
-    await checkLargeJson(bytes.toString("utf8"), MAX_ANSWER_VALUES, signal).catch(() => {});
-  yield translateWhole(bytes, answer.contentType, translation);
+  yield (await isWithinBounds(bytes, signal)) ? translateWhole(bytes, answer.contentType, translation) : bytes;
 }
 
+/** Translates an answer that needs no pauses. @returns undefined if it does, or is beyond the bounds of JSON */
+function translateSmall(bytes: Buffer, contentType: string, translation: MeteredTranslation): Buffer | undefined {
+  if (bytes.length > LARGE_JSON_CHARS) return undefined;
+  try {
+    checkJson(bytes.toString("utf8"), MAX_ANSWER_VALUES);
+  } catch {
+    return undefined;
+  }
+  return translateWhole(bytes, contentType, translation);
+}
+
+/** Translates an answer within the bounds of JSON. */
 function translateWhole(
   bytes: Buffer,
   contentType: string,
@@ -78,15 +94,25 @@ function translateWhole(
   return Buffer.from(JSON.stringify(translateAnswer(upstream, client, json, context)));
 }
 
+/** Checks the bounds of an answer, with pauses. One beyond them keeps its bytes: the relay says why it is refused. */
+async function isWithinBounds(bytes: Buffer, signal: CancelSignal): Promise<boolean> {
+  try {
+    await checkLargeJson(bytes.toString("utf8"), MAX_ANSWER_VALUES, signal);
+    return true;
+  } catch (error) {
+    if (error instanceof JsonTooComplex) return false;
+    throw error;
+  }
+}
+
 /** True for an answer of any wire that is translated. */
 function isAnswer(json: JsonObject): boolean {
   return ["choices", "content", "output"].some((name) => Array.isArray(json[name]));
 }
 
-/** Parses an answer within the bounds of JSON; undefined if it is none, or beyond them: the relay says which. */
+/** Parses an answer within the bounds of JSON; undefined if it is none. */
 function parseOrUndefined(text: string): unknown {
   try {
-    checkJson(text, MAX_ANSWER_VALUES);
     return parseExactly(text);
   } catch {
     return undefined;

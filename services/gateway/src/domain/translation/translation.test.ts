@@ -173,10 +173,15 @@ describe("a chat completion of an upstream that speaks messages", () => {
     expect(JSON.parse(whole.text)).toMatchObject({ choices: [{ message: { content: "hello" } }] });
   });
 
-  it.each(["[]", "{", '{"type":"message"}', "<html>", '"text"'])("is refused for the answer %s", async (answer) => {
-    const { refusal } = await served({ ...chat, body: BODY, parts: [answer] });
-    expect(refusal).toMatchObject({ status: 502 });
-  });
+  const deep = `{"type":"message","content":${"[".repeat(100)}${"]".repeat(100)}}`;
+
+  it.each(["[]", "{", '{"type":"message"}', "<html>", '"text"', deep])(
+    "is refused for the answer %s",
+    async (answer) => {
+      const { refusal } = await served({ ...chat, body: BODY, parts: [answer] });
+      expect(refusal).toMatchObject({ status: 502 });
+    },
+  );
 });
 
 describe("a translated answer", () => {

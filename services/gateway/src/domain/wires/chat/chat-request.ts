@@ -6,6 +6,7 @@ import type { ObjectNames } from "../../request/member-names.ts";
 import { isObject, type JsonObject } from "../../wire/json.ts";
 import { collectMembers } from "../collect-members.ts";
 import { hasItems, optionalBoolean, optionalInteger, readModel, readObjects, readOutputBound } from "../read-member.ts";
+import type { Member } from "../../wire/json-members.ts";
 import type { ParsedBody, RequestFormat } from "../request-format.ts";
 import { collectMessages } from "./message-media.ts";
 
@@ -106,13 +107,18 @@ export const CHAT_REQUEST: RequestFormat = {
       streamed,
       wantsUsageChunk: streamOptions?.["include_usage"] === true,
       streamOptions,
-      hasSeparateTexts: hasSeparateTexts(messages, members),
+      hasSeparateTexts: !members.some(hasOtherTexts) && hasSeparateTexts(messages),
       hasTools: hasItems(body["tools"]) || hasItems(body["functions"]),
       hostedTools: readHostedTools(body["tools"]),
       collected: collectInput(parsed, messages),
     };
   },
 };
+
+/** True for a member beside the messages whose texts are read as one. */
+function hasOtherTexts({ key }: Member): boolean {
+  return key === "prediction" || key === "choices";
+}
 
 function collectInput(parsed: ParsedBody, messages: readonly JsonObject[]): InputCollector {
   const input = new InputCollector();

@@ -34,7 +34,7 @@ export const MESSAGES_PIECES: StreamPieces = {
     if (LAST.has(type)) return true;
     switch (type) {
       case "content_block_stop":
-        return key === TEXT ? isWaiting : key.endsWith(` ${String(index)}`);
+        return key === TEXT ? isWaiting : key.endsWith(` ${positionOf(index)}`);
       case "content_block_start":
         return key === TEXT && !isTextBlock(block);
       case "content_block_delta":
@@ -76,7 +76,7 @@ function pieceOf(path: readonly (string | number)[], member: string, index: unkn
     return { type: "content_block_delta", ...(typeof index === "number" && { index }), delta };
   };
   if (member === "text") return { path, key: TEXT, group: TEXT, more };
-  const key = `${member} ${String(index)}`;
+  const key = `${member} ${positionOf(index)}`;
   return member === "thinking"
     ? { path, key, group: THINKING, more }
     : { path, key, isJson: member === "partial_json", more };
@@ -84,4 +84,9 @@ function pieceOf(path: readonly (string | number)[], member: string, index: unkn
 
 function isTextBlock(block: unknown): block is JsonObject {
   return isObject(block) && block["type"] === "text" && typeof block["text"] === "string";
+}
+
+/** Position that an event names; the first one if it names none. */
+function positionOf(index: unknown): number {
+  return typeof index === "number" ? index : 0;
 }

@@ -1,5 +1,5 @@
 import { badField } from "../../errors/refusal.ts";
-import { roleOf } from "../../guardrails/separate-texts.ts";
+import { hasSeparateTexts } from "../../guardrails/separate-texts.ts";
 import { InputCollector } from "../../request/input-collector.ts";
 import type { ObjectNames } from "../../request/member-names.ts";
 import type { HostedTool, ReadMembers } from "../../request/read-members.ts";
@@ -108,7 +108,7 @@ function readMessages(parsed: ParsedBody): ReadMembers & { readonly collected: I
     // The usage is in events that have something else too.
     wantsUsageChunk: true,
     streamOptions: undefined,
-    hasSeparateTexts: hasSeparateTexts(body, messages),
+    hasSeparateTexts: isSeparate(body, messages),
     hasTools: hasItems(body["tools"]),
     hostedTools: readHostedTools(body["tools"]),
     collected: collectInput(parsed, messages),
@@ -125,17 +125,10 @@ function collectInput(parsed: ParsedBody, messages: readonly JsonObject[]): Inpu
   return input;
 }
 
-/** True if no texts of a request are read as one, and none of its places holds media: each message is a role and a text. */
-function hasSeparateTexts({ system }: JsonObject, messages: readonly JsonObject[]): boolean {
+/** True if no texts of a request are read as one, and none of its places holds media. */
+function isSeparate({ system }: JsonObject, messages: readonly JsonObject[]): boolean {
   if (system !== undefined && typeof system !== "string") return false;
-  let last = system === undefined ? undefined : "system";
-  for (const message of messages) {
-    const { role, content } = message;
-    if (typeof role !== "string" || typeof content !== "string" || content === "") return false;
-    if (Object.keys(message).length > 2 || roleOf(role) === last) return false;
-    last = roleOf(role);
-  }
-  return true;
+  return hasSeparateTexts(messages, system === undefined ? undefined : "system");
 }
 
 /** Matches types of tools that Anthropic defines and the client runs. */

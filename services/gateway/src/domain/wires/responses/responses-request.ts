@@ -1,5 +1,5 @@
 import { badField } from "../../errors/refusal.ts";
-import { roleOf } from "../../guardrails/separate-texts.ts";
+import { hasSeparateTexts } from "../../guardrails/separate-texts.ts";
 import { InputCollector } from "../../request/input-collector.ts";
 import type { ObjectNames } from "../../request/member-names.ts";
 import type { HostedTool, ReadMembers } from "../../request/read-members.ts";
@@ -103,7 +103,7 @@ export const RESPONSES_REQUEST: RequestFormat = {
       // The usage is in an event that has something else too.
       wantsUsageChunk: true,
       streamOptions: undefined,
-      hasSeparateTexts: hasSeparateTexts(body, items),
+      hasSeparateTexts: hasSeparateTexts(items, body["instructions"] === undefined ? undefined : "system"),
       hasTools: hasItems(body["tools"]),
       hostedTools: readHostedTools(body["tools"]),
       collected: collectInput(parsed, items),
@@ -129,18 +129,6 @@ function collectInput(parsed: ParsedBody, items: readonly JsonObject[]): InputCo
   collectMembers(parsed, MEMBER_KINDS, input);
   if (Array.isArray(tools)) input.otherBytes += tools.filter(isDescribedTool).length * DESCRIBED_TOOL_TOKENS;
   return input;
-}
-
-/** True if no texts of the input are read as one, and none of its places holds media: each item is a role and a text. */
-function hasSeparateTexts({ instructions }: JsonObject, items: readonly JsonObject[]): boolean {
-  let last = instructions === undefined ? undefined : "system";
-  for (const item of items) {
-    const { role, content } = item;
-    if (typeof role !== "string" || typeof content !== "string" || content === "") return false;
-    if (Object.keys(item).length > 2 || roleOf(role) === last) return false;
-    last = roleOf(role);
-  }
-  return true;
 }
 
 /** Tools that the client runs and the provider describes to the model. */
