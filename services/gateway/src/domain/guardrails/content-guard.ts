@@ -13,7 +13,7 @@ import type { JsonObject } from "../wire/json.ts";
 import type { Edit } from "../wire/json-edits.ts";
 import { type JsonText, jsonTexts, valueOfString } from "../wire/json-texts.ts";
 import { isDataUrl, type MediaText, mediaTextOf } from "./media-text.ts";
-import { passesAtOnce, roleOf } from "./separate-texts.ts";
+import { passesAtOnce } from "./separate-texts.ts";
 
 /** Patterns for the content of one JSON text, and the listeners for their matches. */
 export interface ContentGuard {
@@ -47,7 +47,7 @@ interface Part {
 
 /**
  * Judges all content of a JSON text. Each string, name and number is one text; the parts of a message, together with those of
- * consecutive messages of its role, are read as one, and so are the texts at one place in a list of a message.
+ * consecutive messages of its side, are read as one, and so are the texts at one place in a list of a message.
  *
  * @param isSeparate true if no two texts are read as one, and the document has neither media nor opaque places
  * @returns the judgement, or a promise of it where texts have to be judged one by one
@@ -66,9 +66,9 @@ const NOTHING_FOUND: JudgedContent = { edits: [], blocked: undefined, isUninspec
 async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedContent> {
   const { places } = guard;
   const edits: Edit[] = [];
-  const messages = new Map<number, { role: string; readonly parts: Part[] }>();
+  const messages = new Map<number, { side: string; readonly parts: Part[] }>();
   const messageAt = (index: number) => {
-    const message = messages.get(index) ?? { role: index < 0 ? "system" : "", parts: [] };
+    const message = messages.get(index) ?? { side: index < 0 ? "system" : "", parts: [] };
     messages.set(index, message);
     return message;
   };
@@ -89,7 +89,12 @@ async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedC
       continue;
     }
     const value = (): string => valueOf(text, json);
-    if (text.place === places.rolePlace) messageAt(Number(text.path()[1] ?? 0)).role = roleOf(value());
+    const side = places.sideOf(text, value);
+    if (side !== undefined) {
+      const message = messageAt(Number(text.path()[1] ?? 0));
+      // A result of a tool is the user's, whatever role its item names.
+      if (message.side !== "user") message.side = side;
+    }
     const siblingOf = (name: string): unknown => {
       document ??= { root: JSON.parse(json) };
       return memberOf(document.root, [...text.path().slice(0, -1), name]);
@@ -195,16 +200,16 @@ const BINARY_URL = /^data:(?:application|audio|font|image|text|video)\/[\w.+-]{1
 /** Matches text that has no visible character. */
 const HIDDEN = /^[\p{Default_Ignorable_Code_Point}\p{Cc}]*$/u;
 
-/** Groups the parts of consecutive messages of one role. Messages without visible text do not end a group. */
-function runsOf(messages: readonly { readonly role: string; readonly parts: readonly Part[] }[]): readonly Part[][] {
+/** Groups the parts of consecutive messages of one side. Messages without visible text do not end a group. */
+function runsOf(messages: readonly { readonly side: string; readonly parts: readonly Part[] }[]): readonly Part[][] {
   const runs: Part[][] = [];
-  let lastRole: string | undefined;
-  for (const { role, parts } of messages) {
+  let lastSide: string | undefined;
+  for (const { side, parts } of messages) {
     if (parts.every(({ text }) => HIDDEN.test(text))) continue;
-    const run = role !== "" && role === lastRole ? runs.at(-1) : undefined;
+    const run = side !== "" && side === lastSide ? runs.at(-1) : undefined;
     if (run === undefined) runs.push([...parts]);
     else for (const part of parts) run.push(part);
-    lastRole = role;
+    lastSide = side;
   }
   return runs;
 }

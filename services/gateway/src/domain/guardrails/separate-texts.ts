@@ -44,9 +44,9 @@ function withoutEscapes(json: string): string {
 
 /**
  * True if no texts of messages are read as one, and none of their places holds media: each message is a role and a text, and has another
- * role than the one before it. Members of one name are refused in messages, so that their values are all that there is.
+ * side than the one before it. Members of one name are refused in messages, so that their values are all that there is.
  *
- * @param before role of the text before the messages, if there is one
+ * @param before side of the text before the messages, if there is one
  */
 export function hasSeparateTexts(messages: readonly JsonObject[], before?: "system"): boolean {
   let last: string | undefined = before;
@@ -54,17 +54,21 @@ export function hasSeparateTexts(messages: readonly JsonObject[], before?: "syst
     const { role, content } = message;
     if (typeof role !== "string" || typeof content !== "string" || content === "") return false;
     if (Object.keys(message).length > 2) return false;
-    const name = roleOf(role);
-    if (name === last) return false;
-    last = name;
+    const side = sideOf(role);
+    if (side === last) return false;
+    last = side;
   }
   return true;
 }
 
-/** Name of a role. `developer` is the newer name of `system`. */
-export function roleOf(value: string): string {
+/**
+ * Side of a conversation that a role speaks for. Consecutive messages of one side are read as one text: upstreams make one turn of them.
+ * `developer` is the newer name of `system`. Results of tools are the user's, in whose message Anthropic's wire has them.
+ */
+export function sideOf(value: string): string {
   const role = value.trim().toLowerCase();
-  return role === "developer" ? "system" : role;
+  if (role === "developer") return "system";
+  return role === "tool" || role === "function" ? "user" : role;
 }
 
 /**

@@ -19,8 +19,8 @@ export type SiblingOf = (name: string) => unknown;
 export interface TextPlaces {
   /** @param siblingOf value of another member of the object that a text is in */
   kindOf(text: JsonText, value: () => string, siblingOf: SiblingOf): ContentKind;
-  /** Place of the role of a message; undefined if there are no roles. */
-  readonly rolePlace?: string;
+  /** Side of the conversation that a text says the message is of which it is in; undefined if it says none. */
+  sideOf(text: JsonText, value: () => string): string | undefined;
   /**
    * Message that a string is a part of, whose parts are read as one text; undefined if it is none. A negative one is of the system,
    * before all others.

@@ -1,7 +1,7 @@
-import { isSeparateAnswer } from "../../guardrails/separate-texts.ts";
+import { isSeparateAnswer, sideOf } from "../../guardrails/separate-texts.ts";
 import { isWireName } from "../../guardrails/wire-names.ts";
 import type { JsonText } from "../../wire/json-texts.ts";
-import type { ContentFormat, ContentKind } from "../content-format.ts";
+import type { ContentFormat, ContentKind, TextPlaces } from "../content-format.ts";
 
 /** Test of a value. */
 type ValueTest = (value: string) => boolean;
@@ -198,7 +198,12 @@ function listOf(text: JsonText): string | undefined {
 }
 
 const NO_PLACES: ReadonlySet<string> = new Set();
-const SHARED = { rolePlace: "messages[].role", messageOf, listOf, isArguments };
+const SHARED: Pick<TextPlaces, "sideOf" | "messageOf" | "listOf" | "isArguments"> = {
+  sideOf: ({ place }, value) => (place === "messages[].role" ? sideOf(value()) : undefined),
+  messageOf,
+  listOf,
+  isArguments,
+};
 
 /** Content of chat completions. */
 export const CHAT_CONTENT: ContentFormat = {

@@ -79,7 +79,8 @@ const ANSWER: AnswerFormat = {
   stream: undefined,
 };
 
-const PLACES: Pick<TextPlaces, "messageOf" | "listOf" | "isArguments" | "opaque"> = {
+const PLACES: Pick<TextPlaces, "sideOf" | "messageOf" | "listOf" | "isArguments" | "opaque"> = {
+  sideOf: () => undefined,
   messageOf: () => undefined,
   listOf: () => undefined,
   isArguments: () => false,

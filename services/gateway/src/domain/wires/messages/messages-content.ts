@@ -1,3 +1,4 @@
+import { sideOf } from "../../guardrails/separate-texts.ts";
 import { isWireName } from "../../guardrails/wire-names.ts";
 import type { JsonText } from "../../wire/json-texts.ts";
 import type { ContentFormat, ContentKind, SiblingOf, TextPlaces } from "../content-format.ts";
@@ -134,14 +135,15 @@ function isExemptName({ place }: JsonText, name: string): boolean {
 }
 
 const NO_PLACES: ReadonlySet<string> = new Set();
-const SHARED = { isArguments: () => false, opaque: NO_PLACES };
+const SHARED = { sideOf: () => undefined, isArguments: () => false, opaque: NO_PLACES };
 
 const REQUEST: TextPlaces = {
   ...SHARED,
-  rolePlace: "messages[].role",
+  sideOf: ({ place }, value) => (place === "messages[].role" ? sideOf(value()) : undefined),
   kindOf: requestKindOf,
   messageOf: messageOfRequest,
-  listOf: () => undefined,
+  listOf: ({ kind, place, path }) =>
+    kind === "string" && place === "messages[].content[].thinking" ? `thinking ${path()[1]}` : undefined,
 };
 const ANSWER: TextPlaces = {
   ...SHARED,

@@ -1,3 +1,4 @@
+import { sideOf } from "../../guardrails/separate-texts.ts";
 import { isWireName } from "../../guardrails/wire-names.ts";
 import type { JsonText } from "../../wire/json-texts.ts";
 import type { ContentFormat, ContentKind, TextPlaces } from "../content-format.ts";
@@ -67,9 +68,10 @@ const REQUEST_NUMBERS = new Set(["max_output_tokens", "max_tool_calls", "tempera
 /** Matches places of input that hold media, or references to media. */
 const MEDIA =
   /^input\[\]\.(?:(?:content|output)\[\]\.(?:image_url|file_data|file_url|file_id|input_audio\.data)|encrypted_content)$/;
-/** Matches texts of a message, which models read as one text. */
-const PART = /^input\[\]\.content(?:\[\]\.(?:text|refusal))?$/;
-const LIST = /^input\[\]\.(?:summary|output)\[\]\.text$/;
+/** Matches texts of a message, or of the result of a tool, which models read as one text. */
+const PART = /^input\[\]\.(?:content|output)(?:\[\](?:\.(?:text|refusal))?)?$/;
+const RESULT = /^input\[\]\.output(?:$|\[)/;
+const SUMMARY = "input[].summary[].text";
 
 function requestKindOf(text: JsonText, value: () => string): ContentKind {
   const { kind, place } = text;
@@ -153,13 +155,16 @@ const SYSTEM = -1;
 
 const REQUEST: TextPlaces = {
   kindOf: requestKindOf,
-  rolePlace: "input[].role",
+  sideOf: ({ place }, value) => {
+    if (place === "input[].role") return sideOf(value());
+    return RESULT.test(place) ? "user" : undefined;
+  },
   messageOf: ({ kind, place, path }) => {
     if (kind !== "string") return undefined;
     if (place === "instructions") return SYSTEM;
     return PART.test(place) ? Number(path()[1]) : undefined;
   },
-  listOf: ({ kind, place, path }) => (kind === "string" && LIST.test(place) ? `${path()[1]} ${place}` : undefined),
+  listOf: ({ kind, place, path }) => (kind === "string" && place === SUMMARY ? `${path()[1]}` : undefined),
   isArguments: ({ kind, place }) => kind === "string" && place === "input[].arguments",
   opaque: new Set(["input[].content[].logprobs"]),
 };
@@ -177,6 +182,7 @@ const ANSWER_PART = /^output\[\]\.content\[\]\.(?:text|refusal)$/;
 const ANSWER_SUMMARY = /^output\[\]\.summary\[\]\.text$/;
 
 const ANSWER: TextPlaces = {
+  sideOf: () => undefined,
   kindOf: answerKindOf,
   messageOf: ({ kind, place }, siblingOf) => {
     if (kind !== "string") return undefined;
