@@ -1,6 +1,8 @@
 import type { Dropped } from "./dropped.ts";
 import type { JsonObject } from "./json.ts";
-import type { NeutralAnswer, NeutralRequest, StreamEvent, WireEvent } from "./model.ts";
+import type { NeutralAnswer, NeutralRequest, PartEvent, Stop, StreamError, StreamEvent } from "./model.ts";
+import type { Usage, WireEvent } from "./model.ts";
+import type { WholeHead } from "./whole-head.ts";
 
 /** Facts about the model that a translated request is sent to. */
 export interface TranslationTarget {
@@ -16,14 +18,6 @@ export interface TranslationTarget {
   readonly reasons?: boolean;
 }
 
-/** Facts that an answer can lack and the client's wire needs. */
-export interface AnswerContext {
-  /** Model that the answer names if the upstream names none. */
-  readonly requestedModel?: string;
-  /** Seconds since 1970 at which an answer was made whose upstream does not tell; the time of the call by default. */
-  readonly createdAt?: number;
-}
-
 /** Bound of the parts of a stream that are open at the same time, for which a reader keeps something. */
 export const MAX_OPEN_PARTS = 1_000;
 
@@ -33,9 +27,9 @@ export interface WireCodec {
   writeRequest(request: NeutralRequest, target: TranslationTarget, dropped: Dropped): JsonObject;
   /** Reads an answer; whatever it does not know is skipped. */
   readAnswer(answer: JsonObject): NeutralAnswer;
-  writeAnswer(answer: NeutralAnswer, context: AnswerContext): JsonObject;
+  writeAnswer(answer: NeutralAnswer & WholeHead): JsonObject;
   openStreamReader(): StreamReader;
-  openStreamWriter(context: AnswerContext): StreamWriter;
+  openStreamWriter(): WireStreamWriter;
 }
 
 export interface StreamReader {
@@ -45,8 +39,27 @@ export interface StreamReader {
   finish(): readonly StreamEvent[];
 }
 
-export interface StreamWriter {
-  write(event: StreamEvent): readonly WireEvent[];
-  /** Called last. Tells the usage of a stream that broke off, but no normal end. */
-  finish(): readonly WireEvent[];
+/**
+ * Writer of the events of one wire. `StreamWriter` calls it with the steps of a stream in their order: `start` comes first, and
+ * nothing after `end`, `fail` or `breakOff`.
+ */
+export interface WireStreamWriter {
+  /** Bound of the parts of a stream, if all of them are kept until its end. */
+  readonly partsMax?: number;
+  /** @param usage counts that came before the start, as few upstreams tell them */
+  start(head: WholeHead, usage: Usage | undefined): readonly WireEvent[];
+  /** Writes an event of a part; one of a part that is not open gives nothing. */
+  part(event: PartEvent): readonly WireEvent[];
+  end(state: StreamState): readonly WireEvent[];
+  /** Ends the stream with an error, which can come before its start unless the usage is known. */
+  fail(error: StreamError, state: StreamState): readonly WireEvent[];
+  /** Tells the usage of a stream that broke off, but no normal end. */
+  breakOff(state: StreamState): readonly WireEvent[];
+}
+
+/** Facts that the events of a stream have told by now. */
+export interface StreamState {
+  readonly stop: Stop;
+  readonly usage?: Usage | undefined;
+  readonly serviceTier?: string | undefined;
 }

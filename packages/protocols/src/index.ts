@@ -1,4 +1,4 @@
-export type { AnswerContext, TranslationTarget } from "./codec.ts";
+export type { TranslationTarget } from "./codec.ts";
 export { type JsonObject, parseExactly } from "./json.ts";
 export type { ProtocolWire, WireEvent } from "./model.ts";
 export {
@@ -9,3 +9,4 @@ export {
   translateRequest,
 } from "./translate.ts";
 export { Untranslatable } from "./untranslatable.ts";
+export type { AnswerContext } from "./whole-head.ts";

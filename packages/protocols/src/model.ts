@@ -202,17 +202,21 @@ export type OutputFormat =
 
 // Answers
 
-export interface NeutralAnswer {
+/** Members of an answer that the beginning of a stream tells, too. An id or model that the upstream does not tell is empty. */
+export interface AnswerHead {
   readonly id: string;
   readonly model: string;
   /** Seconds since 1970. */
   readonly createdAt?: number;
+  /** Tier by which the answer is billed, in the words of the chat wire. */
+  readonly serviceTier?: string;
+}
+
+export interface NeutralAnswer extends AnswerHead {
   readonly parts: readonly AnswerPart[];
   readonly stop: Stop;
   /** Undefined if the upstream reports none. */
   readonly usage?: Usage;
-  /** Tier by which the answer is billed, in the words of the chat wire. */
-  readonly serviceTier?: string;
 }
 
 export type AnswerPart = TextPart | RefusalPart | ThinkingPart | ToolCallPart;
@@ -266,11 +270,7 @@ export interface WireEvent {
  */
 export type StreamEvent =
   | StreamStart
-  | { readonly type: "part_start"; readonly index: number; readonly part: PartStart }
-  | { readonly type: "part_delta"; readonly index: number; readonly text: string }
-  /** Seal of a part of thinking, whole, before the part's end. */
-  | { readonly type: "part_seal"; readonly index: number; readonly seal: ThinkingSeal }
-  | { readonly type: "part_end"; readonly index: number }
+  | PartEvent
   /** Counts that are known by now; each replaces the earlier one of its name. */
   | { readonly type: "usage"; readonly usage: Usage }
   | { readonly type: "stop"; readonly stop: Stop; readonly serviceTier?: string }
@@ -278,13 +278,16 @@ export type StreamEvent =
   /** The upstream's own end of a whole stream. */
   | { readonly type: "end" };
 
-export interface StreamStart {
+export interface StreamStart extends AnswerHead {
   readonly type: "start";
-  readonly id: string;
-  readonly model: string;
-  readonly createdAt?: number;
-  readonly serviceTier?: string;
 }
+
+export type PartEvent =
+  | { readonly type: "part_start"; readonly index: number; readonly part: PartStart }
+  | { readonly type: "part_delta"; readonly index: number; readonly text: string }
+  /** Seal of a part of thinking, whole, before the part's end. */
+  | { readonly type: "part_seal"; readonly index: number; readonly seal: ThinkingSeal }
+  | { readonly type: "part_end"; readonly index: number };
 
 /** Kind of a part that starts. Its deltas are its text, or the arguments of a tool call. */
 export type PartStart =

@@ -1,10 +1,12 @@
 import { chatCodec } from "./chat/codec.ts";
-import type { AnswerContext, TranslationTarget, WireCodec } from "./codec.ts";
+import type { TranslationTarget, WireCodec } from "./codec.ts";
 import { Dropped } from "./dropped.ts";
 import type { JsonObject } from "./json.ts";
 import { messagesCodec } from "./messages/codec.ts";
 import type { ProtocolWire, StreamEvent, WireEvent } from "./model.ts";
 import { responsesCodec } from "./responses/codec.ts";
+import { StreamWriter } from "./stream-writer.ts";
+import { type AnswerContext, wholeHead } from "./whole-head.ts";
 
 const CODECS: Readonly<Record<ProtocolWire, WireCodec>> = {
   chat: chatCodec,
@@ -49,7 +51,7 @@ export function translateAnswer(
   answer: JsonObject,
   context: AnswerContext = {},
 ): JsonObject {
-  return CODECS[to].writeAnswer(CODECS[from].readAnswer(answer), context);
+  return CODECS[to].writeAnswer(wholeHead(CODECS[from].readAnswer(answer), context));
 }
 
 /** Translation of one stream, event by event. */
@@ -75,7 +77,7 @@ export function openStreamTranslation(
   context: AnswerContext = {},
 ): StreamTranslation {
   const reader = CODECS[from].openStreamReader();
-  const writer = CODECS[to].openStreamWriter(context);
+  const writer = new StreamWriter(CODECS[to].openStreamWriter(), context);
   const write = (events: readonly StreamEvent[]) => events.flatMap((event) => writer.write(event));
   return {
     push: (event) => write(reader.read(event)),

@@ -13,5 +13,5 @@ export const chatCodec: WireCodec = {
   readAnswer: readChatAnswer,
   writeAnswer: writeChatAnswer,
   openStreamReader: () => new ChatStreamReader(),
-  openStreamWriter: (context) => new ChatStreamWriter(context),
+  openStreamWriter: () => new ChatStreamWriter(),
 };

@@ -1,12 +1,13 @@
-import type { AnswerContext } from "../codec.ts";
 import type { JsonObject } from "../json.ts";
-import type { NeutralAnswer, ToolCallPart } from "../model.ts";
+import type { NeutralAnswer } from "../model.ts";
+import type { WholeHead } from "../whole-head.ts";
 import { toReasoning } from "./reasoning.ts";
 import { toFinish } from "./stop.ts";
+import { toToolCall } from "./tool-call.ts";
 import { toChatUsage } from "./write-usage.ts";
 
 /** Writes an answer of the chat wire. */
-export function writeChatAnswer(answer: NeutralAnswer, context: AnswerContext): JsonObject {
+export function writeChatAnswer(answer: NeutralAnswer & WholeHead): JsonObject {
   const { parts, stop, usage, serviceTier } = answer;
   const texts = parts.filter((part) => part.type === "text");
   const refusals = parts.filter((part) => part.type === "refusal");
@@ -17,23 +18,15 @@ export function writeChatAnswer(answer: NeutralAnswer, context: AnswerContext): 
     content: texts.length === 0 ? null : texts.map(({ text }) => text).join(""),
     refusal,
     ...toReasoning(parts),
-    ...(calls.length > 0 && { tool_calls: calls.map(toCall) }),
+    ...(calls.length > 0 && { tool_calls: calls.map(toToolCall) }),
   };
   return {
     id: answer.id,
     object: "chat.completion",
-    created: answer.createdAt ?? context.createdAt ?? secondsNow(),
-    model: answer.model === "" ? (context.requestedModel ?? "") : answer.model,
+    created: answer.createdAt,
+    model: answer.model,
     choices: [{ index: 0, message, logprobs: null, finish_reason: toFinish(stop) }],
     ...(usage !== undefined && { usage: toChatUsage(usage) }),
     ...(serviceTier !== undefined && { service_tier: serviceTier }),
   };
-}
-
-export function secondsNow(): number {
-  return Math.floor(Date.now() / 1_000);
-}
-
-function toCall({ id, name, arguments: text, kind }: ToolCallPart): JsonObject {
-  return { id, type: kind, [kind]: kind === "custom" ? { name, input: text } : { name, arguments: text } };
 }

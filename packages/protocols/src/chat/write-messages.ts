@@ -3,6 +3,7 @@ import type { Dropped } from "../dropped.ts";
 import type { JsonObject } from "../json.ts";
 import type { MediaSource, Part, ToolCallPart, ToolResultPart, Turn } from "../model.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
+import { toToolCall } from "./tool-call.ts";
 
 /** Writes turns as messages: results of tools are messages of their own, before the rest of their turn. */
 export function toMessages(turns: readonly Turn[], dropped: Dropped): readonly JsonObject[] {
@@ -57,11 +58,6 @@ function toAssistant(parts: readonly Part[], at: string, dropped: Dropped): read
       ...(calls.length > 0 && { tool_calls: calls.map(toToolCall) }),
     },
   ];
-}
-
-function toToolCall({ id, name, arguments: text, kind }: ToolCallPart): JsonObject {
-  const call = kind === "custom" ? { name, input: text } : { name, arguments: text };
-  return { id, type: kind, [kind]: call };
 }
 
 /** A single text is written as one, which the smallest servers understand. */

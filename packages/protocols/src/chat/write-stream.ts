@@ -1,9 +1,11 @@
-import type { AnswerContext, StreamWriter } from "../codec.ts";
+import type { StreamState, WireStreamWriter } from "../codec.ts";
+import { isFunction, NO_ARGUMENTS } from "../function-arguments.ts";
 import type { JsonObject } from "../json.ts";
-import type { PartStart, Stop, StreamEvent, StreamStart, ThinkingPart, Usage, WireEvent } from "../model.ts";
+import type { PartEvent, PartStart, StreamError, ThinkingPart, WireEvent } from "../model.ts";
+import type { WholeHead } from "../whole-head.ts";
 import { toSealed } from "./reasoning.ts";
 import { toFinish } from "./stop.ts";
-import { secondsNow } from "./write-answer.ts";
+import { toToolCall } from "./tool-call.ts";
 import { toChatUsage } from "./write-usage.ts";
 
 /** Bound of the reasoning, and of the seals, that are kept until the end. What is longer is written without its seal. */
@@ -19,68 +21,49 @@ interface OpenPart {
 }
 
 /** Writer of a stream of chunks. */
-export class ChatStreamWriter implements StreamWriter {
-  readonly #context: AnswerContext;
-  #head: JsonObject | undefined;
+export class ChatStreamWriter implements WireStreamWriter {
+  #head: JsonObject = {};
+  #tier: JsonObject = {};
   readonly #open = new Map<number, OpenPart>();
   #calls = 0;
   readonly #sealed: ThinkingPart[] = [];
   #keptChars = 0;
   #sealChars = 0;
   #hasRefusal = false;
-  #stop: Stop = {};
-  #serviceTier: string | undefined;
-  #usage: Usage | undefined;
-  #hasEnded = false;
 
-  constructor(context: AnswerContext) {
-    this.#context = context;
-  }
-
-  write(event: StreamEvent): readonly WireEvent[] {
-    if (this.#hasEnded) return [];
-    switch (event.type) {
-      case "start":
-        return this.#start(event);
-      case "usage":
-        this.#usage = { ...this.#usage, ...event.usage };
-        return [];
-      case "stop":
-        this.#stop = event.stop;
-        this.#serviceTier = event.serviceTier ?? this.#serviceTier;
-        return [];
-      case "error":
-        return this.#fail(event.error);
-      case "end":
-        return [...this.#started(), ...this.#end()];
-      default:
-        return [...this.#started(), ...this.#writePart(event)];
-    }
-  }
-
-  finish(): readonly WireEvent[] {
-    if (this.#hasEnded) return [];
-    this.#hasEnded = true;
-    return this.#usageChunk();
-  }
-
-  #start({ id, model, createdAt, serviceTier }: Omit<StreamStart, "type">): readonly WireEvent[] {
-    if (this.#head !== undefined) return [];
-    this.#serviceTier = serviceTier;
-    this.#head = {
-      id,
-      object: "chat.completion.chunk",
-      created: createdAt ?? this.#context.createdAt ?? secondsNow(),
-      model: model === "" ? (this.#context.requestedModel ?? "") : model,
-    };
+  start({ id, model, createdAt, serviceTier }: WholeHead): readonly WireEvent[] {
+    this.#head = { id, object: "chat.completion.chunk", created: createdAt, model };
+    this.#tier = toTier(serviceTier);
     return [this.#delta({ role: "assistant", content: "" })];
   }
 
-  #started(): readonly WireEvent[] {
-    return this.#head === undefined ? this.#start({ id: "", model: "" }) : [];
+  end(state: StreamState): readonly WireEvent[] {
+    this.#tier = toTier(state.serviceTier);
+    const { explanation } = state.stop;
+    // Clients keep the last value of a member that they do not know, so all seals are in one chunk.
+    const sealed = toSealed(this.#sealed);
+    return [
+      ...(Object.keys(sealed).length > 0 ? [this.#delta(sealed)] : []),
+      ...(explanation !== undefined && !this.#hasRefusal ? [this.#delta({ refusal: explanation })] : []),
+      this.#delta({}, toFinish(state.stop)),
+      ...this.breakOff(state),
+      { data: "[DONE]" },
+    ];
   }
 
-  #writePart(event: Extract<StreamEvent, { readonly index: number }>): readonly WireEvent[] {
+  fail({ type, message, code }: StreamError, state: StreamState): readonly WireEvent[] {
+    return [
+      ...this.breakOff(state),
+      { data: JSON.stringify({ error: { message, type, param: null, code: code ?? null } }) },
+    ];
+  }
+
+  breakOff({ usage, serviceTier }: StreamState): readonly WireEvent[] {
+    this.#tier = toTier(serviceTier);
+    return usage === undefined ? [] : [this.#chunk({ choices: [], usage: toChatUsage(usage) })];
+  }
+
+  part(event: PartEvent): readonly WireEvent[] {
     if (event.type === "part_start") return this.#startPart(event.index, event.part);
     const part = this.#open.get(event.index);
     if (part === undefined) return [];
@@ -97,7 +80,7 @@ export class ChatStreamWriter implements StreamWriter {
       case "part_end":
         this.#open.delete(event.index);
         // A call without arguments is one with an empty object.
-        return isFunction(part.start) && !part.hasText ? [this.#callDelta(part, "{}")] : [];
+        return isFunction(part.start) && !part.hasText ? [this.#callDelta(part, NO_ARGUMENTS)] : [];
     }
   }
 
@@ -106,9 +89,7 @@ export class ChatStreamWriter implements StreamWriter {
     this.#open.set(index, part);
     this.#hasRefusal ||= start.type === "refusal";
     if (start.type !== "tool_call") return [];
-    const { id, name, kind } = start;
-    const call = kind === "custom" ? { name, input: "" } : { name, arguments: "" };
-    return [this.#delta({ tool_calls: [{ index: part.call, id, type: kind, [kind]: call }] })];
+    return [this.#delta({ tool_calls: [{ index: part.call, ...toToolCall({ ...start, arguments: "" }) }] })];
   }
 
   #addText(part: OpenPart, text: string): readonly WireEvent[] {
@@ -131,41 +112,15 @@ export class ChatStreamWriter implements StreamWriter {
     return this.#delta({ tool_calls: [{ index: call, ...piece }] });
   }
 
-  #end(): readonly WireEvent[] {
-    this.#hasEnded = true;
-    const { explanation } = this.#stop;
-    // Clients keep the last value of a member that they do not know, so all seals are in one chunk.
-    const sealed = toSealed(this.#sealed);
-    return [
-      ...(Object.keys(sealed).length > 0 ? [this.#delta(sealed)] : []),
-      ...(explanation !== undefined && !this.#hasRefusal ? [this.#delta({ refusal: explanation })] : []),
-      this.#delta({}, toFinish(this.#stop)),
-      ...this.#usageChunk(),
-      { data: "[DONE]" },
-    ];
-  }
-
-  #fail({ type, message, code }: { readonly type: string; readonly message: string; readonly code?: string }) {
-    this.#hasEnded = true;
-    const error = { message, type, param: null, code: code ?? null };
-    return [...this.#usageChunk(), { data: JSON.stringify({ error }) }];
-  }
-
-  #usageChunk(): readonly WireEvent[] {
-    if (this.#usage === undefined) return [];
-    return [...this.#started(), this.#chunk({ choices: [], usage: toChatUsage(this.#usage) })];
-  }
-
   #delta(delta: JsonObject, finish: string | null = null): WireEvent {
     return this.#chunk({ choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }] });
   }
 
   #chunk(members: JsonObject): WireEvent {
-    const tier = this.#serviceTier === undefined ? {} : { service_tier: this.#serviceTier };
-    return { data: JSON.stringify({ ...this.#head, ...members, ...tier }) };
+    return { data: JSON.stringify({ ...this.#head, ...members, ...this.#tier }) };
   }
 }
 
-function isFunction(start: PartStart): boolean {
-  return start.type === "tool_call" && start.kind === "function";
+function toTier(serviceTier: string | undefined): JsonObject {
+  return serviceTier === undefined ? {} : { service_tier: serviceTier };
 }

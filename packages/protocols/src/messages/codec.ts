@@ -13,5 +13,5 @@ export const messagesCodec: WireCodec = {
   readAnswer: readMessagesAnswer,
   writeAnswer: writeMessagesAnswer,
   openStreamReader: () => new MessagesStreamReader(),
-  openStreamWriter: (context) => new MessagesStreamWriter(context),
+  openStreamWriter: () => new MessagesStreamWriter(),
 };

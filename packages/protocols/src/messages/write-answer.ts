@@ -1,4 +1,3 @@
-import type { AnswerContext } from "../codec.ts";
 import type { JsonObject } from "../json.ts";
 import type { AnswerPart, NeutralAnswer } from "../model.ts";
 import { toInput } from "./arguments.ts";
@@ -8,12 +7,12 @@ import { toStop } from "./stop.ts";
 import { toMessagesUsage } from "./usage.ts";
 
 /** Writes an answer of the messages wire. */
-export function writeMessagesAnswer(answer: NeutralAnswer, context: AnswerContext): JsonObject {
+export function writeMessagesAnswer(answer: NeutralAnswer): JsonObject {
   return {
     id: answer.id,
     type: "message",
     role: "assistant",
-    model: answer.model === "" ? (context.requestedModel ?? "") : answer.model,
+    model: answer.model,
     content: answer.parts.map(toBlock),
     ...toStop(answer.stop),
     usage: toMessagesUsage(answer.usage, toServiceTier(answer.serviceTier)),

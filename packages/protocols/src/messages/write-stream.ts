@@ -1,76 +1,44 @@
-import type { AnswerContext, StreamWriter } from "../codec.ts";
+import type { StreamState, WireStreamWriter } from "../codec.ts";
 import type { JsonObject } from "../json.ts";
-import type { PartStart, Stop, StreamError, StreamEvent, StreamStart, Usage, WireEvent } from "../model.ts";
+import type { AnswerHead, PartEvent, PartStart, StreamError, Usage, WireEvent } from "../model.ts";
 import { toServiceTier } from "./service-tier.ts";
 import { toSignature } from "./signature.ts";
 import { toStop } from "./stop.ts";
 import { toMessagesUsage } from "./usage.ts";
 
 /** Writer of the events of a message. Each part is a block of its index. */
-export class MessagesStreamWriter implements StreamWriter {
-  readonly #context: AnswerContext;
-  #hasStarted = false;
+export class MessagesStreamWriter implements WireStreamWriter {
   /** Parts that go on. */
   readonly #open = new Map<number, PartStart>();
-  #stop: Stop = {};
-  #serviceTier: string | undefined;
-  #usage: Usage | undefined;
-  #hasEnded = false;
 
-  constructor(context: AnswerContext) {
-    this.#context = context;
-  }
-
-  write(event: StreamEvent): readonly WireEvent[] {
-    if (this.#hasEnded) return [];
-    switch (event.type) {
-      case "start":
-        return this.#start(event);
-      case "usage":
-        this.#usage = { ...this.#usage, ...event.usage };
-        return [];
-      case "stop":
-        this.#stop = event.stop;
-        this.#serviceTier = event.serviceTier ?? this.#serviceTier;
-        return [];
-      case "error":
-        return this.#fail(event.error);
-      case "end":
-        this.#hasEnded = true;
-        return [...this.#started(), this.#messageDelta(this.#stop), toEvent("message_stop", {})];
-      default:
-        return [...this.#started(), ...this.#writePart(event)];
-    }
-  }
-
-  finish(): readonly WireEvent[] {
-    if (this.#hasEnded) return [];
-    this.#hasEnded = true;
-    return this.#usageOfRest();
-  }
-
-  #start({ id, model, serviceTier }: Omit<StreamStart, "type">): readonly WireEvent[] {
-    if (this.#hasStarted) return [];
-    this.#hasStarted = true;
-    this.#serviceTier = serviceTier;
+  start({ id, model, serviceTier }: AnswerHead, usage: Usage | undefined): readonly WireEvent[] {
     const message = {
       id,
       type: "message",
       role: "assistant",
-      model: model === "" ? (this.#context.requestedModel ?? "") : model,
+      model,
       content: [],
       stop_reason: null,
       stop_sequence: null,
-      usage: toMessagesUsage(this.#usage, toServiceTier(serviceTier)),
+      usage: toMessagesUsage(usage, toServiceTier(serviceTier)),
     };
     return [toEvent("message_start", { message })];
   }
 
-  #started(): readonly WireEvent[] {
-    return this.#hasStarted ? [] : this.#start({ id: "", model: "" });
+  end(state: StreamState): readonly WireEvent[] {
+    return [toMessageDelta(state), toEvent("message_stop", {})];
   }
 
-  #writePart(event: Extract<StreamEvent, { readonly index: number }>): readonly WireEvent[] {
+  fail({ type, message }: StreamError, state: StreamState): readonly WireEvent[] {
+    const error = toEvent("error", { error: { type: ERRORS.get(type) ?? type, message } });
+    return state.usage === undefined ? [error] : [...this.breakOff(state), error];
+  }
+
+  breakOff(state: StreamState): readonly WireEvent[] {
+    return [toMessageDelta({ ...state, stop: {} })];
+  }
+
+  part(event: PartEvent): readonly WireEvent[] {
     const { index } = event;
     if (event.type === "part_start") {
       this.#open.set(index, event.part);
@@ -90,21 +58,6 @@ export class MessagesStreamWriter implements StreamWriter {
         return [toEvent("content_block_stop", { index })];
     }
   }
-
-  #messageDelta(stop: Stop): WireEvent {
-    const usage = toMessagesUsage(this.#usage, toServiceTier(this.#serviceTier));
-    return toEvent("message_delta", { delta: toStop(stop), usage });
-  }
-
-  /** Usage of a stream that broke off, without a reason to stop. */
-  #usageOfRest(): readonly WireEvent[] {
-    return this.#usage === undefined ? [] : [...this.#started(), this.#messageDelta({})];
-  }
-
-  #fail({ type, message }: StreamError): readonly WireEvent[] {
-    this.#hasEnded = true;
-    return [...this.#usageOfRest(), toEvent("error", { error: { type: ERRORS.get(type) ?? type, message } })];
-  }
 }
 
 /** Types of errors of the chat wire whose name is another one here. */
@@ -114,6 +67,10 @@ const ERRORS: ReadonlyMap<string, string> = new Map([
   ["rate_limit_exceeded", "rate_limit_error"],
   ["service_unavailable_error", "overloaded_error"],
 ]);
+
+function toMessageDelta({ stop, usage, serviceTier }: StreamState): WireEvent {
+  return toEvent("message_delta", { delta: toStop(stop), usage: toMessagesUsage(usage, toServiceTier(serviceTier)) });
+}
 
 function toEvent(type: string, members: JsonObject): WireEvent {
   return { name: type, data: JSON.stringify({ type, ...members }) };

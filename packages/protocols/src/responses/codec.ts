@@ -13,5 +13,5 @@ export const responsesCodec: WireCodec = {
   readAnswer: readResponsesAnswer,
   writeAnswer: writeResponsesAnswer,
   openStreamReader: () => new ResponseStreamReader(),
-  openStreamWriter: (context) => new ResponseStreamWriter(context),
+  openStreamWriter: () => new ResponseStreamWriter(),
 };

@@ -1,6 +1,6 @@
 import type { JsonObject } from "../json.ts";
-import type { AnswerPart, PartStart, ThinkingSeal } from "../model.ts";
-import { itemId, type ResponseHead, type Status } from "./response-object.ts";
+import type { AnswerHead, AnswerPart, PartStart, ThinkingSeal } from "../model.ts";
+import { itemId, type Status } from "./response-object.ts";
 import { toEncryptedContent } from "./seals.ts";
 
 /** Item of the output, of one part or, for a message, of consecutive texts and refusals. */
@@ -22,19 +22,12 @@ export function isContent({ type }: PartStart): boolean {
   return type === "text" || type === "refusal";
 }
 
-/** Arguments of a function that has none: clients parse them as JSON. */
-export const NO_ARGUMENTS = "{}";
-
-export function isFunction(start: PartStart): boolean {
-  return start.type === "tool_call" && start.kind === "function";
-}
-
 /**
  * Adds a part to the items of an answer. A text or refusal that follows another one belongs to the same message.
  *
  * @returns the item of the part
  */
-export function addPart(items: OutputItem[], part: ItemPart, head: ResponseHead): OutputItem {
+export function addPart(items: OutputItem[], part: ItemPart, head: AnswerHead): OutputItem {
   const last = items.at(-1);
   const first = last?.parts[0];
   if (last !== undefined && first !== undefined && isContent(first.start) && isContent(part.start)) {
@@ -47,7 +40,7 @@ export function addPart(items: OutputItem[], part: ItemPart, head: ResponseHead)
   return item;
 }
 
-function idOf({ start }: ItemPart, head: ResponseHead, position: number): string {
+function idOf({ start }: ItemPart, head: AnswerHead, position: number): string {
   if (isContent(start)) return itemId("msg", head, position);
   if (start.type === "thinking") return itemId("rs", head, position);
   return itemId(start.type === "tool_call" && start.kind === "custom" ? "ctc" : "fc", head, position);

@@ -3,6 +3,7 @@ import { Dropped } from "../dropped.ts";
 import type { JsonObject } from "../json.ts";
 import type { NeutralRequest, Turn } from "../model.ts";
 import { Untranslatable } from "../untranslatable.ts";
+import { wholeHead } from "../whole-head.ts";
 import { responsesCodec } from "./codec.ts";
 
 /** Reads a request with what every one has. */
@@ -250,7 +251,7 @@ describe("a request of the responses wire", () => {
     );
     expect(dropped.names).toEqual(["messages[].content[]"]);
     const answer = { id: "msg_1", model: "m", parts: [thinking], stop: { reason: "end" } } as const;
-    const { output } = responsesCodec.writeAnswer(answer, {});
+    const { output } = responsesCodec.writeAnswer(wholeHead(answer, {}));
     expect(read({ input: output }).turns[0]?.parts).toEqual([{ ...thinking, at: "input[0]" }]);
   });
 });

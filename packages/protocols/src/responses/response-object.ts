@@ -1,13 +1,10 @@
-import type { AnswerContext } from "../codec.ts";
 import type { JsonObject } from "../json.ts";
-import type { NeutralAnswer, Stop, Usage } from "../model.ts";
+import type { AnswerHead, Stop, Usage } from "../model.ts";
+import type { WholeHead } from "../whole-head.ts";
 import { writeUsage } from "./usage.ts";
 
 /** Bound of the parts of a stream, each of which is kept until its end. */
 export const MAX_STREAM_PARTS = 10_000;
-
-/** Members of a response that its beginning tells. */
-export type ResponseHead = Pick<NeutralAnswer, "id" | "model" | "createdAt" | "serviceTier">;
 
 /** State of a response, or of one of its items. */
 export type Status = "in_progress" | "completed" | "incomplete" | "failed";
@@ -25,13 +22,13 @@ export interface ResponseState {
  * Writes a response object with the members that clients' types demand. What a request said is not repeated: instructions and
  * tools would make each answer as long as its request.
  */
-export function responseObject(head: ResponseHead, context: AnswerContext, state: ResponseState): JsonObject {
+export function responseObject(head: WholeHead, state: ResponseState): JsonObject {
   const { id, model, createdAt, serviceTier } = head;
   const { status, output, usage, incomplete, error } = state;
   return {
     id: responseId(id),
     object: "response",
-    created_at: createdAt ?? context.createdAt ?? Math.floor(Date.now() / 1000),
+    created_at: createdAt,
     status,
     background: false,
     error: error ?? null,
@@ -39,7 +36,7 @@ export function responseObject(head: ResponseHead, context: AnswerContext, state
     instructions: null,
     max_output_tokens: null,
     metadata: {},
-    model: model === "" ? (context.requestedModel ?? "") : model,
+    model,
     output,
     parallel_tool_calls: true,
     previous_response_id: null,
@@ -65,7 +62,7 @@ function responseId(id: string): string {
 const MAX_OWNER_CHARS = 48;
 
 /** Id of the item at a position of the output. @param prefix kind of the item, such as `msg` */
-export function itemId(prefix: string, { id }: ResponseHead, position: number): string {
+export function itemId(prefix: string, { id }: Pick<AnswerHead, "id">, position: number): string {
   const owner = id.replace(/[^\w-]/g, "").slice(-MAX_OWNER_CHARS);
   return owner === "" ? `${prefix}_${position}` : `${prefix}_${owner}_${position}`;
 }

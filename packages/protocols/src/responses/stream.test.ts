@@ -3,6 +3,8 @@ import { ResponseStream } from "openai/lib/responses/ResponseStream";
 import { describe, expect, it } from "vitest";
 import { answers, assemble, eventsOf } from "../../test/neutral-streams.ts";
 import type { NeutralAnswer, StreamEvent, WireEvent } from "../model.ts";
+import { StreamWriter } from "../stream-writer.ts";
+import { wholeHead } from "../whole-head.ts";
 import { responsesCodec } from "./codec.ts";
 import { MAX_STREAM_PARTS } from "./response-object.ts";
 
@@ -10,7 +12,7 @@ const choices = fc.array(fc.nat({ max: 8 }), { minLength: 1, maxLength: 12 });
 
 /** Events of a response for the events of a neutral stream. */
 function write(events: readonly StreamEvent[]): readonly WireEvent[] {
-  const writer = responsesCodec.openStreamWriter({});
+  const writer = new StreamWriter(responsesCodec.openStreamWriter(), {});
   return [...events.flatMap((event) => writer.write(event)), ...writer.finish()];
 }
 
@@ -29,7 +31,7 @@ describe("a stream of the responses wire", () => {
       fc.property(answers, choices, (answer, mix) => {
         const last = dataOf(write(eventsOf(answer, mix)).at(-1) as WireEvent);
         expect(["response.completed", "response.incomplete"]).toContain(last.type);
-        expect(last["response"]).toEqual(responsesCodec.writeAnswer(answer, {}));
+        expect(last["response"]).toEqual(responsesCodec.writeAnswer(wholeHead(answer, {})));
       }),
     );
   });
@@ -41,7 +43,7 @@ describe("a stream of the responses wire", () => {
         const lines = write(eventsOf(answer, mix)).map(({ data }) => `${data}\n`);
         const stream = ResponseStream.fromReadableStream(ReadableStream.from(lines.map((line) => Buffer.from(line))));
         const { output_text: text, ...assembled } = await stream.finalResponse();
-        const whole = responsesCodec.writeAnswer(answer, {});
+        const whole = responsesCodec.writeAnswer(wholeHead(answer, {}));
         expect(withoutParsed(assembled)).toEqual(whole);
         const texts = answer.parts.flatMap((part) => (part.type === "text" ? [part.text] : []));
         expect(text).toBe(texts.join(""));
@@ -72,7 +74,7 @@ describe("a stream of the responses wire", () => {
   it("is read back to the answer from which it was written", () => {
     fc.assert(
       fc.property(answers, choices, (answer, mix) => {
-        const whole = responsesCodec.readAnswer(responsesCodec.writeAnswer(answer, {}));
+        const whole = responsesCodec.readAnswer(responsesCodec.writeAnswer(wholeHead(answer, {})));
         expect(assemble(read(write(eventsOf(answer, mix))))).toEqual(whole);
         expect(whole.parts.slice(0, answer.parts.length)).toEqual(answer.parts);
         expect(whole.usage).toEqual(answer.usage);

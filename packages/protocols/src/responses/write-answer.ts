@@ -1,19 +1,12 @@
-import type { AnswerContext } from "../codec.ts";
+import { isFunction, NO_ARGUMENTS } from "../function-arguments.ts";
 import type { JsonObject } from "../json.ts";
 import type { NeutralAnswer, Stop } from "../model.ts";
-import {
-  addPart,
-  fromAnswerPart,
-  isFunction,
-  type ItemPart,
-  NO_ARGUMENTS,
-  type OutputItem,
-  writeItem,
-} from "./output-items.ts";
+import type { WholeHead } from "../whole-head.ts";
+import { addPart, fromAnswerPart, type ItemPart, type OutputItem, writeItem } from "./output-items.ts";
 import { endOf, responseObject, type Status } from "./response-object.ts";
 
 /** Writes a whole answer as a response object. */
-export function writeResponsesAnswer(answer: NeutralAnswer, context: AnswerContext): JsonObject {
+export function writeResponsesAnswer(answer: NeutralAnswer & WholeHead): JsonObject {
   const { parts, stop, usage } = answer;
   const items: OutputItem[] = [];
   for (const part of parts) addPart(items, withArguments(fromAnswerPart(part)), answer);
@@ -22,7 +15,7 @@ export function writeResponsesAnswer(answer: NeutralAnswer, context: AnswerConte
   if (explanation !== undefined) addPart(items, { start: { type: "refusal" }, text: explanation }, answer);
   const { status, incomplete } = endOf(stop, hasRefusal || explanation !== undefined);
   const output = items.map((item) => writeItem(item, status === "completed" ? "completed" : statusOf(item, items)));
-  return responseObject(answer, context, { status, output, usage, incomplete });
+  return responseObject(answer, { status, output, usage, incomplete });
 }
 
 /** Explanation of a refusal, which becomes a refusal of its own where the answer has none. */

@@ -1,28 +1,14 @@
-import type { AnswerContext, StreamWriter } from "../codec.ts";
+import type { StreamState, WireStreamWriter } from "../codec.ts";
+import { isFunction, NO_ARGUMENTS } from "../function-arguments.ts";
 import type { JsonObject } from "../json.ts";
-import type { Stop, StreamError, StreamEvent, Usage, WireEvent } from "../model.ts";
+import type { PartEvent, StreamError, WireEvent } from "../model.ts";
+import type { WholeHead } from "../whole-head.ts";
+import { addPart, isContent, type ItemPart, type OutputItem } from "./output-items.ts";
+import { writeContent, writeItem, writeSummary } from "./output-items.ts";
+import { endOf, MAX_STREAM_PARTS, responseObject, type ResponseState, type Status } from "./response-object.ts";
 import { explanationOf } from "./write-answer.ts";
-import {
-  addPart,
-  isContent,
-  isFunction,
-  type ItemPart,
-  NO_ARGUMENTS,
-  type OutputItem,
-  writeContent,
-  writeItem,
-  writeSummary,
-} from "./output-items.ts";
-import {
-  endOf,
-  MAX_STREAM_PARTS,
-  type ResponseHead,
-  responseObject,
-  type ResponseState,
-  type Status,
-} from "./response-object.ts";
 
-const TOO_MANY_PARTS: StreamError = { type: "server_error", message: "The answer has too many parts." };
+const NOT_STARTED: WholeHead = { id: "", model: "", createdAt: 0 };
 
 /** Part of a stream that is written. */
 interface WrittenPart {
@@ -37,45 +23,23 @@ interface WrittenPart {
  * Writer of the events of a response. Its last event repeats the whole answer, which is kept until then. An item is done once the
  * next one begins or the answer ends: until then a text can be added to a message, and its status is not known.
  */
-export class ResponseStreamWriter implements StreamWriter {
-  readonly #context: AnswerContext;
-  #head: ResponseHead | undefined;
+export class ResponseStreamWriter implements WireStreamWriter {
+  readonly partsMax = MAX_STREAM_PARTS;
+  #head = NOT_STARTED;
   readonly #items: OutputItem[] = [];
   readonly #parts = new Map<number, WrittenPart>();
   /** Numbers of parts that go on, by item that is not done. */
   readonly #open = new Map<OutputItem, number>();
   #hasRefusal = false;
-  #usage: Usage | undefined;
-  #stop: Stop = {};
   #sequenceNumber = 0;
-  #hasEnded = false;
 
-  constructor(context: AnswerContext) {
-    this.#context = context;
-  }
-
-  write(event: StreamEvent): readonly WireEvent[] {
-    if (this.#hasEnded) return [];
-    if (event.type === "error") return this.#fail(event.error);
-    if (event.type !== "start") return [...this.#start({ id: "", model: "" }), ...this.#writeStarted(event)];
-    const { type: _type, ...head } = event;
-    return this.#start(head);
-  }
-
-  finish(): readonly WireEvent[] {
-    if (this.#hasEnded || this.#head === undefined || this.#usage === undefined) return [];
-    this.#hasEnded = true;
-    return [this.#lifecycle("in_progress", { status: "in_progress", output: [], usage: this.#usage })];
-  }
-
-  #start(head: ResponseHead): readonly WireEvent[] {
-    if (this.#head !== undefined) return [];
-    this.#head = { ...head, createdAt: head.createdAt ?? this.#context.createdAt ?? Math.floor(Date.now() / 1000) };
+  start(head: WholeHead): readonly WireEvent[] {
+    this.#head = head;
     const state: ResponseState = { status: "in_progress", output: [] };
     return [this.#lifecycle("created", state), this.#lifecycle("in_progress", state)];
   }
 
-  #writeStarted(event: Exclude<StreamEvent, { readonly type: "start" | "error" }>): readonly WireEvent[] {
+  part(event: PartEvent): readonly WireEvent[] {
     switch (event.type) {
       case "part_start":
         return this.#startPart(event.index, { start: event.part, text: "" });
@@ -88,20 +52,36 @@ export class ResponseStreamWriter implements StreamWriter {
         });
       case "part_end":
         return this.#withPart(event.index, (written) => this.#endPart(written));
-      case "usage":
-        this.#usage = { ...this.#usage, ...event.usage };
-        return [];
-      case "stop":
-        this.#stop = event.stop;
-        if (event.serviceTier !== undefined) this.#head = { ...this.#startedHead, serviceTier: event.serviceTier };
-        return [];
-      case "end":
-        return this.#end();
     }
   }
 
-  get #startedHead(): ResponseHead {
-    return this.#head ?? { id: "", model: "" };
+  end({ stop, usage, serviceTier }: StreamState): readonly WireEvent[] {
+    if (serviceTier !== undefined) this.#head = { ...this.#head, serviceTier };
+    const explanation = explanationOf(stop, this.#hasRefusal);
+    const events = explanation === undefined ? [] : [...this.#explain(explanation)];
+    for (const written of this.#parts.values()) if (!written.hasEnded) events.push(...this.#endPart(written));
+    const { status, incomplete } = endOf(stop, this.#hasRefusal);
+    const last = this.#items.at(-1);
+    const statusOf = (item: OutputItem): Status =>
+      item === last && status !== "completed" ? "incomplete" : "completed";
+    for (const item of this.#items) events.push(...this.#close(item, statusOf(item)));
+    const output = this.#items.map((item) => writeItem(item, statusOf(item)));
+    const state = { status, output, usage, incomplete };
+    return [...events, this.#lifecycle(status === "completed" ? "completed" : "incomplete", state)];
+  }
+
+  /** Ends the stream with the error, as the event that clients throw and as the state of the response. */
+  fail({ type, message, code = type }: StreamError, { usage }: StreamState): readonly WireEvent[] {
+    const error = this.#event("error", { code, message, param: null }, "error");
+    if (this.#head === NOT_STARTED) return [error];
+    const last = this.#items.at(-1);
+    const output = this.#items.map((item) => writeItem(item, item === last ? "incomplete" : "completed"));
+    const state: ResponseState = { status: "failed", output, usage, error: { code, message } };
+    return [error, this.#lifecycle("failed", state)];
+  }
+
+  breakOff({ usage }: StreamState): readonly WireEvent[] {
+    return [this.#lifecycle("in_progress", { status: "in_progress", output: [], usage })];
   }
 
   /** Does something with a part that has begun and not ended; nothing if there is none. */
@@ -112,9 +92,8 @@ export class ResponseStreamWriter implements StreamWriter {
 
   #startPart(index: number, part: ItemPart): readonly WireEvent[] {
     if (this.#parts.has(index)) return [];
-    if (this.#parts.size >= MAX_STREAM_PARTS) return this.#fail(TOO_MANY_PARTS);
     const last = this.#items.at(-1);
-    const item = addPart(this.#items, part, this.#startedHead);
+    const item = addPart(this.#items, part, this.#head);
     const written = { item, part, position: item.parts.length - 1, hasEnded: false };
     this.#parts.set(index, written);
     this.#hasRefusal ||= part.start.type === "refusal";
@@ -188,21 +167,6 @@ export class ResponseStreamWriter implements StreamWriter {
     return [this.#event("output_item.done", { output_index: item.position, item: writeItem(item, status) })];
   }
 
-  #end(): readonly WireEvent[] {
-    const explanation = explanationOf(this.#stop, this.#hasRefusal);
-    const events = explanation === undefined ? [] : [...this.#explain(explanation)];
-    for (const written of this.#parts.values()) if (!written.hasEnded) events.push(...this.#endPart(written));
-    const { status, incomplete } = endOf(this.#stop, this.#hasRefusal);
-    const last = this.#items.at(-1);
-    const statusOf = (item: OutputItem): Status =>
-      item === last && status !== "completed" ? "incomplete" : "completed";
-    for (const item of this.#items) events.push(...this.#close(item, statusOf(item)));
-    this.#hasEnded = true;
-    const output = this.#items.map((item) => writeItem(item, statusOf(item)));
-    const state = { status, output, usage: this.#usage, incomplete };
-    return [...events, this.#lifecycle(status === "completed" ? "completed" : "incomplete", state)];
-  }
-
   /** Adds the explanation of a refusal as a part of its own, whose index no other part has. */
   #explain(text: string): readonly WireEvent[] {
     const index = -1;
@@ -210,19 +174,8 @@ export class ResponseStreamWriter implements StreamWriter {
     return [...started, ...this.#withPart(index, (written) => this.#delta(written, text))];
   }
 
-  /** Ends the stream with the error, as the event that clients throw and as the state of the response. */
-  #fail({ type, message, code = type }: StreamError): readonly WireEvent[] {
-    this.#hasEnded = true;
-    const error = this.#event("error", { code, message, param: null }, "error");
-    if (this.#head === undefined) return [error];
-    const last = this.#items.at(-1);
-    const output = this.#items.map((item) => writeItem(item, item === last ? "incomplete" : "completed"));
-    const state: ResponseState = { status: "failed", output, usage: this.#usage, error: { code, message } };
-    return [error, this.#lifecycle("failed", state)];
-  }
-
   #lifecycle(name: string, state: ResponseState): WireEvent {
-    return this.#event(name, { response: responseObject(this.#startedHead, this.#context, state) });
+    return this.#event(name, { response: responseObject(this.#head, state) });
   }
 
   #event(name: string, members: JsonObject, type = `response.${name}`): WireEvent {

@@ -1,0 +1,21 @@
+import type { AnswerHead } from "./model.ts";
+
+/** Facts that an answer can lack and the client's wire needs. */
+export interface AnswerContext {
+  /** Model that the answer names if the upstream names none. */
+  readonly requestedModel?: string;
+  /** Seconds since 1970 at which an answer was made whose upstream does not tell; the time of the call by default. */
+  readonly createdAt?: number;
+}
+
+/** Head of an answer with all that a wire needs. */
+export type WholeHead = AnswerHead & { readonly createdAt: number };
+
+/** Fills in what the upstream does not tell of an answer. */
+export function wholeHead<Head extends AnswerHead>(head: Head, context: AnswerContext): Head & WholeHead {
+  return {
+    ...head,
+    model: head.model === "" ? (context.requestedModel ?? "") : head.model,
+    createdAt: head.createdAt ?? context.createdAt ?? Math.floor(Date.now() / 1_000),
+  };
+}
