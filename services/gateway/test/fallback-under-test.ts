@@ -1,6 +1,8 @@
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import type { Upstream } from "../src/domain/ports/upstream.ts";
 import { createModelDirectory, type Model } from "../src/domain/request/model-directory.ts";
+import { CHAT } from "../src/domain/wires/chat/chat-wire.ts";
+import type { Wire } from "../src/domain/wires/wire.ts";
 import { createHttpUpstream } from "../src/upstreams/http-upstream.ts";
 import { type FakeAdmissions, fakeBudget } from "./fake-admissions.ts";
 import { fakeGuardrailDirectory } from "./fake-guardrail-directory.ts";
@@ -18,6 +20,8 @@ export interface FallbackUnderTestOptions {
   readonly budget?: FakeAdmissions;
   readonly guardrails?: readonly GuardrailSpec[];
   readonly headMs?: number;
+  /** Wire of the route; that of chat completions by default. */
+  readonly wire?: Wire;
 }
 
 /** A model at `provider`, at 1 micro-USD for an input token and 2 for an output token, times `factor`. */
@@ -47,7 +51,7 @@ export function failing(status: number, headers: Record<string, string> = {}): A
 export async function fallbackUnderTest(
   models: readonly Model[],
   answers: Readonly<Record<string, Answer | "down">>,
-  { budget = fakeBudget(1_000_000n * MICRO), guardrails = [], headMs }: FallbackUnderTestOptions = {},
+  { budget = fakeBudget(1_000_000n * MICRO), guardrails = [], headMs, wire = CHAT }: FallbackUnderTestOptions = {},
 ): Promise<FallbackUnderTest> {
   const providers = new Map<string, FakeProvider>();
   const upstreams = new Map<string, Upstream>();
@@ -60,6 +64,7 @@ export async function fallbackUnderTest(
   }
   const pipeline = pipelineUnderTest({
     budget,
+    wire,
     guardrails: fakeGuardrailDirectory(guardrails),
     overrides: { directory: createModelDirectory(models), upstreams },
   });

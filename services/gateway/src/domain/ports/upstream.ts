@@ -49,6 +49,11 @@ export interface UpstreamAnswer {
    * if the answer is not translated.
    */
   readonly metered?: (() => MeteredUsage | undefined) | undefined;
+  /**
+   * Error that the answer begins with although its status is one of success, so that the upstream has not worked for the request;
+   * undefined if it has none, or none was looked for.
+   */
+  readonly failure?: AnswerFailure | undefined;
   /** True if the gateway answers in place of an upstream, of whose health the answer tells nothing; false if undefined. */
   readonly isLocal?: boolean | undefined;
   /** Bytes of the body, without any content encoding. */
@@ -57,6 +62,14 @@ export interface UpstreamAnswer {
   readonly whole?: Buffer | undefined;
   /** Ends the body unread, unless it has ended. */
   discard(): void;
+}
+
+/** Error in the place of an answer. */
+export interface AnswerFailure {
+  /** HTTP status that its words stand for. */
+  readonly status: number;
+  /** Wait that its words ask for; undefined if they ask for none. */
+  readonly retryAfterMs: number | undefined;
 }
 
 /** Fault of a call to an upstream, or of its answer. */

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { fakeReply } from "../../../test/fake-reply.ts";
-import { pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
+import { type PipelineUnderTest, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
 import type { Upstream, UpstreamAnswer } from "../ports/upstream.ts";
+import { MESSAGES } from "../wires/messages/messages-wire.ts";
 import { boundTokens } from "./token-bounds.ts";
 
-const MESSAGES = [{ role: "user", content: "hi" }];
+const TURNS = [{ role: "user", content: "hi" }];
 const USAGE = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
 const WHOLE = JSON.stringify({
   choices: [{ index: 0, message: { content: "x" }, finish_reason: "stop" }],
@@ -39,10 +40,13 @@ const unsupported = (name: string): string =>
 
 /** Sends bodies one after another. @returns the errors, and the members of every body that went upstream */
 async function sendAll(upstream: Upstream, ...bodies: Body[]) {
-  const { serve, sent, usage, budget } = pipelineUnderTest({ upstream });
+  return sendThrough(pipelineUnderTest({ upstream }), bodies);
+}
+
+async function sendThrough({ serve, sent, usage, budget }: PipelineUnderTest, bodies: readonly Body[]) {
   const refusals: (string | undefined)[] = [];
   for (const body of bodies) {
-    refusals.push((await serve({ model: "echo", messages: MESSAGES, ...body }, fakeReply())).refusal?.message);
+    refusals.push((await serve({ model: "echo", messages: TURNS, ...body }, fakeReply())).refusal?.message);
   }
   const bound = (text: string) => {
     const { max_tokens, max_completion_tokens, stream_options } = JSON.parse(text) as Body;
@@ -126,6 +130,39 @@ describe("an upstream that refuses a member that the gateway added", () => {
     const { refusals, sent } = await sendAll(upstream, {}, { max_tokens: 7 });
     expect(refusals).toEqual([undefined, undefined]);
     expect(sent.at(-1)).toEqual({ max_completion_tokens: 7 });
+  });
+});
+
+describe("a translated request", () => {
+  const sendTranslated = (upstream: Upstream, ...bodies: Body[]) =>
+    sendThrough(pipelineUnderTest({ upstream, wire: MESSAGES, wires: new Set(["chat"]) }), bodies);
+  const OWN = { max_tokens: 5 };
+
+  it("gets its output bound under the other name once its upstream has refused the first one", async () => {
+    const upstream = refusing(({ max_tokens }) => (max_tokens === undefined ? undefined : unsupported("max_tokens")));
+    const { refusals, sent, usage } = await sendTranslated(upstream, OWN, OWN);
+    expect(refusals).toEqual([undefined, undefined]);
+    expect(sent).toEqual([{ max_tokens: 5 }, { max_completion_tokens: 5 }, { max_completion_tokens: 5 }]);
+    expect(usage.settlements).toMatchObject([{ promptTokens: 1, estimated: false }, { outcome: "succeeded" }]);
+  });
+
+  it("asks for no usage of its stream once its upstream has refused that", async () => {
+    const upstream = refusing(({ stream_options }) =>
+      stream_options === undefined ? undefined : unsupported("stream_options"),
+    );
+    const { refusals, sent } = await sendTranslated(upstream, { ...OWN, stream: true }, { ...OWN, stream: true });
+    expect(refusals).toEqual([undefined, undefined]);
+    expect(sent).toEqual([{ max_tokens: 5, stream_options: ASKED }, { max_tokens: 5 }, { max_tokens: 5 }]);
+  });
+
+  it("is sent once where the value of its output bound is refused", async () => {
+    const message = messageOf("max_tokens is too large: 5. It must be at most 4.");
+    const { refusals, sent } = await sendTranslated(
+      refusing(() => message),
+      OWN,
+    );
+    expect(refusals).toEqual([expect.stringContaining("too large")]);
+    expect(sent).toHaveLength(1);
   });
 });
 

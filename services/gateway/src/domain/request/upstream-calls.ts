@@ -4,6 +4,8 @@ import { collectStart } from "../response/answer-body.ts";
 import type { InferenceRequest } from "./inference-request.ts";
 import type { Model } from "./model-directory.ts";
 import { namesAny, refusedMembers, targetWithout } from "./refused-members.ts";
+import { withFailure } from "../response/answer-failure.ts";
+import { TRANSLATED_WIRES } from "../wires/wires.ts";
 import { translatedAnswer } from "../translation/translated-answer.ts";
 import { type Translation, translateBody, translationFor } from "../translation/translated-request.ts";
 import { DEFAULT_OUTPUT_TOKENS } from "./token-bounds.ts";
@@ -14,7 +16,13 @@ import { addedMembers, type AddedMember, prepareUpstreamBody, type UpstreamTarge
 import type { CancelSignal } from "../ports/cancel-signal.ts";
 
 /** Sends a prepared request with this output bound of each choice. @throws UpstreamFault if there is no answer */
-export type SendUpstream = (outputTokensMax: number, signal: CancelSignal) => Promise<UpstreamAnswer>;
+export type SendUpstream = (outputTokensMax: number, options: SendOptions) => Promise<UpstreamAnswer>;
+
+export interface SendOptions {
+  readonly signal: CancelSignal;
+  /** True if another attempt may follow: an error that the answer begins with is then told as its `failure`. False by default. */
+  readonly mayGoOn?: boolean;
+}
 
 /** Bound of an error that is searched for the names of members. */
 const MAX_ERROR_BYTES = 256 * 1024;
@@ -47,35 +55,60 @@ export class UpstreamCalls {
     headers?: UpstreamRequest["headers"],
   ): SendUpstream {
     const { streamed, wire } = request;
-    const target = this.#learnt.get(upstream)?.get(model.id) ?? model;
-    const translation = translationFor(wire.name, model);
     const mustCount = wire.name === "count_tokens" && !wiresOf(model).has("messages");
     if (mustCount) return () => countTokens(request, model, this.#tokenCounter);
-    if (translation !== undefined) return translatedCall({ request, model, target, upstream, translation });
-    const bodyFor = prepareUpstreamBody(request, target);
-    const added = addedMembers(request, target);
-    const send = (body: UpstreamBody, signal: CancelSignal): Promise<UpstreamAnswer> =>
-      upstream.send({ wire: wire.name, model: model.id, body, headers, streamed, signal });
-    if (added.length === 0) return (outputTokensMax, signal) => send(bodyFor(outputTokensMax), signal);
-    return async (outputTokensMax, signal) => {
-      const first = await send(bodyFor(outputTokensMax), signal);
-      if (!isRequestRefused(first)) return first;
-      const { text, answer } = await readError(first);
-      const refused = refusedMembers(text, added);
-      if (refused.length === 0 || signal.aborted) return answer;
-      const changed = targetWithout(target, refused);
-      const second = await send(prepareUpstreamBody(request, changed)(outputTokensMax), signal);
-      if (!isRequestRefused(second)) {
-        if (isSuccess(second)) this.#learn(upstream, model, changed, refused);
-        return second;
-      }
-      const { text: secondText, answer: secondAnswer } = await readError(second);
-      const stillAdded = addedMembers(request, changed).filter((member) => added.includes(member));
-      // It went on to refuse another member, so it did refuse the first one.
-      if (namesAny(secondText, stillAdded) && !namesAny(secondText, refused))
-        this.#learn(upstream, model, changed, refused);
-      return secondAnswer;
+    const target = this.#learnt.get(upstream)?.get(model.id) ?? model;
+    const translation = translationFor(wire.name, model);
+    const call = { request, model, upstream, target, translation };
+    const written = writeRequest(call, target);
+    const own = { wire: translation?.upstream ?? wire.name, headers: translation === undefined ? headers : undefined };
+    const send: SendBody = (body, signal) => upstream.send({ ...own, model: model.id, body, streamed, signal });
+    const sendWritten: SendUpstream = (outputTokensMax, { signal }) =>
+      written.added.length === 0
+        ? send(written.bodyFor(outputTokensMax), signal)
+        : this.#sendOrChange(call, written, send, { outputTokensMax, signal });
+    const format = translation === undefined ? wire.answer : TRANSLATED_WIRES[translation.upstream].answer;
+    const sendSearched: SendUpstream = (outputTokensMax, options) => {
+      const answer = sendWritten(outputTokensMax, options);
+      const { signal, mayGoOn = false } = options;
+      return mayGoOn ? answer.then((begun) => withFailure(begun, { format, signal })) : answer;
     };
+    if (translation === undefined) return sendSearched;
+    const context = { requestedModel: model.id };
+    const { dropped } = written;
+    return async (outputTokensMax, options) => {
+      const answer = await sendSearched(outputTokensMax, options);
+      const { signal } = options;
+      return { ...translatedAnswer(answer, { ...translation, context, streamed, outputTokensMax, signal }), dropped };
+    };
+  }
+
+  /** Sends a request, and once more if its upstream refuses a member that was added. */
+  async #sendOrChange(
+    call: PreparedCall,
+    written: WrittenRequest,
+    send: SendBody,
+    { outputTokensMax, signal }: { readonly outputTokensMax: number; readonly signal: CancelSignal },
+  ): Promise<UpstreamAnswer> {
+    const { model, upstream, target } = call;
+    const first = await send(written.bodyFor(outputTokensMax), signal);
+    if (!isRequestRefused(first)) return first;
+    const { text, answer } = await readError(first);
+    const refused = refusedMembers(text, written.added);
+    if (refused.length === 0 || signal.aborted) return answer;
+    const changed = targetWithout(target, refused);
+    const rewritten = writeRequest(call, changed);
+    const second = await send(rewritten.bodyFor(outputTokensMax), signal);
+    if (!isRequestRefused(second)) {
+      if (isSuccess(second)) this.#learn(upstream, model, changed, refused);
+      return second;
+    }
+    const { text: secondText, answer: secondAnswer } = await readError(second);
+    const stillAdded = rewritten.added.filter((member) => written.added.includes(member));
+    // It went on to refuse another member, so it did refuse the first one.
+    if (namesAny(secondText, stillAdded) && !namesAny(secondText, refused))
+      this.#learn(upstream, model, changed, refused);
+    return secondAnswer;
   }
 
   #learn(upstream: Upstream, { provider, id }: Model, target: UpstreamTarget, refused: readonly AddedMember[]): void {
@@ -87,27 +120,35 @@ export class UpstreamCalls {
   }
 }
 
-/** Request to an upstream of another wire. */
-interface TranslatedCall {
+type SendBody = (body: UpstreamBody, signal: CancelSignal) => Promise<UpstreamAnswer>;
+
+/** Request to one upstream. */
+interface PreparedCall {
   readonly request: InferenceRequest;
   readonly model: Model;
-  readonly target: UpstreamTarget;
   readonly upstream: Upstream;
-  readonly translation: Translation;
+  readonly target: UpstreamTarget;
+  /** Undefined if the upstream speaks the client's wire. */
+  readonly translation: Translation | undefined;
 }
 
-/** Prepares a request that is translated, and its answer back. @throws Refusal 400 for what cannot be translated */
-function translatedCall({ request, model, target, upstream, translation }: TranslatedCall): SendUpstream {
-  const { streamed, output } = request;
+/** Request in the wire of its upstream. */
+interface WrittenRequest {
+  /** Returns the body for an output bound of each choice. */
+  readonly bodyFor: (outputTokensMax: number) => UpstreamBody;
+  /** Members that the client did not send, or not under that name, and that can be sent otherwise. */
+  readonly added: readonly AddedMember[];
+  /** Members of the client's body that are left out. */
+  readonly dropped: readonly string[];
+}
+
+/** Writes a request for a target. @throws Refusal 400 for what cannot be translated */
+function writeRequest({ request, model, translation }: PreparedCall, target: UpstreamTarget): WrittenRequest {
+  if (translation === undefined) {
+    return { bodyFor: prepareUpstreamBody(request, target), added: addedMembers(request, target), dropped: [] };
+  }
   const { defaultOutputTokens = DEFAULT_OUTPUT_TOKENS } = model;
-  const translated = translateBody(request, translation, target, output?.bounded ?? defaultOutputTokens);
-  const { bodyFor, dropped } = translated;
-  const context = { requestedModel: model.id };
-  return async (outputTokensMax, signal) => {
-    const body = bodyFor(outputTokensMax);
-    const answer = await upstream.send({ wire: translation.upstream, model: model.id, body, streamed, signal });
-    return { ...translatedAnswer(answer, { ...translation, context, streamed, outputTokensMax, signal }), dropped };
-  };
+  return translateBody(request, translation, target, request.output?.bounded ?? defaultOutputTokens);
 }
 
 /** True for a status that says that the request itself is refused. */

@@ -67,10 +67,18 @@ export async function recogniseBody(
   }
   const isLabelled = contentType === "text/event-stream" || (isStreamed && contentType === "");
   const isStream = start.kind === "stream" || (start.kind !== "json" && isLabelled);
+  return { isStream, body: replayed(read, chunks) };
+}
+
+/** Body of which some reads were made already: it gives them first, whatever became of them. */
+export function replayed(
+  read: Promise<IteratorResult<Uint8Array>>[],
+  chunks: AsyncIterator<Uint8Array>,
+): AsyncIterable<Uint8Array> {
   const next = (): Promise<IteratorResult<Uint8Array>> => read.shift() ?? chunks.next();
   const end = async (): Promise<IteratorResult<Uint8Array>> =>
     (await chunks.return?.()) ?? { done: true, value: undefined };
-  return { isStream, body: { [Symbol.asyncIterator]: () => ({ next, return: end }) } };
+  return { [Symbol.asyncIterator]: () => ({ next, return: end }) };
 }
 
 const FIELD = /^(?:data|event|id|retry)?:|^(?:data|event|id|retry)[\r\n]/;

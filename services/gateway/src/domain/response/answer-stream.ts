@@ -12,6 +12,7 @@ import {
 import { type SseEvent, SseSplitter } from "../wire/sse.ts";
 import type { StreamFormat } from "../wires/answer-format.ts";
 import { MAX_ANSWER_BYTES } from "./answer-body.ts";
+import { isKeepAlive } from "./keep-alive.ts";
 import type { UpstreamWords } from "./upstream-words.ts";
 import type { CancelSignal } from "../ports/cancel-signal.ts";
 
@@ -195,7 +196,7 @@ export class AnswerStream {
     const format = this.#format;
     if (data === undefined) return this.isDone ? undefined : event;
     const isFirst = !this.#hasData;
-    this.#hasData = true;
+    this.#hasData ||= !isKeepAlive(event);
     if (this.isDone) {
       if (meter.usage === undefined && format.isLateUsage(data)) meter.absorb(data);
       return undefined;

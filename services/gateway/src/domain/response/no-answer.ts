@@ -24,7 +24,8 @@ export function notRecordedResult(
 
 /** True if the upstream may have worked for the request, by the outcome of its call. */
 export function isBillable(callOutcome: PromiseSettledResult<UpstreamAnswer>): boolean {
-  return callOutcome.status === "fulfilled" ? isSuccess(callOutcome.value) : mayHaveWorked(callOutcome.reason);
+  if (callOutcome.status === "rejected") return mayHaveWorked(callOutcome.reason);
+  return isSuccess(callOutcome.value) && callOutcome.value.failure === undefined;
 }
 
 /** Result of a request whose upstream call failed, or was cancelled, before the head of an answer arrived. */

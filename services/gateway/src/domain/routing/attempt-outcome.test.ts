@@ -53,6 +53,19 @@ describe("attemptOutcomeOf", () => {
     expect(cancelled).toMatchObject({ canTryAgain: false, isHealthy: undefined, kind: "cancelled" });
   });
 
+  it.each([
+    [500, { kind: "server_error", canTryAgain: true, isHealthy: false, errorCode: "upstream_error" }],
+    [429, { kind: "rate_limited", canTryAgain: true, isHealthy: undefined, errorCode: "rate_limit_exceeded" }],
+    [400, { kind: "refused", canTryAgain: false, isHealthy: true }],
+  ])("takes an error of the kind %i that an answer begins with for that status, and waits as it says", (status, of) => {
+    const failure = { status, retryAfterMs: 2_000 };
+    const value = { status: 200, retryAfter: undefined, failure };
+    const outcome = attemptOutcomeOf({ status: "fulfilled", value }, false, NOW_MS);
+    expect(outcome).toMatchObject({ ...of, status: 200, retryAfterMs: 2_000 });
+    const headed = attemptOutcomeOf({ status: "fulfilled", value: { ...value, retryAfter: "1" } }, false, NOW_MS);
+    expect(headed.retryAfterMs).toBe(1_000);
+  });
+
   it("reads the wait that an upstream asks for, in seconds or as a date", () => {
     expect(answered(429, "3").retryAfterMs).toBe(3_000);
     expect(answered(503, "Sun, 29 Nov 2026 12:00:05 GMT").retryAfterMs).toBe(5_000);

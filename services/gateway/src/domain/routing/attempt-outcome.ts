@@ -64,9 +64,13 @@ const FAULTS: Readonly<Record<UpstreamFaultKind, Verdict>> = {
 /** Statuses with which an upstream says that it, or one behind it, timed out. */
 const TIMEOUT_STATUSES: ReadonlySet<number> = new Set([408, 504, 524]);
 
-/** @param isCancelled true if the request was cancelled before the attempt ended */
+/**
+ * Outcome of an attempt, by the head of its answer or, where that begins with an error, by what the error says.
+ *
+ * @param isCancelled true if the request was cancelled before the attempt ended
+ */
 export function attemptOutcomeOf(
-  result: PromiseSettledResult<Pick<UpstreamAnswer, "status" | "retryAfter" | "isLocal">>,
+  result: PromiseSettledResult<Pick<UpstreamAnswer, "status" | "retryAfter" | "isLocal" | "failure">>,
   isCancelled: boolean,
   nowMs: number,
 ): AttemptOutcome {
@@ -74,9 +78,10 @@ export function attemptOutcomeOf(
     const verdict = isCancelled ? CANCELLED : verdictOfFault(result.reason);
     return { ...verdict, status: undefined, retryAfterMs: undefined };
   }
-  const { status, retryAfter, isLocal = false } = result.value;
-  const verdict = isLocal ? { ...verdictOfStatus(status), isHealthy: undefined } : verdictOfStatus(status);
-  return { ...verdict, status, retryAfterMs: readRetryAfter(retryAfter, nowMs) };
+  const { status, retryAfter, isLocal = false, failure } = result.value;
+  const stated = verdictOfStatus(failure?.status ?? status);
+  const verdict = isLocal ? { ...stated, isHealthy: undefined } : stated;
+  return { ...verdict, status, retryAfterMs: readRetryAfter(retryAfter, nowMs) ?? failure?.retryAfterMs };
 }
 
 function verdictOfFault(reason: unknown): Verdict {

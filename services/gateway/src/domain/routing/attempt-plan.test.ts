@@ -30,6 +30,13 @@ class Bench {
     );
   }
 
+  /** Opens the circuit of a model. */
+  open(name: string): void {
+    const [provider = "", id = ""] = name.split("/");
+    const health = this.health.of({ provider, id });
+    for (let failure = 0; failure < 5; failure++) health.end(health.begin(), answered(500));
+  }
+
   /** Runs a request whose attempts end like this, the last one again and again. @returns its attempts and waits */
   run(hops: readonly Hop[], outcomeOf: (name: string, attempt: number) => AttemptOutcome): readonly string[] {
     const plan = new AttemptPlan(hops, this.#options);
@@ -129,5 +136,24 @@ describe("AttemptPlan", () => {
     for (let request = 0; request < 100; request++) bench.run(bench.hops([["a/m"]], 5), () => answered(429));
     const made = bench.run(bench.hops([["a/m"], ["b/m"]], 1), () => answered(429));
     expect(made).toEqual(["a/m", "b/m", "100 ms b/m"]);
+  });
+
+  it("knows before each attempt, by retries and hops that are left and available, if another may follow", () => {
+    const mayGoOn = (groups: readonly (readonly string[])[], retries: number, ended: readonly string[] = []) => {
+      const bench = new Bench();
+      for (const name of ended) bench.open(name);
+      const plan = new AttemptPlan(bench.hops(groups, retries), { clock: () => 0, random: () => 0 });
+      const seen: boolean[] = [];
+      for (let hop: Hop | undefined = plan.first(); hop !== undefined; hop = plan.end(answered(500))?.hop) {
+        plan.begin(hop);
+        seen.push(plan.mayGoOn);
+      }
+      return seen;
+    };
+    expect(mayGoOn([["a/m"]], 0)).toEqual([false]);
+    expect(mayGoOn([["a/m"]], 1)).toEqual([true, false]);
+    expect(mayGoOn([["a/m", "b/m"]], 0)).toEqual([true, false]);
+    expect(mayGoOn([["a/m"], ["b/m"]], 0)).toEqual([true, false]);
+    expect(mayGoOn([["a/m"], ["b/m"]], 0, ["b/m"])).toEqual([false]);
   });
 });

@@ -65,6 +65,16 @@ export class AttemptPlan<T extends Hop> {
     this.#running = { hop, permit: isFirst ? health.begin() : health.beginAgain() };
   }
 
+  /** True if another attempt may follow the running one, should it fail. */
+  get mayGoOn(): boolean {
+    const running = this.#running?.hop;
+    if (running === undefined || this.#attempts >= MAX_ATTEMPTS) return false;
+    return this.#hops.some((hop) => {
+      if (hop === running) return (this.#failed.get(hop)?.attempts ?? 0) < hop.retries;
+      return hop.group >= running.group && this.#waitFor(hop) !== undefined;
+    });
+  }
+
   /** Ends the running attempt. @returns the one to make next; undefined if its outcome is that of the request */
   end(outcome: AttemptOutcome): NextAttempt<T> | undefined {
     const running = this.#running;

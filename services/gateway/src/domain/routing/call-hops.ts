@@ -6,6 +6,7 @@ import type { RequestContext } from "../request-context.ts";
 import { isBillable } from "../response/no-answer.ts";
 import { attemptOutcomeOf } from "./attempt-outcome.ts";
 import { AttemptPlan } from "./attempt-plan.ts";
+import type { SendOptions } from "../request/upstream-calls.ts";
 import type { RequestHop } from "./request-hops.ts";
 
 /** Request that is sent to the first of its hops which answers. */
@@ -28,7 +29,8 @@ export interface HopAnswer {
 /**
  * Calls the hops of a request, one at a time, until one answers, or until the outcome of an attempt is that of the request. The next
  * attempt is made only while nothing of an answer has been passed on, and only after an upstream that has certainly not worked
- * for the request, so at most one attempt is ever charged. Never throws.
+ * for the request, so at most one attempt is ever charged. An error that a stream begins with counts as the status that it stands for.
+ * Never throws.
  */
 export async function callHops(calls: HopCalls): Promise<HopAnswer> {
   const { facts, reply, timings, reservation, hops, choices, log } = calls;
@@ -40,7 +42,7 @@ export async function callHops(calls: HopCalls): Promise<HopAnswer> {
     reservation.markSent(hop);
     plan.begin(hop);
     const { outputTokensMax } = reservation.grantedTo(hop);
-    const answer = await outcomeOf(hop, Math.floor(outputTokensMax / choices), signal);
+    const answer = await outcomeOf(hop, Math.floor(outputTokensMax / choices), { signal, mayGoOn: plan.mayGoOn });
     if (!isBillable(answer)) reservation.markRefused();
     const outcome = attemptOutcomeOf(answer, signal.aborted, Date.now());
     const next = plan.end(outcome);
@@ -68,10 +70,10 @@ const CANCELLED_BEFORE_SENT: PromiseRejectedResult = {
 async function outcomeOf(
   { send }: RequestHop,
   outputTokensMax: number,
-  signal: CancelSignal,
+  options: SendOptions,
 ): Promise<PromiseSettledResult<UpstreamAnswer>> {
   try {
-    return { status: "fulfilled", value: await send(outputTokensMax, signal) };
+    return { status: "fulfilled", value: await send(outputTokensMax, options) };
   } catch (reason) {
     return { status: "rejected", reason };
   }

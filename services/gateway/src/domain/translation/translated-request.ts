@@ -10,7 +10,7 @@ import type { UpstreamBody } from "../ports/upstream.ts";
 import type { InferenceRequest } from "../request/inference-request.ts";
 import { wiresOf } from "../request/model-fit.ts";
 import type { Model } from "../request/model-directory.ts";
-import type { UpstreamTarget } from "../request/upstream-body.ts";
+import type { AddedMember, UpstreamTarget } from "../request/upstream-body.ts";
 import type { WireName } from "../wires/wire-name.ts";
 
 /** Wires of upstreams in the order in which requests of another wire are translated to them. */
@@ -35,6 +35,8 @@ export function translationFor(client: WireName, model: Pick<Model, "wires">): T
 export interface TranslatedBody {
   /** Returns the body for an output bound. */
   readonly bodyFor: (outputTokensMax: number) => UpstreamBody;
+  /** Members that the client did not send, or not under that name, and that can be sent otherwise. */
+  readonly added: readonly AddedMember[];
   /** Members of the client's body that are left out, because the client loses nothing by it. */
   readonly dropped: readonly string[];
 }
@@ -46,7 +48,7 @@ export interface TranslatedBody {
  * @throws Refusal 400 that names the first member which the upstream's wire cannot carry
  */
 export function translateBody(
-  { text }: Pick<InferenceRequest, "text">,
+  { text, streamed }: Pick<InferenceRequest, "text" | "streamed">,
   { client, upstream }: Translation,
   target: UpstreamTarget,
   outputTokensMax: number,
@@ -64,9 +66,15 @@ export function translateBody(
     const first = translate(outputTokensMax);
     const bodyFor = (granted: number): string =>
       JSON.stringify((granted === outputTokensMax ? first : translate(granted)).body);
-    return { bodyFor, dropped: first.dropped };
+    return { bodyFor, added: upstream === "chat" ? addedToChat(streamed, target) : [], dropped: first.dropped };
   } catch (error) {
     if (!(error instanceof Untranslatable)) throw error;
     throw new Refusal("not_translatable", `'${error.param}' ${error.message}`, { param: error.param });
   }
+}
+
+/** Members of a chat that has been another request: the name of its output bound, and the wish for its usage. */
+function addedToChat(streamed: boolean, { outputField, usageInStreams = "ask" }: UpstreamTarget): AddedMember[] {
+  const bound = outputField === "max_output_tokens" ? "max_completion_tokens" : outputField;
+  return streamed && usageInStreams === "ask" ? ["stream_options", bound] : [bound];
 }
