@@ -48,9 +48,19 @@ export function objectMember(holder: JsonObject, name: string, at: string): Json
   return isAbsent(value) ? undefined : requireObject(value, memberOf(at, name));
 }
 
-/** Refuses members that are not known, unless they are null: a wire that does not have them would lose them without a word. */
-export function requireKnown(holder: JsonObject, known: ReadonlySet<string>, at: string): void {
-  for (const name of Object.keys(holder)) {
-    if (!known.has(name) && !isAbsent(holder[name])) throw new Untranslatable(memberOf(at, name), NOT_CARRIED);
+/**
+ * Refuses members that are not known, unless they are null: a wire that does not have them would lose them without a word.
+ *
+ * @param isEmpty true for the value of a member that asks for nothing
+ */
+export function requireKnown(
+  holder: JsonObject,
+  known: ReadonlySet<string>,
+  at: string,
+  isEmpty: (name: string, value: unknown) => boolean = () => false,
+): void {
+  for (const [name, value] of Object.entries(holder)) {
+    if (known.has(name) || isAbsent(value) || isEmpty(name, value)) continue;
+    throw new Untranslatable(memberOf(at, name), NOT_CARRIED);
   }
 }

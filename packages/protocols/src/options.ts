@@ -1,9 +1,35 @@
-import { isObject } from "./json.ts";
 import type { Dropped } from "./dropped.ts";
-import type { RequestOptions } from "./model.ts";
+import { isAbsent } from "./fields.ts";
+import { isObject, type JsonObject } from "./json.ts";
+import type { Located, RequestOptions } from "./model.ts";
 import { NOT_CARRIED, Untranslatable } from "./untranslatable.ts";
 
 type OptionName = keyof RequestOptions;
+
+/** Options whose values are passed on unchecked. */
+type UncheckedName = {
+  [Name in OptionName]: Located<unknown> extends NonNullable<RequestOptions[Name]> ? Name : never;
+}[OptionName];
+
+/** Reads the options that are passed on as they are. @param names option of each member */
+export function readOptions(body: JsonObject, names: Readonly<Record<string, UncheckedName>>): RequestOptions {
+  const options: { -readonly [Name in UncheckedName]?: Located<unknown> } = {};
+  for (const [at, option] of Object.entries(names)) if (!isAbsent(body[at])) options[option] = { value: body[at], at };
+  return options;
+}
+
+/** Writes the options that are passed on as they are. @param names member of each option */
+export function writeOptions(
+  options: RequestOptions,
+  names: Readonly<Partial<Record<OptionName, string>>>,
+): JsonObject {
+  const members: JsonObject = {};
+  for (const [option, member] of Object.entries(names) as [OptionName, string][]) {
+    const located = options[option];
+    if (located !== undefined) members[member] = located.value;
+  }
+  return members;
+}
 
 /** Loss of the client if an option is left out: none, none that matters, or one for which the request is refused. */
 type Loss = "none" | "dropped" | "refused";

@@ -14,6 +14,7 @@ import type {
   ToolResultPart,
   Turn,
 } from "../model.ts";
+import { readAudio, readBreakpoint } from "../openai/read-members.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 import { readReasoning, REASONING_MEMBERS } from "./reasoning.ts";
 
@@ -156,11 +157,8 @@ function readPart(part: JsonObject, at: string): ContentPart {
       return readImage(part[type], at);
     case "file":
       return readFile(requireObject(part[type], `${at}.file`), at);
-    case "input_audio": {
-      const audio = requireObject(part[type], `${at}.input_audio`);
-      const data = requireText(audio["data"], `${at}.input_audio.data`);
-      return { type: "audio", data, format: requireText(audio["format"], `${at}.input_audio.format`), at };
-    }
+    case "input_audio":
+      return readAudio(part, at);
     default:
       throw new Untranslatable(`${at}.type`, NOT_CARRIED);
   }
@@ -191,15 +189,7 @@ function readFile(file: JsonObject, at: string): DocumentPart {
   return { type: "document", source, at, ...(filename !== undefined && { filename }) };
 }
 
-/**
- * Reads the hint to cache the prompt up to a part: the messages wire's own, as routers of chat requests take it too, or OpenAI's
- * breakpoint, whose times to live no other wire has.
- */
+/** Reads the hint to cache the prompt up to a part: OpenAI's, or the messages wire's, which routers of chat requests take too. */
 function readHint(part: JsonObject, at: string, dropped: Dropped): JsonObject | undefined {
-  const hint = objectMember(part, "cache_control", at);
-  if (hint !== undefined) return hint;
-  const breakpoint = objectMember(part, "prompt_cache_breakpoint", at);
-  if (breakpoint === undefined) return undefined;
-  if (!isAbsent(breakpoint["ttl"])) dropped.add(`${at}.prompt_cache_breakpoint.ttl`);
-  return { type: "ephemeral" };
+  return objectMember(part, "cache_control", at) ?? readBreakpoint(part, at, dropped);
 }

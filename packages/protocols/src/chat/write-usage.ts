@@ -1,21 +1,17 @@
 import type { JsonObject } from "../json.ts";
 import type { Usage } from "../model.ts";
+import { toCacheCreation } from "../openai/write-members.ts";
 
 /**
  * Writes usage as the chat wire does: input includes what a cache held. A count that is not known is left out, not zero. The
  * split of cache writes by time to live keeps the messages wire's form.
  */
 export function toChatUsage(usage: Usage): JsonObject {
-  const { input, output, cachedInput, cacheWrite, cacheWrite5m, cacheWrite1h, audioInput, reasoning, audioOutput } =
-    usage;
-  const byTime = {
-    ...(cacheWrite5m !== undefined && { ephemeral_5m_input_tokens: cacheWrite5m }),
-    ...(cacheWrite1h !== undefined && { ephemeral_1h_input_tokens: cacheWrite1h }),
-  };
+  const { input, output, cachedInput, cacheWrite, audioInput, reasoning, audioOutput } = usage;
   const inputDetails = {
     ...(cachedInput !== undefined && { cached_tokens: cachedInput }),
     ...(cacheWrite !== undefined && { cache_write_tokens: cacheWrite }),
-    ...(hasMembers(byTime) && { cache_creation: byTime }),
+    ...toCacheCreation(usage),
     ...(audioInput !== undefined && { audio_tokens: audioInput }),
   };
   const outputDetails = {

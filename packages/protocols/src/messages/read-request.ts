@@ -1,46 +1,31 @@
-import { isObject, type JsonObject } from "../json.ts";
 import type { Dropped } from "../dropped.ts";
-import {
-  booleanMember,
-  isAbsent,
-  memberOf,
-  objectMember,
-  requireKnown,
-  requireList,
-  requireObject,
-} from "../fields.ts";
+import { booleanMember, isAbsent, objectMember, requireKnown, requireList, requireObject } from "../fields.ts";
 import { requireText, textMember } from "../fields.ts";
+import { isObject, type JsonObject } from "../json.ts";
 import type { Located, NeutralRequest, OutputFormat, Reasoning, ReasoningEffort, RequestOptions } from "../model.ts";
 import type { Tool, ToolChoice } from "../model.ts";
+import { readOptions } from "../options.ts";
+import { readFunctionMembers } from "../tool-definition.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 import { readTurns } from "./read-content.ts";
 
 /** Members that are passed on as they are. */
-const OPTIONS: ReadonlyMap<string, keyof RequestOptions> = new Map([
-  ["temperature", "temperature"],
-  ["top_p", "topP"],
-  ["top_k", "topK"],
-  ["cache_control", "cacheControl"],
-]);
-
-/** Members that are read below, or that the gateway sets. */
-const READ = new Set([
-  "model",
-  "max_tokens",
-  "messages",
-  "system",
-  "tools",
-  "tool_choice",
-  "thinking",
-  "output_config",
-  "stop_sequences",
-  "stream",
-  "service_tier",
-  "metadata",
-]);
+const OPTIONS = {
+  temperature: "temperature",
+  top_p: "topP",
+  top_k: "topK",
+  cache_control: "cacheControl",
+} as const satisfies Readonly<Record<string, keyof RequestOptions>>;
 
 /** Members of the messages wire alone without which a request gets the same answer, if a longer or a dearer one. */
-const DROPPED = new Set(["context_management", "diagnostics"]);
+const WITHOUT_EFFECT = ["context_management", "diagnostics"];
+
+const MEMBERS: ReadonlySet<string> = new Set([
+  ...Object.keys(OPTIONS),
+  ...WITHOUT_EFFECT,
+  ..."model max_tokens messages system tools tool_choice thinking output_config".split(" "),
+  ..."stop_sequences stream service_tier metadata".split(" "),
+]);
 
 const EFFORTS: ReadonlySet<unknown> = new Set(["low", "medium", "high", "xhigh", "max"]);
 const TOOL_MEMBERS = new Set(["type", "name", "description", "input_schema", "strict", "cache_control"]);
@@ -54,6 +39,8 @@ const CHOICES: ReadonlyMap<unknown, "none" | "auto" | "required"> = new Map([
 
 /** Reads a request of the messages wire. @throws Untranslatable */
 export function readMessagesRequest(body: JsonObject, dropped: Dropped): NeutralRequest {
+  requireKnown(body, MEMBERS, "", isEmptyForm);
+  for (const name of WITHOUT_EFFECT) if (!isAbsent(body[name])) dropped.add(name);
   const choice = objectMember(body, "tool_choice", "");
   const reasoning = readReasoning(body, dropped);
   const format = readFormat(body);
@@ -66,26 +53,18 @@ export function readMessagesRequest(body: JsonObject, dropped: Dropped): Neutral
     ...(format !== undefined && { format }),
     ...(stop !== undefined && { stop }),
     stream: body["stream"] === true,
-    options: readOptions(body, choice, dropped),
+    options: { ...readOptions(body, OPTIONS), ...readCheckedOptions(body, choice) },
   };
 }
 
-function readOptions(body: JsonObject, choice: JsonObject | undefined, dropped: Dropped): RequestOptions {
-  const options: { -readonly [Name in keyof RequestOptions]?: Located<unknown> } = {};
-  for (const [name, value] of Object.entries(body)) {
-    if (isAbsent(value) || READ.has(name)) continue;
-    const option = OPTIONS.get(name);
-    if (option !== undefined) options[option] = { value, at: name };
-    else if (DROPPED.has(name)) dropped.add(name);
-    else if (!isEmptyForm(name, value)) throw new Untranslatable(memberOf("", name), NOT_CARRIED);
-  }
+/** Reads the options that are checked. */
+function readCheckedOptions(body: JsonObject, choice: JsonObject | undefined): RequestOptions {
   const isSerial = choice === undefined ? undefined : booleanMember(choice, "disable_parallel_tool_use", "tool_choice");
   const serviceTier = textMember(body, "service_tier", "");
   const metadata = objectMember(body, "metadata", "") ?? {};
   requireKnown(metadata, new Set(["user_id"]), "metadata");
   const user = textMember(metadata, "user_id", "metadata");
   return {
-    ...(options as RequestOptions),
     ...(isSerial !== undefined && {
       parallelToolCalls: { value: !isSerial, at: "tool_choice.disable_parallel_tool_use" },
     }),
@@ -159,18 +138,10 @@ function readTool(tool: JsonObject, index: number, dropped: Dropped): Tool {
   for (const name of TOOL_HINTS) if (!isAbsent(tool[name]) && tool[name] !== false) dropped.add(`${at}.${name}`);
   requireCallers(tool["allowed_callers"], at);
   requireKnown(tool, new Set([...TOOL_MEMBERS, ...TOOL_HINTS, "allowed_callers"]), at);
-  const description = textMember(tool, "description", at);
-  const strict = booleanMember(tool, "strict", at);
   const cacheControl = objectMember(tool, "cache_control", at);
-  return {
-    kind: "function",
-    name: requireText(tool["name"], `${at}.name`),
-    ...(description !== undefined && { description }),
-    parameters: requireObject(tool["input_schema"], `${at}.input_schema`),
-    ...(strict !== undefined && { strict }),
-    ...(cacheControl !== undefined && { cacheControl }),
-    at,
-  };
+  requireObject(tool["input_schema"], `${at}.input_schema`);
+  const members = readFunctionMembers(tool, "input_schema", at);
+  return { kind: "function", ...members, ...(cacheControl !== undefined && { cacheControl }), at };
 }
 
 /** Only the model itself calls tools on other wires, not code that the provider runs. */

@@ -2,7 +2,7 @@ import type { TranslationTarget } from "../codec.ts";
 import type { Dropped } from "../dropped.ts";
 import type { JsonObject } from "../json.ts";
 import type { Located, NeutralRequest, OutputFormat, Reasoning, RequestOptions, Tool, ToolChoice } from "../model.ts";
-import { leaveOut } from "../options.ts";
+import { leaveOut, writeOptions } from "../options.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 import { thinkingOf } from "./thinking-budget.ts";
 import { toTurns } from "./write-content.ts";
@@ -31,6 +31,7 @@ const TIERS: ReadonlyMap<string, string> = new Map([
 export function writeMessagesRequest(request: NeutralRequest, target: TranslationTarget, dropped: Dropped): JsonObject {
   const { options, stop, stream } = request;
   leaveOut(options, TAKEN, dropped);
+  requireLowTemperature(options);
   const { thinking, effort } = toThinking(request.reasoning, target, dropped);
   const format = toFormat(request.format);
   const config = { ...(effort !== undefined && { effort }), ...(format !== undefined && { format }) };
@@ -42,24 +43,16 @@ export function writeMessagesRequest(request: NeutralRequest, target: Translatio
     ...(thinking !== undefined && { thinking }),
     ...(Object.keys(config).length > 0 && { output_config: config }),
     ...(stop !== undefined && stop.value.length > 0 && { stop_sequences: stop.value }),
-    ...toOptions(options),
+    ...writeOptions(options, OPTIONS),
     ...(options.user !== undefined && { metadata: { user_id: options.user.value } }),
     ...toTier(options.serviceTier),
     ...(stream && { stream }),
   };
 }
 
-function toOptions(options: RequestOptions): JsonObject {
-  const { temperature } = options;
-  if (temperature !== undefined && typeof temperature.value === "number" && temperature.value > 1) {
-    throw new Untranslatable(temperature.at, "must be at most 1 for this model");
-  }
-  const members: JsonObject = {};
-  for (const [option, name] of Object.entries(OPTIONS) as [keyof typeof OPTIONS, string][]) {
-    const located = options[option];
-    if (located !== undefined) members[name] = located.value;
-  }
-  return members;
+function requireLowTemperature({ temperature }: RequestOptions): void {
+  if (temperature === undefined || typeof temperature.value !== "number" || temperature.value <= 1) return;
+  throw new Untranslatable(temperature.at, "must be at most 1 for this model");
 }
 
 function toThinking(reasoning: Located<Reasoning> | undefined, target: TranslationTarget, dropped: Dropped) {

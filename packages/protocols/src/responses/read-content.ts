@@ -1,16 +1,9 @@
 import { readDataUrl, readMediaUrl } from "../data-url.ts";
 import type { Dropped } from "../dropped.ts";
-import {
-  isAbsent,
-  objectMember,
-  requireKnown,
-  requireList,
-  requireObject,
-  requireText,
-  textMember,
-} from "../fields.ts";
+import { isAbsent, requireKnown, requireList, requireObject, requireText, textMember } from "../fields.ts";
 import type { JsonObject } from "../json.ts";
 import type { AudioPart, DocumentPart, ImagePart, MediaSource, RefusalPart, TextPart } from "../model.ts";
+import { readAudio, readBreakpoint } from "../openai/read-members.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 
 type InputPart = TextPart | ImagePart | DocumentPart | AudioPart;
@@ -66,7 +59,7 @@ function readInputPart(part: JsonObject, at: string, dropped: Dropped): InputPar
   const members = INPUT_MEMBERS.get(type);
   if (members === undefined) throw new Untranslatable(`${at}.type`, NOT_CARRIED);
   requireKnown(part, members, at);
-  const hint = readHint(part, at, dropped);
+  const hint = readBreakpoint(part, at, dropped);
   const read = readMedia(part, at, dropped) ?? { type: "text", text: requireText(part["text"], `${at}.text`), at };
   return hint === undefined ? read : { ...read, cacheControl: hint };
 }
@@ -74,18 +67,7 @@ function readInputPart(part: JsonObject, at: string, dropped: Dropped): InputPar
 function readMedia(part: JsonObject, at: string, dropped: Dropped): ImagePart | DocumentPart | AudioPart | undefined {
   if (part["type"] === "input_image") return readImage(part, at);
   if (part["type"] === "input_file") return readFile(part, at, dropped);
-  if (part["type"] !== "input_audio") return undefined;
-  const audio = requireObject(part["input_audio"], `${at}.input_audio`);
-  const data = requireText(audio["data"], `${at}.input_audio.data`);
-  return { type: "audio", data, format: requireText(audio["format"], `${at}.input_audio.format`), at };
-}
-
-/** Reads the hint to cache the prompt up to a part. Times to live are OpenAI's alone. */
-function readHint(part: JsonObject, at: string, dropped: Dropped): JsonObject | undefined {
-  const breakpoint = objectMember(part, "prompt_cache_breakpoint", at);
-  if (breakpoint === undefined) return undefined;
-  if (!isAbsent(breakpoint["ttl"])) dropped.add(`${at}.prompt_cache_breakpoint.ttl`);
-  return { type: "ephemeral" };
+  return part["type"] === "input_audio" ? readAudio(part, at) : undefined;
 }
 
 function readImage(part: JsonObject, at: string): ImagePart {

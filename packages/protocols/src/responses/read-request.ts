@@ -5,22 +5,16 @@ import {
   objectMember,
   requireKnown,
   requireList,
-  requireObject,
+  requireText,
   textMember,
 } from "../fields.ts";
 import type { JsonObject } from "../json.ts";
-import type {
-  Located,
-  NeutralRequest,
-  OutputFormat,
-  Reasoning,
-  ReasoningEffort,
-  RequestOptions,
-  Turn,
-} from "../model.ts";
+import type { NeutralRequest, OutputFormat, Reasoning, RequestOptions, Turn } from "../model.ts";
+import { readCheckedOptions, readEffort, readSchema, readToolChoice } from "../openai/read-members.ts";
+import { readOptions } from "../options.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 import { readInput } from "./read-input.ts";
-import { readToolChoice, readTools } from "./read-tools.ts";
+import { readTools } from "./read-tools.ts";
 
 /** Members that refer to what only a server of responses stores, with what they refer to. */
 const STORED: ReadonlyMap<string, string> = new Map([
@@ -52,6 +46,8 @@ const MEMBERS: ReadonlySet<string> = new Set([
   ..."truncation include".split(" "),
 ]);
 
+const STREAM_MEMBERS = new Set(["include_obfuscation"]);
+
 /** Reads a request of the responses wire for an upstream of another one. @throws Untranslatable */
 export function readResponsesRequest(body: JsonObject, dropped: Dropped): NeutralRequest {
   requireKnown(body, MEMBERS, "");
@@ -62,7 +58,8 @@ export function readResponsesRequest(body: JsonObject, dropped: Dropped): Neutra
     throw new Untranslatable("truncation", NOT_CARRIED);
   const text = objectMember(body, "text", "") ?? {};
   requireKnown(text, new Set(["format", "verbosity"]), "text");
-  const toolChoice = readToolChoice(body["tool_choice"]);
+  const { verbosity } = text;
+  const toolChoice = readToolChoice(body["tool_choice"], ({ name }) => requireText(name, "tool_choice.name"));
   const reasoning = readReasoning(objectMember(body, "reasoning", ""), dropped);
   const format = readFormat(objectMember(text, "format", "text"));
   return {
@@ -72,7 +69,11 @@ export function readResponsesRequest(body: JsonObject, dropped: Dropped): Neutra
     ...(reasoning !== undefined && { reasoning: { value: reasoning, at: "reasoning" } }),
     ...(format !== undefined && { format: { value: format, at: "text.format" } }),
     stream: body["stream"] === true,
-    options: readOptions(body, text["verbosity"], dropped),
+    options: {
+      ...readOptions(body, OPTIONS),
+      ...readCheckedOptions(body, STREAM_MEMBERS, dropped),
+      ...(!isAbsent(verbosity) && { verbosity: { value: verbosity, at: "text.verbosity" } }),
+    },
   };
 }
 
@@ -118,20 +119,17 @@ function readInstructions(body: JsonObject): readonly Turn[] {
   return text === "" ? [] : [{ role: "system", parts: [{ type: "text", text, at }], at }];
 }
 
-const EFFORTS: ReadonlySet<string> = new Set("none minimal low medium high xhigh max".split(" "));
-
 function readReasoning(reasoning: JsonObject | undefined, dropped: Dropped): Reasoning | undefined {
   if (reasoning === undefined) return undefined;
   const at = "reasoning";
   requireKnown(reasoning, new Set(["effort", "summary", "generate_summary", "context", "mode"]), at);
-  const effort = textMember(reasoning, "effort", at);
-  if (effort !== undefined && !EFFORTS.has(effort)) throw new Untranslatable(`${at}.effort`, "is not a known effort");
+  const effort = readEffort(reasoning["effort"], `${at}.effort`);
   if ((textMember(reasoning, "mode", at) ?? "standard") !== "standard")
     throw new Untranslatable(`${at}.mode`, NOT_CARRIED);
   if ((textMember(reasoning, "context", at) ?? "auto") !== "auto") dropped.add(`${at}.context`);
   const wantsSummary = !isAbsent(reasoning["summary"]) || !isAbsent(reasoning["generate_summary"]);
   if (effort === undefined && !wantsSummary) return undefined;
-  return { ...(effort !== undefined && { effort: effort as ReasoningEffort }), ...(wantsSummary && { wantsSummary }) };
+  return { ...(effort !== undefined && { effort }), ...(wantsSummary && { wantsSummary }) };
 }
 
 function readFormat(format: JsonObject | undefined): OutputFormat | undefined {
@@ -141,47 +139,5 @@ function readFormat(format: JsonObject | undefined): OutputFormat | undefined {
   requireKnown(format, new Set(["type", "name", "description", "schema", "strict"]), at);
   if (type === "text" || type === "json_object") return { type };
   if (type !== "json_schema") throw new Untranslatable(`${at}.type`, NOT_CARRIED);
-  const name = textMember(format, "name", at);
-  const description = textMember(format, "description", at);
-  const strict = booleanMember(format, "strict", at);
-  return {
-    type,
-    schema: requireObject(format["schema"], `${at}.schema`),
-    ...(name !== undefined && { name }),
-    ...(description !== undefined && { description }),
-    ...(strict !== undefined && { strict }),
-  };
-}
-
-function readOptions(body: JsonObject, verbosity: unknown, dropped: Dropped): RequestOptions {
-  const options: { -readonly [Name in keyof RequestOptions]?: Located<unknown> } = {};
-  for (const [at, option] of Object.entries(OPTIONS)) {
-    if (!isAbsent(body[at])) options[option] = { value: body[at], at };
-  }
-  const streamOptions = objectMember(body, "stream_options", "") ?? {};
-  requireKnown(streamOptions, new Set(["include_obfuscation"]), "stream_options");
-  const obfuscation = streamOptions["include_obfuscation"];
-  const parallel = booleanMember(body, "parallel_tool_calls", "");
-  const serviceTier = textMember(body, "service_tier", "");
-  const user = readUser(body, dropped);
-  return {
-    ...(options as RequestOptions),
-    ...(!isAbsent(verbosity) && { verbosity: { value: verbosity, at: "text.verbosity" } }),
-    ...(parallel !== undefined && { parallelToolCalls: { value: parallel, at: "parallel_tool_calls" } }),
-    ...(user !== undefined && { user }),
-    ...(serviceTier !== undefined && { serviceTier: { value: serviceTier, at: "service_tier" } }),
-    ...(!isAbsent(obfuscation) && {
-      includeObfuscation: { value: obfuscation, at: "stream_options.include_obfuscation" },
-    }),
-  };
-}
-
-/** Reads the person for whom the client asks, by the newer of two names. */
-function readUser(body: JsonObject, dropped: Dropped): Located<string> | undefined {
-  const [newer, older] = ["safety_identifier", "user"];
-  const value = textMember(body, newer, "");
-  const olderValue = textMember(body, older, "");
-  if (value === undefined) return olderValue === undefined ? undefined : { value: olderValue, at: older };
-  if (olderValue !== undefined && olderValue !== value) dropped.add(older);
-  return { value, at: newer };
+  return readSchema(format, at);
 }

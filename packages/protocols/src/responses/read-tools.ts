@@ -1,16 +1,8 @@
 import type { Dropped } from "../dropped.ts";
-import {
-  booleanMember,
-  isAbsent,
-  objectMember,
-  requireKnown,
-  requireList,
-  requireObject,
-  requireText,
-  textMember,
-} from "../fields.ts";
-import { isObject, type JsonObject } from "../json.ts";
-import type { Tool, ToolChoice } from "../model.ts";
+import { booleanMember, isAbsent, objectMember, requireKnown, requireList, requireObject } from "../fields.ts";
+import type { JsonObject } from "../json.ts";
+import type { Tool } from "../model.ts";
+import { readFunctionMembers, readNames } from "../tool-definition.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 
 const COMMON = ["type", "name", "description", "allowed_callers", "defer_loading", "async"];
@@ -47,15 +39,7 @@ function checkCallers(tool: JsonObject, at: string): void {
 }
 
 function readFunction(tool: JsonObject, at: string): Tool {
-  const parameters = objectMember(tool, "parameters", at);
-  const strict = booleanMember(tool, "strict", at);
-  return {
-    kind: "function",
-    ...readNames(tool, at),
-    ...(parameters !== undefined && { parameters }),
-    ...(strict !== undefined && { strict }),
-    at,
-  };
+  return { kind: "function", ...readFunctionMembers(tool, "parameters", at), at };
 }
 
 function readCustom(tool: JsonObject, at: string): Tool {
@@ -63,22 +47,7 @@ function readCustom(tool: JsonObject, at: string): Tool {
   return { kind: "custom", ...readNames(tool, at), ...(format !== undefined && { format: nested(format) }), at };
 }
 
-function readNames(tool: JsonObject, at: string): Pick<Tool, "name" | "description"> {
-  const description = textMember(tool, "description", at);
-  return { name: requireText(tool["name"], `${at}.name`), ...(description !== undefined && { description }) };
-}
-
 /** Format of a custom tool in the form of the chat wire, which holds a grammar in a member. */
 function nested({ type, ...grammar }: JsonObject): JsonObject {
   return type === "grammar" ? { type, grammar } : { type, ...grammar };
-}
-
-/** @throws Untranslatable for a choice among hosted tools, or of some of the tools */
-export function readToolChoice(value: unknown): ToolChoice | undefined {
-  if (isAbsent(value)) return undefined;
-  if (value === "none" || value === "auto" || value === "required") return { mode: value };
-  if (!isObject(value)) throw new Untranslatable("tool_choice", "must be a string or an object");
-  const { type: kind, name } = value;
-  if (kind !== "function" && kind !== "custom") throw new Untranslatable("tool_choice.type", NOT_CARRIED);
-  return { mode: "tool", kind, name: requireText(name, "tool_choice.name") };
 }

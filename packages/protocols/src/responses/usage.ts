@@ -1,5 +1,6 @@
 import { isObject, type JsonObject } from "../json.ts";
 import type { Usage } from "../model.ts";
+import { toCacheCreation } from "../openai/write-members.ts";
 
 /** Reads the usage of a response, which counts every part within its whole. @returns undefined if there is none */
 export function readUsage(usage: unknown): Usage | undefined {
@@ -30,17 +31,13 @@ function count<Name extends keyof Usage>(name: Name, value: unknown): Partial<Re
  */
 export function writeUsage(usage: Usage): JsonObject {
   const { input, output, cachedInput = 0, cacheWrite = 0, reasoning = 0 } = usage;
-  const { cacheWrite5m, cacheWrite1h, audioInput, audioOutput } = usage;
-  const byTime = {
-    ...(cacheWrite5m !== undefined && { ephemeral_5m_input_tokens: cacheWrite5m }),
-    ...(cacheWrite1h !== undefined && { ephemeral_1h_input_tokens: cacheWrite1h }),
-  };
+  const { audioInput, audioOutput } = usage;
   return {
     ...(input !== undefined && { input_tokens: input }),
     input_tokens_details: {
       cached_tokens: cachedInput,
       cache_write_tokens: cacheWrite,
-      ...(Object.keys(byTime).length > 0 && { cache_creation: byTime }),
+      ...toCacheCreation(usage),
       ...(audioInput !== undefined && { audio_tokens: audioInput }),
     },
     ...(output !== undefined && { output_tokens: output }),
