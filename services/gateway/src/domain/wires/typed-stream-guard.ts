@@ -1,4 +1,4 @@
-import { type BlockReason, JsonRedactionWriter, MatchRecorder, TextFilter } from "@routeplane/guardrails";
+import { type BlockReason, JsonRedactionWriter, MatchRecorder, REDACTED, TextFilter } from "@routeplane/guardrails";
 import type { Refusal } from "../errors/refusal.ts";
 import { type ContentGuard, judgeContent } from "../guardrails/content-guard.ts";
 import { CONTENT_RULE, type GuardPattern } from "../guardrails/guard.ts";
@@ -12,10 +12,18 @@ import {
 } from "../guardrails/response-guard.ts";
 import { isObject, type JsonObject, parseJsonOrUndefined } from "../wire/json.ts";
 import { applyEdits, type Edit } from "../wire/json-edits.ts";
-import { type JsonText, jsonTexts } from "../wire/json-texts.ts";
+import { type JsonText, jsonTexts, OTHER_PLACE } from "../wire/json-texts.ts";
 import { formatNamedSse, type SseEvent } from "../wire/sse.ts";
 import type { StreamGuard } from "./answer-format.ts";
-import { countMembers, withData } from "./event-data.ts";
+import { countMembers, hasNoRepeatedMembers, withData } from "./event-data.ts";
+import {
+  addToHead,
+  type Behind,
+  commonEnd,
+  commonStart,
+  type GroupMember,
+  StreamTextGroup,
+} from "./stream-text-group.ts";
 
 /** Piece of a text that goes on in other events. */
 export interface StreamPiece {
@@ -23,8 +31,12 @@ export interface StreamPiece {
   readonly path: readonly (string | number)[];
   /** Name of the text that it is of. */
   readonly key: string;
-  /** Name of the texts that are read as one, in the order in which they begin; undefined for a text that is read by itself. */
-  readonly group?: string;
+  /** Texts that it is read with as one; undefined for a text that is read by itself. */
+  readonly group?: {
+    readonly name: string;
+    /** Position of the text among them. The pieces of a text that goes over several positions must come in their order. */
+    readonly position: number;
+  };
   /** True if the text is JSON, and must stay so. */
   readonly isJson?: boolean;
   /** True if the piece is all of its text. */
@@ -46,22 +58,38 @@ export interface StreamPieces {
 }
 
 /** Text of the answer that arrives in pieces. */
-interface OpenText {
+class OpenText {
   /** Last piece of the text. */
   last: StreamPiece;
   readonly filter: TextFilter<GuardPattern> | undefined;
   /** Filter of the text by itself, before the other one, which has read the end of the text before this one; else undefined. */
   own: TextFilter<GuardPattern> | undefined;
   /** Text before this one, of which the filter has read the end, as it has left already. */
-  left: string;
+  left = "";
+  hasBegun = false;
+  /** The text among those of its group, and the group; undefined for a text that is read by itself. */
+  grouped: { readonly group: StreamTextGroup; readonly member: GroupMember } | undefined;
+
+  constructor(last: StreamPiece, filter: TextFilter<GuardPattern> | undefined) {
+    this.last = last;
+    this.filter = filter;
+  }
+
+  get held(): string {
+    return (this.filter?.held ?? "") + (this.own?.held ?? "");
+  }
 }
 
-/** End of the text that was last open in a group. */
-interface Tail {
+/** End of a text that was read on into the texts behind it. */
+interface Ahead {
   /** Text that could have become a match, as it was read. */
   readonly held: string;
-  /** The same text as it has left. */
-  readonly left: string;
+  /** Beginning of the texts behind it, as it has left. */
+  readonly head: string;
+  /** Text that may leave once both were read. */
+  readonly read: string;
+  /** True if a match can still go on in a text behind that is open. */
+  readonly isUndecided: boolean;
 }
 
 /** Bound of the texts that are open at a time: each takes memory. */
@@ -74,7 +102,7 @@ const COMMENT = Buffer.from(":\n\n");
 /**
  * Guard of a stream whose events have a `type`. Every event keeps its position; a text in pieces is redacted, or held back for a later
  * piece while it can be the start of a match. What is held leaves before the event that ends the text, or the stream: a match that
- * goes on in the next text of the group is redacted from there on, or blocked. If rules are enforced, only the name and the data of
+ * goes on in the next text of the group is redacted from there on, or blocked; where the next text has begun already, up to there. If rules are enforced, only the name and the data of
  * an event leave, without its other fields or comments.
  */
 export class TypedStreamGuard implements StreamGuard {
@@ -82,8 +110,7 @@ export class TypedStreamGuard implements StreamGuard {
   readonly #content: ContentGuard;
   readonly #pieces: StreamPieces;
   readonly #texts = new Map<string, OpenText>();
-  /** Text that was opened last, by group; its end once it has ended. */
-  readonly #lastTexts = new Map<string, OpenText | Tail>();
+  readonly #groups = new Map<string, StreamTextGroup>();
   /** Matches of patterns in shadow mode, by group or, for a text without one, by its key. */
   readonly #shadowMatches = new Map<string, MatchRecorder<GuardPattern>>();
   #opened = 0;
@@ -157,10 +184,9 @@ export class TypedStreamGuard implements StreamGuard {
     const pieces = this.#pieces.piecesOf(event);
     if (pieces.length === 0) return this.#judged(await guardJson(this.#responseGuard, written));
     const found = new Map<StreamPiece, Pick<JsonText, "start" | "end">>();
-    const byPath = new Map(pieces.map((piece) => [JSON.stringify(piece.path), piece]));
     const { places } = this.#content;
     const kindOf: typeof places.kindOf = (text, value, siblingOf) => {
-      const piece = text.kind === "string" ? byPath.get(JSON.stringify(text.path())) : undefined;
+      const piece = text.kind === "string" ? pieces.find(({ path }) => isAt(text, path)) : undefined;
       if (piece === undefined) return places.kindOf(text, value, siblingOf);
       found.set(piece, { start: text.start, end: text.end });
       return "exempt";
@@ -191,7 +217,7 @@ export class TypedStreamGuard implements StreamGuard {
     data: string,
     { start, end }: Pick<JsonText, "start" | "end">,
   ): Promise<Edit | undefined> {
-    const text = await this.#textOf(piece);
+    const text = this.#textOf(piece);
     if (text === undefined) {
       this.#refuse(this.#refusalOf({ reason: "too_much_work" }));
       return undefined;
@@ -199,12 +225,14 @@ export class TypedStreamGuard implements StreamGuard {
     const value = JSON.parse(data.slice(start, end)) as string;
     await this.#recordShadow(piece, value);
     let passed = await this.#push(text, value);
+    if (text.grouped !== undefined) addToHead(text.grouped.member, passed);
     if (piece.isWhole === true) passed += await this.#close(piece.key, text);
     return passed === value ? undefined : { start, end, literal: JSON.stringify(passed) };
   }
 
   /** Reads more of a text. @returns what may leave now */
   async #push(text: OpenText, value: string): Promise<string> {
+    if (value !== "") await this.#begin(text);
     const { own, filter } = text;
     if (filter === undefined) return value;
     const passed = withoutLeft(text, await filter.push(own === undefined ? value : await own.push(value)));
@@ -213,71 +241,93 @@ export class TypedStreamGuard implements StreamGuard {
     return passed;
   }
 
-  /** Finds or opens a text; undefined if there are too many. */
-  async #textOf(piece: StreamPiece): Promise<OpenText | undefined> {
-    const { key, group, isJson = false } = piece;
+  /** Finds or opens a text; undefined if there are too many, or the piece is before others of the text that have left. */
+  #textOf(piece: StreamPiece): OpenText | undefined {
+    const { key, group: place, isJson = false } = piece;
     const known = this.#texts.get(key);
     if (known !== undefined) {
+      if (place !== undefined && place.position < (known.last.group?.position ?? 0)) return undefined;
       known.last = piece;
       return known;
     }
     if (++this.#opened > MAX_STREAM_TEXTS || this.#texts.size >= MAX_OPEN_TEXTS) return undefined;
     const { rules, work } = this.#responseGuard;
     const filter = rules && new TextFilter(rules, work, isJson ? new JsonRedactionWriter(work) : undefined);
-    const text: OpenText = { last: piece, filter, own: undefined, left: "" };
+    const text = new OpenText(piece, filter);
     this.#texts.set(key, text);
-    if (group === undefined || rules === undefined || filter === undefined) return text;
-    const { held, left } = this.#tailOf(group);
-    this.#lastTexts.set(group, text);
-    if (held === "") return text;
+    if (place === undefined || filter === undefined) return text;
+    const group = this.#groups.get(place.name) ?? new StreamTextGroup();
+    this.#groups.set(place.name, group);
+    text.grouped = { group, member: group.add(place.position, text) };
+    return text;
+  }
+
+  /** Begins a text with the end of the one before it, which has left. */
+  async #begin(text: OpenText): Promise<void> {
+    if (text.hasBegun) return;
+    text.hasBegun = true;
+    const { rules, work } = this.#responseGuard;
+    const { grouped, filter } = text;
+    if (grouped === undefined || rules === undefined || filter === undefined) return;
+    const { held, left } = grouped.group.tailBefore(grouped.member);
+    if (held === "") return;
     // Its first word is one also if the text before ends in a part of a word.
     text.own = new TextFilter(rules, work);
     text.left = left;
     withoutLeft(text, await filter.push(held));
-    return text;
   }
 
-  #tailOf(group: string): Tail {
-    const last = this.#lastTexts.get(group) ?? { held: "", left: "" };
-    if ("held" in last) return last;
-    const held = (last.filter?.held ?? "") + (last.own?.held ?? "");
-    return { held, left: held };
-  }
-
-  /** Ends texts. @returns events with the held part of each */
+  /** Ends texts, later ones first: what is behind the others is known then. @returns events with the held part of each, in order */
   async #end(isEnded: (key: string) => boolean): Promise<Buffer[]> {
-    const events: Buffer[] = [];
-    for (const [key, text] of this.#texts) {
-      if (isEnded(key)) events.push(...eventsOf(text, await this.#close(key, text)));
-    }
-    return events;
+    const ended = [...this.#texts].filter(([key]) => isEnded(key));
+    const events: Buffer[][] = [];
+    for (const [key, text] of ended.toReversed()) events.push(eventsOf(text, await this.#close(key, text)));
+    return events.toReversed().flat();
   }
 
   /** Ends a text. @returns the held part of it that may leave */
   async #close(key: string, text: OpenText): Promise<string> {
-    const { own, filter } = text;
+    await this.#begin(text);
+    const { own, filter, grouped } = text;
     const rest = own === undefined || filter === undefined ? "" : await filter.push(this.#endFilter(own));
-    return withoutLeft(text, rest) + this.#closeJoined(key, text);
+    const passed = withoutLeft(text, rest);
+    const behind = grouped?.group.behind(grouped.member);
+    const ahead = filter === undefined || behind === undefined ? undefined : await readAhead(filter, behind);
+    return passed + this.#closeJoined(key, text, passed, ahead);
   }
 
-  /** Ends a text without waiting. What could go on in a match that began in the text before it is lost. */
+  /**
+   * Ends a text without waiting. Lost is what could go on in a match that began in the text before it; redacted, what could go on in a
+   * text behind it that has begun.
+   */
   #closeAtOnce(key: string, text: OpenText): string {
-    const isAlone = text.filter?.held === "";
-    const rest = this.#closeJoined(key, text);
-    return text.own !== undefined && isAlone ? rest + this.#endFilter(text.own) : rest;
+    const { filter, own, grouped } = text;
+    const isAlone = filter?.held === "";
+    const behind = grouped?.group.behind(grouped.member);
+    const rest = this.#closeJoined(key, text, "");
+    if (!isAlone && behind !== undefined && (behind.head !== "" || behind.goesOn)) return REDACTED;
+    return own !== undefined && isAlone ? rest + this.#endFilter(own) : rest;
   }
 
-  #closeJoined(key: string, text: OpenText): string {
-    const { filter, last } = text;
+  /**
+   * Ends what is left of a text.
+   *
+   * @param before text of the end that leaves already
+   * @param ahead what was read behind the text; undefined if nothing was
+   */
+  #closeJoined(key: string, text: OpenText, before: string, ahead?: Ahead): string {
+    const { filter, last, grouped } = text;
     this.#texts.delete(key);
     if (last.group === undefined) this.#endShadow(key);
     if (filter === undefined) return "";
-    const { held } = filter;
-    const left = this.#endFilter(filter);
-    if (last.group !== undefined && this.#lastTexts.get(last.group) === text) {
-      this.#lastTexts.set(last.group, { held, left });
-    }
-    return withoutLeft(text, left);
+    const { held } = ahead ?? filter;
+    const rest = this.#endFilter(filter);
+    const left = ahead === undefined ? rest : withoutBehind(ahead, rest);
+    const passed = withoutLeft(text, left);
+    if (grouped === undefined) return passed;
+    addToHead(grouped.member, before + passed);
+    grouped.group.close(grouped.member, { held, left });
+    return passed;
   }
 
   #endFilter(filter: TextFilter<GuardPattern>): string {
@@ -290,7 +340,7 @@ export class TypedStreamGuard implements StreamGuard {
   async #recordShadow({ key, group }: StreamPiece, value: string): Promise<void> {
     const { shadowRules, shadowWork } = this.#responseGuard;
     if (shadowRules === undefined) return;
-    const name = group ?? key;
+    const name = group?.name ?? key;
     const matches = this.#shadowMatches.get(name) ?? new MatchRecorder(shadowRules, shadowWork);
     this.#shadowMatches.set(name, matches);
     await matches.push(value);
@@ -306,6 +356,7 @@ export class TypedStreamGuard implements StreamGuard {
   }
 
   async #hasRepeatedMembers(event: JsonObject, data: string): Promise<boolean> {
+    if (hasNoRepeatedMembers(data, event)) return false;
     const work = scanWork(this.#responseGuard);
     let names = 0;
     for (const text of jsonTexts(data, work)) {
@@ -338,6 +389,15 @@ export class TypedStreamGuard implements StreamGuard {
   }
 }
 
+/** True if a text is at a path, which almost none is: the last step of its place is compared first. */
+function isAt(text: JsonText, path: readonly (string | number)[]): boolean {
+  const last = path.at(-1);
+  const { place } = text;
+  if (typeof last === "string" && place !== OTHER_PLACE && !place.endsWith(last)) return false;
+  const steps = text.path();
+  return steps.length === path.length && steps.every((step, at) => step === path[at]);
+}
+
 /** Event that brings the rest of a text; none if nothing is left. */
 function eventsOf({ last }: OpenText, rest: string): Buffer[] {
   if (rest === "") return [];
@@ -347,14 +407,25 @@ function eventsOf({ last }: OpenText, rest: string): Buffer[] {
 
 /** Takes from text that leaves what has left already, up to where a match begins that reaches beyond it. */
 function withoutLeft(text: OpenText, passed: string): string {
-  const length = commonLength(text.left, passed);
+  const length = commonStart(text.left, passed);
   text.left = length === passed.length ? text.left.slice(length) : "";
   return passed.slice(length);
 }
 
-/** Length of the beginning that two texts have in common. */
-function commonLength(first: string, second: string): number {
-  let length = 0;
-  while (length < first.length && first[length] === second[length]) length++;
-  return length;
+/** Reads the beginning of the texts behind one that ends. @returns undefined if that changes nothing */
+async function readAhead(filter: TextFilter<GuardPattern>, { head, goesOn }: Behind): Promise<Ahead | undefined> {
+  const { held } = filter;
+  if (held === "" || (head === "" && !goesOn)) return undefined;
+  const read = await filter.push(head);
+  return { held, head, read, isUndecided: goesOn && filter.held.length > head.length };
+}
+
+/**
+ * Takes from the end of a text the beginning of those behind it, from where a match ends that reaches into it. An end that can still be
+ * the beginning of a match is redacted: the rest of the match could leave any time.
+ */
+function withoutBehind({ read, head, isUndecided }: Ahead, rest: string): string {
+  if (isUndecided) return read + REDACTED;
+  const passed = read + rest;
+  return passed.slice(0, passed.length - commonEnd(passed, head));
 }

@@ -1,4 +1,5 @@
 import { isObject, type JsonObject } from "../../wire/json.ts";
+import { positionOf } from "../event-position.ts";
 
 /** Names of members and indices, from the root or from a choice. */
 export type Path = readonly (string | number)[];
@@ -22,9 +23,7 @@ export function ownSteps(chunk: JsonObject, steps: Path): Path {
 
 /** Index that an element of a list has as a member; its position if it has none. */
 export function indexOf(element: unknown, position: number): number {
-  const index = isObject(element) ? element["index"] : undefined;
-  const number = typeof index === "string" && /^-?\d{1,9}$/.test(index) ? Number(index) : index;
-  return typeof number === "number" ? number : position;
+  return positionOf(isObject(element) ? element["index"] : undefined) ?? position;
 }
 
 /** Members of a chunk that identify its answer. */

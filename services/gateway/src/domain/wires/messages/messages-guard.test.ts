@@ -385,6 +385,23 @@ describe("a guardrail on a streamed message", () => {
     expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).not.toContain("secret");
   });
 
+  it("refuses a stream that goes back to a block before another one with text", async () => {
+    const delta = (index: number, value: string) => blockDelta(index, { type: "text_delta", text: value });
+    const stream = messageStream(open + delta(0, "a sec") + blockStart(1, textOf("x")) + delta(0, "ret"));
+    const { text: passed, settlement } = await served(REDACT, STREAM, "text/event-stream", [stream]);
+    expect(passed).not.toContain("ret");
+    expect(settlement).toMatchObject({ errorCode: "content_blocked" });
+  });
+
+  it("judges a delta whose member has a long name", async () => {
+    const long = (value: string) => blockDelta(0, { type: "x_delta", ["x".repeat(300)]: value });
+    const { text: passed } = await served(REDACT, STREAM, "text/event-stream", [
+      messageStream(open + long("a sec") + long("ret") + blockStop(0)),
+    ]);
+    expect(passed).toContain("[REDACTED]");
+    expect(passed).not.toContain('"ret"');
+  });
+
   it("passes more tool calls than texts may be open at a time", async () => {
     const stream = messageStream(...Array.from({ length: 1_100 }, (_, index) => call(index)));
     expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).toBe(stream);

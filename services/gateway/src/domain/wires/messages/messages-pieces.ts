@@ -1,5 +1,6 @@
 import { isWireName } from "../../guardrails/wire-names.ts";
 import { isObject, type JsonObject } from "../../wire/json.ts";
+import { positionOf } from "../event-position.ts";
 import type { StreamPiece, StreamPieces } from "../typed-stream-guard.ts";
 
 /** Name of the text of all text blocks: clients append them. */
@@ -34,7 +35,7 @@ export const MESSAGES_PIECES: StreamPieces = {
     if (LAST.has(type)) return true;
     switch (type) {
       case "content_block_stop":
-        return key === TEXT ? isWaiting : key.endsWith(` ${positionOf(index)}`);
+        return key === TEXT ? isWaiting : key.endsWith(` ${indexOf(index)}`);
       case "content_block_start":
         return key === TEXT && !isTextBlock(block);
       case "content_block_delta":
@@ -73,12 +74,14 @@ function pieceOf(path: readonly (string | number)[], member: string, index: unkn
   const more: StreamPiece["more"] = (text) => {
     const name = isWireName(member, "") || Object.hasOwn(DELTA_TYPES, member) ? member : "text";
     const delta = { type: DELTA_TYPES[name] ?? `${name}_delta`, [name]: text };
-    return { type: "content_block_delta", ...(typeof index === "number" && { index }), delta };
+    const position = positionOf(index);
+    return { type: "content_block_delta", ...(position !== undefined && { index: position }), delta };
   };
-  if (member === "text") return { path, key: TEXT, group: TEXT, more };
-  const key = `${member} ${positionOf(index)}`;
+  const position = indexOf(index);
+  if (member === "text") return { path, key: TEXT, group: { name: TEXT, position }, more };
+  const key = `${member} ${position}`;
   return member === "thinking"
-    ? { path, key, group: THINKING, more }
+    ? { path, key, group: { name: THINKING, position }, more }
     : { path, key, isJson: member === "partial_json", more };
 }
 
@@ -87,6 +90,6 @@ function isTextBlock(block: unknown): block is JsonObject {
 }
 
 /** Position that an event names; the first one if it names none. */
-function positionOf(index: unknown): number {
-  return typeof index === "number" ? index : 0;
+function indexOf(index: unknown): number {
+  return positionOf(index) ?? 0;
 }

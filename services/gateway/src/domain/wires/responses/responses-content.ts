@@ -192,7 +192,7 @@ const ANSWER: TextPlaces = {
     return siblingOf("type") === "reasoning_text" ? THINKING : TEXTS;
   },
   listOf: () => undefined,
-  isArguments: ({ kind, place }) => kind === "string" && inResponse(place) === "output[].arguments",
+  isArguments: ({ kind, place }) => kind === "string" && /^(?:output\[\]\.)?arguments$/.test(inResponse(place)),
   opaque: LOGPROBS,
 };
 

@@ -305,6 +305,27 @@ describe("a guardrail on a streamed response", () => {
     expect((await served(REDACT, STREAM, "text/event-stream", [call])).text).not.toMatch(/ret\\"|secret/);
   });
 
+  it("keeps the arguments of a call valid where a number in them is redacted, in every event that has them", async () => {
+    const spec: GuardrailSpec = {
+      contentPatterns: [{ name: "number", pattern: "4111", action: "redact", appliesTo: "both" }],
+    };
+    const stream = responseStream([callItem('{"n":4111}')], (json) => [json]);
+    const { text } = await served(spec, STREAM, "text/event-stream", [stream]);
+    const given = [...text.matchAll(/"(?:arguments|delta)":"((?:[^"\\]|\\.)+)"/g)].map(([, json]) => json);
+    expect(given).toHaveLength(4);
+    for (const json of given) expect(json).toBe(String.raw`{\"n\":\"[REDACTED]\"}`);
+  });
+
+  it("joins the pieces of a text whose positions are numbers in some events and texts in others", async () => {
+    const pieces = ["a s", "e", "c", "r", "et"].map((text, at) =>
+      responseEvent({ type: "response.output_text.delta", output_index: at % 2 === 0 ? 1 : "1", delta: text }),
+    );
+    const { text } = await served(REDACT, STREAM, "text/event-stream", [pieces.join("")]);
+    const deltas = eventsIn(text).filter(({ delta }) => delta !== undefined);
+    expect(deltas.map(({ output_index }) => Number(output_index))).toEqual([1, 1, 1, 1, 1]);
+    expect(deltas.map(({ delta }) => delta).join("")).toBe("a [REDACTED]");
+  });
+
   it("holds a text over events that say nothing about it", async () => {
     const place = { output_index: 0, item_id: "msg_1", content_index: 0 };
     const delta = (text: string) => responseEvent({ type: "response.output_text.delta", ...place, delta: text });

@@ -1,4 +1,5 @@
 import { isObject, type JsonObject } from "../../wire/json.ts";
+import { positionOf } from "../event-position.ts";
 import type { StreamPiece, StreamPieces } from "../typed-stream-guard.ts";
 
 /** Kind of a text that goes on in other events. */
@@ -130,7 +131,7 @@ function pieceOf(event: JsonObject, [path, kind, at]: Found): StreamPiece {
   return {
     path,
     key: keyOf(positioned, kind),
-    ...(group !== undefined && { group }),
+    ...(group !== undefined && { group: { name: group, position: placeInGroup(positioned, kind) } }),
     isJson,
     more: (delta) => ({ ...placeOf(placed), type: `response.${type}.delta`, delta }),
   };
@@ -138,7 +139,8 @@ function pieceOf(event: JsonObject, [path, kind, at]: Found): StreamPiece {
 
 /** Piece that is all of its text. */
 function wholePieceOf(event: JsonObject, found: Found, key: string, group: string): StreamPiece {
-  return { ...pieceOf(event, found), key, group, isWhole: true };
+  const piece = pieceOf(event, found);
+  return { ...piece, key, ...(piece.group && { group: { ...piece.group, name: group } }), isWhole: true };
 }
 
 /** Piece that the member `delta` is. @param name type of the event, without `.delta` */
@@ -154,31 +156,39 @@ function pieceOfDelta(event: JsonObject, name: string): StreamPiece {
 function deltaKeyOf(event: JsonObject, name: string): string {
   const kind = KINDS.get(name.replace(/^response\./, ""));
   if (kind !== undefined) return keyOf(event, kind);
-  return `${itemKeyOf(event)}${name} ${positionOf(event["content_index"])} ${positionOf(event["summary_index"])}`;
+  return `${itemKeyOf(event)}${name} ${indexOf(event["content_index"])} ${indexOf(event["summary_index"])}`;
 }
 
 function keyOf(event: JsonObject, { name, position }: TextKind): string {
-  return `${itemKeyOf(event)}${name}${position === undefined ? "" : ` ${positionOf(event[position])}`}`;
+  return `${itemKeyOf(event)}${name}${position === undefined ? "" : ` ${indexOf(event[position])}`}`;
 }
 
 /** Start of the names of all texts of an item. */
 function itemKeyOf({ output_index: index }: JsonObject): string {
-  return `${positionOf(index)} `;
+  return `${indexOf(index)} `;
 }
 
+/** Position of a text in the response: those of one item, of which none has more parts than can be sent, are behind each other. */
+function placeInGroup(event: JsonObject, { name, position }: TextKind): number {
+  const [before, part] = [name === "content" ? MAX_PARTS : 0, position === undefined ? 0 : indexOf(event[position])];
+  return indexOf(event["output_index"]) * 2 * MAX_PARTS + before + part;
+}
+
+const MAX_PARTS = 1_000_000;
+
 /** Position that an event names; the first one if it names none. */
-function positionOf(index: unknown): number {
-  return typeof index === "number" ? index : 0;
+function indexOf(index: unknown): number {
+  return positionOf(index) ?? 0;
 }
 
 /** Place of an event in the response: ids and positions, of which none holds text. */
 function placeOf(event: JsonObject): JsonObject {
   const { item_id: id } = event;
   const positions = ["sequence_number", "output_index", "content_index", "summary_index"].filter(
-    (name) => typeof event[name] === "number",
+    (name) => positionOf(event[name]) !== undefined,
   );
   return {
-    ...Object.fromEntries(positions.map((name) => [name, event[name]])),
+    ...Object.fromEntries(positions.map((name) => [name, positionOf(event[name])])),
     ...(typeof id === "string" && ITEM_ID.test(id) && { item_id: id }),
   };
 }
