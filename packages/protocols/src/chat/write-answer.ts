@@ -4,7 +4,7 @@ import type { WholeHead } from "../whole-head.ts";
 import { toReasoning } from "./reasoning.ts";
 import { toFinish } from "./stop.ts";
 import { toToolCall } from "./tool-call.ts";
-import { toChatUsage } from "./write-usage.ts";
+import { writeChatUsage } from "./write-usage.ts";
 
 /** Writes an answer of the chat wire. */
 export function writeChatAnswer(answer: NeutralAnswer & WholeHead): JsonObject {
@@ -26,7 +26,7 @@ export function writeChatAnswer(answer: NeutralAnswer & WholeHead): JsonObject {
     created: answer.createdAt,
     model: answer.model,
     choices: [{ index: 0, message, logprobs: null, finish_reason: toFinish(stop) }],
-    ...(usage !== undefined && { usage: toChatUsage(usage) }),
+    ...(usage !== undefined && { usage: writeChatUsage(usage) }),
     ...(serviceTier !== undefined && { service_tier: serviceTier }),
   };
 }

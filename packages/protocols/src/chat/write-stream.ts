@@ -6,7 +6,7 @@ import type { WholeHead } from "../whole-head.ts";
 import { toSealed } from "./reasoning.ts";
 import { toFinish } from "./stop.ts";
 import { toToolCall } from "./tool-call.ts";
-import { toChatUsage } from "./write-usage.ts";
+import { writeChatUsage } from "./write-usage.ts";
 
 /** Bound of the reasoning, and of the seals, that are kept until the end. What is longer is written without its seal. */
 const MAX_KEPT_CHARS = 4_000_000;
@@ -60,7 +60,7 @@ export class ChatStreamWriter implements WireStreamWriter {
 
   breakOff({ usage, serviceTier }: StreamState): readonly WireEvent[] {
     this.#tier = toTier(serviceTier);
-    return usage === undefined ? [] : [this.#chunk({ choices: [], usage: toChatUsage(usage) })];
+    return usage === undefined ? [] : [this.#chunk({ choices: [], usage: writeChatUsage(usage) })];
   }
 
   part(event: PartEvent): readonly WireEvent[] {

@@ -6,7 +6,7 @@ import { toCacheCreation } from "../openai/write-members.ts";
  * Writes usage as the chat wire does: input includes what a cache held. A count that is not known is left out, not zero. The
  * split of cache writes by time to live keeps the messages wire's form.
  */
-export function toChatUsage(usage: Usage): JsonObject {
+export function writeChatUsage(usage: Usage): JsonObject {
   const { input, output, cachedInput, cacheWrite, audioInput, reasoning, audioOutput } = usage;
   const inputDetails = {
     ...(cachedInput !== undefined && { cached_tokens: cachedInput }),

@@ -1,7 +1,7 @@
 /** Arguments of tool calls: JSON text in the neutral model, a value on the messages wire. */
 import { isObject, type JsonObject, parseExactly } from "../json.ts";
 
-/** Text of an input. A text as input is one that was no JSON: see `toInput`. */
+/** Text of an input. A text as input is one that was no JSON: see `toToolInput`. */
 export function toArguments(input: unknown): string {
   return typeof input === "string" ? input : JSON.stringify(input ?? {});
 }
@@ -10,12 +10,12 @@ export function toArguments(input: unknown): string {
  * Input of a tool call that a model made. A model can write what is no JSON object, all the more if it is cut off: then the input
  * is its text, so that nothing of it is lost.
  */
-export function toInput(text: string): unknown {
-  return toInputObject(text) ?? text;
+export function toToolInput(text: string): unknown {
+  return toToolInputObject(text) ?? text;
 }
 
 /** @returns undefined if the text is no JSON object */
-export function toInputObject(text: string): JsonObject | undefined {
+export function toToolInputObject(text: string): JsonObject | undefined {
   if (text.trim() === "") return {};
   try {
     const value = parseExactly(text);

@@ -7,7 +7,7 @@ import type { Tool, ToolChoice } from "../model.ts";
 import { readOptions } from "../options.ts";
 import { readFunctionMembers } from "../tool-definition.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
-import { readTurns } from "./read-content.ts";
+import { readTurns } from "./read-turns.ts";
 
 /** Members that are passed on as they are. */
 const OPTIONS = {
@@ -136,7 +136,7 @@ function readTool(tool: JsonObject, index: number, dropped: Dropped): Tool {
   // Any other type is a tool that the provider runs, or whose schema only its models know.
   if (!isAbsent(tool["type"]) && tool["type"] !== "custom") throw new Untranslatable(`${at}.type`, NOT_CARRIED);
   for (const name of TOOL_HINTS) if (!isAbsent(tool[name]) && tool[name] !== false) dropped.add(`${at}.${name}`);
-  requireCallers(tool["allowed_callers"], at);
+  requireDirectCallers(tool["allowed_callers"], at);
   requireKnown(tool, new Set([...TOOL_MEMBERS, ...TOOL_HINTS, "allowed_callers"]), at);
   const cacheControl = objectMember(tool, "cache_control", at);
   requireObject(tool["input_schema"], `${at}.input_schema`);
@@ -145,7 +145,7 @@ function readTool(tool: JsonObject, index: number, dropped: Dropped): Tool {
 }
 
 /** Only the model itself calls tools on other wires, not code that the provider runs. */
-function requireCallers(value: unknown, at: string): void {
+function requireDirectCallers(value: unknown, at: string): void {
   if (isAbsent(value) || (Array.isArray(value) && value.every((caller) => caller === "direct"))) return;
   throw new Untranslatable(`${at}.allowed_callers`, NOT_CARRIED);
 }

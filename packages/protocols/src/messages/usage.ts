@@ -48,7 +48,7 @@ function countOf(value: unknown): number | undefined {
  * Writes usage as the messages wire does. Its clients need both counts, so one that is not known is zero, which the gateway takes
  * for a placeholder. Audio, which the wire does not have, is counted by the names of the responses wire.
  */
-export function toMessagesUsage(usage: Usage | undefined, serviceTier?: string): JsonObject {
+export function writeMessagesUsage(usage: Usage | undefined, serviceTier?: string): JsonObject {
   const { input = 0, output = 0, cachedInput, cacheWrite, cacheWrite5m, cacheWrite1h } = usage ?? {};
   const { audioInput = 0, audioOutput = 0, reasoning } = usage ?? {};
   const outputDetails = {

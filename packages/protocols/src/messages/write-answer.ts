@@ -1,10 +1,10 @@
 import type { JsonObject } from "../json.ts";
 import type { AnswerPart, NeutralAnswer } from "../model.ts";
-import { toInput } from "./arguments.ts";
+import { toToolInput } from "./arguments.ts";
 import { toServiceTier } from "./service-tier.ts";
 import { toSignature } from "./signature.ts";
 import { toStop } from "./stop.ts";
-import { toMessagesUsage } from "./usage.ts";
+import { writeMessagesUsage } from "./usage.ts";
 
 /** Writes an answer of the messages wire. */
 export function writeMessagesAnswer(answer: NeutralAnswer): JsonObject {
@@ -15,7 +15,7 @@ export function writeMessagesAnswer(answer: NeutralAnswer): JsonObject {
     model: answer.model,
     content: answer.parts.map(toBlock),
     ...toStop(answer.stop),
-    usage: toMessagesUsage(answer.usage, toServiceTier(answer.serviceTier)),
+    usage: writeMessagesUsage(answer.usage, toServiceTier(answer.serviceTier)),
   };
 }
 
@@ -31,6 +31,6 @@ function toBlock(part: AnswerPart): JsonObject {
         signature: part.seal === undefined ? "" : toSignature(part.seal),
       };
     case "tool_call":
-      return { type: "tool_use", id: part.id, name: part.name, input: toInput(part.arguments) };
+      return { type: "tool_use", id: part.id, name: part.name, input: toToolInput(part.arguments) };
   }
 }

@@ -5,7 +5,7 @@ import type { Located, NeutralRequest, OutputFormat, Reasoning, RequestOptions, 
 import { leaveOut, writeOptions } from "../options.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 import { thinkingOf } from "./thinking-budget.ts";
-import { toTurns } from "./write-content.ts";
+import { toTurns } from "./write-turns.ts";
 
 const OPTIONS = {
   temperature: "temperature",

@@ -4,7 +4,7 @@ import type { AnswerHead, PartEvent, PartStart, StreamError, Usage, WireEvent } 
 import { toServiceTier } from "./service-tier.ts";
 import { toSignature } from "./signature.ts";
 import { toStop } from "./stop.ts";
-import { toMessagesUsage } from "./usage.ts";
+import { writeMessagesUsage } from "./usage.ts";
 
 /** Writer of the events of a message. Each part is a block of its index. */
 export class MessagesStreamWriter implements WireStreamWriter {
@@ -20,7 +20,7 @@ export class MessagesStreamWriter implements WireStreamWriter {
       content: [],
       stop_reason: null,
       stop_sequence: null,
-      usage: toMessagesUsage(usage, toServiceTier(serviceTier)),
+      usage: writeMessagesUsage(usage, toServiceTier(serviceTier)),
     };
     return [toEvent("message_start", { message })];
   }
@@ -69,7 +69,10 @@ const ERRORS: ReadonlyMap<string, string> = new Map([
 ]);
 
 function toMessageDelta({ stop, usage, serviceTier }: StreamState): WireEvent {
-  return toEvent("message_delta", { delta: toStop(stop), usage: toMessagesUsage(usage, toServiceTier(serviceTier)) });
+  return toEvent("message_delta", {
+    delta: toStop(stop),
+    usage: writeMessagesUsage(usage, toServiceTier(serviceTier)),
+  });
 }
 
 function toEvent(type: string, members: JsonObject): WireEvent {

@@ -1,10 +1,10 @@
 import type { WireCodec } from "../codec.ts";
 import { readResponsesAnswer } from "./read-answer.ts";
 import { readResponsesRequest } from "./read-request.ts";
-import { ResponseStreamReader } from "./read-stream.ts";
+import { ResponsesStreamReader } from "./read-stream.ts";
 import { writeResponsesAnswer } from "./write-answer.ts";
 import { writeResponsesRequest } from "./write-request.ts";
-import { ResponseStreamWriter } from "./write-stream.ts";
+import { ResponsesStreamWriter } from "./write-stream.ts";
 
 /** Reader and writer of the responses wire. */
 export const responsesCodec: WireCodec = {
@@ -12,6 +12,6 @@ export const responsesCodec: WireCodec = {
   writeRequest: writeResponsesRequest,
   readAnswer: readResponsesAnswer,
   writeAnswer: writeResponsesAnswer,
-  openStreamReader: () => new ResponseStreamReader(),
-  openStreamWriter: () => new ResponseStreamWriter(),
+  openStreamReader: () => new ResponsesStreamReader(),
+  openStreamWriter: () => new ResponsesStreamWriter(),
 };

@@ -1,7 +1,7 @@
 import { isObject, type JsonObject, textOf } from "../json.ts";
 import type { AnswerPart, NeutralAnswer, Stop, ToolKind } from "../model.ts";
 import { fromEncryptedContent } from "./seals.ts";
-import { readUsage } from "./usage.ts";
+import { readResponsesUsage } from "./usage.ts";
 
 /** Separator of the parts of a summary, which become one text. */
 export const SUMMARY_SEPARATOR = "\n\n";
@@ -9,7 +9,7 @@ export const SUMMARY_SEPARATOR = "\n\n";
 /** Reads a response object. Items of hosted tools are skipped. */
 export function readResponsesAnswer(answer: JsonObject): NeutralAnswer {
   const parts = listOf(answer["output"]).flatMap(partsOfItem);
-  const usage = readUsage(answer["usage"]);
+  const usage = readResponsesUsage(answer["usage"]);
   return {
     ...headOf(answer),
     parts,

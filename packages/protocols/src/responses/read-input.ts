@@ -76,7 +76,7 @@ function readCall(item: JsonObject, at: string): ToolCallPart {
   const kind = item["type"] === "function_call" ? "function" : "custom";
   const text = kind === "function" ? "arguments" : "input";
   requireKnown(item, new Set([...CALL_MEMBERS, text]), at);
-  checkCaller(item, at);
+  requireDirectCaller(item, at);
   return {
     type: "tool_call",
     id: requireText(item["call_id"], `${at}.call_id`),
@@ -91,7 +91,7 @@ const RESULT_MEMBERS: ReadonlySet<string> = new Set(["type", "call_id", "name", 
 
 function readResult(item: JsonObject, at: string, dropped: Dropped): ToolResultPart {
   requireKnown(item, RESULT_MEMBERS, at);
-  checkCaller(item, at);
+  requireDirectCaller(item, at);
   return {
     type: "tool_result",
     callId: requireText(item["call_id"], `${at}.call_id`),
@@ -103,7 +103,7 @@ function readResult(item: JsonObject, at: string, dropped: Dropped): ToolResultP
 }
 
 /** Refuses a call that a program of the provider made. */
-function checkCaller({ caller }: JsonObject, at: string): void {
+function requireDirectCaller({ caller }: JsonObject, at: string): void {
   if (isAbsent(caller) || (isObject(caller) && caller["type"] === "direct")) return;
   throw new Untranslatable(`${at}.caller`, NOT_CARRIED);
 }

@@ -51,7 +51,7 @@ const STREAM_MEMBERS = new Set(["include_obfuscation"]);
 /** Reads a request of the responses wire for an upstream of another one. @throws Untranslatable */
 export function readResponsesRequest(body: JsonObject, dropped: Dropped): NeutralRequest {
   requireKnown(body, MEMBERS, "");
-  checkState(body, dropped);
+  requireNoState(body, dropped);
   checkIncludes(body["include"], dropped);
   for (const name of WITHOUT_EFFECT) if (!isAbsent(body[name])) dropped.add(name);
   if ((textMember(body, "truncation", "") ?? "disabled") !== "disabled")
@@ -81,7 +81,7 @@ export function readResponsesRequest(body: JsonObject, dropped: Dropped): Neutra
  * Refuses what only a server that stores responses can do. OpenAI's stores a response unless the client says no: a client that
  * says nothing is told that it was not stored, one that asks for it is refused.
  */
-function checkState(body: JsonObject, dropped: Dropped): void {
+function requireNoState(body: JsonObject, dropped: Dropped): void {
   for (const [name, stored] of STORED) {
     if (isAbsent(body[name])) continue;
     throw new Untranslatable(name, `refers to a stored ${stored}, which the upstream of this model does not have`);

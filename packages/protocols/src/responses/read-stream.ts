@@ -4,7 +4,7 @@ import type { PartStart, StreamEvent, WireEvent } from "../model.ts";
 import { callOf, headOf, listOf, reasoningText, stopOf, SUMMARY_SEPARATOR, tierOf } from "./read-answer.ts";
 import { MAX_STREAM_PARTS } from "./response-object.ts";
 import { fromEncryptedContent } from "./seals.ts";
-import { readUsage } from "./usage.ts";
+import { readResponsesUsage } from "./usage.ts";
 
 /** Part that the stream has begun. */
 interface ReadPart {
@@ -18,7 +18,7 @@ interface ReadPart {
 }
 
 /** Reader of the events of a response. Texts are read from their deltas, or from a later event that repeats them if there were none. */
-export class ResponseStreamReader implements StreamReader {
+export class ResponsesStreamReader implements StreamReader {
   #hasBegun = false;
   #hasEnded = false;
   #hasToolCalls = false;
@@ -175,7 +175,7 @@ export class ResponseStreamReader implements StreamReader {
     listOf(response["output"]).forEach((item, position) => this.#endItem({ output_index: position }, item));
     if (this.#hasEnded) return;
     for (const part of this.#parts.values()) this.#end(part, "");
-    const usage = readUsage(response["usage"]);
+    const usage = readResponsesUsage(response["usage"]);
     if (usage !== undefined) this.#events.push({ type: "usage", usage });
     this.#events.push({ type: "stop", stop: stopOf(response, this.#hasToolCalls), ...tierOf(response) });
     this.#events.push({ type: "end" });

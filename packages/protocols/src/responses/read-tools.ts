@@ -20,14 +20,14 @@ export function readTools(value: unknown, dropped: Dropped): readonly Tool[] {
       throw new Untranslatable(`${at}.type`, "is not a tool that the upstream of this model has");
     }
     requireKnown(tool, type === "function" ? FUNCTION_MEMBERS : CUSTOM_MEMBERS, at);
-    checkCallers(tool, at);
+    requireDirectCallers(tool, at);
     if (!isAbsent(tool["output_schema"])) dropped.add(`${at}.output_schema`);
     return type === "function" ? readFunction(tool, at) : readCustom(tool, at);
   });
 }
 
 /** Refuses tools that anything but the model's own turn calls. */
-function checkCallers(tool: JsonObject, at: string): void {
+function requireDirectCallers(tool: JsonObject, at: string): void {
   for (const name of ["defer_loading", "async"]) {
     if (booleanMember(tool, name, at) === true) throw new Untranslatable(`${at}.${name}`, NOT_CARRIED);
   }

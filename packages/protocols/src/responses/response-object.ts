@@ -1,7 +1,7 @@
 import type { JsonObject } from "../json.ts";
 import type { AnswerHead, Stop, Usage } from "../model.ts";
 import type { WholeHead } from "../whole-head.ts";
-import { writeUsage } from "./usage.ts";
+import { writeResponsesUsage } from "./usage.ts";
 
 /** Bound of the parts of a stream, each of which is kept until its end. */
 export const MAX_STREAM_PARTS = 10_000;
@@ -49,7 +49,7 @@ export function responseObject(head: WholeHead, state: ResponseState): JsonObjec
     tools: [],
     top_p: null,
     truncation: "disabled",
-    usage: usage === undefined ? null : writeUsage(usage),
+    usage: usage === undefined ? null : writeResponsesUsage(usage),
   };
 }
 

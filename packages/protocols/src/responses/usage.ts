@@ -3,7 +3,7 @@ import type { Usage } from "../model.ts";
 import { toCacheCreation } from "../openai/write-members.ts";
 
 /** Reads the usage of a response, which counts every part within its whole. @returns undefined if there is none */
-export function readUsage(usage: unknown): Usage | undefined {
+export function readResponsesUsage(usage: unknown): Usage | undefined {
   if (!isObject(usage)) return undefined;
   const input = isObject(usage["input_tokens_details"]) ? usage["input_tokens_details"] : {};
   const output = isObject(usage["output_tokens_details"]) ? usage["output_tokens_details"] : {};
@@ -29,7 +29,7 @@ function count<Name extends keyof Usage>(name: Name, value: unknown): Partial<Re
  * Writes the usage of a response. A whole that is not known is left out, not zero. The split of cache writes by time to live keeps
  * the messages wire's form.
  */
-export function writeUsage(usage: Usage): JsonObject {
+export function writeResponsesUsage(usage: Usage): JsonObject {
   const { input, output, cachedInput = 0, cacheWrite = 0, reasoning = 0 } = usage;
   const { audioInput, audioOutput } = usage;
   return {

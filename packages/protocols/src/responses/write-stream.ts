@@ -23,7 +23,7 @@ interface WrittenPart {
  * Writer of the events of a response. Its last event repeats the whole answer, which is kept until then. An item is done once the
  * next one begins or the answer ends: until then a text can be added to a message, and its status is not known.
  */
-export class ResponseStreamWriter implements WireStreamWriter {
+export class ResponsesStreamWriter implements WireStreamWriter {
   readonly partsMax = MAX_STREAM_PARTS;
   #head = NOT_STARTED;
   readonly #items: OutputItem[] = [];

@@ -2,7 +2,7 @@ import type { Dropped } from "../dropped.ts";
 import type { JsonObject } from "../json.ts";
 import type { MediaSource, Part, ThinkingPart, ToolCallPart, ToolResultPart, Turn } from "../model.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
-import { toInputObject } from "./arguments.ts";
+import { toToolInputObject } from "./arguments.ts";
 
 const IMAGE_TYPES = new Set(["image/jpeg", "image/png", "image/gif", "image/webp"]);
 
@@ -99,7 +99,7 @@ function toThinking({ text, seal, at }: ThinkingPart, dropped: Dropped): JsonObj
 
 function toToolUse({ id, name, arguments: text, kind, at }: ToolCallPart): JsonObject {
   if (kind === "custom") throw new Untranslatable(at, NOT_CARRIED);
-  const input = toInputObject(text);
+  const input = toToolInputObject(text);
   if (input === undefined) throw new Untranslatable(at, "must have a JSON object as arguments for this model");
   return { type: "tool_use", id: toToolId(id), name, input };
 }
