@@ -2,71 +2,24 @@ import {
   cpSync,
   fdatasyncSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
-  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-import { createLogger } from "@routeplane/runtime";
 import { eventually } from "@routeplane/testing";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { SpoolFull } from "./spool-full.ts";
-import { Spool, type SpoolOptions } from "./spool.ts";
+import { describe, expect, test, vi } from "vitest";
+import { bytesOf, pendingIn, segmentsIn, SpoolsUnderTest, takeAll, textOf } from "../../test/spool-under-test.ts";
 import type { EventBatch } from "./event-batch.ts";
+import type { SpoolOptions } from "./spool.ts";
 
-const MAX_BYTES = 1024 ** 2;
-
-let root: string;
-let folders: number;
-let lines: string[];
-
-beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "routeplane-spool-"));
-  folders = 0;
-  lines = [];
-});
-
-afterEach(() => rmSync(root, { recursive: true, force: true }));
-
-function openSpool(folder: string, options: Partial<SpoolOptions> = {}): Spool {
-  const log = createLogger("test", (line) => (lines.push(line), ""));
-  return Spool.open({ folder, maxBytes: MAX_BYTES, log, ...options });
-}
-
-const newFolder = (): string => join(root, `${++folders}`);
-
-/** Copies the folder as a SIGKILL at this moment would leave it. */
-function killed(folder: string): string {
-  const copy = newFolder();
-  cpSync(folder, copy, { recursive: true });
-  rmSync(join(copy, "lock"));
-  return copy;
-}
-
-const segmentsIn = (folder: string): readonly string[] =>
-  readdirSync(folder)
-    .filter((name) => name.endsWith(".journal"))
-    .toSorted();
-
-const bytesOf = (text: string): Uint8Array => Buffer.from(text);
-const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
-
-async function takeAll(spool: Spool, maxEvents = 100): Promise<readonly EventBatch[]> {
-  const batches: EventBatch[] = [];
-  for (let next = await spool.nextBatch(maxEvents, 1e6); next; next = await spool.nextBatch(maxEvents, 1e6))
-    batches.push(next);
-  return batches;
-}
+const spools = new SpoolsUnderTest();
+const { open: openSpool, newFolder, killed } = spools;
 
 const eventsOf = (batches: readonly EventBatch[]): readonly string[] =>
   batches.flatMap(({ events }) => events.map(({ payload }) => textOf(payload)));
@@ -127,7 +80,7 @@ describe("a kill", () => {
     next.append({ event: bytesOf("later") });
     const last = openSpool(killed(copy));
     expect(eventsOf(await takeAll(last))).toEqual(["whole", "later"]);
-    expect(lines.some((line) => line.includes("cut off"))).toBe(true);
+    expect(spools.lines.some((line) => line.includes("cut off"))).toBe(true);
     await Promise.all([spool.close(), next.close(), last.close()]);
   });
 
@@ -144,14 +97,6 @@ describe("a kill", () => {
     await Promise.all([spool.close(), next.close()]);
   });
 });
-
-/** Returns the bytes of array buffers that are still referenced. */
-function retainedBytes(): number {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
-  collect();
-  return process.memoryUsage().arrayBuffers;
-}
 
 type Step = "event" | "enqueue" | "send" | "acknowledge" | "complete" | "kill";
 
@@ -228,7 +173,7 @@ test("in any order of records, batches, acknowledgements, completions and kills,
 
 /** Runs `work` while `onSync` is called before each sync of a file or folder, with its path. What it throws, the sync throws. */
 async function whileSyncing(onSync: (path: string) => void, work: () => Promise<void>): Promise<void> {
-  const handle = await open(root, "r");
+  const handle = await open(spools.root, "r");
   const prototype = Object.getPrototypeOf(handle) as FileHandle;
   await handle.close();
   const spy = vi.spyOn(prototype, "datasync").mockImplementation(async function (this: FileHandle) {
@@ -251,9 +196,6 @@ async function spoolWithPending(folder: string, options: Partial<SpoolOptions>) 
   for (let n = 0; n < 40; n++) spool.append({ event: Buffer.alloc(50) });
   return { spool, pending };
 }
-
-const pendingIn = (spool: Spool): readonly string[] =>
-  spool.previousRun.pendingSettlements.map(({ payload }) => textOf(payload));
 
 test("a loss of power at any moment of a move of what is pending loses none of it", async () => {
   const folder = newFolder();
@@ -303,7 +245,7 @@ test("what was moved to a segment that cannot be synced stays where it was, and 
       expect(segmentsIn(folder)[0]).toBe(oldest);
       spool.acknowledge(batch);
     }
-    await eventually(() => lines.some((line) => line.includes("their old segment is kept")));
+    await eventually(() => spools.lines.some((line) => line.includes("their old segment is kept")));
     isFailing = false;
     spool.append({ event: bytesOf("later") });
     for (const batch of await takeAll(spool)) spool.acknowledge(batch);
@@ -364,99 +306,4 @@ test("a kill at any byte of a move of what is pending loses none of it, and brin
   }
   expect(moves).toBeGreaterThan(0);
   await spool.close();
-});
-
-describe("bounds", () => {
-  test("a full spool refuses new requests and still records running ones", async () => {
-    const spool = openSpool(newFolder(), { maxBytes: 64 * 1024, segmentBytes: 8 * 1024 });
-    const fill = (isNewRequest: boolean): number => {
-      for (let count = 0; ; count++) {
-        try {
-          spool.append({ event: Buffer.alloc(200), isNewRequest });
-        } catch (error) {
-          expect(error).toBeInstanceOf(SpoolFull);
-          return count;
-        }
-      }
-    };
-    expect(fill(true)).toBeGreaterThan(200);
-    expect(spool.hasSpace).toBe(false);
-    expect(fill(false)).toBeGreaterThan(10);
-    expect(spool.bytes).toBeLessThanOrEqual(64 * 1024);
-    for (const batch of await takeAll(spool)) spool.acknowledge(batch);
-    expect(spool.hasSpace).toBe(true);
-    expect(fill(true)).toBeGreaterThan(200);
-    await spool.close();
-  });
-
-  test("finished segments are removed from the disk, the rest of the folder at the end of the process", async () => {
-    const folder = newFolder();
-    const spool = openSpool(folder, { segmentBytes: 1_000 });
-    const { pendingSettlementOffset } = spool.append({ pendingSettlement: bytesOf("pending") });
-    for (let index = 0; index < 40; index++) spool.append({ event: Buffer.alloc(50) });
-    for (const batch of await takeAll(spool)) spool.acknowledge(batch);
-    // The oldest is kept for its pending settlement, and those after it for the marks in them.
-    expect(segmentsIn(folder).length).toBeGreaterThan(2);
-    spool.complete(pendingSettlementOffset);
-    expect(segmentsIn(folder).length).toBeLessThanOrEqual(1);
-    await spool.close();
-    expect(readdirSync(folder)).toEqual([]);
-  });
-
-  test("what stays pending keeps nothing else on the disk, not even while the spool is full", async () => {
-    const folder = newFolder();
-    const options = { maxBytes: 64 * 1024, segmentBytes: 1_000 };
-    const spool = openSpool(folder, options);
-    const pending = ["session", "stream"].map((name) => {
-      const { pendingSettlementOffset } = spool.append({ pendingSettlement: bytesOf(name) });
-      for (let index = 0; index < 40; index++) spool.append({ event: Buffer.alloc(50) });
-      return pendingSettlementOffset;
-    });
-    for (let round = 0; round < 5; round++) {
-      const fill = (): void => {
-        for (;;) spool.append({ event: Buffer.alloc(200) });
-      };
-      expect(fill).toThrow(SpoolFull);
-      for (const batch of await takeAll(spool)) spool.acknowledge(batch);
-      await spool.sync();
-      expect(spool.hasSpace).toBe(true);
-      expect(spool.bytes).toBeLessThan(10_000);
-    }
-    const copy = killed(folder);
-    const next = openSpool(copy, options);
-    expect(next.previousRun.pendingSettlements.map(({ payload }) => textOf(payload))).toEqual(["session", "stream"]);
-    for (const offset of pending) next.complete(offset);
-    for (const batch of await takeAll(next)) next.acknowledge(batch);
-    await next.close();
-    expect(readdirSync(copy)).toEqual([]);
-    await spool.close();
-  });
-
-  test("what is pending for long beside traffic takes a small multiple of its own size, whatever ends first", async () => {
-    const segmentBytes = 2_000;
-    const spool = openSpool(newFolder(), { segmentBytes });
-    const payload = Buffer.alloc(200);
-    const streams: number[] = [];
-    for (let round = 0; round < 1_000; round++) {
-      streams.push(spool.append({ event: payload, pendingSettlement: payload }).pendingSettlementOffset);
-      for (const batch of await takeAll(spool)) spool.acknowledge(batch);
-      // Mostly the one that began last, so that some stay for all of the time.
-      if (streams.length > 40) spool.complete(streams.splice(-1 - (round % 7 === 0 ? round % 40 : 0), 1)[0] ?? 0);
-      if (round % 4 === 0) await spool.sync();
-      expect(spool.bytes).toBeLessThan(6 * segmentBytes + 6 * streams.length * payload.length);
-    }
-    await spool.close();
-  });
-
-  test("unsent events are on the disk and not in memory", async () => {
-    const spool = openSpool(newFolder(), { maxBytes: 64 * 1024 ** 2 });
-    const count = 32 * 1024;
-    const before = retainedBytes();
-    for (let index = 0; index < count; index++) spool.append({ event: new Uint8Array(1_000) });
-    expect(spool.bytes).toBeGreaterThan(32e6);
-    // Collected memory is released a little later.
-    await eventually(() => retainedBytes() - before < 5e6);
-    expect((await takeAll(spool)).reduce((sum, { events }) => sum + events.length, 0)).toBe(count);
-    await spool.close();
-  });
 });
