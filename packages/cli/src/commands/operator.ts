@@ -11,14 +11,7 @@ import { pagesOf, showPages } from "../views/list.ts";
 import { fromProtoOperator, OPERATOR_COLUMNS, operatorFields } from "../views/operator.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
-import {
-  addGraceOptions,
-  type GraceOptions,
-  graceSecsOf,
-  storedTokensToReplace,
-  showRotation,
-  toProtoGrace,
-} from "./rotation.ts";
+import { addGraceOptions, type GraceOptions, rotateCredential } from "./rotation.ts";
 
 interface MintOptions {
   readonly name: string;
@@ -132,26 +125,17 @@ async function getOperator(context: Context, id: string): Promise<void> {
 }
 
 async function rotateOperator(context: Context, id: string, options: GraceOptions): Promise<void> {
-  const graceSecs = graceSecsOf(options);
   const credential = await operatorCredential(context.settings);
   const { identity, operators } = await context.connect(credential);
-  // Read before the rotation, because without grace the credential in use may be invalid after it.
-  const tokens = await storedTokensToReplace(context, credential, {
+  await rotateCredential(context, credential, options, {
     isInUse: fromProtoIdentity(await identity.whoAmI({})).operator?.id === id,
     prefix: async () => (await operators.getOperator({ id })).operator?.prefix,
-  });
-  const { operator, token, graceEndsAt } = await operators.rotateOperator({ id, ...toProtoGrace(graceSecs) });
-  const view = fromProtoOperator(requirePresent(operator));
-  const fields = operatorFields(view).filter(([field]) => ["id", "name", "expires"].includes(field));
-  const allowedDuringGrace = "read";
-  await showRotation(context, {
-    view,
-    fields,
-    token,
-    graceEndsAt: requirePresent(graceEndsAt),
-    graceSecs,
-    allowedDuringGrace,
-    storedTokens: tokens,
+    async rotate(grace) {
+      const { operator, token, graceEndsAt } = await operators.rotateOperator({ id, ...grace });
+      const view = fromProtoOperator(requirePresent(operator));
+      return { view, fields: operatorFields(view), token, graceEndsAt };
+    },
+    allowedDuringGrace: "read",
   });
 }
 

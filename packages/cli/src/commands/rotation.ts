@@ -1,4 +1,4 @@
-import { timestampDate, type Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { type SavedFile, writeSaved } from "@routeplane/standalone/saved-files";
 import { type Command, Option } from "commander";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { CliError, ExitCode } from "../errors.ts";
 import { block } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
 import { type Credential, type StoredToken, storedTokens } from "../session.ts";
+import { fromProtoRequiredTime } from "../views/values.ts";
 
 /**
  * Parts shared by `keys rotate` and `operator rotate`: the grace of the old token, and replacing it in the files on this machine
@@ -25,70 +26,76 @@ export function addGraceOptions(command: Command): Command {
     .addOption(new Option("--leaked", "End every earlier token at once, after a leak").conflicts("grace"));
 }
 
-/** Grace in seconds; undefined for the node's default. */
-export function graceSecsOf({ grace, leaked = false }: GraceOptions): number | undefined {
-  return leaked ? 0 : grace;
-}
-
-/** Grace field of a rotation request; empty for the node's default. */
-export function toProtoGrace(seconds: number | undefined): { grace?: { seconds: bigint; nanos: number } } {
-  return seconds === undefined ? {} : { grace: { seconds: BigInt(seconds), nanos: 0 } };
-}
-
-/** The credential that is about to be rotated. */
+/** Credential to rotate. */
 export interface Rotated {
   /** True for the credential that the command runs as. */
   readonly isInUse: boolean;
   /** Reads the prefix of its current token. */
-  readonly prefix: () => Promise<string | undefined>;
-}
-
-/** Stored tokens of the credential that is about to be rotated; empty if it cannot be known which they are. */
-export async function storedTokensToReplace(
-  { settings }: Context,
-  { token }: Credential,
-  { isInUse, prefix }: Rotated,
-): Promise<readonly StoredToken[]> {
-  const all = await storedTokens(settings);
-  if (isInUse) return all.filter((stored) => stored.token === token);
-  const others = all.filter((stored) => stored.token !== token);
-  if (others.length === 0) return [];
-  // A caller that may rotate the credential but not read it cannot tell which stored token is of this credential.
-  const start = (await prefix().catch(() => undefined)) || undefined;
-  return start === undefined ? [] : others.filter((stored) => stored.token.startsWith(start));
-}
-
-export interface Rotation {
-  /** JSON view of the credential. */
-  readonly view: object;
-  readonly fields: readonly [string, string][];
-  readonly token: string;
-  readonly graceEndsAt: Timestamp;
+  prefix(): Promise<string | undefined>;
+  /** Rotates it. @param grace for the request; without a member for the node's default */
+  rotate(grace: ProtoGrace): Promise<{
+    /** JSON view of the credential. */
+    readonly view: object;
+    readonly fields: readonly [string, string][];
+    readonly token: string;
+    readonly graceEndsAt: Timestamp | undefined;
+  }>;
   /** Verbs allowed to the old token during its grace, e.g. `invoke and read`. */
   readonly allowedDuringGrace: string;
-  readonly graceSecs: number | undefined;
-  readonly storedTokens: readonly StoredToken[];
 }
 
-/** Shows a new token, and saves it wherever the old one was saved. The token is shown even if it cannot be saved. */
-export async function showRotation(context: Context, rotation: Rotation): Promise<void> {
+interface ProtoGrace {
+  readonly grace?: { readonly seconds: bigint; readonly nanos: number };
+}
+
+/** Fields of a credential that are shown beside its new token. */
+const SHOWN_FIELDS = new Set(["id", "name", "expires"]);
+
+/** Rotates a credential, shows its new token and saves it wherever the old one was saved. The token is shown even if it cannot be saved. */
+export async function rotateCredential(
+  context: Context,
+  credential: Credential,
+  { grace, leaked = false }: GraceOptions,
+  rotated: Rotated,
+): Promise<void> {
   const { output } = context;
-  const { view, fields, token, graceSecs, allowedDuringGrace, storedTokens } = rotation;
-  const graceEndsAt = timestampDate(rotation.graceEndsAt).toISOString();
-  const { savedIn, fault } = await replaceSavedTokens(context, storedTokens, token);
-  const shown = { ...view, token, grace_ends_at: graceEndsAt, saved_in: savedIn };
-  output.data(shown, () => block([...fields, ["token", token]]));
+  const seconds = leaked ? 0 : grace;
+  // Read before the rotation, because without grace the credential in use may be invalid after it.
+  const stored = await storedTokensToReplace(context, credential, rotated);
+  const rotation = await rotated.rotate(seconds === undefined ? {} : { grace: { seconds: BigInt(seconds), nanos: 0 } });
+  const { view, token } = rotation;
+  const graceEndsAt = fromProtoRequiredTime(rotation.graceEndsAt);
+  const { savedIn, fault } = await replaceSavedTokens(context, stored, token);
+  const shown = rotation.fields.filter(([field]) => SHOWN_FIELDS.has(field));
+  output.data({ ...view, token, grace_ends_at: graceEndsAt, saved_in: savedIn }, () =>
+    block([...shown, ["token", token]]),
+  );
   output.note("The token is shown once: save it now, wherever it is used.");
   output.note(
-    graceSecs === 0
+    seconds === 0
       ? "No earlier token works any more."
-      : `The old one works until ${formatTime(graceEndsAt)}, only to ${allowedDuringGrace}.`,
+      : `The old one works until ${formatTime(graceEndsAt)}, only to ${rotated.allowedDuringGrace}.`,
   );
   if (savedIn.length > 0) output.note(`Saved the new one in ${savedIn.join(" and ")}, in place of the old one.`);
-  for (const { kind, name } of storedTokens) {
+  for (const { kind, name } of stored) {
     if (kind === "variable") output.note(`${name} still holds the old one: set it to the new one.`);
   }
   if (fault !== undefined) throw fault;
+}
+
+/** Stored tokens of the credential that is about to be rotated; empty if it cannot be known which they are. */
+async function storedTokensToReplace(
+  { settings }: Context,
+  { token }: Credential,
+  rotated: Rotated,
+): Promise<readonly StoredToken[]> {
+  const all = await storedTokens(settings);
+  if (rotated.isInUse) return all.filter((stored) => stored.token === token);
+  const others = all.filter((stored) => stored.token !== token);
+  if (others.length === 0) return [];
+  // A caller that may rotate the credential but not read it cannot tell which stored token is of this credential.
+  const start = (await rotated.prefix().catch(() => undefined)) || undefined;
+  return start === undefined ? [] : others.filter((stored) => stored.token.startsWith(start));
 }
 
 /** Writes `token` to each file among `storedTokens`; a fault is returned, so that the token is shown all the same. */

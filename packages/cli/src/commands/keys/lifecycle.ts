@@ -9,14 +9,7 @@ import { fromProtoIdentity } from "../../views/identity.ts";
 import { fromProtoKey, keyFields } from "../../views/keys/key.ts";
 import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
-import {
-  addGraceOptions,
-  type GraceOptions,
-  graceSecsOf,
-  storedTokensToReplace,
-  showRotation,
-  toProtoGrace,
-} from "../rotation.ts";
+import { addGraceOptions, type GraceOptions, rotateCredential } from "../rotation.ts";
 
 interface UpdateOptions {
   readonly name?: string;
@@ -96,26 +89,17 @@ async function updateKey(context: Context, id: string, { name, scope, expiresAt 
 }
 
 async function rotateKey(context: Context, id: string, options: GraceOptions): Promise<void> {
-  const graceSecs = graceSecsOf(options);
   const credential = await loginCredential(context.settings);
   const { identity, keys } = await context.connect(credential);
-  // Read before the rotation, because without grace the credential in use may be invalid after it.
-  const tokens = await storedTokensToReplace(context, credential, {
+  await rotateCredential(context, credential, options, {
     isInUse: fromProtoIdentity(await identity.whoAmI({})).key?.id === id,
     prefix: async () => (await keys.getKey({ id })).key?.prefix,
-  });
-  const { key, token, graceEndsAt } = await keys.rotateKey({ id, ...toProtoGrace(graceSecs) });
-  const view = fromProtoKey(requirePresent(key));
-  const fields = keyFields(view).filter(([field]) => ["id", "name", "expires"].includes(field));
-  const allowedDuringGrace = "invoke and read";
-  await showRotation(context, {
-    view,
-    fields,
-    token,
-    graceEndsAt: requirePresent(graceEndsAt),
-    graceSecs,
-    allowedDuringGrace,
-    storedTokens: tokens,
+    async rotate(grace) {
+      const { key, token, graceEndsAt } = await keys.rotateKey({ id, ...grace });
+      const view = fromProtoKey(requirePresent(key));
+      return { view, fields: keyFields(view), token, graceEndsAt };
+    },
+    allowedDuringGrace: "invoke and read",
   });
 }
 
