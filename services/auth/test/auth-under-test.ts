@@ -14,6 +14,7 @@ import { type Database, subscribeToChanges, openDatabase } from "@routeplane/pos
 import { type ChangeFeed, createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { authorized, cloneDatabase, SERVING, type TestDatabase } from "@routeplane/testing";
+import type { RawBuilder } from "kysely";
 import { wireAuth } from "../src/app.ts";
 import type { AuthSchema } from "../src/store/schema.ts";
 
@@ -63,6 +64,8 @@ export interface AuthUnderTest {
   replica(changes?: ChangeFeed, monotonic?: () => number): Promise<Transport>;
   /** The database as the superuser, whom row-level security does not bind. */
   readonly admin: Database<AuthSchema>;
+  /** Runs a query as the superuser. */
+  rowsOf<Row>(query: RawBuilder<Row>): Promise<Row[]>;
   stop(): Promise<void>;
 }
 
@@ -134,6 +137,7 @@ export async function startAuthUnderTest(
       return authorized(serve(wire(own, changes, monotonic)), GATEWAY_TOKEN);
     },
     admin,
+    rowsOf: async (query) => (await admin.within({}, (tx) => query.execute(tx))).rows,
     async stop() {
       await Promise.all(opened.map((each) => each.stop()));
       await clone.drop();

@@ -5,7 +5,7 @@ import { mintToken } from "@routeplane/credentials";
 import type { Id } from "@routeplane/domain";
 import { type ChangeFeed, createChangeFeed } from "@routeplane/rpc";
 import { eventually } from "@routeplane/testing";
-import { type RawBuilder, sql } from "kysely";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createKeyStore } from "../src/store/key-store.ts";
 import { type AuthUnderTest, startAuthUnderTest } from "./auth-under-test.ts";
@@ -43,13 +43,7 @@ async function startIsolatedReplica() {
 }
 
 const lastChange = async (): Promise<bigint> =>
-  (await rowsOf(sql<{ sequence: bigint }>`select sequence from changes`))[0]?.sequence ?? 0n;
-
-/** Runs a query as the superuser. */
-async function rowsOf<T>(query: RawBuilder<T>): Promise<T[]> {
-  const { rows } = await auth.admin.within({}, (tx) => query.execute(tx));
-  return rows;
-}
+  (await auth.rowsOf(sql<{ sequence: bigint }>`select sequence from changes`))[0]?.sequence ?? 0n;
 
 /** The result of `work` while no secret can be read in the database, or `waits` if it needs one. */
 const withoutSecrets = <T>(work: () => Promise<T>): Promise<T | "waits"> =>
@@ -140,7 +134,9 @@ describe("a cached result", () => {
     const [replica, otherReplica] = [await startIsolatedReplica(), await startIsolatedReplica()];
     const { id, token } = await mintCachedKey(replica);
     const writtenAt = async () =>
-      (await rowsOf(sql<{ at: Date; xmin: string }>`select last_used_at as at, xmin from keys where id = ${id}`))[0];
+      (
+        await auth.rowsOf(sql<{ at: Date; xmin: string }>`select last_used_at as at, xmin from keys where id = ${id}`)
+      )[0];
     const pass = async (ms: number): Promise<void> => {
       auth.time.now += ms;
       for (const { time, changes } of [replica, otherReplica]) {
@@ -167,7 +163,7 @@ it("records the use of a key once a minute, over all replicas", async () => {
   const { id } = await auth.rootKey();
   const keys = createKeyStore(auth.database);
   const writtenAt = async () =>
-    (await rowsOf(sql<{ at: Date }>`select last_used_at as at from keys where id = ${id}`))[0]?.at.getTime();
+    (await auth.rowsOf(sql<{ at: Date }>`select last_used_at as at from keys where id = ${id}`))[0]?.at.getTime();
   const { now } = auth.time;
   const use = (at: number) => keys.touch(auth.namespaceId as Id<"ns">, id as Id<"key">, new Date(at), 60_000);
   await use(now);

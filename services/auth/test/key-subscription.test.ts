@@ -2,42 +2,22 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { DomainError } from "@routeplane/domain";
 import { type Principal, type VerifierOptions } from "@routeplane/rpc";
 import { eventually } from "@routeplane/testing";
-import { type RawBuilder, sql } from "kysely";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, startAuthUnderTest } from "./auth-under-test.ts";
-import {
-  startVerifierUnderTest,
-  type VerifierUnderTest,
-  mintCachedKey as mintCachedKeyOf,
-} from "./verifier-under-test.ts";
+import { startVerifierUnderTest, type VerifierUnderTest } from "./verifier-under-test.ts";
 
 /** Subscriptions to a token through one auth process, while keys are changed through another; and the change counter. */
 
 let auth: AuthUnderTest;
-const started: VerifierUnderTest[] = [];
 
 beforeAll(async () => {
   auth = await startAuthUnderTest();
 });
-afterEach(async () => {
-  await Promise.all(started.splice(0).map(({ verifier }) => verifier.stop()));
-});
 afterAll(() => auth.stop());
 
-async function startVerifier(options?: VerifierOptions): Promise<VerifierUnderTest> {
-  const service = await startVerifierUnderTest(auth, options);
-  started.push(service);
-  return service;
-}
-
-const mintCachedKey = (service: VerifierUnderTest) => mintCachedKeyOf(auth, service);
+const startVerifier = (options?: VerifierOptions) => startVerifierUnderTest(auth, options);
 const revoke = (by: { token: string }, id: string) => auth.as(by.token).keys.revokeKey({ id });
-
-/** Runs a query as the superuser. */
-async function rowsOf<T>(query: RawBuilder<T>): Promise<T[]> {
-  const { rows } = await auth.admin.within({}, (tx) => query.execute(tx));
-  return rows;
-}
 
 describe("a subscriber of a token", () => {
   async function subscribe({ verifier }: VerifierUnderTest, token: string) {
@@ -50,7 +30,7 @@ describe("a subscriber of a token", () => {
 
   it("receives the error at once when the key, or one above it, is revoked", async () => {
     const service = await startVerifier();
-    const { root, token } = await mintCachedKey(service);
+    const { root, token } = await service.mintCachedKey();
     const { latest } = await subscribe(service, token);
     await revoke(root, root.id);
     // Sooner than the feed could stop being live, after which every key is verified again.
@@ -59,7 +39,7 @@ describe("a subscriber of a token", () => {
 
   it("receives the narrowed principal, nothing of other keys, and nothing after its release", async () => {
     const service = await startVerifier();
-    const [own, other] = [await mintCachedKey(service), await mintCachedKey(service)];
+    const [own, other] = [await service.mintCachedKey(), await service.mintCachedKey()];
     const [staying, gone] = [await subscribe(service, own.token), await subscribe(service, own.token)];
     gone.release();
     await revoke(other.root, other.id);
@@ -81,7 +61,7 @@ describe("a subscriber of a token", () => {
 
   it("receives a revocation within 5 s while the feed is stalled", async () => {
     const service = await startVerifier();
-    const { root, id, token } = await mintCachedKey(service);
+    const { root, id, token } = await service.mintCachedKey();
     const { latest } = await subscribe(service, token);
     service.transport.feedStalled = true;
     const since = performance.now();
@@ -92,7 +72,7 @@ describe("a subscriber of a token", () => {
 
   it("receives UNAVAILABLE within 5 s, and not before 2.5 s, once the token can no longer be verified", async () => {
     const service = await startVerifier();
-    const { token } = await mintCachedKey(service);
+    const { token } = await service.mintCachedKey();
     const { latest } = await subscribe(service, token);
     service.transport.feedStalled = true;
     service.transport.callsFail = true;
@@ -105,7 +85,7 @@ describe("a subscriber of a token", () => {
 
 describe("the change counter", () => {
   const sequence = async (): Promise<number> => {
-    const [row] = await rowsOf(sql<{ sequence: bigint }>`select sequence from changes`);
+    const [row] = await auth.rowsOf(sql<{ sequence: bigint }>`select sequence from changes`);
     return Number(row?.sequence);
   };
 

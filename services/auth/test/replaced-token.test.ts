@@ -157,8 +157,7 @@ describe("an operator's token that was replaced", () => {
 
 describe("a verifier that has cached the token before the rotation", () => {
   it("reduces the scopes of a rotated key and operator credential by the change feed", async () => {
-    const verifying = await startVerifierUnderTest(auth, { monotonic: () => 0 });
-    const { verifier } = verifying;
+    const { verifier } = await startVerifierUnderTest(auth, { monotonic: () => 0 });
     const scopesOf = async (token: string) => {
       const principal = await verifier.verify(token);
       return principal.kind === "service" ? [] : principal.scopes;
@@ -173,7 +172,6 @@ describe("a verifier that has cached the token before the rotation", () => {
     await eventually(async () => !(await scopesOf(operator.token)).includes("keys:*"));
     expect(await scopesOf(key.token)).toEqual(READS);
     expect(await verifier.verify(key.token)).toMatchObject({ graceEndsAt: new Date(auth.time.now + HOUR) });
-    await verifier.stop();
   });
 });
 

@@ -2,35 +2,21 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { mintToken } from "@routeplane/credentials";
 import { type VerifierOptions } from "@routeplane/rpc";
 import { eventually } from "@routeplane/testing";
-import { type RawBuilder, sql } from "kysely";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, startAuthUnderTest } from "./auth-under-test.ts";
-import {
-  startVerifierUnderTest,
-  type VerifierUnderTest,
-  mintCachedKey as mintCachedKeyOf,
-} from "./verifier-under-test.ts";
+import { startVerifierUnderTest, type VerifierUnderTest } from "./verifier-under-test.ts";
 
 /** A service that verifies through one auth process, while keys are changed through another. */
 
 let auth: AuthUnderTest;
-const started: VerifierUnderTest[] = [];
 
 beforeAll(async () => {
   auth = await startAuthUnderTest();
 });
-afterEach(async () => {
-  await Promise.all(started.splice(0).map(({ verifier }) => verifier.stop()));
-});
 afterAll(() => auth.stop());
 
-async function startVerifier(options?: VerifierOptions): Promise<VerifierUnderTest> {
-  const service = await startVerifierUnderTest(auth, options);
-  started.push(service);
-  return service;
-}
-
-const mintCachedKey = (service: VerifierUnderTest) => mintCachedKeyOf(auth, service);
+const startVerifier = (options?: VerifierOptions) => startVerifierUnderTest(auth, options);
 const revoke = (by: { token: string }, id: string) => auth.as(by.token).keys.revokeKey({ id });
 const awaitRefusal = async ({ resultOf }: VerifierUnderTest, token: string): Promise<string> =>
   eventually(async () => {
@@ -38,19 +24,13 @@ const awaitRefusal = async ({ resultOf }: VerifierUnderTest, token: string): Pro
     return result !== "ok" && result;
   });
 
-/** Runs a query as the superuser. */
-async function rowsOf<T>(query: RawBuilder<T>): Promise<T[]> {
-  const { rows } = await auth.admin.within({}, (tx) => query.execute(tx));
-  return rows;
-}
-
 /** A monotonic clock that stands still: no result becomes stale by time, and the feed stays live. */
 const stoppedClock: VerifierOptions = { monotonic: () => 1_000_000 };
 
 describe("a cached key", () => {
   it("is refused once it is revoked through another process, without a call in between", async () => {
     const service = await startVerifier(stoppedClock);
-    const { root, id, token } = await mintCachedKey(service);
+    const { root, id, token } = await service.mintCachedKey();
     const { changesDelivered } = service.transport;
     await revoke(root, id);
     await eventually(() => service.transport.changesDelivered > changesDelivered);
@@ -59,7 +39,7 @@ describe("a cached key", () => {
 
   it("is refused once the key above it is revoked, and no other key is verified again", async () => {
     const service = await startVerifier(stoppedClock);
-    const [revoked, unrelated] = [await mintCachedKey(service), await mintCachedKey(service)];
+    const [revoked, unrelated] = [await service.mintCachedKey(), await service.mintCachedKey()];
     await revoke(revoked.root, revoked.root.id);
     expect(await awaitRefusal(service, revoked.token)).toBe("CREDENTIAL_REVOKED");
     const { calls } = service.transport;
@@ -96,7 +76,7 @@ describe("a cached key", () => {
   it("is verified again after 30 s, although the feed is live and the key in use", async () => {
     const time = { now: 0 };
     const service = await startVerifier({ monotonic: () => time.now });
-    const { token } = await mintCachedKey(service);
+    const { token } = await service.mintCachedKey();
     const { calls } = service.transport;
     for (let second = 0; second < 29; second++) {
       time.now += 1_000;
@@ -133,7 +113,7 @@ describe("a call to auth", () => {
     service.transport.gate = gate.promise;
     const pending = service.resultOf(root.token);
     await eventually(async () => {
-      const used = await rowsOf(sql`select from keys where id = ${root.id} and last_used_at is not null`);
+      const used = await auth.rowsOf(sql`select from keys where id = ${root.id} and last_used_at is not null`);
       return used.length === 1;
     });
     const { changesDelivered } = service.transport;
@@ -174,7 +154,7 @@ describe("a call to auth", () => {
 describe("a change that is lost on its way", () => {
   it("is noticed by the next change: every key is verified again", async () => {
     const service = await startVerifier(stoppedClock);
-    const [lost, next] = [await mintCachedKey(service), await mintCachedKey(service)];
+    const [lost, next] = [await service.mintCachedKey(), await service.mintCachedKey()];
     service.transport.changesToLose = 1;
     await revoke(lost.root, lost.id);
     await eventually(() => service.transport.changesToLose === 0);
@@ -188,7 +168,7 @@ describe("a change that is lost on its way", () => {
 
   it("is noticed within about a second without another change", async () => {
     const service = await startVerifier(stoppedClock);
-    const { root, id, token } = await mintCachedKey(service);
+    const { root, id, token } = await service.mintCachedKey();
     service.transport.changesToLose = 1;
     await revoke(root, id);
     expect(await awaitRefusal(service, token)).toBe("CREDENTIAL_REVOKED");
@@ -197,10 +177,10 @@ describe("a change that is lost on its way", () => {
 
   it("is noticed by the auth service after its own connection was closed", async () => {
     const service = await startVerifier(stoppedClock);
-    const { root, id, token } = await mintCachedKey(service);
+    const { root, id, token } = await service.mintCachedKey();
     const listening = sql<object>`select pg_terminate_backend(pid) from pg_stat_activity
       where datname = current_database() and query ~ '^(listen|select sequence)' and pid <> pg_backend_pid()`;
-    expect((await rowsOf(listening)).length).toBeGreaterThan(0);
+    expect((await auth.rowsOf(listening)).length).toBeGreaterThan(0);
     await revoke(root, id);
     expect(await awaitRefusal(service, token)).toBe("CREDENTIAL_REVOKED");
   });
@@ -209,7 +189,7 @@ describe("a change that is lost on its way", () => {
 describe("a stalled feed", () => {
   it("is noticed within 5 s: keys are verified by call until it is live again", async () => {
     const service = await startVerifier();
-    const [revoked, good] = [await mintCachedKey(service), await mintCachedKey(service)];
+    const [revoked, good] = [await service.mintCachedKey(), await service.mintCachedKey()];
     service.transport.feedStalled = true;
     const stalledAt = performance.now();
     await revoke(revoked.root, revoked.id);
@@ -227,7 +207,7 @@ describe("a stalled feed", () => {
 
   it("and an unreachable auth service refuse every key as unavailable within 5 s", async () => {
     const service = await startVerifier();
-    const { token } = await mintCachedKey(service);
+    const { token } = await service.mintCachedKey();
     service.transport.feedStalled = true;
     service.transport.callsFail = true;
     const stalledAt = performance.now();
