@@ -49,7 +49,7 @@ export interface PipelineUnderTest {
   ) => Promise<{ readonly reply: FakeReply; readonly refusal?: Refusal }>;
 }
 
-interface PipelineUnderTestOptions {
+export interface PipelineUnderTestOptions {
   readonly upstream?: Upstream;
   readonly budget?: FakeAdmissions;
   readonly usage?: ReturnType<typeof fakeUsageLog>;

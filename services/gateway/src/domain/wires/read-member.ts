@@ -19,10 +19,21 @@ export function readModel(body: JsonObject): string {
 export function readObjects(body: JsonObject, field: string): readonly JsonObject[] {
   const list = body[field];
   if (!Array.isArray(list) || list.length === 0) throw badField(field, "must be a non-empty array");
+  return requireObjects(list, field);
+}
+
+/** Reads a list of objects; an empty one if it is missing or null. @throws Refusal 400 */
+export function optionalObjects(body: JsonObject, field: string): readonly JsonObject[] {
+  const list = body[field] ?? [];
+  if (!Array.isArray(list)) throw badField(field, "must be an array");
+  return requireObjects(list, field);
+}
+
+function requireObjects(list: readonly unknown[], field: string): readonly JsonObject[] {
   list.forEach((item, index) => {
     if (!isObject(item)) throw badField(`${field}[${index}]`, "must be an object");
   });
-  return list as JsonObject[];
+  return list as readonly JsonObject[];
 }
 
 /** Reads an output bound; undefined if it is not given. @throws Refusal 400 */

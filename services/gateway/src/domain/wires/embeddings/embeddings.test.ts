@@ -1,8 +1,8 @@
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import { describe, expect, it } from "vitest";
 import { fakeGuardrailDirectory } from "../../../../test/fake-guardrail-directory.ts";
-import { answeringUpstream } from "../../../../test/fake-upstream.ts";
-import { MICRO, pipelineUnderTest } from "../../../../test/pipeline-under-test.ts";
+import { MICRO } from "../../../../test/pipeline-under-test.ts";
+import { serveOnce } from "../../../../test/serve-once.ts";
 import { EMBEDDINGS } from "./embeddings-wire.ts";
 
 const ANSWER = JSON.stringify({
@@ -12,13 +12,10 @@ const ANSWER = JSON.stringify({
   usage: { prompt_tokens: 4, total_tokens: 4 },
 });
 
-async function served(body: object, spec?: GuardrailSpec, answer = ANSWER) {
-  const upstream = answeringUpstream("application/json", [answer]);
+const served = (body: object, spec?: GuardrailSpec, answer = ANSWER) => {
   const guardrails = fakeGuardrailDirectory(spec === undefined ? [] : [spec]);
-  const { serve, sent, usage, budget } = pipelineUnderTest({ upstream, wire: EMBEDDINGS, guardrails });
-  const { reply, refusal } = await serve(body);
-  return { reply, refusal, sent, settlement: usage.settlements[0], spentNano: budget.spentNano };
-}
+  return serveOnce({ wire: EMBEDDINGS, guardrails }, body, "application/json", [answer]);
+};
 
 describe("embeddings", () => {
   it.each([

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { answeringUpstream, failingUpstream } from "../../../../test/fake-upstream.ts";
+import { failingUpstream } from "../../../../test/fake-upstream.ts";
 import { MICRO, pipelineUnderTest } from "../../../../test/pipeline-under-test.ts";
 import { message, MESSAGE_BODY } from "../../../../test/sample-messages.ts";
+import { serveOnce } from "../../../../test/serve-once.ts";
 import type { Model } from "../../request/model-directory.ts";
 import { UpstreamHealth } from "../../routing/upstream-health.ts";
 import { CHAT } from "../chat/chat-wire.ts";
@@ -10,13 +11,10 @@ import { COUNT_TOKENS } from "./count-tokens-wire.ts";
 const { max_tokens: _, ...BODY } = MESSAGE_BODY;
 const COUNT = { input_tokens: 8 };
 
-async function served(body: object, answer: object = COUNT, model: Partial<Model> = {}) {
-  const upstream = answeringUpstream("application/json", [JSON.stringify(answer)]);
+const served = (body: object, answer: object = COUNT, model: Partial<Model> = {}) => {
   const wires = new Set(["messages", "count_tokens"] as const);
-  const { serve, sent, usage, budget } = pipelineUnderTest({ upstream, wire: COUNT_TOKENS, wires, model });
-  const { refusal, reply } = await serve(body);
-  return { refusal, reply, sent, settlement: usage.settlements[0], spentNano: budget.spentNano };
-}
+  return serveOnce({ wire: COUNT_TOKENS, wires, model }, body, "application/json", [JSON.stringify(answer)]);
+};
 
 const RATES = { inputPicoUsd: 1_000_000n, outputPicoUsd: 2_000_000n };
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { answeringUpstream, breakingAfter } from "../../../../test/fake-upstream.ts";
-import { MICRO, pipelineUnderTest } from "../../../../test/pipeline-under-test.ts";
+import { breakingAfter } from "../../../../test/fake-upstream.ts";
+import { MICRO } from "../../../../test/pipeline-under-test.ts";
 import {
   blockDelta,
   blockStart,
@@ -11,22 +11,12 @@ import {
   messageStream,
   textBlock,
 } from "../../../../test/sample-messages.ts";
+import { serveOnce } from "../../../../test/serve-once.ts";
 import type { UpstreamAnswer } from "../../ports/upstream.ts";
 import { MESSAGES } from "./messages-wire.ts";
 
-/** Serves a request for a message to which the upstream answers with these parts. */
-async function served(
-  body: object | string,
-  type: string,
-  parts: readonly string[],
-  more: Partial<UpstreamAnswer> = {},
-) {
-  const upstream = answeringUpstream(type, parts, more);
-  const { serve, sent, usage, budget } = pipelineUnderTest({ upstream, wire: MESSAGES });
-  const { reply, refusal } = await serve(body);
-  return { reply, refusal, sent, settlement: usage.settlements[0], spentNano: budget.spentNano };
-}
-
+const served = (body: object | string, type: string, parts: readonly string[], more?: Partial<UpstreamAnswer>) =>
+  serveOnce({ wire: MESSAGES }, body, type, parts, more);
 const JSON_TYPE = "application/json";
 const STREAM_TYPE = "text/event-stream";
 const STREAM = { ...MESSAGE_BODY, stream: true };

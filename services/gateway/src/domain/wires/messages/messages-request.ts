@@ -2,10 +2,11 @@ import { badField } from "../../errors/refusal.ts";
 import { hasSeparateTexts } from "../../guardrails/separate-texts.ts";
 import { InputCollector } from "../../request/input-collector.ts";
 import type { ObjectNames } from "../../request/member-names.ts";
-import type { HostedTool, ReadMembers } from "../../request/read-members.ts";
-import { isObject, type JsonObject } from "../../wire/json.ts";
+import type { ReadMembers } from "../../request/read-members.ts";
+import type { JsonObject } from "../../wire/json.ts";
 import { collectMembers } from "../collect-members.ts";
-import { hasItems, optionalBoolean, readModel, readObjects, readOutputBound } from "../read-member.ts";
+import { DESCRIBED_TOOL_TOKENS, findHostedTools } from "../provider-tools.ts";
+import { optionalBoolean, optionalObjects, readModel, readObjects, readOutputBound } from "../read-member.ts";
 import type { ParsedBody, RequestFormat } from "../request-format.ts";
 import { collectContent, collectMessages } from "./message-blocks.ts";
 
@@ -100,6 +101,7 @@ const ANSWER_MEMBERS = ["max_tokens", "stream"];
 function readMessages(parsed: ParsedBody): ReadMembers & { readonly collected: InputCollector } {
   const { body } = parsed;
   const messages = readObjects(body, "messages");
+  const tools = optionalObjects(body, "tools");
   return {
     model: readModel(body),
     choices: 1,
@@ -109,19 +111,23 @@ function readMessages(parsed: ParsedBody): ReadMembers & { readonly collected: I
     wantsUsageChunk: true,
     streamOptions: undefined,
     hasSeparateTexts: isSeparate(body, messages),
-    hasTools: hasItems(body["tools"]),
-    hostedTools: readHostedTools(body["tools"]),
-    collected: collectInput(parsed, messages),
+    hasTools: tools.length > 0,
+    hostedTools: findHostedTools(tools, hostedMemberOf),
+    collected: collectInput(parsed, messages, tools),
   };
 }
 
-function collectInput(parsed: ParsedBody, messages: readonly JsonObject[]): InputCollector {
+function collectInput(
+  parsed: ParsedBody,
+  messages: readonly JsonObject[],
+  tools: readonly JsonObject[],
+): InputCollector {
   const input = new InputCollector();
-  const { system, tools } = parsed.body;
+  const { system } = parsed.body;
   if (system !== undefined && system !== null) collectContent(system, "system", input);
   collectMessages(messages, input);
   collectMembers(parsed, MEMBER_KINDS, input);
-  if (Array.isArray(tools)) input.otherBytes += tools.filter(isClientTool).length * CLIENT_TOOL_TOKENS;
+  input.otherBytes += tools.filter(isDescribed).length * DESCRIBED_TOOL_TOKENS;
   return input;
 }
 
@@ -131,23 +137,14 @@ function isSeparate({ system }: JsonObject, messages: readonly JsonObject[]): bo
   return hasSeparateTexts(messages, system === undefined ? undefined : "system");
 }
 
-/** Matches types of tools that Anthropic defines and the client runs. */
-const CLIENT_TOOL = /^(?:bash|text_editor|computer|memory)_\d{8}$/;
-/** Bound of the tokens by which Anthropic describes such a tool to the model; the references name up to 735, and 499 for the prompt. */
-const CLIENT_TOOL_TOKENS = 1_500;
+/** Matches types of tools that Anthropic describes and the client runs. */
+const DESCRIBED_TOOL = /^(?:bash|text_editor|computer|memory)_\d{8}$/;
 
-function isClientTool(tool: unknown): boolean {
-  return isObject(tool) && typeof tool["type"] === "string" && CLIENT_TOOL.test(tool["type"]);
+function isDescribed({ type }: JsonObject): boolean {
+  return typeof type === "string" && DESCRIBED_TOOL.test(type);
 }
 
-/** Finds the tools that the client does not run. */
-function readHostedTools(tools: unknown): readonly HostedTool[] {
-  if (tools === undefined || tools === null) return [];
-  if (!Array.isArray(tools)) throw badField("tools", "must be an array");
-  return tools.flatMap((tool: unknown, index): HostedTool[] => {
-    if (!isObject(tool)) throw badField(`tools[${index}]`, "must be an object");
-    const { type } = tool;
-    if (type === undefined || type === null || type === "custom" || isClientTool(tool)) return [];
-    return [{ path: `tools[${index}].type`, type: typeof type === "string" ? type : undefined }];
-  });
+function hostedMemberOf(tool: JsonObject): "type" | undefined {
+  const type = tool["type"] ?? "custom";
+  return type === "custom" || isDescribed(tool) ? undefined : "type";
 }

@@ -11,23 +11,13 @@ import {
   responseStream,
   textItem,
 } from "../../../../test/sample-responses.ts";
+import { serveOnce } from "../../../../test/serve-once.ts";
 import { createModelDirectory } from "../../request/model-directory.ts";
 import type { UpstreamAnswer } from "../../ports/upstream.ts";
 import { RESPONSES } from "./responses-wire.ts";
 
-/** Serves a request for a response to which the upstream answers with these parts. */
-async function served(
-  body: object | string,
-  type: string,
-  parts: readonly string[],
-  more: Partial<UpstreamAnswer> = {},
-) {
-  const upstream = answeringUpstream(type, parts, more);
-  const { serve, sent, usage, budget } = pipelineUnderTest({ upstream, wire: RESPONSES });
-  const { reply, refusal } = await serve(body);
-  return { reply, refusal, sent, settlement: usage.settlements[0], spentNano: budget.spentNano };
-}
-
+const served = (body: object | string, type: string, parts: readonly string[], more?: Partial<UpstreamAnswer>) =>
+  serveOnce({ wire: RESPONSES }, body, type, parts, more);
 const JSON_TYPE = "application/json";
 const STREAM_TYPE = "text/event-stream";
 const STREAM = { ...RESPONSE_BODY, stream: true };

@@ -2,10 +2,11 @@ import { badField } from "../../errors/refusal.ts";
 import { hasSeparateTexts } from "../../guardrails/separate-texts.ts";
 import { InputCollector } from "../../request/input-collector.ts";
 import type { ObjectNames } from "../../request/member-names.ts";
-import type { HostedTool, ReadMembers } from "../../request/read-members.ts";
-import { isObject, type JsonObject } from "../../wire/json.ts";
+import type { ReadMembers } from "../../request/read-members.ts";
+import type { JsonObject } from "../../wire/json.ts";
 import { collectMembers } from "../collect-members.ts";
-import { hasItems, optionalBoolean, readModel, readObjects, readOutputBound } from "../read-member.ts";
+import { DESCRIBED_TOOL_TOKENS, findHostedTools } from "../provider-tools.ts";
+import { optionalBoolean, optionalObjects, readModel, readObjects, readOutputBound } from "../read-member.ts";
 import type { ParsedBody, RequestFormat } from "../request-format.ts";
 import { collectItems } from "./input-items.ts";
 
@@ -95,6 +96,7 @@ export const RESPONSES_REQUEST: RequestFormat = {
       throw badField("background", "must not be true: the answer, and what it costs, would come after the request");
     }
     const items = readItems(body);
+    const tools = optionalObjects(body, "tools");
     return {
       model: readModel(body),
       choices: 1,
@@ -104,9 +106,9 @@ export const RESPONSES_REQUEST: RequestFormat = {
       wantsUsageChunk: true,
       streamOptions: undefined,
       hasSeparateTexts: hasSeparateTexts(items, body["instructions"] === undefined ? undefined : "system"),
-      hasTools: hasItems(body["tools"]),
-      hostedTools: readHostedTools(body["tools"]),
-      collected: collectInput(parsed, items),
+      hasTools: tools.length > 0,
+      hostedTools: findHostedTools(tools, hostedMemberOf),
+      collected: collectInput(parsed, items, tools),
     } satisfies ReadMembers & { collected: InputCollector };
   },
 };
@@ -117,9 +119,9 @@ function readItems(body: JsonObject): readonly JsonObject[] {
   return typeof input === "string" ? [{ role: "user", content: input }] : readObjects(body, "input");
 }
 
-function collectInput(parsed: ParsedBody, items: readonly JsonObject[]): InputCollector {
+function collectInput(parsed: ParsedBody, items: readonly JsonObject[], tools: readonly JsonObject[]): InputCollector {
   const input = new InputCollector();
-  const { instructions, tools } = parsed.body;
+  const { instructions } = parsed.body;
   if (instructions !== undefined && instructions !== null) {
     if (typeof instructions !== "string") throw badField("instructions", "must be a string");
     input.messages++;
@@ -127,17 +129,15 @@ function collectInput(parsed: ParsedBody, items: readonly JsonObject[]): InputCo
   }
   collectItems(items, input);
   collectMembers(parsed, MEMBER_KINDS, input);
-  if (Array.isArray(tools)) input.otherBytes += tools.filter(isDescribedTool).length * DESCRIBED_TOOL_TOKENS;
+  input.otherBytes += tools.filter(isDescribed).length * DESCRIBED_TOOL_TOKENS;
   return input;
 }
 
-/** Tools that the client runs and the provider describes to the model. */
+/** Types of tools that OpenAI describes and the client runs. */
 const DESCRIBED_TOOLS: ReadonlySet<unknown> = new Set(["local_shell", "apply_patch"]);
-/** Bound of the tokens of such a description. */
-const DESCRIBED_TOOL_TOKENS = 1_500;
 
-function isDescribedTool(tool: unknown): boolean {
-  return isObject(tool) && DESCRIBED_TOOLS.has(tool["type"]);
+function isDescribed({ type }: JsonObject): boolean {
+  return DESCRIBED_TOOLS.has(type);
 }
 
 /** Members of a tool that the client runs. */
@@ -154,17 +154,8 @@ const CLIENT_TOOL = new Set([
   "output_schema",
 ]);
 
-/** Finds the tools that the client does not run. @throws Refusal 400 */
-function readHostedTools(tools: unknown): readonly HostedTool[] {
-  if (tools === undefined || tools === null) return [];
-  if (!Array.isArray(tools)) throw badField("tools", "must be an array");
-  return tools.flatMap((tool: unknown, index): HostedTool[] => {
-    if (!isObject(tool)) throw badField(`tools[${index}]`, "must be an object");
-    const { type } = tool;
-    if (type !== "function" && type !== "custom" && !isDescribedTool(tool)) {
-      return [{ path: `tools[${index}].type`, type: typeof type === "string" ? type : undefined }];
-    }
-    const hostedMember = Object.keys(tool).find((name) => !CLIENT_TOOL.has(name));
-    return hostedMember === undefined ? [] : [{ path: `tools[${index}].${hostedMember}`, type: hostedMember }];
-  });
+function hostedMemberOf(tool: JsonObject): string | undefined {
+  const { type } = tool;
+  if (type !== "function" && type !== "custom" && !isDescribed(tool)) return "type";
+  return Object.keys(tool).find((name) => !CLIENT_TOOL.has(name));
 }
