@@ -171,7 +171,8 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
       health,
     };
     const prepared = prepareHops(routed, bounds);
-    const { requested, all } = prepared instanceof Promise ? await prepared : prepared;
+    const { primary, all } = prepared instanceof Promise ? await prepared : prepared;
+    const admittedContext = primary.model === model ? context : contextOf(primary, context);
     const answerGuard = responseGuardOf(
       { guard, content: request.wire.content, decisions },
       reply.signal,
@@ -179,21 +180,27 @@ export function createPipeline(dependencies: PipelineDependencies): Serve {
     );
     const responseGuard = answerGuard instanceof Promise ? await answerGuard : answerGuard;
 
-    const reservation = new OpenReservation(dependencies, context);
+    const reservation = new OpenReservation(dependencies, admittedContext);
     try {
       const { choices } = guarded.request;
-      const others = all.filter((hop) => hop !== requested);
-      const admitted = reservation.admit({ ...bounds, choices, idempotencyKey }, others);
+      const others = all.filter((hop) => hop !== primary);
+      const admitted = reservation.admit({ ...primary.bounds, choices, idempotencyKey }, others);
       if (admitted instanceof Promise) await admitted;
-      const hops = all.filter((hop) => hop === requested || reservation.covers(hop));
+      const hops = all.filter((hop) => hop === primary || reservation.covers(hop));
       const forwarding = { request: guarded.request, hops, responseGuard };
-      const result = await forward(dependencies, context, reservation, forwarding);
+      const result = await forward(dependencies, admittedContext, reservation, forwarding);
       reservation.settle(result);
       if (result.refusal !== undefined) throw result.refusal;
     } finally {
       reservation.close();
     }
   }
+}
+
+/** Context of a request that is admitted, and recorded, for another model than the requested one. */
+function contextOf({ model, billedModelFor }: RequestHop, context: RequestContext): RequestContext {
+  const { id, provider } = model;
+  return { ...context, model, billedModelFor, facts: { ...context.facts, model: id, provider } };
 }
 
 /** Judges a request by the guardrails of its key. @throws Refusal; a denial is recorded */

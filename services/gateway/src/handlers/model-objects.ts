@@ -25,7 +25,7 @@ export function toAnthropicModel({ id, createdAt, model }: ListedModel): object 
   return { type: "model", id, display_name: id, created_at, status: statusOf(model), context_tokens: contextTokens };
 }
 
-/** State of a model: requests to an unavailable one are refused, and say why. */
+/** State of a model: requests to an unavailable one go to its fallback, or are refused and say why. */
 function statusOf({ unavailable }: Model): "available" | "unavailable" {
   return unavailable === undefined ? "available" : "unavailable";
 }

@@ -55,11 +55,15 @@ describe("the facts about a model", () => {
 
   it("are those of the catalogue", () => {
     const gpt = modelOf(provider(OPENAI, ["models: [{id: gpt-4o}]"]));
-    expect(gpt).toMatchObject({ contextTokens: 128_000, capabilities: { tools: true, images: true, audio: false } });
+    expect(gpt).toMatchObject({
+      contextTokens: 128_000,
+      capabilities: { tools: true, images: true, audio: false, reasoning: false },
+    });
     const old = modelOf(provider(OPENAI, ["models: [{id: gpt-3.5-turbo}]"]));
     expect(old).toMatchObject({ contextTokens: 16_385, capabilities: { images: false } });
     const claude = modelOf(provider("https://api.anthropic.com/v1", ["models: [{id: claude-opus-5}]"], "anthropic"));
     expect(claude).toMatchObject({ contextTokens: 1_000_000, capabilities: { tools: true, images: true } });
+    expect(claude?.capabilities).not.toHaveProperty("reasoning");
   });
 
   it("are those of the file first: of the model, then of its provider", () => {

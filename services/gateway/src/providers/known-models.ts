@@ -53,13 +53,22 @@ const TEXT_ONLY: Capabilities = { images: false, audio: false, documents: false 
 /** Capabilities by the id of a model, without the names of vendors before it; the first match applies. */
 const KNOWN: readonly (readonly [RegExp, Capabilities])[] = [
   [/^(?:o1-mini|o1-preview)/, { ...TEXT_ONLY, tools: false }],
-  [/^(?:gpt-3\.5-turbo|o3-mini|grok-3|grok-code-fast)/, { ...TEXT_ONLY, tools: true }],
-  [/^gpt-4(?:-0314|-0613|-32k.*)?$/, TEXT_ONLY],
-  [/^(?:claude-2|claude-v1|claude-instant)/, { ...TEXT_ONLY, tools: false }],
-  [/^(?:codestral|mixtral|mistral-(?:7b|nemo|tiny))/, TEXT_ONLY],
+  [/^gpt-3\.5-turbo/, { ...TEXT_ONLY, tools: true, reasoning: false }],
+  [/^(?:o3-mini|grok-3|grok-code-fast)/, { ...TEXT_ONLY, tools: true }],
+  [/^gpt-4(?:-0314|-0613|-32k.*)?$/, { ...TEXT_ONLY, reasoning: false }],
+  [/^(?:claude-2|claude-v1|claude-instant)/, { ...TEXT_ONLY, tools: false, reasoning: false }],
+  [/^(?:codestral|mixtral|mistral-(?:7b|nemo|tiny))/, { ...TEXT_ONLY, reasoning: false }],
+  [/^claude-3-(?:5-|haiku|sonnet|opus)/, { tools: true, images: true, audio: false, reasoning: false }],
   [/^claude-/, { tools: true, images: true, audio: false }],
-  [/^gpt-4o(?:-mini)?(?:-\d{4}-\d{2}-\d{2})?$/, { tools: true, images: true, audio: false, documents: true }],
-  [/^(?:gpt-4\.1|o3|o4-mini)(?:-mini|-nano)?(?:-\d{4}-\d{2}-\d{2})?$/, { tools: true, images: true, documents: true }],
+  [
+    /^gpt-4o(?:-mini)?(?:-\d{4}-\d{2}-\d{2})?$/,
+    { tools: true, images: true, audio: false, documents: true, reasoning: false },
+  ],
+  [
+    /^gpt-4\.1(?:-mini|-nano)?(?:-\d{4}-\d{2}-\d{2})?$/,
+    { tools: true, images: true, documents: true, reasoning: false },
+  ],
+  [/^(?:o3|o4-mini)(?:-mini)?(?:-\d{4}-\d{2}-\d{2})?$/, { tools: true, images: true, documents: true }],
 ];
 
 function knownCapabilities(id: string): Capabilities | undefined {

@@ -43,7 +43,7 @@ function readWires(field: Field | undefined, protocol: Protocol): ReadonlySet<Wi
 
 function readCapabilities(field: Field | undefined): Capabilities {
   if (field === undefined) return {};
-  const names = ["tools", "images", "audio", "documents"] as const;
+  const names = ["tools", "images", "audio", "documents", "reasoning"] as const;
   field.onlyMembers(names);
   const given = names.flatMap((name) => {
     const value = field.optional(name)?.boolean();

@@ -56,13 +56,15 @@ export interface ModelUse {
   readonly hasMixedCaching: boolean;
 }
 
-/** Kinds of input that a model takes beside text; undefined where it is not known. */
+/** What a model can do beside reading and writing text; undefined where it is not known. */
 export interface Capabilities {
   /** Functions that the client runs. */
   readonly tools?: boolean | undefined;
   readonly images?: boolean | undefined;
   readonly audio?: boolean | undefined;
   readonly documents?: boolean | undefined;
+  /** Reasoning of which a request can say how much there is to be. */
+  readonly reasoning?: boolean | undefined;
 }
 
 /** Model that serves a part of the requests to another one. */
@@ -77,7 +79,7 @@ export interface Deployment {
 export interface Model extends NamedModel {
   /** Wires that its upstream speaks for it; `chat` alone if undefined. */
   readonly wires?: ReadonlySet<WireName> | undefined;
-  /** Reason why requests to it are refused: the variable that should hold the key of its provider is not set. Undefined if there is none. */
+  /** Reason why it cannot be called: the variable that should hold the key of its provider is not set. Undefined if there is none. */
   readonly unavailable?: { readonly variable: string } | undefined;
   /** Input and output tokens that fit into one request; undefined if it is not known. */
   readonly contextTokens?: number | undefined;

@@ -3,7 +3,8 @@
  * is charged.
  */
 import type { RequestContext } from "../request-context.ts";
-import { modelPriceUnknown, providerKeyMissing } from "../errors/refusal.ts";
+import { modelPriceUnknown } from "../errors/refusal.ts";
+import { requireAvailableHop } from "../routing/hop-order.ts";
 import type { InferenceRequest } from "./inference-request.ts";
 import {
   applyMemberRules,
@@ -26,22 +27,23 @@ import {
 /**
  * Resolves the model of a request, and its prices as of the moment of the request.
  *
- * @throws Refusal 404 if there is no such model; 503 if its provider has no key; 403 if the operator refuses it for want of a
- *   price; 400 for a member that is not allowed
+ * @throws Refusal 404 if there is no such model; 503 if its provider has no key, nor that of any model in its place; 403 if the
+ *   operator refuses it for want of a price; 400 for a member that is not allowed
  */
 export function priceRequest(
   directory: ModelDirectory,
   request: InferenceRequest,
   moment: Date,
 ): Pick<RequestContext, "model" | "billedModelFor"> {
-  return priceModel(directory, request, resolveModel(directory, request.model), moment);
+  const model = resolveModel(directory, request.model);
+  requireAvailableHop(directory, model);
+  return priceModel(directory, request, model, moment);
 }
 
 /**
  * Prices a request to a model as of the moment of the request.
  *
- * @throws Refusal 503 if its provider has no key; 403 if the operator refuses it for want of a price; 400 for a member that is not
- *   allowed
+ * @throws Refusal 403 if the operator refuses it for want of a price; 400 for a member that is not allowed
  */
 export function priceModel(
   directory: ModelDirectory,
@@ -50,7 +52,6 @@ export function priceModel(
   moment: Date,
 ): Pick<RequestContext, "model" | "billedModelFor"> {
   const resolved = modelAt(model, moment);
-  if (resolved.unavailable !== undefined) throw providerKeyMissing(resolved.id, resolved.unavailable.variable);
   if (resolved.isPriceRefused === true) throw modelPriceUnknown(resolved.id);
   const members = applyMemberRules(request, resolved);
   const caching = cachingOf(request, resolved);

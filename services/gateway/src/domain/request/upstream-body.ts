@@ -9,7 +9,10 @@ import type { Model } from "./model-directory.ts";
 const LARGE_BYTES = 256 * 1024;
 
 /** The parts of a body that depend on the model at the upstream. */
-export type UpstreamTarget = Pick<Model, "id" | "outputField" | "renamesOutputField" | "usageInStreams">;
+export type UpstreamTarget = Pick<
+  Model,
+  "id" | "outputField" | "renamesOutputField" | "usageInStreams" | "capabilities"
+>;
 
 /**
  * Prepares the body for the upstream: the client's bytes, changed only where they must be. Everything that can fail is done

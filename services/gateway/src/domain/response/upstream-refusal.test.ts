@@ -22,6 +22,17 @@ describe("an upstream's status", () => {
     });
   });
 
+  it.each([400, 429])("%i keeps the details of an error, in bounded texts without what is the operator's", (status) => {
+    const texts = { error_visibility: "user_facing", key: "sk-secret-123456", long: "x".repeat(300), n: 7, "a b": "c" };
+    const many = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`n${index}`, "t"]));
+    const { details } = refusal(status, { message: "m", details: { ...texts, ...many } });
+    const kept = details["details"] as Readonly<Record<string, string>>;
+    expect(kept).toMatchObject({ error_visibility: "user_facing", key: "[redacted]", long: "x".repeat(200), n0: "t" });
+    expect(kept).not.toHaveProperty("n");
+    expect(Object.keys(kept)).toHaveLength(10);
+    expect(refusal(status, { message: "m", details: null }).details).toEqual({});
+  });
+
   it.each([401, 403])("%i is the operator's, in none of its words", (status) => {
     const { message, ...rest } = refusal(status, { message: "wrong key", code: "c" });
     expect(rest).toMatchObject({ status: 502, code: "upstream_error", retryable: false });
@@ -143,6 +154,12 @@ describe("an upstream's status", () => {
 });
 
 describe("an error with a status of success", () => {
+  it("keeps its details", () => {
+    const error = { type: "overloaded_error", message: "m", details: { error_visibility: "user_facing" } };
+    const { details } = refusalOfUpstreamWords(readErrorJson({ type: "error", error }));
+    expect(details).toEqual({ details: { error_visibility: "user_facing" } });
+  });
+
   it.each<[unknown, object]>([
     [{ error: { code: 429, message: "m" } }, { status: 429, code: "429", message: "m", retryable: true }],
     [

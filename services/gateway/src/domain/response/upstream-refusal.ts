@@ -46,7 +46,8 @@ export function refusalOfUpstreamWords(words: UpstreamWords, retryAfter?: string
   const retryable = status !== undefined && isPassing(status);
   const error = { status: ownStatus, type: words.type ?? type, code: words.code ?? code, retryable };
   const message = words.message ?? "the upstream answered with an error that it does not explain";
-  return new Refusal(error, message, { param: words.param ?? null, ...waitOf(retryAfter, words, retryable) });
+  const options = { param: words.param ?? null, ...waitOf(retryAfter, words, retryable), ...detailsOf(words) };
+  return new Refusal(error, message, options);
 }
 
 type KindOfRefusal = Exclude<ReturnType<typeof kindOfError>, "failure">;
@@ -85,7 +86,8 @@ function refusalOfKind(kind: KindOfRefusal, { status, words, retryAfter }: State
 function passedOn(status: number, words: UpstreamWords): Refusal {
   const { message, type = INVALID_REQUEST, param = "", code = "" } = words;
   const text = message ?? `the upstream refused the request with HTTP status ${status}`;
-  return new Refusal({ status, type, code: code || null, retryable: false }, text, { param: param || null });
+  const options = { param: param || null, ...detailsOf(words) };
+  return new Refusal({ status, type, code: code || null, retryable: false }, text, options);
 }
 
 function tooManyRequests(words: UpstreamWords, retryAfter: string | undefined): Refusal {
@@ -93,7 +95,12 @@ function tooManyRequests(words: UpstreamWords, retryAfter: string | undefined): 
   const { message, type = defaultType, code = "rate_limit_exceeded" } = words;
   const text = message ?? "the upstream receives more requests than it takes; try again later";
   const { retryable, ...wait } = waitOf(retryAfter, words, true);
-  return new Refusal({ status, type, code, retryable }, text, wait);
+  return new Refusal({ status, type, code, retryable }, text, { ...wait, ...detailsOf(words) });
+}
+
+/** Details of an error that is passed on, in the place where it has them. */
+function detailsOf({ details }: UpstreamWords) {
+  return details === undefined ? {} : { details: { details } };
 }
 
 /** Wait of an upstream's header, else the one in its words. From 60 s on no SDK waits, so none may try again by itself. */

@@ -14,6 +14,8 @@ export interface UpstreamWords {
   readonly status?: number;
   /** Wait, in seconds, that the error asks for. */
   readonly retryAfterSecs?: number;
+  /** Members that the error has under `details`, such as `error_visibility` of Anthropic's. */
+  readonly details?: Readonly<Record<string, string>>;
   /** All words for machines: codes, types, statuses, reasons. */
   readonly labels: readonly string[];
 }
@@ -27,6 +29,8 @@ const MAX_NESTING = 6;
 /** Bound of the errors of a list that are read. */
 const MAX_ERRORS = 5;
 const MAX_LABELS = 50;
+/** Bound of the members of details that are kept. */
+const MAX_DETAILS = 10;
 
 const MESSAGES = ["message", "msg", "error_description", "error_message", "errorMessage", "Message", "description"];
 const INNER = ["error", "errors", "message", "detail", "details", "Error", "err", "fault"];
@@ -231,6 +235,8 @@ function withAdditions(words: UpstreamWords, error: JsonObject, depth: number): 
     const inner = wordsOf(innererror, depth + 1);
     added = withLabels(withMore(added, inner.message ?? inner.code), inner.labels);
   }
+  const named = isObject(details) ? namedTexts(details) : {};
+  if (Object.keys(named).length > 0) added = { ...added, details: named };
   if (Array.isArray(details)) {
     for (const detail of details.slice(0, MAX_ERRORS)) {
       const { labels, retryAfterSecs } = wordsOfDetail(detail);
@@ -238,6 +244,14 @@ function withAdditions(words: UpstreamWords, error: JsonObject, depth: number): 
     }
   }
   return added;
+}
+
+/** Members that are texts under a short name. */
+function namedTexts(details: JsonObject): Readonly<Record<string, string>> {
+  const texts = Object.entries(details).flatMap(([name, value]) =>
+    /^[a-z]\w{0,49}$/i.test(name) && typeof value === "string" ? [[name, value] as const] : [],
+  );
+  return Object.fromEntries(texts.slice(0, MAX_DETAILS));
 }
 
 /** Words for machines of a detail of Google's errors: the reason, the wait, the quotas that are exhausted. */
@@ -269,9 +283,11 @@ function merge(outer: UpstreamWords, inner: UpstreamWords): UpstreamWords {
 }
 
 function redacted(words: UpstreamWords): UpstreamWords {
-  const { message, type, param, code } = words;
+  const { message, type, param, code, details } = words;
+  const lines = Object.entries(details ?? {}).map(([name, text]) => [name, line(text, MAX_NAME_CHARS)] as const);
   return {
     ...words,
+    ...(details !== undefined && { details: Object.fromEntries(lines) }),
     ...(message !== undefined && { message: line(message, MAX_MESSAGE_CHARS) }),
     ...(type !== undefined && { type: line(type, MAX_NAME_CHARS) }),
     ...(param !== undefined && { param: line(param, MAX_NAME_CHARS) }),

@@ -1,4 +1,5 @@
 import { MAX_ATTEMPTS } from "@routeplane/domain";
+import { providerKeyMissing } from "../errors/refusal.ts";
 import type { Deployment, Model, ModelDirectory } from "../request/model-directory.ts";
 import { weightedOrder } from "./deployment-order.ts";
 
@@ -12,6 +13,13 @@ export interface OrderedModel {
 /** True if requests to the model can go to another one. */
 export function hasOtherHops({ deployments = [], fallback = [] }: Model): boolean {
   return deployments.length > 0 || fallback.length > 0;
+}
+
+/** @throws Refusal 503 if the providers of a model, of its deployments and of its fallbacks all lack their keys */
+export function requireAvailableHop(directory: ModelDirectory, model: Model): void {
+  if (model.unavailable === undefined) return;
+  if (orderHops(directory, model).every((hop) => hop.model.unavailable !== undefined))
+    throw providerKeyMissing(model.id, model.unavailable.variable);
 }
 
 /**

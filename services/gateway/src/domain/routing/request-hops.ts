@@ -1,4 +1,4 @@
-import { Refusal } from "../errors/refusal.ts";
+import { providerKeyMissing, Refusal } from "../errors/refusal.ts";
 import { guardForModel, type GuardedRequest } from "../guardrails/request-guard.ts";
 import type { ReservedHop } from "../metering/attempt-record.ts";
 import type { TokenCounter } from "../ports/token-counter.ts";
@@ -33,18 +33,18 @@ export interface RoutedRequest {
 
 /** Models that a request may go to. */
 export interface RequestHops {
-  /** The requested model. */
-  readonly requested: RequestHop;
-  /** All models in order, the requested one among them. */
+  /** Model that the request is admitted for: the requested one or, while its provider lacks its key, the first one whose does not. */
+  readonly primary: RequestHop;
+  /** All models in order, the primary one among them. */
   readonly all: readonly RequestHop[];
 }
 
 /**
  * Prepares a request for every model that it may go to. Each is judged, bounded and priced as if it had been requested; one that
- * does not fit the request, or that a guardrail does not allow, is left out.
+ * does not fit the request, that a guardrail does not allow, or whose provider lacks its key, is left out.
  *
  * @param bounds bounds of the request to the requested model
- * @throws Refusal if the request cannot be sent to the requested model
+ * @throws Refusal if the request cannot be sent to the requested model; 503 if that lacks its key and all others are left out
  */
 export function prepareHops(routed: RoutedRequest, bounds: LooseBounds): RequestHops | Promise<RequestHops> {
   const { context, guarded, upstreamCalls, health } = routed;
@@ -59,7 +59,7 @@ export function prepareHops(routed: RoutedRequest, bounds: LooseBounds): Request
     retries: model.retries ?? 0,
     group: 0,
   };
-  return hasOtherHops(model) ? prepareOthers(routed, requested) : { requested, all: [requested] };
+  return hasOtherHops(model) ? prepareOthers(routed, requested) : { primary: requested, all: [requested] };
 }
 
 async function prepareOthers(routed: RoutedRequest, requested: RequestHop): Promise<RequestHops> {
@@ -67,11 +67,20 @@ async function prepareOthers(routed: RoutedRequest, requested: RequestHop): Prom
   const all: RequestHop[] = [];
   for (const ordered of orderHops(routed.providers.directory, model)) {
     const isRequested = ordered.model.provider === model.provider && ordered.model.id === model.id;
+    if (ordered.model.unavailable !== undefined) continue;
     const hop = isRequested ? { ...requested, group: ordered.group } : await prepareOther(routed, ordered);
     if (hop !== undefined) all.push(hop);
   }
+  if (model.unavailable !== undefined) return withoutRequested(all, model.id, model.unavailable.variable);
   const own = all.find((hop) => hop.model === model);
-  return own === undefined ? { requested, all: [requested, ...all] } : { requested: own, all };
+  return own === undefined ? { primary: requested, all: [requested, ...all] } : { primary: own, all };
+}
+
+/** @throws Refusal 503 if no model is left that can be called in the place of the requested one */
+function withoutRequested(all: readonly RequestHop[], id: string, variable: string): RequestHops {
+  const [primary] = all;
+  if (primary === undefined) throw providerKeyMissing(id, variable);
+  return { primary, all };
 }
 
 /** @returns undefined if the model cannot serve the request, or must not */

@@ -54,13 +54,15 @@ export function translateBody(
   outputTokensMax: number,
 ): TranslatedBody {
   const parsed = parseExactly(text) as JsonObject;
-  const { id, outputField, usageInStreams } = target;
+  const { id, outputField, usageInStreams, capabilities } = target;
+  const reasons = capabilities?.reasoning;
   const translate = (bound: number) =>
     translateRequest(client, upstream, parsed, {
       model: id,
       outputTokensMax: bound,
       asksForUsage: usageInStreams !== "never",
       ...(outputField !== "max_output_tokens" && { outputField }),
+      ...(reasons !== undefined && { reasons }),
     });
   try {
     const first = translate(outputTokensMax);

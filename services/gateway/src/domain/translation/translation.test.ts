@@ -27,10 +27,11 @@ interface Served {
   readonly parts: readonly string[];
   readonly more?: Partial<UpstreamAnswer>;
   readonly redacts?: string;
+  readonly model?: Partial<Model>;
 }
 
 /** Serves a request of one wire by an upstream of another. */
-async function served({ client, upstream, body, type = "application/json", parts, more = {}, redacts }: Served) {
+async function served({ client, upstream, body, type = "application/json", parts, more = {}, redacts, model }: Served) {
   const requests: UpstreamRequest[] = [];
   const answering = answeringUpstream(type, parts, more);
   const recording = {
@@ -46,7 +47,7 @@ async function served({ client, upstream, body, type = "application/json", parts
     wire: client,
     guardrails: fakeGuardrailDirectory(specs),
     overrides: {
-      directory: createModelDirectory([{ ...MODEL, wires: new Set([upstream]) }]),
+      directory: createModelDirectory([{ ...MODEL, wires: new Set([upstream]), ...model }]),
       upstreams: new Map([["echo", recording]]),
     },
   });
@@ -124,6 +125,16 @@ describe("a chat completion of an upstream that speaks messages", () => {
     expect((await served({ ...chat, body: { ...BODY, n: 2 }, parts: [MESSAGE] })).refusal).toMatchObject({
       param: "n",
     });
+  });
+
+  it("says nothing about reasoning to a model that does not reason, and names what it leaves out", async () => {
+    const reasoned = { ...chat, body: { ...BODY, max_tokens: 3_000, reasoning_effort: "low" }, parts: [MESSAGE] };
+    const { reply, sentBody } = await served({ ...reasoned, model: { capabilities: { reasoning: false } } });
+    expect(reply.headers["x-routeplane-dropped"]).toContain("reasoning_effort");
+    expect(sentBody).not.toHaveProperty("thinking");
+    const unknown = await served(reasoned);
+    expect(unknown.sentBody).toHaveProperty("thinking");
+    expect(unknown.reply.headers).not.toHaveProperty("x-routeplane-dropped");
   });
 
   it("is guarded in the wire of its client, on both ways, in a stream too", async () => {
