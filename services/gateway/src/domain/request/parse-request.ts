@@ -1,7 +1,7 @@
 import { Refusal } from "../errors/refusal.ts";
 import { measureMedia, type Medium } from "../media/media.ts";
 import type { CancelSignal } from "../ports/cancel-signal.ts";
-import { isObject, JsonTooComplex, MAX_REQUEST_VALUES, parseJson, pause } from "../wire/json.ts";
+import { isObject, JsonTooComplex, MAX_REQUEST_VALUES, parseJson, pause, withPauses } from "../wire/json.ts";
 import type { Member } from "../wire/json-members.ts";
 import { type JsonOutline, outlineJson } from "../wire/json-outline.ts";
 import { decodeUtf8, NotUtf8, withoutByteOrderMark } from "../wire/request-text.ts";
@@ -109,13 +109,4 @@ function membersIn({ sourceOf }: JsonOutline, members: readonly Member[]): reado
     start: sourceOf(start),
     end: sourceOf(end),
   }));
-}
-
-/** Runs work to its end, with a pause at each of its yields. @throws the reason of the signal once it is aborted */
-async function withPauses<T>(work: Generator<undefined, T>, signal: CancelSignal): Promise<T> {
-  for (;;) {
-    const { done, value } = work.next();
-    if (done === true) return value;
-    await pause(signal);
-  }
 }

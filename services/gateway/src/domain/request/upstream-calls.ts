@@ -13,7 +13,7 @@ import { countTokens } from "./count-tokens.ts";
 import { wiresOf } from "./model-fit.ts";
 import type { TokenCounter } from "../ports/token-counter.ts";
 import { addedMembers, type AddedMember, prepareUpstreamBody, type UpstreamTarget } from "./upstream-body.ts";
-import type { CancelSignal } from "../ports/cancel-signal.ts";
+import { Cancellation, type CancelSignal } from "../ports/cancel-signal.ts";
 
 /** Sends a prepared request with this output bound of each choice. @throws UpstreamFault if there is no answer */
 export type SendUpstream = (outputTokensMax: number, options: SendOptions) => Promise<UpstreamAnswer>;
@@ -47,22 +47,34 @@ export class UpstreamCalls {
     this.#tokenCounter = tokenCounter;
   }
 
-  /** Prepares a request for its model, with headers of its client. Everything that can fail before it is sent is done here, but for the output bound. */
-  prepare(
-    request: InferenceRequest,
-    model: Model,
-    upstream: Upstream,
-    headers?: UpstreamRequest["headers"],
-  ): SendUpstream {
-    const { streamed, wire } = request;
+  /**
+   * Prepares a request for its model. Everything that can fail before it is sent is done here, but for the output bound.
+   *
+   * @returns a promise for a large request that is translated
+   * @throws Refusal 400 for what cannot be translated; the reason of the signal
+   */
+  prepare(called: CalledModel): SendUpstream | Promise<SendUpstream> {
+    const { request, model, upstream } = called;
+    const { wire } = request;
     const mustCount = wire.name === "count_tokens" && !wiresOf(model).has("messages");
     if (mustCount) return () => countTokens(request, model, this.#tokenCounter);
     const target = this.#learnt.get(upstream)?.get(model.id) ?? model;
     const translation = translationFor(wire.name, model);
-    const call = { request, model, upstream, target, translation };
+    const call = { ...called, target, translation };
     const written = writeRequest(call, target);
+    return written instanceof Promise
+      ? written.then((ready) => this.#sendingOf(call, ready))
+      : this.#sendingOf(call, written);
+  }
+
+  #sendingOf(call: PreparedCall, written: WrittenRequest): SendUpstream {
+    const { request, model, upstream, headers, translation } = call;
+    const { streamed, wire } = request;
     const own = { wire: translation?.upstream ?? wire.name, headers: translation === undefined ? headers : undefined };
-    const send: SendBody = (body, signal) => upstream.send({ ...own, model: model.id, body, streamed, signal });
+    const sendBody = (body: UpstreamBody, signal: CancelSignal): Promise<UpstreamAnswer> =>
+      upstream.send({ ...own, model: model.id, body, streamed, signal });
+    const send: SendBody = (body, signal) =>
+      body instanceof Promise ? body.then((ready) => sendBody(ready, signal)) : sendBody(body, signal);
     const sendWritten: SendUpstream = (outputTokensMax, { signal }) =>
       written.added.length === 0
         ? send(written.bodyFor(outputTokensMax), signal)
@@ -97,7 +109,8 @@ export class UpstreamCalls {
     const refused = refusedMembers(text, written.added);
     if (refused.length === 0 || signal.aborted) return answer;
     const changed = targetWithout(target, refused);
-    const rewritten = writeRequest(call, changed);
+    const rewritten = await writeRequest({ ...call, signal: NEVER }, changed);
+    if (signal.aborted) return answer;
     const second = await send(rewritten.bodyFor(outputTokensMax), signal);
     if (!isRequestRefused(second)) {
       if (isSuccess(second)) this.#learn(upstream, model, changed, refused);
@@ -120,13 +133,24 @@ export class UpstreamCalls {
   }
 }
 
-type SendBody = (body: UpstreamBody, signal: CancelSignal) => Promise<UpstreamAnswer>;
+type SendBody = (body: UpstreamBody | Promise<UpstreamBody>, signal: CancelSignal) => Promise<UpstreamAnswer>;
 
-/** Request to one upstream. */
-interface PreparedCall {
+/** Signal of work that is short, and whose request has an answer already. */
+const NEVER: CancelSignal = new Cancellation();
+
+/** Request to a model. */
+export interface CalledModel {
   readonly request: InferenceRequest;
   readonly model: Model;
   readonly upstream: Upstream;
+  /** Headers of the client that an upstream of the same wire gets. */
+  readonly headers: UpstreamRequest["headers"];
+  /** Stops the work on a large body once it is aborted. */
+  readonly signal: CancelSignal;
+}
+
+/** Request to one upstream, in its wire. */
+interface PreparedCall extends CalledModel {
   readonly target: UpstreamTarget;
   /** Undefined if the upstream speaks the client's wire. */
   readonly translation: Translation | undefined;
@@ -135,7 +159,7 @@ interface PreparedCall {
 /** Request in the wire of its upstream. */
 interface WrittenRequest {
   /** Returns the body for an output bound of each choice. */
-  readonly bodyFor: (outputTokensMax: number) => UpstreamBody;
+  readonly bodyFor: (outputTokensMax: number) => UpstreamBody | Promise<UpstreamBody>;
   /** Members that the client did not send, or not under that name, and that can be sent otherwise. */
   readonly added: readonly AddedMember[];
   /** Members of the client's body that are left out. */
@@ -143,12 +167,16 @@ interface WrittenRequest {
 }
 
 /** Writes a request for a target. @throws Refusal 400 for what cannot be translated */
-function writeRequest({ request, model, translation }: PreparedCall, target: UpstreamTarget): WrittenRequest {
+function writeRequest(
+  { request, model, translation, signal }: PreparedCall,
+  target: UpstreamTarget,
+): WrittenRequest | Promise<WrittenRequest> {
   if (translation === undefined) {
     return { bodyFor: prepareUpstreamBody(request, target), added: addedMembers(request, target), dropped: [] };
   }
   const { defaultOutputTokens = DEFAULT_OUTPUT_TOKENS } = model;
-  return translateBody(request, translation, target, request.output?.bounded ?? defaultOutputTokens);
+  const outputTokensMax = request.output?.bounded ?? defaultOutputTokens;
+  return translateBody({ ...translation, request, outputTokensMax, signal }, target);
 }
 
 /** True for a status that says that the request itself is refused. */

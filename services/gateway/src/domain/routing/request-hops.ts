@@ -47,9 +47,18 @@ export interface RequestHops {
  * @throws Refusal if the request cannot be sent to the requested model; 503 if that lacks its key and all others are left out
  */
 export function prepareHops(routed: RoutedRequest, bounds: LooseBounds): RequestHops | Promise<RequestHops> {
-  const { context, guarded, upstreamCalls, health } = routed;
-  const { model, billedModelFor, upstream } = context;
-  const send = upstreamCalls.prepare(guarded.request, model, upstream, context.forwardedHeaders);
+  const { context, guarded, upstreamCalls } = routed;
+  const { model, upstream, forwardedHeaders: headers, reply } = context;
+  const send = upstreamCalls.prepare({ request: guarded.request, model, upstream, headers, signal: reply.signal });
+  return send instanceof Promise
+    ? send.then((prepared) => hopsWith(routed, bounds, prepared))
+    : hopsWith(routed, bounds, send);
+}
+
+/** @param send sends the request to the requested model */
+function hopsWith(routed: RoutedRequest, bounds: LooseBounds, send: SendUpstream): RequestHops | Promise<RequestHops> {
+  const { context, health } = routed;
+  const { model, billedModelFor } = context;
   const requested = {
     model,
     billedModelFor,
@@ -96,7 +105,8 @@ async function prepareOther(
     requireBetas(context.forwardedHeaders, model);
     const upstream = upstreamOf(providers.upstreams, model);
     const bounds = await guardForModel({ ...context, model, upstream, tokenCounter }, request);
-    const send = upstreamCalls.prepare(request, model, upstream, context.forwardedHeaders);
+    const { forwardedHeaders: headers, reply } = context;
+    const send = await upstreamCalls.prepare({ request, model, upstream, headers, signal: reply.signal });
     return { model, billedModelFor, bounds, send, health: health.of(model), retries: model.retries ?? 0, group };
   } catch (error) {
     if (error instanceof Refusal) return undefined;

@@ -6,11 +6,15 @@ import {
   Untranslatable,
 } from "@routeplane/protocols";
 import { Refusal } from "../errors/refusal.ts";
-import type { UpstreamBody } from "../ports/upstream.ts";
+import type { CancelSignal } from "../ports/cancel-signal.ts";
+import { type UpstreamBody, UpstreamFault } from "../ports/upstream.ts";
 import type { InferenceRequest } from "../request/inference-request.ts";
 import { wiresOf } from "../request/model-fit.ts";
 import type { Model } from "../request/model-directory.ts";
 import type { AddedMember, UpstreamTarget } from "../request/upstream-body.ts";
+import { MAX_REQUEST_VALUES, withPauses } from "../wire/json.ts";
+import { outlineJson } from "../wire/json-outline.ts";
+import { writeLargeJson } from "../wire/large-json.ts";
 import type { WireName } from "../wires/wire-name.ts";
 
 /** Wires of upstreams in the order in which requests of another wire are translated to them. */
@@ -33,27 +37,44 @@ export function translationFor(client: WireName, model: Pick<Model, "wires">): T
 
 /** Request in the wire of its upstream. */
 export interface TranslatedBody {
-  /** Returns the body for an output bound. */
-  readonly bodyFor: (outputTokensMax: number) => UpstreamBody;
+  /** Returns the body for an output bound; a promise of a large one, which is written with pauses. */
+  readonly bodyFor: (outputTokensMax: number) => UpstreamBody | Promise<UpstreamBody>;
   /** Members that the client did not send, or not under that name, and that can be sent otherwise. */
   readonly added: readonly AddedMember[];
   /** Members of the client's body that are left out, because the client loses nothing by it. */
   readonly dropped: readonly string[];
 }
 
+/** Length from which a body is translated in several turns of the event loop: parsing and writing take 7 ms of CPU for each MiB. */
+const LARGE_CHARS = 256 * 1024;
+
+/** Request that is translated. */
+export interface TranslatedCall extends Translation {
+  readonly request: Pick<InferenceRequest, "text" | "streamed">;
+  /** Output bound of the request; the one that is granted later is not higher. */
+  readonly outputTokensMax: number;
+  /** Stops the work on a large body once it is aborted. */
+  readonly signal: CancelSignal;
+}
+
 /**
  * Translates a request to the wire of its upstream.
  *
- * @param outputTokensMax output bound of the request; the one that is granted later is not higher
- * @throws Refusal 400 that names the first member which the upstream's wire cannot carry
+ * @returns a promise for a large request
+ * @throws Refusal 400 that names the first member which the upstream's wire cannot carry; the reason of the signal
  */
-export function translateBody(
-  { text, streamed }: Pick<InferenceRequest, "text" | "streamed">,
-  { client, upstream }: Translation,
+export function translateBody(call: TranslatedCall, target: UpstreamTarget): TranslatedBody | Promise<TranslatedBody> {
+  const { text } = call.request;
+  if (text.length <= LARGE_CHARS) return translateParsed(parseExactly(text) as JsonObject, call, target);
+  const outline = withPauses(outlineJson(text, MAX_REQUEST_VALUES, parseExactly), call.signal);
+  return outline.then(({ value }) => translateParsed(value as JsonObject, call, target));
+}
+
+function translateParsed(
+  parsed: JsonObject,
+  { request: { text, streamed }, client, upstream, outputTokensMax, signal }: TranslatedCall,
   target: UpstreamTarget,
-  outputTokensMax: number,
 ): TranslatedBody {
-  const parsed = parseExactly(text) as JsonObject;
   const { id, outputField, usageInStreams, capabilities } = target;
   const reasons = capabilities?.reasoning;
   const translate = (bound: number) =>
@@ -66,12 +87,23 @@ export function translateBody(
     });
   try {
     const first = translate(outputTokensMax);
-    const bodyFor = (granted: number): string =>
-      JSON.stringify((granted === outputTokensMax ? first : translate(granted)).body);
+    const bodyFor = (granted: number): UpstreamBody | Promise<UpstreamBody> => {
+      const { body } = granted === outputTokensMax ? first : translate(granted);
+      return text.length > LARGE_CHARS ? writeBody(body, signal) : JSON.stringify(body);
+    };
     return { bodyFor, added: upstream === "chat" ? addedToChat(streamed, target) : [], dropped: first.dropped };
   } catch (error) {
     if (!(error instanceof Untranslatable)) throw error;
     throw new Refusal("not_translatable", `'${error.param}' ${error.message}`, { param: error.param });
+  }
+}
+
+/** Writes a large body. @throws UpstreamFault if the request is cancelled meanwhile: nothing was sent */
+async function writeBody(body: JsonObject, signal: CancelSignal): Promise<UpstreamBody> {
+  try {
+    return await writeLargeJson(body, signal);
+  } catch (error) {
+    throw new UpstreamFault("unreachable", "the request was cancelled before it was sent", error);
   }
 }
 

@@ -53,16 +53,23 @@ async function served({ client, upstream, body, type = "application/json", parts
   });
   const { reply, refusal } = await serve({ ...body, model: "up-1" });
   const [request] = requests;
-  const sentBody = request === undefined ? undefined : (JSON.parse(String(request.body)) as unknown);
+  const sentText = request === undefined ? undefined : textOf(request.body);
+  const sentBody = sentText === undefined ? undefined : (JSON.parse(sentText) as unknown);
   return {
     reply,
     refusal,
     sent,
     wire: request?.wire,
     sentBody,
+    sentText,
     settlement: usage.settlements[0],
     spentNano: budget.spentNano,
   };
+}
+
+function textOf(body: UpstreamRequest["body"]): string {
+  if (typeof body === "string") return body;
+  return Buffer.concat(body instanceof Uint8Array ? [body] : body).toString("utf8");
 }
 
 const pattern = (text: string) => ({
@@ -135,6 +142,30 @@ describe("a chat completion of an upstream that speaks messages", () => {
     const unknown = await served(reasoned);
     expect(unknown.sentBody).toHaveProperty("thinking");
     expect(unknown.reply.headers).not.toHaveProperty("x-routeplane-dropped");
+  });
+
+  it("keeps every byte of a large body, whose work is done in several turns", async () => {
+    const data = "iVBORw0K".repeat(300_000);
+    const text = 'é"\n\u{1F600}'.repeat(50_000);
+    const url = `data:image/png;base64,${data}`;
+    const content = [
+      { type: "image_url", image_url: { url } },
+      { type: "text", text },
+    ];
+    const call = { id: "c", type: "function", function: { name: "f", arguments: '{"n":12345678901234567890}' } };
+    const messages = [
+      { role: "user", content },
+      { role: "assistant", content: null, tool_calls: [call] },
+      { role: "tool", tool_call_id: "c", content: "1" },
+    ];
+    const { sentText, refusal } = await served({ ...chat, body: { ...BODY, messages }, parts: [MESSAGE] });
+    expect(refusal).toBeUndefined();
+    const sent = JSON.parse(sentText ?? "") as { messages: { content: { text?: string; source?: object }[] }[] };
+    const [image, written] = sent.messages[0]?.content ?? [];
+    expect(image?.source).toMatchObject({ type: "base64", media_type: "image/png" });
+    expect(JSON.stringify(image?.source).includes(data)).toBe(true);
+    expect(written?.text === text).toBe(true);
+    expect(sentText?.includes('"n":12345678901234567890')).toBe(true);
   });
 
   it("is guarded in the wire of its client, on both ways, in a stream too", async () => {

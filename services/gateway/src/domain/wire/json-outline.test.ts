@@ -1,3 +1,4 @@
+import { parseExactly } from "@routeplane/protocols";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { JsonTooComplex, MAX_JSON_DEPTH } from "./json.ts";
@@ -6,8 +7,12 @@ import { type JsonOutline, outlineJson } from "./json-outline.ts";
 const MAX_VALUES = 1_000;
 
 /** Runs an outline to its end. */
-function outline(text: string, maxValues = MAX_VALUES): JsonOutline & { readonly turns: number } {
-  const work = outlineJson(text, maxValues);
+function outline(
+  text: string,
+  maxValues = MAX_VALUES,
+  parse?: (text: string) => unknown,
+): JsonOutline & { readonly turns: number } {
+  const work = outlineJson(text, maxValues, parse);
   for (let turns = 1; ; turns++) {
     const { done, value } = work.next();
     if (done === true) return { ...value, turns };
@@ -122,5 +127,10 @@ describe("the outline of a JSON text", () => {
   ])("is refused for too many %s", (_, text, message) => {
     expect(() => outline(text)).toThrow(JsonTooComplex);
     expect(() => outline(text)).toThrow(message);
+  });
+
+  it("keeps numbers as its parser reads them", () => {
+    const text = `{"n":12345678901234567890,"list":["${"a".repeat(200)}",1e400]}`;
+    expect(JSON.stringify(outline(text, MAX_VALUES, parseExactly).value)).toBe(text);
   });
 });

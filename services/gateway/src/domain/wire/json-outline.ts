@@ -37,16 +37,22 @@ const CONTROL = /[^\x20-\uffff]/;
 /**
  * Makes the outline of a text.
  *
+ * @param parse parses the outline; `JSON.parse` by default
  * @returns a generator that yields between stretches, so that its caller can pause, and returns the outline
  * @throws JsonTooComplex; SyntaxError
  */
-export function* outlineJson(text: string, maxValues: number): Generator<undefined, JsonOutline> {
-  return yield* new Outliner(text, maxValues).outline();
+export function* outlineJson(
+  text: string,
+  maxValues: number,
+  parse: (text: string) => unknown = JSON.parse,
+): Generator<undefined, JsonOutline> {
+  return yield* new Outliner(text, maxValues, parse).outline();
 }
 
 class Outliner {
   readonly #text: string;
   readonly #maxValues: number;
+  readonly #parse: (text: string) => unknown;
   /** Begins the strings that stand for long ones. No text from outside can contain it by intent. */
   readonly #mark = randomUUID();
   readonly #longStrings: string[] = [];
@@ -62,9 +68,10 @@ class Outliner {
   /** Position of the next backslash from the last long string on. */
   #backslash = -1;
 
-  constructor(text: string, maxValues: number) {
+  constructor(text: string, maxValues: number, parse: (text: string) => unknown) {
     this.#text = text;
     this.#maxValues = maxValues;
+    this.#parse = parse;
   }
 
   *outline(): Generator<undefined, JsonOutline> {
@@ -112,7 +119,7 @@ class Outliner {
     yield;
     const outline = this.#parts.join("");
     yield;
-    const value: unknown = JSON.parse(outline);
+    const value = this.#parse(outline);
     yield;
     const whole = this.#longStrings.length === 0 ? value : yield* this.#withLongStrings(value);
     return { text: outline, value: whole, sourceOf: (outlineAt) => this.#sourceOf(outlineAt) };
@@ -226,6 +233,8 @@ class Outliner {
   *#withLongStrings(value: unknown): Generator<undefined, unknown> {
     if (typeof value === "string") return this.#longStringOf(value);
     if (typeof value !== "object" || value === null) return value;
+    // A number that is kept as text is an object, which cannot be changed.
+    if (Object.isFrozen(value)) return value;
     const members = value as Record<string, unknown>;
     for (const name of Object.keys(members)) {
       const member = members[name];

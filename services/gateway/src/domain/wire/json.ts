@@ -77,6 +77,15 @@ export async function pause(signal: CancelSignal): Promise<void> {
   signal.throwIfAborted();
 }
 
+/** Runs work to its end, with a pause at each of its yields. @throws the reason of the signal once it is aborted */
+export async function withPauses<T>(work: Generator<undefined, T>, signal: CancelSignal): Promise<T> {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done === true) return value;
+    await pause(signal);
+  }
+}
+
 /**
  * True if a text is within both bounds because it has few enough characters and opening brackets. Found by the searches of the
  * engine: for a small request they take a tenth of the time of the scan.
