@@ -56,7 +56,7 @@ export interface ModelUse {
   readonly hasMixedCaching: boolean;
 }
 
-/** What a model can do beside reading and writing text; undefined where it is not known. */
+/** Abilities of a model beside reading and writing text; undefined where they are not known. */
 export interface Capabilities {
   /** Functions that the client runs. */
   readonly tools?: boolean | undefined;
