@@ -23,6 +23,7 @@ beforeAll(async () => {
     ROUTEPLANE_PORT: `${port}`,
     ROUTEPLANE_GRPC_PORT: "0",
     ROUTEPLANE_OPERATIONS_PORT: `${operationsPort}`,
+    ROUTEPLANE_POLICY_URL: "https://127.0.0.1:1",
     ROUTEPLANE_DATABASE_URL: database.url("routeplane_auth"),
     ROUTEPLANE_SERVICE_CREDENTIALS: `installer:${createHash("sha256").update(INSTALLER).digest("hex")}`,
     ROUTEPLANE_KEY_PEPPERS: `p1:${"0f".repeat(32)}`,

@@ -225,6 +225,15 @@ const VALID_REQUESTS: Record<string, ValidRequest> = {
     ]),
   ),
   "UsageService/GetRequest.id": { kinds: ["req"], request: () => ({}) },
+  // Ids that exist are foreign here too: only the auth service knows that of a key that is being minted.
+  "PolicyService/CapMintedKey.namespace_id": {
+    kinds: ["ns"],
+    request: () => ({ keyId: newId("key"), limits: TYPED.Preset }),
+  },
+  "PolicyService/CapMintedKey.key_id": {
+    kinds: ["key"],
+    request: () => ({ namespaceId: newId("ns"), limits: TYPED.Preset }),
+  },
   "PolicyService/BindPolicy.principal_id (namespace)": {
     kinds: ["ns"],
     request: () => ({ principalType: "PRINCIPAL_TYPE_NAMESPACE", policyId: caller.ids["pol"] }),

@@ -11,6 +11,8 @@ const MAX_LIMIT_MICRO_USD = 9_000_000_000_000_000n;
 const MAX_ROWS = 1_000_000;
 const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
 const MAX_GRACE_SECS = 7 * SECONDS.d;
+const MAX_DURATION_SECS = 3_650 * SECONDS.d;
+const MAX_RATE_WINDOW_SECS = 30 * SECONDS.d;
 
 /** Parses an RFC 3339 time with an offset. */
 export function timeArgument(text: string): Date {
@@ -39,10 +41,37 @@ export function reasonArgument(text: string): string {
 /** Parses a duration, a whole number of seconds, minutes, hours or days, from 0 to 7 days. The result is in seconds. */
 export function graceArgument(text: string): number {
   if (text === "0") return 0;
-  const [, number = "", unit = ""] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
-  const seconds = Number(number) * (SECONDS[unit as keyof typeof SECONDS] ?? Number.NaN);
+  const seconds = secondsOf(text);
   if (seconds <= MAX_GRACE_SECS) return seconds;
   throw new InvalidArgumentError("It must be a whole number of s, m, h or d, from 0s to 7d, e.g. 90s, 1h or 2d.");
+}
+
+/** Parses a duration of at least a second and at most ten years. The result is in seconds. */
+export function durationArgument(text: string): number {
+  const seconds = secondsOf(text);
+  if (seconds >= 1 && seconds <= MAX_DURATION_SECS) return seconds;
+  throw new InvalidArgumentError("It must be a whole number of s, m, h or d, from 1s to 3650d, e.g. 30m, 2h or 7d.");
+}
+
+/** A maximum of requests within a sliding window. */
+export interface RequestRate {
+  readonly maxRequests: bigint;
+  readonly windowSecs: number;
+}
+
+/** Parses a number of requests and a duration up to 30 days, e.g. `60/1m`. */
+export function rateArgument(text: string): RequestRate {
+  const [, count = "", time = ""] = /^(\d{1,20})\/(.+)$/.exec(text) ?? [];
+  const [maxRequests, windowSecs] = [BigInt(count || 0), secondsOf(time)];
+  if (maxRequests > 0n && maxRequests <= MAX_COUNT && windowSecs >= 1 && windowSecs <= MAX_RATE_WINDOW_SECS)
+    return { maxRequests, windowSecs };
+  throw new InvalidArgumentError("It must be a number of requests, / and a time from 1s to 30d, e.g. 60/1m.");
+}
+
+/** Seconds of a whole number of s, m, h or d; not a number for any other text. */
+function secondsOf(text: string): number {
+  const [, number = "", unit = ""] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
+  return Number(number) * (SECONDS[unit as keyof typeof SECONDS] ?? Number.NaN);
 }
 
 /** Help text for the name of a namespace or an account. */
@@ -131,6 +160,14 @@ export function limitArgument(text: string): bigint {
   throw new InvalidArgumentError(
     `It must be a whole number of micro-USD from 1 to ${MAX_LIMIT_MICRO_USD} (5000000 is 5 USD).`,
   );
+}
+
+/** Parses an amount in USD, exact to a micro-USD. The result is in micro-USD. */
+export function usdArgument(text: string): bigint {
+  const [, whole = "", fraction = ""] = /^(\d{1,10})(?:\.(\d{1,6}))?$/.exec(text) ?? [];
+  const limit = BigInt(`${whole || 0}${fraction.padEnd(6, "0")}`);
+  if (limit > 0n && limit <= MAX_LIMIT_MICRO_USD) return limit;
+  throw new InvalidArgumentError("It must be an amount in USD above 0, with at most 6 decimals, e.g. 5 or 0.25.");
 }
 
 /** Creates a parser of whole numbers from 1 to `max`. */

@@ -52,6 +52,8 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
       return "A credential mints at most what it holds itself; `routeplane cloud whoami` shows its scopes. Leave the others out.";
     case "EXPIRY_EXCEEDS_PARENT":
       return `A credential expires no later than its parent. Latest allowed: ${metadata["expires_at"] ?? "the parent's expiry"}.`;
+    case "LIMIT_EXCEEDS_PARENT":
+      return "A key is minted within the limits above it; `routeplane cloud limits` shows those of yours.";
     case "KEY_OUT_OF_LINEAGE":
       return "Use a key above it; to update or revoke it, any root key of the namespace.";
     case "ACCOUNT_LIMITED":

@@ -46,6 +46,7 @@ const INTERNAL_METHODS: Readonly<Record<string, readonly ServiceCaller[]>> = {
   "VerificationService/VerifyKey": ["gateway", "policy", "usage", "workload"],
   "VerificationService/WatchChanges": ["gateway", "policy", "usage"],
   "VerificationService/ResolveKey": ["policy"],
+  "VerificationService/ResolveMint": ["policy"],
   "VerificationService/ListRevokedKeys": ["policy"],
   "VerificationService/AcknowledgeRevokedKeys": ["policy"],
   "BootstrapService/BootstrapNode": ["installer"],

@@ -135,6 +135,7 @@ function ownVariables(service: Service, options: RoleOptions): Record<string, st
   const accepted = { ROUTEPLANE_SERVICE_CREDENTIALS: serviceCredentialsOf(secrets) };
   const tokenOf = (caller: "policy" | "usage") => ({ ROUTEPLANE_SERVICE_TOKEN: secrets.serviceTokens[caller] });
   const authUrl = { ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth) };
+  const policyUrl = { ROUTEPLANE_POLICY_URL: urlOf(addresses.services.policy) };
   const usageUrl = { ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage) };
   const reservations = settingsOf(options, ["ROUTEPLANE_HOLD_TTL_SECS"]);
   const retention = settingsOf(options, [
@@ -149,6 +150,7 @@ function ownVariables(service: Service, options: RoleOptions): Record<string, st
   const variables: Record<Service, Record<string, string>> = {
     auth: {
       ...accepted,
+      ...policyUrl,
       ...cache,
       ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers,
       ROUTEPLANE_GRPC_PORT: `${addresses.grpc.auth}`,

@@ -1,4 +1,4 @@
-import type { ConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter, Transport } from "@connectrpc/connect";
 import { AUTH_ACTIONS, auditService, createAuditStore } from "@routeplane/audit";
 import * as contracts from "@routeplane/contracts/auth";
 import { redactTokens } from "@routeplane/credentials";
@@ -11,6 +11,7 @@ import {
   type HealthOptions,
   healthRoutes,
   publishedServices,
+  serviceTransport,
 } from "@routeplane/rpc";
 import { mount, rpcChain, startGrpcServer, startRpcServer, warmValidation } from "@routeplane/rpc/server";
 import {
@@ -22,6 +23,7 @@ import {
   startOperationsServer,
 } from "@routeplane/runtime";
 import { migrations } from "../migrations/index.ts";
+import { createLimitBinder } from "./clients/limit-binder.ts";
 import type { Config } from "./config.ts";
 import { createBootstrap } from "./domain/bootstrap.ts";
 import { createKeyLifecycle } from "./domain/keys/key-lifecycle.ts";
@@ -36,6 +38,7 @@ import { keyService } from "./handlers/key-service.ts";
 import { namespaceService } from "./handlers/namespace-service.ts";
 import { operatorService } from "./handlers/operator-service.ts";
 import { createAccountStore } from "./store/account-store.ts";
+import { createCappedKeyStore } from "./store/capped-key-store.ts";
 import { createKeyStore } from "./store/key-store.ts";
 import { createNamespaceStore } from "./store/namespace-store.ts";
 import { createNodeStore } from "./store/node-store.ts";
@@ -56,6 +59,8 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
     keepPlans: true,
   });
   await database.requireProvisioned();
+  const policy = serviceTransport({ url: config.policyUrl, tls: config.tls, log });
+  // Without policy, whose own dependency auth is: each would ask the other for ever.
   const dependencies = new Dependencies([{ name: "postgres", isReachable: () => database.isReachable() }]);
   const operations = await startOperationsServer({ ...config, service: "auth", readiness, dependencies, log });
   const schema = setSchemaCondition(database, readiness, log);
@@ -68,7 +73,7 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
     onLost: (cause) => log.warn({ err: cause }, "connection to the change feed lost"),
   });
   warmValidation(publishedServices().auth);
-  const wired = wireAuth({ config, database, changes, readiness, dependencies, log, clock: Date.now });
+  const wired = wireAuth({ config, database, changes, policy, readiness, dependencies, log, clock: Date.now });
   const server = await startRpcServer({ ...config, ...wired });
   const grpcServer = await startGrpcServer({ ...config, ...wired, port: config.grpcPort });
   // Watches never end by themselves: they are ended before the servers wait for running calls.
@@ -88,6 +93,8 @@ export interface AuthWiring extends HealthOptions {
   readonly config: Pick<Config, "serviceCredentials" | "peppers" | "keyCacheBytes" | "cacheMaxAgeMs">;
   readonly database: Database<AuthSchema>;
   readonly changes: ChangeFeed;
+  /** Transport to the policy service, without a credential: each call has that of the caller. */
+  readonly policy: Transport;
   readonly log: Logger;
   readonly clock: Clock;
   /** Monotonic clock; `performance.now` by default. Milliseconds. */
@@ -96,17 +103,18 @@ export interface AuthWiring extends HealthOptions {
 
 /** The service without its process: the routes that it serves and the chain of interceptors that every call passes through. */
 export function wireAuth(wiring: AuthWiring) {
-  const { config, database, changes, readiness, dependencies, log, clock } = wiring;
+  const { config, database, changes, policy, readiness, dependencies, log, clock } = wiring;
   const { monotonic = () => performance.now() } = wiring;
   const stores = {
     keys: createKeyStore(database),
+    cappedKeys: createCappedKeyStore(database),
     accounts: createAccountStore(database),
     namespaces: createNamespaceStore(database),
     nodes: createNodeStore(database),
     secrets: createSecretStore(database),
     operators: createOperatorStore(database),
   };
-  const { keys, accounts, namespaces, operators } = stores;
+  const { keys, cappedKeys, accounts, namespaces, operators } = stores;
   const { peppers, serviceCredentials } = config;
   const ports = { ...stores, peppers, clock };
   const verify = createVerify(ports);
@@ -118,9 +126,9 @@ export function wireAuth(wiring: AuthWiring) {
   const verifyToken = async (token: string) => toPrincipal(await verify(token));
   const cache = { maxBytes: config.keyCacheBytes, maxAgeMs: config.cacheMaxAgeMs };
   const verifier = createLocalVerifier({ verifyUncached: verifyToken, changes, clock, monotonic, ...cache });
-  const verification = verificationService(verifier, keys, changes, createRevocationLog(database));
+  const verification = verificationService(verifier, keys, cappedKeys, changes, createRevocationLog(database));
   const routes = (router: ConnectRouter): void => {
-    router.service(contracts.KeyService, keyService(keys, keyLifecycle));
+    router.service(contracts.KeyService, keyService(keys, keyLifecycle, createLimitBinder(policy)));
     router.service(contracts.AccountService, accountService(accounts, clock));
     router.service(contracts.NamespaceService, namespaceService(accounts, namespaces, clock));
     router.service(contracts.OperatorService, operatorService(operators, operatorLifecycle));

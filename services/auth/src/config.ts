@@ -10,6 +10,7 @@ export interface Config extends ServerConfig {
   /** Port on which VerificationService alone is served over `@grpc/grpc-js`; 0: any free port. */
   readonly grpcPort: number;
   readonly serviceCredentials: ServiceCredentials;
+  readonly policyUrl: string;
   /** Peppers of the HMACs of tokens. The first one hashes new tokens; a row names the one that hashed it. */
   readonly peppers: Peppers;
   /** Bound of the memory of verified keys. */
@@ -32,6 +33,7 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
     database: readDatabaseConfig(env, { poolSize: DEFAULT_POOL_SIZE }),
     serviceCredentials: readServiceCredentials(env),
+    policyUrl: env.url("ROUTEPLANE_POLICY_URL", ["http:", "https:"]),
     peppers: readPeppers(env),
     keyCacheBytes: env.integer("ROUTEPLANE_KEY_CACHE_BYTES", KEY_CACHE_BYTES),
     cacheMaxAgeMs: env.integer("ROUTEPLANE_CACHE_MAX_AGE_SECS", CACHE_MAX_AGE_SECS) * 1_000,

@@ -17,6 +17,7 @@ import { authorized, cloneDatabase, SERVING, type TestDatabase } from "@routepla
 import type { RawBuilder } from "kysely";
 import { wireAuth } from "../src/app.ts";
 import type { AuthSchema } from "../src/store/schema.ts";
+import { createFakePolicyService, type FakePolicyService } from "./fake-policy-service.ts";
 
 export const GATEWAY_TOKEN = "rps_of-the-gateway";
 export const POLICY_TOKEN = "rps_of-policy";
@@ -35,6 +36,8 @@ export interface AuthUnderTest {
   readonly adminUrl: string;
   /** The routes and interceptors that its servers serve. */
   readonly wired: ReturnType<typeof wireAuth>;
+  /** Stands for the policy service. */
+  readonly policy: FakePolicyService;
   /** The clock of the service; tests move it. Milliseconds. */
   readonly time: { now: number };
   readonly operatorToken: string;
@@ -85,12 +88,22 @@ export async function startAuthUnderTest(
   const admin = open(clone.adminUrlOf("auth"));
   const time = { now: Date.now() };
   const logged: string[] = [];
+  const policy = createFakePolicyService();
   const log = createLogger("auth", (line) => (logged.push(line), ""), "debug");
   const serviceCredentials = { callerOf: (token: string) => CALLERS.get(token) };
   const cache = { keyCacheBytes: 16 * 1024 ** 2, cacheMaxAgeMs: 900_000 };
   const config = { serviceCredentials, peppers: testPeppers(), ...cache };
   const wire = (database: Database<AuthSchema>, changes = createChangeFeed(), monotonic = () => performance.now()) =>
-    wireAuth({ ...SERVING, config, database, changes, log, clock: () => time.now, monotonic });
+    wireAuth({
+      ...SERVING,
+      config,
+      database,
+      changes,
+      policy: policy.transport,
+      log,
+      clock: () => time.now,
+      monotonic,
+    });
   const serve = ({ routes, interceptors }: ReturnType<typeof wireAuth>): Transport =>
     createRouterTransport(routes, { router: { interceptors } });
   const wired = wire(database);
@@ -103,6 +116,7 @@ export async function startAuthUnderTest(
   const setUps = await Promise.all(Array.from({ length: 3 }, () => bootstrap.bootstrapNode({ operatorToken })));
   const namespaceId = setUps[0]?.namespaceId ?? "";
   return {
+    policy,
     setUps,
     database,
     adminUrl: clone.adminUrlOf("auth"),

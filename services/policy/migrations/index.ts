@@ -13,6 +13,7 @@ import * as namesAndSizes from "./0011_names_and_sizes.ts";
 import * as holdPartitions from "./0012_hold_partitions.ts";
 import * as gatewaySessions from "./0013_gateway_sessions.ts";
 import * as sessionEndings from "./0014_session_endings.ts";
+import * as mintedLimits from "./0015_minted_limits.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -29,4 +30,5 @@ export const migrations: Migrations = {
   "0012_hold_partitions": holdPartitions,
   "0013_gateway_sessions": gatewaySessions,
   "0014_session_endings": sessionEndings,
+  "0015_minted_limits": mintedLimits,
 };

@@ -18,6 +18,7 @@ export function createFakeAuthService() {
   const byToken = new Map<string, TestKey>();
   const operators = new Map<string, { operatorId: string; accountId: string; scopes: string[]; lineage: string[] }>();
   const revoked = new Map<Id<"key">, { namespaceId: string; keyId: string; at: Date; acknowledged: boolean }>();
+  const mints = new Map<string, { namespaceId: string; lineage: readonly Id<"key">[]; actorId: string }>();
   const down = { value: false };
   const transport = createRouterTransport(({ service }) => {
     service(VerificationService, {
@@ -38,6 +39,13 @@ export function createFakeAuthService() {
         const key = [...byToken.values()].find((each) => each.id === keyId && each.namespaceId === namespaceId);
         if (key === undefined) throw toConnectError(notFound());
         return { lineage: [...key.lineage], revoked: key.lineage.some((id) => revoked.has(id)) };
+      },
+      resolveMint({ namespaceId, keyId }) {
+        if (down.value) throw new Error("the auth service is down");
+        const mint = mints.get(keyId);
+        if (mint === undefined || mint.namespaceId !== namespaceId) throw toConnectError(notFound());
+        const origin = { actorType: "api_key", actorId: mint.actorId, requestId: "req_of-mint", address: "192.0.2.7" };
+        return { lineage: [...mint.lineage], ...origin };
       },
       listRevokedKeys({ afterKeyId }) {
         if (down.value) throw new Error("the auth service is down");
@@ -67,6 +75,18 @@ export function createFakeAuthService() {
       const { namespaceId = "" } = [...byToken.values()].find(({ id }) => id === keyId) ?? {};
       revoked.set(keyId, { namespaceId, keyId, at, acknowledged: false });
     },
+    /** Begins the mint of a key, by the key or operator credential `actorId`, and returns its id. */
+    mint(namespaceId: Id<"ns">, actorId: string, above: readonly Id<"key">[] = []): Id<"key"> {
+      const id = newId("key");
+      mints.set(id, { namespaceId, lineage: [...above, id], actorId });
+      return id;
+    },
+    /** Ends a key whose mint began, by default now. */
+    endMint(keyId: Id<"key">, at = new Date()): void {
+      const { namespaceId = "" } = mints.get(keyId) ?? {};
+      mints.delete(keyId);
+      revoked.set(keyId, { namespaceId, keyId, at, acknowledged: false });
+    },
     /** Revoked keys that are acknowledged. */
     acknowledged: () => [...revoked.values()].flatMap(({ keyId, acknowledged }) => (acknowledged ? [keyId] : [])),
     /** Adds an operator, of the whole node unless it is limited to an account, and returns its token. */
@@ -75,6 +95,7 @@ export function createFakeAuthService() {
       operators.set(token, { operatorId, accountId, scopes, lineage: [operatorId] });
       return token;
     },
+    operatorIdOf: (token: string) => operators.get(token)?.operatorId ?? "",
     /** Adds a key: a root key, or a sub-key of `parent`. */
     key(namespaceId: Id<"ns">, parent?: TestKey, scopes: readonly string[] = ["policy:*"]): TestKey {
       const id = newId("key");

@@ -61,7 +61,38 @@ export interface KeyStore {
   touch(namespaceId: Id<"ns">, keyId: Id<"key">, usedAt: Date, resolutionMs: number): Promise<void>;
 }
 
-/** Revocation of a key that is not acknowledged yet. */
+/**
+ * Keys that are minted with limits. A mint begins before the limits are bound, and the key exists once it is completed. One that
+ * was not completed within a minute has ended: it is listed by `RevocationLog`, so that its limits are removed.
+ */
+export interface CappedKeyStore {
+  /** Begins the mint of the key that `build` returns for the lineage of the calling key. @throws DomainError as `requireCurrentToken` */
+  beginSubKey(caller: KeyCaller, build: (parent: KeyLineage) => Key): Promise<Key>;
+  beginRootKey(key: Key): Promise<void>;
+  /** Inserts the key. @throws DomainError as `requireCurrentToken`; UNAVAILABLE if the mint has ended */
+  completeSubKey(caller: KeyCaller, key: Key, secret: StoredSecret): Promise<void>;
+  /** Inserts the key. @throws DomainError as `completeSubKey` */
+  completeRootKey(operator: OperatorCaller, key: Key, secret: StoredSecret): Promise<void>;
+  /** The mint of a key while it is in progress. */
+  findMint(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Mint | undefined>;
+}
+
+/** Mint of a key with limits, in progress. */
+export interface Mint {
+  /** Ids from the root key down to the key. */
+  readonly lineage: readonly Id<"key">[];
+  /** Origin of the call that mints. */
+  readonly origin: Revocation["origin"];
+}
+
+/**
+ * Binds the limits of a key that is being minted, and resolves to the policy that holds them.
+ *
+ * @throws DomainError of the policy service; UNAVAILABLE if it does not confirm them
+ */
+export type BindLimits = (key: Pick<Key, "id" | "namespaceId">) => Promise<Id<"pol">>;
+
+/** Revocation of a key that is not acknowledged yet, or end of one that was minted with limits. */
 export interface Revocation {
   readonly namespaceId: Id<"ns">;
   readonly keyId: Id<"key">;

@@ -14,9 +14,16 @@ export function operatorCallerOf(context: HandlerContext): OperatorCaller {
   return { ...operatorPrincipalOf(context), lookupId: lookupIdOf(context) };
 }
 
-function lookupIdOf({ method, requestHeader }: HandlerContext): string {
+/** Token that the caller presented, to call another service with it on the caller's behalf. */
+export function callerTokenOf({ method, requestHeader }: HandlerContext): string {
   const presented = bearerToken(requestHeader.get("authorization"), requestHeader.get("x-api-key"));
-  const token = "token" in presented ? parseToken(presented.token) : undefined;
+  if (!("token" in presented)) throw new Error(`${method.name} was called without a token`);
+  return presented.token;
+}
+
+function lookupIdOf(context: HandlerContext): string {
+  const { method } = context;
+  const token = parseToken(callerTokenOf(context));
   if (token === undefined) throw new Error(`${method.name} was called without a token`);
   return token.lookupId;
 }

@@ -1,11 +1,12 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { KeySchema, type KeyService } from "@routeplane/contracts/auth";
+import type { PresetSpec } from "@routeplane/contracts/policy";
 import { notFound, requireId } from "@routeplane/domain";
 import { fromDuration, fromTimestamp, keyPrincipalOf, type PagedList, toProtoPage, toTimestamp } from "@routeplane/rpc";
 import type { Key } from "../domain/keys/key.ts";
-import type { KeyLifecycle } from "../domain/keys/key-lifecycle.ts";
-import type { KeyStore } from "../domain/ports.ts";
-import { keyCallerOf, operatorCallerOf } from "./caller.ts";
+import type { KeyLifecycle, MintedKey } from "../domain/keys/key-lifecycle.ts";
+import type { BindLimits, KeyStore } from "../domain/ports.ts";
+import { callerTokenOf, keyCallerOf, operatorCallerOf } from "./caller.ts";
 import { fromProtoKeyUpdate, toProtoKey } from "./convert-key.ts";
 import { fromProtoPage } from "./convert-page.ts";
 
@@ -16,18 +17,27 @@ const LIST: PagedList<Key, typeof KeySchema> = {
   positionOf: ({ id }) => id,
 };
 
-export function keyService(keys: KeyStore, lifecycle: KeyLifecycle): ServiceImpl<typeof KeyService> {
+/** Creates the binding of limits to a key that is being minted, with the token of whoever mints it. */
+export type LimitBinder = (token: string, limits: PresetSpec) => BindLimits;
+
+export function keyService(
+  keys: KeyStore,
+  lifecycle: KeyLifecycle,
+  bindLimits: LimitBinder,
+): ServiceImpl<typeof KeyService> {
+  const bindingOf = (limits: PresetSpec | undefined, context: HandlerContext) =>
+    limits && bindLimits(callerTokenOf(context), limits);
   return {
-    async mintKey({ name, scopes, expiresAt }, context) {
+    async mintKey({ name, scopes, expiresAt, limits }, context) {
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
-      const { key, token } = await lifecycle.mintSubKey(keyCallerOf(context), request);
-      return { key: toProtoKey(key), token };
+      const binding = bindingOf(limits, context);
+      return toProtoMint(await lifecycle.mintSubKey(keyCallerOf(context), request, binding));
     },
 
-    async mintRootKey({ namespace, name, scopes, expiresAt }, context) {
+    async mintRootKey({ namespace, name, scopes, expiresAt, limits }, context) {
       const request = { name, scopes, expiresAt: fromTimestamp(expiresAt) };
-      const { key, token } = await lifecycle.mintRootKey(operatorCallerOf(context), namespace, request);
-      return { key: toProtoKey(key), token };
+      const binding = bindingOf(limits, context);
+      return toProtoMint(await lifecycle.mintRootKey(operatorCallerOf(context), namespace, request, binding));
     },
 
     async listKeys(request, context) {
@@ -60,4 +70,8 @@ export function keyService(keys: KeyStore, lifecycle: KeyLifecycle): ServiceImpl
       return { key: toProtoKey(key) };
     },
   };
+}
+
+function toProtoMint({ key, token, limitsPolicyId }: MintedKey) {
+  return { key: toProtoKey(key), token, limitsPolicyId: limitsPolicyId ?? "" };
 }

@@ -109,7 +109,8 @@ export async function selectKeyLineage(tx: Transaction<AuthSchema>, keyId: Id<"k
   return root && [root, ...below];
 }
 
-async function insertKey(tx: Transaction<AuthSchema>, key: Key, secret: StoredSecret): Promise<void> {
+/** Inserts a key and its first secret. */
+export async function insertKey(tx: Transaction<AuthSchema>, key: Key, secret: StoredSecret): Promise<void> {
   await tx.insertInto("keys").values(toKeyRow(key)).execute();
   await insertSecret(tx, key, secret);
 }

@@ -1,21 +1,27 @@
 import type { Id } from "@routeplane/domain";
-import type { Database } from "@routeplane/postgres";
-import { sql } from "kysely";
+import type { Database, Transaction } from "@routeplane/postgres";
+import { type Selectable, sql } from "kysely";
 import type { RevocationLog } from "../domain/ports.ts";
 import type { AuthSchema } from "./schema.ts";
+
+/** Maximum number of capped keys that one call ends. */
+const MAX_ENDED = 1_000;
+
+type EndedKeyRow = Selectable<AuthSchema["revoked_keys"]>;
 
 export function createRevocationLog(database: Database<AuthSchema>): RevocationLog {
   return {
     list: ({ namespaceId, keyId }, size) =>
       database.within({ node: true }, async (tx) => {
-        const rows = await tx
-          .selectFrom("revoked_keys")
-          .select(["namespace_id", "key_id", "revoked_at", "origin"])
-          .where(sql<boolean>`(namespace_id, key_id) > (${namespaceId}, ${keyId})`)
-          .orderBy("namespace_id")
-          .orderBy("key_id")
-          .limit(size)
-          .execute();
+        await endCappedKeys(tx);
+        const { rows } = await sql<EndedKeyRow>`
+          select distinct on (namespace_id, key_id) namespace_id, key_id, revoked_at, origin from (
+            select namespace_id, key_id, revoked_at, origin from revoked_keys
+            union all
+            select namespace_id, key_id, ended_at, '{}' from capped_keys where ended_at is not null
+          ) as ended
+          where (namespace_id, key_id) > (${namespaceId}, ${keyId})
+          order by namespace_id, key_id, revoked_at limit ${size}`.execute(tx);
         return rows.map((row) => ({
           namespaceId: row.namespace_id,
           keyId: row.key_id,
@@ -30,6 +36,20 @@ export function createRevocationLog(database: Database<AuthSchema>): RevocationL
           .deleteFrom("revoked_keys")
           .where("key_id", "=", sql<Id<"key">>`any(${keyIds})`)
           .execute();
+        await tx
+          .deleteFrom("capped_keys")
+          .where("key_id", "=", sql<Id<"key">>`any(${keyIds})`)
+          .where("ended_at", "is not", null)
+          .execute();
       }),
   };
+}
+
+/** Ends mints that were not completed in time and keys with limits that have expired, of which some may be left for the next call. */
+async function endCappedKeys(tx: Transaction<AuthSchema>): Promise<void> {
+  // A row whose mint is being completed at this moment is locked, and passed over.
+  await sql`update capped_keys set ended_at = now() where (namespace_id, key_id) in (
+      select namespace_id, key_id from capped_keys where ended_at is null and ends_at <= now()
+      order by ends_at limit ${MAX_ENDED} for update skip locked
+    )`.execute(tx);
 }

@@ -2,7 +2,7 @@ import type { AuditSchema } from "@routeplane/audit";
 import type { OperatorScope, Scope } from "@routeplane/credentials";
 import type { Id } from "@routeplane/domain";
 import type { Origin } from "@routeplane/runtime";
-import type { Generated, JSONColumnType } from "kysely";
+import type { Generated, GeneratedAlways, JSONColumnType } from "kysely";
 
 /** Tables of schema `auth` after all migrations. */
 export interface AuthSchema extends AuditSchema {
@@ -53,6 +53,16 @@ export interface AuthSchema extends AuditSchema {
     key_id: Id<"key">;
     revoked_at: Date;
     origin: JSONColumnType<Partial<Origin>>;
+  };
+  /** Keys that are or were minted with limits. */
+  readonly capped_keys: {
+    namespace_id: Id<"ns">;
+    key_id: Id<"key">;
+    lineage: Id<"key">[];
+    origin: GeneratedAlways<Partial<Origin>>;
+    minted_at: Date | null;
+    ends_at: Date;
+    ended_at: Date | null;
   };
   readonly key_secrets: SecretColumns & { namespace_id: Id<"ns">; key_id: Id<"key">; expires_at: Date | null };
 }

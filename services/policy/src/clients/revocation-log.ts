@@ -23,15 +23,26 @@ export function createRevocationLog(auth: Transport): RevocationLog {
   };
 }
 
+/** Origin of a call as the auth service tells it. */
+export function fromProtoOrigin({
+  actorType: type,
+  actorId,
+  accountId,
+  requestId,
+  address,
+}: Pick<RevokedKey, keyof Origin>): Origin {
+  const actorType = ACTOR_TYPES.find((known) => known === type) ?? "service";
+  return { actorType, actorId, accountId, requestId, address };
+}
+
 const ACTOR_TYPES: readonly Origin["actorType"][] = ["api_key", "operator", "service"];
 
 function fromProtoRevokedKey(revoked: RevokedKey): Revocation {
-  const { namespaceId, keyId, revokedAt, actorId, accountId, requestId, address } = revoked;
-  const actorType = ACTOR_TYPES.find((type) => type === revoked.actorType) ?? "service";
+  const { namespaceId, keyId, revokedAt } = revoked;
   return {
     namespaceId: namespaceId as Id<"ns">,
     keyId: keyId as Id<"key">,
     revokedAt: fromTimestamp(revokedAt) ?? new Date(0),
-    origin: { actorType, actorId, accountId, requestId, address },
+    origin: fromProtoOrigin(revoked),
   };
 }

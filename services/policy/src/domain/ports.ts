@@ -83,7 +83,8 @@ export interface BindingStore {
   ): Promise<readonly Binding[] | undefined>;
   /**
    * Removes what is bound to a revoked key and to the keys below it, some of it at a time, but for bindings with open reservations,
-   * which are still to be settled there.
+   * which are still to be settled there. Policies that hold the limits which these keys were minted with are removed, too, once
+   * they are bound to nothing.
    *
    * @returns true if nothing is bound to them any more
    */
@@ -165,6 +166,20 @@ export interface KeyDirectory {
    * @throws DomainError UNAVAILABLE
    */
   find(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<KnownKey | undefined>;
+}
+
+/** Mints of keys with limits, of the auth service. */
+export interface MintDirectory {
+  /** A mint that is in progress; undefined if there is none. @throws DomainError UNAVAILABLE */
+  find(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Mint | undefined>;
+}
+
+/** Mint of a key with limits, in progress. */
+export interface Mint {
+  /** Key ids from the root key down to the key. */
+  readonly lineage: readonly Id<"key">[];
+  /** Origin of the call that mints. */
+  readonly origin: Origin;
 }
 
 export interface KnownKey {

@@ -1,9 +1,12 @@
-import type { ServiceImpl } from "@connectrpc/connect";
-import type { PolicyService, UnbindAllRequest } from "@routeplane/contracts/policy";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { PolicyService, PresetSpec, UnbindAllRequest } from "@routeplane/contracts/policy";
 import { invalidField, notFound, parseId, requireId } from "@routeplane/domain";
-import { fromPageToken, keyPrincipalOf, MAX_PAGE_BYTES, toProtoPage } from "@routeplane/rpc";
+import type { SpecOf } from "@routeplane/policy-spec";
+import { fromProtoPreset, VALIDATED_WORDS } from "@routeplane/policy-spec/proto";
+import { fromPageToken, keyPrincipalOf, MAX_PAGE_BYTES, principalOf, toProtoPage } from "@routeplane/rpc";
 import type { DescribePolicies } from "../domain/policies/described-policy.ts";
 import type { ChosenBindings, Management } from "../domain/policies/management.ts";
+import type { CapMintedKey, Minter } from "../domain/policies/minted-limits.ts";
 import type { Policy } from "../domain/policies/policy.ts";
 import type { PageRequest, PolicyStore } from "../domain/ports.ts";
 import {
@@ -22,6 +25,7 @@ const DEFAULT_PAGE_SIZE = 100;
 export function policyService(
   policies: PolicyStore,
   management: Management,
+  capMintedKey: CapMintedKey,
   describe: DescribePolicies,
 ): ServiceImpl<typeof PolicyService> {
   const toProto = async (policy: Policy) => {
@@ -34,6 +38,13 @@ export function policyService(
       const draft = { name: request.name, spec, guardrail: guardrailInRequest(spec) };
       const { policy } = await management.create(keyPrincipalOf(context), draft);
       return { policy: await toProto(policy) };
+    },
+
+    async capMintedKey({ namespaceId, keyId, limits }, context) {
+      const spec = requireProtoLimits(limits);
+      const key = { namespaceId: requireId("ns", namespaceId), keyId: requireId("key", keyId) };
+      const guardrail = guardrailInRequest(spec, "limits");
+      return { policyId: await capMintedKey(minterOf(context), { ...key, spec, guardrail }) };
     },
 
     async getPolicy({ id }, context) {
@@ -114,6 +125,20 @@ export function policyService(
       return { boundPolicies: messages, nextPageToken };
     },
   };
+}
+
+function minterOf(context: HandlerContext): Minter {
+  const principal = principalOf(context);
+  if (principal.kind === "service") throw new Error(`${context.method.name} was called by a service`);
+  return principal.kind === "key"
+    ? { id: principal.keyId, lineage: principal.lineage }
+    : { id: principal.operatorId, lineage: [] };
+}
+
+/** @throws DomainError INVALID_ARGUMENT without limits, which the contract's validation refuses before */
+function requireProtoLimits(limits: PresetSpec | undefined): SpecOf<"preset"> {
+  if (limits === undefined) throw invalidField("limits", "is required");
+  return { kind: "preset", ...fromProtoPreset(limits, VALIDATED_WORDS) };
 }
 
 /** @throws DomainError INVALID_ARGUMENT unless exactly one choice is made */

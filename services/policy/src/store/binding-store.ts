@@ -92,7 +92,8 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
           return (await deleteBindings(tx, policy, settled)).length;
         });
       }
-      return removed === bound.length;
+      const isEmpty = await removeMintedLimits(database, namespaceId, keyId);
+      return isEmpty && removed === bound.length;
     },
 
     ofPolicy: (namespaceId, policyId, page) =>
@@ -153,6 +154,44 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
         return { rows: rows.map(fromBoundPolicyRow), hasMore };
       }),
   };
+}
+
+/**
+ * Removes policies that hold the limits which a key, or one below it, was minted with, and that are bound to nothing.
+ *
+ * @returns true if none is left
+ */
+async function removeMintedLimits(
+  database: Database<PolicySchema>,
+  namespaceId: Id<"ns">,
+  keyId: Id<"key">,
+): Promise<boolean> {
+  const unbound = sql<boolean>`not exists (
+    select from bindings b where b.namespace_id = policies.namespace_id and b.policy_id = policies.id)`;
+  const rows = await database.within({ namespaceId }, (tx) =>
+    tx
+      .selectFrom("policies")
+      .select("id")
+      .where("namespace_id", "=", namespaceId)
+      .where(sql<boolean>`${keyId} = any(minted_for)`)
+      .where(unbound)
+      .orderBy("id")
+      .limit(MAX_REMOVED + 1)
+      .execute(),
+  );
+  for (const { id } of rows.slice(0, MAX_REMOVED)) {
+    await database.within({ namespaceId }, async (tx) => {
+      // Locked first, so that the condition sees a binding that was made meanwhile.
+      if ((await lockPolicy(tx, namespaceId, id)) === undefined) return;
+      await tx
+        .deleteFrom("policies")
+        .where("namespace_id", "=", namespaceId)
+        .where("id", "=", id)
+        .where(unbound)
+        .execute();
+    });
+  }
+  return rows.length <= MAX_REMOVED;
 }
 
 /** Name of the quota of a principal's bindings, for `lockQuotas`. */

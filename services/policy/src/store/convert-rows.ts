@@ -16,12 +16,14 @@ export function fromPolicyRow(row: Selectable<PolicySchema["policies"]>): Policy
     disabledAt: row.disabled_at ?? undefined,
     version: row.version,
     creatorLineage: row.creator_lineage,
+    mintedFor: row.minted_for ?? undefined,
     patternInstructions: row.guardrail_instructions ?? undefined,
   };
 }
 
 export function toPolicyRow(policy: Policy) {
-  const { id, namespaceId, name, spec, createdAt, disabledAt, version, creatorLineage, patternInstructions } = policy;
+  const { id, namespaceId, name, spec, createdAt, disabledAt, version } = policy;
+  const { creatorLineage, mintedFor, patternInstructions } = policy;
   return {
     namespace_id: namespaceId,
     id,
@@ -31,6 +33,7 @@ export function toPolicyRow(policy: Policy) {
     disabled_at: disabledAt ?? null,
     version,
     creator_lineage: [...creatorLineage],
+    minted_for: mintedFor === undefined ? null : [...mintedFor],
     guardrail_instructions: patternInstructions ?? null,
   };
 }

@@ -19,6 +19,8 @@ export interface PolicySchema extends AuditSchema {
     disabled_at: Date | null;
     version: bigint;
     creator_lineage: Id<"key">[];
+    /** Null unless it holds the limits that a key was minted with. */
+    minted_for: Id<"key">[] | null;
     /** Size of the spec as text. */
     spec_bytes: GeneratedAlways<number>;
     guardrail_patterns: GeneratedAlways<number>;

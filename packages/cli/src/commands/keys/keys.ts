@@ -1,6 +1,6 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Key } from "@routeplane/contracts/auth";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { idArgument, nameArgument, scopesArgument, timeArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { block } from "../../output/table.ts";
@@ -11,8 +11,9 @@ import { allPages, pagesOf, type ReadPage, showListAs, showPages } from "../../v
 import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
 import { addKeyLifecycleCommands } from "./lifecycle.ts";
+import { addLimitOptions, type LimitOptions, toProtoExpiry, toProtoLimits } from "./limit-options.ts";
 
-interface MintOptions {
+interface MintOptions extends LimitOptions {
   readonly name: string;
   readonly scope: readonly string[];
   readonly expiresAt?: Date;
@@ -49,34 +50,49 @@ function addMint(keys: Command, context: Context): void {
     .description("Mint a sub-key of the key in use; its token is shown once")
     .requiredOption("--name <name>", "Name for people; need not be unique", nameArgument)
     .requiredOption("--scope <scopes>", "Scopes, at most yours, separated by blanks or commas", scopesArgument)
-    .option("--expires-at <time>", "Expiry, RFC 3339 with an offset; not after the parent's", timeArgument)
-    .option("--namespace <name|id>", "Namespace of a new root key (operator only)", idArgument)
-    .action((options: MintOptions) => mintKey(context, options));
+    .addOption(
+      new Option("--expires-at <time>", "Expiry, RFC 3339 with an offset; not after the parent's")
+        .argParser(timeArgument)
+        .conflicts("expiresIn"),
+    )
+    .option("--namespace <name|id>", "Namespace of a new root key (operator only)", idArgument);
+  addLimitOptions(mint).action((options: MintOptions) => mintKey(context, options));
   mint.addHelpText(
     "after",
-    "\nScopes: inference:invoke keys:read keys:write policy:read policy:write usage:read namespace:read audit:read, or resource:*",
+    "\nScopes: inference:invoke keys:read keys:write policy:read policy:write usage:read namespace:read audit:read, or resource:*\n" +
+      "Limits hold from the first request on, for the key and all below it, beside those of the keys above it. They are kept in\n" +
+      "a preset, and removed once the key has expired or was revoked.",
   );
   withExamples(
     mint,
     'cloud keys mint --name my-agent --scope "inference:invoke keys:read policy:read usage:read"',
+    "cloud keys mint --name agent --scope inference:invoke --limit-usd 5 --expires-in 1h --max-requests 60/1m --models 'gpt-*'",
     'cloud keys mint --name ci --scope "inference:*" --expires-at 2027-01-01T00:00:00Z',
     'cloud keys mint --namespace staging --name root --scope "inference:* keys:* policy:* usage:* namespace:*"',
   );
 }
 
-async function mintKey(context: Context, { name, scope, expiresAt, namespace }: MintOptions): Promise<void> {
+async function mintKey(
+  context: Context,
+  { name, scope, expiresAt, namespace, ...limited }: MintOptions,
+): Promise<void> {
+  const expiry = expiresAt === undefined ? toProtoExpiry(limited, Date.now()) : timestampFromDate(expiresAt);
+  const limits = toProtoLimits(limited);
   const request = {
     name,
     scopes: [...scope],
-    ...(expiresAt === undefined ? {} : { expiresAt: timestampFromDate(expiresAt) }),
+    ...(expiry !== undefined && { expiresAt: expiry }),
+    ...(limits !== undefined && { limits }),
   };
   const credential = namespace === undefined ? loginCredential : operatorCredential;
   const { keys } = await context.connect(await credential(context.settings));
-  const { key, token } =
+  const { key, token, limitsPolicyId } =
     namespace === undefined ? await keys.mintKey(request) : await keys.mintRootKey({ ...request, namespace });
   const view = fromProtoKey(requirePresent(key));
   const shown = keyFields(view).filter(([field]) => ["id", "name", "scopes", "expires"].includes(field));
-  context.output.data({ ...view, token }, () => block([...shown, ["token", token]]));
+  const limitRows = limitsPolicyId === "" ? [] : [["limits", limitsPolicyId] as const];
+  const data = { ...view, token, limits_policy_id: limitsPolicyId || null };
+  context.output.data(data, () => block([...shown, ...limitRows, ["token", token]]));
   context.output.note("The token is shown once and kept nowhere: save it now.");
 }
 

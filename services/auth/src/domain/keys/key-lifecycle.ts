@@ -3,19 +3,21 @@ import { type Clock, type Id, invalidField, notFound } from "@routeplane/domain"
 import { lastOf } from "../grant-rules.ts";
 import { reachOf } from "../namespaces/account.ts";
 import type { OperatorCaller } from "../operators/operator.ts";
-import type { KeyStore, NamespaceStore } from "../ports.ts";
+import type { BindLimits, CappedKeyStore, KeyStore, NamespaceStore } from "../ports.ts";
 import { newRotation } from "../rotation.ts";
 import { newToken } from "../secret.ts";
-import { type Key, type KeyCaller, type KeyRequest, newRootKey, newSubKey } from "./key.ts";
+import { type Key, type KeyCaller, type KeyLineage, type KeyRequest, newRootKey, newSubKey } from "./key.ts";
 import { type KeyUpdate, requireKeyAuthority, revokedKey, rotatedKey, updatedKey } from "./key-change.ts";
 
 /** A key and its new token, which exists nowhere else. */
 export interface MintedKey {
   readonly key: Key;
   readonly token: string;
+  /** Policy that holds its limits; undefined without limits of its own. */
+  readonly limitsPolicyId?: Id<"pol">;
 }
 
-export interface RotatedKey extends MintedKey {
+export interface RotatedKey extends Omit<MintedKey, "limitsPolicyId"> {
   /** First moment at which the replaced token is refused. */
   readonly graceEndsAt: Date;
 }
@@ -25,10 +27,18 @@ export interface RotatedKey extends MintedKey {
  * any other and PERMISSION_DENIED as `requireKeyAuthority`.
  */
 export interface KeyLifecycle {
-  /** @throws DomainError as `newSubKey` */
-  mintSubKey(parent: KeyCaller, request: KeyRequest): Promise<MintedKey>;
+  /**
+   * @param bindLimits binds the limits of the key before it exists; undefined: it has none of its own
+   * @throws DomainError as `newSubKey` and `BindLimits`
+   */
+  mintSubKey(parent: KeyCaller, request: KeyRequest, bindLimits?: BindLimits): Promise<MintedKey>;
   /** @throws DomainError as `NamespaceStore.find`, NOT_FOUND without such a namespace; INVALID_ARGUMENT as `newRootKey` */
-  mintRootKey(operator: OperatorCaller, namespaceNameOrId: string, request: KeyRequest): Promise<MintedKey>;
+  mintRootKey(
+    operator: OperatorCaller,
+    namespaceNameOrId: string,
+    request: KeyRequest,
+    bindLimits?: BindLimits,
+  ): Promise<MintedKey>;
   /** @throws DomainError as `updatedKey`; INVALID_ARGUMENT if there is nothing to change */
   update(caller: KeyCaller, keyId: Id<"key">, update: KeyUpdate): Promise<Key>;
   /** @throws DomainError as `rotatedKey` and `newRotation` */
@@ -38,26 +48,43 @@ export interface KeyLifecycle {
 
 export interface KeyLifecycleDependencies {
   readonly keys: KeyStore;
+  readonly cappedKeys: CappedKeyStore;
   readonly namespaces: NamespaceStore;
   readonly peppers: Peppers;
   readonly clock: Clock;
 }
 
-export function createKeyLifecycle({ keys, namespaces, peppers, clock }: KeyLifecycleDependencies): KeyLifecycle {
+export function createKeyLifecycle({
+  keys,
+  cappedKeys,
+  namespaces,
+  peppers,
+  clock,
+}: KeyLifecycleDependencies): KeyLifecycle {
   return {
-    async mintSubKey(caller, request) {
+    async mintSubKey(caller, request, bindLimits) {
       const { token, prefix, secret } = newToken("key", peppers);
-      const key = await keys.addSubKey(caller, secret, (parent) => newSubKey(parent, request, prefix, clock()));
-      return { key, token };
+      const build = (parent: KeyLineage) => newSubKey(parent, request, prefix, clock());
+      if (bindLimits === undefined) return { key: await keys.addSubKey(caller, secret, build), token };
+      const key = await cappedKeys.beginSubKey(caller, build);
+      const limitsPolicyId = await bindLimits(key);
+      await cappedKeys.completeSubKey(caller, key, secret);
+      return { key, token, limitsPolicyId };
     },
 
-    async mintRootKey(operator, namespaceNameOrId, request) {
+    async mintRootKey(operator, namespaceNameOrId, request, bindLimits) {
       const namespace = await namespaces.find(reachOf(operator), namespaceNameOrId);
       if (namespace === undefined || namespace.deletedAt !== undefined) throw notFound();
       const { token, prefix, secret } = newToken("key", peppers);
       const key = newRootKey({ namespaceId: namespace.id, accountId: namespace.accountId }, request, prefix, clock());
-      await keys.addRootKey(operator, key, secret);
-      return { key, token };
+      if (bindLimits === undefined) {
+        await keys.addRootKey(operator, key, secret);
+        return { key, token };
+      }
+      await cappedKeys.beginRootKey(key);
+      const limitsPolicyId = await bindLimits(key);
+      await cappedKeys.completeRootKey(operator, key, secret);
+      return { key, token, limitsPolicyId };
     },
 
     async update(caller, keyId, update) {

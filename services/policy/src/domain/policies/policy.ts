@@ -14,6 +14,8 @@ export interface Policy {
   readonly version: bigint;
   /** Key ids from the root key down to the key that created the policy; empty if that is not recorded. */
   readonly creatorLineage: readonly Id<"key">[];
+  /** Key ids from the root key down to the key that was minted with the policy as its limits; undefined for any other policy. */
+  readonly mintedFor: readonly Id<"key">[] | undefined;
   /** Instructions that the content patterns of its guardrail compile to; undefined if that is not recorded. */
   readonly patternInstructions: number | undefined;
 }
@@ -82,6 +84,7 @@ export function newPolicy(
     disabledAt: undefined,
     version: 1n,
     creatorLineage: lineage,
+    mintedFor: undefined,
     patternInstructions,
   };
 }

@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import type { PresetSpec } from "../../policy/v1/policy_spec_pb.js";
 
 /**
  * Describes the file routeplane/auth/v1/key_service.proto.
@@ -120,6 +121,15 @@ export declare type MintKeyRequest = Message<"routeplane.auth.v1.MintKeyRequest"
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * Limits of the new key and of all keys below it, beside those of its parents: the spec of a preset that is bound to it, and
+   * removed once the key has expired or was revoked. Absent: none of its own. Where a budget of the same window, or a rate limit
+   * of the same length, applies to the caller, the new one must not be above it.
+   *
+   * @generated from field: routeplane.policy.v1.PresetSpec limits = 4;
+   */
+  limits?: PresetSpec | undefined;
 };
 
 /**
@@ -147,6 +157,13 @@ export declare type MintKeyResponse = Message<"routeplane.auth.v1.MintKeyRespons
    * @generated from field: string token = 2;
    */
   token: string;
+
+  /**
+   * Id of the preset that holds its limits, `pol_…`; empty without limits.
+   *
+   * @generated from field: string limits_policy_id = 3;
+   */
+  limitsPolicyId: string;
 };
 
 /**
@@ -188,6 +205,13 @@ export declare type MintRootKeyRequest = Message<"routeplane.auth.v1.MintRootKey
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * Limits of the new key, as in MintKeyRequest; the limits above it are those of the namespace.
+   *
+   * @generated from field: routeplane.policy.v1.PresetSpec limits = 5;
+   */
+  limits?: PresetSpec | undefined;
 };
 
 /**
@@ -215,6 +239,13 @@ export declare type MintRootKeyResponse = Message<"routeplane.auth.v1.MintRootKe
    * @generated from field: string token = 2;
    */
   token: string;
+
+  /**
+   * Id of the preset that holds its limits, `pol_…`; empty without limits.
+   *
+   * @generated from field: string limits_policy_id = 3;
+   */
+  limitsPolicyId: string;
 };
 
 /**
@@ -506,10 +537,14 @@ export declare const RevokeKeyResponseSchema: GenMessage<RevokeKeyResponse>;
 export declare const KeyService: GenService<{
   /**
    * Mints a sub-key of the calling key, in the caller's namespace. Atomic; not idempotent. The token is in this response
-   * and nowhere else.
+   * and nowhere else. With limits, the policy service stores and binds them before the key exists, so that it is never valid
+   * without them; it needs no scope beyond this method's.
    * Errors: PERMISSION_DENIED SCOPE_EXCEEDS_PARENT names the scopes that the caller does not hold;
    * PERMISSION_DENIED EXPIRY_EXCEEDS_PARENT; FAILED_PRECONDITION LINEAGE_TOO_DEEP; INVALID_ARGUMENT FIELD_INVALID for a
-   * blank name, an unknown, blank or duplicate scope, or an expiry that is not in the future.
+   * blank name, an unknown, blank or duplicate scope, or an expiry that is not in the future. With limits also
+   * PERMISSION_DENIED LIMIT_EXCEEDS_PARENT names the limit that applies to the caller; INVALID_ARGUMENT FIELD_INVALID and
+   * RESOURCE_EXHAUSTED LIMIT_REACHED as CreatePolicy; UNAVAILABLE DEPENDENCY_UNAVAILABLE if the policy service did not confirm
+   * them: then there is no key.
    *
    * @generated from rpc routeplane.auth.v1.KeyService.MintKey
    */

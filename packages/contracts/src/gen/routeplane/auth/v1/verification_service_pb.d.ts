@@ -329,7 +329,89 @@ export declare type ResolveKeyResponse = Message<"routeplane.auth.v1.ResolveKeyR
 export declare const ResolveKeyResponseSchema: GenMessage<ResolveKeyResponse>;
 
 /**
- * Revocation of a key, and on whose behalf it was done, for the audit log.
+ * Request of ResolveMint.
+ *
+ * @generated from message routeplane.auth.v1.ResolveMintRequest
+ */
+export declare type ResolveMintRequest = Message<"routeplane.auth.v1.ResolveMintRequest"> & {
+  /**
+   * Id of the namespace of the key, `ns_…`.
+   *
+   * @generated from field: string namespace_id = 1;
+   */
+  namespaceId: string;
+
+  /**
+   * Id of the key, `key_…`.
+   *
+   * @generated from field: string key_id = 2;
+   */
+  keyId: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.ResolveMintRequest.
+ * Use `create(ResolveMintRequestSchema)` to create a new message.
+ */
+export declare const ResolveMintRequestSchema: GenMessage<ResolveMintRequest>;
+
+/**
+ * Response of ResolveMint.
+ *
+ * @generated from message routeplane.auth.v1.ResolveMintResponse
+ */
+export declare type ResolveMintResponse = Message<"routeplane.auth.v1.ResolveMintResponse"> & {
+  /**
+   * Key ids from the root key down to this key, both included.
+   *
+   * @generated from field: repeated string lineage = 1;
+   */
+  lineage: string[];
+
+  /**
+   * Type of the minting credential as in audit entries: `api_key` or `operator`.
+   *
+   * @generated from field: string actor_type = 2;
+   */
+  actorType: string;
+
+  /**
+   * `key_…` or `op_…` of the minting credential.
+   *
+   * @generated from field: string actor_id = 3;
+   */
+  actorId: string;
+
+  /**
+   * `acc_…` of it; empty for an operator of the whole node.
+   *
+   * @generated from field: string account_id = 4;
+   */
+  accountId: string;
+
+  /**
+   * Id of the call that mints.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+
+  /**
+   * Client address of that call; empty if unknown.
+   *
+   * @generated from field: string address = 6;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.ResolveMintResponse.
+ * Use `create(ResolveMintResponseSchema)` to create a new message.
+ */
+export declare const ResolveMintResponseSchema: GenMessage<ResolveMintResponse>;
+
+/**
+ * End of a key, and on whose behalf it was ended, for the audit log.
  *
  * @generated from message routeplane.auth.v1.RevokedKey
  */
@@ -349,14 +431,14 @@ export declare type RevokedKey = Message<"routeplane.auth.v1.RevokedKey"> & {
   keyId: string;
 
   /**
-   * Time of the revocation.
+   * Time of the revocation, or that at which the end was noticed.
    *
    * @generated from field: google.protobuf.Timestamp revoked_at = 3;
    */
   revokedAt?: Timestamp | undefined;
 
   /**
-   * Type of the actor as in audit entries: `api_key`, `operator` or `service`.
+   * Type of the actor as in audit entries: `api_key`, `operator` or `service`; empty if nobody revoked it.
    *
    * @generated from field: string actor_type = 4;
    */
@@ -377,7 +459,7 @@ export declare type RevokedKey = Message<"routeplane.auth.v1.RevokedKey"> & {
   accountId: string;
 
   /**
-   * Id of the call that revoked it.
+   * Id of the call that revoked it; empty if nobody did.
    *
    * @generated from field: string request_id = 7;
    */
@@ -569,8 +651,20 @@ export declare const VerificationService: GenService<{
     output: typeof ResolveKeyResponseSchema;
   },
   /**
-   * Lists the revoked keys of the node whose revocation is not acknowledged yet, in order of namespace and key. A key that a
-   * revocation above it ended is not listed.
+   * Reads the lineage of a key that is being minted with limits, and on whose behalf, for the service that binds the limits to it.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND if no such mint is in progress.
+   *
+   * @generated from rpc routeplane.auth.v1.VerificationService.ResolveMint
+   */
+  resolveMint: {
+    methodKind: "unary";
+    input: typeof ResolveMintRequestSchema;
+    output: typeof ResolveMintResponseSchema;
+  },
+  /**
+   * Lists the keys of the node that have ended for ever, and that is not acknowledged yet, in order of namespace and key: revoked
+   * ones, and of those that were minted with limits also the expired ones and those whose mint was not completed. A key that a
+   * revocation above it ended is not listed. A mint that is listed is never completed.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.ListRevokedKeys
    */

@@ -305,6 +305,14 @@ export enum Reason {
    * @generated from enum value: REASON_KEY_REQUIRED = 39;
    */
   KEY_REQUIRED = 39,
+
+  /**
+   * PERMISSION_DENIED: a limit requested for a new key is above one of the same window that applies to whoever mints it; metadata
+   * `limit` is that one, `policy_id` its policy.
+   *
+   * @generated from enum value: REASON_LIMIT_EXCEEDS_PARENT = 40;
+   */
+  LIMIT_EXCEEDS_PARENT = 40,
 }
 
 /**

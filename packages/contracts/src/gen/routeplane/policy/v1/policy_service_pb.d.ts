@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { PolicySpec } from "./policy_spec_pb.js";
+import type { PolicySpec, PresetSpec } from "./policy_spec_pb.js";
 import type { Binding, BindingMode, Policy, PolicyKind, PrincipalType } from "./policy_pb.js";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 
@@ -59,6 +59,60 @@ export declare type CreatePolicyResponse = Message<"routeplane.policy.v1.CreateP
  * Use `create(CreatePolicyResponseSchema)` to create a new message.
  */
 export declare const CreatePolicyResponseSchema: GenMessage<CreatePolicyResponse>;
+
+/**
+ * Request of CapMintedKey.
+ *
+ * @generated from message routeplane.policy.v1.CapMintedKeyRequest
+ */
+export declare type CapMintedKeyRequest = Message<"routeplane.policy.v1.CapMintedKeyRequest"> & {
+  /**
+   * Id of the namespace of the key, `ns_…`.
+   *
+   * @generated from field: string namespace_id = 1;
+   */
+  namespaceId: string;
+
+  /**
+   * Id of the key that is being minted, `key_…`.
+   *
+   * @generated from field: string key_id = 2;
+   */
+  keyId: string;
+
+  /**
+   * Limits of the key.
+   *
+   * @generated from field: routeplane.policy.v1.PresetSpec limits = 3;
+   */
+  limits?: PresetSpec | undefined;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.CapMintedKeyRequest.
+ * Use `create(CapMintedKeyRequestSchema)` to create a new message.
+ */
+export declare const CapMintedKeyRequestSchema: GenMessage<CapMintedKeyRequest>;
+
+/**
+ * Response of CapMintedKey.
+ *
+ * @generated from message routeplane.policy.v1.CapMintedKeyResponse
+ */
+export declare type CapMintedKeyResponse = Message<"routeplane.policy.v1.CapMintedKeyResponse"> & {
+  /**
+   * Id of the preset, `pol_…`.
+   *
+   * @generated from field: string policy_id = 1;
+   */
+  policyId: string;
+};
+
+/**
+ * Describes the message routeplane.policy.v1.CapMintedKeyResponse.
+ * Use `create(CapMintedKeyResponseSchema)` to create a new message.
+ */
+export declare const CapMintedKeyResponseSchema: GenMessage<CapMintedKeyResponse>;
 
 /**
  * Request of GetPolicy.
@@ -728,6 +782,20 @@ export declare const PolicyService: GenService<{
     methodKind: "unary";
     input: typeof CreatePolicyRequestSchema;
     output: typeof CreatePolicyResponseSchema;
+  },
+  /**
+   * Stores the limits that a key is minted with as a preset, and binds it to that key alone. The auth service calls it with the
+   * credential of whoever mints, while the mint is in progress, and nobody else can: the id of the key is not known to others before
+   * the mint is complete, and unknown to this method afterwards. Atomic; not idempotent.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND unless the caller itself is minting the key; PERMISSION_DENIED LIMIT_EXCEEDS_PARENT;
+   * INVALID_ARGUMENT FIELD_INVALID and RESOURCE_EXHAUSTED LIMIT_REACHED as CreatePolicy.
+   *
+   * @generated from rpc routeplane.policy.v1.PolicyService.CapMintedKey
+   */
+  capMintedKey: {
+    methodKind: "unary";
+    input: typeof CapMintedKeyRequestSchema;
+    output: typeof CapMintedKeyResponseSchema;
   },
   /**
    * Reads one policy.

@@ -1,0 +1,218 @@
+import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { VerificationService } from "@routeplane/contracts/auth";
+import { BudgetWindow, type CapMintedKeyRequest, PresetSpecSchema } from "@routeplane/contracts/policy";
+import { DomainError } from "@routeplane/domain";
+import { toConnectError } from "@routeplane/rpc";
+import { authorized } from "@routeplane/testing";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type AuthUnderTest, GATEWAY_TOKEN, POLICY_TOKEN, refusal, startAuthUnderTest } from "./auth-under-test.ts";
+
+let auth: AuthUnderTest;
+beforeAll(async () => {
+  auth = await startAuthUnderTest();
+});
+afterAll(() => auth.stop());
+
+const limits = create(PresetSpecSchema, { budget: { window: BudgetWindow.TOTAL, limitMicroUsd: 5_000_000n } });
+const sub = { name: "capped", scopes: ["inference:invoke", "keys:write"], limits };
+
+function asService(token: string) {
+  const { routes, interceptors } = auth.wired;
+  const transport = createRouterTransport(routes, { router: { interceptors } });
+  return createClient(VerificationService, authorized(transport, token));
+}
+
+async function listedKeys(): Promise<readonly string[]> {
+  const ids: string[] = [];
+  for (let after = { afterNamespaceId: "", afterKeyId: "" }; ;) {
+    const { keys } = await asService(POLICY_TOKEN).listRevokedKeys(after);
+    const last = keys.at(-1);
+    if (last === undefined) return ids;
+    ids.push(...keys.map(({ keyId }) => keyId));
+    after = { afterNamespaceId: last.namespaceId, afterKeyId: last.keyId };
+  }
+}
+
+async function tamper(statement: ReturnType<typeof sql>): Promise<void> {
+  await auth.admin.within({}, (tx) => statement.execute(tx));
+}
+
+const makeOverdue = (keyId: string) =>
+  tamper(sql`update capped_keys set ends_at = now() - interval '1 second' where key_id = ${keyId}`);
+
+/** Runs a mint during whose call to the policy service `work` runs. @returns the mint, not awaited, and the id of its key */
+async function mintDuring(mint: () => Promise<unknown>, work: (request: CapMintedKeyRequest) => Promise<void>) {
+  let keyId = "";
+  const release = auth.policy.during(async (request) => {
+    keyId = request.keyId;
+    await work(request);
+  });
+  const outcome = await mint().then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  release();
+  return { keyId, failure: outcome };
+}
+
+describe("a key that is minted with limits", () => {
+  it("exists once they are bound, with the token of whoever mints, and not before", async () => {
+    const root = await auth.rootKey();
+    const keys = auth.as(root.token).keys;
+    let during: readonly unknown[] = [];
+    const release = auth.policy.during(async ({ keyId, namespaceId }) => {
+      const mint = await asService(POLICY_TOKEN).resolveMint({ namespaceId, keyId });
+      const got = await refusal(keys.getKey({ id: keyId }));
+      const resolved = await refusal(asService(POLICY_TOKEN).resolveKey({ namespaceId, keyId }));
+      during = [mint.lineage, mint.actorType, mint.actorId, got.reason, resolved.reason];
+    });
+    const minted = await keys.mintKey(sub);
+    release();
+    const id = minted.key?.id ?? "";
+    const call = auth.policy.calls.at(-1);
+    expect(call?.authorization).toBe(`Bearer ${root.token}`);
+    expect(call?.request).toMatchObject({ keyId: id, namespaceId: auth.namespaceId, limits });
+    expect(during).toEqual([[root.id, id], "api_key", root.id, "RESOURCE_NOT_FOUND", "RESOURCE_NOT_FOUND"]);
+    expect(minted.limitsPolicyId).toMatch(/^pol_/);
+    expect(await auth.verify(minted.token)).toMatchObject({ case: "key", value: { keyId: id } });
+    expect(
+      await refusal(asService(POLICY_TOKEN).resolveMint({ namespaceId: auth.namespaceId, keyId: id })),
+    ).toMatchObject({ reason: "RESOURCE_NOT_FOUND" });
+    expect(await listedKeys()).not.toContain(id);
+  });
+
+  it("can be a root key, minted by an operator", async () => {
+    const { keys } = auth.as(auth.operatorToken);
+    const { key, token, limitsPolicyId } = await keys.mintRootKey({ ...sub, namespace: "default" });
+    expect(auth.policy.calls.at(-1)?.authorization).toBe(`Bearer ${auth.operatorToken}`);
+    expect(limitsPolicyId).toMatch(/^pol_/);
+    expect(await auth.verify(token)).toMatchObject({ case: "key", value: { lineage: [key?.id] } });
+  });
+
+  it("is minted without a call to the policy service if it has no limits", async () => {
+    const root = await auth.rootKey();
+    const before = auth.policy.calls.length;
+    const { limitsPolicyId } = await auth.as(root.token).keys.mintKey({ name: "plain", scopes: ["keys:read"] });
+    expect([limitsPolicyId, auth.policy.calls.length]).toEqual(["", before]);
+  });
+
+  it.each([
+    ["a refusal, which is passed on", true, "LIMIT_EXCEEDS_PARENT"],
+    ["a fault", false, "DEPENDENCY_UNAVAILABLE"],
+  ])("does not exist after %s of the policy service", async (_, isRefusal, reason) => {
+    const root = await auth.rootKey();
+    const fields = [{ field: "limits.budget.limit_micro_usd", rule: "must not be above 3" }];
+    const error = new DomainError("permission_denied", "LIMIT_EXCEEDS_PARENT", "above", { fields });
+    const { keyId, failure } = await mintDuring(
+      () => auth.as(root.token).keys.mintKey(sub),
+      async () => {
+        throw isRefusal ? toConnectError(error) : new Error("it died");
+      },
+    );
+    expect(await refusal(Promise.reject(failure))).toMatchObject({ reason });
+    expect(await refusal(auth.as(root.token).keys.getKey({ id: keyId }))).toMatchObject({
+      reason: "RESOURCE_NOT_FOUND",
+    });
+  });
+
+  it("does not exist if its mint took too long, and what was bound is listed to be removed until it is acknowledged", async () => {
+    const root = await auth.rootKey();
+    const { keyId, failure } = await mintDuring(
+      () => auth.as(root.token).keys.mintKey(sub),
+      async ({ keyId: minting }) => {
+        await makeOverdue(minting);
+        expect(await listedKeys()).toContain(minting);
+        // Nothing brings back a mint that was listed, not even time.
+        await tamper(sql`update capped_keys set ends_at = now() + interval '1 hour' where key_id = ${minting}`);
+      },
+    );
+    expect(await refusal(Promise.reject(failure))).toMatchObject({ reason: "DEPENDENCY_UNAVAILABLE" });
+    expect(await refusal(auth.as(root.token).keys.getKey({ id: keyId }))).toMatchObject({
+      reason: "RESOURCE_NOT_FOUND",
+    });
+    expect(await listedKeys()).toContain(keyId);
+    await asService(POLICY_TOKEN).acknowledgeRevokedKeys({ keyIds: [keyId] });
+    expect(await listedKeys()).not.toContain(keyId);
+  });
+
+  it("is either completed or listed as ended, whichever of the two comes first", async () => {
+    const root = await auth.rootKey();
+    const outcomes = await Promise.all(
+      Array.from({ length: 12 }, async (_, index) => {
+        const name = `raced ${index}`;
+        return auth
+          .as(root.token)
+          .keys.mintKey({ ...sub, name })
+          .then(
+            ({ key }) => key?.id ?? "",
+            () => "",
+          );
+      }).concat(
+        Array.from({ length: 12 }, async () => {
+          await tamper(sql`update capped_keys set ends_at = now() where minted_at is null`);
+          await listedKeys();
+          return "";
+        }),
+      ),
+    );
+    const listed = new Set(await listedKeys());
+    expect(outcomes.filter((id) => listed.has(id))).toEqual([]);
+  });
+
+  it("is refused if the token of whoever mints was rotated meanwhile", async () => {
+    const root = await auth.rootKey();
+    const keys = auth.as(root.token).keys;
+    const { failure } = await mintDuring(
+      () => keys.mintKey(sub),
+      async () => void (await keys.rotateKey({ id: root.id, grace: { seconds: 60n } })),
+    );
+    expect(await refusal(Promise.reject(failure))).toMatchObject({ reason: "CREDENTIAL_REPLACED" });
+  });
+
+  it("is listed once it has expired, a minute later, although nobody revoked it", async () => {
+    const root = await auth.rootKey();
+    const expiresAt = Date.now() + 3_600_000;
+    const minted = await auth.as(root.token).keys.mintKey({ ...sub, expiresAt: timestampFromMs(expiresAt) });
+    const id = minted.key?.id ?? "";
+    const rows = await auth.admin.within({}, (tx) =>
+      tx
+        .selectFrom("capped_keys")
+        .select("ends_at")
+        .where("key_id", "=", sql<never>`${id}`)
+        .execute(),
+    );
+    expect(rows).toEqual([{ ends_at: new Date(expiresAt + 60_000) }]);
+    expect(await listedKeys()).not.toContain(id);
+    await makeOverdue(id);
+    const { keys } = await asService(POLICY_TOKEN).listRevokedKeys({});
+    expect(keys.find(({ keyId }) => keyId === id)).toMatchObject({ namespaceId: auth.namespaceId, actorType: "" });
+    await auth.as(root.token).keys.revokeKey({ id });
+    expect((await listedKeys()).filter((listed) => listed === id)).toHaveLength(1);
+    await asService(POLICY_TOKEN).acknowledgeRevokedKeys({ keyIds: [id] });
+    expect(await listedKeys()).not.toContain(id);
+  });
+
+  it("is held to the grant rules before anything is bound", async () => {
+    const root = await auth.rootKey("default", ["keys:write"]);
+    const before = auth.policy.calls.length;
+    const refused = await refusal(auth.as(root.token).keys.mintKey(sub));
+    expect([refused.reason, auth.policy.calls.length]).toEqual(["SCOPE_EXCEEDS_PARENT", before]);
+  });
+
+  it("is refused for limits that are none, naming the field", async () => {
+    const root = await auth.rootKey();
+    const empty = await refusal(auth.as(root.token).keys.mintKey({ ...sub, limits: {} }));
+    expect(empty.message).toContain("limits");
+    const budget = { window: BudgetWindow.TOTAL, limitMicroUsd: 0n };
+    const zero = await refusal(auth.as(root.token).keys.mintKey({ ...sub, limits: { budget } }));
+    expect(zero.message).toContain("limits.budget.limit_micro_usd");
+  });
+});
+
+it("tells nobody but the policy service of a mint", async () => {
+  const mint = { namespaceId: auth.namespaceId, keyId: "key_00000000000000000000000000" };
+  expect(await refusal(asService(GATEWAY_TOKEN).resolveMint(mint))).toMatchObject({ reason: "INTERNAL_ONLY" });
+});
