@@ -66,7 +66,12 @@ export async function runCli(
 
 /** Runs `routeplane <args>` with a home, as the process that it is for users. */
 export function runCliProcess(home: string, args: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
-  return run([CLI, ...args], { ...options, environment: { ROUTEPLANE_HOME: home, ...options.environment } }).ended;
+  return startCliProcess(home, args, options).ended;
+}
+
+/** Starts `routeplane <args>` with a home, as the process that it is for users. */
+export function startCliProcess(home: string, args: readonly string[], options: RunOptions = {}): RunningCommand {
+  return run([CLI, ...args], { ...options, environment: { ROUTEPLANE_HOME: home, ...options.environment } });
 }
 
 /** Starts `routeplane up` as `npm start` does. It may run for an hour: the faults in full take 20 minutes. */

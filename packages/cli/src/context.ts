@@ -1,6 +1,5 @@
 import type { NodeClient } from "./client.ts";
 import type { Settings } from "./config.ts";
-import type { ExitCode } from "./errors.ts";
 import type { Output } from "./output/output.ts";
 import type { Credential } from "./session.ts";
 
@@ -21,5 +20,5 @@ export interface Context {
   /** Creates clients that call as the holder of `credential`. */
   connect(credential: Credential): Promise<NodeClient>;
   /** Sets the exit code of a command that ends without an error. */
-  setExitCode(code: ExitCode): void;
+  setExitCode(code: number): void;
 }

@@ -23,14 +23,15 @@ export interface CliErrorOptions {
 /** Error of a command. All of it is shown to the user: it holds no secrets and no stack traces. */
 export class CliError extends Error {
   override readonly name = "CliError";
-  readonly exitCode: ExitCode;
+  /** An `ExitCode`; that of a shell if `run` cannot start its command. */
+  readonly exitCode: number;
   /** Connect code in its wire spelling, e.g. `not_found`. */
   readonly code: string;
   /** Name of a `routeplane.errors.v1.Reason`, or one of the CLI's own reasons (see README). */
   readonly reason: string;
   readonly options: CliErrorOptions;
 
-  constructor(exitCode: ExitCode, code: string, reason: string, message: string, options: CliErrorOptions = {}) {
+  constructor(exitCode: number, code: string, reason: string, message: string, options: CliErrorOptions = {}) {
     super(message);
     this.exitCode = exitCode;
     this.code = code;

@@ -7,6 +7,7 @@ import { withExamples } from "./commands/examples.ts";
 import { addAuditCommands } from "./commands/audit.ts";
 import { addBudgetCommands } from "./commands/policies/budget.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
+import { addEnvCommand } from "./commands/env.ts";
 import { addGuardrailCommands } from "./commands/policies/guardrail.ts";
 import { addIdentityCommands } from "./commands/identity.ts";
 import { addKeyCommands } from "./commands/keys/keys.ts";
@@ -17,6 +18,7 @@ import { addPolicyCommands } from "./commands/policies/policy.ts";
 import { addPresetCommands } from "./commands/policies/preset.ts";
 import { addRateLimitCommands } from "./commands/policies/rate-limit.ts";
 import { addRequestCommands } from "./commands/requests/requests.ts";
+import { addRunCommand } from "./commands/run/run.ts";
 import { addUpCommand } from "./commands/up.ts";
 import { addUsageCommand } from "./commands/usage.ts";
 import type { Context } from "./context.ts";
@@ -26,6 +28,7 @@ Examples:
   $ npm start                        run a node on this machine and sign in to it
   $ routeplane cloud status          show the account, the namespace and the node
   $ routeplane cloud keys mint --name my-agent --scope "inference:invoke usage:read"
+  $ routeplane run --limit-usd 5 -- my-agent    run an agent under a key and a budget of its own
   $ routeplane cloud usage --json    the same for programs, on every command
 
 Exit codes:
@@ -63,9 +66,11 @@ export function createProgram(context: Context): Command {
     .exitOverride();
 
   addUpCommand(program, context);
+  addRunCommand(program, context);
   const cloud = program.command("cloud").description("Manage keys, policies and usage of a node");
   addIdentityCommands(cloud, context);
   addLimitsCommand(cloud, context);
+  addEnvCommand(cloud, context);
   addAccountCommands(cloud, context);
   addNamespaceCommands(cloud, context);
   addKeyCommands(cloud, context);

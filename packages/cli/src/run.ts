@@ -12,12 +12,12 @@ import { nodeUrl } from "./session.ts";
 export type ProcessContext = Pick<Context, "settings" | "stdin" | "stdout" | "stderr">;
 
 /** Runs one command line. Reports every failure on stderr and never throws. */
-export async function run(argv: readonly string[], processContext: ProcessContext): Promise<ExitCode> {
+export async function run(argv: readonly string[], processContext: ProcessContext): Promise<number> {
   // Before anything is parsed, because errors in the command line are JSON too.
   const output = createOutput(asksForJson(argv), processContext.stdout, processContext.stderr);
   exitOnStdoutError(processContext.stdout, output);
   let url = "the node";
-  let exitCode: ExitCode = ExitCode.ok;
+  let exitCode: number = ExitCode.ok;
   const context = createContext(output, processContext, {
     onUrl: (nodeAddress) => (url = nodeAddress),
     onExitCode: (code) => (exitCode = code),
@@ -37,7 +37,7 @@ export async function run(argv: readonly string[], processContext: ProcessContex
 function createContext(
   output: Output,
   { settings, stdin, stdout, stderr }: ProcessContext,
-  { onUrl, onExitCode }: { readonly onUrl: (url: string) => void; readonly onExitCode: (code: ExitCode) => void },
+  { onUrl, onExitCode }: { readonly onUrl: (url: string) => void; readonly onExitCode: (code: number) => void },
 ): Context {
   const url = async (): Promise<string> => {
     const used = await nodeUrl(settings);

@@ -1,0 +1,74 @@
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import { CliError } from "../../errors.ts";
+
+/** Signals that are passed on to the command. */
+const PASSED: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
+/** Signals that a terminal sends to the command as well as to this process. */
+const FROM_TERMINAL: ReadonlySet<NodeJS.Signals> = new Set(["SIGINT", "SIGQUIT"]);
+
+/** Exit codes of a shell for a command that cannot be executed, and for one that is not found. */
+const NOT_EXECUTABLE = 126;
+const NOT_FOUND = 127;
+const OF_SIGNALS = 128;
+
+export interface CommandProcess {
+  /**
+   * Runs a command on this process's streams, and resolves to its exit code as a shell has it: 128 + n if signal n killed it.
+   *
+   * @throws CliError with 127 for a command that is not found, 126 for one that cannot be executed
+   */
+  run(
+    command: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string | undefined>>,
+  ): Promise<number>;
+  /** Lets signals end this process again. */
+  release(): void;
+}
+
+/**
+ * Takes the signals that would end this process, from now on: they are passed on to the command, whose end is awaited. One that
+ * comes before the command is started keeps it from being started.
+ *
+ * @param isTerminal true if the command shares a terminal with this process, which sends it Ctrl-C itself
+ */
+export function takeSignals(isTerminal: boolean): CommandProcess {
+  let early: NodeJS.Signals | undefined;
+  let pass = (signal: NodeJS.Signals): void => void (early ??= signal);
+  const listener = (signal: NodeJS.Signals): void => pass(signal);
+  for (const signal of PASSED) process.on(signal, listener);
+  return {
+    async run(command, args, environment) {
+      if (early !== undefined) return codeOf(early);
+      const child = spawn(command, args, { stdio: "inherit", env: { ...environment } });
+      pass = (signal) => {
+        if (!isTerminal || !FROM_TERMINAL.has(signal)) child.kill(signal);
+      };
+      const ended = Promise.withResolvers<number>();
+      child.on("error", (error: NodeJS.ErrnoException) => {
+        if (child.pid === undefined) ended.reject(notStarted(command, error));
+      });
+      child.on("exit", (code, signal) => ended.resolve(signal === null ? (code ?? 0) : codeOf(signal)));
+      return ended.promise;
+    },
+    release() {
+      for (const signal of PASSED) process.off(signal, listener);
+    },
+  };
+}
+
+function codeOf(signal: NodeJS.Signals): number {
+  return OF_SIGNALS + constants.signals[signal];
+}
+
+function notStarted(command: string, { code, message }: NodeJS.ErrnoException): CliError {
+  return code === "ENOENT"
+    ? new CliError(NOT_FOUND, "not_found", "COMMAND_NOT_STARTED", `command not found: ${command}`)
+    : new CliError(
+        NOT_EXECUTABLE,
+        "failed_precondition",
+        "COMMAND_NOT_STARTED",
+        `cannot execute ${command}: ${message}`,
+      );
+}

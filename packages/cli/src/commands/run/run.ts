@@ -1,0 +1,143 @@
+import { basename } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Key } from "@routeplane/contracts/auth";
+import { permits } from "@routeplane/credentials";
+import { nameFault } from "@routeplane/domain";
+import type { Command } from "commander";
+import type { NodeClient } from "../../client.ts";
+import type { Context } from "../../context.ts";
+import { usageError } from "../../errors.ts";
+import { formatUsd } from "../../output/money.ts";
+import { formatTime } from "../../output/time.ts";
+import { loginCredential } from "../../session.ts";
+import { requirePresent } from "../../views/values.ts";
+import { withExamples } from "../examples.ts";
+import { addLimitOptions, type LimitOptions, toProtoExpiry, toProtoLimits } from "../keys/limit-options.ts";
+import { commandEnvironment } from "./client-environment.ts";
+import { takeSignals } from "./command-process.ts";
+import { readTreeCost, type TreeCost } from "./tree-cost.ts";
+
+/** Scopes of the key of a command, as far as the key in use holds them: to call models, and to run commands under keys below it. */
+const SCOPES = ["inference:invoke", "keys:read", "keys:write", "policy:read", "usage:read"];
+/** Expiry of the key of a command that says none: one that is killed with this process must not live on. */
+const DEFAULT_EXPIRY_MS = 8 * 3_600_000;
+const MAX_NAME_CHARS = 80;
+const REVOKE_ATTEMPTS = 3;
+const RETRY_MS = 500;
+
+export function addRunCommand(program: Command, context: Context): void {
+  const run = program
+    .command("run")
+    .description("Run a command under a key of its own, with limits")
+    .argument("[command...]", "Command and its arguments, behind --");
+  addLimitOptions(run)
+    .addHelpText(
+      "after",
+      "\nMints a sub-key of the key in use and gives it to the command as OPENAI_API_KEY, ANTHROPIC_API_KEY and\n" +
+        "ROUTEPLANE_API_KEY, with the addresses as OPENAI_BASE_URL, ANTHROPIC_BASE_URL and ROUTEPLANE_URL. When the command ends,\n" +
+        "the key and all below it are revoked, and what they cost is printed to stderr. Without --expires-in it expires after 8h.\n" +
+        "\nExit code: that of the command; 128 + n if signal n killed it, 127 if it is not found, 126 if it cannot be executed.",
+    )
+    .action((command: readonly string[], options: LimitOptions) => runCommand(context, command, options));
+  withExamples(run, "run --limit-usd 5 --expires-in 2h -- my-agent --task review", "run --models 'gpt-*' -- npm test");
+}
+
+async function runCommand(context: Context, words: readonly string[], options: LimitOptions): Promise<void> {
+  const [command, ...args] = words;
+  if (command === undefined) {
+    throw usageError("a command is missing", "Give it behind --, e.g. `routeplane run --limit-usd 5 -- my-agent`.");
+  }
+  const limits = toProtoLimits(options);
+  const process = takeSignals(context.stdin.isTTY ?? false);
+  try {
+    const url = await context.url();
+    const client = await context.connect(await loginCredential(context.settings));
+    const minted = await mintCommandKey(client, command, { ...options, limits });
+    try {
+      const environment = commandEnvironment(context.settings.environment, url, minted.token);
+      context.setExitCode(await process.run(command, args, environment));
+    } finally {
+      await endCommandKey(context, client, minted.key);
+    }
+  } finally {
+    process.release();
+  }
+}
+
+async function mintCommandKey(
+  { identity, keys }: NodeClient,
+  command: string,
+  { limits, ...options }: LimitOptions & { readonly limits: ReturnType<typeof toProtoLimits> },
+): Promise<{ readonly key: Key; readonly token: string }> {
+  const own = (await identity.whoAmI({})).identity;
+  const held = own.case === "key" ? own.value : undefined;
+  const latest = held?.expiresAt === undefined ? Infinity : timestampDate(held.expiresAt).getTime();
+  const fallback = timestampFromDate(new Date(Math.min(Date.now() + DEFAULT_EXPIRY_MS, latest)));
+  const { key, token } = await keys.mintKey({
+    name: nameOf(command),
+    scopes: SCOPES.filter((scope) => permits(held?.scopes ?? [], scope)),
+    expiresAt: toProtoExpiry(options, Date.now()) ?? fallback,
+    ...(limits !== undefined && { limits }),
+  });
+  return { key: requirePresent(key), token };
+}
+
+function nameOf(command: string): string {
+  const name = `run ${basename(command).slice(0, MAX_NAME_CHARS)}`;
+  return nameFault(name) === undefined ? name : "run";
+}
+
+/** Revokes the key of a command and says what it cost. Never throws: the exit code is that of the command. */
+async function endCommandKey(context: Context, client: NodeClient, key: Key): Promise<void> {
+  const isRevoked = await revoke(client, key.id);
+  const cost = await readCost(client, key);
+  const { output, stderr } = context;
+  if (output.json) {
+    const summary = {
+      key_id: key.id,
+      revoked: isRevoked,
+      request_count: cost?.requestCount ?? null,
+      cost_micro_usd: cost?.costMicroUsd ?? null,
+      cost_complete: cost?.isComplete ?? false,
+    };
+    stderr.write(`${JSON.stringify({ run: summary })}\n`);
+    return;
+  }
+  output.note(`${key.id} ${costText(cost)}`);
+  if (isRevoked) return;
+  const expiry =
+    key.expiresAt === undefined ? "" : `; it expires at ${formatTime(timestampDate(key.expiresAt).toISOString())}`;
+  output.note(`The key could not be revoked${expiry}. Revoke it with \`routeplane cloud keys revoke ${key.id}\`.`);
+}
+
+async function revoke({ keys }: NodeClient, id: string): Promise<boolean> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await keys.revokeKey({ id, reason: "the command has ended" });
+      return true;
+    } catch (error) {
+      const isFinal = ConnectError.from(error).code === Code.Unauthenticated;
+      // A key above it that was revoked ends it too.
+      if (isFinal || attempt === REVOKE_ATTEMPTS) return isFinal;
+      await delay(RETRY_MS);
+    }
+  }
+}
+
+/** Undefined if the credential may not read it, or the node does not answer. */
+async function readCost(client: NodeClient, { id, createdAt }: Key): Promise<TreeCost | undefined> {
+  try {
+    return createdAt && (await readTreeCost(client, id, createdAt));
+  } catch {
+    return undefined;
+  }
+}
+
+function costText(cost: TreeCost | undefined): string {
+  if (cost === undefined) return "has ended; its cost is not known: usage:read and keys:read are needed to read it";
+  const { requestCount, costMicroUsd, isComplete } = cost;
+  const requests = requestCount === 1 ? "1 request" : `${requestCount} requests`;
+  return `cost ${isComplete ? "" : "at least "}${formatUsd(costMicroUsd)} in ${requests}`;
+}
