@@ -1,5 +1,9 @@
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { keepCompiledCode } from "./packages/testing/src/compile-cache.ts";
+
+keepCompiledCode(join(import.meta.dirname, "node_modules/.cache/compile"));
 
 /** Number of workers. With one per core, cores idle for a quarter of the time, while tests wait for processes. */
 const maxWorkers = Math.ceil(availableParallelism() * 1.5);

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { databasePlan, databaseUrl, openDatabase, provision, type RoleName } from "@routeplane/postgres";
-import { cloneDatabase } from "@routeplane/testing";
+import { cloneDatabase, compileCache } from "@routeplane/testing";
 import pg from "pg";
 import { afterAll, expect, it } from "vitest";
 
@@ -32,7 +32,9 @@ afterAll(async () => {
 
 /** Runs a role of the image to its end. */
 async function run(role: string, environment: Record<string, string>) {
-  const child = spawn(process.execPath, [ENTRY, role], { env: { PATH: process.env["PATH"], ...environment } });
+  const child = spawn(process.execPath, [ENTRY, role], {
+    env: { PATH: process.env["PATH"], ...compileCache(), ...environment },
+  });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (text: Buffer) => (output += text.toString()));
   const [code] = await once(child, "close");

@@ -1,9 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 const INTERVAL_MS = 20;
+/** Part of the time waited that a pause is, up to 100 ms, so that a long wait costs little CPU time. */
+const [INTERVAL_PART, MAX_INTERVAL_MS] = [1 / 20, 100];
+/** Longest pause after a slow read. */
+const MAX_PAUSE_MS = 1_000;
 
 /**
- * Calls `read` until its value is neither false nor undefined, and returns it. Errors are retried too.
+ * Calls `read` until its value is neither false nor undefined, and returns it. Errors are retried too. A pause is at least
+ * as long as the call before it, up to a second: what is expensive to read runs for half of the time at most.
  *
  * @throws the last error of `read`, or an error that quotes it, when the time limit is over
  */
@@ -11,8 +16,10 @@ export async function eventually<T>(
   read: () => T | Promise<T>,
   timeoutMs = 60_000,
 ): Promise<Exclude<T, false | undefined>> {
-  const deadline = performance.now() + timeoutMs;
+  const startedAt = performance.now();
+  const deadline = startedAt + timeoutMs;
   for (;;) {
+    const readAt = performance.now();
     const result = await attempt(read);
     if ("value" in result && result.value !== false && result.value !== undefined) {
       return result.value as Exclude<T, false | undefined>;
@@ -20,8 +27,13 @@ export async function eventually<T>(
     if (performance.now() >= deadline) {
       throw "error" in result ? result.error : new Error(`did not hold within ${timeoutMs} ms: ${read.toString()}`);
     }
-    await delay(INTERVAL_MS);
+    await delay(pauseAfter(performance.now(), { startedAt, readAt }));
   }
+}
+
+function pauseAfter(now: number, { startedAt, readAt }: Readonly<Record<"startedAt" | "readAt", number>>): number {
+  const rising = Math.min((now - startedAt) * INTERVAL_PART, MAX_INTERVAL_MS);
+  return Math.max(INTERVAL_MS, rising, Math.min(now - readAt, MAX_PAUSE_MS));
 }
 
 async function attempt<T>(read: () => T | Promise<T>): Promise<{ value: T } | { error: unknown }> {

@@ -7,6 +7,7 @@ import { describeFailure, loadSecrets, natsBinary, planOf } from "@routeplane/st
 import { preparePostgres, type ProcessSpec, runCommand } from "@routeplane/standalone/servers";
 import { StartFailure, superuserUrl, supervise } from "@routeplane/standalone/servers";
 import type { TestProject } from "vitest/node";
+import { compileCache } from "./compile-cache.ts";
 import { copyHome } from "./copy-home.ts";
 import type { TestServers } from "./test-servers.ts";
 
@@ -92,7 +93,7 @@ async function migrate(
   const command = {
     executable: process.execPath,
     args: [join(CHECKOUT, `services/${service}/src/migrate.ts`)],
-    environment: { ROUTEPLANE_MIGRATION_DATABASE_URL: url },
+    environment: { ...compileCache(), ROUTEPLANE_MIGRATION_DATABASE_URL: url },
   };
   const log = join(folder, `migrate-${service}.log`);
   const { code } = await runCommand(command, log, new AbortController().signal);

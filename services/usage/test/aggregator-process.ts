@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { AGGREGATOR_NODE_OPTIONS } from "@routeplane/runtime";
+import { compileCache } from "@routeplane/testing";
 
 const ENTRY = fileURLToPath(new URL("../src/aggregator-main.ts", import.meta.url));
 
@@ -27,6 +28,7 @@ export function spawnAggregator(env: {
 }): AggregatorProcess {
   const child = spawn(process.execPath, [ENTRY], {
     env: {
+      ...compileCache(),
       NODE_OPTIONS: AGGREGATOR_NODE_OPTIONS,
       ROUTEPLANE_PORT: String(env.port ?? 0),
       ROUTEPLANE_DATABASE_URL: env.databaseUrl,
