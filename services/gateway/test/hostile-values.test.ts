@@ -1,8 +1,10 @@
 import type { GuardrailSpec } from "@routeplane/guardrails";
 import { describe, expect, it } from "vitest";
 import { Refusal } from "../src/domain/errors/refusal.ts";
+import type { Upstream } from "../src/domain/ports/upstream.ts";
 import type { WireName } from "../src/domain/wires/wire-name.ts";
 import { INFERENCE_ROUTES } from "../src/handlers/inference.ts";
+import { fakeBudget } from "./fake-admissions.ts";
 import { fakeGuardrailDirectory } from "./fake-guardrail-directory.ts";
 import { answeringUpstream } from "./fake-upstream.ts";
 import { pipelineUnderTest } from "./pipeline-under-test.ts";
@@ -196,6 +198,8 @@ const spec: GuardrailSpec = {
   contentPatterns: [{ name: "word", pattern: "secret", action: "redact", appliesTo: "both" }],
 };
 
+const BUDGET_NANO = 10n ** 18n;
+
 /** Faults that are no refusals of requests with a place replaced, or of answers. */
 async function faultsOf(
   { path, wire }: (typeof INFERENCE_ROUTES)[number],
@@ -208,17 +212,24 @@ async function faultsOf(
   if (own === undefined || answer === undefined) throw new Error(`${path} has no sample`);
   const faults = new Set<string>();
   let places = 0;
+  let whole: unknown;
+  const upstream: Upstream = {
+    ...answeringUpstream("application/json", []),
+    send: (request) => answeringUpstream("application/json", [JSON.stringify(whole)]).send(request),
+  };
+  // One pipeline for all requests: its guardrails are compiled once.
+  const guardrails = fakeGuardrailDirectory([spec]);
+  const wires = new Set([upstreamWire, ...(upstreamWire === "count_tokens" ? (["messages"] as const) : [])]);
+  const budget = fakeBudget(BUDGET_NANO);
+  const { serve, usage } = pipelineUnderTest({ upstream, wire, wires, guardrails, budget });
   for (const by of HOSTILE) {
     for (const changed of replaced(replaces === "body" ? own.body : answer, by)) {
       places++;
-      const [body, whole] = replaces === "body" ? [changed, answer] : [own.body, changed];
-      const upstream = answeringUpstream("application/json", [JSON.stringify(whole)]);
-      const guardrails = fakeGuardrailDirectory([spec]);
-      const wires = new Set([upstreamWire, ...(upstreamWire === "count_tokens" ? (["messages"] as const) : [])]);
-      const { serve, usage } = pipelineUnderTest({ upstream, wire, wires, guardrails });
-      const { refusal } = await serve(JSON.stringify(body));
+      whole = replaces === "body" ? answer : changed;
+      const settledBefore = usage.settlements.length;
+      const { refusal } = await serve(JSON.stringify(replaces === "body" ? changed : own.body));
       const isFault = refusal !== undefined && !(refusal instanceof Refusal);
-      const isInternal = usage.settlements.some(({ errorCode }) => errorCode === "internal_error");
+      const isInternal = usage.settlements.slice(settledBefore).some(({ errorCode }) => errorCode === "internal_error");
       if (isFault || isInternal)
         faults.add(
           `${String(refusal)} ${JSON.stringify(by)} ${(refusal as Error | undefined)?.stack?.split("\n")[1] ?? ""}`,
@@ -226,6 +237,8 @@ async function faultsOf(
     }
   }
   expect(places).toBeGreaterThan(HOSTILE.length);
+  // No request was refused for want of money.
+  expect(budget.spentNano).toBeLessThan(BUDGET_NANO / 2n);
   return [...faults];
 }
 

@@ -22,6 +22,9 @@ import { boundTokens } from "../src/domain/request/token-bounds.ts";
 import { boundTexts } from "../src/domain/tokens/text-bound.ts";
 import { fakeTokenCounter } from "./fake-token-counter.ts";
 
+/** One for all pipelines of a file: a logger costs more CPU time than the rest of a pipeline. */
+const log = createLogger("gateway", (line) => line, "silent");
+
 /** Nano-USD of a micro-USD. */
 export const MICRO = 1_000n;
 const MODEL: Model = {
@@ -69,7 +72,6 @@ export function pipelineUnderTest(options: PipelineUnderTestOptions = {}): Pipel
   const { upstream = createEchoUpstream(Date.now), wire = CHAT, overrides = {} } = options;
   const budget = options.budget ?? fakeBudget(1_000_000_000n);
   const usage = options.usage ?? fakeUsageLog();
-  const log = createLogger("gateway", (line) => line, "silent");
   const sent: string[] = [];
   const recordingUpstream: Upstream = {
     ...upstream,

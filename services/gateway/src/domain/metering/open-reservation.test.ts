@@ -31,6 +31,7 @@ const CHUNKS = [
 ].map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`);
 const REDACT = { name: "w", pattern: "secret", action: "redact", appliesTo: "both" } as const;
 
+const LOG = createLogger("gateway", (line) => line, "silent");
 const STREAM = { ...BODY, stream: true };
 
 const SCENARIOS: Readonly<Record<string, readonly [() => Upstream, object, object]>> = {
@@ -72,11 +73,7 @@ async function runWithFault(upstream: Upstream, body: object, step: number) {
   const budget = fakeAdmissions(limits as Parameters<typeof fakeAdmissions>[0]);
   const usage = fakeUsageLog();
   const usageLog = faulty(usage, fault, "usageLog");
-  const log = faulty(
-    createLogger("gateway", (line) => line, "silent"),
-    fault,
-    "log",
-  );
+  const log = faulty(LOG, fault, "log");
   const reply = fakeReply();
   const settlements = createSettlements({ admissions: budget, usageLog, log });
   const guardOf = createGuards(fakeGuardrailDirectory([{ contentPatterns: [REDACT] }]));
