@@ -9,6 +9,8 @@ keepCompiledCode(join(import.meta.dirname, "node_modules/.cache/compile"));
 const maxWorkers = Math.ceil(availableParallelism() * 1.5);
 const exclude = ["**/node_modules/**", "test/bench/**"];
 const UNITS = ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts"];
+/** Tests that change nothing in their process: their nodes are processes of their own, and their services have databases of their own. */
+const SHARED = ["test/e2e/**/*.test.ts", "services/{auth,policy,usage}/test/**/*.test.ts"];
 
 /** Tests with servers and processes: a worker of its own for each file. */
 export const servers = {
@@ -22,12 +24,19 @@ export const servers = {
   teardownTimeout: 20_000,
 };
 
+/** A worker runs one file after the other: it loads the command line and the services once. */
+const shared = { ...servers, include: SHARED, exclude, isolate: false };
+
 /** Pure tests beside the code, which start no server: a worker runs one file after the other. That takes half the CPU time. */
 const units = { ...servers, globalSetup: [], include: UNITS, exclude, isolate: false };
 
 export default defineConfig({
   test: {
     maxWorkers,
-    projects: [{ test: { ...servers, name: "servers" } }, { test: { ...units, name: "units" } }],
+    projects: [
+      { test: { ...servers, exclude: [...servers.exclude, ...SHARED], name: "servers" } },
+      { test: { ...shared, name: "shared" } },
+      { test: { ...units, name: "units" } },
+    ],
   },
 });

@@ -16,10 +16,13 @@ const MIGRATED = ["auth", "policy", "usage"] as const;
 
 /**
  * Starts a throw-away Postgres whose template database has every schema, keeps a copy of it as the home of a node that has not been
- * started yet, and finds a nats-server program, once before the test files run. Postgres and its data are removed at the end. If the
+ * started yet, and finds a nats-server program, once before the test files run. All projects of a run share them: the first one calls
+ * this function to start them, for the others it does nothing. Postgres and its data are removed at the end. If the
  * run is killed, the kernel ends Postgres and the next run removes the data.
  */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
+  const root = project.vitest.getRootProject();
+  if (root.getProvidedContext().testServers !== undefined) return async () => {};
   await removeAbandoned();
   const folder = await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`));
   const { ports } = await reservePorts(1);
@@ -55,7 +58,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
       const natsExecutable = await natsBinary({ environment: process.env, say, signal });
       const postgres = { port, superuserPassword, template: plan.database, passwords: plan.passwords };
       const servers: TestServers = { postgres, home: template, natsExecutable };
-      project.provide("testServers", servers);
+      root.provide("testServers", servers);
     } catch (error) {
       await stop();
       throw error;
