@@ -288,6 +288,57 @@ describe("a stream under content patterns", () => {
     ]);
   });
 
+  describe("with more tool calls than texts are open at a time", () => {
+    const COUNT = 1_100;
+    const numbers = Array.from({ length: COUNT }, (_, index) => index);
+    const call = (index: number, args: string, name?: string) => ({
+      index,
+      ...(name !== undefined && { id: `call_${index}`, type: "function" }),
+      function: { ...(name !== undefined && { name }), arguments: args },
+    });
+    const calls = (...all: readonly object[]) => delta(0, { tool_calls: all });
+    const twice = (first: string, second: string) =>
+      numbers.flatMap((index) => [calls(call(index, first, "f")), calls(call(index, second))]).join("");
+    const ended = delta(0, {}, "tool_calls") + DONE;
+    const spec = guardrail(pattern("secret"));
+
+    it("passes them byte for byte, one after the other and in one chunk", async () => {
+      const inOne = calls(...numbers.map((index) => call(index, "{}", "f")));
+      for (const sent of [twice('{"a"', ":1}") + ended, inOne + ended]) {
+        expect((await streamed({ spec, bytes: [Buffer.from(sent)] })).text).toBe(sent);
+      }
+    });
+
+    it("judges each over its chunks, and lets what is held of one leave once there are too many", async () => {
+      const { chunks } = await streamed({ spec, bytes: [Buffer.from(twice("a sec", "ret sec") + ended)] });
+      const texts = textsOf(chunks);
+      for (const index of numbers) expect(texts[`0 call ${index}`]).toBe("a [REDACTED] sec");
+    });
+
+    it("lets the held part of a call leave in its chunk, if there are too many in one", async () => {
+      const all = numbers.map((index) => call(index, "a sec", "f"));
+      const { chunks } = await streamed({ spec, bytes: [Buffer.from(calls(...all) + ended)] });
+      const texts = textsOf(chunks);
+      for (const index of numbers) expect(texts[`0 call ${index}`]).toBe("a sec");
+    });
+
+    it.each([
+      ["the arguments", calls(call(0, "ret"))],
+      ["the name", calls({ index: 0, function: { name: "ret" } })],
+    ])("refuses more of %s of a call that had to end", async (_, more) => {
+      const begun = calls(call(0, "a sec", "a_sec")) + twice("{", "}");
+      const sent = begun.replace(calls(call(0, "{", "f")), "").replace(calls(call(0, "}")), "");
+      const { text, relayed } = await streamed({ spec, bytes: [Buffer.from(sent + more + ended)] });
+      expect(text).not.toContain('"ret"');
+      expect(relayed).toMatchObject({ errorCode: "content_blocked" });
+    });
+
+    it("refuses no stream for a guardrail in shadow mode", async () => {
+      const sent = twice("{", "}") + calls(call(0, "{}")) + ended;
+      expect((await streamed({ spec, mode: "shadow", bytes: [Buffer.from(sent)] })).text).toBe(sent);
+    });
+  });
+
   it("does not repeat the text in logprobs, nor in unknown members", async () => {
     const spec = guardrail(pattern("secret"));
     const logprobs = {

@@ -19,8 +19,9 @@ import type { ContentKind } from "../content-format.ts";
 import { isPieceOfText, isToolName, LOGPROBS, responseContentKindOf } from "./chat-content.ts";
 import { countMembers, withData } from "../event-data.ts";
 import { isFinished } from "./finish-reason.ts";
+import { OpenTexts } from "./open-texts.ts";
 import { chunkWith, hasOtherFields, indexOf, ownSteps, withListOfChoices } from "./stream-chunk.ts";
-import { type ChunkText, MAX_STREAM_TEXTS, type StreamText, StreamTexts } from "./stream-texts.ts";
+import { type ChunkText, type StreamText, StreamTexts } from "./stream-texts.ts";
 
 /** Chunk that is being judged. */
 interface JudgedChunk {
@@ -29,6 +30,8 @@ interface JudgedChunk {
   readonly edits: Edit[];
   /** Index of the edit of the last piece in the chunk, by text. */
   readonly editOf: Map<StreamText, number>;
+  /** Chunks that leave before it. */
+  readonly before: Buffer[];
 }
 
 /** Comment that replaces those by which upstreams keep a connection alive. */
@@ -45,7 +48,7 @@ export class CompletionStreamGuard implements StreamGuard {
   readonly #content: ContentGuard;
   readonly #texts: StreamTexts;
   /** Names of tools so far, joined as some clients join them. */
-  readonly #toolNames = new Map<string, MatchRecorder<GuardPattern>>();
+  readonly #toolNames = new OpenTexts<MatchRecorder<GuardPattern>>();
   /** Last chunk, from which the chunks of flushed text are made. */
   #last: JsonObject = {};
   #refusal: Refusal | undefined;
@@ -120,7 +123,7 @@ export class CompletionStreamGuard implements StreamGuard {
     const isPlain = writtenTexts.filter(({ kind }) => kind === "name").length === countMembers(chunk, LOGPROBS);
     const data = isPlain ? written : JSON.stringify(chunk);
     const texts = isPlain ? writtenTexts : await this.#textsOf(data);
-    const judged: JudgedChunk = { chunk, data, edits: [], editOf: new Map() };
+    const judged: JudgedChunk = { chunk, data, edits: [], editOf: new Map(), before: [] };
     for (const text of texts) {
       const value = (): string => valueOf(text, data);
       const content = text.kind === "whole" ? "text" : responseContentKindOf(text, value);
@@ -131,10 +134,10 @@ export class CompletionStreamGuard implements StreamGuard {
       this.#refusal = refusal;
       return undefined;
     }
-    const { edits, editOf } = judged;
+    const { edits } = judged;
     this.#last = changesNothing(edits, data) ? chunk : (JSON.parse(applyEdits(data, edits)) as JsonObject);
-    const before = this.#endFinished(chunk, editOf, edits);
-    return { before, data: changesNothing(edits, data) ? data : applyEdits(data, edits) };
+    this.#endFinished(judged);
+    return { before: judged.before, data: changesNothing(edits, data) ? data : applyEdits(data, edits) };
   }
 
   /** Texts of a chunk, without those within members that are judged as a whole. */
@@ -178,9 +181,10 @@ export class CompletionStreamGuard implements StreamGuard {
     const { rules, work, decisions } = this.#responseGuard;
     if (rules === undefined) return undefined;
     const key = JSON.stringify(ownSteps(chunk, steps));
-    if (this.#toolNames.size >= MAX_STREAM_TEXTS) return this.#refusalOf({ reason: "too_much_work" });
-    const name = this.#toolNames.get(key) ?? new MatchRecorder(rules, work);
-    this.#toolNames.set(key, name);
+    const known = this.#toolNames.find(key);
+    if (known === undefined && !this.#toolNames.mayBegin(key)) return this.#refusalOf({ reason: "too_much_work" });
+    const name = known ?? new MatchRecorder(rules, work);
+    if (known === undefined) this.#toolNames.begin(key, name);
     await name.push(piece);
     const matched = [...name.matched];
     const blocking = matched.find(({ action }) => action === "block");
@@ -196,10 +200,16 @@ export class CompletionStreamGuard implements StreamGuard {
   }
 
   /** Judges a piece of a text. If rules are enforced it makes an edit, to which the rest of a finished choice can be added. */
-  async #passPiece({ chunk, data, edits, editOf }: JudgedChunk, piece: ChunkText): Promise<Refusal | undefined> {
+  async #passPiece(judged: JudgedChunk, piece: ChunkText): Promise<Refusal | undefined> {
+    const { chunk, data, edits, editOf } = judged;
     const { start, end } = piece;
-    const text = this.#texts.textOf(chunk, piece);
-    if (text === undefined) return this.#refusalOf({ reason: "too_much_work" });
+    const found = this.#texts.textOf(chunk, piece);
+    if (found === undefined) {
+      // A guardrail in shadow mode refuses nothing.
+      return this.#responseGuard.rules && this.#refusalOf({ reason: "too_much_work" });
+    }
+    const { text, ended } = found;
+    if (ended !== undefined) this.#endIn(judged, ended);
     const literal = data.slice(start, end);
     const value = JSON.parse(literal) as string;
     const { filter } = text;
@@ -216,23 +226,27 @@ export class CompletionStreamGuard implements StreamGuard {
     return undefined;
   }
 
-  /** Ends the texts of the choices that a chunk finishes. Their held text goes into the chunk, or into chunks before it. */
-  #endFinished(chunk: JsonObject, editOf: ReadonlyMap<StreamText, number>, edits: Edit[]): Buffer[] {
+  /** Ends the texts of the choices that a chunk finishes. */
+  #endFinished(judged: JudgedChunk): void {
     const finished = new Set(
-      (chunk["choices"] as readonly unknown[]).flatMap((choice, position) =>
+      (judged.chunk["choices"] as readonly unknown[]).flatMap((choice, position) =>
         isFinished(choice) ? [indexOf(choice, position)] : [],
       ),
     );
-    const ended = this.#texts.finish(finished);
-    for (const text of ended) {
-      const index = editOf.get(text);
-      const edit = index === undefined ? undefined : edits[index];
-      if (index === undefined || edit === undefined) continue;
-      const rest = this.#rest(text);
-      if (rest === "") continue;
-      edits[index] = { ...edit, literal: JSON.stringify(`${JSON.parse(edit.literal) as string}${rest}`) };
+    for (const text of this.#texts.finish(finished)) this.#endIn(judged, text);
+  }
+
+  /** Ends a text while a chunk is judged. What is held of it goes into its last piece in the chunk, or into a chunk before it. */
+  #endIn({ editOf, edits, before }: JudgedChunk, text: StreamText): void {
+    const index = editOf.get(text);
+    const edit = index === undefined ? undefined : edits[index];
+    if (index === undefined || edit === undefined) {
+      before.push(...this.#end([text]));
+      return;
     }
-    return this.#end(ended);
+    const rest = this.#rest(text);
+    if (rest !== "")
+      edits[index] = { ...edit, literal: JSON.stringify(`${JSON.parse(edit.literal) as string}${rest}`) };
   }
 
   /** Ends texts. @returns chunks with the held part of each */

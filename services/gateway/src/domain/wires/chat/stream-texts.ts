@@ -4,6 +4,7 @@ import type { JsonText } from "../../wire/json-texts.ts";
 import { isArguments, isPartOfMessage, isReasoningPiece } from "./chat-content.ts";
 import type { GuardPattern } from "../../guardrails/guard.ts";
 import type { ResponseGuard } from "../../guardrails/response-guard.ts";
+import { OpenTexts } from "./open-texts.ts";
 import { ownSteps, type Path, type TextPlace } from "./stream-chunk.ts";
 
 /** Text of the answer that arrives in pieces, e.g. the content of a choice, or the arguments of its second tool call. */
@@ -21,14 +22,18 @@ export interface ChunkText extends JsonText {
   readonly steps: Path;
 }
 
-/** Bound of the texts of one answer: each takes memory. */
-export const MAX_STREAM_TEXTS = 1_024;
+/** Text that a piece belongs to. */
+interface FoundText {
+  readonly text: StreamText;
+  /** Text that ends to make room for it. */
+  readonly ended: StreamText | undefined;
+}
 
 /** Texts of one streamed answer, and the state of its choices. */
 export class StreamTexts {
   readonly #responseGuard: ResponseGuard;
   readonly #choices: number;
-  readonly #texts = new Map<string, StreamText>();
+  readonly #texts = new OpenTexts<StreamText>();
   /** Indices of choices, at most as many as were requested. */
   readonly #choiceIndices = new Set<number>();
   /** Indices of choices that are finished. */
@@ -40,23 +45,23 @@ export class StreamTexts {
     this.#choices = choices;
   }
 
-  /** All texts, in order of their first piece. */
+  /** All texts that are open, and of finished choices. */
   get all(): readonly StreamText[] {
-    return [...this.#texts.values()];
+    return this.#texts.all;
   }
 
-  /** Finds or opens the text that a piece belongs to; undefined if there are too many. */
-  textOf(chunk: JsonObject, piece: ChunkText): StreamText | undefined {
+  /** Finds or opens the text that a piece belongs to; undefined if it is to be judged with pieces that are no longer known. */
+  textOf(chunk: JsonObject, piece: ChunkText): FoundText | undefined {
     const [, choice = 0, ...path] = ownSteps(chunk, piece.steps);
     // Clients append the parts of a content in order of arrival, whatever their positions in the lists.
     const textPath = isPartOfMessage(piece) ? [path[0], "content"] : isReasoningPiece(piece) ? [piece.place] : path;
     const key = JSON.stringify([choice, textPath]);
-    const known = this.#texts.get(key);
+    const known = this.#texts.find(key);
     if (known !== undefined && !(known.hasEnded && known.filter === undefined)) {
       known.path = path;
-      return known;
+      return { text: known, ended: undefined };
     }
-    if (this.#texts.size >= MAX_STREAM_TEXTS) return undefined;
+    if (!this.#texts.mayBegin(key)) return undefined;
     const { rules, shadowRules, work, shadowWork } = this.#responseGuard;
     const text = {
       choice: Number(choice),
@@ -65,8 +70,7 @@ export class StreamTexts {
       shadowMatches: shadowRules && new MatchRecorder(shadowRules, shadowWork),
       hasEnded: false,
     };
-    this.#texts.set(key, text);
-    return text;
+    return { text, ended: this.#texts.begin(key, text) };
   }
 
   /** False for a finished choice, and for one beyond the requested number: some clients read the first choice of every chunk. */

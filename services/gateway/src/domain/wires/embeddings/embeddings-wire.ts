@@ -137,7 +137,7 @@ const CONTENT: ContentFormat = {
     ...PLACES,
     kindOf({ kind, place }, value) {
       if (kind === "name") return isWireName(value(), "") ? "exempt" : "text";
-      if (place === "model" || place === "dimensions") return "exempt";
+      if (place === "model" || (place === "dimensions" && kind === "number")) return "exempt";
       if (place === "encoding_format") return value() === "float" || value() === "base64" ? "exempt" : "text";
       return kind === "number" && place.startsWith("input") ? "media" : "text";
     },

@@ -77,6 +77,15 @@ describe("embeddings", () => {
     expect(sent[0]).toContain("a [REDACTED]");
   });
 
+  it.each(["dimensions", "encoding_format", "user", "x"])(
+    "with the word in the member %s are blocked",
+    async (member) => {
+      const { refusal, sent } = await served({ model: "echo", input: "a", [member]: "a secret" }, pattern("block"));
+      expect(refusal).toMatchObject({ code: "content_blocked" });
+      expect(sent).toEqual([]);
+    },
+  );
+
   it.each([[[1, 2, 3]], [[[1, 2], [3]]]])(
     "of the tokens %j are refused where nothing uninspectable may pass",
     async (input) => {

@@ -58,7 +58,7 @@ const REQUEST_NUMBERS = new Set(["max_tokens", "temperature", "top_p", "top_k", 
 /** Matches the place of a block: in messages, in the system prompt, and in results and documents, of which one can be in another. */
 const BLOCK = /^(?:messages\[\]\.content|system)\[\](?:\.content\[\]|\.source\.content\[\])*\./;
 /** Matches places of blocks that hold media, or references to media. */
-const MEDIA = /^(?:source\.(?:data|url|file_id)|data|encrypted_content|content\[\]\.encrypted_content)$/;
+const MEDIA = /^(?:source\.(?:data|url|file_id)|file_id|data|encrypted_content|content\[\]\.encrypted_content)$/;
 /** Matches texts of blocks that models read as one text. */
 const PART = /^(?:text|content|title|context|source\.(?:data|content))$/;
 
@@ -113,7 +113,7 @@ const ANSWER_BLOCK_VALUES: Readonly<Record<string, ValueTest>> = {
 };
 
 const ANSWER_BLOCK = /^(?:content\[\]|content_block)\./;
-const ANSWER_MEDIA = /^(?:data|encrypted_content|content\[\]\.encrypted_content)$/;
+const ANSWER_MEDIA = /^(?:source\.data|data|encrypted_content|content\[\]\.encrypted_content)$/;
 /** Matches places of counts, which no model writes. */
 const ANSWER_NUMBERS = /^(?:usage\..*|message\.usage\..*|index|context_management\..*)$/;
 

@@ -122,6 +122,12 @@ describe("a guardrail on a request for a message", () => {
     expect((await served(spec, body, "application/json", [PLAIN])).refusal).toMatchObject({ code: "content_blocked" });
   });
 
+  it("takes a file that a block names for content that cannot be inspected", async () => {
+    const body = userBlocks({ type: "container_upload", file_id: "file_1" });
+    const { refusal } = await served({ uninspectable: "block" }, body, "application/json", [PLAIN]);
+    expect(refusal).toMatchObject({ code: "content_uninspectable" });
+  });
+
   it("blocks the word in the type of a block", async () => {
     const body = userBlocks({ type: "secret", text: "x" });
     const { refusal } = await served(BLOCK, body, "application/json", [PLAIN]);

@@ -1,7 +1,7 @@
 import { sideOf } from "../../guardrails/separate-texts.ts";
 import { isWireName } from "../../guardrails/wire-names.ts";
 import type { JsonText } from "../../wire/json-texts.ts";
-import type { ContentFormat, ContentKind, TextPlaces } from "../content-format.ts";
+import type { ContentFormat, ContentKind, SiblingOf, TextPlaces } from "../content-format.ts";
 
 /** Test of a value. */
 type ValueTest = (value: string) => boolean;
@@ -67,7 +67,7 @@ const REQUEST_NUMBERS = new Set(["max_output_tokens", "max_tool_calls", "tempera
 
 /** Matches places of input that hold media, or references to media. */
 const MEDIA =
-  /^input\[\]\.(?:(?:content|output)\[\]\.(?:image_url|file_data|file_url|file_id|input_audio\.data)|encrypted_content)$/;
+  /^input\[\]\.(?:(?:content|output)(?:\[\])?\.(?:image_url|file_data|file_url|file_id|input_audio\.data)|encrypted_content|result)$/;
 /** Matches texts of a message, or of the result of a tool, which models read as one text. */
 const PART = /^input\[\]\.(?:content|output)(?:\[\](?:\.(?:text|refusal))?)?$/;
 const RESULT = /^input\[\]\.output(?:$|\[)/;
@@ -122,7 +122,7 @@ export function inResponse(place: string): string {
   return place.startsWith("part.") ? `output[].content[].${place.slice("part.".length)}` : place;
 }
 
-function answerKindOf(text: JsonText, value: () => string): ContentKind {
+function answerKindOf(text: JsonText, value: () => string, siblingOf: SiblingOf): ContentKind {
   const { kind } = text;
   const place = inResponse(text.place);
   if (kind === "name") {
@@ -131,8 +131,14 @@ function answerKindOf(text: JsonText, value: () => string): ContentKind {
   if (kind === "number") return ANSWER_NUMBERS.test(place) || !/^-?\d+$/.test(value()) ? "exempt" : "text";
   const isExempt = Object.hasOwn(ANSWER_VALUES, place) ? ANSWER_VALUES[place] : undefined;
   if (isExempt !== undefined) return isExempt(value()) ? "exempt" : "text";
-  return /^output\[\]\.(?:result|content\[\]\.image_url)$/.test(place) ? "media" : "text";
+  if (place === "delta") return siblingOf("type") === AUDIO_DELTA ? "media" : "text";
+  return ANSWER_MEDIA.test(place) ? "media" : "text";
 }
+
+/** Type of the events whose delta is audio. */
+export const AUDIO_DELTA = "response.audio.delta";
+/** Matches places of an answer that hold media, those of events included. */
+const ANSWER_MEDIA = /^(?:output\[\]\.(?:result|content\[\]\.(?:image_url|data))|partial_image_b64)$/;
 
 /** Names that the API defines, beside those that other APIs have too. */
 const OWN_NAMES = new Set(
@@ -206,4 +212,5 @@ export const RESPONSES_CONTENT: ContentFormat = {
 /** Matches the text of a part: not that of the format, which is an object. */
 const TEXT = /"(?:text|refusal)"\s*:\s*"/g;
 /** Matches members of an answer that hold media, or repeat its tokens. */
-const OTHER_PLACE = /"(?:image_url|result|logprobs)"\s*:\s*(?!\[\s*\]|null)/;
+const OTHER_PLACE =
+  /"(?:image_url|result|data|partial_image_b64|logprobs)"\s*:\s*(?!\[\s*\]|null)|"response\.audio\.delta"/;

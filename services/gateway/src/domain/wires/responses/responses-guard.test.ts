@@ -23,9 +23,9 @@ const BLOCK: GuardrailSpec = {
 };
 
 /** Serves a request under a guardrail. */
-async function served(spec: GuardrailSpec, body: object, type: string, parts: readonly string[]) {
+async function served(spec: GuardrailSpec, body: object, type: string, parts: readonly string[], mode?: "shadow") {
   const upstream = answeringUpstream(type, parts);
-  const guardrails = fakeGuardrailDirectory([spec]);
+  const guardrails = fakeGuardrailDirectory([spec], mode);
   const { serve, sent, usage } = pipelineUnderTest({ upstream, wire: RESPONSES, guardrails });
   const { reply, refusal } = await serve(body);
   return { text: reply.text, refusal, sent, settlement: usage.settlements[0] };
@@ -411,5 +411,76 @@ describe("a guardrail on a streamed response", () => {
   it("lets the held part of a text leave without what its event has beside it", async () => {
     const stream = delta({ ...at(0, 0), logprobs: [{ token: "secret" }], x: "secret" }, "a sec");
     expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).not.toContain("secret");
+  });
+});
+
+const UNINSPECTABLE: GuardrailSpec = { uninspectable: "block" };
+const PNG = "iVBORw0KGgoAAAANSUhEUg==";
+
+describe("what cannot be inspected", () => {
+  it.each<readonly [string, object]>([
+    [
+      "an image that a tool returned",
+      {
+        type: "function_call_output",
+        call_id: "c1",
+        output: [{ type: "input_image", image_url: "https://x.example/a.png" }],
+      },
+    ],
+    [
+      "a screen",
+      {
+        type: "computer_call_output",
+        call_id: "c1",
+        output: { type: "computer_screenshot", image_url: "https://x.example/a.png" },
+      },
+    ],
+    [
+      "a screen in a file",
+      { type: "computer_call_output", call_id: "c1", output: { type: "computer_screenshot", file_id: "file-1" } },
+    ],
+    ["an image of before", { type: "image_generation_call", id: "ig_1", status: "completed", result: PNG }],
+  ])("is refused in a request: %s", async (_, item) => {
+    const { refusal } = await served(UNINSPECTABLE, input(item), "application/json", [PLAIN]);
+    expect(refusal).toMatchObject({ code: "content_uninspectable" });
+  });
+
+  it.each<readonly [string, { type: string; [member: string]: unknown }]>([
+    [
+      "a part of an image",
+      { type: "response.image_generation_call.partial_image", output_index: 0, partial_image_b64: PNG },
+    ],
+    ["audio", { type: "response.audio.delta", delta: "UklGRgAAAAA=" }],
+    [
+      "an item with audio",
+      {
+        type: "response.output_item.done",
+        output_index: 0,
+        item: {
+          type: "message",
+          id: "m",
+          role: "assistant",
+          content: [{ type: "output_audio", data: "UklGRgAAAAA=" }],
+        },
+      },
+    ],
+  ])("is refused in an event, and passes where a pattern redacts: %s", async (_, data) => {
+    const stream = responseEvent(data);
+    expect((await served(UNINSPECTABLE, STREAM, "text/event-stream", [stream])).refusal ?? {}).toMatchObject({
+      code: "content_uninspectable",
+    });
+    expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).toContain(stream);
+  });
+});
+
+describe("a guardrail in shadow mode", () => {
+  it("refuses no stream that has more texts than can be open", async () => {
+    const stream = Array.from({ length: 1_100 }, (_, index) =>
+      responseEvent({ type: "response.output_text.delta", output_index: index, content_index: 0, delta: "x" }),
+    ).join("");
+    expect((await served(BLOCK, STREAM, "text/event-stream", [stream], "shadow")).text).toContain(stream);
+    expect((await served(BLOCK, STREAM, "text/event-stream", [stream])).settlement).toMatchObject({
+      errorCode: "content_blocked",
+    });
   });
 });

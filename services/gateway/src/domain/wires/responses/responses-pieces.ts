@@ -1,5 +1,6 @@
 import { isObject, type JsonObject } from "../../wire/json.ts";
 import { positionOf } from "../event-position.ts";
+import { AUDIO_DELTA } from "./responses-content.ts";
 import type { StreamPiece, StreamPieces } from "../typed-stream-guard.ts";
 
 /** Kind of a text that goes on in other events. */
@@ -66,6 +67,7 @@ export const RESPONSES_PIECES: StreamPieces = {
 function piecesOf(event: JsonObject): readonly StreamPiece[] {
   const { type, delta, part, item } = event;
   const name = typeof type === "string" ? type : "";
+  if (name === AUDIO_DELTA) return [];
   if (typeof delta === "string") return [pieceOfDelta(event, name.replace(/\.delta$/, ""))];
   if (name === "response.output_item.added") {
     return foundInItem(item).map((found) => pieceOf(event, found));
