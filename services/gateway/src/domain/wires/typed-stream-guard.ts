@@ -16,81 +16,9 @@ import { type JsonText, jsonTexts, OTHER_PLACE } from "../wire/json-texts.ts";
 import { formatNamedSse, type SseEvent } from "../wire/sse.ts";
 import type { StreamGuard } from "./answer-format.ts";
 import { countMembers, hasNoRepeatedMembers, withData } from "./event-data.ts";
-import {
-  addToHead,
-  type Behind,
-  commonEnd,
-  commonStart,
-  type GroupMember,
-  StreamTextGroup,
-} from "./stream-text-group.ts";
-
-/** Piece of a text that goes on in other events. */
-export interface StreamPiece {
-  /** Path of the piece within its event. */
-  readonly path: readonly (string | number)[];
-  /** Name of the text that it is of. */
-  readonly key: string;
-  /** Texts that it is read with as one; undefined for a text that is read by itself. */
-  readonly group?: {
-    readonly name: string;
-    /** Position of the text among them. The pieces of a text that goes over several positions must come in their order. */
-    readonly position: number;
-  };
-  /** True if the text is JSON, and must stay so. */
-  readonly isJson?: boolean;
-  /** True if the piece is all of its text. */
-  readonly isWhole?: boolean;
-  /** Event that brings more of the text. It repeats nothing of the event of the piece but types, ids and positions. */
-  more(text: string): JsonObject & { readonly type: string };
-}
-
-/** Pieces of the texts of a stream whose events have a `type`. */
-export interface StreamPieces {
-  /** Pieces that an event brings; none if its texts are complete. */
-  piecesOf(event: JsonObject): readonly StreamPiece[];
-  /** True if what is held of a text must leave before an event. @param isWaiting true if an event waits for this one */
-  ends(event: JsonObject, key: string, isWaiting: boolean): boolean;
-  /** True for an event that can wait for the next one while a text is open. */
-  mayWait(event: JsonObject): boolean;
-  /** True for an event that leaves before one that waits. */
-  mayOvertake(event: JsonObject): boolean;
-}
-
-/** Text of the answer that arrives in pieces. */
-class OpenText {
-  /** Last piece of the text. */
-  last: StreamPiece;
-  readonly filter: TextFilter<GuardPattern> | undefined;
-  /** Filter of the text by itself, before the other one, which has read the end of the text before this one; else undefined. */
-  own: TextFilter<GuardPattern> | undefined;
-  /** Text before this one, of which the filter has read the end, as it has left already. */
-  left = "";
-  hasBegun = false;
-  /** The text among those of its group, and the group; undefined for a text that is read by itself. */
-  grouped: { readonly group: StreamTextGroup; readonly member: GroupMember } | undefined;
-
-  constructor(last: StreamPiece, filter: TextFilter<GuardPattern> | undefined) {
-    this.last = last;
-    this.filter = filter;
-  }
-
-  get held(): string {
-    return (this.filter?.held ?? "") + (this.own?.held ?? "");
-  }
-}
-
-/** End of a text that was read on into the texts behind it. */
-interface Ahead {
-  /** Text that could have become a match, as it was read. */
-  readonly held: string;
-  /** Beginning of the texts behind it, as it has left. */
-  readonly head: string;
-  /** Text that may leave once both were read. */
-  readonly read: string;
-  /** True if a match can still go on in a text behind that is open. */
-  readonly isUndecided: boolean;
-}
+import type { StreamPiece, StreamPieces } from "./stream-pieces.ts";
+import { type Ahead, OpenText, readAhead, withoutBehind, withoutLeft } from "./stream-text.ts";
+import { addToHead, StreamTextGroup, type Tail } from "./stream-text-group.ts";
 
 /** Bound of the texts that are open at a time: each takes memory. */
 const MAX_OPEN_TEXTS = 1_024;
@@ -111,6 +39,8 @@ export class TypedStreamGuard implements StreamGuard {
   readonly #pieces: StreamPieces;
   readonly #texts = new Map<string, OpenText>();
   readonly #groups = new Map<string, StreamTextGroup>();
+  /** Ends of texts that are read by themselves, by key: an upstream may go on after the event that ends one. */
+  readonly #tails = new Map<string, Tail>();
   /** Matches of patterns in shadow mode, by group or, for a text without one, by its key. */
   readonly #shadowMatches = new Map<string, MatchRecorder<GuardPattern>>();
   #opened = 0;
@@ -268,14 +198,13 @@ export class TypedStreamGuard implements StreamGuard {
     if (text.hasBegun) return;
     text.hasBegun = true;
     const { rules, work } = this.#responseGuard;
-    const { grouped, filter } = text;
-    if (grouped === undefined || rules === undefined || filter === undefined) return;
-    const { held, left } = grouped.group.tailBefore(grouped.member);
-    if (held === "") return;
+    const { grouped, filter, last } = text;
+    const tail = grouped === undefined ? this.#tails.get(last.key) : grouped.group.tailBefore(grouped.member);
+    if (tail === undefined || tail.held === "" || rules === undefined || filter === undefined) return;
     // Its first word is one also if the text before ends in a part of a word.
-    text.own = new TextFilter(rules, work);
-    text.left = left;
-    withoutLeft(text, await filter.push(held));
+    text.own = new TextFilter(rules, work, last.isJson === true ? new JsonRedactionWriter(work) : undefined);
+    text.left = tail.left;
+    withoutLeft(text, await filter.push(tail.held));
   }
 
   /** Ends texts, later ones first: what is behind the others is known then. @returns events with the held part of each, in order */
@@ -325,10 +254,21 @@ export class TypedStreamGuard implements StreamGuard {
     const rest = this.#endFilter(filter);
     const left = ahead === undefined ? rest : withoutBehind(ahead, rest);
     const passed = withoutLeft(text, left);
-    if (grouped === undefined) return passed;
+    if (grouped === undefined) {
+      this.#keepTail(key, { held, left });
+      return passed;
+    }
     addToHead(grouped.member, before + passed);
     grouped.group.close(grouped.member, { held, left });
     return passed;
+  }
+
+  /** Keeps the end of a text that is read by itself, where a match could go on. */
+  #keepTail(key: string, tail: Tail): void {
+    this.#tails.delete(key);
+    if (tail.held !== "") this.#tails.set(key, tail);
+    const [oldest] = this.#tails.keys();
+    if (this.#tails.size > MAX_OPEN_TEXTS && oldest !== undefined) this.#tails.delete(oldest);
   }
 
   #endFilter(filter: TextFilter<GuardPattern>): string {
@@ -404,29 +344,4 @@ function eventsOf({ last }: OpenText, rest: string): Buffer[] {
   if (rest === "") return [];
   const event = last.more(rest);
   return [formatNamedSse(event.type, JSON.stringify(event))];
-}
-
-/** Takes from text that leaves what has left already, up to where a match begins that reaches beyond it. */
-function withoutLeft(text: OpenText, passed: string): string {
-  const length = commonStart(text.left, passed);
-  text.left = length === passed.length ? text.left.slice(length) : "";
-  return passed.slice(length);
-}
-
-/** Reads the beginning of the texts behind one that ends. @returns undefined if that changes nothing */
-async function readAhead(filter: TextFilter<GuardPattern>, { head, goesOn }: Behind): Promise<Ahead | undefined> {
-  const { held } = filter;
-  if (held === "" || (head === "" && !goesOn)) return undefined;
-  const read = await filter.push(head);
-  return { held, head, read, isUndecided: goesOn && filter.held.length > head.length };
-}
-
-/**
- * Takes from the end of a text the beginning of those behind it, from where a match ends that reaches into it. An end that can still be
- * the beginning of a match is redacted: the rest of the match could leave any time.
- */
-function withoutBehind({ read, head, isUndecided }: Ahead, rest: string): string {
-  if (isUndecided) return read + REDACTED;
-  const passed = read + rest;
-  return passed.slice(0, passed.length - commonEnd(passed, head));
 }

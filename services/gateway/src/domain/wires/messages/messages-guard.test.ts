@@ -391,6 +391,19 @@ describe("a guardrail on a streamed message", () => {
     expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).not.toContain("secret");
   });
 
+  it("judges what goes on in a call behind its end together with it", async () => {
+    const json = (value: string) => blockDelta(1, { type: "input_json_delta", partial_json: value });
+    const stream = messageStream(
+      blockStart(1, { type: "tool_use", id: "toolu_1", name: "f", input: {} }) + json('{"a":"a 41'),
+      blockStop(1) + json('11"}'),
+    );
+    const spec: GuardrailSpec = {
+      contentPatterns: [{ name: "number", pattern: "4111", action: "redact", appliesTo: "both" }],
+    };
+    const { text: passed } = await served(spec, STREAM, "text/event-stream", [stream]);
+    expect(joined(passed)).toEqual({ "partial_json 1": '{"a":"a 41[REDACTED]"}' });
+  });
+
   it("refuses a stream that goes back to a block before another one with text", async () => {
     const delta = (index: number, value: string) => blockDelta(index, { type: "text_delta", text: value });
     const stream = messageStream(open + delta(0, "a sec") + blockStart(1, textOf("x")) + delta(0, "ret"));

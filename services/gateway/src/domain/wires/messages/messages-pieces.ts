@@ -1,7 +1,7 @@
 import { isWireName } from "../../guardrails/wire-names.ts";
 import { isObject, type JsonObject } from "../../wire/json.ts";
 import { positionOf } from "../event-position.ts";
-import type { StreamPiece, StreamPieces } from "../typed-stream-guard.ts";
+import type { StreamPiece, StreamPieces } from "../stream-pieces.ts";
 
 /** Name of the text of all text blocks: clients append them. */
 const TEXT = "text";

@@ -382,6 +382,12 @@ describe("a guardrail on a streamed response", () => {
         delta(at(0, 0), "a sec", `response.${name}.delta`) + delta(at(0, 0), "ret", `response.${name}.delta`),
       ],
     ),
+    [
+      "around the event that ends a call",
+      delta(at(0, 0), "a sec", "response.function_call_arguments.delta") +
+        responseEvent({ type: "response.function_call_arguments.done", ...at(0, 0), arguments: "{}" }) +
+        delta(at(0, 0), "ret", "response.function_call_arguments.delta"),
+    ],
     ["over deltas without a type", 'data: {"delta":"a sec"}\n\ndata: {"delta":"ret"}\n\n'],
     [
       "over an item and a delta",

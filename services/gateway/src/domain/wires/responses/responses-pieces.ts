@@ -1,7 +1,7 @@
 import { isObject, type JsonObject } from "../../wire/json.ts";
 import { positionOf } from "../event-position.ts";
 import { AUDIO_DELTA } from "./responses-content.ts";
-import type { StreamPiece, StreamPieces } from "../typed-stream-guard.ts";
+import type { StreamPiece, StreamPieces } from "../stream-pieces.ts";
 
 /** Kind of a text that goes on in other events. */
 interface TextKind {
