@@ -8,7 +8,7 @@ import type { WholeHead } from "./whole-head.ts";
 export interface TranslationTarget {
   /** Id of the model at the upstream. */
   readonly model: string;
-  /** Output bound to send. */
+  /** Output bound to send, in tokens. */
   readonly outputTokensMax: number;
   /** Name of the output bound on the chat wire; `max_completion_tokens` by default. */
   readonly outputField?: "max_tokens" | "max_completion_tokens";

@@ -1,7 +1,7 @@
 import type { MediaSource } from "./model.ts";
 import { Untranslatable } from "./untranslatable.ts";
 
-/** Reads a URL of an image or document: a data URL with its bytes, or an address. */
+/** Reads a URL of an image or document: a data URL with its bytes, or an address. @throws Untranslatable */
 export function readMediaUrl(url: string, at: string): MediaSource {
   if (/^https?:/i.test(url)) return { kind: "url", url };
   return readDataUrl(url, at);
@@ -15,6 +15,7 @@ export function readDataUrl(url: string, at: string): MediaSource {
   return { kind: "base64", mediaType: head[1].toLowerCase(), data: url.slice(comma + 1) };
 }
 
+/** @param data bytes in base64 */
 export function toDataUrl(mediaType: string, data: string): string {
   return `data:${mediaType};base64,${data}`;
 }

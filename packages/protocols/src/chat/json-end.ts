@@ -1,4 +1,4 @@
-/** Tells when a text that comes in pieces is a whole JSON object. It keeps no text, and takes whatever is no JSON for unfinished or whole. */
+/** Detector of the end of a JSON object that comes in pieces. It keeps no text, and takes whatever is no JSON for unfinished or whole. */
 export class JsonEnd {
   #depth = 0;
   #isInString = false;

@@ -40,6 +40,7 @@ export function readFinish(
   return { reason: content.hasCalls ? "tool_calls" : "end" };
 }
 
+/** Writes a finish reason; null for a stop whose reason is not known. */
 export function toFinish({ reason }: Stop): string | null {
   return reason === undefined ? null : WRITTEN[reason];
 }

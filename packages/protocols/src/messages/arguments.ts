@@ -14,7 +14,7 @@ export function toToolInput(text: string): unknown {
   return toToolInputObject(text) ?? text;
 }
 
-/** @returns undefined if the text is no JSON object */
+/** Input of a tool call. @returns undefined if the text is no JSON object */
 export function toToolInputObject(text: string): JsonObject | undefined {
   if (text.trim() === "") return {};
   try {

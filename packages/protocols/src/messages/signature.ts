@@ -9,6 +9,7 @@ export function toSignature({ wire, kind, value, id = "" }: ThinkingSeal): strin
   return wire === "messages" ? value : `${wire}.${kind}.${id.replace(/[^\w-]/g, "")}.${value}`;
 }
 
+/** Reads a seal; one that names no wire is of a messages upstream. */
 export function fromSignature(signature: string): ThinkingSeal {
   const foreign = FOREIGN.exec(signature);
   if (foreign === null) return { wire: "messages", kind: "signature", value: signature };
