@@ -2,9 +2,8 @@ import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseToken } from "@routeplane/credentials";
-import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { superuserUrl } from "../harness/database.ts";
+import { queryAsSuperuser } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /** Tests of a pepper rotation as services/auth/README.md describes it, one restart after the other. */
@@ -51,18 +50,13 @@ async function statusesOf(token: string): Promise<readonly number[]> {
 
 /** Id of the pepper with which the secret of a token is hashed in the database. */
 async function pepperOf(token: string): Promise<string | undefined> {
-  const client = new pg.Client({ connectionString: await superuserUrl(node.home) });
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ pepper_id: string }>(
-      `select pepper_id from auth.key_secrets where lookup_id = $1
-       union all select pepper_id from auth.operator_secrets where lookup_id = $1`,
-      [parseToken(token)?.lookupId],
-    );
-    return rows[0]?.pepper_id;
-  } finally {
-    await client.end();
-  }
+  const rows = await queryAsSuperuser<{ pepper_id: string }>(
+    node.home,
+    `select pepper_id from auth.key_secrets where lookup_id = $1
+     union all select pepper_id from auth.operator_secrets where lookup_id = $1`,
+    [parseToken(token)?.lookupId],
+  );
+  return rows[0]?.pepper_id;
 }
 
 describe("a node with a new pepper in front of the old one", () => {

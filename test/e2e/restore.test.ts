@@ -2,11 +2,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
-import pg from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { takeBaseBackup } from "../harness/base-backup.ts";
-import { superuserUrl } from "../harness/database.ts";
-import { chatBody } from "../harness/gateway.ts";
+import { queryAsSuperuser } from "../harness/database.ts";
+import { chatStatus } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { newNamespace } from "../harness/policies.ts";
 
@@ -25,25 +24,8 @@ afterAll(async () => {
 /** Request of 2 input and 2 output tokens of echo: 6 micro-USD. */
 const COST = 6;
 
-async function statusOf(token: string): Promise<number> {
-  const response = await fetch(`${node.url}/v1/chat/completions`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify(chatBody("two words")),
-  });
-  await response.body?.cancel();
-  return response.status;
-}
-
-async function query<Row extends object>(sql: string): Promise<readonly Row[]> {
-  const client = new pg.Client({ connectionString: await superuserUrl(node.home) });
-  await client.connect();
-  try {
-    return (await client.query<Row>(sql)).rows;
-  } finally {
-    await client.end();
-  }
-}
+const statusOf = (token: string): Promise<number> => chatStatus(node, token, "two words");
+const query = (statement: string): Promise<readonly object[]> => queryAsSuperuser(node.home, statement);
 
 it("comes back at the moment of the backup, whole and consistent", { timeout: 180_000 }, async () => {
   const drill = await newNamespace(node, "drill");

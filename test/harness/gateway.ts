@@ -27,6 +27,17 @@ export function chatBody<M extends object = object>(content: string, model = "ec
   return { model, messages: [{ role: "user" as const, content }], ...(more ?? ({} as M)) };
 }
 
+/** Status of a chat completion. */
+export async function chatStatus({ url }: Pick<TestNode, "url">, token: string, content: string): Promise<number> {
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(chatBody(content)),
+  });
+  await response.body?.cancel();
+  return response.status;
+}
+
 /** Runs a command with --json. @throws Error with its stderr if it fails */
 export async function cliJson<T>(node: TestNode, ...args: readonly string[]): Promise<T> {
   const { exitCode, stdout, stderr } = await node.cli([...args, "--json"]);

@@ -10,8 +10,8 @@ import { preparePostgres, supervise } from "@routeplane/standalone/servers";
 import { connectGrpc, eventually } from "@routeplane/testing";
 import pg from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { superuserUrl } from "../harness/database.ts";
-import { chatBody } from "../harness/gateway.ts";
+import { queryAsSuperuser, superuserUrl } from "../harness/database.ts";
+import { chatStatus } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { newNamespace } from "../harness/policies.ts";
 
@@ -32,25 +32,8 @@ const run = promisify(execFile);
 const backup = (action: string, file: string, variables: Readonly<Record<string, string>>) =>
   run("sh", [join(CHECKOUT, "deploy/backup.sh"), action, file], { env: { ...process.env, ...variables } });
 
-async function send(token: string): Promise<number> {
-  const response = await fetch(`${node.url}/v1/chat/completions`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify(chatBody("two words")),
-  });
-  await response.body?.cancel();
-  return response.status;
-}
-
-async function query<Row extends object>(sql: string): Promise<readonly Row[]> {
-  const client = new pg.Client({ connectionString: await superuserUrl(node.home) });
-  await client.connect();
-  try {
-    return (await client.query<Row>(sql)).rows;
-  } finally {
-    await client.end();
-  }
-}
+const send = (token: string): Promise<number> => chatStatus(node, token, "two words");
+const query = (statement: string): Promise<readonly object[]> => queryAsSuperuser(node.home, statement);
 
 const countOf = async (from: string): Promise<number> => (await query(`select from ${from}`)).length;
 
