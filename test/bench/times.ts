@@ -33,6 +33,11 @@ export async function familyCpuSeconds(pid: number, except: readonly number[] = 
   }
 }
 
+/** CPU time of all children of this process that have ended, with their ended descendants, in seconds. */
+export async function endedChildrenCpuSeconds(): Promise<number> {
+  return sumOf(await readStat(process.pid), [CUTIME, CSTIME]);
+}
+
 /** Ids of a process and all its descendants. */
 export async function familyOf(pid: number): Promise<readonly number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");

@@ -185,7 +185,7 @@ describe("a command", () => {
   });
 });
 
-const CLI = join(import.meta.dirname, "../../packages/cli/bin/routeplane.js");
+const CLI = join(import.meta.dirname, "../../packages/cli/bin/routeplane.cjs");
 
 it.each([
   ["openai", ["OPENAI_API_KEY", "OPENAI_BASE_URL"]],

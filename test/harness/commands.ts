@@ -33,7 +33,7 @@ export interface RunningCommand {
   readonly ended: Promise<CommandResult>;
 }
 
-const CLI = join(CHECKOUT, "packages/cli/bin/routeplane.js");
+const CLI = join(CHECKOUT, "packages/cli/bin/routeplane.cjs");
 const BOOTSTRAP = join(CHECKOUT, "packages/standalone/bin/bootstrap.js");
 const SETPRIV = "/usr/bin/setpriv";
 
@@ -77,7 +77,7 @@ export function startCliProcess(home: string, args: readonly string[], options: 
 /** Starts `routeplane up` as `npm start` does. It may run for an hour: the faults in full take 20 minutes. */
 export function runUp(home: string, args: readonly string[], options: RunOptions = {}): RunningCommand {
   const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_INNER_PORTS: "free", ...options.environment };
-  return run([BOOTSTRAP, "packages/cli/bin/routeplane.js", "up", ...args], {
+  return run([BOOTSTRAP, "packages/cli/bin/routeplane.cjs", "up", ...args], {
     timeoutMs: 3_600_000,
     ...options,
     environment,

@@ -3,7 +3,7 @@ import { usageError } from "./errors.ts";
 
 /** Settings from the environment. Nothing else in the CLI reads it. */
 export interface Settings {
-  /** Folder of the saved login: ROUTEPLANE_HOME, else `.routeplane` in the checkout. Absolute; need not exist. */
+  /** Folder of the saved login: ROUTEPLANE_HOME, else the default of `nodeHome`. Absolute; need not exist. */
   readonly home: string;
   /** Address of the node from ROUTEPLANE_URL, unchecked. */
   readonly url: string | undefined;
@@ -36,8 +36,8 @@ export function readSettings(environment: Readonly<Record<string, string | undef
  * @throws CliError usage
  */
 export function requireNodeUrl(name: string, text: string): string {
-  const url = URL.parse(text);
-  const fits = url !== null && ["http:", "https:"].includes(url.protocol);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const fits = url !== undefined && ["http:", "https:"].includes(url.protocol);
   if (fits && url.username + url.password + url.search + url.hash === "") return text.replace(/\/+$/, "");
   throw usageError(
     `${name}: must be the node's address, e.g. http://127.0.0.1:8080, without a user, password or query`,

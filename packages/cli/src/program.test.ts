@@ -2,6 +2,7 @@ import { PassThrough } from "node:stream";
 import type { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { readSettings } from "./config.ts";
+import { loadAllCommands } from "./lazy-commands.ts";
 import { createOutput } from "./output/output.ts";
 import { createProgram } from "./program.ts";
 
@@ -19,6 +20,8 @@ const program = createProgram({
   connect: unused,
   setExitCode: unused,
 });
+
+await loadAllCommands(program);
 
 const MAX_COLUMNS = 60;
 /** Verbs that descriptions of commands start with. */

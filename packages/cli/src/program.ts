@@ -1,27 +1,8 @@
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
-import { addAccountCommands } from "./commands/account.ts";
-import { addDeadLetterCommands } from "./commands/admin/dead-letters.ts";
-import { addReconcileCommand } from "./commands/admin/reconcile.ts";
-import { withExamples } from "./commands/examples.ts";
-import { addAuditCommands } from "./commands/audit.ts";
-import { addBudgetCommands } from "./commands/policies/budget.ts";
-import { addCompletionCommand } from "./commands/completion.ts";
-import { addEnvCommand } from "./commands/env.ts";
-import { addGuardrailCommands } from "./commands/policies/guardrail.ts";
-import { addIdentityCommands } from "./commands/identity.ts";
-import { addKeyCommands } from "./commands/keys/keys.ts";
-import { addLimitsCommand } from "./commands/limits.ts";
-import { addNamespaceCommands } from "./commands/namespace.ts";
-import { addOperatorCommands } from "./commands/operator.ts";
-import { addPolicyCommands } from "./commands/policies/policy.ts";
-import { addPresetCommands } from "./commands/policies/preset.ts";
-import { addRateLimitCommands } from "./commands/policies/rate-limit.ts";
-import { addRequestCommands } from "./commands/requests/requests.ts";
-import { addRunCommand } from "./commands/run/run.ts";
-import { addUpCommand } from "./commands/up.ts";
-import { addUsageCommand } from "./commands/usage.ts";
+import { COMMANDS } from "./command-table.ts";
 import type { Context } from "./context.ts";
+import { addLazyCommands } from "./lazy-commands.ts";
 
 const REFERENCE = `
 Examples:
@@ -41,13 +22,17 @@ Environment:
   ROUTEPLANE_API_KEY       the key to use; takes precedence over the saved login
   ROUTEPLANE_URL           the node's address; takes precedence over the saved one
   ROUTEPLANE_OPERATOR_KEY  the operator credential to use (admin, account, operator, namespace create, keys mint --namespace)
-  ROUTEPLANE_HOME          folder of the login and a local node (default: .routeplane in the checkout)
+  ROUTEPLANE_HOME          folder of the login and a local node (default: .routeplane in the checkout,
+                           ~/.config/routeplane of the installed package)
   ROUTEPLANE_PORT          port of \`up\`
   NO_COLOR                 no colours, even on a terminal
 
 Data goes to stdout, everything else to stderr.`;
 
-/** Creates the command tree. Parsing throws commander's own errors; actions throw `CliError` and `ConnectError`. */
+/**
+ * Creates the command tree, whose commands are loaded when they are called. Parsing throws commander's own errors; actions throw
+ * `CliError` and `ConnectError`.
+ */
 export function createProgram(context: Context): Command {
   const program = new Command("routeplane")
     .description("Control and record the calls of your models")
@@ -65,29 +50,7 @@ export function createProgram(context: Context): Command {
     })
     .exitOverride();
 
-  addUpCommand(program, context);
-  addRunCommand(program, context);
-  const cloud = program.command("cloud").description("Manage keys, policies and usage of a node");
-  addIdentityCommands(cloud, context);
-  addLimitsCommand(cloud, context);
-  addEnvCommand(cloud, context);
-  addAccountCommands(cloud, context);
-  addNamespaceCommands(cloud, context);
-  addKeyCommands(cloud, context);
-  addOperatorCommands(cloud, context);
-  addPolicyCommands(cloud, context);
-  addBudgetCommands(cloud, context);
-  addGuardrailCommands(cloud, context);
-  addRateLimitCommands(cloud, context);
-  addPresetCommands(cloud, context);
-  addUsageCommand(cloud, context);
-  addRequestCommands(cloud, context);
-  addAuditCommands(cloud, context);
-  const admin = program.command("admin").description("Administer the node (operator only)");
-  withExamples(admin, "admin dead-letters list", "admin reconcile");
-  addDeadLetterCommands(admin, context);
-  addReconcileCommand(admin, context);
-  addCompletionCommand(program, context);
+  addLazyCommands(program, context, COMMANDS);
   return program;
 }
 

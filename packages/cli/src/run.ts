@@ -1,7 +1,4 @@
-import { ConnectError } from "@connectrpc/connect";
 import { CommanderError } from "commander";
-import { fromConnectError } from "./call-error.ts";
-import { createNodeClient } from "./client.ts";
 import type { Context } from "./context.ts";
 import { CliError, ExitCode, usageError } from "./errors.ts";
 import { createOutput, type Output } from "./output/output.ts";
@@ -27,7 +24,7 @@ export async function run(argv: readonly string[], processContext: ProcessContex
     await program.parseAsync([...argv], { from: "user" });
     return exitCode;
   } catch (error) {
-    const failure = toCliError(error, url, helpCommandFor(program, argv));
+    const failure = await toCliError(error, url, helpCommandFor(program, argv));
     if (failure === undefined) return ExitCode.ok;
     output.error(failure);
     return failure.exitCode;
@@ -53,16 +50,22 @@ function createContext(
     url,
     async connect({ token }) {
       const node = await url();
+      const { createNodeClient } = await import("./client.ts");
       return createNodeClient({ url: node, token, onSlow: () => output.note(`Waiting for ${node} …`) });
     },
     setExitCode: onExitCode,
   };
 }
 
-/** Error to report; undefined for help and version, which commander reports as errors too. */
-function toCliError(error: unknown, url: string, helpCommand: string): CliError | undefined {
+/**
+ * Error to report; undefined for help and version, which commander reports as errors too. The code of calls is loaded for their errors
+ * only.
+ */
+async function toCliError(error: unknown, url: string, helpCommand: string): Promise<CliError | undefined> {
   if (error instanceof CliError) return error;
   if (error instanceof CommanderError) return error.exitCode === 0 ? undefined : fromCommanderError(error, helpCommand);
+  const { ConnectError } = await import("@connectrpc/connect");
+  const { fromConnectError } = await import("./call-error.ts");
   if (error instanceof ConnectError) return fromConnectError(error, url);
   const why = error instanceof Error ? error.message : String(error);
   return new CliError(ExitCode.failed, "internal", "INTERNAL", `a fault in routeplane itself: ${why}`);

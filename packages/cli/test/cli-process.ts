@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { readSettings } from "../src/config.ts";
 import { run } from "../src/run.ts";
 
-export const CLI_BIN = join(import.meta.dirname, "../bin/routeplane.js");
+export const CLI_BIN = join(import.meta.dirname, "../bin/routeplane.cjs");
 
 export interface CliResult {
   readonly code: number | null;

@@ -8,8 +8,7 @@ import { pagesOf, showPages } from "../views/list.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 
-export function addAccountCommands(cloud: Command, context: Context): void {
-  const account = cloud.command("account").description("Manage accounts, which own namespaces (operator only)");
+export function addAccountCommands(account: Command, context: Context): void {
   withExamples(account, "cloud account create team-a", "cloud account list");
 
   const create = account

@@ -26,8 +26,7 @@ interface AuditOptions {
   readonly pageToken?: string;
 }
 
-export function addAuditCommands(cloud: Command, context: Context): void {
-  const audit = cloud.command("audit").description("Read the audit log");
+export function addAuditCommands(audit: Command, context: Context): void {
   withExamples(audit, "cloud audit list");
 
   const list = audit

@@ -2,14 +2,15 @@ import { Argument, type Command } from "commander";
 import { completionScript, type Shell, SHELLS } from "../completion/scripts.ts";
 import { completionsOf } from "../completion/completions.ts";
 import type { Context } from "../context.ts";
+import { loadAllCommands } from "../lazy-commands.ts";
 import { withExamples } from "./examples.ts";
 
-export function addCompletionCommand(program: Command, context: Context): void {
-  const completion = program
-    .command("completion")
-    .description("Print a script that completes commands in your shell")
+export function defineCompletion(completion: Command, context: Context): void {
+  completion
     .addArgument(new Argument("[shell]", "Shell (default: the one that SHELL names, else bash)").choices(SHELLS))
-    .action((shell: Shell = shellOf(context)) => {
+    .action(async (shell: Shell = shellOf(context)) => {
+      const program = completion.parent ?? completion;
+      await loadAllCommands(program);
       const script = completionScript(shell, completionsOf(program));
       context.output.data({ shell, script }, () => script);
     });

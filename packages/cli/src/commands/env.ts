@@ -5,10 +5,8 @@ import { loginCredential } from "../session.ts";
 import { withExamples } from "./examples.ts";
 import { type ClientName, CLIENTS, clientVariables } from "./run/client-environment.ts";
 
-export function addEnvCommand(cloud: Command, context: Context): void {
-  const env = cloud
-    .command("env")
-    .description("Print the variables of a client for a shell")
+export function defineEnv(env: Command, context: Context): void {
+  env
     .addOption(new Option("--for <client>", "Client that calls the models").choices([...CLIENTS]).makeOptionMandatory())
     .addHelpText("after", "\nPrints the key in use: it is a secret. `run` gives a command a key of its own.")
     .action((options: { readonly for: ClientName }) => printEnvironment(context, options.for));

@@ -11,22 +11,18 @@ import { type Credential, loginCredential, requireToken } from "../session.ts";
 import { fromProtoIdentity, identityFields, type IdentityView } from "../views/identity.ts";
 import { withExamples } from "./examples.ts";
 
-export function addIdentityCommands(cloud: Command, context: Context): void {
-  const status = cloud
-    .command("status")
-    .description("Show the account, the namespace and the node in use")
-    .action(() => showStatus(context));
+export function defineStatus(status: Command, context: Context): void {
+  status.action(() => showStatus(context));
   withExamples(status, "cloud status", "cloud status --json");
+}
 
-  const whoami = cloud
-    .command("whoami")
-    .description("Show the principal and the scopes of the credential in use")
-    .action(() => showIdentity(context));
+export function defineWhoami(whoami: Command, context: Context): void {
+  whoami.action(() => showIdentity(context));
   withExamples(whoami, "cloud whoami");
+}
 
-  const login = cloud
-    .command("login")
-    .description("Check a key with the node and save it")
+export function defineLogin(login: Command, context: Context): void {
+  login
     .requiredOption("--api-key <key>", "Key to save, or - to read it from standard input")
     .addHelpText(
       "after",
@@ -38,11 +34,10 @@ export function addIdentityCommands(cloud: Command, context: Context): void {
     "cloud login --api-key - < key.txt",
     "cloud login --api-key -   (ROUTEPLANE_URL=https://routeplane.example for another node)",
   );
+}
 
-  const logout = cloud
-    .command("logout")
-    .description("Remove the saved key, which stays valid until revoked")
-    .action(() => logOut(context));
+export function defineLogout(logout: Command, context: Context): void {
+  logout.action(() => logOut(context));
   withExamples(logout, "cloud logout");
 }
 

@@ -6,10 +6,8 @@ import { limitColumns } from "../views/limit.ts";
 import { showListAs } from "../views/list.ts";
 import { withExamples } from "./examples.ts";
 
-export function addLimitsCommand(cloud: Command, context: Context): void {
-  const limits = cloud
-    .command("limits")
-    .description("Show the limits of the key in use and what is left")
+export function defineLimits(limits: Command, context: Context): void {
+  limits
     .addHelpText(
       "after",
       "\nShows every budget and rate limit that applies to the key, through its namespace and the keys above it. Needs no scope.\n" +

@@ -18,8 +18,7 @@ interface ListOptions {
   readonly account?: string;
 }
 
-export function addNamespaceCommands(cloud: Command, context: Context): void {
-  const namespace = cloud.command("namespace").description("Manage namespaces, which isolate keys, policies and usage");
+export function addNamespaceCommands(namespace: Command, context: Context): void {
   withExamples(namespace, "cloud namespace list", "cloud namespace create staging");
 
   const list = namespace

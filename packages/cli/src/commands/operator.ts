@@ -25,8 +25,7 @@ interface RevokeOptions {
   readonly yes?: boolean;
 }
 
-export function addOperatorCommands(cloud: Command, context: Context): void {
-  const operator = cloud.command("operator").description("Manage operator credentials, which administer the node");
+export function addOperatorCommands(operator: Command, context: Context): void {
   withExamples(operator, 'cloud operator mint --name ci --scope "namespaces:* keys:write"', "cloud operator list");
 
   addMint(operator, context);

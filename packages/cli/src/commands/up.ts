@@ -12,11 +12,8 @@ interface UpOptions {
   readonly gateways: number;
 }
 
-export function addUpCommand(program: Command, context: Context): void {
-  const up = program
-    .command("up")
-    .description("Run a node on this machine, in the foreground")
-    .option("--port <number>", `Port of the gateway (default: ROUTEPLANE_PORT, else ${DEFAULT_PORT})`, portArgument)
+export function defineUp(up: Command, context: Context): void {
+  up.option("--port <number>", `Port of the gateway (default: ROUTEPLANE_PORT, else ${DEFAULT_PORT})`, portArgument)
     .option("--gateways <number>", "Number of gateways, on this port and those after it", gatewaysArgument, 1)
     .addHelpText("after", "\nCtrl-C stops the node and keeps its data.")
     .action((options: UpOptions) => runUp(context, options));

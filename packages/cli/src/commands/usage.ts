@@ -39,10 +39,8 @@ const DIMENSIONS: Readonly<Record<DimensionName, UsageDimension>> = {
   day: UsageDimension.DAY,
 };
 
-export function addUsageCommand(cloud: Command, context: Context): void {
-  const usage = cloud
-    .command("usage")
-    .description("Show requests, tokens and spend of the namespace")
+export function defineUsage(usage: Command, context: Context): void {
+  usage
     .option("--from <time>", "Start, RFC 3339 with an offset (default: --to minus 30 days)", timeArgument)
     .option("--to <time>", "End, exclusive, RFC 3339 with an offset (default: now)", timeArgument)
     .option("--group-by <dimensions>", "Dimensions to group by, separated by commas", groupByArgument)

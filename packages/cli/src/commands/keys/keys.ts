@@ -20,8 +20,7 @@ interface MintOptions extends LimitOptions {
   readonly namespace?: string;
 }
 
-export function addKeyCommands(cloud: Command, context: Context): void {
-  const keys = cloud.command("keys").description("Manage API keys of the namespace");
+export function addKeyCommands(keys: Command, context: Context): void {
   withExamples(keys, 'cloud keys mint --name my-agent --scope "inference:invoke"', "cloud keys list");
 
   addMint(keys, context);

@@ -23,7 +23,6 @@ const budget: PolicyKindDefinition<
 > = {
   kind: "budget",
   command: "budget",
-  description: "Manage budgets, which limit spend within a rolling window",
   examples: {
     create: [
       "cloud budget create --name daily-cap --window day --limit-micro-usd 5000000",
@@ -63,6 +62,6 @@ const budget: PolicyKindDefinition<
   }),
 };
 
-export function addBudgetCommands(cloud: Command, context: Context): void {
-  addPolicyKindCommands(cloud, context, budget);
+export function addBudgetCommands(group: Command, context: Context): void {
+  addPolicyKindCommands(group, context, budget);
 }

@@ -52,7 +52,6 @@ const guardrail: PolicyKindDefinition<
 > = {
   kind: "guardrail",
   command: "guardrail",
-  description: "Manage guardrails on models, streaming, size and content",
   examples: {
     create: [
       'cloud guardrail create --name models --model-allow "openai/*, echo" --model-deny "*-preview" --bind-namespace',
@@ -175,6 +174,6 @@ function rulesOf(flags: Flags) {
   });
 }
 
-export function addGuardrailCommands(cloud: Command, context: Context): void {
-  addPolicyKindCommands(cloud, context, guardrail);
+export function addGuardrailCommands(group: Command, context: Context): void {
+  addPolicyKindCommands(group, context, guardrail);
 }

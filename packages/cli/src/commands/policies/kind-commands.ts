@@ -55,7 +55,6 @@ export interface PolicyKindDefinition<Spec, Change extends object, Flags> {
   readonly kind: PolicyKind;
   /** Name on the command line, e.g. `rate-limit`. */
   readonly command: string;
-  readonly description: string;
   readonly examples: { readonly create: readonly string[]; readonly update: readonly string[] };
   addFlags(command: Command): void;
   /** Adds the `--clear-…` flags, which only `update` has. */
@@ -77,11 +76,11 @@ interface CommonOptions {
 }
 
 export function addPolicyKindCommands<Spec, Change extends object, Flags>(
-  cloud: Command,
+  group: Command,
   context: Context,
   kind: PolicyKindDefinition<Spec, Change, Flags>,
 ): void {
-  const group = withExamples(cloud.command(kind.command).description(kind.description), ...kind.examples.create);
+  withExamples(group, ...kind.examples.create);
   addCreate(group, context, kind);
   addReads(group, context, kind);
   addUpdate(group, context, kind);

@@ -31,8 +31,7 @@ interface UpdateOptions {
   readonly etag?: string;
 }
 
-export function addPolicyCommands(cloud: Command, context: Context): void {
-  const policy = cloud.command("policy").description("Manage policies, which decide what keys may do");
+export function addPolicyCommands(policy: Command, context: Context): void {
   withExamples(
     policy,
     "cloud policy list",

@@ -26,7 +26,6 @@ const preset: PolicyKindDefinition<
 > = {
   kind: "preset",
   command: "preset",
-  description: "Manage presets of a guardrail, a rate limit and a budget",
   examples: {
     create: [
       "cloud preset create --name standard --guardrail guardrail.json --budget budget.json --bind-namespace",
@@ -84,6 +83,6 @@ async function partsOf({ guardrail, rateLimit, budget }: Flags, context: Context
   });
 }
 
-export function addPresetCommands(cloud: Command, context: Context): void {
-  addPolicyKindCommands(cloud, context, preset);
+export function addPresetCommands(group: Command, context: Context): void {
+  addPolicyKindCommands(group, context, preset);
 }

@@ -30,7 +30,6 @@ const rateLimit: PolicyKindDefinition<
 > = {
   kind: "rate_limit",
   command: "rate-limit",
-  description: "Manage rate limits on requests, tokens and concurrency",
   examples: {
     create: [
       "cloud rate-limit create --name per-minute --window-secs 60 --max-requests 100 --bind-namespace",
@@ -86,6 +85,6 @@ const rateLimit: PolicyKindDefinition<
   }),
 };
 
-export function addRateLimitCommands(cloud: Command, context: Context): void {
-  addPolicyKindCommands(cloud, context, rateLimit);
+export function addRateLimitCommands(group: Command, context: Context): void {
+  addPolicyKindCommands(group, context, rateLimit);
 }

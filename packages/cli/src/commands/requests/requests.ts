@@ -1,12 +1,9 @@
 import { type Command, Option } from "commander";
 import { idArgument, rowsArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
-import { block } from "../../output/table.ts";
 import { loginCredential } from "../../session.ts";
 import { pagesOf, showPages } from "../../views/list.ts";
-import { fromProtoReceipt } from "../../views/requests/receipt.ts";
-import { fromProtoRequest, REQUEST_COLUMNS, requestFields } from "../../views/requests/request.ts";
-import { requirePresent } from "../../views/values.ts";
+import { fromProtoRequest, REQUEST_COLUMNS } from "../../views/requests/request.ts";
 import { withExamples } from "../examples.ts";
 import { followRequests } from "./follow-requests.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
@@ -20,9 +17,8 @@ interface RequestsOptions extends FilterOptions {
   readonly follow?: boolean;
 }
 
-export function addRequestCommands(cloud: Command, context: Context): void {
-  const requests = withFilters(cloud.command("requests"))
-    .description("List the request log, newest first, page by page")
+export function defineRequests(requests: Command, context: Context): void {
+  withFilters(requests)
     .option("--limit <number>", "Rows to list", rowsArgument, 25)
     .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
     .addOption(new Option("--follow", "Print requests as they end, until Ctrl-C").conflicts(["limit", "pageToken"]))
@@ -41,19 +37,6 @@ export function addRequestCommands(cloud: Command, context: Context): void {
   );
 
   addExportCommand(requests, context);
-
-  const request = cloud.command("request").description("Show a request of the request log");
-  withExamples(request, "cloud request get req_01jxyz…");
-  const get = request
-    .command("get")
-    .description("Show the receipt of a request")
-    .argument("<id>", "Id (req_…), the x-request-id of the answer", idArgument)
-    .addHelpText(
-      "after",
-      "\nShows its reservation, its charge, the decisions of guardrails and policies, and the times.",
-    )
-    .action((id: string) => showRequest(context, id));
-  withExamples(get, "cloud request get req_01jxyz…");
 }
 
 async function listRequests(context: Context, options: RequestsOptions): Promise<void> {
@@ -68,12 +51,4 @@ async function listRequests(context: Context, options: RequestsOptions): Promise
   const pages = pagesOf(read, fromProtoRequest, { limit, ...(pageToken !== undefined && { pageToken }) });
   const nextPageToken = await showPages(context, pages, REQUEST_COLUMNS, "No requests match.");
   if (nextPageToken !== "") context.output.note(`For older requests, add --page-token ${nextPageToken}`);
-}
-
-async function showRequest(context: Context, id: string): Promise<void> {
-  const { usage } = await context.connect(await loginCredential(context.settings));
-  const { request, receipt } = await usage.getRequest({ id });
-  const row = fromProtoRequest(requirePresent(request));
-  const view = { ...row, ...fromProtoReceipt(row, receipt) };
-  context.output.data(view, () => block(requestFields(view)));
 }

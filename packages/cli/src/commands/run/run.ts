@@ -27,11 +27,8 @@ const MAX_NAME_CHARS = 80;
 const REVOKE_ATTEMPTS = 3;
 const RETRY_MS = 500;
 
-export function addRunCommand(program: Command, context: Context): void {
-  const run = program
-    .command("run")
-    .description("Run a command under a key of its own, with limits")
-    .argument("[command...]", "Command and its arguments, behind --");
+export function defineRun(run: Command, context: Context): void {
+  run.argument("[command...]", "Command and its arguments, behind --");
   addLimitOptions(run)
     .addHelpText(
       "after",

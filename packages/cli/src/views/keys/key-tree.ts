@@ -14,7 +14,13 @@ export interface KeyBranch {
 /** Tree of keys, parents first, siblings in the order of `keys`. A key whose parent is not in `keys` is shown like a root key. */
 export function keyTree(keys: readonly KeyView[], nowMs: number): readonly KeyBranch[] {
   const ids = new Set(keys.map(({ id }) => id));
-  const below = Map.groupBy(keys, ({ parent_id }) => (parent_id !== null && ids.has(parent_id) ? parent_id : null));
+  const below = new Map<string | null, KeyView[]>();
+  for (const key of keys) {
+    const parent = key.parent_id !== null && ids.has(key.parent_id) ? key.parent_id : null;
+    const siblings = below.get(parent);
+    if (siblings === undefined) below.set(parent, [key]);
+    else siblings.push(key);
+  }
   const tree: KeyBranch[] = [];
   const grow = (parent: string | null, indent: string, above: string): void => {
     const siblings = below.get(parent) ?? [];

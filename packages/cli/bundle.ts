@@ -1,0 +1,37 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+/**
+ * Bundles the command line of the installed package into `dist`, which `npm pack` then packs: one file that needs only Node.js. A module
+ * that is imported when it is needed runs then, as in the sources.
+ *
+ * It is CommonJS, because an ES module starts later, and because importing `node:http` as one loads undici too. White space is removed,
+ * and names are kept for stacks.
+ */
+const dist = join(import.meta.dirname, "dist");
+await rm(dist, { recursive: true, force: true });
+await build({
+  absWorkingDir: import.meta.dirname,
+  entryPoints: [{ in: "src/installed/main.ts", out: "routeplane" }],
+  outdir: dist,
+  outExtension: { ".js": ".cjs" },
+  bundle: true,
+  platform: "node",
+  format: "cjs",
+  target: "node20.18",
+  define: { "import.meta.dirname": "__dirname" },
+  plugins: [
+    {
+      name: "without-services",
+      setup(build) {
+        const path = join(import.meta.dirname, "src/installed/run-node.ts");
+        build.onResolve({ filter: /^@routeplane\/standalone$/ }, () => ({ path }));
+      },
+    },
+  ],
+  minifyWhitespace: true,
+  minifySyntax: true,
+  legalComments: "external",
+  logLevel: "warning",
+});

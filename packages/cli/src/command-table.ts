@@ -1,0 +1,128 @@
+import { addLazyCommands, type LazyCommand } from "./lazy-commands.ts";
+
+const CLOUD: readonly LazyCommand[] = [
+  {
+    name: "status",
+    description: "Show the account, the namespace and the node in use",
+    load: async () => (await import("./commands/identity.ts")).defineStatus,
+  },
+  {
+    name: "whoami",
+    description: "Show the principal and the scopes of the credential in use",
+    load: async () => (await import("./commands/identity.ts")).defineWhoami,
+  },
+  {
+    name: "login",
+    description: "Check a key with the node and save it",
+    load: async () => (await import("./commands/identity.ts")).defineLogin,
+  },
+  {
+    name: "logout",
+    description: "Remove the saved key, which stays valid until revoked",
+    load: async () => (await import("./commands/identity.ts")).defineLogout,
+  },
+  {
+    name: "limits",
+    description: "Show the limits of the key in use and what is left",
+    load: async () => (await import("./commands/limits.ts")).defineLimits,
+  },
+  {
+    name: "env",
+    description: "Print the variables of a client for a shell",
+    load: async () => (await import("./commands/env.ts")).defineEnv,
+  },
+  {
+    name: "account",
+    description: "Manage accounts, which own namespaces (operator only)",
+    load: async () => (await import("./commands/account.ts")).addAccountCommands,
+  },
+  {
+    name: "namespace",
+    description: "Manage namespaces, which isolate keys, policies and usage",
+    load: async () => (await import("./commands/namespace.ts")).addNamespaceCommands,
+  },
+  {
+    name: "keys",
+    description: "Manage API keys of the namespace",
+    load: async () => (await import("./commands/keys/keys.ts")).addKeyCommands,
+  },
+  {
+    name: "operator",
+    description: "Manage operator credentials, which administer the node",
+    load: async () => (await import("./commands/operator.ts")).addOperatorCommands,
+  },
+  {
+    name: "policy",
+    description: "Manage policies, which decide what keys may do",
+    load: async () => (await import("./commands/policies/policy.ts")).addPolicyCommands,
+  },
+  {
+    name: "budget",
+    description: "Manage budgets, which limit spend within a rolling window",
+    load: async () => (await import("./commands/policies/budget.ts")).addBudgetCommands,
+  },
+  {
+    name: "guardrail",
+    description: "Manage guardrails on models, streaming, size and content",
+    load: async () => (await import("./commands/policies/guardrail.ts")).addGuardrailCommands,
+  },
+  {
+    name: "rate-limit",
+    description: "Manage rate limits on requests, tokens and concurrency",
+    load: async () => (await import("./commands/policies/rate-limit.ts")).addRateLimitCommands,
+  },
+  {
+    name: "preset",
+    description: "Manage presets of a guardrail, a rate limit and a budget",
+    load: async () => (await import("./commands/policies/preset.ts")).addPresetCommands,
+  },
+  {
+    name: "usage",
+    description: "Show requests, tokens and spend of the namespace",
+    load: async () => (await import("./commands/usage.ts")).defineUsage,
+  },
+  {
+    name: "requests",
+    description: "List the request log, newest first, page by page",
+    load: async () => (await import("./commands/requests/requests.ts")).defineRequests,
+  },
+  {
+    name: "request",
+    description: "Show a request of the request log",
+    load: async () => (await import("./commands/requests/request.ts")).addRequestCommands,
+  },
+  {
+    name: "audit",
+    description: "Read the audit log",
+    load: async () => (await import("./commands/audit.ts")).addAuditCommands,
+  },
+];
+
+/** Commands of `routeplane`, in the order of its help. */
+export const COMMANDS: readonly LazyCommand[] = [
+  {
+    name: "up",
+    description: "Run a node on this machine, in the foreground",
+    load: async () => (await import("./commands/up.ts")).defineUp,
+  },
+  {
+    name: "run",
+    description: "Run a command under a key of its own, with limits",
+    load: async () => (await import("./commands/run/run.ts")).defineRun,
+  },
+  {
+    name: "cloud",
+    description: "Manage keys, policies and usage of a node",
+    load: async () => (cloud, context) => addLazyCommands(cloud, context, CLOUD),
+  },
+  {
+    name: "admin",
+    description: "Administer the node (operator only)",
+    load: async () => (await import("./commands/admin/admin.ts")).addAdminCommands,
+  },
+  {
+    name: "completion",
+    description: "Print a script that completes commands in your shell",
+    load: async () => (await import("./commands/completion.ts")).defineCompletion,
+  },
+];

@@ -1,0 +1,72 @@
+import type { Command } from "commander";
+import { withExamples } from "./commands/examples.ts";
+import type { Context } from "./context.ts";
+import { usageError } from "./errors.ts";
+import { suggest } from "./suggest.ts";
+
+/**
+ * Commands that are loaded when they are called, so that a command line waits for the code of one command. The name and the description
+ * are there from the start, for the help of the command above; arguments, options, subcommands and the action are not.
+ */
+export interface LazyCommand {
+  readonly name: string;
+  readonly description: string;
+  /** Imports the function that defines the rest of the command. */
+  readonly load: () => Promise<(command: Command, context: Context) => void>;
+}
+
+/** Definitions that have not been loaded. */
+const unloaded = new WeakMap<Command, () => Promise<void>>();
+
+/** Adds the commands, and a command `help` that shows the help of any command below `parent`. */
+export function addLazyCommands(parent: Command, context: Context, commands: readonly LazyCommand[]): void {
+  for (const { name, description, load } of commands) {
+    const command = parent.command(name).description(description);
+    unloaded.set(command, async () => (await load())(command, context));
+  }
+  parent.hook("preSubcommand", (_, command) => loadCommand(command));
+  addHelpCommand(parent);
+}
+
+/** Loads every command from `command` down, for what shows the whole tree. */
+export async function loadAllCommands(command: Command): Promise<void> {
+  await loadCommand(command);
+  for (const child of command.commands) await loadAllCommands(child);
+}
+
+async function loadCommand(command: Command): Promise<void> {
+  const load = unloaded.get(command);
+  unloaded.delete(command);
+  await load?.();
+}
+
+/** Replaces the `help` of commander, which knows only what is loaded, and one word. */
+function addHelpCommand(parent: Command): void {
+  const help = parent
+    .helpCommand(false)
+    .command("help")
+    .description("Show the help of a command")
+    .argument("[command...]", "Words of the command")
+    .action((words: readonly string[]) => showHelp(parent, words));
+  withExamples(help, ...(parent.parent === null ? ["help cloud keys mint"] : [`${parent.name()} help keys mint`]));
+}
+
+async function showHelp(parent: Command, words: readonly string[]): Promise<void> {
+  let command = parent;
+  for (const word of words) {
+    const child = command.commands.find((candidate) => [candidate.name(), ...candidate.aliases()].includes(word));
+    if (child === undefined) throw unknownCommand(command, word);
+    await loadCommand(child);
+    command = child;
+  }
+  command.help();
+}
+
+function unknownCommand(command: Command, word: string): Error {
+  const [alike] = suggest(
+    word,
+    command.commands.map((child) => child.name()),
+  );
+  const advice = alike === undefined ? "" : `. Did you mean ${alike}?`;
+  return usageError(`${command.name()} has no command ${JSON.stringify(word)}${advice}`);
+}
