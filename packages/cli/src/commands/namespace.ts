@@ -6,6 +6,7 @@ import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
 import { confirmLoss } from "../input.ts";
+import { resolveDeletedNamespace } from "../resolve-name.ts";
 import { findLogin, loginCredential, operatorCredential, operatorOrLoginCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
 import { allPages } from "../views/list.ts";
@@ -104,9 +105,14 @@ function addLifecycle(namespace: Command, context: Context): void {
   const restore = namespace
     .command("restore")
     .description("Restore a deleted namespace as it was (operator only)")
-    .argument("<id>", "Id (ns_…), as `namespace list --deleted` shows it", idArgument)
-    .action((id: string) => change(context, ({ namespaces }) => namespaces.restoreNamespace({ namespace: id })));
-  withExamples(restore, "cloud namespace restore ns_01jxyz…");
+    .argument("<name|id>", "Name or id (ns_…), as `namespace list --deleted` shows it", idArgument)
+    .action((nameOrId: string) =>
+      change(context, async (client) => {
+        const namespace = await resolveDeletedNamespace(client, nameOrId);
+        return client.namespaces.restoreNamespace({ namespace });
+      }),
+    );
+  withExamples(restore, "cloud namespace restore staging", "cloud namespace restore ns_01jxyz…");
 }
 
 async function listNamespaces(context: Context, { deleted = false, account = "" }: ListOptions): Promise<void> {

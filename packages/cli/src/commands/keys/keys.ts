@@ -4,6 +4,7 @@ import { type Command, Option } from "commander";
 import { idArgument, nameArgument, scopesArgument, timeArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { block } from "../../output/table.ts";
+import { resolveKey } from "../../resolve-name.ts";
 import { loginCredential, operatorCredential } from "../../session.ts";
 import { fromProtoKey, KEY_COLUMNS, keyFields } from "../../views/keys/key.ts";
 import { KEY_TREE_COLUMNS, keyTree } from "../../views/keys/key-tree.ts";
@@ -36,9 +37,9 @@ export function addKeyCommands(keys: Command, context: Context): void {
   const get = keys
     .command("get")
     .description("Show a key, without its token")
-    .argument("<id>", "Id of the key (key_…)", idArgument)
-    .action((id: string) => getKey(context, id));
-  withExamples(get, "cloud keys get key_01jxyz…");
+    .argument("<name|id>", "Name or id of the key (key_…)", idArgument)
+    .action((nameOrId: string) => getKey(context, nameOrId));
+  withExamples(get, "cloud keys get my-agent", "cloud keys get key_01jxyz…");
 
   addKeyLifecycleCommands(keys, context);
 }
@@ -107,8 +108,9 @@ async function listKeys(context: Context, tree: boolean): Promise<void> {
   showListAs(context, list, keyTree(list.data, Date.now()), KEY_TREE_COLUMNS, none);
 }
 
-async function getKey(context: Context, id: string): Promise<void> {
-  const { keys } = await context.connect(await loginCredential(context.settings));
-  const view = fromProtoKey(requirePresent((await keys.getKey({ id })).key));
+async function getKey(context: Context, nameOrId: string): Promise<void> {
+  const client = await context.connect(await loginCredential(context.settings));
+  const id = await resolveKey(client, nameOrId);
+  const view = fromProtoKey(requirePresent((await client.keys.getKey({ id })).key));
   context.output.data(view, () => block(keyFields(view)));
 }

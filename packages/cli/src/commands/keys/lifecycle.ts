@@ -4,6 +4,7 @@ import { idArgument, nameArgument, reasonArgument, scopesArgument, timeArgument 
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { block } from "../../output/table.ts";
+import { resolveKey } from "../../resolve-name.ts";
 import { loginCredential } from "../../session.ts";
 import { fromProtoIdentity } from "../../views/identity.ts";
 import { fromProtoKey, keyFields } from "../../views/keys/key.ts";
@@ -26,7 +27,7 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
   const update = keys
     .command("update")
     .description("Rename a key, narrow its scopes or bring its expiry forward")
-    .argument("<id>", "Id of the key (key_…)", idArgument)
+    .argument("<name|id>", "Name or id of the key (key_…)", idArgument)
     .option("--name <name>", "Name for people; need not be unique", nameArgument)
     .option("--scope <scopes>", "All its scopes from now on, a subset of the current ones", scopesArgument)
     .option("--expires-at <time>", "New expiry, RFC 3339 with an offset; never later", timeArgument)
@@ -44,7 +45,7 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
   const rotate = keys
     .command("rotate")
     .description("Give a key a new token, shown once")
-    .argument("<id>", "Id of the key (key_…)", idArgument)
+    .argument("<name|id>", "Name or id of the key (key_…)", idArgument)
     .action((id: string, options: GraceOptions) => rotateKey(context, id, options));
   addGraceOptions(rotate).addHelpText(
     "after",
@@ -56,7 +57,7 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
   const revoke = keys
     .command("revoke")
     .description("Revoke a key and every key below it, at once and for good")
-    .argument("<id>", "Id of the key (key_…)", idArgument)
+    .argument("<name|id>", "Name or id of the key (key_…)", idArgument)
     .option("--reason <text>", "Reason, kept with the key; up to 200 characters", reasonArgument)
     .option("--yes", "Accepted without effect: revoking never asks")
     .addHelpText(
@@ -65,32 +66,30 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
         "any key of the namespace.",
     )
     .action((id: string, options: RevokeOptions) => revokeKey(context, id, options));
-  withExamples(
-    revoke,
-    "cloud keys revoke key_01jxyz…",
-    'cloud keys revoke key_01jxyz… --reason "in a public repository"',
-  );
+  withExamples(revoke, "cloud keys revoke my-agent", 'cloud keys revoke key_01jxyz… --reason "in a public repository"');
 }
 
-async function updateKey(context: Context, id: string, { name, scope, expiresAt }: UpdateOptions): Promise<void> {
+async function updateKey(context: Context, nameOrId: string, { name, scope, expiresAt }: UpdateOptions): Promise<void> {
   if (name === undefined && scope === undefined && expiresAt === undefined) {
     throw usageError("there is nothing to change: give --name, --scope or --expires-at");
   }
-  const { keys } = await context.connect(await loginCredential(context.settings));
+  const client = await context.connect(await loginCredential(context.settings));
   const request = {
-    id,
+    id: await resolveKey(client, nameOrId),
     ...(name !== undefined && { name }),
     ...(scope !== undefined && { scopes: [...scope] }),
     ...(expiresAt !== undefined && { expiresAt: timestampFromDate(expiresAt) }),
   };
-  const view = fromProtoKey(requirePresent((await keys.updateKey(request)).key));
+  const view = fromProtoKey(requirePresent((await client.keys.updateKey(request)).key));
   context.output.data(view, () => block(keyFields(view)));
   context.output.note("Changed. Keys below it are limited by it too.");
 }
 
-async function rotateKey(context: Context, id: string, options: GraceOptions): Promise<void> {
+async function rotateKey(context: Context, nameOrId: string, options: GraceOptions): Promise<void> {
   const credential = await loginCredential(context.settings);
-  const { identity, keys } = await context.connect(credential);
+  const client = await context.connect(credential);
+  const { identity, keys } = client;
+  const id = await resolveKey(client, nameOrId);
   await rotateCredential(context, credential, options, {
     isInUse: fromProtoIdentity(await identity.whoAmI({})).key?.id === id,
     prefix: async () => (await keys.getKey({ id })).key?.prefix,
@@ -103,9 +102,10 @@ async function rotateKey(context: Context, id: string, options: GraceOptions): P
   });
 }
 
-async function revokeKey(context: Context, id: string, { reason }: RevokeOptions): Promise<void> {
-  const { keys } = await context.connect(await loginCredential(context.settings));
-  const view = fromProtoKey(requirePresent((await keys.revokeKey({ id, reason: reason ?? "" })).key));
+async function revokeKey(context: Context, nameOrId: string, { reason }: RevokeOptions): Promise<void> {
+  const client = await context.connect(await loginCredential(context.settings));
+  const id = await resolveKey(client, nameOrId);
+  const view = fromProtoKey(requirePresent((await client.keys.revokeKey({ id, reason: reason ?? "" })).key));
   context.output.data(view, () => block(keyFields(view)));
   context.output.note("Revoked, with every key below it.");
 }

@@ -5,6 +5,7 @@ import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { confirmLoss } from "../../input.ts";
 import { block } from "../../output/table.ts";
+import { resolvePolicy, resolvePrincipal } from "../../resolve-name.ts";
 import { loginCredential } from "../../session.ts";
 import { pagesOf, showPages } from "../../views/list.ts";
 import {
@@ -39,7 +40,7 @@ export function addBindingCommands(policy: Command, context: Context): void {
   const bind = policy
     .command("bind")
     .description("Bind a policy to a key and all below it, or the namespace")
-    .argument("<policy-id>", "Id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
     .option("--shadow", "Log what the policy would refuse, and refuse nothing")
     .option("--etag <etag>", "Etag that the policy must still have", etagArgument)
     .addHelpText("after", BIND_LINEAGE_NOTE)
@@ -47,7 +48,7 @@ export function addBindingCommands(policy: Command, context: Context): void {
   withPrincipal(bind, "Type of the principal to bind it to");
   withExamples(
     bind,
-    "cloud policy bind pol_01jxyz… --principal-type api_key --principal-id key_01jxyz…",
+    "cloud policy bind daily-cap --principal-type api_key --principal-id my-agent",
     "cloud policy bind pol_01jxyz… --principal-type namespace --principal-id ns_01jxyz… --shadow",
     "cloud policy bind pol_01jxyz… --principal-type api_key --principal-id key_01jxyz… --etag v3",
   );
@@ -55,11 +56,11 @@ export function addBindingCommands(policy: Command, context: Context): void {
   const unbind = policy
     .command("unbind")
     .description("Remove bindings and their counters, for good")
-    .argument("<policy-id>", "Id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
     .argument("[binding-ids...]", "Ids (bnd_…), as `policy bindings` shows them")
     .option("--all", "Remove every binding of the policy")
     .addOption(principalTypeOption("Type of the principal whose binding to remove"))
-    .option("--principal-id <id>", "Id of that principal (key_… or ns_…)", idArgument)
+    .option("--principal-id <name|id>", "Name or id of that principal (key_… or ns_…)", idArgument)
     .option("--yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
     .action((id: string, bindingIds: readonly string[], options: UnbindOptions) =>
@@ -76,7 +77,7 @@ export function addBindingCommands(policy: Command, context: Context): void {
   const bindings = policy
     .command("bindings")
     .description("List the bindings of a policy, oldest first")
-    .argument("<policy-id>", "Id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
     .action((id: string) => listBindings(context, id));
   withExamples(bindings, "cloud policy bindings pol_01jxyz…", "cloud policy bindings pol_01jxyz… --json");
 
@@ -100,15 +101,17 @@ function principalTypeOption(description: string): Option {
 function withPrincipal(command: Command, typeDescription: string): void {
   command
     .addOption(principalTypeOption(typeDescription).makeOptionMandatory())
-    .requiredOption("--principal-id <id>", "Id of the principal (key_… or ns_…)", idArgument);
+    .requiredOption("--principal-id <name|id>", "Name or id of the principal (key_… or ns_…)", idArgument);
 }
 
-async function bindPolicy(context: Context, policyId: string, options: BindOptions): Promise<void> {
-  const { principalType, principalId, shadow = false, etag = "" } = options;
-  const { policies } = await context.connect(await loginCredential(context.settings));
+async function bindPolicy(context: Context, policyNameOrId: string, options: BindOptions): Promise<void> {
+  const { principalType, shadow = false, etag = "" } = options;
+  const client = await context.connect(await loginCredential(context.settings));
+  const policyId = await resolvePolicy(client, policyNameOrId);
+  const principalId = await resolvePrincipal(client, principalType, options.principalId);
   const principal = { principalType: PROTO_PRINCIPAL_TYPES[principalType], principalId };
   const mode = PROTO_BINDING_MODES[shadow ? "shadow" : "enforce"];
-  const { binding, policy } = await policies.bindPolicy({ policyId, ...principal, mode, etag });
+  const { binding, policy } = await client.policies.bindPolicy({ policyId, ...principal, mode, etag });
   const view = fromProtoBinding(requirePresent(binding));
   context.output.data(view, () => block(bindingFields(view)));
   if (policy?.disabledAt !== undefined) {
@@ -118,14 +121,14 @@ async function bindPolicy(context: Context, policyId: string, options: BindOptio
 
 async function unbindPolicy(
   context: Context,
-  policyId: string,
+  policyNameOrId: string,
   bindingIds: readonly string[],
   options: UnbindOptions,
 ): Promise<void> {
-  const { all = false, principalType, principalId = "", yes = false } = options;
+  const { all = false, principalType, yes = false } = options;
   const ids = [...new Set(bindingIds.map((id) => id.trim()))];
   const [bindingId] = ids;
-  if ((principalType === undefined) !== (principalId === "")) {
+  if ((principalType === undefined) !== (options.principalId === undefined)) {
     throw usageError("--principal-type and --principal-id go together: give both of them");
   }
   const choices = [ids.length > 0, all, principalType !== undefined].filter(Boolean);
@@ -134,6 +137,9 @@ async function unbindPolicy(
   }
   const client = await context.connect(await loginCredential(context.settings));
   const { policies } = client;
+  const policyId = await resolvePolicy(client, policyNameOrId);
+  const principalId =
+    principalType === undefined ? "" : await resolvePrincipal(client, principalType, options.principalId ?? "");
   if (!yes) {
     const isChosen = (binding: BindingView): boolean =>
       all || binding.principal_id === principalId || ids.includes(binding.id);
@@ -155,17 +161,23 @@ async function unbindPolicy(
   if (unbound.length > 0) context.output.note(`Unbound ${unbound.length}: the policy no longer applies there.`);
 }
 
-async function listBindings(context: Context, policyId: string): Promise<void> {
+async function listBindings(context: Context, nameOrId: string): Promise<void> {
   const client = await context.connect(await loginCredential(context.settings));
+  const policyId = await resolvePolicy(client, nameOrId);
   const pages = pagesOf(readBindings(client, policyId), fromProtoBinding);
   await showPages(context, pages, BINDING_COLUMNS, "The policy has no bindings.");
 }
 
 async function listPrincipalPolicies(context: Context, options: PrincipalOptions): Promise<void> {
-  const { policies } = await context.connect(await loginCredential(context.settings));
-  const principal = { principalType: PROTO_PRINCIPAL_TYPES[options.principalType], principalId: options.principalId };
+  const client = await context.connect(await loginCredential(context.settings));
+  const { principalType } = options;
+  const principalId = await resolvePrincipal(client, principalType, options.principalId);
+  const principal = { principalType: PROTO_PRINCIPAL_TYPES[principalType], principalId };
   const pages = pagesOf(async (page) => {
-    const { boundPolicies: rows, nextPageToken } = await policies.listPrincipalPolicies({ ...principal, ...page });
+    const { boundPolicies: rows, nextPageToken } = await client.policies.listPrincipalPolicies({
+      ...principal,
+      ...page,
+    });
     return { rows, nextPageToken };
   }, fromProtoBoundPolicy);
   await showPages(context, pages, BOUND_POLICY_COLUMNS, "No policy is bound to the principal itself.");

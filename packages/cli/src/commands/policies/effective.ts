@@ -2,6 +2,7 @@ import { PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
 import { idArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
+import { resolvePrincipal } from "../../resolve-name.ts";
 import { loginCredential } from "../../session.ts";
 import { effectivePolicyText, fromProtoEffectivePolicy } from "../../views/policies/effective-policy.ts";
 import { requirePresent } from "../../views/values.ts";
@@ -25,7 +26,7 @@ export function addEffectiveCommand(policy: Command, context: Context): void {
         .choices(Object.keys(PROTO_PRINCIPAL_TYPES))
         .makeOptionMandatory(),
     )
-    .requiredOption("--principal-id <id>", "Id of the principal (key_… or ns_…)", idArgument)
+    .requiredOption("--principal-id <name|id>", "Name or id of the principal (key_… or ns_…)", idArgument)
     .action((options: EffectiveOptions) => showEffective(context, options));
   withExamples(
     effective,
@@ -35,9 +36,12 @@ export function addEffectiveCommand(policy: Command, context: Context): void {
 }
 
 async function showEffective(context: Context, { principalType, principalId }: EffectiveOptions): Promise<void> {
-  const { effectivePolicy } = await context.connect(await loginCredential(context.settings));
-  const request = { principalType: PROTO_PRINCIPAL_TYPES[principalType], principalId };
-  const response = await effectivePolicy.getEffectivePolicy(request);
+  const client = await context.connect(await loginCredential(context.settings));
+  const request = {
+    principalType: PROTO_PRINCIPAL_TYPES[principalType],
+    principalId: await resolvePrincipal(client, principalType, principalId),
+  };
+  const response = await client.effectivePolicy.getEffectivePolicy(request);
   const view = fromProtoEffectivePolicy(requirePresent(response.effectivePolicy));
   const { guardrail, shadow_guardrail, budgets, rate_limits } = view;
   if (guardrail === null && shadow_guardrail === null && budgets.length + rate_limits.length === 0) {

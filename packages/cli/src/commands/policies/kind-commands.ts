@@ -7,6 +7,7 @@ import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { block } from "../../output/table.ts";
+import { resolveKey, resolvePolicy } from "../../resolve-name.ts";
 import { loginCredential } from "../../session.ts";
 import { withWrittenPaths } from "../../specs/written-paths.ts";
 import { readSpec } from "../../specs/read-spec.ts";
@@ -88,11 +89,11 @@ export function addPolicyKindCommands<Spec, Change extends object, Flags>(
   const remove = group
     .command("delete")
     .description(`Delete a ${nounOf(kind)}, its bindings and counters, for good`)
-    .argument("<id>", "Id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
     .option("--yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
-    .action((id: string, { yes = false }: { yes?: boolean }) =>
-      deletePolicy(context, id, yes, (client, request) => kind.calls(client).remove(request)),
+    .action((nameOrId: string, { yes = false }: { yes?: boolean }) =>
+      deletePolicy(context, nameOrId, yes, (client, request) => kind.calls(client).remove(request)),
     );
   withExamples(remove, ...DELETE_EXAMPLES(kind.command));
 }
@@ -110,7 +111,7 @@ function addCreate<Spec, Change extends object, Flags>(
   create
     .option("--spec <file|->", "File with the whole spec in JSON; - is standard input")
     .option("--bind-namespace", "Bind it to the namespace: every key in it")
-    .option("--bind-key <id>", "Key to bind it to, with all below it; repeatable", bindKeyArgument)
+    .option("--bind-key <name|id>", "Key to bind it to, with all below it; repeatable", bindKeyArgument)
     .addHelpText("after", specReference(kind.kind))
     .action((options: CommonOptions & Flags) => createPolicy(context, kind, options));
   withExamples(create, ...kind.examples.create);
@@ -139,10 +140,11 @@ function addReads<Spec, Change extends object, Flags>(
   const get = group
     .command("get")
     .description(`Show a ${nounOf(kind)} with its spec and its bindings`)
-    .argument("<id>", "Id of the policy (pol_…)", idArgument)
-    .action(async (id: string) => {
-      const calls = kind.calls(await context.connect(await loginCredential(context.settings)));
-      show(context, (await calls.get({ id })).policy);
+    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .action(async (nameOrId: string) => {
+      const client = await context.connect(await loginCredential(context.settings));
+      const id = await resolvePolicy(client, nameOrId);
+      show(context, (await kind.calls(client).get({ id })).policy);
     });
   withExamples(get, `cloud ${kind.command} get pol_01jxyz…`);
 }
@@ -155,7 +157,7 @@ function addUpdate<Spec, Change extends object, Flags>(
   const update = group
     .command("update")
     .description(`Change parts of a ${nounOf(kind)}; its counters stay`)
-    .argument("<id>", "Id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
     .option("--name <name>", "Name, unique in the namespace", nameArgument);
   kind.addFlags(update);
   kind.addClearFlags(update);
@@ -163,7 +165,7 @@ function addUpdate<Spec, Change extends object, Flags>(
     .option("--spec <file|->", "File with the new spec in JSON; - is standard input")
     .option("--etag <etag>", "Etag that the policy must still have", etagArgument)
     .addHelpText("after", LINEAGE_NOTE + specReference(kind.kind))
-    .action((id: string, options: CommonOptions & Flags) => updatePolicy(context, kind, id, options));
+    .action((nameOrId: string, options: CommonOptions & Flags) => updatePolicy(context, kind, nameOrId, options));
   withExamples(update, ...kind.examples.update);
 }
 
@@ -176,7 +178,10 @@ async function createPolicy<Spec, Change extends object, Flags>(
   if (source !== undefined) refuseFlagsBesideSpec(options);
   const spec = source === undefined ? await kind.spec(options, context) : kind.read(await readJson(context, source));
   const client = await context.connect(await loginCredential(context.settings));
-  const bindTo: Principal[] = bindKey.map((id) => ({ principalType: PROTO_PRINCIPAL_TYPES.api_key, principalId: id }));
+  const bindTo: Principal[] = [];
+  for (const nameOrId of bindKey) {
+    bindTo.push({ principalType: PROTO_PRINCIPAL_TYPES.api_key, principalId: await resolveKey(client, nameOrId) });
+  }
   if (bindNamespace) bindTo.unshift(await ownNamespace(client));
   const created = await withWrittenPaths(context, kind.kind, kind.calls(client).create({ name, spec, bindTo }));
   const view = fromProtoPolicy(requirePresent(created.policy));
@@ -188,23 +193,29 @@ async function createPolicy<Spec, Change extends object, Flags>(
 async function updatePolicy<Spec, Change extends object, Flags>(
   context: Context,
   kind: PolicyKindDefinition<Spec, Change, Flags>,
-  id: string,
+  nameOrId: string,
   options: CommonOptions & Flags,
 ): Promise<void> {
   const { name = "", etag = "", spec: source } = options;
   if (source !== undefined) {
     refuseFlagsBesideSpec(options);
     const spec = readSpec(kind.kind, await readJson(context, source));
-    const { policies } = await context.connect(await loginCredential(context.settings));
-    const request = policies.updatePolicy({ id, name, etag, spec });
+    const client = await context.connect(await loginCredential(context.settings));
+    const id = await resolvePolicy(client, nameOrId);
+    const request = client.policies.updatePolicy({ id, name, etag, spec });
     return show(context, (await withWrittenPaths(context, kind.kind, request)).policy);
   }
   const change = await kind.change(options, context);
   if (name === "" && Object.keys(change).length === 0) {
     throw usageError("there is nothing to change: give --name, a flag that changes something, or --spec");
   }
-  const calls = kind.calls(await context.connect(await loginCredential(context.settings)));
-  const { policy } = await withWrittenPaths(context, kind.kind, calls.update({ ...change, id, name, etag }));
+  const client = await context.connect(await loginCredential(context.settings));
+  const id = await resolvePolicy(client, nameOrId);
+  const { policy } = await withWrittenPaths(
+    context,
+    kind.kind,
+    kind.calls(client).update({ ...change, id, name, etag }),
+  );
   show(context, policy);
 }
 
@@ -231,7 +242,7 @@ function show(context: Context, policy: Policy | undefined): void {
   context.output.data(view, () => block(policyFields(view)));
 }
 
-/** Parses the id of a repeatable flag, and adds it to those of previous uses. */
+/** Parses the name or id of a repeatable flag, and adds it to those of previous uses. */
 function bindKeyArgument(text: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, idArgument(text)];
 }

@@ -4,6 +4,7 @@ import { idArgument } from "../../arguments.ts";
 import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { block } from "../../output/table.ts";
+import { resolvePolicy } from "../../resolve-name.ts";
 import { loginCredential } from "../../session.ts";
 import { fromProtoPolicy, policyFields } from "../../views/policies/policy.ts";
 import { requirePresent } from "../../views/values.ts";
@@ -15,35 +16,36 @@ export function addPolicyLifecycleCommands(policy: Command, context: Context): v
   const enable = policy
     .command("enable")
     .description("Enable a disabled policy, wherever it is bound")
-    .argument("<id>", "Id of the policy (pol_…)", idArgument)
-    .action((id: string) => change(context, ({ policies }) => policies.enablePolicy({ id })));
+    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .action((nameOrId: string) => change(context, nameOrId, ({ policies }, id) => policies.enablePolicy({ id })));
   withExamples(enable, "cloud policy enable pol_01jxyz…");
 
   const disable = policy
     .command("disable")
     .description("Disable a policy; its bindings and counters stay")
-    .argument("<id>", "Id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
     .addHelpText("after", LINEAGE_NOTE)
-    .action((id: string) => change(context, ({ policies }) => policies.disablePolicy({ id })));
+    .action((nameOrId: string) => change(context, nameOrId, ({ policies }, id) => policies.disablePolicy({ id })));
   withExamples(disable, "cloud policy disable pol_01jxyz…");
 
   const remove = policy
     .command("delete")
     .description("Delete a policy, its bindings and counters, for good")
-    .argument("<id>", "Id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
     .option("--yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
-    .action((id: string, { yes = false }: { yes?: boolean }) =>
-      deletePolicy(context, id, yes, ({ policies }, request) => policies.deletePolicy(request)),
+    .action((nameOrId: string, { yes = false }: { yes?: boolean }) =>
+      deletePolicy(context, nameOrId, yes, ({ policies }, request) => policies.deletePolicy(request)),
     );
   withExamples(remove, ...DELETE_EXAMPLES("policy"));
 }
 
 async function change(
   context: Context,
-  call: (client: NodeClient) => Promise<{ readonly policy?: Policy | undefined }>,
+  nameOrId: string,
+  call: (client: NodeClient, id: string) => Promise<{ readonly policy?: Policy | undefined }>,
 ): Promise<void> {
   const client = await context.connect(await loginCredential(context.settings));
-  const view = fromProtoPolicy(requirePresent((await call(client)).policy));
+  const view = fromProtoPolicy(requirePresent((await call(client, await resolvePolicy(client, nameOrId))).policy));
   context.output.data(view, () => block(policyFields(view)));
 }

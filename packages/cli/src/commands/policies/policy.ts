@@ -5,6 +5,7 @@ import { etagArgument, idArgument, nameArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { block } from "../../output/table.ts";
+import { resolvePolicy } from "../../resolve-name.ts";
 import { loginCredential } from "../../session.ts";
 import { withWrittenPaths } from "../../specs/written-paths.ts";
 import { readSpec } from "../../specs/read-spec.ts";
@@ -57,9 +58,9 @@ function addReads(policy: Command, context: Context): void {
   const get = policy
     .command("get")
     .description("Show a policy with its spec and its bindings")
-    .argument("<id>", "Id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
     .action((id: string) => getPolicy(context, id));
-  withExamples(get, "cloud policy get pol_01jxyz…");
+  withExamples(get, "cloud policy get daily-cap", "cloud policy get pol_01jxyz…");
 }
 
 function addWrites(policy: Command, context: Context): void {
@@ -80,7 +81,7 @@ function addWrites(policy: Command, context: Context): void {
   const update = policy
     .command("update")
     .description("Rename a policy, or replace its spec; its counters stay")
-    .argument("<id>", "Id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
     .option("--name <name>", "Name, unique in the namespace", nameArgument)
     .option("--spec <file|->", "File with the new spec in JSON; - is standard input")
     .option("--etag <etag>", "Etag that the policy must still have", etagArgument)
@@ -112,9 +113,10 @@ async function listPolicies(context: Context, kind: PolicyKind | undefined): Pro
   );
 }
 
-async function getPolicy(context: Context, id: string): Promise<void> {
-  const { policies } = await context.connect(await loginCredential(context.settings));
-  const view = fromProtoPolicy(requirePresent((await policies.getPolicy({ id })).policy));
+async function getPolicy(context: Context, nameOrId: string): Promise<void> {
+  const client = await context.connect(await loginCredential(context.settings));
+  const id = await resolvePolicy(client, nameOrId);
+  const view = fromProtoPolicy(requirePresent((await client.policies.getPolicy({ id })).policy));
   context.output.data(view, () => block(policyFields(view)));
 }
 
@@ -129,12 +131,14 @@ async function createPolicy(context: Context, { name, kind, spec: source }: Crea
 
 async function updatePolicy(
   context: Context,
-  id: string,
+  nameOrId: string,
   { name = "", spec, etag = "" }: UpdateOptions,
 ): Promise<void> {
   if (name === "" && spec === undefined) throw usageError("there is nothing to change: give --name or --spec");
   const json = spec === undefined ? undefined : await readJson(context, spec);
-  const { policies } = await context.connect(await loginCredential(context.settings));
+  const client = await context.connect(await loginCredential(context.settings));
+  const { policies } = client;
+  const id = await resolvePolicy(client, nameOrId);
   // The fields of a spec depend on the kind of the policy.
   const kind = fromProtoPolicy(requirePresent((await policies.getPolicy({ id })).policy)).kind as PolicyKind;
   const request = { id, name, etag, ...(json !== undefined && { spec: readSpec(kind, json) }) };

@@ -6,6 +6,7 @@ import { type Command, Option } from "commander";
 import { daysArgument, idArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
+import { resolvePolicy, resolvePrincipal } from "../../resolve-name.ts";
 import { loginCredential } from "../../session.ts";
 import { withWrittenPaths } from "../../specs/written-paths.ts";
 import { readSpec } from "../../specs/read-spec.ts";
@@ -29,7 +30,7 @@ export function addSimulateCommand(policy: Command, context: Context): void {
   const simulate = policy
     .command("simulate")
     .description("Simulate a policy or a draft on the logged requests")
-    .argument("[policy-id]", "Id of the policy (pol_…), unless a draft is given", idArgument)
+    .argument("[name|id]", "Name or id of the policy, unless a draft is given", idArgument)
     .addOption(new Option("--kind <kind>", "Kind of the draft").choices(Object.keys(PROTO_POLICY_KINDS)))
     .option("--spec <file|->", "File with the draft in JSON; - is standard input")
     .addOption(
@@ -37,7 +38,7 @@ export function addSimulateCommand(policy: Command, context: Context): void {
         Object.keys(PROTO_PRINCIPAL_TYPES),
       ),
     )
-    .option("--principal-id <id>", "Id of the principal (key_… or ns_…)", idArgument)
+    .option("--principal-id <name|id>", "Name or id of the principal (key_… or ns_…)", idArgument)
     .option("--days <days>", "Number of days back from now, 1 to 90", daysArgument, 7)
     .addHelpText("after", "\nShows which requests it would have refused. Nothing is changed.")
     .addHelpText("after", specReference())
@@ -55,13 +56,14 @@ async function simulatePolicy(context: Context, id: string | undefined, options:
     throw usageError("--principal-type and --principal-id must be given together");
   }
   const subject = await subjectOf(context, id, options);
+  const client = await context.connect(await loginCredential(context.settings));
+  if (subject.case === "policyId") subject.value = await resolvePolicy(client, subject.value);
   const principal = principalType && {
     principalType: PROTO_PRINCIPAL_TYPES[principalType],
-    principalId: principalId ?? "",
+    principalId: await resolvePrincipal(client, principalType, principalId ?? ""),
   };
-  const { simulation } = await context.connect(await loginCredential(context.settings));
   context.output.note(`Simulating on the requests of the last ${days === 1 ? "day" : `${days} days`}…`);
-  const call = simulation.simulatePolicy({ subject, ...principal, days }, { timeoutMs: TIMEOUT_MS });
+  const call = client.simulation.simulatePolicy({ subject, ...principal, days }, { timeoutMs: TIMEOUT_MS });
   const view = fromProtoSimulation(await (kind === undefined ? call : withWrittenPaths(context, kind, call)));
   context.output.data(view, (style) => simulationText(view, style));
 }

@@ -2,7 +2,8 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { UsageDimension } from "@routeplane/contracts/usage";
 import { listServedModels, type NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
-import { CliError, ExitCode } from "../../errors.ts";
+import type { CliError } from "../../errors.ts";
+import { didYouMean, notFound } from "../../resolve-name.ts";
 import type { Credential } from "../../session.ts";
 import { suggest } from "../../suggest.ts";
 
@@ -94,15 +95,6 @@ function noModel(known: readonly LoggedModel[], { model, provider }: ModelFilter
   const names = ofProvider.map((each) => (model?.includes("/") ? `${each.provider}/${each.model}` : each.model));
   const of = provider === undefined ? "" : ` of provider ${JSON.stringify(provider)}`;
   return notFound(`no model ${JSON.stringify(model)}${of}: ${unknown}${didYouMean(suggest(model ?? "", names))}`);
-}
-
-export function didYouMean(names: readonly string[]): string {
-  return names.length === 0 ? "" : `; did you mean ${names.join(" or ")}?`;
-}
-
-export function notFound(message: string, hint?: string): CliError {
-  const options = hint === undefined ? {} : { hint };
-  return new CliError(ExitCode.failed, "not_found", "RESOURCE_NOT_FOUND", message, options);
 }
 
 function fold(name: string): string {

@@ -1,0 +1,169 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { foldName } from "@routeplane/domain";
+import type { NodeClient } from "./client.ts";
+import { CliError, ExitCode } from "./errors.ts";
+import { suggest } from "./suggest.ts";
+import { fromProtoIdentity } from "./views/identity.ts";
+import { type ListPage, pagesOf } from "./views/list.ts";
+
+/**
+ * Look-up of what a command line names. Ids win over names: a text that begins like an id is one, and is left to the node. A name is
+ * compared as the node compares names of policies; one that is written exactly so comes before those that differ in case. One that several
+ * have is refused, with their ids.
+ */
+
+/** Result of a look-up, which a name can be ambiguous or suggested from. */
+interface Named {
+  readonly id: string;
+  readonly name: string;
+  /** True for a revoked key, which keeps its name. */
+  readonly isRevoked?: boolean;
+}
+
+/** Kind of resource that has names, in words. */
+interface NamedKind {
+  readonly noun: string;
+  readonly plural: string;
+  /** Prefix of ids, with its underscore. */
+  readonly prefix: string;
+  readonly where: "in this namespace" | "on this node";
+  /** Scope that the list of them needs. */
+  readonly scope: string;
+  /** Command that lists all of them. */
+  readonly list: string;
+  pages(client: NodeClient): AsyncIterable<ListPage<Named>>;
+}
+
+const KEY: NamedKind = {
+  noun: "key",
+  plural: "keys",
+  prefix: "key_",
+  where: "in this namespace",
+  scope: "keys:read",
+  list: "routeplane cloud keys list",
+  pages: ({ keys }) =>
+    pagesOf(
+      async (page) => {
+        const { keys: rows, nextPageToken } = await keys.listKeys(page);
+        return { rows, nextPageToken };
+      },
+      ({ id, name, revokedAt }) => ({ id, name, isRevoked: revokedAt !== undefined }),
+    ),
+};
+
+const POLICY: NamedKind = {
+  noun: "policy",
+  plural: "policies",
+  prefix: "pol_",
+  where: "in this namespace",
+  scope: "policy:read",
+  list: "routeplane cloud policy list",
+  pages: ({ policies }) =>
+    pagesOf(
+      async (page) => {
+        const { policies: rows, nextPageToken } = await policies.listPolicies(page);
+        return { rows, nextPageToken };
+      },
+      ({ id, name }) => ({ id, name }),
+    ),
+};
+
+const DELETED_NAMESPACE: NamedKind = {
+  noun: "deleted namespace",
+  plural: "deleted namespaces",
+  prefix: "ns_",
+  where: "on this node",
+  scope: "namespaces:read",
+  list: "routeplane cloud namespace list --deleted",
+  pages: ({ namespaces }) =>
+    pagesOf(
+      async (page) => {
+        const { namespaces: rows, nextPageToken } = await namespaces.listNamespaces({ ...page, showDeleted: true });
+        return { rows: rows.filter(({ deletedAt }) => deletedAt !== undefined), nextPageToken };
+      },
+      ({ id, name }) => ({ id, name }),
+    ),
+};
+
+/** Id of the key that a text names, by id or by name. @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING */
+export async function resolveKey(client: NodeClient, nameOrId: string): Promise<string> {
+  return nameOrId.startsWith(KEY.prefix) ? nameOrId : findByName(client, KEY, nameOrId);
+}
+
+/** Id of the policy that a text names, by id or by name. @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING */
+export async function resolvePolicy(client: NodeClient, nameOrId: string): Promise<string> {
+  return nameOrId.startsWith(POLICY.prefix) ? nameOrId : findByName(client, POLICY, nameOrId);
+}
+
+/** Id of the deleted namespace that a text names. The node finds others by name itself. @throws CliError as `resolveKey` */
+export async function resolveDeletedNamespace(client: NodeClient, nameOrId: string): Promise<string> {
+  return nameOrId.startsWith(DELETED_NAMESPACE.prefix) ? nameOrId : findByName(client, DELETED_NAMESPACE, nameOrId);
+}
+
+/**
+ * Id of the principal that a text names: a key, or the namespace of the credential in use, which reaches no other.
+ *
+ * @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING
+ */
+export async function resolvePrincipal(
+  client: NodeClient,
+  type: "api_key" | "namespace",
+  nameOrId: string,
+): Promise<string> {
+  // An id of the other type is left to the node too, which says what is wrong with it.
+  if (nameOrId.startsWith("ns_") || nameOrId.startsWith(KEY.prefix)) return nameOrId;
+  if (type === "api_key") return findByName(client, KEY, nameOrId);
+  const { namespace } = fromProtoIdentity(await client.identity.whoAmI({}));
+  if (namespace !== null && namespace.name === nameOrId) return namespace.id;
+  const own = namespace === null ? "is bound to no namespace" : `is bound to ${namespace.name} (${namespace.id})`;
+  throw notFound(`no namespace ${JSON.stringify(nameOrId)} here: the credential in use ${own}`);
+}
+
+/** Id of the key with a name, even if the name begins like an id. @throws CliError as `resolveKey` */
+export function findKeyByName(client: NodeClient, name: string): Promise<string> {
+  return findByName(client, KEY, name);
+}
+
+async function findByName(client: NodeClient, kind: NamedKind, name: string): Promise<string> {
+  const all: Named[] = [];
+  try {
+    for await (const { rows } of kind.pages(client)) for (const row of rows) all.push(row);
+  } catch (error) {
+    throw error instanceof ConnectError && error.code === Code.PermissionDenied ? cannotResolve(kind, name) : error;
+  }
+  const alike = all.filter((each) => foldName(each.name) === foldName(name));
+  const same = alike.filter((each) => each.name === name);
+  const matches = same.length > 0 ? same : alike;
+  const [match] = matches;
+  if (match === undefined) throw noneNamed(kind, name, all);
+  if (matches.length === 1) return match.id;
+  const candidates = matches.map(({ id, isRevoked }) => (isRevoked === true ? `${id} (revoked)` : id));
+  const message = `several ${kind.plural} are named ${JSON.stringify(name)}: ${candidates.join(", ")}`;
+  throw new CliError(ExitCode.failed, "failed_precondition", "NAME_AMBIGUOUS", message, {
+    hint: "Give the id of one.",
+  });
+}
+
+function noneNamed({ noun, where, list }: NamedKind, name: string, all: readonly Named[]): CliError {
+  const names = suggest(
+    name,
+    all.map((each) => each.name),
+  );
+  const alike = all.filter((each) => names.includes(each.name)).map((each) => `${each.name} (${each.id})`);
+  return notFound(`no ${noun} ${JSON.stringify(name)} ${where}${didYouMean(alike)}`, `\`${list}\` shows all of them.`);
+}
+
+function cannotResolve({ noun, prefix, scope }: NamedKind, name: string): CliError {
+  const message = `finding the ${noun} ${JSON.stringify(name)} by its name needs the scope ${scope}, which the credential in use does not hold`;
+  const hint = `Give its id (${prefix}…) instead.`;
+  return new CliError(ExitCode.denied, "permission_denied", "SCOPE_MISSING", message, { hint });
+}
+
+export function didYouMean(names: readonly string[]): string {
+  return names.length === 0 ? "" : `; did you mean ${names.join(" or ")}?`;
+}
+
+export function notFound(message: string, hint?: string): CliError {
+  const options = hint === undefined ? {} : { hint };
+  return new CliError(ExitCode.failed, "not_found", "RESOURCE_NOT_FOUND", message, options);
+}
