@@ -115,6 +115,7 @@ export interface GatewayWiring {
     | "policyUrl"
     | "usageUrl"
     | "natsOutage"
+    | "reportWithinMs"
     | "maxRequestBytes"
     | "heartbeatMs"
     | "keyCacheBytes"
@@ -157,7 +158,15 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
   const elapsed = createElapsedClock();
   const kept = new KeptDecisions(elapsed, clock);
   const onReported = ({ namespaceId, neverSent }: PendingSettlement): void => kept.free(namespaceId, neverSent);
-  const settlements = createSettlements({ admissions, reports, usageLog, closeSession, onReported, log });
+  const settlements = createSettlements({
+    admissions,
+    reports,
+    usageLog,
+    closeSession,
+    onReported,
+    log,
+    reportWithinMs: config.reportWithinMs,
+  });
   const keeper = new SessionKeeper({ sessions, records: usageLog, elapsed, log });
   const localAdmissions = createLocalAdmissions({ limits: guardrails, keeper, kept, elapsed, clock });
   const denialRecorder = createDenialRecorder({ usageLog, settlements, log, clock });

@@ -11,6 +11,7 @@ import {
 import type { UnknownPrices } from "./domain/request/model-directory.ts";
 import { MAX_RUNNING_REQUESTS, MAX_WAIT_MS } from "./domain/load/load-gate.ts";
 import { parseOrigins } from "./handlers/cors.ts";
+import { REPORT_WITHIN_MS } from "./domain/metering/report-queue.ts";
 import { MAX_CONNECTIONS } from "./handlers/http-server.ts";
 import { KeyFiles } from "./providers/key-files.ts";
 import {
@@ -49,6 +50,8 @@ export interface Config extends ServerConfig {
   readonly maxConnections: number;
   /** Longest wait of an inference request for its start. */
   readonly maxWaitMs: number;
+  /** Time within which the policy service is told what requests of a busy namespace cost. */
+  readonly reportWithinMs: number;
   /** Bound of the memory of verified keys. */
   readonly keyCacheBytes: number;
   /** Bound of the memory of guardrails. */
@@ -80,6 +83,8 @@ const RUNNING_REQUESTS = { min: 16, max: 1_000_000, fallback: MAX_RUNNING_REQUES
 const CONNECTIONS = { min: 16, max: 1_000_000, fallback: MAX_CONNECTIONS };
 /** Wait for a start, in milliseconds. */
 const WAIT_MS = { min: 100, max: 60_000, fallback: MAX_WAIT_MS };
+/** Wait of a settlement for others of its namespace, in milliseconds. At 2,000 requests/s half of what may wait for its report waits for 5 s. */
+const REPORT_MS = { min: REPORT_WITHIN_MS, max: 5_000, fallback: REPORT_WITHIN_MS };
 /** Memory of verified keys: a key takes 1 KB, so about 100,000 by default. */
 const KEY_CACHE_BYTES = { min: MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 128 * MEBIBYTE };
 /** Memory of guardrails. The least is what the largest ones of one key take. */
@@ -152,6 +157,7 @@ function readSettings(env: Environment) {
     maxRunningRequests: env.integer("ROUTEPLANE_MAX_RUNNING_REQUESTS", RUNNING_REQUESTS),
     maxConnections: env.integer("ROUTEPLANE_MAX_CONNECTIONS", CONNECTIONS),
     maxWaitMs: env.integer("ROUTEPLANE_MAX_WAIT_MS", WAIT_MS),
+    reportWithinMs: env.integer("ROUTEPLANE_REPORT_WITHIN_MS", REPORT_MS),
     keyCacheBytes: env.integer("ROUTEPLANE_KEY_CACHE_BYTES", KEY_CACHE_BYTES),
     guardrailCacheBytes: env.integer("ROUTEPLANE_GUARDRAIL_CACHE_BYTES", GUARDRAIL_CACHE_BYTES),
     cacheMaxAgeMs: env.integer("ROUTEPLANE_CACHE_MAX_AGE_SECS", CACHE_MAX_AGE_SECS) * 1_000,

@@ -31,6 +31,7 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
     policyUrl: NOWHERE,
     usageUrl: NOWHERE,
     natsOutage,
+    reportWithinMs: 1_000,
     maxRequestBytes: 1 << 20,
     heartbeatMs: 15_000,
     keyCacheBytes: 1024 ** 2,

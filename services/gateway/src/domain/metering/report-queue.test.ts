@@ -14,7 +14,7 @@ function pendingSettlement(): PendingSettlement {
 }
 
 /** Queue over `report`, and what it reported: the sizes of the batches, and the settlements that are over. */
-function queueOver(report: SettlementReports["report"]) {
+function queueOver(report: SettlementReports["report"], withinMs?: number) {
   const [sizes, over]: [number[], string[]] = [[], []];
   const queue = new ReportQueue(
     {
@@ -24,6 +24,7 @@ function queueOver(report: SettlementReports["report"]) {
       },
     },
     log,
+    withinMs,
   );
   const add = (settlement: PendingSettlement): void =>
     queue.add({ settlement, onReported: () => void over.push(settlement.requestId) });
@@ -99,7 +100,7 @@ describe("the wait of a settlement on slices", () => {
   }
 
   /** Adds a settlement every 100 ms for 5 s. @returns the number of reports, and the longest wait */
-  async function reportSteadily(next: () => PendingSettlement) {
+  async function reportSteadily(next: () => PendingSettlement, withinMs?: number) {
     const addedAt = new Map<string, number>();
     let [reports, longestMs] = [0, 0];
     const { queue, add } = queueOver(async (settlements) => {
@@ -107,14 +108,14 @@ describe("the wait of a settlement on slices", () => {
       for (const { requestId } of settlements)
         longestMs = Math.max(longestMs, performance.now() - (addedAt.get(requestId) ?? 0));
       return DONE(settlements);
-    });
+    }, withinMs);
     for (let n = 0; n < 50; n++) {
       const settlement = next();
       addedAt.set(settlement.requestId, performance.now());
       add(settlement);
       await vi.advanceTimersByTimeAsync(100);
     }
-    await vi.advanceTimersByTimeAsync(1_000);
+    await vi.advanceTimersByTimeAsync(withinMs ?? 1_000);
     expect(queue.size).toBe(0);
     return { reports, longestMs };
   }
@@ -135,6 +136,27 @@ describe("the wait of a settlement on slices", () => {
     const { reports, longestMs } = await reportSteadily(() => onSlices(namespaceId));
     expect(longestMs).toBeLessThan(1_000);
     expect(reports).toBeLessThanOrEqual(8);
+  });
+
+  it("is longer where that is set, so that a busy namespace is reported less often", async () => {
+    const namespaceId = newId("ns");
+    const { reports, longestMs } = await reportSteadily(() => onSlices(namespaceId), 3_000);
+    expect(longestMs).toBeLessThan(3_000);
+    expect(reports).toBeLessThanOrEqual(3);
+  });
+
+  it("is less than a second once many wait, however long is set", async () => {
+    const { queue, add } = queueOver(DONE, 5_000);
+    const namespaceIds = Array.from({ length: 4_000 }, () => newId("ns"));
+    for (const namespaceId of namespaceIds) add(onSlices(namespaceId));
+    await vi.advanceTimersByTimeAsync(351);
+    expect(queue.size).toBe(0);
+    for (const namespaceId of namespaceIds) add(onSlices(namespaceId));
+    await vi.advanceTimersByTimeAsync(901);
+    // The last of them was one too many.
+    expect(queue.size).toBe(3_999);
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(queue.size).toBe(0);
   });
 
   it("is no longer in a busy namespace with a rate limit, where the report frees what was not used", async () => {

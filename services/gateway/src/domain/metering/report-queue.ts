@@ -5,7 +5,9 @@
  * Steps. Settlements wait by namespace for others of it: 20 ms where the policy service admitted the request, because its reservation is in
  * others' way near a limit, 250 ms where it was admitted on slices, and 800 ms where its namespace was reported within the last 5 s.
  * (150 namespaces with 2 requests/s each: 0.5 transactions a request instead of 0.9, and who tries a single request sees its cost as soon
- * as ever.) A report then takes all namespaces that have waited long enough, up to 1,000 settlements.
+ * as ever.) An operator may let the last ones wait for longer (`withinMs`), as long as few wait in all: of namespaces with a request a second each,
+ * every one is a transaction of its own within a second, and a quarter within 5. A report then takes all namespaces that have waited long enough,
+ * up to 1,000 settlements.
  * Concurrency: up to 4 reports are under way; a settlement is in one of them at most. What is added meanwhile waits as long as any
  * other: at 1,000 requests/s there are 4 reports a second, and 240 if each answer sent the next one.
  * Failures: what is unavailable is reported again with growing pauses, for as long as the process runs. If the service refuses a
@@ -32,8 +34,12 @@ interface Group {
 
 const CENTRAL_LINGER_MS = 20;
 const SLICES_LINGER_MS = 250;
-/** Linger in a namespace that was reported within the last 5 s. Together with a step it is less than a second. */
-const BUSY_LINGER_MS = 800;
+/** Time within which a busy namespace is reported, unless a longer one is set. */
+export const REPORT_WITHIN_MS = 1_000;
+/** Part of that time which is left to the step and to the report itself. */
+const REPORT_MS = 200;
+/** Settlements that wait, from which on none waits for longer than a second. */
+const MAX_PATIENT = 4_000;
 const BUSY_MS = 5_000;
 /** Step of the times at which settlements on slices are due, so that many namespaces share a report. */
 const STEP_MS = 100;
@@ -46,6 +52,7 @@ const MAX_RETRY_MS = 5_000;
 export class ReportQueue {
   readonly #reports: SettlementReports;
   readonly #log: Logger;
+  readonly #withinMs: number;
   readonly #groups = new Map<Id<"ns">, Group>();
   /** Times of the last reports. */
   readonly #reportedAt = new Map<Id<"ns">, number>();
@@ -58,9 +65,11 @@ export class ReportQueue {
   #isStopped = false;
   #empty: PromiseWithResolvers<void> | undefined;
 
-  constructor(reports: SettlementReports, log: Logger) {
+  /** @param withinMs time within which a namespace is reported that was reported within the last 5 s */
+  constructor(reports: SettlementReports, log: Logger, withinMs = REPORT_WITHIN_MS) {
     this.#reports = reports;
     this.#log = log;
+    this.#withinMs = withinMs;
   }
 
   /** Settlements that will be added once the log has acknowledged them. */
@@ -113,7 +122,8 @@ export class ReportQueue {
     if (slices === undefined) return now + CENTRAL_LINGER_MS;
     const isBusy = now - (this.#reportedAt.get(namespaceId) ?? Number.NEGATIVE_INFINITY) < BUSY_MS;
     // What a request did not use of a rate limit is free there once it is reported.
-    const lingerMs = isBusy && slices.countedAt === undefined ? BUSY_LINGER_MS : SLICES_LINGER_MS;
+    const withinMs = this.#size < MAX_PATIENT ? this.#withinMs : REPORT_WITHIN_MS;
+    const lingerMs = isBusy && slices.countedAt === undefined ? withinMs - REPORT_MS : SLICES_LINGER_MS;
     return Math.ceil((now + lingerMs) / STEP_MS) * STEP_MS;
   }
 

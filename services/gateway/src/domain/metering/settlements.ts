@@ -54,6 +54,8 @@ export interface SettlementsOptions {
   readonly onReported?: (settlement: PendingSettlement) => void;
   /** Pending settlements from which on `hasCapacity` is false. 20,000 by default. */
   readonly capacity?: number;
+  /** Time within which a busy namespace is reported. 1 s by default. */
+  readonly reportWithinMs?: number;
   /** Longest wait of a stop for pending settlements. 1 s by default. */
   readonly flushTimeoutMs?: number;
 }
@@ -64,7 +66,7 @@ const NOTHING_USED = { costNanoUsd: 0n, tokens: 0, neverSent: true };
 export function createSettlements(options: SettlementsOptions): Settlements {
   const { admissions, usageLog, log, capacity = 20_000, flushTimeoutMs = 1_000 } = options;
   const { reports = reportOneByOne(admissions, log), closeSession = async () => {}, onReported = () => {} } = options;
-  const queue = new ReportQueue(reports, log);
+  const queue = new ReportQueue(reports, log, options.reportWithinMs);
   const previousRun = reportPreviousRun({ usageLog, queue, closeSession, log });
 
   gauge({
