@@ -8,6 +8,7 @@ import { type Memory, memoryByRole, type Role, ROLES } from "./cost/node-figures
 import { printCase, printHeader, printIdle, printMemory, type Round } from "./cost/report.ts";
 import { measureNode, measureProxy } from "./cost/window.ts";
 import type { LoadOptions } from "./load.ts";
+import { giveMeasuredCore, leaveMeasuredCore, preferTiming } from "./cores.ts";
 import { load } from "./times.ts";
 
 /**
@@ -16,6 +17,7 @@ import { load } from "./times.ts";
  * Each case has rounds of a window of load on the proxy, one on the node, and one on the proxy at the node's rate, in turns, so that a
  * machine that slows down slows all; medians of the rounds are printed. A window ends when everything that its requests cause later is done: settlements, reports,
  * rows and sums. The upstream and this process are left out. Settings: see the constants.
+ * CORES=separate gives the gateway and the proxy a core of their own for `half`.
  */
 
 /** Cases to run, separated by commas: names of CASES, `near` (the last 10 % of a budget), `half` (latency at half load). */
@@ -33,6 +35,7 @@ const IDLE_WINDOW_SECONDS = 5;
 
 interface Servers {
   readonly upstreamUrl: string;
+  readonly upstreamPid: number;
   readonly proxyUrl: string;
   readonly proxyPid: number;
 }
@@ -40,9 +43,15 @@ interface Servers {
 async function main(): Promise<void> {
   const unknown = NAMES.filter((name) => CASES[name] === undefined && name !== "near" && name !== "half");
   if (unknown.length > 0) throw new Error(`CASES names no case: ${unknown.join(", ")}`);
+  leaveMeasuredCore();
   const upstream = await startChild("upstream");
   const proxy = await startChild("proxy", upstream.url);
-  const servers = { upstreamUrl: upstream.url, proxyUrl: proxy.url, proxyPid: proxy.child.pid ?? 0 };
+  const servers = {
+    upstreamUrl: upstream.url,
+    upstreamPid: upstream.child.pid ?? 0,
+    proxyUrl: proxy.url,
+    proxyPid: proxy.child.pid ?? 0,
+  };
   try {
     process.stdout.write(`${ROUNDS} rounds of ${SECONDS} s, ${CONCURRENCY} concurrent requests, ${load()}\n`);
     for (const gateways of [1, 2]) {
@@ -76,6 +85,8 @@ async function measureOn(gateways: number, names: readonly string[], servers: Se
     if (names.includes("near")) await measureNearLimit(bench, servers, { rounds: ROUNDS, concurrency: CONCURRENCY });
     if (loaded.length > 0) printMemory("under load, maximum", maximum(loaded));
     if (names.includes("half")) {
+      giveMeasuredCore(await bench.node.pid("gateway"), servers.proxyPid);
+      preferTiming(servers.upstreamPid);
       const measure = { rounds: ROUNDS, seconds: SECONDS, concurrency: CONCURRENCY, warmUpMs: WARM_UP_MS };
       await measureHalfLoad(bench, servers, measure);
     }

@@ -1,7 +1,9 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 import { newNamespace } from "../harness/policies.ts";
 import { startChild } from "./children.ts";
+import { giveMeasuredCore, leaveMeasuredCore, loseTimingPreference, preferTiming } from "./cores.ts";
 import { startNodeWithUpstream } from "./everything-on.ts";
 import { type LoadOptions, type LoadResult, runLoad } from "./load.ts";
 import { load, median } from "./times.ts";
@@ -11,7 +13,8 @@ import { load, median } from "./times.ts";
  * flood is as many requests as are answered, by a process of its own.
  *
  * FLOOD is the number of its connections (256), RATE that of the trickle's requests a second (20), SECONDS the length of a window (6),
- * ROUNDS their number (5), MODEL tiny, or streamed for answers of 200 ms.
+ * ROUNDS their number (5), MODEL tiny, or streamed for answers of 200 ms. ONSET_MS is how long a flood has run when its window begins
+ * (1,000); 0 for what its beginning does. CORES=separate gives the gateway a core of its own.
  */
 
 const { MODEL = "tiny" } = process.env;
@@ -19,6 +22,7 @@ const FLOOD = Number(process.env["FLOOD"] ?? 256);
 const RATE = Number(process.env["RATE"] ?? 20);
 const SECONDS = Number(process.env["SECONDS"] ?? 6);
 const ROUNDS = Number(process.env["ROUNDS"] ?? 5);
+const ONSET_MS = Number(process.env["ONSET_MS"] ?? 1_000);
 const WARM_UP_MS = 5_000;
 
 /** Loads from another process, so that the trickle's client does not wait for that of the flood. */
@@ -29,9 +33,12 @@ async function flood(options: LoadOptions): Promise<LoadResult> {
 }
 
 async function main(): Promise<void> {
+  leaveMeasuredCore();
   const upstream = await startChild("upstream");
   const environment = { ROUTEPLANE_GATEWAY_PROCESSES: "1" };
   const node = await startNodeWithUpstream(upstream.url, { environment });
+  giveMeasuredCore(await node.pid("gateway"));
+  preferTiming(upstream.child.pid);
   try {
     const [first, second] = [await newNamespace(node, "flooding"), await newNamespace(node, "steady")];
     const url = `${node.url}/v1/chat/completions`;
@@ -48,8 +55,8 @@ async function main(): Promise<void> {
     for (let round = 0; round < ROUNDS; round++) {
       results.without.push(await runLoad({ ...steady, durationMs }));
       const [ownFlood, withFlood] = await Promise.all([
-        flood({ ...flooding, durationMs: durationMs + 1_000 }),
-        runLoad({ ...steady, durationMs }),
+        flood({ ...flooding, durationMs: ONSET_MS + durationMs + 1_000 }),
+        delay(ONSET_MS).then(() => runLoad({ ...steady, durationMs })),
       ]);
       results.with.push(withFlood);
       results.flood.push(ownFlood);
@@ -70,5 +77,7 @@ async function main(): Promise<void> {
 }
 
 const [role, options = "{}"] = process.argv.slice(2);
-if (role === "flood") process.send?.(await runLoad(JSON.parse(options) as LoadOptions));
-else await main();
+if (role === "flood") {
+  loseTimingPreference();
+  process.send?.(await runLoad(JSON.parse(options) as LoadOptions));
+} else await main();

@@ -237,7 +237,7 @@ describe("a client that leaves", () => {
 
 describe("a client that does not read its stream", () => {
   it("holds up the upstream, so that no more is on its way than the buffers of the two connections take", async () => {
-    const [piece, size] = [`data: ${JSON.stringify({ id: "c", choices: [], pad: "x".repeat(60_000) })}\n\n`, 256 << 20];
+    const [piece, size] = [`data: ${JSON.stringify({ id: "c", choices: [], pad: "x".repeat(60_000) })}\n\n`, 1 << 30];
     let sentBytes = 0;
     await startGateway(new LoadGate(), (response) => {
       response.writeHead(200, { "content-type": "text/event-stream" });

@@ -1,0 +1,41 @@
+import { execFileSync } from "node:child_process";
+import { availableParallelism, setPriority } from "node:os";
+
+/** Core of the processes that are measured, and that of all others. */
+const [MEASURED, OTHERS] = ["0", "1"];
+/** Priority of the processes that time answers: those that share their core with them wait. */
+const TIMING_PRIORITY = -15;
+
+/**
+ * True if CORES=separate: a measured process has a core to itself, so that its latencies hold no wait for a core. Everything else shares
+ * another one. Needs Linux, root and two cores.
+ */
+export const HAS_SEPARATE_CORES = process.env["CORES"] === "separate";
+
+/** Moves this process to the core of all others; those that it starts follow. Called before it starts any. */
+export function leaveMeasuredCore(): void {
+  if (!HAS_SEPARATE_CORES) return;
+  if (availableParallelism() < 2) throw new Error("CORES=separate needs two cores");
+  moveTo(OTHERS, process.pid);
+}
+
+/** Gives processes the measured core, of which one has work at a time. */
+export function giveMeasuredCore(...pids: readonly (number | undefined)[]): void {
+  if (!HAS_SEPARATE_CORES) return;
+  for (const pid of pids) if (pid !== undefined) moveTo(MEASURED, pid);
+}
+
+/** Lets this process, which times the answers, and those that it waits for go before all that share their core. */
+export function preferTiming(...pids: readonly (number | undefined)[]): void {
+  if (!HAS_SEPARATE_CORES) return;
+  for (const pid of [process.pid, ...pids]) if (pid !== undefined) setPriority(pid, TIMING_PRIORITY);
+}
+
+/** Takes the preference from a process that was started by one that has it. */
+export function loseTimingPreference(pid = process.pid): void {
+  if (HAS_SEPARATE_CORES) setPriority(pid, 0);
+}
+
+function moveTo(core: string, pid: number): void {
+  execFileSync("taskset", ["--all-tasks", "--cpu-list", "--pid", core, String(pid)], { stdio: "ignore" });
+}
