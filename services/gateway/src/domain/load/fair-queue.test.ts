@@ -73,6 +73,16 @@ describe("a fair queue", () => {
     expect(turnsOfA).toEqual([0, 6, 12]);
   });
 
+  it("lets a flow that had nothing waiting for a while, and owes, wait all the same", () => {
+    const { push, take, charge } = queueOf();
+    push("a1", ...Array.from({ length: 100 }, () => "b"));
+    expect(take(1)).toEqual(["a1"]);
+    charge("a", 10);
+    take(5);
+    push("a2");
+    expect(take(20).indexOf("a2")).toBe(6);
+  });
+
   it("forgives what is beyond 64 rounds, and serves a flow that owes while no other waits", () => {
     const { push, take, charge } = queueOf();
     push("a1", "a2", "a3", ...Array.from({ length: 100 }, () => "b"));

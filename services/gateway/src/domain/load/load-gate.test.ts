@@ -109,7 +109,7 @@ describe("a load gate", () => {
 
   it("gives a namespace whose bodies announce no size as much work as others, once their size is known", async () => {
     const { enter, started, charge, endTurn } = gateWith();
-    for (const name of namesOf("a", 100)) enter(name);
+    for (const name of namesOf("a", 1_000)) enter(name);
     for (const name of namesOf("b", 1_000)) enter(name);
     const charged = new Set<string>();
     for (let turn = 0; turn < 100; turn++) {

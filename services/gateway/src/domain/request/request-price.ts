@@ -56,8 +56,7 @@ export function priceModel(
   const members = applyMemberRules(request, resolved);
   const caching = cachingOf(request, resolved);
   const isFree = request.wire.answer.isFree === true;
-  const surcharges = isFree ? [] : members.surcharges;
-  const asked = { ...members, surcharges, caching, inputAudio: inputAudioOf(request), isFree };
+  const asked = { ...members, caching, inputAudio: inputAudioOf(request), isFree };
   const plain = isPlain(asked) ? plainModelOf(resolved, asked) : undefined;
   return {
     model: plain?.requested ?? requestedModel(resolved, asked),

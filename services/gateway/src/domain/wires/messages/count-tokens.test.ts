@@ -3,10 +3,11 @@ import { failingUpstream } from "../../../../test/fake-upstream.ts";
 import { MICRO, pipelineUnderTest } from "../../../../test/pipeline-under-test.ts";
 import { message, MESSAGE_BODY } from "../../../../test/sample-messages.ts";
 import { serveOnce } from "../../../../test/serve-once.ts";
-import type { Model } from "../../request/model-directory.ts";
+import { createModelDirectory, type Model } from "../../request/model-directory.ts";
 import { UpstreamHealth } from "../../routing/upstream-health.ts";
 import { CHAT } from "../chat/chat-wire.ts";
 import { COUNT_TOKENS } from "./count-tokens-wire.ts";
+import { MESSAGES } from "./messages-wire.ts";
 
 const { max_tokens: _, ...BODY } = MESSAGE_BODY;
 const COUNT = { input_tokens: 8 };
@@ -24,6 +25,25 @@ describe("a count of tokens", () => {
     const { reply, settlement, spentNano } = await served(BODY, COUNT, { prices });
     expect(reply.text).toBe(JSON.stringify(COUNT));
     expect([settlement?.costNanoUsd, settlement?.estimated, spentNano]).toEqual([0n, false, 0n]);
+  });
+
+  it.each([
+    ["before", [COUNT_TOKENS, MESSAGES]],
+    ["after", [MESSAGES, COUNT_TOKENS]],
+  ])("is free %s a message of the same model, which is not", async (_name, routes) => {
+    const wires = new Set(["messages", "count_tokens"] as const);
+    const prices = [{ aboveInputTokens: 0, price: { ...RATES, requestPicoUsd: 10_000_000_000n } }] as const;
+    const directory = createModelDirectory([
+      { provider: "echo", id: "echo", prices, priceVersion: "file:1", outputField: "max_tokens", wires },
+    ]);
+    for (const wire of routes) {
+      const isFree = wire === COUNT_TOKENS;
+      const answer = isFree ? COUNT : message([{ type: "text", text: "hi" }]);
+      const body = isFree ? BODY : MESSAGE_BODY;
+      const options = { wire, overrides: { directory } };
+      const { settlement } = await serveOnce(options, body, "application/json", [JSON.stringify(answer)]);
+      expect(settlement?.costNanoUsd).toBe(isFree ? 0n : 10_000_000n + 13n * MICRO);
+    }
   });
 
   it("is free for a request with tools that are billed by the request", async () => {
