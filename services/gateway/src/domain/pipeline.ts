@@ -270,6 +270,9 @@ async function forward(
     const relayed = meteredByUpstream(await relay(answer.value, context), answer.value);
     const { status: upstreamStatus, requestId: upstreamRequestId } = answer.value;
     const result = { ...relayed, upstreamStatus, upstreamRequestId };
+    // A refusal that is still to be sent is logged where it leaves.
+    if (relayed.fault !== undefined && relayed.refusal === undefined)
+      log.error({ err: relayed.fault, requestId: facts.requestId }, "answer failed");
     if (relayed.upstreamError !== undefined || !isSuccess(answer.value))
       reportUpstreamError(result, facts, called.hop.model, log);
     return result;

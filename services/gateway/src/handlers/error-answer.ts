@@ -1,7 +1,7 @@
 import { DomainError } from "@routeplane/domain";
 import { safeText } from "@routeplane/rpc";
 import type { ErrorFormat } from "../domain/errors/error-envelope.ts";
-import { dependencyDown, Refusal } from "../domain/errors/refusal.ts";
+import { dependencyDown, internalError, Refusal } from "../domain/errors/refusal.ts";
 
 /** HTTP answer for an error. */
 export interface ErrorAnswer {
@@ -45,8 +45,7 @@ export function refusalOf(error: unknown): Refusal {
   if (error instanceof DomainError && error.code === "unavailable") {
     return dependencyDown(error.metadata["dependency"] ?? "a service", error);
   }
-  const message = "internal error of the gateway; the x-request-id of this answer finds it in the log";
-  return new Refusal("internal_error", message, { cause: error });
+  return internalError(error);
 }
 
 export function notFound(method: string, path: string): Refusal {

@@ -115,6 +115,12 @@ export function upstreamFailed(
   return new Refusal(code, message, { retryable: true, cause });
 }
 
+/** Refusal for a fault of the gateway itself. */
+export function internalError(cause: unknown): Refusal {
+  const message = "internal error of the gateway; the x-request-id of this answer finds it in the log";
+  return new Refusal("internal_error", message, { cause });
+}
+
 /** Refusal for a budget (402) or rate limit (429) that the request does not fit under. */
 export function limitExceeded(denial: Denial, nowMs: number): Refusal {
   const { rule, retryAt, message } = denial;

@@ -1,5 +1,5 @@
 import { toErrorEnvelope } from "../errors/error-envelope.ts";
-import { Refusal, upstreamFailed } from "../errors/refusal.ts";
+import { internalError, Refusal, upstreamFailed } from "../errors/refusal.ts";
 import { guardJson, type ResponseGuard } from "../guardrails/response-guard.ts";
 import type { MeteredUsage } from "../metering/answer-meter.ts";
 import { UpstreamFault } from "../ports/upstream.ts";
@@ -45,12 +45,13 @@ export function invalidAnswer(predicate: string): Refusal {
   return upstreamFailed("upstream_invalid_response", `the upstream ${predicate}`);
 }
 
-/** Refusal for an answer that a fault of the upstream ended. @param fault undefined if the answer just ended too early */
+/** Refusal for an answer that a fault ended. @param fault undefined if the answer just ended too early */
 export function brokenAnswer(fault: unknown): Refusal {
   if (fault instanceof UpstreamFault && fault.kind === "timeout") {
     return upstreamFailed("upstream_timeout", "the upstream stopped in the middle of its answer", fault);
   }
   if (fault instanceof JsonTooComplex) return invalidAnswer(`gave an answer that ${fault.message}`);
   if (fault instanceof SseOverflow) return invalidAnswer("sent an event that is too large");
+  if (fault !== undefined && !(fault instanceof UpstreamFault)) return internalError(fault);
   return upstreamFailed("upstream_error", "the upstream's answer broke off before it was complete", fault);
 }

@@ -13,6 +13,8 @@ export interface RelayResult extends MeteredUsage {
   readonly errorCode: string;
   /** Refusal that the client has still to be sent. */
   readonly refusal?: Refusal;
+  /** Error of the gateway itself that ended the answer, for the log. */
+  readonly fault?: unknown;
   /** Status of the upstream's answer; undefined if none came. */
   readonly upstreamStatus?: number | undefined;
   readonly upstreamRequestId?: string | undefined;
@@ -24,9 +26,17 @@ export interface RelayResult extends MeteredUsage {
 
 /** Result of a request that is refused without a charge: the upstream did not do the work. */
 export function refusedResult(refusal: Refusal): RelayResult {
-  const { status, code, type } = refusal;
+  const { status, code, type, cause } = refusal;
   const errorCode = code ?? type;
-  return { outcome: "failed", usage: undefined, billable: false, httpStatus: status, errorCode, refusal };
+  const refused = {
+    outcome: "failed",
+    usage: undefined,
+    billable: false,
+    httpStatus: status,
+    errorCode,
+    refusal,
+  } as const;
+  return code === "internal_error" ? { ...refused, fault: cause } : refused;
 }
 
 /** Result of a request that is refused and charged: the upstream may have done the work. */
