@@ -18,7 +18,7 @@ const PAGE = readFileSync(join(ROOT, "docs/errors.md"), "utf8");
 const OTHER_CODES = ["c", "server_error", "thread_unsupported_request"];
 /** Tests of the errors of upstreams, which have all codes that providers use. */
 const TESTS_OF_UPSTREAM_CODES =
-  /response\/(?:upstream-.*|relay-errors|client-stream)\.test\.ts$|e2e\/gateway-answers\.test\.ts$/;
+  /response\/(?:upstream-.*|relay-errors|client-stream)\.test\.ts$|test\/fallback-streams\.test\.ts$|e2e\/gateway-answers\.test\.ts$/;
 
 /** Codes that the tests of the gateway expect, by test file. */
 function codesInTests(): readonly [string, string][] {

@@ -40,7 +40,8 @@ const { tree } = fc.letrec<{ tree: unknown; leaf: unknown }>((tie) => ({
 /** JSON with blanks of all lengths, and the same with a fault of any kind somewhere. */
 const texts = fc.tuple(tree, fc.nat(40)).map(([value, indent]) => {
   const blanks = " ".repeat(indent);
-  return JSON.stringify(value, undefined, Math.min(indent, 10)).replaceAll(",", `,${blanks}\t`);
+  // A line break stands between members only: that of a string is escaped.
+  return JSON.stringify(value, undefined, Math.min(indent, 10)).replaceAll(",\n", `,${blanks}\t\n`);
 });
 const FAULTS = [
   "",
