@@ -91,10 +91,10 @@ async function faultsOf(wire: Wire, body: object, upstreamWire: WireName, isGuar
 }
 
 /** Translated streams are guarded: what reads them unguarded then has a part in it as well. */
-const CASES = ROUTES.flatMap((route) => {
+const CASES = ROUTES.flatMap(({ wire, body }) => {
   return (["chat", "messages", "responses"] as const).flatMap((upstreamWire) => {
-    const kinds = upstreamWire === route.wire.name ? (["guarded", "unguarded"] as const) : (["guarded"] as const);
-    return kinds.map((guards) => ({ ...route, name: route.wire.name, upstreamWire, guards }));
+    const kinds = upstreamWire === wire.name ? (["guarded", "unguarded"] as const) : (["guarded"] as const);
+    return kinds.map((guards) => ({ wire, body, name: wire.name, upstreamWire, guards }));
   });
 });
 
