@@ -89,6 +89,9 @@ it("SIGHUP to the node: its gateways serve what the file says, and running reque
 });
 
 it("SIGHUP to one gateway with a faulty file: it is refused by its line, and everything stays", async () => {
+  // The key that was replaced before is noticed by each gateway for itself, and loads the file once more.
+  for (const role of ["gateway", "gateway-2"])
+    await eventually(async () => (await node.log(role)).includes("secret replaced"));
   const pid = (await node.pid("gateway")) ?? 0;
   const before = await modelsAt(node.url);
   await write("providers.yaml", fileOf(["fourth"], "    time_outs: {}\n"));
