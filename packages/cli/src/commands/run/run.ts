@@ -47,19 +47,19 @@ async function runCommand(context: Context, words: readonly string[], options: L
     throw usageError("a command is missing", "Give it behind --, e.g. `routeplane run --limit-usd 5 -- my-agent`.");
   }
   const limits = toProtoLimits(options);
-  const process = takeSignals(context.stdin.isTTY ?? false);
+  const commandProcess = takeSignals(context.stdin.isTTY ?? false);
   try {
     const url = await context.url();
     const client = await context.connect(await loginCredential(context.settings));
     const minted = await mintCommandKey(client, command, { ...options, limits });
     try {
       const environment = commandEnvironment(context.settings.environment, url, minted.token);
-      context.setExitCode(await process.run(command, args, environment));
+      context.setExitCode(await commandProcess.run(command, args, environment));
     } finally {
       await endCommandKey(context, client, minted.key);
     }
   } finally {
-    process.release();
+    commandProcess.release();
   }
 }
 
