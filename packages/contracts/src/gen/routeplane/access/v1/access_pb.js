@@ -9,7 +9,7 @@ import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
  * Describes the file routeplane/access/v1/access.proto.
  */
 export const file_routeplane_access_v1_access = /*@__PURE__*/
-  fileDesc("CiFyb3V0ZXBsYW5lL2FjY2Vzcy92MS9hY2Nlc3MucHJvdG8SFHJvdXRlcGxhbmUuYWNjZXNzLnYxOjcKBmFueV9vZhIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLSHAyADKAlSBWFueU9mOkAKCmlkZW1wb3RlbnQSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi1hwMgASgIUgppZGVtcG90ZW50YgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("CiFyb3V0ZXBsYW5lL2FjY2Vzcy92MS9hY2Nlc3MucHJvdG8SFHJvdXRlcGxhbmUuYWNjZXNzLnYxOjcKBmFueV9vZhIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLSHAyADKAlSBWFueU9mOkAKCmlkZW1wb3RlbnQSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxi1hwMgASgIUgppZGVtcG90ZW50QkdaRWdpdGh1Yi5jb20vcm91dGVwbGFuZS9yb3V0ZXBsYW5lL2dlbi9nby9yb3V0ZXBsYW5lL2FjY2Vzcy92MTthY2Nlc3N2MWIGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
  * Access rules of the method: a caller that satisfies one of them may call it. Every method has at least one, and the

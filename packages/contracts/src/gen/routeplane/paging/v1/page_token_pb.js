@@ -8,7 +8,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file routeplane/paging/v1/page_token.proto.
  */
 export const file_routeplane_paging_v1_page_token = /*@__PURE__*/
-  fileDesc("CiVyb3V0ZXBsYW5lL3BhZ2luZy92MS9wYWdlX3Rva2VuLnByb3RvEhRyb3V0ZXBsYW5lLnBhZ2luZy52MSIrCglQYWdlVG9rZW4SDAoEbGlzdBgBIAEoCRIQCghhZnRlcl9pZBgCIAEoCWIGcHJvdG8z");
+  fileDesc("CiVyb3V0ZXBsYW5lL3BhZ2luZy92MS9wYWdlX3Rva2VuLnByb3RvEhRyb3V0ZXBsYW5lLnBhZ2luZy52MSIrCglQYWdlVG9rZW4SDAoEbGlzdBgBIAEoCRIQCghhZnRlcl9pZBgCIAEoCUJHWkVnaXRodWIuY29tL3JvdXRlcGxhbmUvcm91dGVwbGFuZS9nZW4vZ28vcm91dGVwbGFuZS9wYWdpbmcvdjE7cGFnaW5ndjFiBnByb3RvMw");
 
 /**
  * Describes the message routeplane.paging.v1.PageToken.
