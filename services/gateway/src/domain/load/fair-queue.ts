@@ -2,6 +2,8 @@ import { Fifo } from "./fifo.ts";
 
 /** Work that a flow may have done in each round. The cost of an item is one, before it is charged for more. */
 const QUANTUM = 1;
+/** Most flows that one removal passes over. */
+const MAX_PASSED_OVER = 1_024;
 /** Most work that a flow is charged in advance: it waits no more rounds than that. */
 const MAX_DEFICIT = 64;
 
@@ -24,11 +26,11 @@ export class Flow<T> {
  * FQ-CoDel (RFC 8290, section 4.2; its quantum is one item here). A flow with few items waits for one item of each other flow at
  * most, however many those have. Every operation takes constant time, amortised.
  */
-export class FairQueue<T> {
+export class FairQueue<T, F extends Flow<T> = Flow<T>> {
   /** Flows that came to have items and were not served since. */
-  readonly #newFlows = new Fifo<Flow<T>>();
+  readonly #newFlows = new Fifo<F>();
   /** Flows that have been served, in the order of their turns. */
-  readonly #oldFlows = new Fifo<Flow<T>>();
+  readonly #oldFlows = new Fifo<F>();
   #size = 0;
 
   /** Number of items. */
@@ -36,7 +38,7 @@ export class FairQueue<T> {
     return this.#size;
   }
 
-  push(flow: Flow<T>, item: T): void {
+  push(flow: F, item: T): void {
     flow.items.push(item);
     this.#size++;
     if (flow.isListed) return;
@@ -45,13 +47,25 @@ export class FairQueue<T> {
     this.#newFlows.push(flow);
   }
 
-  /** Removes the next item. @returns undefined if there is none */
-  shift(): T | undefined {
+  /**
+   * Removes the next item.
+   *
+   * @param mayServe false for a flow whose turn is passed over
+   * @returns undefined if there is none, or many flows were passed over
+   */
+  shift(mayServe: (flow: F) => boolean = () => true): T | undefined {
+    let passedOver = 0;
     while (this.#size > 0) {
       const isNew = this.#newFlows.size > 0;
       const list = isNew ? this.#newFlows : this.#oldFlows;
       const flow = list.first;
       if (flow === undefined) return undefined;
+      if (flow.items.size > 0 && flow.deficit > 0 && !mayServe(flow)) {
+        if (++passedOver > MAX_PASSED_OVER) return undefined;
+        list.shift();
+        this.#oldFlows.push(flow);
+        continue;
+      }
       if (flow.items.size > 0 && flow.deficit > 0) {
         flow.deficit -= QUANTUM;
         this.#size--;
@@ -71,7 +85,7 @@ export class FairQueue<T> {
   }
 
   /** Charges a flow for work beyond that of its item. It has its next turn so many rounds later, if it has items waiting. */
-  charge(flow: Flow<T>, work: number): void {
+  charge(flow: F, work: number): void {
     if (flow.isListed) flow.deficit = Math.max(-MAX_DEFICIT, flow.deficit - work);
   }
 }

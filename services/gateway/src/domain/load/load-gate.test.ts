@@ -6,8 +6,17 @@ import { LoadGate, type LoadGateOptions, type RunningPlace } from "./load-gate.t
 /** Gate with a clock and turns of the test's own. */
 function gateWith(options: LoadGateOptions = {}) {
   let nowMs = 0;
-  let callback: (() => void) | undefined;
-  const gate = new LoadGate({ ...options, now: () => nowMs, atTurnEnd: (atEnd) => (callback = atEnd) });
+  const callbacks: (() => void)[] = [];
+  const loop = { active: 0, idle: 0 };
+  const callBack = (callback: () => void): void => void callbacks.push(callback);
+  /** Pauses that the gate has asked for. */
+  const pauses: number[] = [];
+  const afterPause = (callback: () => void, pauseMs: number): void => {
+    pauses.push(pauseMs);
+    callBack(callback);
+  };
+  const times = { now: () => nowMs, loopTimes: () => ({ ...loop }), atTurnEnd: callBack, afterPause };
+  const gate = new LoadGate({ ...options, ...times });
   /** Requests in the order in which they started, by name. */
   const started: string[] = [];
   /** Codes and names of those that did not. */
@@ -17,8 +26,13 @@ function gateWith(options: LoadGateOptions = {}) {
     void refused.push(`${error instanceof Refusal ? error.code : String(error)} ${name}`);
   return {
     gate,
+    /** Times of the event loop, which the test sets. */
+    loop,
+    pauses,
     started,
     refused,
+    /** Lets time pass without a turn. */
+    pass: (ms: number): void => void (nowMs += ms),
     /** Brings a request of the namespace that its name begins with. */
     enter: (name: string, bodyBytes = 0, signal = new Cancellation()): void => {
       try {
@@ -42,11 +56,10 @@ function gateWith(options: LoadGateOptions = {}) {
     /** Ends a turn that has taken so long. @returns false if the gate does not wait for its end */
     endTurn: async (turnMs: number): Promise<boolean> => {
       nowMs += turnMs;
-      const atEnd = callback;
-      callback = undefined;
-      atEnd?.();
+      const due = callbacks.splice(0);
+      for (const callback of due) callback();
       await Promise.resolve();
-      return atEnd !== undefined;
+      return due.length > 0;
     },
   };
 }
@@ -92,13 +105,125 @@ describe("a load gate", () => {
       expect(started).toContain(`b${turn}`);
     }
     expect(refused).toEqual([]);
-    expect(started).toHaveLength(8 * 51);
+  });
+
+  it("starts two requests of a flood in a turn while another namespace has a few, and eight once it has none", async () => {
+    const { enter, started, endTurn, pass } = gateWith();
+    for (const name of namesOf("a", 1_000)) enter(name);
+    enter("b1");
+    const counts: number[] = [];
+    for (let turn = 0; turn < 5; turn++) {
+      const before = started.length;
+      await endTurn(1);
+      counts.push(started.length - before);
+    }
+    expect(started).toContain("b1");
+    expect(counts).toEqual([3, 2, 2, 2, 2]);
+    pass(2_000);
+    const before = started.length;
+    await endTurn(1);
+    expect(started).toHaveLength(before + 8);
+  });
+
+  it("starts nothing of a flood while the event loop owes spare time, but in a turn of 20 ms", async () => {
+    const { enter, started, endTurn, loop } = gateWith();
+    for (const name of namesOf("a", 1_000)) enter(name);
+    enter("b0");
+    await endTurn(1);
+    for (let turn = 1; turn <= 40; turn++) {
+      loop.active += 1;
+      if (turn % 2 === 0) enter(`b${turn}`);
+      await endTurn(1);
+      expect(turn % 2 === 1 || started.includes(`b${turn}`)).toBe(true);
+    }
+    const ofFlood = started.filter((name) => name.startsWith("a")).length - 10;
+    expect(ofFlood).toBe(4);
+    loop.idle += 100;
+    const before = started.length;
+    await endTurn(1);
+    await endTurn(1);
+    expect(started.length).toBeGreaterThanOrEqual(before + 2);
+  });
+
+  it("sleeps while a flood is held back and nothing else waits, and starts no more of it after both a pause and a turn", async () => {
+    const { enter, started, endTurn, loop, pauses } = gateWith();
+    for (const name of namesOf("a", 100)) enter(name);
+    enter("b0");
+    await endTurn(1);
+    expect(pauses).toEqual([]);
+    loop.active += 10;
+    await endTurn(1);
+    expect(pauses).toEqual([1]);
+    loop.idle += 100;
+    enter("b1");
+    const before = started.length;
+    await endTurn(1);
+    expect(started.slice(before)).toEqual(["b1", "a10", "a11"]);
+  });
+
+  it("does not hold two floods back for each other", async () => {
+    const { enter, started, endTurn, loop, pass } = gateWith();
+    for (const name of [...namesOf("a", 100), ...namesOf("b", 100)]) enter(name);
+    pass(2_000);
+    enter("a100");
+    enter("b100");
+    loop.active += 1_000;
+    const before = started.length;
+    await endTurn(1);
+    expect(started).toHaveLength(before + 8);
+  });
+
+  it("keeps four tenths of the event loop's time to spare", async () => {
+    const { enter, started, endTurn, loop } = gateWith();
+    for (const name of namesOf("a", 10_000)) enter(name);
+    enter("b0");
+    await endTurn(1);
+    for (let turn = 0; turn < 1_000; turn++) {
+      if (turn % 500 === 0) enter(`b${turn}`);
+      const before = started.length;
+      await endTurn(1);
+      // A start takes 1.4 ms.
+      const workedMs = (started.length - before) * 1.4;
+      loop.active += workedMs;
+      loop.idle += Math.max(0, 1 - workedMs);
+    }
+    expect(loop.active / (loop.active + loop.idle)).toBeGreaterThan(0.55);
+    expect(loop.active / (loop.active + loop.idle)).toBeLessThan(0.65);
+  });
+
+  it("does not hold a flood back for itself, nor namespaces of which few wait, however many there are", async () => {
+    const { enter, started, endTurn, loop } = gateWith();
+    for (const name of namesOf("a", 40)) enter(name);
+    loop.active += 1_000;
+    await endTurn(1);
+    expect(started).toHaveLength(16);
+    const others = "bcdefghij".split("").flatMap((namespace) => namesOf(namespace, 8));
+    for (const name of others) enter(name);
+    for (let turn = 0; turn < 9; turn++) {
+      loop.active += 1_000;
+      await endTurn(1);
+    }
+    expect(others.filter((name) => !started.includes(name))).toEqual([]);
+  });
+
+  it("finds the few requests of others behind hundreds of floods that are held back", async () => {
+    const { enter, started, endTurn, loop } = gateWith();
+    for (let flood = 0; flood < 300; flood++) {
+      for (let count = 0; count < 20; count++) enter(`${String.fromCodePoint(0x4e00 + flood)}${count}`);
+    }
+    loop.active += 1_000;
+    await endTurn(1);
+    enter("b1");
+    loop.active += 1_000;
+    await endTurn(1);
+    expect(started).toContain("b1");
   });
 
   it("gives a namespace with large bodies as much work as others, and not as many requests", async () => {
-    const { enter, started, endTurn } = gateWith();
+    const { enter, started, endTurn, pass } = gateWith();
     for (const name of namesOf("a", 100)) enter(name, 1 << 20);
     for (const name of namesOf("b", 1_000)) enter(name);
+    pass(2_000);
     for (let turn = 0; turn < 100; turn++) await endTurn(1);
     const ofA = started.filter((name) => name.startsWith("a")).length;
     const ofB = started.filter((name) => name.startsWith("b")).length;
@@ -108,9 +233,10 @@ describe("a load gate", () => {
   });
 
   it("gives a namespace whose bodies announce no size as much work as others, once their size is known", async () => {
-    const { enter, started, charge, endTurn } = gateWith();
+    const { enter, started, charge, endTurn, pass } = gateWith();
     for (const name of namesOf("a", 1_000)) enter(name);
     for (const name of namesOf("b", 1_000)) enter(name);
+    pass(2_000);
     const charged = new Set<string>();
     for (let turn = 0; turn < 100; turn++) {
       for (const name of started) {
@@ -137,15 +263,20 @@ describe("a load gate", () => {
 
   it("does not let a namespace come first again that has no request left and owes for the last one", async () => {
     const { enter, started, leave, endTurn } = gateWith();
-    for (const name of namesOf("b", 1_000)) enter(name);
+    for (const name of namesOf("b", 16)) enter(name);
     enter("a1", 4 << 20);
     await endTurn(1);
     expect(started).toContain("a1");
+    enter("b-again");
     leave("a1");
     enter("a2", 4 << 20);
-    for (let turn = 0; turn < 3; turn++) await endTurn(1);
+    const endBusyTurn = async (turn: number): Promise<void> => {
+      await endTurn(1);
+      for (const name of namesOf("b", 8)) enter(`${name}-${turn}`);
+    };
+    for (let turn = 0; turn < 3; turn++) await endBusyTurn(turn);
     expect(started).not.toContain("a2");
-    for (let turn = 0; turn < 6; turn++) await endTurn(1);
+    for (let turn = 3; turn < 9; turn++) await endBusyTurn(turn);
     expect(started).toContain("a2");
   });
 
@@ -224,13 +355,13 @@ describe("a load gate", () => {
   it("does not start a request that was cancelled while it waited, nor counts one of them", async () => {
     const { gate, enter, started, refused, endTurn } = gateWith();
     const signal = new Cancellation();
-    for (const name of namesOf("a", 40)) enter(name, 0, signal);
+    for (const name of namesOf("a", 16)) enter(name, 0, signal);
     for (const name of namesOf("b", 4)) enter(name);
     signal.abort("client_gone");
     await endTurn(1);
     expect(started.slice(8)).toEqual(namesOf("b", 4));
     await endTurn(1);
-    expect(refused).toHaveLength(32);
+    expect(refused).toHaveLength(8);
     expect(refused[0]).toMatch(/cancelled/);
     expect([gate.waiting, gate.running]).toEqual([0, 12]);
   });

@@ -6,7 +6,7 @@
  * bound: so a namespace alone gets half of it, and two a third each. (2) It starts at once if none waits, and eight small ones, or one
  * large, have not yet started in this turn of the event loop. (3) Else it waits in the queue of its namespace, and the namespaces have
  * their turns one after the other (`FairQueue`), as many in each turn of the event loop. (4) One that has waited for longer than it
- * may when its turn comes is refused then. Waits are counted in turns of the event loop, of which each counts 100 ms at most: a
+ * may when its turn comes is refused then. (5) A namespace that floods is held back while others are served (`FloodPace`). Waits are counted in turns of the event loop, of which each counts 100 ms at most: a
  * machine that stands still for seconds makes no request late.
  *
  * Eight in a turn: a request of another namespace waits for eight at most, and answers of running ones are handled in between. With fewer, what
@@ -14,7 +14,7 @@
  * A request that is refused is cheap for its client to repeat and not for the gateway, so none is refused at once for its wait: a
  * client that waits for its answer sends nothing.
  *
- * Cost: constant time; a promise only for a request that waits, no timer. While requests wait, the event loop does not sleep.
+ * Cost: constant time; a promise only for a request that waits; a timer only while a flood is held back, in which the event loop sleeps.
  * Concurrency: one for each process, used on its one thread.
  * Failures: a request that is cancelled while it waits is rejected at its turn, and holds its place among the running ones until then.
  */
@@ -22,6 +22,8 @@ import { counter } from "@routeplane/runtime";
 import { Refusal } from "../errors/refusal.ts";
 import type { CancelSignal } from "../ports/cancel-signal.ts";
 import { FairQueue, Flow } from "./fair-queue.ts";
+import { FloodPace } from "./flood-pace.ts";
+import type { LoopTimes } from "./spare-time.ts";
 
 const shed = counter({
   name: "routeplane_gateway_shed_requests_total",
@@ -31,6 +33,8 @@ const shed = counter({
 
 /** Work that starts in one turn of the event loop: that of a small request is one. */
 const WORK_PER_TURN = 8;
+/** Time after which a gate looks again whether what is held back may start. */
+const PAUSE_MS = 1;
 /** Most requests that are refused for each that starts, so that refusing does not hold up what is served. */
 const REFUSALS_PER_START = 4;
 /** Longest time that a turn counts. */
@@ -49,6 +53,10 @@ export interface LoadGateOptions {
   readonly now?: () => number;
   /** Calls back at the end of this turn of the event loop. */
   readonly atTurnEnd?: (callback: () => void) => void;
+  /** Calls back after a pause. */
+  readonly afterPause?: (callback: () => void, pauseMs: number) => void;
+  /** Times of the event loop of this thread. */
+  readonly loopTimes?: () => LoopTimes;
 }
 
 /** Defaults of `LoadGateOptions`. */
@@ -67,8 +75,14 @@ interface Waiting {
 
 /** Requests of one namespace. */
 class NamespaceLoad extends Flow<Waiting> {
+  readonly namespaceId: string;
   /** Requests that run or wait. */
   running = 0;
+
+  constructor(namespaceId: string) {
+    super();
+    this.namespaceId = namespaceId;
+  }
 }
 
 /** Place of one request among those that run. */
@@ -86,15 +100,21 @@ export class LoadGate {
   readonly #maxWaitMs: number;
   readonly #now: () => number;
   readonly #atTurnEnd: (callback: () => void) => void;
-  readonly #queue = new FairQueue<Waiting>();
+  readonly #afterPause: (callback: () => void, pauseMs: number) => void;
+  readonly #pace: FloodPace;
+  readonly #queue = new FairQueue<Waiting, NamespaceLoad>();
   /** Namespaces with requests, and those that owe. */
   readonly #loads = new Map<string, NamespaceLoad>();
   /** Namespaces without requests that owed when their last one ended, the longest ago first. */
   readonly #owing = new Set<string>();
   readonly #onTurnEnd = (): void => this.#endTurn();
+  readonly #onPauseEnd = (): void => this.#endPause();
+  readonly #mayStart = ({ namespaceId, items }: NamespaceLoad): boolean =>
+    this.#pace.takeStart(namespaceId, items.size);
   #running = 0;
   /** True if the end of this turn will be reported. */
   #isTurnOpen = false;
+  #isPausing = false;
   /** Work that has started in this turn. */
   #workOfTurn = 0;
   /** Time of the last end of a turn after which requests still waited. */
@@ -104,11 +124,14 @@ export class LoadGate {
 
   constructor(options: LoadGateOptions = {}) {
     const { maxRunning = MAX_RUNNING_REQUESTS, maxWaitMs = MAX_WAIT_MS } = options;
-    const { now = () => performance.now(), atTurnEnd = setImmediate } = options;
+    const { now = () => performance.now(), atTurnEnd = setImmediate, afterPause = setTimeout } = options;
+    const { loopTimes = () => performance.eventLoopUtilization() } = options;
     this.#maxRunning = maxRunning;
     this.#maxWaitMs = maxWaitMs;
     this.#now = now;
     this.#atTurnEnd = atTurnEnd;
+    this.#afterPause = afterPause;
+    this.#pace = new FloodPace(now, loopTimes);
   }
 
   /** Requests that run or wait. */
@@ -134,9 +157,10 @@ export class LoadGate {
   enter(namespaceId: string, bodyBytes: number, signal: CancelSignal): RunningPlace {
     const known = this.#loads.get(namespaceId);
     if (this.#running + 1 + (known?.running ?? 0) + 1 > this.#maxRunning) throw overloaded("running");
-    const load = known ?? new NamespaceLoad();
+    const load = known ?? new NamespaceLoad(namespaceId);
     if (known === undefined) this.#loads.set(namespaceId, load);
     else this.#owing.delete(namespaceId);
+    this.#pace.arrived(namespaceId, load.running);
     load.running++;
     this.#running++;
     const leave = (): void => {
@@ -200,22 +224,41 @@ export class LoadGate {
     const now = this.#now();
     this.#clockMs += Math.min(now - (this.#turnBeganAt ?? now), MAX_TURN_MS);
     this.#turnBeganAt = now;
-    while (this.#queue.size > 0 && this.#hasRoom) this.#startNext();
-    this.#openTurn();
+    const mayFloodsStart = this.#pace.beginTurn();
+    while (this.#queue.size > 0 && this.#hasRoom && this.#startNext());
+    if (mayFloodsStart || !this.#hasRoom) this.#openTurn();
+    else this.#pause();
   }
 
-  /** Starts the next request. Those before it that have waited for too long are refused, up to a few. */
-  #startNext(): void {
+  /** Looks again after a pause, in which the event loop may sleep. A request that comes meanwhile has its own turn. */
+  #pause(): void {
+    if (this.#isPausing) return;
+    this.#isPausing = true;
+    this.#afterPause(this.#onPauseEnd, PAUSE_MS);
+  }
+
+  #endPause(): void {
+    this.#isPausing = false;
+    if (!this.#isTurnOpen) this.#endTurn();
+  }
+
+  /**
+   * Starts the next request. Those before it that have waited for too long are refused, up to a few.
+   *
+   * @returns false if none may start in this turn
+   */
+  #startNext(): boolean {
     for (let refused = 0; ; refused++) {
-      const waiting = this.#queue.shift();
-      if (waiting === undefined) return;
+      const waiting = this.#queue.shift(this.#mayStart);
+      if (waiting === undefined) return false;
       const { load, work, since, signal, start, reject } = waiting;
       if (signal.aborted) reject(new Error("the request was cancelled"));
       else if (this.#clockMs - since > this.#maxWaitMs && refused < REFUSALS_PER_START) reject(overloaded("waited"));
       else {
         this.#workOfTurn += work;
         this.#queue.charge(load, work - 1);
-        return start();
+        start();
+        return true;
       }
     }
   }
