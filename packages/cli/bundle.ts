@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { build } from "esbuild";
 
 /**
- * Bundles the command line of the installed package into `dist`, which `npm pack` then packs: one file that needs only Node.js. A module
- * that is imported when it is needed runs then, as in the sources.
+ * Bundles the command line of the installed package into `dist`, which `npm pack` then packs: one file that needs only Node.js, and one
+ * of what `mcp` needs besides, which no other command reads. A module that is imported when it is needed runs then, as in the sources.
  *
  * It is CommonJS, because an ES module starts later, and because importing `node:http` as one loads undici too. White space is removed,
  * and names are kept for stacks.
@@ -13,7 +13,10 @@ const dist = join(import.meta.dirname, "dist");
 await rm(dist, { recursive: true, force: true });
 await build({
   absWorkingDir: import.meta.dirname,
-  entryPoints: [{ in: "src/installed/main.ts", out: "routeplane" }],
+  entryPoints: [
+    { in: "src/installed/main.ts", out: "routeplane" },
+    { in: "src/commands/mcp/server.ts", out: "mcp-server" },
+  ],
   outdir: dist,
   outExtension: { ".js": ".cjs" },
   bundle: true,
@@ -27,6 +30,14 @@ await build({
       setup(build) {
         const path = join(import.meta.dirname, "src/installed/run-node.ts");
         build.onResolve({ filter: /^@routeplane\/standalone$/ }, () => ({ path }));
+      },
+    },
+    {
+      name: "server-apart",
+      setup(build) {
+        build.onResolve({ filter: /^\.\/server\.ts$/ }, ({ importer }) =>
+          importer.endsWith("commands/mcp/mcp.ts") ? { path: "./mcp-server.cjs", external: true } : undefined,
+        );
       },
     },
   ],

@@ -33,7 +33,7 @@ export interface RunningCommand {
   readonly ended: Promise<CommandResult>;
 }
 
-const CLI = join(CHECKOUT, "packages/cli/bin/routeplane.cjs");
+export const CLI = join(CHECKOUT, "packages/cli/bin/routeplane.cjs");
 const BOOTSTRAP = join(CHECKOUT, "packages/standalone/bin/bootstrap.js");
 const SETPRIV = "/usr/bin/setpriv";
 

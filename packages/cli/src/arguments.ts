@@ -1,6 +1,9 @@
 import { actionNames, AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS } from "@routeplane/audit/actions";
 import { type IdKind, nameFault, parseId, parseTime } from "@routeplane/domain";
 import { InvalidArgumentError } from "commander";
+import { type DimensionName, DIMENSIONS, type StatusName, STATUSES } from "./request-words.ts";
+
+export type { DimensionName, StatusName };
 
 /**
  * Parsers of option values, for commander. Each returns the value, or throws an error that names the rule it breaks. They check
@@ -84,11 +87,6 @@ export function namespaceNameArgument(text: string): string {
     "It must be 1 to 63 lower-case letters, digits or hyphens, and start with a letter, e.g. team-a.",
   );
 }
-
-const DIMENSIONS = ["key", "model", "provider", "status", "hour", "day"] as const;
-const STATUSES = ["pending", "succeeded", "failed", "cancelled", "denied", "unknown"] as const;
-export type DimensionName = (typeof DIMENSIONS)[number];
-export type StatusName = (typeof STATUSES)[number];
 
 /** Parses dimensions, separated by blanks or commas. The option is repeatable: each use adds to `previous`. */
 export function groupByArgument(text: string, previous: readonly DimensionName[] = []): readonly DimensionName[] {

@@ -114,8 +114,8 @@ function reportSlow(onSlow: () => void): Interceptor {
   };
 }
 
-/** Time limit of the requests below, which are not RPCs. */
-const HTTP_TIMEOUT_MS = 5_000;
+/** Time limit of requests that are not RPCs. */
+export const HTTP_TIMEOUT_MS = 5_000;
 
 /** True if the node reports that it can serve requests; false without an answer within 5 s. */
 export function isNodeHealthy(url: string): Promise<boolean> {
@@ -129,32 +129,4 @@ export function isNodeHealthy(url: string): Promise<boolean> {
     request.on("error", () => resolve(false));
     request.on("close", () => resolve(false));
   });
-}
-
-/** A model as `GET /v1/models` lists it. */
-interface ServedModel {
-  readonly id: string;
-  readonly owned_by: string;
-}
-
-/** Models that the credential may call; undefined if the node refuses to list them. */
-export async function listServedModels(url: string, token: string): Promise<readonly ServedModel[] | undefined> {
-  try {
-    const response = await fetch(`${url}/v1/models`, {
-      headers: { authorization: `Bearer ${token}` },
-      redirect: "error",
-      signal: AbortSignal.timeout(HTTP_TIMEOUT_MS),
-    });
-    const body: unknown = await response.json();
-    return response.ok && isModelList(body) ? body.data : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isModelList(body: unknown): body is { readonly data: readonly ServedModel[] } {
-  if (typeof body !== "object" || body === null || !("data" in body) || !Array.isArray(body.data)) return false;
-  return body.data.every(
-    (model: Partial<ServedModel>) => typeof model.id === "string" && typeof model.owned_by === "string",
-  );
 }

@@ -92,6 +92,11 @@ const CLOUD: readonly LazyCommand[] = [
     load: async () => (await import("./commands/requests/request.ts")).addRequestCommands,
   },
   {
+    name: "models",
+    description: "List the models that the key in use may call",
+    load: async () => (await import("./commands/models.ts")).defineModels,
+  },
+  {
     name: "audit",
     description: "Read the audit log",
     load: async () => (await import("./commands/audit.ts")).addAuditCommands,
@@ -119,6 +124,11 @@ export const COMMANDS: readonly LazyCommand[] = [
     name: "admin",
     description: "Administer the node (operator only)",
     load: async () => (await import("./commands/admin/admin.ts")).addAdminCommands,
+  },
+  {
+    name: "mcp",
+    description: "Serve tools of the key in use to an agent, over MCP",
+    load: async () => (await import("./commands/mcp/mcp.ts")).defineMcp,
   },
   {
     name: "completion",

@@ -1,3 +1,4 @@
+import type { CapturedRun } from "./capture.ts";
 import type { NodeClient } from "./client.ts";
 import type { Settings } from "./config.ts";
 import type { Output } from "./output/output.ts";
@@ -19,6 +20,8 @@ export interface Context {
   url(): Promise<string>;
   /** Creates clients that call as the holder of `credential`. */
   connect(credential: Credential): Promise<NodeClient>;
+  /** Runs another command line within this process, with `settings`, no input, and streams of its own. */
+  capture(argv: readonly string[], settings: Settings): Promise<CapturedRun>;
   /** Sets the exit code of a command that ends without an error. */
   setExitCode(code: number): void;
 }

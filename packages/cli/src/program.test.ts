@@ -18,6 +18,7 @@ const program = createProgram({
   stderr,
   url: unused,
   connect: unused,
+  capture: unused,
   setExitCode: unused,
 });
 
@@ -27,7 +28,7 @@ const MAX_COLUMNS = 60;
 /** Verbs that descriptions of commands start with. */
 const VERBS = (
   "Administer Bind Change Check Compare Control Create Delete Disable Discard Enable Export Give List Manage Mint " +
-  "Print Read Record Remove Rename Restore Resume Revoke Run Show Simulate Suspend"
+  "Print Read Record Remove Rename Restore Resume Revoke Run Show Simulate Serve Suspend"
 ).split(" ");
 
 interface HelpText {

@@ -53,6 +53,10 @@ function createContext(
       const { createNodeClient } = await import("./client.ts");
       return createNodeClient({ url: node, token, onSlow: () => output.note(`Waiting for ${node} …`) });
     },
+    async capture(captured, withSettings) {
+      const { capture } = await import("./capture.ts");
+      return capture((streams) => run(captured, { settings: withSettings, ...streams }));
+    },
     setExitCode: onExitCode,
   };
 }

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { Code, type ConnectRouter } from "@connectrpc/connect";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { IdentityService, KeyService } from "@routeplane/contracts/auth";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
@@ -111,6 +113,20 @@ describe("the installed package, on Node.js 20", () => {
   it("can load every command", async () => {
     const completion = await runInstalled(["completion", "bash"]);
     expect(completion).toMatchObject({ code: 0, stdout: expect.stringContaining("dead-letters"), stderr: "" });
+  });
+
+  it("serves tools over MCP", async () => {
+    const client = new Client({ name: "test", version: "1" });
+    const args = [join(folder, "node_modules/.bin/routeplane"), "mcp"];
+    const env = { PATH: `${node20}:/usr/bin:/bin`, HOME: join(folder, "home"), ...signedIn() };
+    await client.connect(new StdioClientTransport({ command: join(node20, "node"), args, env, cwd: folder }));
+    try {
+      expect((await client.listTools()).tools.map(({ name }) => name)).toContain("get_usage");
+      const { structuredContent } = await client.callTool({ name: "whoami" });
+      expect(structuredContent).toMatchObject({ key: { id: "key_1" }, namespace: { id: "ns_1" } });
+    } finally {
+      await client.close();
+    }
   });
 
   it("ends with the exit codes of the command", async () => {

@@ -197,6 +197,7 @@ async function commandsOf(name: string): Promise<readonly { path: string; texts:
     ...streams,
     url: unused,
     connect: unused,
+    capture: unused,
     setExitCode: unused,
   });
   await loadAllCommands(program);

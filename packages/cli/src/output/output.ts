@@ -13,6 +13,18 @@ export interface Output {
   error(error: CliError): void;
 }
 
+export interface ErrorJson {
+  readonly error: {
+    readonly code: string;
+    readonly reason: string;
+    readonly message: string;
+    readonly hint: string | null;
+    readonly fields: readonly { readonly field: string; readonly rule: string }[];
+    readonly metadata: Readonly<Record<string, string>>;
+    readonly request_id: string | null;
+  };
+}
+
 export function createOutput(json: boolean, stdout: NodeJS.WritableStream, stderr: NodeJS.WritableStream): Output {
   return {
     json,
@@ -29,7 +41,8 @@ export function createOutput(json: boolean, stdout: NodeJS.WritableStream, stder
   };
 }
 
-function errorJson({ code, reason, message, options }: CliError): object {
+/** Error as `--json` shows it. */
+export function errorJson({ code, reason, message, options }: CliError): ErrorJson {
   const { hint, fields = [], metadata = {}, requestId } = options;
   return {
     error: {

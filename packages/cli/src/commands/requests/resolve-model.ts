@@ -1,9 +1,10 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { UsageDimension } from "@routeplane/contracts/usage";
-import { listServedModels, type NodeClient } from "../../client.ts";
+import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import type { CliError } from "../../errors.ts";
 import { didYouMean, notFound } from "../../resolve-name.ts";
+import { readServedModels } from "../../served-models.ts";
 import type { Credential } from "../../session.ts";
 import { suggest } from "../../suggest.ts";
 
@@ -49,7 +50,7 @@ export async function resolveModel(
   const inRange = await used(filter);
   const found = findModel(inRange, filter);
   if (found !== undefined) return found;
-  const models = await listServedModels(await context.url(), token);
+  const models = await readServedModels(await context.url(), token).catch(() => undefined);
   const served = (models ?? []).map(({ id, owned_by }) => ({
     provider: owned_by,
     model: bareId(id, owned_by, models ?? []),

@@ -1,0 +1,26 @@
+import * as z from "zod/v4";
+import { DIMENSIONS, STATUSES } from "../../request-words.ts";
+
+/** Schemas of arguments that tools share. They bound every argument; its form is checked by the command. */
+
+/** Maximum number of rows of a list that a tool returns. */
+export const MAX_ROWS = 100;
+
+export const keyName = z.string().min(1).max(100).describe("Name or id (key_…) of a key");
+
+export const time = z.string().min(1).max(64).describe("RFC 3339 time with an offset, e.g. 2026-05-01T00:00:00Z");
+
+/** Arguments that select requests. */
+export const requestFilter = {
+  key: keyName.optional(),
+  model: z.string().min(1).max(300).optional().describe("Model, as id or provider/id"),
+  provider: z.string().min(1).max(100).optional().describe("Provider of the model"),
+  from: time.optional().describe("Start: RFC 3339 time with an offset, e.g. 2026-05-01T00:00:00Z"),
+  to: time.optional().describe("End, exclusive: RFC 3339 time with an offset"),
+};
+
+export const status = z.enum(STATUSES);
+export const groupBy = z.array(z.enum(DIMENSIONS)).min(1).max(DIMENSIONS.length);
+
+/** Result of `whoami`, as far as tools use it. */
+export const ownKey = z.object({ key: z.object({ id: z.string() }) });
