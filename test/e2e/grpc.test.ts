@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { DescMessage, DescMethod, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { KeyService, VerificationService } from "@routeplane/contracts/auth";
@@ -9,6 +11,7 @@ import { UsageService } from "@routeplane/contracts/usage";
 import { SERVICE_CALLERS } from "@routeplane/credentials";
 import { newId } from "@routeplane/domain";
 import { accessOf, internalCallerOf, isInternal, publishedServices } from "@routeplane/rpc";
+import { CHECKOUT } from "@routeplane/standalone";
 import { connectGrpc, type GrpcClient } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
@@ -69,6 +72,16 @@ describe("a gRPC client", () => {
     expect(keys.map(({ name }) => name)).toEqual(["root"]);
     expect((await call("policy", PolicyService.method.listPolicies, {}, token)).policies).toEqual([]);
     expect((await call("usage", UsageService.method.getUsage, {}, token)).requestCount).toBe(0n);
+  });
+
+  it("needs no contract at hand: buf curl learns the methods of a port from it, and calls one", async () => {
+    const port = node.stdout().match(/\bauth (127\.0\.0\.1:\d+)/)?.[1];
+    const url = `http://${port}/routeplane.auth.v1.IdentityService/WhoAmI`;
+    const credential = ["-H", `authorization: Bearer ${await node.apiKey()}`];
+    const options = ["--protocol", "grpc", "--http2-prior-knowledge", ...credential, "-d", "{}"];
+    const buf = join(CHECKOUT, "node_modules/.bin/buf");
+    const { stdout } = await promisify(execFile)(buf, ["curl", ...options, url]);
+    expect(JSON.parse(stdout)).toMatchObject({ key: { name: "root" } });
   });
 
   it("gets the gRPC status of each refusal", async () => {

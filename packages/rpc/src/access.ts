@@ -1,7 +1,6 @@
 import { type DescMethod, type DescService, getOption } from "@bufbuild/protobuf";
 import { any_of, idempotent } from "@routeplane/contracts/access";
 import * as auth from "@routeplane/contracts/auth";
-import { Health } from "@routeplane/contracts/health";
 import * as policy from "@routeplane/contracts/policy";
 import * as usage from "@routeplane/contracts/usage";
 
@@ -27,7 +26,8 @@ export function isInternal(method: DescMethod): boolean {
 }
 
 /**
- * Access rules of a method, from its contract. The standard health service, which cannot carry our option, is public.
+ * Access rules of a method, from its contract. The standard services of gRPC (health, reflection), which cannot carry our option, are
+ * public.
  *
  * @throws Error for a method without a rule: it must not be served.
  */
@@ -43,17 +43,22 @@ export function accessOf(method: DescMethod): readonly AccessRule[] {
 const CACHE = new WeakMap<DescMethod, readonly AccessRule[]>();
 
 function readAccess(method: DescMethod): readonly AccessRule[] {
-  if (method.parent.typeName === Health.typeName) return ["public"];
+  if (isStandard(method)) return ["public"];
   const rules = getOption(method, any_of) as AccessRule[];
   if (rules.length === 0) throw new Error(`${method.parent.typeName}/${method.name} has no access rule`);
   return rules;
 }
 
-/** True for a method that may be called again if a call got no response, by its contract; true for the health service, which only reads. */
+/** True for a method of a standard service of gRPC: health and reflection, which only read. */
+function isStandard({ parent }: DescMethod): boolean {
+  return parent.typeName.startsWith("grpc.");
+}
+
+/** True for a method that may be called again if a call got no response, by its contract; true for standard services, which only read. */
 export function isIdempotent(method: DescMethod): boolean {
   const cached = IDEMPOTENT.get(method);
   if (cached !== undefined) return cached;
-  const value = method.parent.typeName === Health.typeName || getOption(method, idempotent);
+  const value = isStandard(method) || getOption(method, idempotent);
   IDEMPOTENT.set(method, value);
   return value;
 }

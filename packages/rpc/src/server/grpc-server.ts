@@ -7,10 +7,12 @@ import { Health } from "@routeplane/contracts/health";
 import { DomainError } from "@routeplane/domain";
 import { REQUEST_ID } from "../headers.ts";
 import { GrpcCall } from "./grpc-call.ts";
+import { registerReflection } from "./grpc-reflection.ts";
 import { healthService } from "./health.ts";
 import { type GrpcServerOptions, mount } from "./hot-methods.ts";
 import { type ServiceTls, serverTlsOptions } from "../tls.ts";
 import { DRAIN_TIMEOUT_MS, type DrainOptions, LIMITS } from "./limits.ts";
+import { reflectionOf } from "./reflection.ts";
 import type { RpcServer } from "./server.ts";
 import type { UnaryChain } from "./unary-chain.ts";
 
@@ -26,7 +28,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<RpcSe
     "grpc.max_connection_age_grace_ms": LIMITS.maxTimeoutMs,
     "grpc.enable_channelz": 0,
   });
-  for (const { service, implementation } of [...options.services, mount(Health, healthService(options))]) {
+  const mounted = [...options.services, mount(Health, healthService(options))];
+  for (const { service, implementation } of mounted) {
     for (const method of service.methods) {
       const handler = implementation[method.localName];
       if (isUnary(method) && typeof handler === "function") {
@@ -35,6 +38,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<RpcSe
       }
     }
   }
+  registerReflection(server, reflectionOf(mounted.map(({ service }) => service)));
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   const port = await listen(server, `${host}:${options.port}`, credentialsOf(options.tls));
   let draining: Promise<void> | undefined;

@@ -17,6 +17,7 @@ import { DRAIN_TIMEOUT_MS, type DrainOptions, LIMITS } from "./limits.ts";
 import { parsingSafely } from "./parse-safely.ts";
 import { respondInPieces } from "./response-pieces.ts";
 import { correctErrors } from "./correct-errors.ts";
+import { addReflection } from "./reflection.ts";
 import type { RequestGate } from "./request-gate.ts";
 import { type ServiceTls, serverTlsOptions } from "../tls.ts";
 
@@ -47,7 +48,13 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes, compressMinBytes } = LIMITS;
   const { interceptors, requestGate, idleTimeoutMs = LIMITS.idleTimeoutMs } = options;
   const { maxSessionAgeMs = LIMITS.maxSessionAgeMs } = options;
-  const routes = respondInPieces(correctErrors((router) => options.routes(parsingSafely(router))));
+  const routes = respondInPieces(
+    correctErrors((router) => {
+      const safe = parsingSafely(router);
+      options.routes(safe);
+      addReflection(safe);
+    }),
+  );
   const adapter = connectNodeAdapter({
     routes,
     interceptors,
