@@ -24,7 +24,7 @@ const FILE = `providers:
     protocol: anthropic
     base_url: http://127.0.0.1:2/v1
     api_key_env: THERE_API_KEY
-    models: [{id: big}, {id: small}, {id: tiny}]
+    models: [{id: big}, {id: small}, {id: tiny, fallback: [small, here/big]}]
 `;
 const LOADED_AT = new Date("2026-11-30T01:02:03.456Z");
 
@@ -70,7 +70,8 @@ describe("the list of models", () => {
         { id: "vectors", ...common, owned_by: "here", status: "available" },
         { id: "there/big", ...common, owned_by: "there", status: "unavailable" },
         { id: "small", ...common, owned_by: "there", status: "unavailable" },
-        { id: "tiny", ...common, owned_by: "there", status: "unavailable" },
+        // Its provider lacks its key; one of its fallbacks does not.
+        { id: "tiny", ...common, owned_by: "there", status: "available" },
       ],
     });
     expect((await get("/v1/models/there/big")).body).toEqual((body["data"] as object[])[2]);
@@ -85,7 +86,7 @@ describe("the list of models", () => {
         { ...model("big"), status: "available", context_tokens: 1_000 },
         { ...model("there/big"), ...away },
         { ...model("small"), ...away },
-        { ...model("tiny"), ...away },
+        { ...model("tiny"), status: "available" },
       ],
       has_more: false,
       first_id: "big",

@@ -12,6 +12,7 @@ const listed = (id: string): ListedModel => ({
     priceVersion: "file:1",
     outputField: "max_tokens",
   },
+  isAvailable: true,
 });
 
 interface Page {

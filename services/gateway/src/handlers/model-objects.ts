@@ -8,26 +8,34 @@ export interface ListedModel {
   /** Time at which its provider was loaded. */
   readonly createdAt: Date;
   readonly model: Model;
+  /** False if requests to it are refused because no provider that could serve them has its key. */
+  readonly isAvailable: boolean;
 }
 
 /** Renders a model as the OpenAI API does, with what is known of it besides. */
-export function toOpenAiModel({ id, createdAt, model }: ListedModel): object {
+export function toOpenAiModel({ id, createdAt, model, isAvailable }: ListedModel): object {
   const { provider, contextTokens, capabilities } = model;
   const created = Math.floor(createdAt.getTime() / 1000);
   const known = { context_tokens: contextTokens, capabilities };
-  return { id, object: "model", created, owned_by: provider, status: statusOf(model), ...known };
+  return { id, object: "model", created, owned_by: provider, status: statusOf(isAvailable), ...known };
 }
 
 /** Renders a model as the Anthropic API does. */
-export function toAnthropicModel({ id, createdAt, model }: ListedModel): object {
+export function toAnthropicModel({ id, createdAt, model, isAvailable }: ListedModel): object {
   const created_at = `${createdAt.toISOString().slice(0, -".000Z".length)}Z`;
   const { contextTokens } = model;
-  return { type: "model", id, display_name: id, created_at, status: statusOf(model), context_tokens: contextTokens };
+  return {
+    type: "model",
+    id,
+    display_name: id,
+    created_at,
+    status: statusOf(isAvailable),
+    context_tokens: contextTokens,
+  };
 }
 
-/** State of a model: requests to an unavailable one go to its fallback, or are refused and say why. */
-function statusOf({ unavailable }: Model): "available" | "unavailable" {
-  return unavailable === undefined ? "available" : "unavailable";
+function statusOf(isAvailable: boolean): "available" | "unavailable" {
+  return isAvailable ? "available" : "unavailable";
 }
 
 /** Models of a page, which is the whole list unless the query bounds it: Anthropic's own default of 20 would hide most of a gateway's. */

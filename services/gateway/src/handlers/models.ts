@@ -9,6 +9,7 @@ import { authenticate, authorise, INFERENCE_SCOPE } from "../domain/request/cred
 import { type Model, modelAt, resolveModel } from "../domain/request/model-directory.ts";
 import { servesWire } from "../domain/request/model-fit.ts";
 import { qualifiedName } from "../domain/request/model-names.ts";
+import { hasAvailableHop } from "../domain/routing/hop-order.ts";
 import { credentialHeadersOf } from "./credential-headers.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ListedModel, toAnthropicModel, toAnthropicPage, toOpenAiModel } from "./model-objects.ts";
@@ -92,7 +93,7 @@ function queryOf({ request: { url = "" } }: Exchange): URLSearchParams {
 /** A model is listed by its bare id unless that names another provider's model. */
 function listed(model: Model, { directory, loadedAt: createdAt }: ProviderSet): ListedModel {
   const id = directory.find(model.id) === model ? model.id : qualifiedName(model);
-  return { id, createdAt, model };
+  return { id, createdAt, model, isAvailable: hasAvailableHop(directory, model) };
 }
 
 function decode(rest: string): string {

@@ -17,9 +17,14 @@ export function hasOtherHops({ deployments = [], fallback = [] }: Model): boolea
 
 /** @throws Refusal 503 if the providers of a model, of its deployments and of its fallbacks all lack their keys */
 export function requireAvailableHop(directory: ModelDirectory, model: Model): void {
-  if (model.unavailable === undefined) return;
-  if (orderHops(directory, model).every((hop) => hop.model.unavailable !== undefined))
+  if (model.unavailable !== undefined && !hasAvailableHop(directory, model))
     throw providerKeyMissing(model.id, model.unavailable.variable);
+}
+
+/** True if the provider of a model, of one of its deployments or of one of its fallbacks has its key. */
+export function hasAvailableHop(directory: ModelDirectory, model: Model): boolean {
+  const isAvailable = ({ unavailable }: Model): boolean => unavailable === undefined;
+  return isAvailable(model) || orderHops(directory, model).some((hop) => isAvailable(hop.model));
 }
 
 /**
