@@ -28,6 +28,8 @@ function routes(router: ConnectRouter): void {
     },
   });
   router.service(KeyService, {
+    mintKey: ({ name }) => ({ key: { id: "key_3", name, createdAt: CREATED }, token: "rp_live_sub" }),
+    revokeKey: ({ id }) => ({ key: { id, name: "sub", createdAt: CREATED, revokedAt: CREATED } }),
     listKeys: () => ({
       keys: [
         { id: "key_1", name: "root", createdAt: CREATED },
@@ -113,6 +115,13 @@ describe("the installed package, on Node.js 20", () => {
   it("can load every command", async () => {
     const completion = await runInstalled(["completion", "bash"]);
     expect(completion).toMatchObject({ code: 0, stdout: expect.stringContaining("dead-letters"), stderr: "" });
+  });
+
+  it("runs a command under a key of its own", async () => {
+    const command = ["run", "--limit-usd", "1", "--", "sh", "-c", 'echo "$OPENAI_API_KEY"; exit 7'];
+    const ended = await runInstalled(command, signedIn());
+    expect(ended).toMatchObject({ code: 7, stdout: "rp_live_sub\n", stderr: expect.stringContaining("key_3") });
+    expect(await runInstalled(["run", "--", ""], signedIn())).toMatchObject({ code: 127 });
   });
 
   it("serves tools over MCP", async () => {

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { CliError } from "../../errors.ts";
 
@@ -41,16 +41,16 @@ export function takeSignals(isTerminal: boolean): CommandProcess {
   return {
     async run(command, args, environment) {
       if (early !== undefined) return codeOf(early);
-      const child = spawn(command, args, { stdio: "inherit", env: { ...environment } });
+      const child = start(command, args, environment);
       pass = (signal) => {
         if (!isTerminal || !FROM_TERMINAL.has(signal)) child.kill(signal);
       };
-      const ended = Promise.withResolvers<number>();
-      child.on("error", (error: NodeJS.ErrnoException) => {
-        if (child.pid === undefined) ended.reject(notStarted(command, error));
+      return new Promise((resolve, reject) => {
+        child.on("error", (error) => {
+          if (child.pid === undefined) reject(notStarted(command, error));
+        });
+        child.on("exit", (code, signal) => resolve(signal === null ? (code ?? 0) : codeOf(signal)));
       });
-      child.on("exit", (code, signal) => ended.resolve(signal === null ? (code ?? 0) : codeOf(signal)));
-      return ended.promise;
     },
     release() {
       for (const signal of PASSED) process.off(signal, listener);
@@ -58,12 +58,28 @@ export function takeSignals(isTerminal: boolean): CommandProcess {
   };
 }
 
+/** Starts a command. Some reasons for which it cannot be are thrown at once, others reported by the event `error`. @throws CliError */
+function start(
+  command: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): ChildProcess {
+  try {
+    return spawn(command, args, { stdio: "inherit", env: { ...environment } });
+  } catch (error) {
+    throw notStarted(command, error as NodeJS.ErrnoException);
+  }
+}
+
 function codeOf(signal: NodeJS.Signals): number {
   return OF_SIGNALS + constants.signals[signal];
 }
 
+/** Codes of Node.js for a command that does not exist; the latter for an empty name. */
+const NO_SUCH_COMMAND: ReadonlySet<string> = new Set(["ENOENT", "ERR_INVALID_ARG_VALUE"]);
+
 function notStarted(command: string, { code, message }: NodeJS.ErrnoException): CliError {
-  return code === "ENOENT"
+  return NO_SUCH_COMMAND.has(code ?? "")
     ? new CliError(NOT_FOUND, "not_found", "COMMAND_NOT_STARTED", `command not found: ${command}`)
     : new CliError(
         NOT_EXECUTABLE,
