@@ -226,11 +226,11 @@ const VALID_REQUESTS: Record<string, ValidRequest> = {
   ),
   "UsageService/GetRequest.id": { kinds: ["req"], request: () => ({}) },
   // Ids that exist are foreign here too: only the auth service knows that of a key that is being minted.
-  "PolicyService/CapMintedKey.namespace_id": {
+  "PolicyService/BindMintedLimits.namespace_id": {
     kinds: ["ns"],
     request: () => ({ keyId: newId("key"), limits: TYPED.Preset }),
   },
-  "PolicyService/CapMintedKey.key_id": {
+  "PolicyService/BindMintedLimits.key_id": {
     kinds: ["key"],
     request: () => ({ namespaceId: newId("ns"), limits: TYPED.Preset }),
   },

@@ -14,7 +14,7 @@ let own: NamespaceKeys;
 let admin: pg.Client;
 beforeAll(async () => {
   node = await startNode();
-  own = await newNamespace(node, "capped");
+  own = await newNamespace(node, "limited");
   admin = new pg.Client({ connectionString: await superuserUrl(node.home) });
   await admin.connect();
 }, 120_000);
@@ -51,7 +51,7 @@ const presetsWithoutKey = () =>
 
 /** Lets the minute of every mint in progress be over, and waits until nothing of those without a key is left. */
 async function expectNoRest(): Promise<void> {
-  await admin.query("update auth.capped_keys set ends_at = now() where minted_at is null and ended_at is null");
+  await admin.query("update auth.limited_keys set ends_at = now() where minted_at is null and ended_at is null");
   await eventually(async () => (await presetsWithoutKey()).length === 0, 60_000);
 }
 
@@ -62,7 +62,7 @@ it(
     let minting: Promise<Minted | undefined> = Promise.resolve(undefined);
     await node.whileSuspended("policy", async () => {
       minting = mint("killed");
-      await eventually(async () => (await column("select key_id as id from auth.capped_keys")).length === 1, 20_000);
+      await eventually(async () => (await column("select key_id as id from auth.limited_keys")).length === 1, 20_000);
       await node.kill("auth");
     });
     expect(await minting).toBeUndefined();

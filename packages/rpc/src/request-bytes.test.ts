@@ -21,7 +21,7 @@ it("allows 1 MiB to the requests from outside with guardrails only", () => {
     .filter((method) => !isInternal(method) && requestBytesOf(method) === 1_048_576)
     .map(({ name }) => name);
   expect(exceptions.toSorted()).toEqual([
-    "CapMintedKey",
+    "BindMintedLimits",
     "CreateGuardrail",
     "CreatePolicy",
     "CreatePreset",

@@ -9,7 +9,7 @@ import * as accounts from "./0007_accounts.ts";
 import * as auditOrder from "./0008_audit_order.ts";
 import * as auditActions from "./0009_audit_actions.ts";
 import * as revokedKeys from "./0010_revoked_keys.ts";
-import * as cappedKeys from "./0011_capped_keys.ts";
+import * as limitedKeys from "./0011_limited_keys.ts";
 
 export const migrations: Migrations = {
   "0001_keys": keys,
@@ -22,5 +22,5 @@ export const migrations: Migrations = {
   "0008_audit_order": auditOrder,
   "0009_audit_actions": auditActions,
   "0010_revoked_keys": revokedKeys,
-  "0011_capped_keys": cappedKeys,
+  "0011_limited_keys": limitedKeys,
 };

@@ -38,7 +38,7 @@ import { keyService } from "./handlers/key-service.ts";
 import { namespaceService } from "./handlers/namespace-service.ts";
 import { operatorService } from "./handlers/operator-service.ts";
 import { createAccountStore } from "./store/account-store.ts";
-import { createCappedKeyStore } from "./store/capped-key-store.ts";
+import { createLimitedKeyStore } from "./store/limited-key-store.ts";
 import { createKeyStore } from "./store/key-store.ts";
 import { createNamespaceStore } from "./store/namespace-store.ts";
 import { createNodeStore } from "./store/node-store.ts";
@@ -107,14 +107,14 @@ export function wireAuth(wiring: AuthWiring) {
   const { monotonic = () => performance.now() } = wiring;
   const stores = {
     keys: createKeyStore(database),
-    cappedKeys: createCappedKeyStore(database),
+    limitedKeys: createLimitedKeyStore(database),
     accounts: createAccountStore(database),
     namespaces: createNamespaceStore(database),
     nodes: createNodeStore(database),
     secrets: createSecretStore(database),
     operators: createOperatorStore(database),
   };
-  const { keys, cappedKeys, accounts, namespaces, operators } = stores;
+  const { keys, limitedKeys, accounts, namespaces, operators } = stores;
   const { peppers, serviceCredentials } = config;
   const ports = { ...stores, peppers, clock };
   const verify = createVerify(ports);
@@ -126,7 +126,7 @@ export function wireAuth(wiring: AuthWiring) {
   const verifyToken = async (token: string) => toPrincipal(await verify(token));
   const cache = { maxBytes: config.keyCacheBytes, maxAgeMs: config.cacheMaxAgeMs };
   const verifier = createLocalVerifier({ verifyUncached: verifyToken, changes, clock, monotonic, ...cache });
-  const verification = verificationService(verifier, keys, cappedKeys, changes, createRevocationLog(database));
+  const verification = verificationService(verifier, keys, limitedKeys, changes, createRevocationLog(database));
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.KeyService, keyService(keys, keyLifecycle, createLimitBinder(policy)));
     router.service(contracts.AccountService, accountService(accounts, clock));

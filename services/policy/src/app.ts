@@ -36,7 +36,7 @@ import { createAdmission } from "./domain/admission/admission.ts";
 import { createRecalls } from "./domain/admission/recalls.ts";
 import { createReadEffectivePolicy } from "./domain/effective/read-effective-policy.ts";
 import { createDescribePolicies } from "./domain/policies/described-policy.ts";
-import { createCapMintedKey } from "./domain/policies/minted-limits.ts";
+import { createBindMintedLimits } from "./domain/policies/minted-limits.ts";
 import { createManagement } from "./domain/policies/management.ts";
 import { createRemoveRevokedBindings } from "./domain/policies/revoked-bindings.ts";
 import { createEndings } from "./domain/sessions/endings.ts";
@@ -188,7 +188,7 @@ export function wirePolicy(wiring: PolicyWiring) {
   const management = createManagement(policies, bindings, keys, clock);
   const applied = createAppliedPolicies(database);
   const counterReader = createCounterReader(database);
-  const capMintedKey = createCapMintedKey({ policies, applied, mints: createMintDirectory(auth), clock });
+  const bindMintedLimits = createBindMintedLimits({ policies, applied, mints: createMintDirectory(auth), clock });
   const { read: readEffective, readOfKey } = createReadEffectivePolicy({ applied, counterReader, keys });
   const describe = createDescribePolicies(bindings, counterReader);
   const typed = <Kind extends PolicyKind>(kind: Kind) => typedPolicies(kind, policies, management, describe);
@@ -220,7 +220,7 @@ export function wirePolicy(wiring: PolicyWiring) {
   });
 
   const routes = (router: ConnectRouter): void => {
-    router.service(contracts.PolicyService, policyService(policies, management, capMintedKey, describe));
+    router.service(contracts.PolicyService, policyService(policies, management, bindMintedLimits, describe));
     router.service(contracts.BudgetService, budgetService(typed("budget")));
     router.service(contracts.GuardrailService, guardrailService(typed("guardrail")));
     router.service(contracts.RateLimitService, rateLimitService(typed("rate_limit")));

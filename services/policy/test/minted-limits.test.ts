@@ -25,8 +25,8 @@ const MINUTES_AGO = new Date(Date.now() - 120_000);
 function minting(own: TestNamespace, limits: Limits = total(5_000n)) {
   const minter = policy.key(own.namespaceId, own.key, ["keys:write"]);
   const keyId = policy.mint(own.namespaceId, minter.id, minter.lineage);
-  const cap = () => policy.as(minter.token).policies.capMintedKey({ namespaceId: own.namespaceId, keyId, limits });
-  return { minter, keyId, cap };
+  const bind = () => policy.as(minter.token).policies.bindMintedLimits({ namespaceId: own.namespaceId, keyId, limits });
+  return { minter, keyId, bind };
 }
 
 /** Policies bound to a key, read as the superuser: the fake of auth knows no key that is being minted. */
@@ -38,8 +38,8 @@ async function boundTo(keyId: string): Promise<readonly unknown[]> {
 describe("the limits of a key that is being minted", () => {
   it("are one preset bound to that key, which needs no scope on policies, and hold from its first request on", async () => {
     const own = policy.newNamespace(["policy:*"]);
-    const { minter, keyId, cap } = minting(own);
-    const { policyId } = await cap();
+    const { minter, keyId, bind } = minting(own);
+    const { policyId } = await bind();
     const { policy: made } = await own.policies.getPolicy({ id: policyId });
     expect(made).toMatchObject({ name: `limits of ${keyId}`, createdBy: minter.id, bindingCount: 1 });
     expect(made?.spec?.kind).toMatchObject({ case: "preset", value: { budget: { limitMicroUsd: 5_000n } } });
@@ -53,8 +53,8 @@ describe("the limits of a key that is being minted", () => {
 
   it("are recorded in the audit log as of the call that mints", async () => {
     const own = policy.newNamespace();
-    const { minter, cap } = minting(own);
-    const { policyId } = await cap();
+    const { minter, bind } = minting(own);
+    const { policyId } = await bind();
     const { rows } = await policy.admin.within({}, (tx) =>
       sql`select actor_type, actor_id, request_id, address from audit_entries
         where namespace_id = ${own.namespaceId} and target_id = ${policyId}`.execute(tx),
@@ -69,18 +69,18 @@ describe("the limits of a key that is being minted", () => {
     const token = policy.operator(["keys:write"]);
     const keyId = policy.mint(own.namespaceId, policy.operatorIdOf(token));
     const request = { namespaceId: own.namespaceId, keyId, limits: total(5n) };
-    const { policyId } = await policy.as(token).policies.capMintedKey(request);
+    const { policyId } = await policy.as(token).policies.bindMintedLimits(request);
     expect((await own.policies.getPolicy({ id: policyId })).policy).toMatchObject({ createdBy: "", bindingCount: 1 });
   });
 
   it("cannot be stored for a key that is not being minted, by another, elsewhere, or twice", async () => {
     const own = policy.newNamespace();
-    const { minter, keyId, cap } = minting(own);
+    const { minter, keyId, bind } = minting(own);
     const sibling = policy.key(own.namespaceId, own.key, ["keys:write"]);
     const foreign = policy.newNamespace(["keys:write"]);
     const request = { namespaceId: own.namespaceId, keyId, limits: total(5n) };
     const as = (token: string, changed: object = {}) =>
-      refusal(policy.as(token).policies.capMintedKey({ ...request, ...changed }));
+      refusal(policy.as(token).policies.bindMintedLimits({ ...request, ...changed }));
     const unknown = await as(minter.token, { keyId: newId("key") });
     expect(unknown).toMatchObject({ reason: "RESOURCE_NOT_FOUND" });
     expect(await as(minter.token, { keyId: sibling.id })).toEqual(unknown);
@@ -89,23 +89,23 @@ describe("the limits of a key that is being minted", () => {
     expect(await as(foreign.key.token)).toEqual(unknown);
     expect(await as(minter.token, { namespaceId: foreign.namespaceId })).toEqual(unknown);
     expect(await as(policy.operator(["keys:write"]))).toEqual(unknown);
-    await cap();
-    expect(await refusal(cap())).toMatchObject({ reason: "NAME_TAKEN" });
+    await bind();
+    expect(await refusal(bind())).toMatchObject({ reason: "NAME_TAKEN" });
     expect(await boundTo(sibling.id)).toEqual([]);
   });
 
   it("need keys:write, and the auth service", async () => {
     const own = policy.newNamespace();
-    const { keyId, cap } = minting(own);
+    const { keyId, bind } = minting(own);
     const limits = total(5n);
     const reader = policy.key(own.namespaceId, own.key, ["keys:read", "policy:*"]);
     const request = { namespaceId: own.namespaceId, keyId, limits };
-    expect(await refusal(policy.as(reader.token).policies.capMintedKey(request))).toMatchObject({
+    expect(await refusal(policy.as(reader.token).policies.bindMintedLimits(request))).toMatchObject({
       reason: "SCOPE_MISSING",
     });
-    await cap();
+    await bind();
     policy.authDown.value = true;
-    const down = await refusal(cap()).finally(() => (policy.authDown.value = false));
+    const down = await refusal(bind()).finally(() => (policy.authDown.value = false));
     expect(down).toMatchObject({ reason: "DEPENDENCY_UNAVAILABLE" });
   });
 });
@@ -136,13 +136,13 @@ describe("a limit above one that applies to whoever mints", () => {
     await policy.bound(own.namespaceId, rateLimit);
     await policy.bound(own.namespaceId, { kind: "guardrail", maxRequestTokens: 100 });
     await policy.bound(own.namespaceId, { kind: "budget", window: "day", limitMicroUsd: 1n }, undefined, "shadow");
-    const { keyId, cap } = minting(own, limits);
+    const { keyId, bind } = minting(own, limits);
     if (field === undefined) {
-      await cap();
+      await bind();
       expect(await boundTo(keyId)).toHaveLength(1);
       return;
     }
-    const refused = await refusal(cap());
+    const refused = await refusal(bind());
     expect(refused).toMatchObject({ reason: "LIMIT_EXCEEDS_PARENT", fields: [`limits.${field}`] });
     if (field.startsWith("budget")) expect(refused.metadata).toEqual({ limit: "300", policy_id: lowest.policy.id });
     expect(await boundTo(keyId)).toEqual([]);
@@ -153,10 +153,10 @@ describe("the limits of a key that has ended", () => {
   it("are removed, policy and binding, with those of every key below it, and of no other", async () => {
     const own = policy.newNamespace();
     const [ended, other] = [minting(own), minting(own)];
-    const [{ policyId }, kept] = [await ended.cap(), await other.cap()];
+    const [{ policyId }, kept] = [await ended.bind(), await other.bind()];
     const belowId = policy.mint(own.namespaceId, ended.minter.id, [...ended.minter.lineage, ended.keyId]);
     const request = { namespaceId: own.namespaceId, keyId: belowId, limits: total(5n) };
-    const below = await policy.as(ended.minter.token).policies.capMintedKey(request);
+    const below = await policy.as(ended.minter.token).policies.bindMintedLimits(request);
     policy.endMint(ended.keyId);
     await policy.wired.removeRevoked();
     for (const id of [policyId, below.policyId])
@@ -167,7 +167,7 @@ describe("the limits of a key that has ended", () => {
   it("are removed although somebody unbound them, and kept while somebody bound them to something else", async () => {
     const own = policy.newNamespace();
     const [unbound, elsewhere] = [minting(own), minting(own)];
-    const [first, second] = [(await unbound.cap()).policyId, (await elsewhere.cap()).policyId];
+    const [first, second] = [(await unbound.bind()).policyId, (await elsewhere.bind()).policyId];
     await own.policies.unbindAll({ policyId: first, all: true });
     await own.policies.bindPolicy({
       policyId: second,
@@ -183,8 +183,8 @@ describe("the limits of a key that has ended", () => {
 
   it("stay while a request runs, and are removed before the end is acknowledged", async () => {
     const own = policy.newNamespace();
-    const { minter, keyId, cap } = minting(own);
-    const { policyId } = await cap();
+    const { minter, keyId, bind } = minting(own);
+    const { policyId } = await bind();
     const request = requestOf(own.namespaceId, [...minter.lineage, keyId], 50n);
     await policy.admission.admit(request);
     policy.endMint(keyId, MINUTES_AGO);

@@ -19,7 +19,7 @@ export function createLimitBinder(policy: Transport): (token: string, limits: Pr
     async ({ namespaceId, id: keyId }) => {
       try {
         const options = { headers: { authorization: `Bearer ${token}` }, timeoutMs: TIMEOUT_MS };
-        const { policyId } = await client.capMintedKey({ namespaceId, keyId, limits }, options);
+        const { policyId } = await client.bindMintedLimits({ namespaceId, keyId, limits }, options);
         return policyId as Id<"pol">;
       } catch (error) {
         const fault = fromConnectError(error, "policy");

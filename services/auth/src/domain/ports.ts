@@ -65,7 +65,7 @@ export interface KeyStore {
  * Keys that are minted with limits. A mint begins before the limits are bound, and the key exists once it is completed. One that
  * was not completed within a minute has ended: it is listed by `RevocationLog`, so that its limits are removed.
  */
-export interface CappedKeyStore {
+export interface LimitedKeyStore {
   /** Begins the mint of the key that `build` returns for the lineage of the calling key. @throws DomainError as `requireCurrentToken` */
   beginSubKey(caller: KeyCaller, build: (parent: KeyLineage) => Key): Promise<Key>;
   beginRootKey(key: Key): Promise<void>;

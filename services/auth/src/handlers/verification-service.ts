@@ -3,7 +3,7 @@ import type { VerificationService } from "@routeplane/contracts/auth";
 import { notFound, requireId } from "@routeplane/domain";
 import type { ChangeFeed, LocalVerifier } from "@routeplane/rpc";
 import { isRevoked } from "../domain/grant-rules.ts";
-import type { CappedKeyStore, KeyStore, RevocationLog } from "../domain/ports.ts";
+import type { LimitedKeyStore, KeyStore, RevocationLog } from "../domain/ports.ts";
 import { toProtoRevokedKey, toProtoVerification } from "./convert-verification.ts";
 
 /** Page of ListRevokedKeys, as its contract says. */
@@ -12,7 +12,7 @@ const REVOKED_PAGE_SIZE = 100;
 export function verificationService(
   verifier: LocalVerifier,
   keys: KeyStore,
-  cappedKeys: CappedKeyStore,
+  limitedKeys: LimitedKeyStore,
   changes: ChangeFeed,
   revocations: RevocationLog,
 ): ServiceImpl<typeof VerificationService> {
@@ -34,7 +34,7 @@ export function verificationService(
     },
 
     async resolveMint({ namespaceId, keyId }) {
-      const mint = await cappedKeys.findMint(requireId("ns", namespaceId), requireId("key", keyId));
+      const mint = await limitedKeys.findMint(requireId("ns", namespaceId), requireId("key", keyId));
       if (mint === undefined) throw notFound();
       return { lineage: [...mint.lineage], ...mint.origin };
     },

@@ -4,7 +4,7 @@ import { type Selectable, sql } from "kysely";
 import type { RevocationLog } from "../domain/ports.ts";
 import type { AuthSchema } from "./schema.ts";
 
-/** Maximum number of capped keys that one call ends. */
+/** Maximum number of keys with limits that one call ends. */
 const MAX_ENDED = 1_000;
 
 type EndedKeyRow = Selectable<AuthSchema["revoked_keys"]>;
@@ -13,12 +13,12 @@ export function createRevocationLog(database: Database<AuthSchema>): RevocationL
   return {
     list: ({ namespaceId, keyId }, size) =>
       database.within({ node: true }, async (tx) => {
-        await endCappedKeys(tx);
+        await endLimitedKeys(tx);
         const { rows } = await sql<EndedKeyRow>`
           select distinct on (namespace_id, key_id) namespace_id, key_id, revoked_at, origin from (
             select namespace_id, key_id, revoked_at, origin from revoked_keys
             union all
-            select namespace_id, key_id, ended_at, '{}' from capped_keys where ended_at is not null
+            select namespace_id, key_id, ended_at, '{}' from limited_keys where ended_at is not null
           ) as ended
           where (namespace_id, key_id) > (${namespaceId}, ${keyId})
           order by namespace_id, key_id, revoked_at limit ${size}`.execute(tx);
@@ -37,7 +37,7 @@ export function createRevocationLog(database: Database<AuthSchema>): RevocationL
           .where("key_id", "=", sql<Id<"key">>`any(${keyIds})`)
           .execute();
         await tx
-          .deleteFrom("capped_keys")
+          .deleteFrom("limited_keys")
           .where("key_id", "=", sql<Id<"key">>`any(${keyIds})`)
           .where("ended_at", "is not", null)
           .execute();
@@ -46,10 +46,10 @@ export function createRevocationLog(database: Database<AuthSchema>): RevocationL
 }
 
 /** Ends mints that were not completed in time and keys with limits that have expired, of which some may be left for the next call. */
-async function endCappedKeys(tx: Transaction<AuthSchema>): Promise<void> {
+async function endLimitedKeys(tx: Transaction<AuthSchema>): Promise<void> {
   // A row whose mint is being completed at this moment is locked, and passed over.
-  await sql`update capped_keys set ended_at = now() where (namespace_id, key_id) in (
-      select namespace_id, key_id from capped_keys where ended_at is null and ends_at <= now()
+  await sql`update limited_keys set ended_at = now() where (namespace_id, key_id) in (
+      select namespace_id, key_id from limited_keys where ended_at is null and ends_at <= now()
       order by ends_at limit ${MAX_ENDED} for update skip locked
     )`.execute(tx);
 }

@@ -55,7 +55,7 @@ export interface AuthSchema extends AuditSchema {
     origin: JSONColumnType<Partial<Origin>>;
   };
   /** Keys that are or were minted with limits. */
-  readonly capped_keys: {
+  readonly limited_keys: {
     namespace_id: Id<"ns">;
     key_id: Id<"key">;
     lineage: Id<"key">[];

@@ -6,7 +6,7 @@ import { fromProtoPreset, VALIDATED_WORDS } from "@routeplane/policy-spec/proto"
 import { fromPageToken, keyPrincipalOf, MAX_PAGE_BYTES, principalOf, toProtoPage } from "@routeplane/rpc";
 import type { DescribePolicies } from "../domain/policies/described-policy.ts";
 import type { ChosenBindings, Management } from "../domain/policies/management.ts";
-import type { CapMintedKey, Minter } from "../domain/policies/minted-limits.ts";
+import type { BindMintedLimits, Minter } from "../domain/policies/minted-limits.ts";
 import type { Policy } from "../domain/policies/policy.ts";
 import type { PageRequest, PolicyStore } from "../domain/ports.ts";
 import {
@@ -25,7 +25,7 @@ const DEFAULT_PAGE_SIZE = 100;
 export function policyService(
   policies: PolicyStore,
   management: Management,
-  capMintedKey: CapMintedKey,
+  bindMintedLimits: BindMintedLimits,
   describe: DescribePolicies,
 ): ServiceImpl<typeof PolicyService> {
   const toProto = async (policy: Policy) => {
@@ -40,11 +40,11 @@ export function policyService(
       return { policy: await toProto(policy) };
     },
 
-    async capMintedKey({ namespaceId, keyId, limits }, context) {
+    async bindMintedLimits({ namespaceId, keyId, limits }, context) {
       const spec = requireProtoLimits(limits);
       const key = { namespaceId: requireId("ns", namespaceId), keyId: requireId("key", keyId) };
       const guardrail = guardrailInRequest(spec, "limits");
-      return { policyId: await capMintedKey(minterOf(context), { ...key, spec, guardrail }) };
+      return { policyId: await bindMintedLimits(minterOf(context), { ...key, spec, guardrail }) };
     },
 
     async getPolicy({ id }, context) {

@@ -3,7 +3,7 @@ import { type Clock, type Id, invalidField, notFound } from "@routeplane/domain"
 import { lastOf } from "../grant-rules.ts";
 import { reachOf } from "../namespaces/account.ts";
 import type { OperatorCaller } from "../operators/operator.ts";
-import type { BindLimits, CappedKeyStore, KeyStore, NamespaceStore } from "../ports.ts";
+import type { BindLimits, LimitedKeyStore, KeyStore, NamespaceStore } from "../ports.ts";
 import { newRotation } from "../rotation.ts";
 import { newToken } from "../secret.ts";
 import { type Key, type KeyCaller, type KeyLineage, type KeyRequest, newRootKey, newSubKey } from "./key.ts";
@@ -48,7 +48,7 @@ export interface KeyLifecycle {
 
 export interface KeyLifecycleDependencies {
   readonly keys: KeyStore;
-  readonly cappedKeys: CappedKeyStore;
+  readonly limitedKeys: LimitedKeyStore;
   readonly namespaces: NamespaceStore;
   readonly peppers: Peppers;
   readonly clock: Clock;
@@ -56,7 +56,7 @@ export interface KeyLifecycleDependencies {
 
 export function createKeyLifecycle({
   keys,
-  cappedKeys,
+  limitedKeys,
   namespaces,
   peppers,
   clock,
@@ -66,9 +66,9 @@ export function createKeyLifecycle({
       const { token, prefix, secret } = newToken("key", peppers);
       const build = (parent: KeyLineage) => newSubKey(parent, request, prefix, clock());
       if (bindLimits === undefined) return { key: await keys.addSubKey(caller, secret, build), token };
-      const key = await cappedKeys.beginSubKey(caller, build);
+      const key = await limitedKeys.beginSubKey(caller, build);
       const limitsPolicyId = await bindLimits(key);
-      await cappedKeys.completeSubKey(caller, key, secret);
+      await limitedKeys.completeSubKey(caller, key, secret);
       return { key, token, limitsPolicyId };
     },
 
@@ -81,9 +81,9 @@ export function createKeyLifecycle({
         await keys.addRootKey(operator, key, secret);
         return { key, token };
       }
-      await cappedKeys.beginRootKey(key);
+      await limitedKeys.beginRootKey(key);
       const limitsPolicyId = await bindLimits(key);
-      await cappedKeys.completeRootKey(operator, key, secret);
+      await limitedKeys.completeRootKey(operator, key, secret);
       return { key, token, limitsPolicyId };
     },
 

@@ -29,16 +29,21 @@ export interface MintedLimits {
  * @throws DomainError NOT_FOUND unless the minter itself is minting the key; PERMISSION_DENIED for a limit above one of the same
  *   window that applies already; INVALID_ARGUMENT, RESOURCE_EXHAUSTED
  */
-export type CapMintedKey = (minter: Minter, limits: MintedLimits) => Promise<Id<"pol">>;
+export type BindMintedLimits = (minter: Minter, limits: MintedLimits) => Promise<Id<"pol">>;
 
-export interface CapMintedKeyDependencies {
+export interface BindMintedLimitsDependencies {
   readonly policies: PolicyStore;
   readonly applied: AppliedPolicies;
   readonly mints: MintDirectory;
   readonly clock: Clock;
 }
 
-export function createCapMintedKey({ policies, applied, mints, clock }: CapMintedKeyDependencies): CapMintedKey {
+export function createBindMintedLimits({
+  policies,
+  applied,
+  mints,
+  clock,
+}: BindMintedLimitsDependencies): BindMintedLimits {
   return async (minter, { namespaceId, keyId, spec, guardrail }) => {
     const mint = await mints.find(namespaceId, keyId);
     if (mint === undefined || mint.origin.actorId !== minter.id) throw notFound();

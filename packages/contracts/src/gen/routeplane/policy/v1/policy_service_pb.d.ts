@@ -61,11 +61,11 @@ export declare type CreatePolicyResponse = Message<"routeplane.policy.v1.CreateP
 export declare const CreatePolicyResponseSchema: GenMessage<CreatePolicyResponse>;
 
 /**
- * Request of CapMintedKey.
+ * Request of BindMintedLimits.
  *
- * @generated from message routeplane.policy.v1.CapMintedKeyRequest
+ * @generated from message routeplane.policy.v1.BindMintedLimitsRequest
  */
-export declare type CapMintedKeyRequest = Message<"routeplane.policy.v1.CapMintedKeyRequest"> & {
+export declare type BindMintedLimitsRequest = Message<"routeplane.policy.v1.BindMintedLimitsRequest"> & {
   /**
    * Id of the namespace of the key, `ns_…`.
    *
@@ -89,17 +89,17 @@ export declare type CapMintedKeyRequest = Message<"routeplane.policy.v1.CapMinte
 };
 
 /**
- * Describes the message routeplane.policy.v1.CapMintedKeyRequest.
- * Use `create(CapMintedKeyRequestSchema)` to create a new message.
+ * Describes the message routeplane.policy.v1.BindMintedLimitsRequest.
+ * Use `create(BindMintedLimitsRequestSchema)` to create a new message.
  */
-export declare const CapMintedKeyRequestSchema: GenMessage<CapMintedKeyRequest>;
+export declare const BindMintedLimitsRequestSchema: GenMessage<BindMintedLimitsRequest>;
 
 /**
- * Response of CapMintedKey.
+ * Response of BindMintedLimits.
  *
- * @generated from message routeplane.policy.v1.CapMintedKeyResponse
+ * @generated from message routeplane.policy.v1.BindMintedLimitsResponse
  */
-export declare type CapMintedKeyResponse = Message<"routeplane.policy.v1.CapMintedKeyResponse"> & {
+export declare type BindMintedLimitsResponse = Message<"routeplane.policy.v1.BindMintedLimitsResponse"> & {
   /**
    * Id of the preset, `pol_…`.
    *
@@ -109,10 +109,10 @@ export declare type CapMintedKeyResponse = Message<"routeplane.policy.v1.CapMint
 };
 
 /**
- * Describes the message routeplane.policy.v1.CapMintedKeyResponse.
- * Use `create(CapMintedKeyResponseSchema)` to create a new message.
+ * Describes the message routeplane.policy.v1.BindMintedLimitsResponse.
+ * Use `create(BindMintedLimitsResponseSchema)` to create a new message.
  */
-export declare const CapMintedKeyResponseSchema: GenMessage<CapMintedKeyResponse>;
+export declare const BindMintedLimitsResponseSchema: GenMessage<BindMintedLimitsResponse>;
 
 /**
  * Request of GetPolicy.
@@ -790,12 +790,12 @@ export declare const PolicyService: GenService<{
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND unless the caller itself is minting the key; PERMISSION_DENIED LIMIT_EXCEEDS_PARENT;
    * INVALID_ARGUMENT FIELD_INVALID and RESOURCE_EXHAUSTED LIMIT_REACHED as CreatePolicy.
    *
-   * @generated from rpc routeplane.policy.v1.PolicyService.CapMintedKey
+   * @generated from rpc routeplane.policy.v1.PolicyService.BindMintedLimits
    */
-  capMintedKey: {
+  bindMintedLimits: {
     methodKind: "unary";
-    input: typeof CapMintedKeyRequestSchema;
-    output: typeof CapMintedKeyResponseSchema;
+    input: typeof BindMintedLimitsRequestSchema;
+    output: typeof BindMintedLimitsResponseSchema;
   },
   /**
    * Reads one policy.

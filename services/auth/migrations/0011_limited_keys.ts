@@ -9,7 +9,7 @@ const ROLE = "routeplane_auth";
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   const statements = [
-    sql`create table capped_keys (
+    sql`create table limited_keys (
       namespace_id text collate "C" not null,
       key_id text collate "C" not null,
       lineage text[] collate "C" not null,
@@ -22,10 +22,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       ended_at timestamptz,
       primary key (namespace_id, key_id)
     )`,
-    sql`create index capped_keys_due on capped_keys (ends_at) where ended_at is null`,
-    ...isolateBy("capped_keys", ROLE, { setting: "namespace_id", column: "namespace_id" }),
-    ...openToNode("capped_keys", ROLE),
-    sql`grant select, insert, update, delete on capped_keys to ${sql.id(ROLE)}`,
+    sql`create index limited_keys_due on limited_keys (ends_at) where ended_at is null`,
+    ...isolateBy("limited_keys", ROLE, { setting: "namespace_id", column: "namespace_id" }),
+    ...openToNode("limited_keys", ROLE),
+    sql`grant select, insert, update, delete on limited_keys to ${sql.id(ROLE)}`,
   ];
   for (const statement of statements) await statement.execute(db);
 }

@@ -2,7 +2,7 @@ import { DomainError, notFound } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
 import { sql } from "kysely";
 import type { Key } from "../domain/keys/key.ts";
-import type { CappedKeyStore } from "../domain/ports.ts";
+import type { LimitedKeyStore } from "../domain/ports.ts";
 import { insertKey, selectKeyLineage } from "./key-store.ts";
 import type { AuthSchema } from "./schema.ts";
 import { lockKeyToken, lockOperatorToken } from "./token-lock.ts";
@@ -18,7 +18,7 @@ const EXPIRED_AFTER_MS = 60_000;
  * Postgres store of keys that are minted with limits. The row of a mint decides between its completion and its end, which both
  * write it under its lock: exactly one of them happens.
  */
-export function createCappedKeyStore(database: Database<AuthSchema>): CappedKeyStore {
+export function createLimitedKeyStore(database: Database<AuthSchema>): LimitedKeyStore {
   return {
     beginSubKey: ({ namespaceId, keyId, lookupId }, build) =>
       database.within({ namespaceId }, async (tx) => {
@@ -50,7 +50,7 @@ export function createCappedKeyStore(database: Database<AuthSchema>): CappedKeyS
     findMint: (namespaceId, keyId) =>
       database.within({ namespaceId }, (tx) =>
         tx
-          .selectFrom("capped_keys")
+          .selectFrom("limited_keys")
           .select(["lineage", "origin"])
           .where("namespace_id", "=", namespaceId)
           .where("key_id", "=", keyId)
@@ -64,7 +64,7 @@ export function createCappedKeyStore(database: Database<AuthSchema>): CappedKeyS
 
 async function begin(tx: Tx, { namespaceId, id, lineage }: Key): Promise<void> {
   await tx
-    .insertInto("capped_keys")
+    .insertInto("limited_keys")
     .values({ namespace_id: namespaceId, key_id: id, lineage: [...lineage], ends_at: MINT_TIME })
     .execute();
 }
@@ -76,8 +76,8 @@ async function complete(tx: Tx, { namespaceId, id, expiresAt }: Key): Promise<vo
   const endsAt = expiresAt && new Date(expiresAt.getTime() + EXPIRED_AFTER_MS);
   const { rows } =
     endsAt === undefined
-      ? await sql`delete from capped_keys where ${inProgress} returning key_id`.execute(tx)
-      : await sql`update capped_keys set minted_at = now(), ends_at = ${endsAt} where ${inProgress}
+      ? await sql`delete from limited_keys where ${inProgress} returning key_id`.execute(tx)
+      : await sql`update limited_keys set minted_at = now(), ends_at = ${endsAt} where ${inProgress}
           returning key_id`.execute(tx);
   if (rows.length > 0) return;
   const message = "the limits of the key were not bound in time, so that there is no key; try again";

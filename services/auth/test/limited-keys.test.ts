@@ -2,7 +2,7 @@ import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { VerificationService } from "@routeplane/contracts/auth";
-import { BudgetWindow, type CapMintedKeyRequest, PresetSpecSchema } from "@routeplane/contracts/policy";
+import { BudgetWindow, type BindMintedLimitsRequest, PresetSpecSchema } from "@routeplane/contracts/policy";
 import { DomainError } from "@routeplane/domain";
 import { toConnectError } from "@routeplane/rpc";
 import { authorized } from "@routeplane/testing";
@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => auth.stop());
 
 const limits = create(PresetSpecSchema, { budget: { window: BudgetWindow.TOTAL, limitMicroUsd: 5_000_000n } });
-const sub = { name: "capped", scopes: ["inference:invoke", "keys:write"], limits };
+const sub = { name: "limited", scopes: ["inference:invoke", "keys:write"], limits };
 
 function asService(token: string) {
   const { routes, interceptors } = auth.wired;
@@ -41,10 +41,10 @@ async function tamper(statement: ReturnType<typeof sql>): Promise<void> {
 }
 
 const makeOverdue = (keyId: string) =>
-  tamper(sql`update capped_keys set ends_at = now() - interval '1 second' where key_id = ${keyId}`);
+  tamper(sql`update limited_keys set ends_at = now() - interval '1 second' where key_id = ${keyId}`);
 
 /** Runs a mint during whose call to the policy service `work` runs. @returns the mint, not awaited, and the id of its key */
-async function mintDuring(mint: () => Promise<unknown>, work: (request: CapMintedKeyRequest) => Promise<void>) {
+async function mintDuring(mint: () => Promise<unknown>, work: (request: BindMintedLimitsRequest) => Promise<void>) {
   let keyId = "";
   const release = auth.policy.during(async (request) => {
     keyId = request.keyId;
@@ -126,7 +126,7 @@ describe("a key that is minted with limits", () => {
         await makeOverdue(minting);
         expect(await listedKeys()).toContain(minting);
         // Nothing brings back a mint that was listed, not even time.
-        await tamper(sql`update capped_keys set ends_at = now() + interval '1 hour' where key_id = ${minting}`);
+        await tamper(sql`update limited_keys set ends_at = now() + interval '1 hour' where key_id = ${minting}`);
       },
     );
     expect(await refusal(Promise.reject(failure))).toMatchObject({ reason: "DEPENDENCY_UNAVAILABLE" });
@@ -143,7 +143,7 @@ describe("a key that is minted with limits", () => {
     const before = auth.policy.calls.length;
     // The time of each mint is over at about the moment at which it is completed.
     const release = auth.policy.during(({ keyId }) =>
-      tamper(sql`update capped_keys set ends_at = now() + ${Math.random() * 400} * interval '1 millisecond'
+      tamper(sql`update limited_keys set ends_at = now() + ${Math.random() * 400} * interval '1 millisecond'
         where key_id = ${keyId}`),
     );
     const listed = new Set<string>();
@@ -186,7 +186,7 @@ describe("a key that is minted with limits", () => {
     const id = minted.key?.id ?? "";
     const rows = await auth.admin.within({}, (tx) =>
       tx
-        .selectFrom("capped_keys")
+        .selectFrom("limited_keys")
         .select("ends_at")
         .where("key_id", "=", sql<never>`${id}`)
         .execute(),

@@ -12,7 +12,7 @@ let own: NamespaceKeys;
 let root: Cli;
 beforeAll(async () => {
   node = await startNode();
-  own = await newNamespace(node, "capped");
+  own = await newNamespace(node, "limited");
   root = cliAs(node, own.root.token);
 });
 afterAll(() => node.remove());
@@ -79,11 +79,11 @@ describe("a key minted with limits", () => {
   it("can be a root key of a namespace, minted by the operator", async () => {
     const flags = [
       "--name",
-      "capped root",
+      "limited root",
       "--scope",
       "inference:* keys:*",
       "--namespace",
-      "capped",
+      "limited",
       "--limit-usd",
       "3",
     ];
