@@ -61,6 +61,7 @@ interface LoggedRow {
   readonly id: string;
   readonly status: string;
   readonly cost_micro_usd: number;
+  readonly reserved_micro_usd: number;
   readonly denied_by_policy_id: string | null;
   readonly denied_by_binding_id: string | null;
   readonly denied_rule: string | null;
@@ -113,6 +114,42 @@ describe("300 concurrent requests over three gateways", () => {
       expect(spent).toBeGreaterThanOrEqual(0.97 * limit);
     }
   }, 240_000);
+});
+
+describe("a budget", () => {
+  it("is told in a header of each answer, whole, streamed or refused: what is left of the tightest", async () => {
+    const home = await newNamespace(node, "told");
+    const send = async (token: string, more?: object) => {
+      const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+      const body = JSON.stringify(chatBody("two words", "echo", { max_tokens: 2, ...more }));
+      const response = await fetch(`${node.url}/v1/chat/completions`, { method: "POST", headers, body });
+      await response.text();
+      const left = response.headers.get("x-routeplane-budget-remaining-micro-usd");
+      return {
+        status: response.status,
+        left: left === null ? null : Number(left),
+        id: response.headers.get("x-request-id"),
+      };
+    };
+    const unlimited = await send(home.root.token);
+    expect(unlimited).toMatchObject({ status: 200, left: null });
+    const key = await home.mint(home.root.token, "told");
+    await home.bind({ budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "1000000" } });
+    await home.bind({ budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "500" } }, key.id);
+    const whole = await send(key.token);
+    const { reserved_micro_usd: bound } = await rowOf(home, whole.id);
+    expect(whole).toMatchObject({ status: 200, left: 500 - bound });
+    const streamed = await send(key.token, { stream: true });
+    expect(streamed.status).toBe(200);
+    expect(streamed.left).toBeLessThanOrEqual(500 - COST - bound);
+    expect(streamed.left).toBeGreaterThanOrEqual(500 - 3 * bound);
+    await home.bind({ budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "1" } }, key.id);
+    const refused = await eventually(async () => {
+      const answer = await send(key.token);
+      return answer.status === 402 && answer;
+    }, 10_000);
+    expect(refused.left).toBe(1);
+  }, 120_000);
 });
 
 describe("a rate limit on requests", () => {

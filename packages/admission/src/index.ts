@@ -15,7 +15,7 @@ export {
 export { decideAdmission, type Decision, type Excess, type LimitedBinding, type RequestBounds } from "./decide.ts";
 export { type LimitRule, type LimitState, limitStatesOf } from "./limit-states.ts";
 export { dearestPrice, type Rates, requestCost, reservationCost, type TokenPrice, type UsedTokens } from "./price.ts";
-export { type RateLimitState, type RateLimitStates, rateLimitStatesOf } from "./rate-limit-states.ts";
+export { type RateLimitState, type TightestLimits, tightestLimitsOf } from "./tightest-limits.ts";
 export {
   addToRing,
   fromRingNumbers,

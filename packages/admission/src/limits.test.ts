@@ -11,7 +11,7 @@ import {
 } from "./counter.ts";
 import { decideAdmission, type LimitedBinding, type RequestBounds } from "./decide.ts";
 import { limitStatesOf } from "./limit-states.ts";
-import { rateLimitStatesOf } from "./rate-limit-states.ts";
+import { tightestLimitsOf } from "./tightest-limits.ts";
 import { ringSum } from "./bucket-ring.ts";
 
 const START_MS = Date.UTC(2026, 10, 23);
@@ -218,17 +218,29 @@ describe("the end of a reservation", () => {
   });
 });
 
-describe("states of rate limits", () => {
+describe("the tightest limits", () => {
   it("are those of the tightest limit of each kind, with the moment at which all of it is free again", () => {
     const wide = bound({ rateLimit: { windowSecs: 60, maxRequests: 10n, maxTokens: 50n } });
     const tight = bound({ rateLimit: { windowSecs: 1, maxRequests: 3n } });
     admit([wide, tight], requestOf(5, 5), START_MS);
     expect(
-      rateLimitStatesOf([wide, tight, bound({ rateLimit: { windowSecs: 1, maxRequests: 1n } }, true)], START_MS),
+      tightestLimitsOf([wide, tight, bound({ rateLimit: { windowSecs: 1, maxRequests: 1n } }, true)], START_MS),
     ).toEqual({
+      budgetRemainingNano: undefined,
       requests: { limit: 3n, remaining: 2n, resetsAtMs: START_MS + 1_010 },
       tokens: { limit: 50n, remaining: 40n, resetsAtMs: START_MS + 60_600 },
     });
-    expect(rateLimitStatesOf([bound({})], START_MS)).toEqual({ requests: undefined, tokens: undefined });
+    const none = { budgetRemainingNano: undefined, requests: undefined, tokens: undefined };
+    expect(tightestLimitsOf([bound({})], START_MS)).toEqual(none);
+  });
+
+  it("has what remains of the budget with the least left, and not of one that only reports", () => {
+    const budget = (limitNano: bigint) => ({ budget: { window: "day", limitNano } as const });
+    const [wide, tight, shadow] = [bound(budget(9_000_000n)), bound(budget(7_000_000n)), bound(budget(1n), true)];
+    expect(tightestLimitsOf([wide, tight, shadow], START_MS).budgetRemainingNano).toBe(7_000_000n);
+    const decision = admit([wide, tight, shadow], requestOf(10, 10), START_MS);
+    const reserved = decision.outcome === "admit" ? decision.reservedNano : expect.fail();
+    expect(reserved).toBeGreaterThan(0n);
+    expect(tightestLimitsOf([wide, tight, shadow], START_MS).budgetRemainingNano).toBe(7_000_000n - reserved);
   });
 });

@@ -5,7 +5,7 @@ import {
   type Limits,
   EMPTY_COUNTER,
   addReservation,
-  rateLimitStatesOf,
+  tightestLimitsOf,
 } from "@routeplane/admission";
 import { DomainError } from "@routeplane/domain";
 import type {
@@ -55,8 +55,11 @@ export function fakeAdmissions(limits: Limits, shadow = false): FakeAdmissions {
   let spentNano = 0n;
 
   const ratesAt = (atMs: number) => {
-    const { requests, tokens } = rateLimitStatesOf([binding], atMs);
-    return { requests: stateOf(requests), tokens: stateOf(tokens) };
+    const { budgetRemainingNano, requests, tokens } = tightestLimitsOf([binding], atMs);
+    const budget = budgetRemainingNano !== undefined && {
+      budgetRemainingMicroUsd: Number(budgetRemainingNano / 1_000n),
+    };
+    return { requests: stateOf(requests), tokens: stateOf(tokens), ...budget };
   };
   const answerAgain = ({ state, decision }: FakeReservation): AdmissionDecision => {
     if (state === "open") return { ...decision, shadowDenials: [], ...ratesAt(Date.now()) };
@@ -171,7 +174,7 @@ function nameOf({ namespaceId, keyId, requestId }: ReservationKey): string {
   return `${namespaceId} ${keyId} ${requestId}`;
 }
 
-function stateOf(state: ReturnType<typeof rateLimitStatesOf>["requests"]): RateLimitState | undefined {
+function stateOf(state: ReturnType<typeof tightestLimitsOf>["requests"]): RateLimitState | undefined {
   if (state === undefined) return undefined;
   return { limit: Number(state.limit), remaining: Number(state.remaining), resetsAt: new Date(state.resetsAtMs) };
 }

@@ -55,7 +55,13 @@ describe("a page of an allowed origin", () => {
     expect(answer.headers.get("vary")).toBe("Origin");
     const { "access-control-allow-origin": origin, "access-control-expose-headers": exposed } = corsHeadersOf(answer);
     expect(origin).toBe(ALLOWED);
-    for (const name of ["x-request-id", "retry-after", "x-should-retry", "x-ratelimit-remaining-tokens"]) {
+    for (const name of [
+      "x-request-id",
+      "retry-after",
+      "x-should-retry",
+      "x-ratelimit-remaining-tokens",
+      "x-routeplane-budget-remaining-micro-usd",
+    ]) {
       expect(exposed?.split(", ")).toContain(name);
     }
     expect(answer.headers.has("access-control-allow-credentials")).toBe(false);

@@ -40,7 +40,7 @@ describe("a rate limit on requests", () => {
     for (const remaining of [1n, 0n]) {
       expect(await admit(request())).toMatchObject({
         outcome: "admitted",
-        rateLimits: { requests: { limit: 2n, remaining } },
+        tightest: { requests: { limit: 2n, remaining } },
       });
     }
     const denied = await admit(request());
@@ -172,7 +172,7 @@ describe("a binding in shadow mode", () => {
       outcome: "admitted",
       outputTokensMax: 4n,
       shadowDenials: [],
-      rateLimits: { tokens: undefined },
+      tightest: { tokens: undefined },
     });
     const second = await admit(request(40n));
     const denial = { rule: "rate_limit.max_requests", binding: { policyId: made.id, bindingId: binding.id } };

@@ -6,7 +6,7 @@ import {
   PrincipalType,
   type RateLimitState as ProtoState,
 } from "@routeplane/contracts/policy";
-import { DomainError } from "@routeplane/domain";
+import { definedFields, DomainError } from "@routeplane/domain";
 import { fromConnectError, fromTimestamp } from "@routeplane/rpc";
 import type { Denial } from "../domain/errors/denial.ts";
 import type { Admissions, RateLimitState } from "../domain/ports/admissions.ts";
@@ -41,7 +41,10 @@ export function createAdmissions(policy: Transport): Admissions {
       const { shadowDenials } = response;
       const requests = fromProtoRateLimitState(response.requests);
       const tokens = fromProtoRateLimitState(response.tokens);
-      return { ...fromProtoOutcome(response.outcome), shadowDenials, requests, tokens };
+      const remaining = response.budgetRemainingMicroUsd;
+      const budgetRemainingMicroUsd = remaining === undefined ? undefined : Number(remaining);
+      const tightest = { requests, tokens, ...definedFields({ budgetRemainingMicroUsd }) };
+      return { ...fromProtoOutcome(response.outcome), shadowDenials, ...tightest };
     },
     async settle({ namespaceId, keyId, requestId }, { costNanoUsd, tokens }) {
       await client.settle({ namespaceId, keyId, requestId, costNanoUsd, tokens: BigInt(tokens) }).catch(fail);

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { BUDGET_REMAINING_HEADER } from "../domain/response/limit-headers.ts";
 
 /** Cross-origin rules: which pages of other origins may call the gateway from a browser (Fetch standard, 3.3). */
 export interface Cors {
@@ -18,6 +19,7 @@ const EXPOSED_HEADERS = [
   "x-request-id",
   "x-should-retry",
   "retry-after",
+  BUDGET_REMAINING_HEADER,
   ...["limit", "remaining", "reset"].flatMap((part) => [`x-ratelimit-${part}-requests`, `x-ratelimit-${part}-tokens`]),
 ].join(", ");
 

@@ -32,13 +32,15 @@ function fromProtoPrice({ inputPicoUsd, outputPicoUsd, requestPicoUsd }: ProtoTo
 }
 
 export function toProtoAdmitResponse(result: AdmissionResult): MessageInitShape<typeof AdmitResponseSchema> {
-  const { shadowDenials, rateLimits } = result;
+  const { shadowDenials, tightest } = result;
+  const { budgetRemainingNano } = tightest;
   return {
     outcome: toProtoOutcome(result),
     shadowDenials: shadowDenials.map(({ binding: { policyId, bindingId }, rule }) => ({ policyId, bindingId, rule })),
     ...definedFields({
-      requests: toProtoRateLimitState(rateLimits.requests),
-      tokens: toProtoRateLimitState(rateLimits.tokens),
+      requests: toProtoRateLimitState(tightest.requests),
+      tokens: toProtoRateLimitState(tightest.tokens),
+      budgetRemainingMicroUsd: budgetRemainingNano === undefined ? undefined : wholeMicroUsd(budgetRemainingNano),
     }),
   };
 }
@@ -52,7 +54,7 @@ function toProtoOutcome(result: AdmissionResult) {
 }
 
 function toProtoDenial(denied: Extract<AdmissionResult, { outcome: "denied" }>): MessageInitShape<typeof DenialSchema> {
-  const { binding, rule, limit, remaining, retryAtMs, message, isFirm } = denied;
+  const { binding, rule, limit, remaining, needed, retryAtMs, message, isFirm } = denied;
   const { policyId, policyName, bindingId, principal } = binding;
   const source = { policyId, policyName, bindingId, ...toProtoPrincipal(principal) };
   const isMoney = rule === "budget";
@@ -62,10 +64,15 @@ function toProtoDenial(denied: Extract<AdmissionResult, { outcome: "denied" }>):
     rule,
     isFirm,
     limit: isMoney ? nanoToMicro(limit) : limit,
-    // Rounded down: a remaining micro-USD can be spent.
-    remaining: isMoney ? remaining / microToNano(1n) : remaining,
+    remaining: isMoney ? wholeMicroUsd(remaining) : remaining,
+    needed: isMoney ? nanoToMicro(needed) : needed,
     ...(retryAtMs !== undefined && { retryAt: toTimestamp(new Date(retryAtMs)) }),
   };
+}
+
+/** Rounds down: a micro-USD that remains can be spent. */
+function wholeMicroUsd(nanoUsd: bigint): bigint {
+  return nanoUsd / microToNano(1n);
 }
 
 function toProtoRateLimitState(state: RateLimitState | undefined) {

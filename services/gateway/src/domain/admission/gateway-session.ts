@@ -32,8 +32,8 @@ export interface SessionLimitSet {
   /** Time at which its counters were last looked at one by one, and requests since then; see `takeLook`. */
   lookedAtMs: number;
   requestsSince: number;
-  /** Indexes of the tightest rate limits as they were then. */
-  tightest: Readonly<Record<"requests" | "tokens", number | undefined>>;
+  /** Indexes of the tightest limits as they were then. */
+  tightest: Readonly<Record<"money" | "requests" | "tokens", number | undefined>>;
 }
 
 /** Limit sets of one session, with some kilobytes each. A session that has so many is followed by another one. */
@@ -153,7 +153,7 @@ export class GatewaySession {
       centralUntilMs: Number.NEGATIVE_INFINITY,
       lookedAtMs: Number.NEGATIVE_INFINITY,
       requestsSince: 0,
-      tightest: { requests: undefined, tokens: undefined },
+      tightest: { money: undefined, requests: undefined, tokens: undefined },
     };
   }
 }

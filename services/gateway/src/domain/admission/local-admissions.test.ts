@@ -19,9 +19,11 @@ function admissionsOn(count: number, dimension: "money" | "requests") {
   }));
   let nowMs = 0;
   const elapsed = () => nowMs;
+  const grantedNano = new Map<string, number>();
   const grantOf = ({ bindingId, dimension, granted, needed, wanted, doubt }: CounterRequest): CounterGrant => {
     const amount = needed + wanted;
     const isRate = dimension === "requests" || dimension === "tokens";
+    grantedNano.set(bindingId, granted + amount);
     return {
       isGone: false,
       granted: granted + (isRate ? 0 : amount),
@@ -63,7 +65,7 @@ function admissionsOn(count: number, dimension: "money" | "requests") {
     refuseRatherThanLower: true,
     idempotencyKey: undefined,
   };
-  return { admit: () => local.admit(request), advance: (ms: number) => (nowMs += ms) };
+  return { grantedNano, admit: () => local.admit(request), advance: (ms: number) => (nowMs += ms) };
 }
 
 it.each([2, 200])(
@@ -87,6 +89,25 @@ it.each([2, 200])(
     expect(waited).toBeLessThan(4);
   },
 );
+
+it.each([5, 200])("tells what remains of the tightest of %i budgets, with what is free of its slice", async (count) => {
+  const { admit, advance, grantedNano } = admissionsOn(count, "money");
+  let compared = 0;
+  for (let sent = 1; sent <= 50; sent++) {
+    advance(0.1);
+    await new Promise((resolve) => setImmediate(resolve));
+    const decided = admit();
+    // Each request has 300,000 nano-USD.
+    const expected = Math.floor((50 + (grantedNano.get("bnd_3") ?? 0) - sent * 300_000) / 1_000);
+    const decision = await decided;
+    if (decision?.admitted !== true) throw new Error("not admitted on slices");
+    decision.slices?.acknowledgeAdmission();
+    if (decided instanceof Promise) continue;
+    compared++;
+    expect(decision.budgetRemainingMicroUsd).toBe(expected);
+  }
+  expect(compared).toBeGreaterThan(25);
+});
 
 it.each([5, 200])("tells the state of the tightest of %i rate limits", async (count) => {
   const { admit, advance } = admissionsOn(count, "requests");

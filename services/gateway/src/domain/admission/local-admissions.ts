@@ -8,7 +8,13 @@
  * Failures: nothing is refused on the basis of a slice; see `kept-decisions.ts` for refusals. Nothing is admitted on slices once the session has expired, by the larger of
  * the elapsed monotonic and wall clock time, nor while the log acknowledges nothing.
  */
-import { RateSlices, reservationCost, type SliceBounds, type SliceReservation } from "@routeplane/admission";
+import {
+  RateSlices,
+  reservationCost,
+  type SliceBounds,
+  type SliceReservation,
+  StandingSlice,
+} from "@routeplane/admission";
 import type { Clock } from "@routeplane/domain";
 import type {
   AdmissionDecision,
@@ -51,10 +57,8 @@ export function createLocalAdmissions(options: LocalAdmissionsOptions): LocalAdm
     const nowMs = elapsed();
     if (takeLook(set, nowMs)) {
       if (noteUses(set, nowMs)) held.calls.refill(set, reservation.bounds);
-      set.tightest = {
-        requests: tightestOf(set, limits, "requests", nowMs),
-        tokens: tightestOf(set, limits, "tokens", nowMs),
-      };
+      const tightest = (dimension: "money" | "requests" | "tokens") => tightestOf(set, limits, dimension, nowMs);
+      set.tightest = { money: tightest("money"), requests: tightest("requests"), tokens: tightest("tokens") };
     }
     if (shadowDenials.length === 0) kept.noteShadowsFit(limits, request);
     const slices = new SessionAdmission(held.session, set, reservation, elapsed);
@@ -66,6 +70,7 @@ export function createLocalAdmissions(options: LocalAdmissionsOptions): LocalAdm
       expiresAt: new Date(clock() + LIFE_MS),
       requests: stateOf(set, limits, "requests", nowMs),
       tokens: stateOf(set, limits, "tokens", nowMs),
+      budgetRemainingMicroUsd: budgetRemainingOf(set, limits),
       slices,
     };
   };
@@ -189,21 +194,42 @@ function stateOf(
   return index === undefined ? undefined : stateAt(set, applied, index, nowMs);
 }
 
+/** Micro-USD that remain of the tightest budget, for the headers of answers; undefined if none is enforced. */
+function budgetRemainingOf(set: SessionLimitSet, applied: AppliedLimits): number | undefined {
+  const index = set.tightest.money;
+  const nanoUsd = index === undefined ? undefined : moneyRemainingAt(set, applied, index);
+  return nanoUsd === undefined ? undefined : Math.floor(nanoUsd / NANO_USD_PER_MICRO_USD);
+}
+
+const NANO_USD_PER_MICRO_USD = 1_000;
+
 function tightestOf(
   set: SessionLimitSet,
   applied: AppliedLimits,
-  dimension: "requests" | "tokens",
+  dimension: "money" | "requests" | "tokens",
   nowMs: number,
 ): number | undefined {
   let tightest: number | undefined;
   let least = Number.POSITIVE_INFINITY;
   for (const [index, { slice }] of set.counters.entries()) {
     if (slice.dimension !== dimension) continue;
-    const state = stateAt(set, applied, index, nowMs);
-    if (state === undefined || state.remaining >= least) continue;
-    [tightest, least] = [index, state.remaining];
+    const remaining =
+      dimension === "money" ? moneyRemainingAt(set, applied, index) : stateAt(set, applied, index, nowMs)?.remaining;
+    if (remaining === undefined || remaining >= least) continue;
+    [tightest, least] = [index, remaining];
   }
   return tightest;
+}
+
+/**
+ * Nano-USD that remain of one budget: those that remained when the policy service last answered, and what is free of the slice. What is
+ * set aside for other processes counts as used. Undefined if the budget is not enforced, or if that is not known.
+ */
+function moneyRemainingAt({ counters }: SessionLimitSet, { limits }: AppliedLimits, index: number): number | undefined {
+  const [slice, applied] = [counters[index]?.slice, limits[index]];
+  if (!(slice instanceof StandingSlice) || slice.remaining === undefined || applied?.isShadow !== false)
+    return undefined;
+  return Math.max(0, slice.remaining + slice.free);
 }
 
 /** State of one rate limit; undefined if it is none that is enforced, or not known. */

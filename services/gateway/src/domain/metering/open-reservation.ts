@@ -11,7 +11,7 @@ import { type BoundedHop, dearestHop, faultSettlement, reservationOf, settlement
 import type { DenialRecorder } from "./denial-recorder.ts";
 import type { ReservationKey, SlicedAdmission } from "../ports/admissions.ts";
 import type { OutboxOffset, Reservation, Settlement } from "../ports/usage-log.ts";
-import { rateLimitHeaders } from "../response/rate-limit-headers.ts";
+import { limitHeaders } from "../response/limit-headers.ts";
 import { dependencyDown, limitExceeded } from "../errors/refusal.ts";
 import type { RelayResult } from "../response/relay-result.ts";
 import type { Attempt } from "./receipt.ts";
@@ -114,7 +114,7 @@ export class OpenReservation {
       this.#reservation = reservationOf(dearest.model, dearest.bounds, decision, clock);
     }
     const nowMs = clock();
-    reply.announce(rateLimitHeaders(decision, nowMs));
+    reply.announce(limitHeaders(decision, nowMs));
     for (const shadowDenial of decision.shadowDenials) decisions.addShadow(shadowDenial);
     if (decision.admitted) return this.grantedTo({ model, bounds: requested });
     const { denial } = decision;

@@ -26,6 +26,11 @@ export type AdmissionDecision = {
   readonly requests: RateLimitState | undefined;
   /** Tightest rate limit of tokens, this request's counted if it is admitted; undefined if none applies. */
   readonly tokens: RateLimitState | undefined;
+  /**
+   * Micro-USD that remain of the budget with the least left, the bound of this request counted if it is admitted; rounded down, and a
+   * lower bound as of the last answer of the policy service. Absent: none is enforced, or it is not known.
+   */
+  readonly budgetRemainingMicroUsd?: number | undefined;
 } & (
   | {
       readonly admitted: true;

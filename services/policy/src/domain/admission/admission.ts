@@ -13,9 +13,9 @@ import {
   decideAdmission,
   type Excess,
   type LimitRule,
-  type RateLimitStates,
-  rateLimitStatesOf,
   type RequestBounds,
+  type TightestLimits,
+  tightestLimitsOf,
 } from "@routeplane/admission";
 import { DomainError, type Id, invalidField, MAX_REQUEST_COST_NANO_USD } from "@routeplane/domain";
 import type { AdmissionDecision, AdmissionState, Ledger, NewReservation, ReservationKey } from "../ports.ts";
@@ -46,7 +46,7 @@ export interface AdmissionRequest extends RequestBounds {
 export type AdmissionResult = {
   /** Denials that bindings in shadow mode would have made. */
   readonly shadowDenials: readonly { readonly binding: AppliedLimits; readonly rule: LimitRule }[];
-  readonly rateLimits: RateLimitStates;
+  readonly tightest: TightestLimits;
 } & (
   | {
       readonly outcome: "admitted";
@@ -142,15 +142,15 @@ function decideWith(
   if (bindingIds.length > 0) return { result: { outcome: "recall", bindingIds } };
   const { shadowDenials } = decision;
   if (decision.outcome === "deny") {
-    const rateLimits = rateLimitStatesOf(state.bindings, nowMs);
+    const tightest = tightestLimitsOf(state.bindings, nowMs);
     const message = denialMessage(decision);
     const isFirm = wait?.isFirm(state) ?? false;
-    return { result: { ...decision, outcome: "denied", message, isFirm, shadowDenials, rateLimits } };
+    return { result: { ...decision, outcome: "denied", message, isFirm, shadowDenials, tightest } };
   }
   const { outputTokensMax, reservedNano, tokens } = decision;
   const bindings = decision.bindings.map((binding) => reserveOn(binding, decision, nowMs));
-  const rateLimits = rateLimitStatesOf(bindings, nowMs);
-  const admitted = { outcome: "admitted", outputTokensMax, shadowDenials, rateLimits } as const;
+  const tightest = tightestLimitsOf(bindings, nowMs);
+  const admitted = { outcome: "admitted", outputTokensMax, shadowDenials, tightest } as const;
   if (bindings.length === 0 && request.idempotencyKey === undefined) {
     return { result: { ...admitted, reservedNano: 0n, expiresAt: undefined } };
   }
@@ -188,6 +188,6 @@ function repeatedResult(reservation: Reservation, bindings: readonly AppliedLimi
     throw new DomainError("failed_precondition", "STATE_CONFLICT", `this request is already ${state}`);
   }
   const reservedNano = budgetBindingIds.length > 0 ? reservation.reservedNano : 0n;
-  const rateLimits = rateLimitStatesOf(bindings, nowMs);
-  return { outcome: "admitted", outputTokensMax, reservedNano, expiresAt, shadowDenials: [], rateLimits };
+  const tightest = tightestLimitsOf(bindings, nowMs);
+  return { outcome: "admitted", outputTokensMax, reservedNano, expiresAt, shadowDenials: [], tightest };
 }

@@ -182,6 +182,14 @@ export declare type AdmitResponse = Message<"routeplane.policy.v1.AdmitResponse"
    * @generated from field: routeplane.policy.v1.RateLimitState tokens = 5;
    */
   tokens?: RateLimitState | undefined;
+
+  /**
+   * Amount that remains of the budget with the least left, what is reserved for this request counted if it is admitted. Micro-USD,
+   * rounded down. Absent: no budget is enforced.
+   *
+   * @generated from field: optional int64 budget_remaining_micro_usd = 6;
+   */
+  budgetRemainingMicroUsd?: bigint | undefined;
 };
 
 /**
@@ -377,6 +385,13 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
    * @generated from field: bool is_firm = 11;
    */
   isFirm: boolean;
+
+  /**
+   * Least bound of the request that could be admitted, in the unit of `limit`; money is rounded up.
+   *
+   * @generated from field: int64 needed = 12;
+   */
+  needed: bigint;
 };
 
 /**

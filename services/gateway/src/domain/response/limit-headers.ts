@@ -1,8 +1,15 @@
 import type { AdmissionDecision, RateLimitState } from "../ports/admissions.ts";
 
-/** Headers `x-ratelimit-*`, in the names and formats of the OpenAI API, for the rate limits that apply. */
-export function rateLimitHeaders(
-  { requests, tokens }: Pick<AdmissionDecision, "requests" | "tokens">,
+/** Header of what remains of the tightest budget. Micro-USD. */
+export const BUDGET_REMAINING_HEADER = "x-routeplane-budget-remaining-micro-usd";
+
+/** Headers of the limits that apply: `x-ratelimit-*` in the names and formats of the OpenAI API, and what remains of the tightest budget. */
+export function limitHeaders(
+  {
+    requests,
+    tokens,
+    budgetRemainingMicroUsd,
+  }: Pick<AdmissionDecision, "requests" | "tokens" | "budgetRemainingMicroUsd">,
   nowMs: number,
 ): Readonly<Record<string, string>> {
   const headers: Record<string, string> = {};
@@ -16,6 +23,7 @@ export function rateLimitHeaders(
     headers["x-ratelimit-remaining-tokens"] = String(tokens.remaining);
     headers["x-ratelimit-reset-tokens"] = formatReset(tokens, nowMs);
   }
+  if (budgetRemainingMicroUsd !== undefined) headers[BUDGET_REMAINING_HEADER] = String(budgetRemainingMicroUsd);
   return headers;
 }
 
