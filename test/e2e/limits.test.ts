@@ -149,6 +149,9 @@ describe("a budget", () => {
       return answer.status === 402 && answer;
     }, 10_000);
     expect(refused.left).toBe(1);
+    await rowOf(home, refused.id);
+    const { denial } = await home.cli<{ denial: unknown }>(home.root.token, "request", "get", refused.id ?? "");
+    expect(denial).toMatchObject({ unit: "micro_usd", limit: 1, remaining: 1, retry_at: null });
   }, 120_000);
 });
 

@@ -143,7 +143,39 @@ describe.concurrent("requests", () => {
       timings: { admitted_at: null, time_to_first_token_ms: null, upstream_ms: null, total_ms: 250 },
       guardrail_decisions: [],
       attempts: [],
+      denial: null,
     });
+  });
+
+  it("get: shows of a denial by a limit what was left, what was needed and when to try again", async () => {
+    const receiptOf = async (deniedRule: string, retryAt?: typeof AT) => {
+      const deniedAmounts = { limit: 5_000_000n, remaining: 3n, needed: 40n, ...(retryAt && { retryAt }) };
+      await using node = await usage({
+        getRequest: ({ id }) => ({
+          request: { id, status: RequestStatus.DENIED, createdAt: AT, completedAt: AT, deniedRule },
+          receipt: { deniedAmounts },
+        }),
+      });
+      const { stdout } = await runCli(["cloud", "request", "get", "req_1"], as(node.url));
+      const json = await runCli(["cloud", "request", "get", "req_1", "--json"], as(node.url));
+      return { stdout, denial: (JSON.parse(json.stdout) as { denial: unknown }).denial };
+    };
+    const budget = await receiptOf("budget", AT);
+    expect(budget.stdout).toMatch(/^left +3 micro-USD.* of 5,?000,?000 micro-USD/m);
+    expect(budget.stdout).toMatch(/^needed +at least 40 micro-USD/m);
+    expect(budget.stdout).toMatch(/^retry +from \d{4}-/m);
+    const amounts = { limit: 5_000_000, remaining: 3, needed: 40 };
+    expect(budget.denial).toEqual({
+      unit: "micro_usd",
+      ...amounts,
+      retry_at: new Date(Number(AT.seconds) * 1_000).toISOString(),
+    });
+    const tokens = await receiptOf("rate_limit.max_tokens");
+    expect(tokens.stdout).toMatch(/^left +3 tokens of 5,?000,?000 tokens$/m);
+    expect(tokens.stdout).toMatch(/^retry +waiting does not help$/m);
+    expect(tokens.denial).toEqual({ unit: "tokens", ...amounts, retry_at: null });
+    const slots = await receiptOf("rate_limit.max_concurrent");
+    expect(slots.denial).toMatchObject({ unit: "requests_at_once" });
   });
 
   it("get: shows price, kinds of tokens and times of the receipt", async () => {

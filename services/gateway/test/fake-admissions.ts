@@ -123,10 +123,11 @@ export function fakeAdmissions(limits: Limits, shadow = false): FakeAdmissions {
       );
       const shadowDenials = decision.shadowDenials.map(({ rule }) => ({ ...source, rule }));
       if (decision.outcome === "deny") {
-        const { rule, retryAtMs } = decision;
+        const { rule, retryAtMs, limit, remaining, needed } = decision;
+        const amounts = { limit, remaining, needed };
         const retryAt = retryAtMs === undefined ? undefined : new Date(retryAtMs);
         const principal = { principalType: "namespace", principalId: namespaceId } as const;
-        const denial = { ...source, policyName: "cap", ...principal, rule, retryAt, message: "does not fit" };
+        const denial = { ...source, policyName: "cap", ...principal, rule, retryAt, message: "does not fit", amounts };
         return { shadowDenials, ...ratesAt(atMs), admitted: false, denial };
       }
       for (const reserving of decision.bindings) {

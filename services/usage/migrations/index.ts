@@ -24,6 +24,7 @@ import * as validateSums from "./0023_validate_sums.ts";
 import * as sumPartitions from "./0024_sum_partitions.ts";
 import * as sessions from "./0025_sessions.ts";
 import * as attempts from "./0026_attempts.ts";
+import * as deniedAmounts from "./0027_denied_amounts.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -51,4 +52,5 @@ export const migrations: Migrations = {
   "0024_sum_partitions": sumPartitions,
   "0025_sessions": sessions,
   "0026_attempts": attempts,
+  "0027_denied_amounts": deniedAmounts,
 };

@@ -41,6 +41,15 @@ describe("recording", () => {
       httpStatus: 502,
       errorCode: "upstream_error",
       reservedNanoUsd: 999_999_999_999_999n,
+      receipt: {
+        ...pending.receipt,
+        deniedAmounts: {
+          limit: 2n ** 63n - 1n,
+          remaining: 0n,
+          needed: 1n,
+          retryAt: new Date("2026-11-21T10:00:00.001Z"),
+        },
+      },
     });
     await log.record([settled]);
     expect(await rowsIn(query, pending.namespaceId)).toEqual([settled]);

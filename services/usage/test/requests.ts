@@ -37,6 +37,7 @@ export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedReques
       upstreamMs: undefined,
       guardrailDecisions: [],
       attempts: [],
+      deniedAmounts: undefined,
     },
     ...given,
   };
@@ -122,7 +123,8 @@ export function usageEvent(observation: LoggedRequest): UsageEvent {
     ...fields,
     ...(slices && { slices: { ...admittedOn, ...(countedAt && { countedAt: toTimestamp(countedAt) }) } }),
   };
-  const { price, admittedAt, ...measured } = receipt;
+  const { price, admittedAt, deniedAmounts, ...measured } = receipt;
+  const { retryAt, ...amounts } = deniedAmounts ?? {};
   const admission = definedFields({
     price: price && definedFields(price),
     admittedAt: admittedAt && toTimestamp(admittedAt),
@@ -139,6 +141,7 @@ export function usageEvent(observation: LoggedRequest): UsageEvent {
     guardrailDecisions: [...measured.guardrailDecisions],
     attempts: measured.attempts.map((each) => definedFields(each)),
     ...admission,
+    ...(deniedAmounts && { deniedAmounts: { ...amounts, ...(retryAt && { retryAt: toTimestamp(retryAt) }) } }),
     outcome: OUTCOMES[status],
     ...(completedAt && { completedAt: toTimestamp(completedAt) }),
   };

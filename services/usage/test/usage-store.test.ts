@@ -144,13 +144,13 @@ describe("reading", () => {
     const nothing = { price: undefined, billedModel: undefined };
     const { cachedPromptTokens, reasoningTokens } = UNSETTLED;
     const untimed = { admittedAt: undefined, timeToFirstTokenMs: undefined, upstreamMs: undefined };
-    const receipt = { ...nothing, ...untimed, guardrailDecisions: [], attempts: [] };
+    const receipt = { ...nothing, ...untimed, guardrailDecisions: [], attempts: [], deniedAmounts: undefined };
     const request = settledRequest(pendingRequest(), { receipt, cachedPromptTokens, reasoningTokens });
     await log.record([request]);
     expect(await usage.get(request.namespaceId, request.id)).toEqual(request);
     const { rows } = await query.within({ namespaceId: request.namespaceId }, (tx) =>
       sql`select num_nonnulls(billed_model, request_price_pico_usd, price_version, input_price_pico_usd, output_price_pico_usd, cached_prompt_tokens,
-        reasoning_tokens, admitted_at, first_token_ms, upstream_ms, guardrail_decisions, attempts) as known from requests`.execute(
+        reasoning_tokens, admitted_at, first_token_ms, upstream_ms, guardrail_decisions, attempts, denied_amounts) as known from requests`.execute(
         tx,
       ),
     );

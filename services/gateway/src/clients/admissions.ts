@@ -73,10 +73,11 @@ function fromProtoOutcome(outcome: AdmitResponse["outcome"]) {
 }
 
 function fromProtoDenial(denial: ProtoDenial): Denial {
-  const { policyId, policyName, bindingId, principalId, rule, message, isFirm } = denial;
+  const { policyId, policyName, bindingId, principalId, rule, message, isFirm, limit, remaining, needed } = denial;
   const principalType = fromProtoPrincipalType(denial.principalType);
   const retryAt = fromTimestamp(denial.retryAt);
-  return { policyId, policyName, bindingId, principalType, principalId, rule, retryAt, message, isFirm };
+  const amounts = { limit, remaining, needed };
+  return { policyId, policyName, bindingId, principalType, principalId, rule, retryAt, message, isFirm, amounts };
 }
 
 function fromProtoRateLimitState(state: ProtoState | undefined): RateLimitState | undefined {

@@ -68,8 +68,13 @@ function settledOf(facts: RequestFacts, settlement: Settlement, slices?: Admitte
     shadowDenials: settlement.shadowDenials.slice(0, MAX_SHADOW_DENIALS),
     guardrailDecisions: settlement.guardrailDecisions.slice(0, MAX_GUARDRAIL_DECISIONS).map(decisionOf),
     attempts: settlement.attempts.slice(0, MAX_ATTEMPTS).map(attemptOf),
+    deniedAmounts: settlement.deniedAmounts && amountsOf(settlement.deniedAmounts),
   });
   return eventOf(facts, { case: "settled", value }, slices);
+}
+
+function amountsOf({ retryAt, ...amounts }: NonNullable<Settlement["deniedAmounts"]>) {
+  return { ...amounts, ...(retryAt && { retryAt: timestampFromDate(retryAt) }) };
 }
 
 function attemptOf({ provider, model, errorCode, ...attempt }: Attempt) {
@@ -128,6 +133,7 @@ const settlement: fc.Arbitrary<Settlement> = fc.record({
   deniedByPolicyId: text,
   deniedByBindingId: text,
   deniedRule: text,
+  deniedAmounts: optional(fc.record({ limit: amount, remaining: amount, needed: amount, retryAt: optional(time) })),
   shadowDenials: fc.array(fc.record(source), { maxLength: 3 }),
   guardrailDecisions: fc.array(
     fc.record({
@@ -239,6 +245,7 @@ it("encodes every field of the schema that concerns one request", () => {
     deniedByPolicyId: denial.policyId,
     deniedByBindingId: denial.bindingId,
     deniedRule: "budget",
+    deniedAmounts: { limit: 3n, remaining: 1n, needed: 2n, retryAt: now },
     shadowDenials: [denial],
     guardrailDecisions: [
       { ...decision, blocked: "request" },

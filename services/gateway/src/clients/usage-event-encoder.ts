@@ -8,6 +8,7 @@ import {
   AdmittedOnSlicesSchema,
   AdmittedSchema,
   AttemptSchema,
+  DeniedAmountsSchema,
   GuardrailDecisionSchema,
   Outcome,
   PriceSchema,
@@ -48,6 +49,7 @@ const PRICE = PriceSchema.field;
 const DENIAL = ShadowDenialSchema.field;
 const DECISION = GuardrailDecisionSchema.field;
 const ATTEMPT = AttemptSchema.field;
+const DENIED_AMOUNTS = DeniedAmountsSchema.field;
 
 /** Events are encoded one at a time. */
 const writer = new MessageWriter();
@@ -112,8 +114,19 @@ export function encodeSettled(
   writePrintable(SETTLED.upstreamRequestId.number, settlement.upstreamRequestId, MAX_UPSTREAM_ID_CHARS);
   writePrintable(SETTLED.upstreamError.number, settlement.upstreamError, MAX_UPSTREAM_ERROR_CHARS);
   writeAll(settlement.attempts, MAX_ATTEMPTS, writeAttempt);
+  writeDeniedAmounts(settlement.deniedAmounts);
   writer.endMessage(start);
   return writer.finish();
+}
+
+function writeDeniedAmounts(amounts: Settlement["deniedAmounts"]): void {
+  if (amounts === undefined) return;
+  const start = writer.beginMessage(SETTLED.deniedAmounts.number);
+  writer.writeAmount(DENIED_AMOUNTS.limit.number, amounts.limit);
+  writer.writeAmount(DENIED_AMOUNTS.remaining.number, amounts.remaining);
+  writer.writeAmount(DENIED_AMOUNTS.needed.number, amounts.needed);
+  writer.writeTime(DENIED_AMOUNTS.retryAt.number, amounts.retryAt);
+  writer.endMessage(start);
 }
 
 function writeFacts(facts: RequestFacts, slices: AdmittedOnSlices | undefined): void {

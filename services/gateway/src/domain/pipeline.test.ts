@@ -281,6 +281,7 @@ describe("a rate limit", () => {
       deniedByPolicyId: "pol_1",
       deniedByBindingId: "bnd_1",
       deniedRule: "rate_limit.max_requests",
+      deniedAmounts: { limit: 1n, remaining: 0n, needed: 1n, retryAt: refusal?.denial?.retryAt },
     });
   });
 

@@ -33,6 +33,10 @@ describe("fromProtoUsageEvent", () => {
       deniedRule: "budget",
       shadowDenials: [{ policyId: "pol_y", bindingId: "bnd_y", rule: "rate_limit.max_requests" }],
       errorCode: "budget",
+      receipt: {
+        ...pending.receipt,
+        deniedAmounts: { limit: 5n, remaining: 1n, needed: 2n, retryAt: new Date("2026-11-21T10:00:00.001Z") },
+      },
     });
     const unlimited = pendingRequest({ slices: onSlices({ countedAt: undefined }) });
     for (const request of [pending, settled, unlimited]) {
@@ -71,7 +75,9 @@ describe("fromProtoUsageEvent", () => {
     const pending = pendingRequest();
     const price = { version: "file:1", inputPicoUsd: -1n, outputPicoUsd: 1n };
     const absurd = { timeToFirstTokenMs: -1, upstreamMs: -5 };
-    const implausible = { price, billedModel: undefined, admittedAt: new Date("1970-01-01T00:00:00Z"), ...absurd };
+    const deniedAmounts = { limit: 5n, remaining: -1n, needed: 2n, retryAt: undefined };
+    const times = { admittedAt: new Date("1970-01-01T00:00:00Z") };
+    const implausible = { price, billedModel: undefined, deniedAmounts, ...times, ...absurd };
     const nothing = Object.fromEntries(Object.keys(implausible).map((name) => [name, undefined]));
     const kept = guardrailDecision({ blockedResponse: true });
     const guardrailDecisions = [guardrailDecision({ responseRedactions: -1 }), kept];

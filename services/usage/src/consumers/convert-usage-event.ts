@@ -3,6 +3,7 @@ import {
   type Admitted,
   type AdmittedOnSlices as ProtoSlices,
   type Attempt as ProtoAttempt,
+  type DeniedAmounts as ProtoDeniedAmounts,
   Outcome as ProtoOutcome,
   type Price as ProtoPrice,
   RequestFactsSchema,
@@ -26,6 +27,7 @@ import { fromTimestamp } from "@routeplane/rpc";
 import {
   type AdmittedOnSlices,
   type Attempt,
+  type DeniedAmounts,
   findFault,
   type LoggedRequest,
   type Outcome,
@@ -151,7 +153,12 @@ function fromProtoReceipt(message: Pick<Admitted, "price" | "admittedAt"> & Part
     upstreamMs: message.upstreamMs,
     guardrailDecisions: (message.guardrailDecisions ?? []).slice(0, MAX_GUARDRAIL_DECISIONS).map(boundTexts),
     attempts: (message.attempts ?? []).slice(0, MAX_ATTEMPTS).map(fromProtoAttempt),
+    deniedAmounts: message.deniedAmounts && fromProtoDeniedAmounts(message.deniedAmounts),
   });
+}
+
+function fromProtoDeniedAmounts({ limit, remaining, needed, retryAt }: ProtoDeniedAmounts): DeniedAmounts {
+  return { limit, remaining, needed, retryAt: fromTimestamp(retryAt) };
 }
 
 function fromProtoAttempt(message: ProtoAttempt): Attempt {

@@ -145,6 +145,18 @@ export interface Receipt {
   readonly guardrailDecisions: readonly GuardrailDecision[];
   /** Attempts in order, the last one that of the answer; empty if there was at most one. */
   readonly attempts: readonly Attempt[];
+  /** Amounts of the limit that denied it; undefined unless a budget or a rate limit did. */
+  readonly deniedAmounts: DeniedAmounts | undefined;
+}
+
+/** Amounts of a limit that denied a request: micro-USD, requests, tokens or requests at the same time, as its rule counts. */
+export interface DeniedAmounts {
+  readonly limit: bigint;
+  readonly remaining: bigint;
+  /** Least bound of the request that could have been admitted. */
+  readonly needed: bigint;
+  /** Time from which it would have been admitted, or at which to try again; undefined if waiting does not help. */
+  readonly retryAt: Date | undefined;
 }
 
 /** Attempt to get an answer for a request: one call of one model. */
@@ -257,6 +269,11 @@ export function withoutImplausible(receipt: Receipt): Receipt {
       ({ requestRedactions, responseRedactions }) => requestRedactions >= 0 && responseRedactions >= 0,
     ),
     attempts: receipt.attempts.filter(({ startedMs = 0, durationMs }) => isMs(startedMs) && isMs(durationMs)),
+    deniedAmounts: valueIf(
+      receipt.deniedAmounts,
+      ({ limit, remaining, needed, retryAt }) =>
+        limit >= 0n && remaining >= 0n && needed >= 0n && (retryAt === undefined || isPlausibleTime(retryAt)),
+    ),
   };
 }
 

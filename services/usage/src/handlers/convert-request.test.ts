@@ -12,11 +12,17 @@ const NOTHING_KNOWN: Receipt = {
   upstreamMs: undefined,
   guardrailDecisions: [],
   attempts: [],
+  deniedAmounts: undefined,
 };
 
 test("every field that the contract has is set", () => {
   const { receipt, ...settled } = settledRequest(pendingRequest({ reservedNanoUsd: 1_000n }));
-  const request = { ...settled, upstreamError: "overloaded", receipt: { ...receipt, billedModel: "dear" } };
+  const deniedAmounts = { limit: 2n, remaining: 0n, needed: 1n, retryAt: new Date() };
+  const request = {
+    ...settled,
+    upstreamError: "overloaded",
+    receipt: { ...receipt, billedModel: "dear", deniedAmounts },
+  };
   const namesOf = ({ fields }: { readonly fields: readonly { readonly localName: string }[] }): unknown =>
     expect.arrayContaining(fields.map(({ localName }) => localName));
   expect(Object.keys(toProtoLoggedRequest(request))).toEqual(namesOf(LoggedRequestSchema));

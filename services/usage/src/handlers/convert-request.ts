@@ -12,6 +12,7 @@ import { fromTimeRange, toTimestamp } from "@routeplane/rpc";
 import type { Position, RequestFilter } from "../domain/ports.ts";
 import {
   attemptsOf,
+  type DeniedAmounts,
   type ListedRequest,
   type LoggedRequest,
   type RequestStatus,
@@ -92,7 +93,7 @@ export function toProtoLoggedRequest(request: ListedRequest): MessageInitShape<t
 
 /** Converts a receipt; undefined fields are not set. One that the contract and the domain name alike needs no line here. */
 export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageInitShape<typeof ReceiptSchema> {
-  const { price, admittedAt, guardrailDecisions, attempts: _recorded, ...fields } = receipt;
+  const { price, admittedAt, guardrailDecisions, attempts: _recorded, deniedAmounts, ...fields } = receipt;
   const attempts = attemptsOf({ ...request, receipt });
   const overrunNanoUsd = request.costNanoUsd - request.reservedNanoUsd;
   return definedFields({
@@ -104,8 +105,13 @@ export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageI
     totalMs: totalMsOf(request),
     guardrailDecisions: guardrailDecisions.length > 0 ? [...guardrailDecisions] : undefined,
     attempts: attempts.length > 0 ? attempts.map((attempt) => definedFields(attempt)) : undefined,
+    deniedAmounts: deniedAmounts && toProtoDeniedAmounts(deniedAmounts),
     overrunMicroUsd: overrunNanoUsd > 0n ? nanoToMicro(overrunNanoUsd) : undefined,
   });
+}
+
+function toProtoDeniedAmounts({ retryAt, ...amounts }: DeniedAmounts) {
+  return { ...amounts, ...(retryAt && { retryAt: toTimestamp(retryAt) }) };
 }
 
 /**

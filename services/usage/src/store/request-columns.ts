@@ -6,6 +6,7 @@ import { definedFields } from "@routeplane/domain";
 import type {
   AdmittedOnSlices,
   Attempt,
+  DeniedAmounts,
   GuardrailDecision,
   ListedRequest,
   LoggedRequest,
@@ -85,6 +86,9 @@ const RECEIPT = {
   attempts: column("jsonb", ({ receipt: { attempts } }) =>
     attempts.length === 0 ? null : attempts.map(toAttemptJson),
   ),
+  denied_amounts: column("jsonb", ({ receipt: { deniedAmounts } }) =>
+    deniedAmounts === undefined ? null : toDeniedAmountsJson(deniedAmounts),
+  ),
 };
 
 export const REQUEST_COLUMNS = { ...FACTS, ...SLICES, ...OUTCOME, ...RECEIPT };
@@ -159,6 +163,7 @@ export function fromRequestRow(row: RequestRow): LoggedRequest {
       upstreamMs: row.upstream_ms ?? undefined,
       guardrailDecisions: (row.guardrail_decisions ?? []).map(fromDecisionJson),
       attempts: (row.attempts ?? []).map(fromAttemptJson),
+      deniedAmounts: row.denied_amounts === null ? undefined : fromDeniedAmountsJson(row.denied_amounts),
     },
   };
 }
@@ -231,6 +236,22 @@ function fromDecisionJson(json: ReturnType<typeof toDecisionJson>): GuardrailDec
     blockedRequest: json.blocked_request,
     blockedResponse: json.blocked_response,
   };
+}
+
+/** Amounts are texts: a number in JSON does not hold all of an int64. */
+function toDeniedAmountsJson({ limit, remaining, needed, retryAt }: DeniedAmounts) {
+  return {
+    limit: String(limit),
+    remaining: String(remaining),
+    needed: String(needed),
+    retry_at_ms: retryAt?.getTime() ?? null,
+  };
+}
+
+function fromDeniedAmountsJson(json: ReturnType<typeof toDeniedAmountsJson>): DeniedAmounts {
+  const { limit, remaining, needed, retry_at_ms: retryAtMs } = json;
+  const retryAt = retryAtMs === null ? undefined : new Date(retryAtMs);
+  return { limit: BigInt(limit), remaining: BigInt(remaining), needed: BigInt(needed), retryAt };
 }
 
 function toAttemptJson({ provider, model, status, errorCode, startedMs, durationMs }: Attempt) {

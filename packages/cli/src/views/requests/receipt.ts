@@ -1,6 +1,7 @@
 import type { Attempt, GuardrailDecision, Receipt } from "@routeplane/contracts/usage";
 import { formatMicroUsd } from "../../output/money.ts";
 import { formatTime } from "../../output/time.ts";
+import { type DenialView, fromProtoDenial } from "./denial.ts";
 import { fromProtoCount, fromProtoInteger, fromProtoText, fromProtoTime } from "../values.ts";
 
 /** Receipt of a request: how its charge was made. Values that are not known are null. */
@@ -39,6 +40,8 @@ export interface ReceiptView {
   readonly guardrail_decisions: readonly GuardrailDecisionView[];
   /** Attempts to get an answer, in order; the last one is that of the answer. */
   readonly attempts: readonly AttemptView[];
+  /** Amounts of the limit that denied it; null unless a budget or a rate limit did. */
+  readonly denial: DenialView | null;
   readonly timings: {
     readonly received_at: string;
     readonly admitted_at: string | null;
@@ -84,6 +87,7 @@ interface ReceiptRequest {
   readonly completion_audio_tokens: number | null;
   readonly reasoning_tokens: number | null;
   readonly created_at: string;
+  readonly denied_rule: string | null;
 }
 
 /** @param receipt undefined if the node sent none */
@@ -116,6 +120,7 @@ export function fromProtoReceipt(request: ReceiptRequest, receipt: Receipt | und
     },
     guardrail_decisions: (receipt?.guardrailDecisions ?? []).map(fromProtoDecision),
     attempts: (receipt?.attempts ?? []).map(fromProtoAttempt),
+    denial: fromProtoDenial(request.denied_rule, receipt?.deniedAmounts),
     timings: {
       received_at: request.created_at,
       admitted_at: fromProtoTime(receipt?.admittedAt),

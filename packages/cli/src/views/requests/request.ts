@@ -2,6 +2,7 @@ import { type LoggedRequest, RequestStatus } from "@routeplane/contracts/usage";
 import { formatMicroUsd, formatUsd } from "../../output/money.ts";
 import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
+import { denialFields } from "./denial.ts";
 import { attemptFields, chargeFields, guardrailFields, type ReceiptView, timeFields } from "./receipt.ts";
 import { fromProtoCount, fromProtoInteger, fromProtoRequiredTime, fromProtoText, fromProtoTime } from "../values.ts";
 
@@ -97,6 +98,7 @@ export function requestFields(request: RequestView & ReceiptView): readonly (rea
     ...upstreamFields(request),
     ...attemptFields(request),
     ...(request.status === "denied" ? [["denied by", denied.filter((part) => part !== null).join(" ")] as const] : []),
+    ...denialFields(request.denial),
     ...shadow_denials.map(
       ({ rule, policy_id, binding_id }) => ["shadow", `${rule} ${policy_id} ${binding_id}`] as const,
     ),

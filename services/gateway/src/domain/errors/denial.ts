@@ -11,10 +11,20 @@ export interface Denial {
   readonly pattern?: string;
   /** Time from which the request is worth sending again; absent if waiting does not help. */
   readonly retryAt?: Date | undefined;
+  /** Amounts of the limit that denied it; absent unless a budget or a rate limit did. */
+  readonly amounts?: DeniedAmounts | undefined;
   /** True if requests that are under way, and what is set aside, are not what is in the way; absent if that is not known. */
   readonly isFirm?: boolean;
   /** Reason for people; quotes nothing that a pattern matched. */
   readonly message: string;
+}
+
+/** Amounts of a limit that denied a request: micro-USD, requests, tokens or requests at the same time, as its rule counts. */
+export interface DeniedAmounts {
+  readonly limit: bigint;
+  readonly remaining: bigint;
+  /** Least bound of the request that could have been admitted. */
+  readonly needed: bigint;
 }
 
 /** Members of the client's error object that name a denial. Never the text that a pattern matched. */

@@ -128,6 +128,7 @@ function denialSettlement(
     deniedByPolicyId: denial.policyId,
     deniedByBindingId: denial.bindingId,
     deniedRule: denial.rule,
+    deniedAmounts: denial.amounts && { ...denial.amounts, retryAt: denial.retryAt },
     shadowDenials,
     guardrailDecisions,
     ...NO_RECEIPT,

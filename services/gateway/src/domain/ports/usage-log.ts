@@ -1,4 +1,5 @@
 import type { Id } from "@routeplane/domain";
+import type { DeniedAmounts, Denial } from "../errors/denial.ts";
 import type { AppliedPrice, ReceiptFacts } from "../metering/receipt.ts";
 import type { RequestFacts } from "../metering/request-facts.ts";
 import type { AdmittedOnSlices, ReservationKey, SettledAmounts, ShadowDenial } from "./admissions.ts";
@@ -36,6 +37,8 @@ export interface Settlement extends ReceiptFacts, Decisions {
   readonly deniedByBindingId: string;
   /** Rule of the policy, e.g. `budget`. */
   readonly deniedRule: string;
+  /** Amounts of the limit that denied it, and when to try again; absent unless a budget or a rate limit did. */
+  readonly deniedAmounts?: (DeniedAmounts & Pick<Denial, "retryAt">) | undefined;
 }
 
 /** Decisions of policies about a request, beyond its admission. */

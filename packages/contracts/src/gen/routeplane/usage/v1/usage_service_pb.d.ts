@@ -767,6 +767,13 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
    * @generated from field: repeated routeplane.usage.v1.Attempt attempts = 11;
    */
   attempts: Attempt[];
+
+  /**
+   * Amounts of the limit that denied it; absent unless a budget or a rate limit did.
+   *
+   * @generated from field: routeplane.usage.v1.DeniedAmounts denied_amounts = 12;
+   */
+  deniedAmounts?: DeniedAmounts | undefined;
 };
 
 /**
@@ -774,6 +781,48 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
  * Use `create(ReceiptSchema)` to create a new message.
  */
 export declare const ReceiptSchema: GenMessage<Receipt>;
+
+/**
+ * Amounts of the limit that denied a request: micro-USD, requests, tokens or requests at the same time, as its rule counts.
+ *
+ * @generated from message routeplane.usage.v1.DeniedAmounts
+ */
+export declare type DeniedAmounts = Message<"routeplane.usage.v1.DeniedAmounts"> & {
+  /**
+   * The maximum.
+   *
+   * @generated from field: int64 limit = 1;
+   */
+  limit: bigint;
+
+  /**
+   * Amount that remained; less than `needed`.
+   *
+   * @generated from field: int64 remaining = 2;
+   */
+  remaining: bigint;
+
+  /**
+   * Least bound of the request that could have been admitted.
+   *
+   * @generated from field: int64 needed = 3;
+   */
+  needed: bigint;
+
+  /**
+   * Time from which the request would be admitted if no other were; where open reservations were in the way, the time at which to
+   * try again. Absent: waiting does not help.
+   *
+   * @generated from field: google.protobuf.Timestamp retry_at = 4;
+   */
+  retryAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.DeniedAmounts.
+ * Use `create(DeniedAmountsSchema)` to create a new message.
+ */
+export declare const DeniedAmountsSchema: GenMessage<DeniedAmounts>;
 
 /**
  * Attempt to get an answer for a request: one call of one model.
