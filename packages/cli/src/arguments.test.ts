@@ -9,7 +9,6 @@ import {
   portArgument,
   reasonArgument,
   scopesArgument,
-  timeArgument,
 } from "./arguments.ts";
 
 describe("--scope", () => {
@@ -34,22 +33,6 @@ describe("--scope", () => {
   it.each(["", "  ", ",", " , "])("refuses %j, because empty does not mean all", (text) => {
     expect(() => scopesArgument(text)).toThrow("at least one scope");
   });
-});
-
-describe("times", () => {
-  it.each([
-    ["2026-05-01T00:00:00Z", "2026-05-01T00:00:00.000Z"],
-    ["2026-05-01T02:00:00+02:00", "2026-05-01T00:00:00.000Z"],
-  ])("%s is %s", (text, utc) => {
-    expect(timeArgument(text).toISOString()).toBe(utc);
-  });
-
-  it.each(["2026-05-01T00:00:00", "2026-05-01", "yesterday", "", "2026-02-30T00:00:00Z", "1767225600"])(
-    "refuses %j and asks for an offset",
-    (text) => {
-      expect(() => timeArgument(text)).toThrow("RFC 3339 time with an offset");
-    },
-  );
 });
 
 describe("--limit-micro-usd", () => {

@@ -1,7 +1,8 @@
 import { actionNames, AUTH_ACTIONS, POLICY_ACTIONS, USAGE_ACTIONS } from "@routeplane/audit/actions";
-import { type IdKind, nameFault, parseId, parseTime } from "@routeplane/domain";
+import { type IdKind, nameFault, parseId } from "@routeplane/domain";
 import { InvalidArgumentError } from "commander";
 import { type DimensionName, DIMENSIONS, type StatusName, STATUSES } from "./request-words.ts";
+import { secondsOf } from "./written-time.ts";
 
 export type { DimensionName, StatusName };
 
@@ -12,17 +13,10 @@ export type { DimensionName, StatusName };
 
 const MAX_LIMIT_MICRO_USD = 9_000_000_000_000_000n;
 const MAX_ROWS = 1_000_000;
-const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
-const MAX_GRACE_SECS = 7 * SECONDS.d;
-const MAX_DURATION_SECS = 3_650 * SECONDS.d;
-const MAX_RATE_WINDOW_SECS = 30 * SECONDS.d;
-
-/** Parses an RFC 3339 time with an offset. */
-export function timeArgument(text: string): Date {
-  const time = parseTime(text);
-  if (time !== undefined) return time;
-  throw new InvalidArgumentError("It must be an RFC 3339 time with an offset, e.g. 2026-05-01T00:00:00Z.");
-}
+const DAY_SECS = 86_400;
+const MAX_GRACE_SECS = 7 * DAY_SECS;
+const MAX_DURATION_SECS = 3_650 * DAY_SECS;
+const MAX_RATE_WINDOW_SECS = 30 * DAY_SECS;
 
 /** Parses scopes, separated by blanks or commas. The option is repeatable: each use adds to `previous`. */
 export function scopesArgument(text: string, previous: readonly string[] = []): readonly string[] {
@@ -69,12 +63,6 @@ export function rateArgument(text: string): RequestRate {
   if (maxRequests > 0n && maxRequests <= MAX_COUNT && windowSecs >= 1 && windowSecs <= MAX_RATE_WINDOW_SECS)
     return { maxRequests, windowSecs };
   throw new InvalidArgumentError("It must be a number of requests, / and a time from 1s to 30d, e.g. 60/1m.");
-}
-
-/** Seconds of a whole number of s, m, h or d; not a number for any other text. */
-function secondsOf(text: string): number {
-  const [, number = "", unit = ""] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
-  return Number(number) * (SECONDS[unit as keyof typeof SECONDS] ?? Number.NaN);
 }
 
 /** Help text for the name of a namespace or an account. */

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { addVerbAliases, isNamed } from "./command-aliases.ts";
 import { withExamples } from "./commands/examples.ts";
 import type { Context } from "./context.ts";
 import { usageError } from "./errors.ts";
@@ -10,6 +11,8 @@ import { suggest } from "./suggest.ts";
  */
 export interface LazyCommand {
   readonly name: string;
+  /** Second name: the plural of the first one, or its singular. */
+  readonly alias?: string;
   readonly description: string;
   /** Imports the function that defines the rest of the command. */
   readonly load: () => Promise<(command: Command, context: Context) => void>;
@@ -18,10 +21,11 @@ export interface LazyCommand {
 /** Definitions that have not been loaded. */
 const unloaded = new WeakMap<Command, () => Promise<void>>();
 
-/** Adds the commands, and a command `help` that shows the help of any command below `parent`. */
+/** Adds the commands, and a command `help` to `parent` and to every group below it. */
 export function addLazyCommands(parent: Command, context: Context, commands: readonly LazyCommand[]): void {
-  for (const { name, description, load } of commands) {
+  for (const { name, alias, description, load } of commands) {
     const command = parent.command(name).description(description);
+    if (alias !== undefined) command.alias(alias);
     unloaded.set(command, async () => (await load())(command, context));
   }
   parent.hook("preSubcommand", (_, command) => loadCommand(command));
@@ -37,24 +41,41 @@ export async function loadAllCommands(command: Command): Promise<void> {
 async function loadCommand(command: Command): Promise<void> {
   const load = unloaded.get(command);
   unloaded.delete(command);
-  await load?.();
+  if (load === undefined) return;
+  await load();
+  completeGroups(command);
+}
+
+/** Adds what every group of commands has, to `command` and to all below it that are groups. */
+function completeGroups(command: Command): void {
+  for (const child of command.commands) completeGroups(child);
+  if (command.commands.length === 0 || command.commands.some((child) => isNamed(child, "help"))) return;
+  addVerbAliases(command);
+  addHelpCommand(command);
 }
 
 /** Replaces the `help` of commander, which knows only what is loaded, and one word. */
 function addHelpCommand(parent: Command): void {
+  const example =
+    parent.parent === null ? "cloud keys mint" : parent.name() === "cloud" ? "keys mint" : parent.commands[0]?.name();
   const help = parent
     .helpCommand(false)
     .command("help")
     .description("Show the help of a command")
     .argument("[command...]", "Words of the command")
     .action((words: readonly string[]) => showHelp(parent, words));
-  withExamples(help, ...(parent.parent === null ? ["help cloud keys mint"] : [`${parent.name()} help keys mint`]));
+  withExamples(help, [...pathOf(parent), "help", example].join(" "));
+}
+
+/** Words by which a command is called, without `routeplane`. */
+function pathOf(command: Command): readonly string[] {
+  return command.parent === null ? [] : [...pathOf(command.parent), command.name()];
 }
 
 async function showHelp(parent: Command, words: readonly string[]): Promise<void> {
   let command = parent;
   for (const word of words) {
-    const child = command.commands.find((candidate) => [candidate.name(), ...candidate.aliases()].includes(word));
+    const child = command.commands.find((candidate) => isNamed(candidate, word));
     if (child === undefined) throw unknownCommand(command, word);
     await loadCommand(child);
     command = child;
@@ -65,7 +86,7 @@ async function showHelp(parent: Command, words: readonly string[]): Promise<void
 function unknownCommand(command: Command, word: string): Error {
   const [alike] = suggest(
     word,
-    command.commands.map((child) => child.name()),
+    command.commands.flatMap((child) => [child.name()].concat(child.aliases())),
   );
   const advice = alike === undefined ? "" : `. Did you mean ${alike}?`;
   return usageError(`${command.name()} has no command ${JSON.stringify(word)}${advice}`);

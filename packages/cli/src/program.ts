@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import packageJson from "../package.json" with { type: "json" };
+import { isNamed } from "./command-aliases.ts";
 import { COMMANDS } from "./command-table.ts";
 import type { Context } from "./context.ts";
 import { addLazyCommands } from "./lazy-commands.ts";
@@ -39,6 +40,8 @@ export function createProgram(context: Context): Command {
     .version(packageJson.version, "-V, --version", "Print the version")
     .helpOption("-h, --help", "Show this help")
     .option("--json", "Print JSON, errors included")
+    .option("-q, --quiet", "Print no remarks, only data and errors")
+    .on("option:quiet", () => context.output.silenceNotes())
     .addHelpText("after", REFERENCE)
     .configureHelp({ showGlobalOptions: true, subcommandDescription })
     .configureOutput({
@@ -64,9 +67,9 @@ export function helpCommandFor(program: Command, argv: readonly string[]): strin
   const path = [program.name()];
   let command: Command | undefined = program;
   for (const argument of argv.filter((text) => !text.startsWith("-"))) {
-    command = command.commands.find((child) => child.name() === argument);
+    command = command.commands.find((child) => isNamed(child, argument));
     if (command === undefined) break;
-    path.push(argument);
+    path.push(command.name());
   }
   return `${path.join(" ")} --help`;
 }

@@ -119,27 +119,66 @@ export async function resolvePrincipal(
   throw notFound(`no namespace ${JSON.stringify(nameOrId)} here: the credential in use ${own}`);
 }
 
+/** A principal with its type, as a command line names one. */
+export interface NamedPrincipal {
+  readonly type: "api_key" | "namespace";
+  readonly id: string;
+}
+
+/**
+ * Principal that a text names alone: a key, or the namespace of the credential in use. A name that both have is refused.
+ *
+ * @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING
+ */
+export async function resolveUntypedPrincipal(client: NodeClient, nameOrId: string): Promise<NamedPrincipal> {
+  if (nameOrId.startsWith("ns_")) return { type: "namespace", id: nameOrId };
+  if (nameOrId.startsWith(KEY.prefix)) return { type: "api_key", id: nameOrId };
+  const { namespace } = fromProtoIdentity(await client.identity.whoAmI({}));
+  if (namespace?.name !== nameOrId) return { type: "api_key", id: await findByName(client, KEY, nameOrId) };
+  const keys = matching(await listNamed(client, KEY, nameOrId), nameOrId);
+  if (keys.length === 0) return { type: "namespace", id: namespace.id };
+  const candidates = [namespace.id, ...keys.map(candidateText)].join(", ");
+  throw ambiguous(`the namespace and a key are named ${JSON.stringify(nameOrId)}: ${candidates}`);
+}
+
 /** Id of the key with a name, even if the name begins like an id. @throws CliError as `resolveKey` */
 export function findKeyByName(client: NodeClient, name: string): Promise<string> {
   return findByName(client, KEY, name);
 }
 
 async function findByName(client: NodeClient, kind: NamedKind, name: string): Promise<string> {
+  const all = await listNamed(client, kind, name);
+  const matches = matching(all, name);
+  const [match] = matches;
+  if (match === undefined) throw noneNamed(kind, name, all);
+  if (matches.length === 1) return match.id;
+  throw ambiguous(`several ${kind.plural} are named ${JSON.stringify(name)}: ${matches.map(candidateText).join(", ")}`);
+}
+
+/** Lists all of a kind. @throws CliError SCOPE_MISSING, naming what `name` was to find */
+async function listNamed(client: NodeClient, kind: NamedKind, name: string): Promise<readonly Named[]> {
   const all: Named[] = [];
   try {
     for await (const { rows } of kind.pages(client)) for (const row of rows) all.push(row);
   } catch (error) {
     throw error instanceof ConnectError && error.code === Code.PermissionDenied ? cannotResolve(kind, name) : error;
   }
+  return all;
+}
+
+/** Returns those with a name: only those written exactly so, if there are any. */
+function matching(all: readonly Named[], name: string): readonly Named[] {
   const alike = all.filter((each) => foldName(each.name) === foldName(name));
   const same = alike.filter((each) => each.name === name);
-  const matches = same.length > 0 ? same : alike;
-  const [match] = matches;
-  if (match === undefined) throw noneNamed(kind, name, all);
-  if (matches.length === 1) return match.id;
-  const candidates = matches.map(({ id, isRevoked }) => (isRevoked === true ? `${id} (revoked)` : id));
-  const message = `several ${kind.plural} are named ${JSON.stringify(name)}: ${candidates.join(", ")}`;
-  throw new CliError(ExitCode.failed, "failed_precondition", "NAME_AMBIGUOUS", message, {
+  return same.length > 0 ? same : alike;
+}
+
+function candidateText({ id, isRevoked = false }: Named): string {
+  return isRevoked ? `${id} (revoked)` : id;
+}
+
+function ambiguous(message: string): CliError {
+  return new CliError(ExitCode.failed, "failed_precondition", "NAME_AMBIGUOUS", message, {
     hint: "Give the id of one.",
   });
 }

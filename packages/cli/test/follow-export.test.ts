@@ -92,9 +92,9 @@ describe.concurrent("requests --follow", () => {
 describe.concurrent("requests export", () => {
   /** Starts a node with two pages of requests, of which the second fails the first time. */
   function twoPages() {
-    const received: { pageToken: string; to: bigint | undefined }[] = [];
+    const received: { pageToken: string; from: string; to: bigint | undefined }[] = [];
     const listRequests: ServiceImpl<typeof UsageService>["listRequests"] = ({ pageToken, filter }) => {
-      received.push({ pageToken, to: filter?.to?.seconds });
+      received.push({ pageToken, from: `${filter?.from?.seconds}.${filter?.from?.nanos}`, to: filter?.to?.seconds });
       if (pageToken === "") return { requests: [row("req_2")], nextPageToken: "t1" };
       if (received.length === 2) throw refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away");
       return { requests: [row("req_1")] };
@@ -108,7 +108,8 @@ describe.concurrent("requests export", () => {
       const { received, node: starting } = twoPages();
       await using node = await starting;
       const output = join(folder, `resumed.${format}`);
-      const argv = ["cloud", "requests", "export", "--format", format, "--output", output, "--key", KEY];
+      const selected = ["--key", KEY, "--since", "24h"];
+      const argv = ["cloud", "requests", "export", "--format", format, "--output", output, ...selected];
       expect(await runCli(argv, as(node.url))).toMatchObject({ code: 1 });
       expect((await runCli(argv, as(node.url))).stderr).toContain("--resume");
       expect(await runCli([...argv, "--status", "failed", "--resume"], as(node.url))).toMatchObject({ code: 2 });
@@ -116,6 +117,8 @@ describe.concurrent("requests export", () => {
       expect(JSON.parse(resumed.stdout)).toEqual({ file: output, format, request_count: 2 });
       expect(received.map(({ pageToken }) => pageToken)).toEqual(["", "t1", "t1"]);
       expect(new Set(received.map(({ to }) => to)).size).toBe(1);
+      // A span is counted from the start of the export, not from that of its second part.
+      expect(new Set(received.map(({ from }) => from)).size).toBe(1);
       const text = await readFile(output, "utf8");
       const ids = format === "csv" ? /^req_\d/gm : /(?<="id":")req_\d/g;
       expect(text.match(ids)).toEqual(["req_2", "req_1"]);

@@ -132,7 +132,11 @@ describe("the source of a spec", () => {
 
 describe("flags", () => {
   it.each([
-    ["budget without its flags", ["budget", "create", "--name", "x"], "give --window and --limit-micro-usd, or --spec"],
+    [
+      "budget without its flags",
+      ["budget", "create", "--name", "x"],
+      "give --window and --limit-usd or --limit-micro-usd, or --spec",
+    ],
     ["rate limit without a maximum", ["rate-limit", "create", "--name", "x", "--window-secs", "1"], "at least one of"],
     ["guardrail without a rule", ["guardrail", "create", "--name", "x"], "give at least one of --model-allow"],
     ["preset without a part", ["preset", "create", "--name", "x"], "give at least one of --guardrail"],
@@ -301,7 +305,7 @@ describe("deleting a policy", () => {
       { bindingIds: [], principalId: "key_2", all: false },
       { bindingIds: [], all: true },
     ]);
-    for (const wrong of [[], ["bnd_1", "--all"], [...ofKey, "--all"], ofKey.slice(2), ["bnd_1", ...ofKey]]) {
+    for (const wrong of [[], ["bnd_1", "--all"], [...ofKey, "--all"], ofKey.slice(0, 2), ["bnd_1", ...ofKey]]) {
       expect(await runCli([...unbind, ...wrong, "--yes"], as(fakeNode.url))).toMatchObject({ code: 2, stdout: "" });
     }
     expect(received).toHaveLength(3);

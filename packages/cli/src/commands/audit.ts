@@ -3,7 +3,7 @@ import type { AuditEntry } from "@routeplane/contracts/audit";
 import { toPageToken } from "@routeplane/rpc/page-token";
 import type { Command } from "commander";
 import { actionArgument, actorArgument, idArgument, type LoggedAction } from "../arguments.ts";
-import { rowsArgument, targetArgument, timeArgument } from "../arguments.ts";
+import { rowsArgument, targetArgument } from "../arguments.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
@@ -12,19 +12,19 @@ import { AUDIT_COLUMNS, fromProtoAuditEntry } from "../views/audit.ts";
 import { pagesOf, type ReadPage, showPages } from "../views/list.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
-import { requireOrderedRange } from "./time-range.ts";
+import { addRangeOptions, type RangeOptions, type TimeRange, withRange } from "./time-range.ts";
 
-interface AuditOptions {
+interface AuditFilter {
   readonly actor?: string;
   readonly action?: LoggedAction;
   readonly target?: string;
-  readonly from?: Date;
-  readonly to?: Date;
   readonly namespace?: string;
   readonly node?: boolean;
   readonly limit: number;
   readonly pageToken?: string;
 }
+
+type AuditOptions = AuditFilter & TimeRange;
 
 export function addAuditCommands(audit: Command, context: Context): void {
   withExamples(audit, "cloud audit list");
@@ -32,22 +32,21 @@ export function addAuditCommands(audit: Command, context: Context): void {
   const list = audit
     .command("list")
     .description("List changes, newest first, page by page")
-    .option("--namespace <name|id>", "Name or id of the namespace (operator only)", idArgument)
+    .option("-n, --namespace <name|id>", "Name or id of the namespace (operator only)", idArgument)
     .option("--node", "Show the whole node, or your account (operator only)")
     .option("--actor <id>", "Id of the caller that made them (key_… or op_…)", actorArgument)
     .option("--action <action>", "Action, e.g. key.revoke", actionArgument)
     .option("--target <id>", "Id of the changed resource, e.g. key_… or pol_…", targetArgument)
-    .option("--from <time>", "Start, RFC 3339 with an offset", timeArgument)
-    .option("--to <time>", "End, exclusive, RFC 3339 with an offset", timeArgument)
     .option("--limit <number>", "Rows to list", rowsArgument, 25)
     .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
     .addHelpText("after", "\nCovers keys, namespaces, policies, bindings, accounts, operators and dead letters.")
-    .action((options: AuditOptions) => listEntries(context, options));
+    .action((options: AuditFilter & RangeOptions) => listEntries(context, withRange(options)));
+  addRangeOptions(list);
   withExamples(
     list,
     "cloud audit list",
     "cloud audit list --target key_01jxyz…",
-    "cloud audit list --action key.revoke",
+    "cloud audit list --action key.revoke --since 24h",
     "cloud audit list --namespace staging",
     "cloud audit list --node --actor op_01jxyz…",
   );
@@ -55,7 +54,6 @@ export function addAuditCommands(audit: Command, context: Context): void {
 
 async function listEntries(context: Context, options: AuditOptions): Promise<void> {
   const { namespace, node = false } = options;
-  requireOrderedRange(options);
   if (node && namespace !== undefined) throw usageError("--node and --namespace cannot be combined: give one of them");
   const credential = node || namespace !== undefined ? operatorCredential : loginCredential;
   const clients = await context.connect(await credential(context.settings));

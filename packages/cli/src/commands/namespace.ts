@@ -93,7 +93,7 @@ function addLifecycle(namespace: Command, context: Context): void {
     .command("delete")
     .description("Delete a namespace: refuse all its keys (operator only)")
     .argument("<name|id>", "Name or id (ns_…)", idArgument)
-    .option("--yes", "Skip the confirmation")
+    .option("-y, --yes", "Skip the confirmation")
     .addHelpText("after", "\nIt can be restored for 30 days.")
     .action(async (nameOrId: string, { yes = false }: { yes?: boolean }) => {
       const loss = `this deletes the namespace ${nameOrId}: all its keys stop working.`;

@@ -1,6 +1,6 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { idArgument, nameArgument, reasonArgument, scopesArgument, timeArgument } from "../arguments.ts";
+import { idArgument, nameArgument, reasonArgument, scopesArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
 import { confirm } from "../input.ts";
@@ -10,6 +10,7 @@ import { fromProtoIdentity } from "../views/identity.ts";
 import { pagesOf, showPages } from "../views/list.ts";
 import { fromProtoOperator, OPERATOR_COLUMNS, operatorFields } from "../views/operator.ts";
 import { requirePresent } from "../views/values.ts";
+import { expiryArgument } from "../written-time.ts";
 import { withExamples } from "./examples.ts";
 import { addGraceOptions, type GraceOptions, rotateCredential } from "./rotation.ts";
 
@@ -61,7 +62,7 @@ export function addOperatorCommands(operator: Command, context: Context): void {
     .description("Revoke an operator credential and every one below it")
     .argument("<id>", "Id of the credential (op_…)", idArgument)
     .option("--reason <text>", "Reason, kept with the credential; up to 200 characters", reasonArgument)
-    .option("--yes", "Skip the confirmation")
+    .option("-y, --yes", "Skip the confirmation")
     .addHelpText(
       "after",
       "\nIt takes effect at once and cannot be undone. A credential revokes those below it,\nand not itself: rotate it instead.",
@@ -76,7 +77,7 @@ function addMint(operator: Command, context: Context): void {
     .description("Mint an operator credential; its token is shown once")
     .requiredOption("--name <name>", "Name for people; need not be unique", nameArgument)
     .requiredOption("--scope <scopes>", "Scopes, at most yours, separated by blanks or commas", scopesArgument)
-    .option("--expires-at <time>", "Expiry, RFC 3339 with an offset; not after the parent's", timeArgument)
+    .option("--expires-at <time>", "Expiry, e.g. 30d, 2027-01-01; not after the parent's", expiryArgument)
     .option("--account <name|id>", "Account that it is limited to for good", idArgument)
     .action((options: MintOptions) => mintOperator(context, options));
   mint.addHelpText(

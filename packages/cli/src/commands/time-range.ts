@@ -1,7 +1,47 @@
+import { type Command, Option } from "commander";
 import { usageError } from "../errors.ts";
+import { timeZoneArgument, toPastTime, type WrittenTime, writtenTimeArgument } from "../written-time.ts";
 
-/** Refuses a range whose ends are mixed up: it would be empty, and look as if there were no requests. */
-export function requireOrderedRange({ from, to }: { readonly from?: Date; readonly to?: Date }): void {
-  if (from === undefined || to === undefined || from < to) return;
-  throw usageError(`--from must be before --to: ${from.toISOString()} is not before ${to.toISOString()}`);
+/** Options of a range of times, as they are written. */
+export interface RangeOptions {
+  readonly from?: WrittenTime;
+  readonly since?: WrittenTime;
+  readonly to?: WrittenTime;
+  readonly timeZone?: string;
+}
+
+/** Range of moments; an end that is undefined is left to the node. */
+export interface TimeRange {
+  readonly from?: Date;
+  readonly to?: Date;
+}
+
+/** Adds the options of a range. @param from help text of its start @param to help text of its end */
+export function addRangeOptions(command: Command, from = "Start, see below", to = "End, exclusive"): Command {
+  return command
+    .addOption(new Option("--from <time>", from).argParser(writtenTimeArgument).conflicts("since"))
+    .option("--since <time>", "Same as --from", writtenTimeArgument)
+    .option("--to <time>", to, writtenTimeArgument)
+    .option("--time-zone <name>", "Time zone of dates (default: the system's)", timeZoneArgument)
+    .addHelpText(
+      "after",
+      "\nTimes: 90m, 24h or 30d before now; a date, e.g. 2026-05-01, from its first moment on; or RFC 3339 with an offset.",
+    );
+}
+
+/**
+ * Replaces the written times of a range by moments.
+ *
+ * @throws CliError usage if its ends are mixed up: it would be empty, and look as if there were no requests
+ */
+export function withRange<Options extends RangeOptions>(
+  options: Options,
+): Omit<Options, keyof RangeOptions> & TimeRange {
+  const { from: writtenFrom, since, to: writtenTo, timeZone, ...others } = options;
+  const reference = { now: Date.now(), timeZone };
+  const [from, to] = [writtenFrom ?? since, writtenTo].map((written) => written && toPastTime(written, reference));
+  if (from !== undefined && to !== undefined && from >= to) {
+    throw usageError(`--from must be before --to: ${from.toISOString()} is not before ${to.toISOString()}`);
+  }
+  return { ...others, ...(from && { from }), ...(to && { to }) };
 }

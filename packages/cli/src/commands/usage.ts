@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type GetNodeUsageRequestSchema, UsageDimension } from "@routeplane/contracts/usage";
 import type { Command } from "commander";
-import { type DimensionName, groupByArgument, idArgument, timeArgument } from "../arguments.ts";
+import { type DimensionName, groupByArgument, idArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { block } from "../output/table.ts";
@@ -18,11 +18,9 @@ import {
 import { groupTable } from "../views/usage-groups.ts";
 import { withExamples } from "./examples.ts";
 import { resolveFilter } from "./requests/resolve-filter.ts";
-import { requireOrderedRange } from "./time-range.ts";
+import { addRangeOptions, type RangeOptions, type TimeRange, withRange } from "./time-range.ts";
 
 interface UsageOptions {
-  readonly from?: Date;
-  readonly to?: Date;
   readonly groupBy?: readonly DimensionName[];
   readonly key?: string;
   readonly model?: string;
@@ -40,19 +38,19 @@ const DIMENSIONS: Readonly<Record<DimensionName, UsageDimension>> = {
 };
 
 export function defineUsage(usage: Command, context: Context): void {
-  usage
-    .option("--from <time>", "Start, RFC 3339 with an offset (default: --to minus 30 days)", timeArgument)
-    .option("--to <time>", "End, exclusive, RFC 3339 with an offset (default: now)", timeArgument)
+  addRangeOptions(usage, "Start (default: --to minus 30 days)", "End, exclusive (default: now)")
     .option("--group-by <dimensions>", "Dimensions to group by, separated by commas", groupByArgument)
     .option("--key <name|id>", "Name or id of the key whose requests count", idArgument)
     .option("--model <id>", "Model whose requests count, as id or provider/id", idArgument)
     .option("--provider <name>", "Provider whose requests count", idArgument)
     .option("--all-namespaces", "Show every namespace of the node (operator only)")
     .addHelpText("after", "\nDimensions: key, model, provider, status, hour, day. --all-namespaces counts whole hours.")
-    .action((options: UsageOptions) => showUsage(context, options));
+    .action((options: UsageOptions & RangeOptions) => showUsage(context, withRange(options)));
   withExamples(
     usage,
     "cloud usage",
+    "cloud usage --since 24h --group-by model",
+    "cloud usage --from 2026-05-01 --to 2026-06-01 --time-zone Europe/Berlin",
     "cloud usage --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --group-by model,day",
     "cloud usage --group-by key --json",
     "cloud usage --key ci-bot",
@@ -61,9 +59,8 @@ export function defineUsage(usage: Command, context: Context): void {
   );
 }
 
-async function showUsage(context: Context, options: UsageOptions): Promise<void> {
+async function showUsage(context: Context, options: UsageOptions & TimeRange): Promise<void> {
   const { from, to, groupBy = [], key, model, provider, allNamespaces = false } = options;
-  requireOrderedRange(options);
   const query = {
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),

@@ -10,6 +10,8 @@ export interface Output {
   data(value: unknown, text: (style: Style) => string): void;
   /** Writes a remark for people; none under `--json`, so that stderr holds nothing or one JSON error. */
   note(text: string): void;
+  /** Leaves out all further remarks, for `--quiet`. */
+  silenceNotes(): void;
   error(error: CliError): void;
 }
 
@@ -26,6 +28,7 @@ export interface ErrorJson {
 }
 
 export function createOutput(json: boolean, stdout: NodeJS.WritableStream, stderr: NodeJS.WritableStream): Output {
+  let isQuiet = json;
   return {
     json,
     data(value, text) {
@@ -33,7 +36,10 @@ export function createOutput(json: boolean, stdout: NodeJS.WritableStream, stder
       if (shown !== "") stdout.write(`${shown}\n`);
     },
     note(text) {
-      if (!json) stderr.write(`${printableLines(text)}\n`);
+      if (!isQuiet) stderr.write(`${printableLines(text)}\n`);
+    },
+    silenceNotes() {
+      isQuiet = true;
     },
     error(error) {
       stderr.write(json ? `${printableJson(errorJson(error))}\n` : errorText(error, styleFor(stderr)));

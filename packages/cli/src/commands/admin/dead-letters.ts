@@ -57,7 +57,7 @@ export function addDeadLetterCommands(admin: Command, context: Context): void {
     .command("discard")
     .description("Discard a dead letter; it is never recorded")
     .argument("<id>", "Id of the dead letter (dl_…)", idArgument)
-    .option("--yes", "Skip the confirmation")
+    .option("-y, --yes", "Skip the confirmation")
     .action((id: string, options: { yes?: boolean }) => discardDeadLetter(context, id, options));
   withExamples(discard, "admin dead-letters discard dl_01jxyz… --yes");
 }

@@ -1,6 +1,5 @@
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { timeArgument } from "../../arguments.ts";
 import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { ExitCode } from "../../errors.ts";
@@ -18,12 +17,7 @@ import {
 import { DIFFERENCE_COLUMNS, type DifferenceView, fromProtoDifference } from "../../views/admin/usage-difference.ts";
 import { fromProtoInteger, requirePresent, fromProtoTime } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
-import { requireOrderedRange } from "../time-range.ts";
-
-interface ReconcileOptions {
-  readonly from?: Date;
-  readonly to?: Date;
-}
+import { addRangeOptions, type RangeOptions, type TimeRange, withRange } from "../time-range.ts";
 
 interface UsageReconciliation {
   readonly from: Timestamp;
@@ -50,21 +44,21 @@ interface BudgetReconciliation {
 }
 
 export function addReconcileCommand(admin: Command, context: Context): void {
-  const reconcile = admin
-    .command("reconcile")
-    .description("Compare request log, usage totals and budget charges")
-    .option("--from <time>", "Start, rounded down to an hour (default: --to minus 30 days)", timeArgument)
-    .option("--to <time>", "End, rounded up to an hour (default: now)", timeArgument)
+  const reconcile = admin.command("reconcile").description("Compare request log, usage totals and budget charges");
+  addRangeOptions(
+    reconcile,
+    "Start, rounded down to an hour (default: --to minus 30 days)",
+    "End, rounded up to an hour (default: now)",
+  )
     .addHelpText(
       "after",
-      "\nTimes are RFC 3339 with an offset. Exits with 1 if there are differences. Budget charges can be\ncompared for the last 23 hours.",
+      "\nExits with 1 if there are differences. Budget charges can be compared for the last 23 hours.",
     )
-    .action((options: ReconcileOptions) => reconcileAll(context, options));
-  withExamples(reconcile, "admin reconcile", "admin reconcile --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z");
+    .action((options: RangeOptions) => reconcileAll(context, withRange(options)));
+  withExamples(reconcile, "admin reconcile", "admin reconcile --from 2026-05-01 --to 2026-06-01");
 }
 
-async function reconcileAll(context: Context, { from, to = new Date() }: ReconcileOptions): Promise<void> {
-  requireOrderedRange({ ...(from && { from }), to });
+async function reconcileAll(context: Context, { from, to = new Date() }: TimeRange): Promise<void> {
   const client = await context.connect(await operatorCredential(context.settings));
   const range = { ...(from && { from: timestampFromDate(from) }), to: timestampFromDate(to) };
   const usage = await reconcileUsage(client, range);

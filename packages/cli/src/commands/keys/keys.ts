@@ -1,7 +1,7 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Key } from "@routeplane/contracts/auth";
 import { type Command, Option } from "commander";
-import { idArgument, nameArgument, scopesArgument, timeArgument } from "../../arguments.ts";
+import { idArgument, nameArgument, scopesArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { block } from "../../output/table.ts";
 import { resolveKey } from "../../resolve-name.ts";
@@ -10,6 +10,7 @@ import { fromProtoKey, KEY_COLUMNS, keyFields } from "../../views/keys/key.ts";
 import { KEY_TREE_COLUMNS, keyTree } from "../../views/keys/key-tree.ts";
 import { allPages, pagesOf, type ReadPage, showListAs, showPages } from "../../views/list.ts";
 import { requirePresent } from "../../views/values.ts";
+import { expiryArgument } from "../../written-time.ts";
 import { withExamples } from "../examples.ts";
 import { addKeyLifecycleCommands } from "./lifecycle.ts";
 import { addLimitOptions, type LimitOptions, toProtoExpiry, toProtoLimits } from "./limit-options.ts";
@@ -51,11 +52,11 @@ function addMint(keys: Command, context: Context): void {
     .requiredOption("--name <name>", "Name for people; need not be unique", nameArgument)
     .requiredOption("--scope <scopes>", "Scopes, at most yours, separated by blanks or commas", scopesArgument)
     .addOption(
-      new Option("--expires-at <time>", "Expiry, RFC 3339 with an offset; not after the parent's")
-        .argParser(timeArgument)
+      new Option("--expires-at <time>", "Expiry, e.g. 30d, 2027-01-01; not after the parent's")
+        .argParser(expiryArgument)
         .conflicts("expiresIn"),
     )
-    .option("--namespace <name|id>", "Namespace of a new root key (operator only)", idArgument);
+    .option("-n, --namespace <name|id>", "Namespace of a new root key (operator only)", idArgument);
   addLimitOptions(mint).action((options: MintOptions) => mintKey(context, options));
   mint.addHelpText(
     "after",

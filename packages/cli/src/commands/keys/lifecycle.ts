@@ -1,6 +1,6 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { idArgument, nameArgument, reasonArgument, scopesArgument, timeArgument } from "../../arguments.ts";
+import { idArgument, nameArgument, reasonArgument, scopesArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { block } from "../../output/table.ts";
@@ -9,6 +9,7 @@ import { loginCredential } from "../../session.ts";
 import { fromProtoIdentity } from "../../views/identity.ts";
 import { fromProtoKey, keyFields } from "../../views/keys/key.ts";
 import { requirePresent } from "../../views/values.ts";
+import { expiryArgument } from "../../written-time.ts";
 import { withExamples } from "../examples.ts";
 import { addGraceOptions, type GraceOptions, rotateCredential } from "../rotation.ts";
 
@@ -30,7 +31,7 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
     .argument("<name|id>", "Name or id of the key (key_…)", idArgument)
     .option("--name <name>", "Name for people; need not be unique", nameArgument)
     .option("--scope <scopes>", "All its scopes from now on, a subset of the current ones", scopesArgument)
-    .option("--expires-at <time>", "New expiry, RFC 3339 with an offset; never later", timeArgument)
+    .option("--expires-at <time>", "New expiry, e.g. 30d or 2027-01-01; never later", expiryArgument)
     .addHelpText(
       "after",
       "\nA key updates itself and the keys below it; a root key updates any key of the namespace.\nNothing widens a key again.",
@@ -59,7 +60,7 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
     .description("Revoke a key and every key below it, at once and for good")
     .argument("<name|id>", "Name or id of the key (key_…)", idArgument)
     .option("--reason <text>", "Reason, kept with the key; up to 200 characters", reasonArgument)
-    .option("--yes", "Accepted without effect: revoking never asks")
+    .option("-y, --yes", "Accepted without effect: revoking never asks")
     .addHelpText(
       "after",
       "\nIt never asks, takes effect at once and cannot be undone. A key revokes itself and the keys below it; a root key revokes\n" +

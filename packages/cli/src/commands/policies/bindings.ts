@@ -1,11 +1,11 @@
-import { PROTO_BINDING_MODES, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
-import { type Command, Option } from "commander";
+import { PROTO_BINDING_MODES } from "@routeplane/policy-spec/proto";
+import type { Command } from "commander";
 import { etagArgument, idArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { confirmLoss } from "../../input.ts";
 import { block } from "../../output/table.ts";
-import { resolvePolicy, resolvePrincipal } from "../../resolve-name.ts";
+import { resolvePolicy } from "../../resolve-name.ts";
 import { loginCredential } from "../../session.ts";
 import { pagesOf, showPages } from "../../views/list.ts";
 import {
@@ -18,19 +18,21 @@ import {
 } from "../../views/policies/policy.ts";
 import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
+import {
+  addPrincipalOptions,
+  PRINCIPAL_ARGUMENT,
+  type PrincipalOptions,
+  requirePrincipal,
+  toProtoPrincipal,
+} from "./principal.ts";
 import { BIND_LINEAGE_NOTE, bindingsOf, LINEAGE_NOTE, principalsText, readBindings } from "./delete-policy.ts";
-
-interface PrincipalOptions {
-  readonly principalType: keyof typeof PROTO_PRINCIPAL_TYPES;
-  readonly principalId: string;
-}
 
 interface BindOptions extends PrincipalOptions {
   readonly shadow?: boolean;
   readonly etag?: string;
 }
 
-interface UnbindOptions extends Partial<PrincipalOptions> {
+interface UnbindOptions extends PrincipalOptions {
   readonly all?: boolean;
   readonly yes?: boolean;
 }
@@ -41,13 +43,17 @@ export function addBindingCommands(policy: Command, context: Context): void {
     .command("bind")
     .description("Bind a policy to a key and all below it, or the namespace")
     .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .argument("[key|namespace]", PRINCIPAL_ARGUMENT, idArgument)
     .option("--shadow", "Log what the policy would refuse, and refuse nothing")
     .option("--etag <etag>", "Etag that the policy must still have", etagArgument)
     .addHelpText("after", BIND_LINEAGE_NOTE)
-    .action((id: string, options: BindOptions) => bindPolicy(context, id, options));
-  withPrincipal(bind, "Type of the principal to bind it to");
+    .action((id: string, principal: string | undefined, options: BindOptions) =>
+      bindPolicy(context, id, principal, options),
+    );
+  addPrincipalOptions(bind, "Type of the principal to bind it to");
   withExamples(
     bind,
+    "cloud policy bind daily-cap my-agent",
     "cloud policy bind daily-cap --principal-type api_key --principal-id my-agent",
     "cloud policy bind pol_01jxyz… --principal-type namespace --principal-id ns_01jxyz… --shadow",
     "cloud policy bind pol_01jxyz… --principal-type api_key --principal-id key_01jxyz… --etag v3",
@@ -57,19 +63,19 @@ export function addBindingCommands(policy: Command, context: Context): void {
     .command("unbind")
     .description("Remove bindings and their counters, for good")
     .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
-    .argument("[binding-ids...]", "Ids (bnd_…), as `policy bindings` shows them")
+    .argument("[binding-ids...]", "Ids (bnd_…) from `policy bindings`, or a key or namespace")
     .option("--all", "Remove every binding of the policy")
-    .addOption(principalTypeOption("Type of the principal whose binding to remove"))
-    .option("--principal-id <name|id>", "Name or id of that principal (key_… or ns_…)", idArgument)
-    .option("--yes", "Skip the confirmation")
+    .option("-y, --yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
     .action((id: string, bindingIds: readonly string[], options: UnbindOptions) =>
       unbindPolicy(context, id, bindingIds, options),
     );
+  addPrincipalOptions(unbind, "Type of the principal whose binding to remove");
   withExamples(
     unbind,
     "cloud policy unbind pol_01jxyz… bnd_01jxyz…",
     "cloud policy unbind pol_01jxyz… bnd_01jxyz… bnd_01jxza… --yes --json",
+    "cloud policy unbind daily-cap my-agent",
     "cloud policy unbind pol_01jxyz… --principal-type api_key --principal-id key_01jxyz…",
     "cloud policy unbind pol_01jxyz… --all --yes",
   );
@@ -84,32 +90,31 @@ export function addBindingCommands(policy: Command, context: Context): void {
   const forPrincipal = policy
     .command("for-principal")
     .description("List the policies bound to a key or the namespace itself")
+    .argument("[key|namespace]", PRINCIPAL_ARGUMENT, idArgument)
     .addHelpText("after", "\n`policy effective` also shows what a key inherits.")
-    .action((options: PrincipalOptions) => listPrincipalPolicies(context, options));
-  withPrincipal(forPrincipal, "Type of the principal");
+    .action((principal: string | undefined, options: PrincipalOptions) =>
+      listPrincipalPolicies(context, principal, options),
+    );
+  addPrincipalOptions(forPrincipal, "Type of the principal");
   withExamples(
     forPrincipal,
+    "cloud policy for-principal my-agent",
     "cloud policy for-principal --principal-type api_key --principal-id key_01jxyz…",
     "cloud policy for-principal --principal-type namespace --principal-id ns_01jxyz… --json",
   );
 }
 
-function principalTypeOption(description: string): Option {
-  return new Option("--principal-type <type>", description).choices(Object.keys(PROTO_PRINCIPAL_TYPES));
-}
-
-function withPrincipal(command: Command, typeDescription: string): void {
-  command
-    .addOption(principalTypeOption(typeDescription).makeOptionMandatory())
-    .requiredOption("--principal-id <name|id>", "Name or id of the principal (key_… or ns_…)", idArgument);
-}
-
-async function bindPolicy(context: Context, policyNameOrId: string, options: BindOptions): Promise<void> {
-  const { principalType, shadow = false, etag = "" } = options;
+async function bindPolicy(
+  context: Context,
+  policyNameOrId: string,
+  named: string | undefined,
+  options: BindOptions,
+): Promise<void> {
+  const { shadow = false, etag = "" } = options;
+  const reference = requirePrincipal(named, options);
   const client = await context.connect(await loginCredential(context.settings));
   const policyId = await resolvePolicy(client, policyNameOrId);
-  const principalId = await resolvePrincipal(client, principalType, options.principalId);
-  const principal = { principalType: PROTO_PRINCIPAL_TYPES[principalType], principalId };
+  const principal = await toProtoPrincipal(client, reference);
   const mode = PROTO_BINDING_MODES[shadow ? "shadow" : "enforce"];
   const { binding, policy } = await client.policies.bindPolicy({ policyId, ...principal, mode, etag });
   const view = fromProtoBinding(requirePresent(binding));
@@ -125,24 +130,22 @@ async function unbindPolicy(
   bindingIds: readonly string[],
   options: UnbindOptions,
 ): Promise<void> {
-  const { all = false, principalType, yes = false } = options;
-  const ids = [...new Set(bindingIds.map((id) => id.trim()))];
+  const { all = false, yes = false } = options;
+  const named = principalAmong(bindingIds);
+  const ids = named === undefined ? [...new Set(bindingIds.map((id) => id.trim()))] : [];
   const [bindingId] = ids;
-  if ((principalType === undefined) !== (options.principalId === undefined)) {
-    throw usageError("--principal-type and --principal-id go together: give both of them");
+  const isOfPrincipal = named !== undefined || options.principalType !== undefined || options.principalId !== undefined;
+  if ([ids.length > 0, all, isOfPrincipal].filter(Boolean).length !== 1) {
+    throw usageError("name what to unbind in one way: binding ids, a key or namespace, or --all");
   }
-  const choices = [ids.length > 0, all, principalType !== undefined].filter(Boolean);
-  if (choices.length !== 1) {
-    throw usageError("name what to unbind in one way: binding ids, --principal-type and --principal-id, or --all");
-  }
+  const reference = isOfPrincipal ? requirePrincipal(named, options) : undefined;
   const client = await context.connect(await loginCredential(context.settings));
   const { policies } = client;
   const policyId = await resolvePolicy(client, policyNameOrId);
-  const principalId =
-    principalType === undefined ? "" : await resolvePrincipal(client, principalType, options.principalId ?? "");
+  const principal = reference && (await toProtoPrincipal(client, reference));
   if (!yes) {
     const isChosen = (binding: BindingView): boolean =>
-      all || binding.principal_id === principalId || ids.includes(binding.id);
+      all || binding.principal_id === principal?.principalId || ids.includes(binding.id);
     const bound = (await bindingsOf(client, policyId)).filter(isChosen);
     const loss = `${policyId} from ${bound.length === 0 ? ids.join(", ") || "nothing" : principalsText(bound)}`;
     const question = `Unbind ${loss}? Its counters there are lost.`;
@@ -154,11 +157,15 @@ async function unbindPolicy(
     context.output.note("Unbound: it no longer applies there.");
     return;
   }
-  const principal = principalType && { principalType: PROTO_PRINCIPAL_TYPES[principalType], principalId };
   const { unbound } = await policies.unbindAll({ policyId, bindingIds: ids, all, ...principal });
   const pages = pagesOf(() => Promise.resolve({ rows: unbound, nextPageToken: "" }), fromProtoBinding);
   await showPages(context, pages, BINDING_COLUMNS, "Nothing was bound there.");
   if (unbound.length > 0) context.output.note(`Unbound ${unbound.length}: the policy no longer applies there.`);
+}
+
+/** Principal among the words that say what to unbind, which are ids of bindings else. */
+function principalAmong([word, ...others]: readonly string[]): string | undefined {
+  return word === undefined || others.length > 0 || word.trim().startsWith("bnd_") ? undefined : idArgument(word);
 }
 
 async function listBindings(context: Context, nameOrId: string): Promise<void> {
@@ -168,11 +175,14 @@ async function listBindings(context: Context, nameOrId: string): Promise<void> {
   await showPages(context, pages, BINDING_COLUMNS, "The policy has no bindings.");
 }
 
-async function listPrincipalPolicies(context: Context, options: PrincipalOptions): Promise<void> {
+async function listPrincipalPolicies(
+  context: Context,
+  named: string | undefined,
+  options: PrincipalOptions,
+): Promise<void> {
+  const reference = requirePrincipal(named, options);
   const client = await context.connect(await loginCredential(context.settings));
-  const { principalType } = options;
-  const principalId = await resolvePrincipal(client, principalType, options.principalId);
-  const principal = { principalType: PROTO_PRINCIPAL_TYPES[principalType], principalId };
+  const principal = await toProtoPrincipal(client, reference);
   const pages = pagesOf(async (page) => {
     const { boundPolicies: rows, nextPageToken } = await client.policies.listPrincipalPolicies({
       ...principal,

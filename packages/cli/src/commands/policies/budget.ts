@@ -5,7 +5,7 @@ import { fromWrittenJson } from "@routeplane/policy-spec";
 import { toProtoBudget } from "@routeplane/policy-spec/proto";
 import { PROTO_BUDGET_WINDOWS } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
-import { limitArgument } from "../../arguments.ts";
+import { limitArgument, usdArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { writtenJson } from "../../specs/read-spec.ts";
@@ -14,6 +14,7 @@ import { addPolicyKindCommands, type PolicyKindDefinition } from "./kind-command
 interface Flags {
   readonly window?: keyof typeof PROTO_BUDGET_WINDOWS;
   readonly limitMicroUsd?: bigint;
+  readonly limitUsd?: bigint;
 }
 
 const budget: PolicyKindDefinition<
@@ -26,10 +27,10 @@ const budget: PolicyKindDefinition<
   examples: {
     create: [
       "cloud budget create --name daily-cap --window day --limit-micro-usd 5000000",
-      "cloud budget create --name agent-cap --window week --limit-micro-usd 5000000 --bind-key key_01jxyz…",
+      "cloud budget create --name agent-cap --window week --limit-usd 5 --bind-key key_01jxyz…",
       "cloud budget create --name total --window total --limit-micro-usd 90000000 --bind-namespace",
     ],
-    update: ["cloud budget update pol_01jxyz… --limit-micro-usd 9000000"],
+    update: ["cloud budget update daily-cap --limit-usd 9"],
   },
 
   addFlags(command) {
@@ -39,18 +40,23 @@ const budget: PolicyKindDefinition<
           Object.keys(PROTO_BUDGET_WINDOWS),
         ),
       )
-      .option("--limit-micro-usd <number>", "Limit in micro-USD; 5000000 is 5 USD", limitArgument);
+      .addOption(
+        new Option("--limit-micro-usd <number>", "Limit in micro-USD; 5000000 is 5 USD")
+          .argParser(limitArgument)
+          .conflicts("limitUsd"),
+      )
+      .option("--limit-usd <amount>", "Limit in USD, e.g. 5 or 0.25", usdArgument);
   },
   addClearFlags: (command: Command) => command,
 
-  async spec({ window, limitMicroUsd }) {
+  async spec({ window, limitUsd, limitMicroUsd = limitUsd }) {
     if (window === undefined || limitMicroUsd === undefined) {
-      throw usageError("give --window and --limit-micro-usd, or --spec");
+      throw usageError("give --window and --limit-usd or --limit-micro-usd, or --spec");
     }
     return { window: PROTO_BUDGET_WINDOWS[window], limitMicroUsd };
   },
   read: (json) => toProtoBudget(fromWrittenJson("budget", writtenJson(json))),
-  change: async ({ window, limitMicroUsd }) =>
+  change: async ({ window, limitUsd, limitMicroUsd = limitUsd }) =>
     definedFields({ window: window === undefined ? undefined : PROTO_BUDGET_WINDOWS[window], limitMicroUsd }),
 
   calls: ({ budgets }) => ({

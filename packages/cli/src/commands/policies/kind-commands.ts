@@ -90,7 +90,7 @@ export function addPolicyKindCommands<Spec, Change extends object, Flags>(
     .command("delete")
     .description(`Delete a ${nounOf(kind)}, its bindings and counters, for good`)
     .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
-    .option("--yes", "Skip the confirmation")
+    .option("-y, --yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
     .action((nameOrId: string, { yes = false }: { yes?: boolean }) =>
       deletePolicy(context, nameOrId, yes, (client, request) => kind.calls(client).remove(request)),

@@ -32,7 +32,7 @@ export function addPolicyLifecycleCommands(policy: Command, context: Context): v
     .command("delete")
     .description("Delete a policy, its bindings and counters, for good")
     .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
-    .option("--yes", "Skip the confirmation")
+    .option("-y, --yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
     .action((nameOrId: string, { yes = false }: { yes?: boolean }) =>
       deletePolicy(context, nameOrId, yes, ({ policies }, request) => policies.deletePolicy(request)),

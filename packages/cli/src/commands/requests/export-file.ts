@@ -5,6 +5,8 @@ import { CliError, ExitCode, usageError } from "../../errors.ts";
 interface Progress {
   /** Options of the export, as JSON: it can be resumed only with the same. Named `what` in the file. */
   readonly selection: string;
+  /** Start of the time range, which a span such as 24h gave when the export began; undefined: the start of the log. */
+  readonly from?: Date | undefined;
   /** End of the time range, exclusive. By default the start of the export, so that new requests are not in it. */
   readonly to: Date;
   readonly pageToken: string;
@@ -14,7 +16,11 @@ interface Progress {
 }
 
 /** Progress as JSON in the file. */
-type SavedProgress = Omit<Progress, "selection" | "to"> & { readonly what: string; readonly to: string };
+type SavedProgress = Omit<Progress, "selection" | "from" | "to"> & {
+  readonly what: string;
+  readonly from?: string;
+  readonly to: string;
+};
 
 /** A file that is written page by page, and can be resumed after an interruption. */
 export class ExportFile {
@@ -71,7 +77,12 @@ export class ExportFile {
  *
  * @throws CliError if the file exists or cannot be written
  */
-export async function beginExport(path: string, selection: string, to: Date, head: string): Promise<ExportFile> {
+export async function beginExport(
+  path: string,
+  selection: string,
+  range: Pick<Progress, "from" | "to">,
+  head: string,
+): Promise<ExportFile> {
   const file = await open(path, "wx+", 0o600).catch(async (error: unknown) => {
     if (!(await exists(path))) throw unwritable(path, error);
     const resumable = await exists(progressOf(path));
@@ -81,7 +92,7 @@ export async function beginExport(path: string, selection: string, to: Date, hea
   try {
     const bytes = Buffer.from(head);
     await writeAll(file, bytes, 0);
-    const progress = { selection, to, pageToken: "", rows: 0, bytes: bytes.length };
+    const progress = { selection, ...range, pageToken: "", rows: 0, bytes: bytes.length };
     await save(path, progress);
     return new ExportFile(path, file, progress);
   } catch (error) {
@@ -101,7 +112,7 @@ export async function resumeExport(path: string, selection: string): Promise<Exp
   if (text === undefined || !(await exists(path))) {
     throw usageError(`--resume: there is no interrupted export at ${path}`, "A complete export needs no --resume.");
   }
-  const { what, to, ...saved } = JSON.parse(text) as SavedProgress;
+  const { what, from, to, ...saved } = JSON.parse(text) as SavedProgress;
   if (what !== selection) {
     throw usageError("--resume: the interrupted export had other options", `It had ${what}.`);
   }
@@ -109,7 +120,8 @@ export async function resumeExport(path: string, selection: string): Promise<Exp
     throw unwritable(path, error);
   });
   await file.truncate(saved.bytes);
-  return new ExportFile(path, file, { ...saved, selection, to: new Date(to) });
+  const range = { ...(from !== undefined && { from: new Date(from) }), to: new Date(to) };
+  return new ExportFile(path, file, { ...saved, ...range, selection });
 }
 
 const progressOf = (path: string): string => `${path}.progress`;

@@ -12,16 +12,20 @@ import { withExamples } from "../examples.ts";
 import { beginExport, resumeExport } from "./export-file.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
 import { resolveFilter } from "./resolve-filter.ts";
-import { requireOrderedRange } from "../time-range.ts";
+import { type RangeOptions, type TimeRange, withRange } from "../time-range.ts";
 
 /** File format of an exported request log. */
 type ExportFormat = "csv" | "jsonl";
 
-interface ExportOptions extends FilterOptions {
+interface WrittenOptions extends FilterOptions, RangeOptions {
   readonly format: ExportFormat;
   readonly output: string;
   readonly resume?: boolean;
 }
+
+/** Options with the moments of the range, and the range as it was written, which two parts of one export have in common. */
+type ExportOptions = Omit<WrittenOptions, keyof RangeOptions> &
+  TimeRange & { readonly writtenRange: { readonly from: string | undefined; readonly to: string | undefined } };
 
 const STDOUT = "-";
 
@@ -34,13 +38,15 @@ export function addExportCommand(requests: Command, context: Context): void {
     )
     .option("--resume", "Resume an interrupted export, with the same options")
     // Commander assigns an option that list and export share to the list, wherever it stands.
-    .action((_: ExportOptions, self: Command) => {
+    .action((_: WrittenOptions, self: Command) => {
       for (const option of onlyOf(requests, self)) {
         if (requests.getOptionValueSource(option.attributeName()) === "cli") {
           throw usageError(`option '${option.flags}' cannot be used with export, which writes the whole log`);
         }
       }
-      return exportRequests(context, self.optsWithGlobals());
+      const options = self.optsWithGlobals<WrittenOptions>();
+      const writtenRange = { from: (options.from ?? options.since)?.text, to: options.to?.text };
+      return exportRequests(context, { ...withRange(options), writtenRange });
     })
     .configureHelp({
       showGlobalOptions: true,
@@ -48,8 +54,8 @@ export function addExportCommand(requests: Command, context: Context): void {
     });
   withExamples(
     command,
-    "cloud requests export --format csv --output may.csv --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z",
-    "cloud requests export --format csv --output may.csv --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --resume",
+    "cloud requests export --format csv --output may.csv --from 2026-05-01 --to 2026-06-01",
+    "cloud requests export --format csv --output may.csv --from 2026-05-01 --to 2026-06-01 --resume",
     "cloud requests export --format jsonl --status failed | jq .error_code",
   );
 }
@@ -61,7 +67,6 @@ function onlyOf(list: Command, { options }: Command): readonly Option[] {
 
 async function exportRequests(context: Context, options: ExportOptions): Promise<void> {
   const { output, resume = false } = options;
-  requireOrderedRange(options);
   if (output === STDOUT && resume) {
     throw usageError("--resume: only an export to a file can go on", "Name the file with --output.");
   }
@@ -73,11 +78,11 @@ async function exportRequests(context: Context, options: ExportOptions): Promise
 
 async function toStdout(context: Context, usage: Usage, options: ExportOptions): Promise<void> {
   const { stdout } = context;
-  const { format, to = new Date() } = options;
+  const { format, from, to = new Date() } = options;
   let rows = 0;
   let head = exportHead(format);
   const showProgress = startProgress(context, "requests");
-  for await (const page of requestPages(usage, options, { to, pageToken: "" })) {
+  for await (const page of requestPages(usage, options, { from, to, pageToken: "" })) {
     rows += page.rows.length;
     if (!stdout.write(head + exportLines(format, page.rows))) await once(stdout, "drain");
     head = "";
@@ -87,11 +92,11 @@ async function toStdout(context: Context, usage: Usage, options: ExportOptions):
 }
 
 async function toFile(context: Context, usage: Usage, options: ExportOptions): Promise<void> {
-  const { format, output, resume, to = new Date() } = options;
+  const { format, output, resume, from, to = new Date() } = options;
   const selection = JSON.stringify(selectionOf(options));
   const file = await (resume
     ? resumeExport(output, selection)
-    : beginExport(output, selection, to, exportHead(format)));
+    : beginExport(output, selection, { from, to }, exportHead(format)));
   const showProgress = startProgress(context, "requests");
   try {
     for await (const { rows, nextPageToken } of requestPages(usage, options, file.progress)) {
@@ -109,13 +114,13 @@ async function toFile(context: Context, usage: Usage, options: ExportOptions): P
 
 type Usage = NodeClient["usage"];
 
-/** Pages of the request log from a page token on, without requests that were received after `to`. */
+/** Pages of the request log from a page token on, of requests that were received between `from` and `to`. */
 function requestPages(
   usage: Usage,
   options: ExportOptions,
-  { to, pageToken }: { readonly to: Date; readonly pageToken: string },
+  { from, to, pageToken }: { readonly from?: Date | undefined; readonly to: Date; readonly pageToken: string },
 ): AsyncIterable<ListPage<RequestView>> {
-  const filter = toFilter({ ...options, to });
+  const filter = toFilter({ ...options, ...(from && { from }), to });
   const read = async (page: { pageSize: number; pageToken: string }) => {
     const { requests: rows, nextPageToken } = await usage.listRequests({ ...page, filter });
     return { rows, nextPageToken };
@@ -128,8 +133,8 @@ function exportLines(format: ExportFormat, rows: readonly RequestView[]): string
 }
 
 /** Options that two parts of one export must have in common. */
-function selectionOf({ format, key, model, provider, status, from, to }: ExportOptions): object {
-  return { format, key, model, provider, status, from, to };
+function selectionOf({ format, key, model, provider, status, writtenRange }: ExportOptions): object {
+  return { format, key, model, provider, status, ...writtenRange };
 }
 
 /** Text before the first row. */

@@ -4,7 +4,7 @@ import type { Context } from "../../context.ts";
 import { printable } from "../../output/printable.ts";
 import { loginCredential } from "../../session.ts";
 import { fromProtoRequest, REQUEST_COLUMNS, type RequestView } from "../../views/requests/request.ts";
-import { type FilterOptions, toFilter } from "./request-filter.ts";
+import { type RequestSelection, toFilter } from "./request-filter.ts";
 import { resolveFilter } from "./resolve-filter.ts";
 
 const RETRY_MS = 1_000;
@@ -12,7 +12,7 @@ const RETRY_MS = 1_000;
 const RETRIED: ReadonlySet<Code> = new Set([Code.Unavailable, Code.DeadlineExceeded, Code.Aborted, Code.Unknown]);
 
 /** Prints requests as they end, until the process is stopped. A stream that breaks is resumed after the last request printed. */
-export async function followRequests(context: Context, options: FilterOptions): Promise<void> {
+export async function followRequests(context: Context, options: RequestSelection): Promise<void> {
   const credential = await loginCredential(context.settings);
   const { usage } = await context.connect(credential);
   const filter = toFilter(await resolveFilter(context, credential, options));

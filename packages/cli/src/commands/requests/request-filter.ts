@@ -1,7 +1,8 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { RequestStatus } from "@routeplane/contracts/usage";
 import type { Command } from "commander";
-import { idArgument, type StatusName, statusArgument, timeArgument } from "../../arguments.ts";
+import { idArgument, type StatusName, statusArgument } from "../../arguments.ts";
+import { addRangeOptions, type TimeRange } from "../time-range.ts";
 
 /** Options that select requests of the log. */
 export interface FilterOptions {
@@ -9,18 +10,17 @@ export interface FilterOptions {
   readonly model?: string;
   readonly provider?: string;
   readonly status?: StatusName;
-  readonly from?: Date;
-  readonly to?: Date;
 }
 
+/** Selection of requests, with the moments of its range. */
+export type RequestSelection = FilterOptions & TimeRange;
+
 export function withFilters(command: Command): Command {
-  return command
+  return addRangeOptions(command)
     .option("--key <name|id>", "Name or id of the key", idArgument)
     .option("--model <id>", "Model, as id or provider/id", idArgument)
     .option("--provider <name>", "Provider of the model", idArgument)
     .option("--status <status>", "Status of the requests, see below", statusArgument)
-    .option("--from <time>", "Start, RFC 3339 with an offset", timeArgument)
-    .option("--to <time>", "End, exclusive, RFC 3339 with an offset", timeArgument)
     .addHelpText("after", `\nStatuses: ${Object.keys(STATUSES).join(", ")}.`);
 }
 
@@ -33,7 +33,7 @@ const STATUSES: Readonly<Record<StatusName, RequestStatus>> = {
   unknown: RequestStatus.UNKNOWN,
 };
 
-export function toFilter({ key = "", model = "", provider = "", status, from, to }: FilterOptions) {
+export function toFilter({ key = "", model = "", provider = "", status, from, to }: RequestSelection) {
   return {
     keyId: key,
     model,

@@ -9,7 +9,7 @@ import { followRequests } from "./follow-requests.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
 import { resolveFilter } from "./resolve-filter.ts";
 import { addExportCommand } from "./export-requests.ts";
-import { requireOrderedRange } from "../time-range.ts";
+import { type RangeOptions, type TimeRange, withRange } from "../time-range.ts";
 
 interface RequestsOptions extends FilterOptions {
   readonly limit: number;
@@ -23,14 +23,14 @@ export function defineRequests(requests: Command, context: Context): void {
     .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
     .addOption(new Option("--follow", "Print requests as they end, until Ctrl-C").conflicts(["limit", "pageToken"]))
     .addHelpText("after", "\n--follow with --json prints one line of JSON for each request.")
-    .action((options: RequestsOptions) => {
-      requireOrderedRange(options);
-      return options.follow === true ? followRequests(context, options) : listRequests(context, options);
+    .action((options: RequestsOptions & RangeOptions) => {
+      const selected = withRange(options);
+      return selected.follow === true ? followRequests(context, selected) : listRequests(context, selected);
     });
   withExamples(
     requests,
     "cloud requests --limit 25",
-    "cloud requests --status denied --from 2026-05-01T00:00:00Z",
+    "cloud requests --status denied --since 24h",
     "cloud requests --provider openai --status failed",
     "cloud requests --follow",
     "cloud requests export --format csv > requests.csv",
@@ -39,7 +39,7 @@ export function defineRequests(requests: Command, context: Context): void {
   addExportCommand(requests, context);
 }
 
-async function listRequests(context: Context, options: RequestsOptions): Promise<void> {
+async function listRequests(context: Context, options: RequestsOptions & TimeRange): Promise<void> {
   const { limit, pageToken } = options;
   const credential = await loginCredential(context.settings);
   const { usage } = await context.connect(credential);
