@@ -31,7 +31,8 @@ export async function run(argv: readonly string[], processContext: ProcessContex
   }
 }
 
-function createContext(
+/** Creates what the commands of one command line get. */
+export function createContext(
   output: Output,
   { settings, stdin, stdout, stderr }: ProcessContext,
   { onUrl, onExitCode }: { readonly onUrl: (url: string) => void; readonly onExitCode: (code: number) => void },

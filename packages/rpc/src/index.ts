@@ -1,4 +1,12 @@
-export { accessOf, type AccessRule, internalCallerOf, isIdempotent, isInternal, publishedServices } from "./access.ts";
+export {
+  accessOf,
+  type AccessRule,
+  internalCallerOf,
+  isIdempotent,
+  isInternal,
+  operatorScopeOf,
+  publishedServices,
+} from "./access.ts";
 export { CACHE_SLOT_BYTES, type CacheEntry, MemoryBoundedCache } from "./cache/memory-bounded-cache.ts";
 export { type CachedSubject, SUBJECT_BYTES, SubjectChanges } from "./cache/subject-changes.ts";
 export { type Change, type ChangeFeed, createChangeFeed } from "./changes/change-feed.ts";

@@ -6,4 +6,5 @@ export { type RpcChain, rpcChain } from "./chain.ts";
 export type { RpcChainOptions } from "./chain-options.ts";
 export { type GrpcServerOptions, mount, type MountedService, startGrpcServer } from "./hot-methods.ts";
 export { type RpcServerOptions, startRpcServer } from "./server.ts";
+export { type FieldBounds, fieldBoundsOf } from "./field-bounds.ts";
 export { warmValidation } from "./validate.ts";
