@@ -76,6 +76,7 @@ export interface MintedKey {
   readonly id: string;
   readonly token: string;
   readonly revoked_at: string | null;
+  readonly limits_policy_id: string | null;
 }
 
 export function mint(cli: Cli, name: string, scopes: string, ...limits: readonly string[]): Promise<MintedKey> {

@@ -12,6 +12,8 @@ let node: TestNode;
 let own: NamespaceKeys;
 let root: Cli;
 let agent: MintedKey;
+/** Key that may call no model which the node has. */
+let narrow: MintedKey;
 let reading: McpClient;
 let writing: McpClient;
 /** Ids of a request that was answered and of one that was denied. */
@@ -27,7 +29,7 @@ beforeAll(async () => {
     startMcp(node, agent.token, { args: ["--allow-writes"] }),
   ]);
   answered = await chat(agent.token, "echo");
-  const narrow = await mint(cliAs(node, agent.token), "narrow", "inference:invoke", "--models", "gpt-*");
+  narrow = await mint(cliAs(node, agent.token), "narrow", "inference:invoke", "--models", "gpt-*");
   denied = await chat(narrow.token, "echo");
   const settled = async () => (await reading.value<{ status: string }>("get_request", { id: answered })).status;
   await eventually(async () => (await settled()) === "succeeded", 20_000);
@@ -56,6 +58,7 @@ const READING = [
   "get_usage",
   "list_requests",
   "get_request",
+  "explain_request",
   "get_effective_policy",
   "list_models",
 ];
@@ -131,6 +134,29 @@ describe("a tool that reads returns what the command prints with --json", () => 
     expect(receipt).toMatchObject({ status: "denied", error_code: "model_not_allowed" });
   });
 
+  it("explain_request names the policy that refused a request, and the key that it is bound to", async () => {
+    const { explanation, policy, binding } = await reading.value<Record<string, string>>("explain_request", {
+      id: denied,
+    });
+    expect(explanation).toBe(
+      `The request was refused with 403 model_not_allowed by the rule guardrail.model_allow of the policy ` +
+        `"limits of ${narrow.id}" (${narrow.limits_policy_id}), which is bound to the key ${narrow.id}.`,
+    );
+    expect(policy).toMatchObject({ id: narrow.limits_policy_id, spec: { guardrail: { model_allow: ["gpt-*"] } } });
+    expect(binding).toMatchObject({ policy_id: narrow.limits_policy_id, principal_id: narrow.id });
+  });
+
+  it("explain_request tells a request that no policy refused from one that a policy did", async () => {
+    const { explanation } = await reading.value<{ explanation: string }>("explain_request", { id: answered });
+    expect(explanation).toBe("The request was not refused by a policy: its status is succeeded (200).");
+    const { id, token } = await mint(root, "reader", "usage:read");
+    await using client = await startMcp(node, token);
+    const blind = await client.value<{ explanation: string }>("explain_request", { id: denied });
+    expect(blind).toMatchObject({ policy: null, binding: null });
+    expect(blind.explanation).toContain(`of the policy ${narrow.limits_policy_id}.`);
+    await root.json("cloud", "keys", "revoke", id);
+  });
+
   it("get_effective_policy, of the key in use or of another", async () => {
     const effective = (id: string) =>
       root.json("cloud", "policy", "effective", "--principal-type", "api_key", "--principal-id", id);
@@ -188,6 +214,7 @@ describe("a call that cannot be served is an error with reason and message", () 
     ["get_usage", {}, "usage:read"],
     ["list_requests", {}, "usage:read"],
     ["get_request", { id: "req_01kayeqtfnexes8b2c1x4m9d7z" }, "usage:read"],
+    ["explain_request", { id: "req_01kayeqtfnexes8b2c1x4m9d7z" }, "usage:read"],
     ["get_effective_policy", {}, "policy:read"],
     ["list_models", {}, "inference:invoke"],
     ["mint_key", { ...MINT, scopes: ["namespace:read"] }, "keys:write"],
@@ -228,6 +255,7 @@ describe("a call that cannot be served is an error with reason and message", () 
     for (const { name } of await asOperator.tools()) {
       const inputs: Readonly<Record<string, object>> = {
         get_request: { id: answered },
+        explain_request: { id: answered },
         mint_key: MINT,
         revoke_key: { key: "agent" },
         bind_policy: { policy: "x", principal_type: "api_key", principal_id: "agent" },

@@ -22,5 +22,11 @@ export const requestFilter = {
 export const status = z.enum(STATUSES);
 export const groupBy = z.array(z.enum(DIMENSIONS)).min(1).max(DIMENSIONS.length);
 
+export const requestId = z
+  .string()
+  .min(1)
+  .max(100)
+  .describe("Id of the request (req_…): the x-request-id of its answer");
+
 /** Result of `whoami`, as far as tools use it. */
 export const ownKey = z.object({ key: z.object({ id: z.string() }) });

@@ -1,5 +1,6 @@
 import * as z from "zod/v4";
-import { groupBy, keyName, MAX_ROWS, ownKey, requestFilter, status } from "./inputs.ts";
+import { explainRequest } from "./explain-tool.ts";
+import { groupBy, keyName, MAX_ROWS, ownKey, requestFilter, requestId, status } from "./inputs.ts";
 import { defineTool, option, type Tool } from "./tool.ts";
 
 /** Tools that change nothing. */
@@ -67,8 +68,6 @@ const listRequests = defineTool({
     ),
 });
 
-const requestId = z.string().min(1).max(100).describe("Id of the request (req_…): the x-request-id of its answer");
-
 const getRequest = defineTool({
   name: "get_request",
   title: "Receipt of a request",
@@ -117,6 +116,7 @@ export const READ_TOOLS: readonly Tool[] = [
   getUsage,
   listRequests,
   getRequest,
+  explainRequest,
   getEffectivePolicy,
   listModels,
 ];
