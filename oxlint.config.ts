@@ -178,6 +178,7 @@ export default defineConfig({
         "packages/testing/**",
         "packages/standalone/bin/**",
         "deploy/**",
+        "examples/**",
       ],
       rules: { "node/no-process-env": "off" },
     },

@@ -16,6 +16,7 @@ export { type CallOutcome, ServiceConnection, type ServiceConnectionOptions } fr
 export { serviceTransport, type ServiceTransportOptions } from "./client/transport.ts";
 export { fromDuration, fromTimeRange, fromTimestamp, toTimestamp } from "./convert.ts";
 export { fromConnectError, toConnectError } from "./errors.ts";
+export type { EventLog } from "./event-log.ts";
 export { MAX_PAGE_BYTES, type PagedList, toProtoPage } from "./page.ts";
 export { fromPageToken, toPageToken } from "./page-token.ts";
 export {

@@ -1,5 +1,5 @@
 import type { ClientHttp2Stream, ClientSessionRequestOptions, OutgoingHttpHeaders } from "node:http2";
-import type { Logger } from "@routeplane/runtime";
+import type { EventLog } from "../event-log.ts";
 import type { ServiceTls } from "../tls.ts";
 import { ServiceSession } from "./service-session.ts";
 
@@ -8,7 +8,7 @@ export interface ServiceAddressOptions {
   readonly authority: string;
   /** IP address of one of its processes, or of a proxy in front of them. */
   readonly address: string;
-  readonly log: Logger | undefined;
+  readonly log: EventLog | undefined;
   /** TLS of an `https:` origin. */
   readonly tls: ServiceTls | undefined;
   /** Called when a session is lost or cannot be opened. */

@@ -1,7 +1,7 @@
 import type { ClientHttp2Stream, ClientSessionRequestOptions, OutgoingHttpHeaders } from "node:http2";
 import { isIP } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Logger } from "@routeplane/runtime";
+import type { EventLog } from "../event-log.ts";
 import { type ResolveAddresses, resolveAddresses } from "./resolve-addresses.ts";
 import { ServiceAddress } from "./service-address.ts";
 import type { ServiceTls } from "../tls.ts";
@@ -11,7 +11,7 @@ export interface ServiceConnectionOptions {
   /** Address of the service, which speaks HTTP/2, e.g. `http://policy:7001`; with `https:` over TLS. Its host name may have many addresses. */
   readonly url: string;
   /** Logger of replaced sessions and of addresses that come, go and fail. None by default. */
-  readonly log?: Logger;
+  readonly log?: EventLog;
   /** Resolver of host names; that of the operating system by default. */
   readonly resolve?: ResolveAddresses;
   /** Authorities by which a service is verified over TLS, and the certificate that it is shown if it asks. */

@@ -2,10 +2,11 @@ import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { VerificationService, type VerifyKeyResponse } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
 import { DomainError, type ErrorReason, type Id } from "@routeplane/domain";
-import { type Component, gauge, type Logger } from "@routeplane/runtime";
+import { type Component, gauge } from "@routeplane/runtime";
 import { type ChangeWatch, watchChanges } from "../changes/change-watch.ts";
 import { fromTimestamp } from "../convert.ts";
 import { fromConnectError } from "../errors.ts";
+import type { EventLog } from "../event-log.ts";
 import type { Principal, VerifyToken } from "../principal.ts";
 import { FEED_TIMEOUT_MS, STALE_CHECK_INTERVAL_MS } from "../staleness.ts";
 import { CachingVerifier, type CachingVerifierOptions, requirePrincipal } from "./caching-verifier.ts";
@@ -52,7 +53,7 @@ export interface CredentialSubscription {
 
 export interface VerifierOptions extends Pick<CachingVerifierOptions, "maxBytes" | "maxAgeMs" | "clock" | "monotonic"> {
   /** Logger of one warning when the feed is lost, and of one line when it is back. None by default. */
-  readonly log?: Logger;
+  readonly log?: EventLog;
 }
 
 /** @param auth transport to the auth service */
@@ -112,7 +113,7 @@ export function createVerifier(auth: Transport, options: VerifierOptions = {}): 
  *
  * @returns a function to be called at intervals
  */
-function createLossLog(log: Logger, watch: Pick<ChangeWatch, "isLive">, monotonic: () => number): () => void {
+function createLossLog(log: EventLog, watch: Pick<ChangeWatch, "isLive">, monotonic: () => number): () => void {
   const startedAt = monotonic();
   let isLost = false;
   return () => {

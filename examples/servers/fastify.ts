@@ -1,0 +1,16 @@
+/** A server of Fastify whose callers need an API key. */
+import { verifier } from "@routeplane/client"; // protects
+import { fastify } from "fastify";
+
+const { PORT = "3000", ROUTEPLANE_AUTH_URL: url = "", ROUTEPLANE_SERVICE_CREDENTIAL = "" } = process.env;
+
+const app = fastify();
+
+const keys = verifier({ url, serviceCredential: ROUTEPLANE_SERVICE_CREDENTIAL }); // protects
+app.addHook("onRequest", ({ headers }) => keys.authenticate(headers, { scope: "inference:invoke" })); // protects
+
+// The caller is cached: to ask for it again costs a microsecond.
+app.get("/", async ({ headers }) => `hello ${(await keys.authenticate(headers)).keyId}`);
+
+await app.listen({ port: Number(PORT), host: "127.0.0.1" });
+process.stdout.write(`${JSON.stringify(app.server.address())}\n`);

@@ -1,0 +1,134 @@
+import { type Client, Code, createClient } from "@connectrpc/connect";
+import { AdmissionService, type Denial } from "@routeplane/contracts/policy";
+import { newId } from "@routeplane/domain";
+import { type EventLog, fromTimestamp } from "@routeplane/rpc";
+import { toRouteplaneError } from "./convert-error.ts";
+import { RouteplaneError } from "./error.ts";
+import { Grant, type GrantOptions } from "./grant.ts";
+import { picoUsdOf, type Price } from "./price.ts";
+import { openService, type ServiceOptions } from "./service.ts";
+import type { Caller } from "./verifier.ts";
+
+/** A request that is to be admitted, with the most that it can use. */
+export interface AdmissionRequest {
+  /** Caller, as a verifier returned it: its budgets and rate limits apply, and those of every key above it. */
+  readonly caller: Pick<Caller, "namespaceId" | "lineage">;
+  readonly price: Price;
+  /** Upper bound on the input tokens. 0 by default. */
+  readonly inputTokensMax?: number;
+  /** Upper bound on the output tokens, which a grant may lower. 0 by default. */
+  readonly outputTokensMax?: number;
+  /**
+   * Key of this request and every repetition of it, at most 255 characters: of all requests of the caller's key with the same one,
+   * one is admitted, and the others are refused with IDEMPOTENCY_KEY_USED. None by default.
+   */
+  readonly idempotencyKey?: string;
+  /** `req_…`: one id is one reservation, however often it is asked for. A new one by default. */
+  readonly requestId?: string;
+}
+
+/** Admission of requests within the budgets and rate limits of their callers. Every method rejects with a `RouteplaneError`. */
+export interface Admission extends AsyncDisposable {
+  /**
+   * Reserves what a request can use at most. A denial is BUDGET_EXCEEDED or RATE_LIMIT_EXCEEDED: `retryAt` is the time from which it
+   * would be admitted, if waiting helps, and `info` names the policy. Exactly one of settle, void and expiry ends a reservation;
+   * one that expires is charged in full.
+   */
+  readonly admit: (request: AdmissionRequest) => Promise<Grant>;
+  /**
+   * Admits a request, does the work, and ends the reservation: by what `work` passed to `grant.settle`; in full if it passed nothing;
+   * without a charge if it threw before that.
+   *
+   * @returns the result of `work`
+   */
+  readonly run: <T>(request: AdmissionRequest, work: (grant: Grant) => Promise<T>) => Promise<T>;
+  /** Ends its connections. Reservations that are open expire. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Creates the admission of requests over the policy service of a node. */
+export function admission(options: ServiceOptions): Admission {
+  const { transport, stop: closeConnections } = openService(options);
+  const client = createClient(AdmissionService, transport);
+  const { log } = options;
+  const admit = (request: AdmissionRequest): Promise<Grant> => admitBy(client, request);
+  const stop = (): Promise<void> => Promise.resolve(closeConnections());
+  return {
+    admit,
+    async run(request, work) {
+      const grant = await admit(request);
+      let result: Awaited<ReturnType<typeof work>>;
+      try {
+        result = await work(grant);
+      } catch (error) {
+        await endOrLog(log, grant, () => (grant.isEnded ? grant.ended : grant.void()));
+        throw error;
+      }
+      await endOrLog(log, grant, () => (grant.isEnded ? grant.ended : grant.settleInFull()));
+      return result;
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+/** Ends a reservation. One that cannot be ended expires and is charged in full, so the work that was done is not lost for it. */
+async function endOrLog(log: EventLog | undefined, { requestId }: Grant, end: () => Promise<void>): Promise<void> {
+  try {
+    await end();
+  } catch (error) {
+    log?.error({ requestId, err: error }, "reservation not ended: it expires and is charged in full");
+  }
+}
+
+async function admitBy(client: Client<typeof AdmissionService>, request: AdmissionRequest): Promise<Grant> {
+  const { caller, inputTokensMax = 0, outputTokensMax = 0, idempotencyKey, requestId = newId("req") } = request;
+  const { namespaceId, lineage } = caller;
+  const price = picoUsdOf(request.price);
+  const reservation = { namespaceId, keyId: lineage.at(-1) ?? "", requestId };
+  const grantOptions: GrantOptions = { client, reservation, price, inputTokensMax };
+  try {
+    const { outcome } = await client.admit({
+      namespaceId,
+      requestId,
+      lineage: [...lineage],
+      price: { inputPicoUsd: price.input, outputPicoUsd: price.output, requestPicoUsd: price.request },
+      inputTokensMax: BigInt(inputTokensMax),
+      outputTokensMax: BigInt(outputTokensMax),
+      ...(idempotencyKey !== undefined && { idempotencyKey }),
+    });
+    if (outcome.case === "admission") return new Grant(grantOptions, outcome.value);
+    if (outcome.case === "denial") throw toDenialError(outcome.value);
+    throw new RouteplaneError(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "the policy service gave no answer");
+  } catch (error) {
+    const failure = toRouteplaneError(error);
+    // The reservation may have been made all the same.
+    if (IS_UNCERTAIN.has(failure.reason)) void new Grant(grantOptions).void({ neverSent: true }).catch(() => {});
+    throw failure;
+  }
+}
+
+/** Reasons that do not say whether the reservation was made. */
+const IS_UNCERTAIN = new Set(["UNREACHABLE", "DEADLINE_EXCEEDED", "DEPENDENCY_UNAVAILABLE"]);
+
+function toDenialError({
+  rule,
+  message,
+  policyId,
+  policyName,
+  bindingId,
+  limit,
+  remaining,
+  retryAt,
+}: Denial): RouteplaneError {
+  const reason = rule === "budget" ? "BUDGET_EXCEEDED" : "RATE_LIMIT_EXCEEDED";
+  const info = {
+    rule,
+    policy_id: policyId,
+    policy_name: policyName,
+    binding_id: bindingId,
+    limit: String(limit),
+    remaining: String(remaining),
+  };
+  return new RouteplaneError(Code.ResourceExhausted, reason, message, { info, retryAt: fromTimestamp(retryAt) });
+}

@@ -1,0 +1,64 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { RouteplaneError } from "./error.ts";
+import type { Caller, CallerSubscription, Requirement, Verifier } from "./verifier.ts";
+
+/** A request of an authenticated caller. */
+export interface AuthenticatedCall {
+  readonly caller: Caller;
+  /** Aborted once the caller's key is revoked, or ends otherwise, while the request runs. */
+  readonly signal: AbortSignal;
+}
+
+export type AuthenticatedListener = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  call: AuthenticatedCall,
+) => void | Promise<void>;
+
+/**
+ * Protects a server of node:http: the listener gets requests with a valid key alone, any other is refused with status and body of
+ * the error. A response that still runs when its key is revoked is destroyed. A `RouteplaneError` of the listener, e.g. a denial by
+ * a budget, is answered likewise.
+ *
+ *     const server = createServer(protect(keys, { scope: "inference:invoke" }, (request, response, { caller }) => …));
+ */
+export function protect(
+  verifier: Verifier,
+  requirement: Requirement,
+  listener: AuthenticatedListener,
+): RequestListener {
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    let subscription: CallerSubscription;
+    try {
+      subscription = await verifier.subscribe(request.headers, requirement);
+    } catch (error) {
+      return answer(request, response, error);
+    }
+    const { caller, signal, release } = subscription;
+    // The client may have hung up while its key was verified.
+    if (response.closed) return release();
+    response.once("close", release);
+    signal.addEventListener("abort", () => response.destroy(), { once: true });
+    try {
+      await listener(request, response, { caller, signal });
+    } catch (error) {
+      answer(request, response, error);
+    }
+  };
+  return (request, response) => void serve(request, response);
+}
+
+/** Answers with an error. @throws any other error than a RouteplaneError, as a listener without protection would */
+function answer(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  if (!(error instanceof RouteplaneError)) throw error;
+  if (response.headersSent) return void response.destroy();
+  const body = JSON.stringify(error);
+  response.writeHead(error.statusCode, {
+    ...error.headers,
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(body),
+    // The rest of the request is not read.
+    ...(!request.complete && { connection: "close" }),
+  });
+  response.end(body);
+}

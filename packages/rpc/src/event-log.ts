@@ -1,0 +1,13 @@
+/** Writes an event, with its fields if there are any. */
+interface LogEvent {
+  (message: string): void;
+  (fields: object, message: string): void;
+}
+
+/** Logger of the events of a connection or verifier. That of pino is one, and so is `console`. */
+export interface EventLog {
+  readonly debug: LogEvent;
+  readonly info: LogEvent;
+  readonly warn: LogEvent;
+  readonly error: LogEvent;
+}
