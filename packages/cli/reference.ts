@@ -4,6 +4,7 @@ import { Writable } from "node:stream";
 import type { Command } from "commander";
 import { readSettings } from "./src/config.ts";
 import { loadAllCommands } from "./src/lazy-commands.ts";
+import { modeOf } from "./src/output/mode.ts";
 import { createOutput } from "./src/output/output.ts";
 import { createProgram } from "./src/program.ts";
 import { createContext } from "./src/run.ts";
@@ -43,7 +44,7 @@ function sectionsOf(command: Command, above: string): readonly string[] {
 
 const streams = { stdin: process.stdin, stdout: collector, stderr: collector };
 const nothing = { onUrl() {}, onExitCode() {} };
-const output = createOutput(false, collector, collector);
+const output = createOutput(() => modeOf(undefined), collector, collector);
 // Of commands that are not run.
 const program = createProgram(createContext(output, { settings: readSettings({}), ...streams }, nothing));
 await loadAllCommands(program);

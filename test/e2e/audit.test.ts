@@ -56,7 +56,7 @@ it("records every change by the command in the audit log of the service that mad
   expect(entriesOfKey.every(({ address, request_id }) => address === "127.0.0.1" && request_id !== null)).toBe(true);
   expect(entriesOfKey[3]?.after).toMatchObject({ name: "cap", kind: "budget" });
   expect(JSON.stringify(data)).not.toContain(minted.token.slice(8));
-  const { stdout } = await cli("cloud", "audit", "list", "--target", policy.id);
+  const { stdout } = await cli("cloud", "audit", "list", "--target", policy.id, "-o", "table");
   expect(stdout).toMatch(/policy\.create +pol_\w+ +(kind|name|spec)/);
 });
 

@@ -84,7 +84,7 @@ describe("a policy of each kind", () => {
       });
       expect(await policy("get", created.id)).toEqual(created);
       expect((await policy<List<Policy>>("list", "--kind", kind)).data).toEqual([created]);
-      const text = await cli("cloud", "policy", "list", "--kind", kind);
+      const text = await cli("cloud", "policy", "list", "--kind", kind, "-o", "table");
       const [header = "", row = ""] = text.stdout.split("\n");
       expect(row.indexOf(`  ${kind} `) + 2).toBe(header.indexOf("KIND"));
       expect(row.indexOf("not bound")).toBe(header.indexOf("BOUND TO"));
@@ -126,7 +126,7 @@ describe("the commands of one kind", () => {
     expect(await cli.json("cloud", "budget", "get", created.id)).toEqual(view);
     expect((await cli.json<List<Policy>>("cloud", "budget", "list")).data).toEqual([view]);
     expect(view).toMatchObject({ binding_count: 2, bound_to: [{ budget_use: { remaining_micro_usd: 5 } }, {}] });
-    const [header, row] = (await cli("cloud", "budget", "list")).stdout.split("\n");
+    const [header, row] = (await cli("cloud", "budget", "list", "-o", "table")).stdout.split("\n");
     expect(header).toMatch(/^ID +NAME +STATUS +BOUND TO +SPENT +LEFT +SPEC$/);
     expect(row).toMatch(/ cap +enabled +namespace, 1 key +\$0\.00 +\$0\.000005 /);
     const shown = (await cli("cloud", "budget", "get", created.id)).stdout;

@@ -141,7 +141,7 @@ describe("the reference session", () => {
     expect(created.budget).toMatchObject({ ...shown, bindings: [] });
     expect(await cli.json("cloud", "policy", "list")).toMatchObject({ data: [shown], next_page_token: null });
     expect(await cli.json("cloud", "policy", "get", created.budget.id)).toMatchObject(shown);
-    expect((await cli("cloud", "policy", "list")).stdout).toContain("5000000 micro-USD ($5.00) per day");
+    expect((await cli("cloud", "policy", "list", "-o", "table")).stdout).toContain("5000000 micro-USD ($5.00) per day");
   });
 
   it("routeplane cloud policy bind: to the key, and binding twice is one binding", async () => {

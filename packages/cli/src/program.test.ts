@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { readSettings } from "./config.ts";
 import { loadAllCommands } from "./lazy-commands.ts";
+import { modeOf } from "./output/mode.ts";
 import { createOutput } from "./output/output.ts";
 import { createProgram } from "./program.ts";
 
@@ -12,7 +13,7 @@ const unused = () => {
 };
 const program = createProgram({
   settings: readSettings({}),
-  output: createOutput(false, stdout, stderr),
+  output: createOutput(() => modeOf(undefined), stdout, stderr),
   stdin,
   stdout,
   stderr,

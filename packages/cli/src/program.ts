@@ -1,9 +1,10 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { isNamed } from "./command-aliases.ts";
 import { COMMANDS } from "./command-table.ts";
 import type { Context } from "./context.ts";
 import { addLazyCommands } from "./lazy-commands.ts";
+import { FORMATS } from "./output/format.ts";
 
 const REFERENCE = `
 Examples:
@@ -40,6 +41,7 @@ export function createProgram(context: Context): Command {
     .version(packageJson.version, "-V, --version", "Print the version")
     .helpOption("-h, --help", "Show this help")
     .option("--json", "Print JSON, errors included")
+    .addOption(outputOption())
     .option("-q, --quiet", "Print no remarks, only data and errors")
     .on("option:quiet", () => context.output.silenceNotes())
     .addHelpText("after", REFERENCE)
@@ -55,6 +57,13 @@ export function createProgram(context: Context): Command {
 
   addLazyCommands(program, context, COMMANDS);
   return program;
+}
+
+/** Option on the format of data. Its value is checked once the command is known: that of some commands is a file. */
+function outputOption(): Option {
+  return new Option("-o, --output <format>", "Format of the data; by default a table, TSV in a pipe")
+    .choices(FORMATS)
+    .argParser((format: string) => format);
 }
 
 /** Description of a command in the list of its parent. The command `help` is commander's own. */

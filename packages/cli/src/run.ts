@@ -1,6 +1,8 @@
 import { CommanderError } from "commander";
 import type { Context } from "./context.ts";
 import { CliError, ExitCode, usageError } from "./errors.ts";
+import { formatOfArguments, formatOfCommand } from "./output/format.ts";
+import { loadMode, modeOf } from "./output/mode.ts";
 import { createOutput, type Output } from "./output/output.ts";
 import { createProgram, helpCommandFor } from "./program.ts";
 import { nodeUrl } from "./session.ts";
@@ -11,7 +13,8 @@ export type ProcessContext = Pick<Context, "settings" | "stdin" | "stdout" | "st
 /** Runs one command line. Reports every failure on stderr and never throws. */
 export async function run(argv: readonly string[], processContext: ProcessContext): Promise<number> {
   // Before anything is parsed, because errors in the command line are JSON too.
-  const output = createOutput(asksForJson(argv), processContext.stdout, processContext.stderr);
+  let mode = modeOf(formatOfArguments(argv));
+  const output = createOutput(() => mode, processContext.stdout, processContext.stderr);
   exitOnStdoutError(processContext.stdout, output);
   let url = "the node";
   let exitCode: number = ExitCode.ok;
@@ -19,7 +22,9 @@ export async function run(argv: readonly string[], processContext: ProcessContex
     onUrl: (nodeAddress) => (url = nodeAddress),
     onExitCode: (code) => (exitCode = code),
   });
-  const program = createProgram(context);
+  const program = createProgram(context).hook("preAction", async (parsed, command) => {
+    mode = await loadMode(formatOfCommand(parsed, command));
+  });
   try {
     await program.parseAsync([...argv], { from: "user" });
     return exitCode;
@@ -79,11 +84,6 @@ async function toCliError(error: unknown, url: string, helpCommand: string): Pro
 function fromCommanderError(error: CommanderError, helpCommand: string): CliError {
   const message = error.code === "commander.help" ? "a subcommand is missing" : error.message.replace(/^error: /, "");
   return usageError(message, `Run \`${helpCommand}\` for usage and examples.`);
-}
-
-function asksForJson(argv: readonly string[]): boolean {
-  const end = argv.indexOf("--");
-  return (end === -1 ? argv : argv.slice(0, end)).includes("--json");
 }
 
 /** Ends the process with 0 when the reader of stdout closes it, as `| head` does, and with 1 on any other write error. */

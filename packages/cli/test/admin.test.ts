@@ -44,7 +44,9 @@ describe.concurrent("usage --all-namespaces", () => {
       received: [UsageDimension.KEY],
       authorizations: ["Bearer rpo_live_env"],
     });
-    expect((await runCli(argv, as(node.url))).stdout).toMatch(/^ns_1 +key_1 +2 +0 +0 +7 +\$0\.000007 +█{16}$/m);
+    expect((await runCli([...argv, "-o", "table"], as(node.url))).stdout).toMatch(
+      /^ns_1 +key_1 +2 +0 +0 +\$0\.000007 +█{16}$/m,
+    );
     expect(await runCli([...argv, "--model", "small"], as(node.url))).toMatchObject({ code: 2 });
   });
 });

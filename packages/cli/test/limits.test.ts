@@ -109,7 +109,7 @@ describe.concurrent("limits", () => {
 
   it("are shown to people in their units, with the window and what they are bound to", async () => {
     await using node = await nodeWith({ getOwnLimits: () => ({ limits: [BUDGET, TOTAL, REQUESTS, SLOTS] }) });
-    const { stdout } = await runCli(["cloud", "limits"], as(node.url));
+    const { stdout } = await runCli(["cloud", "limits", "-o", "table"], as(node.url));
     const lines = stdout.split("\n").map((line) => line.trimEnd().split(/ {2,}/));
     expect(lines.slice(0, 5)).toEqual([
       ["LIMIT", "USED", "RESERVED", "LEFT", "RESETS", "MODE", "POLICY", "BOUND TO"],

@@ -77,7 +77,7 @@ describe.concurrent("operator", () => {
       data: [SHOWN, { ...SHOWN, id: "op_2", account_id: "acc_1", ...revoked }],
       next_page_token: null,
     });
-    const table = await runCli(["cloud", "operator", "list"], as(node.url));
+    const table = await runCli(["cloud", "operator", "list", "--output", "table"], as(node.url));
     expect(table.stdout).toMatch(/op_1 .* active +all /);
     expect(table.stdout).toMatch(/op_2 .* revoked +acc_1 /);
     const get = await runCli(["cloud", "operator", "get", "op_2"], as(node.url));

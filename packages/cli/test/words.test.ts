@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { readSettings } from "../src/config.ts";
 import { loadAllCommands } from "../src/lazy-commands.ts";
+import { modeOf } from "../src/output/mode.ts";
 import { createOutput } from "../src/output/output.ts";
 import { createProgram } from "../src/program.ts";
 import { runCli } from "./cli-process.ts";
@@ -67,7 +68,7 @@ async function wholeProgram(): Promise<Command> {
   const unused = () => {
     throw new Error("help needs no node");
   };
-  const output = createOutput(false, stdout, stderr);
+  const output = createOutput(() => modeOf(undefined), stdout, stderr);
   const streams = { stdin, stdout, stderr };
   const context = {
     settings: readSettings({}),

@@ -9,8 +9,8 @@ import { confirmLoss } from "../input.ts";
 import { resolveDeletedNamespace } from "../resolve-name.ts";
 import { findLogin, loginCredential, operatorCredential, operatorOrLoginCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
-import { allPages } from "../views/list.ts";
-import { fromProtoNamespace, namespaceLine, type NamespaceView } from "../views/namespace.ts";
+import { allPages, showListAs } from "../views/list.ts";
+import { fromProtoNamespace, NAMESPACE_COLUMNS, namespaceLine, type NamespaceView } from "../views/namespace.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 
@@ -125,7 +125,13 @@ async function listNamespaces(context: Context, { deleted = false, account = "" 
   );
   const list = { ...visible, data: await withActive(context, visible.data) };
   const isMixed = new Set(list.data.map(({ account_id }) => account_id)).size > 1;
-  context.output.data(list, () => list.data.map((namespace) => namespaceLine(namespace, isMixed)).join("\n"));
+  const { format } = context.output;
+  if (format === "table") context.output.data(list, () => lines(list.data, isMixed));
+  else showListAs(context, list, list.data, NAMESPACE_COLUMNS, "There are no namespaces.");
+}
+
+function lines(namespaces: readonly NamespaceView[], isMixed: boolean): string {
+  return namespaces.map((namespace) => namespaceLine(namespace, isMixed)).join("\n");
 }
 
 async function showCurrent(context: Context): Promise<void> {

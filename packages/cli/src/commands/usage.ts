@@ -1,21 +1,23 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type GetNodeUsageRequestSchema, UsageDimension } from "@routeplane/contracts/usage";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { type DimensionName, groupByArgument, idArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
+import { delimitedText, isDelimited } from "../output/delimited.ts";
 import { block } from "../output/table.ts";
 import { loginCredential, operatorCredential } from "../session.ts";
 import {
   fromProtoNamespaceUsage,
   fromProtoUsage,
   fromProtoUsageGroup,
+  groupedUsageFields,
   type UsageGroupView,
   type UsageView,
   usageFields,
 } from "../views/usage.ts";
-import { groupTable } from "../views/usage-groups.ts";
+import { groupColumns, groupTable } from "../views/usage-groups.ts";
 import { withExamples } from "./examples.ts";
 import { resolveFilter } from "./requests/resolve-filter.ts";
 import { addRangeOptions, type RangeOptions, type TimeRange, withRange } from "./time-range.ts";
@@ -44,6 +46,7 @@ export function defineUsage(usage: Command, context: Context): void {
     .option("--model <id>", "Model whose requests count, as id or provider/id", idArgument)
     .option("--provider <name>", "Provider whose requests count", idArgument)
     .option("--all-namespaces", "Show every namespace of the node (operator only)")
+    .addOption(new Option("--format <format>", "Format, as with --output").choices(["table", "csv", "json"]))
     .addHelpText("after", "\nDimensions: key, model, provider, status, hour, day. --all-namespaces counts whole hours.")
     .action((options: UsageOptions & RangeOptions) => showUsage(context, withRange(options)));
   withExamples(
@@ -77,7 +80,7 @@ async function showUsage(context: Context, options: UsageOptions & TimeRange): P
   const filter = { keyId: resolved.key ?? "", model: resolved.model ?? "", provider: resolved.provider ?? "" };
   const response = await usage.getUsage({ ...query, ...filter });
   const totals = fromProtoUsage(response);
-  if (groupBy.length === 0) return context.output.data(totals, () => block(usageFields(totals)));
+  if (groupBy.length === 0) return context.output.data(totals, (style) => block(usageFields(totals, style)));
   showGroups(
     context,
     { ...totals, groups: response.groups.map((group) => fromProtoUsageGroup(group, groupBy)) },
@@ -101,7 +104,15 @@ function showGroups(
   view: UsageView & { readonly groups: readonly UsageGroupView[] },
   groupBy: readonly (DimensionName | "namespace")[],
 ): void {
-  context.output.data(view, (style) =>
-    [block(usageFields(view)), ...groupTable(view.groups, groupBy, style)].join("\n\n"),
-  );
+  const { output, stdout } = context;
+  const { groups } = view;
+  const { listFormat: format } = output;
+  if (isDelimited(format)) {
+    stdout.write(delimitedText(format, groupColumns(groupBy, true), groups));
+    return;
+  }
+  output.data(view, (style) => {
+    const fields = groups.length === 0 ? usageFields(view, style) : groupedUsageFields(view);
+    return [block(fields), ...groupTable(groups, groupBy, view, style)].join("\n\n");
+  });
 }

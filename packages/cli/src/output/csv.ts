@@ -3,14 +3,15 @@
  * advises, and so does one that starts with a `'`: a reader who removes one leading `'` has the text. Numbers stay numbers.
  */
 
-type CsvValue = string | number | boolean | null | undefined | object;
+/** Value of a cell for programs. */
+export type CellValue = string | number | boolean | null | undefined | object;
 
 /** Line of a CSV file. Null is empty, and a list or an object is JSON. */
-export function csvLine(values: readonly CsvValue[]): string {
+export function csvLine(values: readonly CellValue[]): string {
   return `${values.map(csvCell).join(",")}\r\n`;
 }
 
-function csvCell(value: CsvValue): string {
+function csvCell(value: CellValue): string {
   if (value === null || value === undefined) return "";
   if (typeof value !== "string" && typeof value !== "object") return String(value);
   const text = withoutFormulas(typeof value === "string" ? value : JSON.stringify(value));

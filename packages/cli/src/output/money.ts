@@ -5,12 +5,17 @@ export function formatMicroUsd(microUsd: number): string {
   return `${microUsd} micro-USD (${formatUsd(microUsd)})`;
 }
 
-/** Exact amount in USD, with at least cents, e.g. `$5.00` or `$0.000012`. */
+/** Whole number with thousands separators, e.g. `1,234,567`. */
+export function formatCount(count: number | bigint): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
+}
+
+/** Exact amount in USD, with at least cents, e.g. `$5.00`, `$1,200.00` or `$0.000012`. */
 export function formatUsd(microUsd: number): string {
   const micro = BigInt(microUsd);
   const fraction = (micro % MICRO_PER_USD)
     .toString()
     .padStart(6, "0")
     .replace(/0{1,4}$/, "");
-  return `$${micro / MICRO_PER_USD}.${fraction}`;
+  return `$${formatCount(micro / MICRO_PER_USD)}.${fraction}`;
 }

@@ -1,17 +1,39 @@
 import { redactTokens } from "@routeplane/credentials";
 import type { CliError } from "../errors.ts";
+import { delimitedObject, isDelimited } from "./delimited.ts";
+import type { Format } from "./format.ts";
 import { printableJson, printableLines } from "./printable.ts";
 import { type Style, styleFor } from "./style.ts";
+
+/** Form of the data of a command. */
+export interface Mode {
+  /** Format that the command line asks for; undefined if it asks for none. */
+  readonly format: Format | undefined;
+  /** Text of a value as a whole, without a line break at its end, for formats that are made from the value alone. */
+  readonly encode: (value: unknown) => string;
+  /** True if a list is encoded only once it is complete, because rows alone do not suffice. */
+  readonly wholeLists: boolean;
+}
 
 /** Output of a command: data on stdout, everything else on stderr. */
 export interface Output {
   readonly json: boolean;
-  /** Writes the result of the command: `value` under `--json`, else `text`. A line break is added. */
-  data(value: unknown, text: (style: Style) => string): void;
+  /** Format of data; by default tables. */
+  readonly format: Format;
+  /** Format of lists: TSV where nobody asked for a table and stdout is no terminal. */
+  readonly listFormat: Format;
+  /** Appearance of text on stdout. */
+  readonly style: Style;
+  readonly encode: Mode["encode"];
+  readonly wholeLists: boolean;
+  /** Writes the result of the command: `value` for programs, else `text`. A line break is added. */
+  data(value: object, text: (style: Style) => string): void;
   /** Writes a remark for people; none under `--json`, so that stderr holds nothing or one JSON error. */
   note(text: string): void;
   /** Leaves out all further remarks, for `--quiet`. */
   silenceNotes(): void;
+  /** Writes advice on what to do next; only for people at a terminal. */
+  advice(text: string): void;
   error(error: CliError): void;
 }
 
@@ -27,22 +49,47 @@ export interface ErrorJson {
   };
 }
 
-export function createOutput(json: boolean, stdout: NodeJS.WritableStream, stderr: NodeJS.WritableStream): Output {
-  let isQuiet = json;
+type Stream = NodeJS.WritableStream & { readonly isTTY?: boolean };
+
+/** Creates the output of a command line. @param mode its form, which is final once the command line is parsed */
+export function createOutput(mode: () => Mode, stdout: Stream, stderr: Stream): Output {
+  let isQuiet = false;
+  const note = (text: string): void => {
+    if (!isQuiet && mode().format !== "json") stderr.write(`${printableLines(text)}\n`);
+  };
   return {
-    json,
+    get json() {
+      return mode().format === "json";
+    },
+    get format() {
+      return mode().format ?? "table";
+    },
+    get listFormat() {
+      return mode().format ?? (stdout.isTTY === true ? "table" : "tsv");
+    },
+    get style() {
+      return styleFor(stdout, mode().format === "wide");
+    },
+    get wholeLists() {
+      return mode().wholeLists;
+    },
+    encode: (value) => mode().encode(value),
     data(value, text) {
-      const shown = json ? printableJson(value) : text(styleFor(stdout));
+      const { format = "table", encode } = mode();
+      if (isDelimited(format)) return void stdout.write(delimitedObject(format, value));
+      const shown = format === "json" || format === "yaml" ? encode(value) : text(this.style);
       if (shown !== "") stdout.write(`${shown}\n`);
     },
-    note(text) {
-      if (!isQuiet) stderr.write(`${printableLines(text)}\n`);
-    },
+    note,
     silenceNotes() {
       isQuiet = true;
     },
+    advice(text) {
+      if (stderr.isTTY === true) note(text);
+    },
     error(error) {
-      stderr.write(json ? `${printableJson(errorJson(error))}\n` : errorText(error, styleFor(stderr)));
+      const isJson = mode().format === "json";
+      stderr.write(isJson ? `${printableJson(errorJson(error))}\n` : errorText(error, styleFor(stderr)));
     },
   };
 }

@@ -6,6 +6,11 @@
 // C0 and C1 controls, DEL, line and paragraph separators, directional marks, embeddings, overrides and isolates.
 const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 
+/** Tells if `printable` changes a text. */
+export function isUnprintable(text: string): boolean {
+  return printable(text) !== text;
+}
+
 /** Escapes text so that it is on one line and safe to print. */
 export function printable(text: string): string {
   return text.replace(UNSAFE, escaped);

@@ -1,19 +1,38 @@
 import type { Context } from "../context.ts";
 
-/** Time after which a command that reads many pages shows its progress. */
+/** Time after which a command that takes many calls shows its progress. */
 const SHOWN_AFTER_MS = 2_000;
 
+/** Line of stderr that counts what a command has read. */
+export interface Progress {
+  show(count: number): void;
+  /** Removes the line, before something else is printed there. */
+  clear(): void;
+}
+
 /**
- * Returns a function that shows the number of rows so far on a line of stderr, from 2 s on, if that is a terminal and the rows
- * themselves go elsewhere.
+ * Starts the progress of a command. It is shown from 2 s on, if stderr is a terminal, and the rows themselves are not shown there as they
+ * are read.
+ *
+ * @param isCollected true if nothing is printed before all is read
  */
 export function startProgress(
   { stdout, stderr }: Pick<Context, "stdout" | "stderr">,
   noun: string,
-): (rows: number) => void {
-  if (stderr.isTTY !== true || stdout.isTTY === true) return () => {};
+  isCollected = false,
+): Progress {
+  if (stderr.isTTY !== true || (stdout.isTTY === true && !isCollected)) return { show() {}, clear() {} };
   const shownFrom = performance.now() + SHOWN_AFTER_MS;
-  return (rows) => {
-    if (performance.now() >= shownFrom) stderr.write(`\r${rows} ${noun}\r`);
+  let width = 0;
+  return {
+    show(count) {
+      if (performance.now() < shownFrom) return;
+      const text = `${count} ${noun}`;
+      width = Math.max(width, text.length);
+      stderr.write(`\r${text}\r`);
+    },
+    clear() {
+      if (width > 0) stderr.write(`\r${" ".repeat(width)}\r`);
+    },
   };
 }

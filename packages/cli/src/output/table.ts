@@ -1,17 +1,39 @@
+import type { CellValue } from "./csv.ts";
 import { printable } from "./printable.ts";
 import type { Style } from "./style.ts";
 
+/** Column of a list, from which every format of it is made. */
 export interface Column<Row> {
   readonly header: string;
+  /** Text for people. */
   readonly cell: (row: Row) => string;
-  /** True to align the column to the right, as numbers are. */
-  readonly right?: boolean;
+  /** Name for programs, that of the JSON field if there is one; by default the header in snake case. */
+  readonly name?: string;
+  /** Value for programs and for sorting; by default the text for people. */
+  readonly value?: (row: Row) => CellValue;
+  /** Readers that the column is limited to: of wide tables and programs, of tables, or programs alone. */
+  readonly only?: "wide" | "people" | "programs";
+  /** True to align the column to the right, as numbers are; "point" to align it at the decimal point. */
+  readonly right?: boolean | "point";
   /** Rank among the columns that are left out while the table is wider than the terminal, 1 first. Never left out if unset. */
   readonly leaveOutRank?: number;
 }
 
+export function columnName<Row>({ name, header }: Column<Row>): string {
+  return name ?? header.toLowerCase().replace(/[^a-z0-9]+/g, "_");
+}
+
+export function columnValue<Row>({ value, cell }: Column<Row>, row: Row): CellValue {
+  return value === undefined ? cell(row) : value(row);
+}
+
+/** Columns that people get. */
+export function shownColumns<Row>(columns: readonly Column<Row>[], wide: boolean): readonly Column<Row>[] {
+  return columns.filter(({ only }) => only !== "programs" && (wide || only !== "wide"));
+}
+
 /** Style of tables; by default that of a stream without a terminal. */
-export type TableStyle = Pick<Style, "dim" | "columns">;
+export type TableStyle = Pick<Style, "dim" | "columns"> & Partial<Pick<Style, "wide">>;
 
 const PLAIN: TableStyle = { dim: (text) => text, columns: Infinity };
 const GAP = "  ";
@@ -36,20 +58,33 @@ export interface TableLayout<Row> {
 export function tableLayout<Row>(
   columns: readonly Column<Row>[],
   firstRows: readonly Row[],
-  { dim, columns: maxWidth }: TableStyle = PLAIN,
+  { dim, columns: maxWidth, wide = false }: TableStyle = PLAIN,
 ): TableLayout<Row> {
-  const measured = columns.map((column) => {
-    const widthOf = (row: Row): number => displayWidth(printable(column.cell(row)));
-    const width = firstRows.reduce((most, row) => Math.max(most, widthOf(row)), displayWidth(column.header));
-    return { ...column, width };
-  });
+  const measured = shownColumns(columns, wide).map((column) => measuredColumn(column, firstRows));
   const shown = fitting(measured, maxWidth);
   const joined = (cellOf: (column: Column<Row>) => string): string =>
     shown
-      .map((column) => pad(printable(cellOf(column)), column.width, column.right === true))
+      .map((column) => pad(printable(cellOf(column)), column.width, (column.right ?? false) !== false))
       .join(GAP)
       .trimEnd();
   return { header: dim(joined(({ header }) => header)), line: (row) => joined(({ cell }) => cell(row)) };
+}
+
+function measuredColumn<Row>(column: Column<Row>, rows: readonly Row[]): Column<Row> & { readonly width: number } {
+  const cell = column.right === "point" ? alignedAtPoint(column.cell, rows) : column.cell;
+  const widthOf = (row: Row): number => displayWidth(printable(cell(row)));
+  const width = rows.reduce((most, row) => Math.max(most, widthOf(row)), displayWidth(column.header));
+  return { ...column, cell, width };
+}
+
+/** Cells with blanks behind them, so that their decimal points are below each other once they are aligned to the right. */
+function alignedAtPoint<Row>(cell: (row: Row) => string, rows: readonly Row[]): (row: Row) => string {
+  const decimalsOf = (text: string): number => (text.includes(".") ? text.length - text.lastIndexOf(".") : 0);
+  const most = rows.reduce((max, row) => Math.max(max, decimalsOf(cell(row))), 0);
+  return (row) => {
+    const text = cell(row);
+    return text + " ".repeat(Math.max(0, most - decimalsOf(text)));
+  };
 }
 
 /** Columns that fit the width, after those of the lowest rank are left out one by one. */

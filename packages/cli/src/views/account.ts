@@ -1,7 +1,7 @@
 import type { Account } from "@routeplane/contracts/auth";
 import { printable } from "../output/printable.ts";
+import { timeColumn } from "../output/columns.ts";
 import type { Column } from "../output/table.ts";
-import { formatTime } from "../output/time.ts";
 import { fromProtoRequiredTime } from "./values.ts";
 
 export interface AccountView {
@@ -22,5 +22,5 @@ export function accountLine({ id, name }: AccountView): string {
 export const ACCOUNT_COLUMNS: readonly Column<AccountView>[] = [
   { header: "ID", cell: ({ id }) => id },
   { header: "NAME", cell: ({ name }) => name },
-  { header: "CREATED", cell: ({ created_at }) => formatTime(created_at) },
+  timeColumn("CREATED", "created_at"),
 ];

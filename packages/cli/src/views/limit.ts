@@ -1,24 +1,49 @@
 import type { LimitJson } from "@routeplane/policy-spec";
-import { formatUsd } from "../output/money.ts";
+import { formatCount, formatUsd } from "../output/money.ts";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
 
 /** Columns of the limits of a key. @param keyId the key, which is not named where a limit is bound to it */
 export function limitColumns(keyId: string): readonly Column<LimitJson>[] {
   return [
-    { header: "LIMIT", cell: (limit) => `${amountText(limit, limit.limit)} ${windowText(limit)}` },
-    { header: "USED", cell: (limit) => amountText(limit, limit.used), right: true },
-    { header: "RESERVED", leaveOutRank: 2, cell: (limit) => amountText(limit, limit.reserved), right: true },
-    { header: "LEFT", cell: (limit) => amountText(limit, limit.left), right: true },
-    { header: "RESETS", leaveOutRank: 1, cell: ({ resets_at }) => (resets_at === null ? "" : formatTime(resets_at)) },
+    {
+      header: "LIMIT",
+      cell: (limit) => `${amountText(limit, limit.limit)} ${windowText(limit)}`,
+      value: ({ limit }) => limit,
+    },
+    { header: "UNIT", only: "programs", cell: ({ unit }) => unit },
+    { header: "WINDOW", only: "programs", cell: ({ window }) => window ?? "" },
+    { header: "WINDOW SECS", only: "programs", cell: String, value: ({ window_secs }) => window_secs },
+    amountColumn("USED", "used"),
+    amountColumn("RESERVED", "reserved", 2),
+    amountColumn("LEFT", "left"),
+    {
+      header: "RESETS",
+      name: "resets_at",
+      leaveOutRank: 1,
+      cell: ({ resets_at }) => (resets_at === null ? "" : formatTime(resets_at)),
+      value: ({ resets_at }) => resets_at,
+    },
     { header: "MODE", leaveOutRank: 3, cell: ({ mode }) => mode },
-    { header: "POLICY", cell: ({ policy_name }) => policy_name },
-    { header: "BOUND TO", leaveOutRank: 4, cell: (limit) => principalText(limit, keyId) },
+    { header: "POLICY", name: "policy_name", cell: ({ policy_name }) => policy_name },
+    {
+      header: "BOUND TO",
+      name: "principal_id",
+      leaveOutRank: 4,
+      cell: (limit) => principalText(limit, keyId),
+      value: ({ principal_id }) => principal_id,
+    },
   ];
 }
 
+function amountColumn(header: string, name: "used" | "reserved" | "left", leaveOutRank?: number): Column<LimitJson> {
+  const amount = { header, cell: (limit: LimitJson) => amountText(limit, limit[name]) };
+  const layout = { right: "point" as const, ...(leaveOutRank !== undefined && { leaveOutRank }) };
+  return { ...amount, ...layout, value: (limit) => limit[name] };
+}
+
 function amountText({ unit }: LimitJson, amount: number): string {
-  return unit === "micro_usd" ? formatUsd(amount) : String(amount);
+  return unit === "micro_usd" ? formatUsd(amount) : formatCount(amount);
 }
 
 function windowText({ unit, window, window_secs: secs }: LimitJson): string {

@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import type { Context } from "../context.ts";
-import { printableJson } from "../output/printable.ts";
+import { type DelimitedFormat, delimitedLines, delimitedText, isDelimited } from "../output/delimited.ts";
+import type { Output } from "../output/output.ts";
+import { printable, printableJson } from "../output/printable.ts";
 import { startProgress } from "../output/progress.ts";
-import { styleFor } from "../output/style.ts";
-import { type Column, table, type TableLayout, tableLayout, type TableStyle } from "../output/table.ts";
+import { type Column, shownColumns, table, type TableLayout, tableLayout, type TableStyle } from "../output/table.ts";
 import { fromProtoText } from "./values.ts";
 
 /** A list as `--json` shows it. */
@@ -52,20 +53,22 @@ export async function allPages<Message, Row>(
 }
 
 /**
- * Prints a list page by page as it is read, as a table or as JSON, in the memory of one page. The columns of the table are as wide as
- * the first page needs. If the list is empty, people get the note `none` on stderr.
+ * Prints a list page by page as it is read, in the memory of one page; as YAML and for an expression, in that of the list. The columns of
+ * a table are as wide as the first page needs. If the list is empty, people get the note `none` on stderr.
  *
+ * @param next advice for people who see an empty list
  * @returns token of the page after the last one; empty if there is none
  */
-export async function showPages<Row>(
+export async function showPages<Row extends object>(
   context: Context,
   pages: AsyncIterable<ListPage<Row>>,
   columns: readonly Column<Row>[],
   none: string,
+  next?: string,
 ): Promise<string> {
   const { output, stdout } = context;
-  const { textOf, end } = output.json ? jsonWriter<Row>() : tableWriter(columns, styleFor(stdout));
-  const showProgress = startProgress(context, "rows");
+  const { textOf, end } = listWriter(output, columns);
+  const progress = startProgress(context, "rows");
   let [count, nextPageToken] = [0, ""];
   const write = async (text: string): Promise<void> => {
     if (text !== "" && !stdout.write(text)) await once(stdout, "drain");
@@ -74,11 +77,17 @@ export async function showPages<Row>(
     ({ nextPageToken } = page);
     await write(textOf(page.rows));
     count += page.rows.length;
-    showProgress(count);
+    progress.show(count);
   }
+  progress.clear();
   await write(end(nextPageToken));
-  if (count === 0) output.note(none);
+  if (count === 0) noteNone(output, none, next);
   return nextPageToken;
+}
+
+function noteNone(output: Output, none: string, next: string | undefined): void {
+  output.note(none);
+  if (next !== undefined) output.advice(next);
 }
 
 /** Writer of a list in parts. */
@@ -86,6 +95,13 @@ interface ListWriter<Row> {
   /** Text of the next rows, and before the first ones what a list begins with. */
   readonly textOf: (rows: readonly Row[]) => string;
   readonly end: (nextPageToken: string) => string;
+}
+
+function listWriter<Row extends object>(output: Output, columns: readonly Column<Row>[]): ListWriter<Row> {
+  const { listFormat: format } = output;
+  if (isDelimited(format)) return delimitedWriter(format, columns);
+  if (output.wholeLists) return wholeWriter(output.encode);
+  return format === "json" ? jsonWriter() : tableWriter(columns, output.style);
 }
 
 function tableWriter<Row>(columns: readonly Column<Row>[], style: TableStyle): ListWriter<Row> {
@@ -97,6 +113,36 @@ function tableWriter<Row>(columns: readonly Column<Row>[], style: TableStyle): L
       return `${[...head, ...rows.map(layout.line)].join("\n")}\n`;
     },
     end: () => "",
+  };
+}
+
+/** Writes the names of the columns before the first row: a list without rows is empty, so that a script can tell. */
+function delimitedWriter<Row>(format: DelimitedFormat, columns: readonly Column<Row>[]): ListWriter<Row> {
+  const { header, line } = delimitedLines(format, columns);
+  let head = header;
+  return {
+    textOf(rows) {
+      if (rows.length === 0) return "";
+      const text = head + rows.map(line).join("");
+      head = "";
+      return text;
+    },
+    end: () => "",
+  };
+}
+
+/** Writes the list as one value, once it is complete. */
+function wholeWriter<Row>(encode: (value: unknown) => string): ListWriter<Row> {
+  const data: Row[] = [];
+  return {
+    textOf(rows) {
+      for (const row of rows) data.push(row);
+      return "";
+    },
+    end(token) {
+      const text = encode({ data, next_page_token: fromProtoText(token) });
+      return text === "" ? "" : `${text}\n`;
+    },
   };
 }
 
@@ -125,13 +171,41 @@ function jsonWriter<Row>(): ListWriter<Row> {
 }
 
 /** Prints a whole list with other rows in the table than in the JSON. */
-export function showListAs<Row, Shown>(
-  { output }: Context,
+export function showListAs<Row extends object, Shown>(
+  { output, stdout }: Context,
   list: ListView<Row>,
   shown: readonly Shown[],
   columns: readonly Column<Shown>[],
   none: string,
+  next?: string,
 ): void {
-  if (list.data.length === 0) output.note(none);
-  output.data(list, (style) => (list.data.length === 0 ? "" : table(columns, shown, style)));
+  if (list.data.length === 0) noteNone(output, none, next);
+  const { listFormat: format } = output;
+  if (isDelimited(format)) stdout.write(delimitedText(format, columns, shown));
+  else output.data(list, (style) => (list.data.length === 0 ? "" : table(columns, shown, style)));
+}
+
+/**
+ * Returns a function that prints one row of a list without an end: a line of JSON, of CSV or TSV behind one of names, a document of YAML,
+ * or the cells of the table without alignment.
+ */
+export function rowPrinter<Row extends object>(
+  { output, stdout }: Context,
+  columns: readonly Column<Row>[],
+): (row: Row) => void {
+  const { listFormat: format } = output;
+  if (isDelimited(format)) {
+    const { textOf } = delimitedWriter(format, columns);
+    return (row) => void stdout.write(textOf([row]));
+  }
+  const textOf = (row: Row): string => {
+    if (format === "yaml") return `---\n${output.encode(row)}`;
+    if (format === "json") return output.wholeLists ? output.encode(row) : printable(JSON.stringify(row));
+    return printable(
+      shownColumns(columns, format === "wide")
+        .map(({ cell }) => cell(row))
+        .join("  "),
+    );
+  };
+  return (row) => void stdout.write(`${textOf(row)}\n`);
 }

@@ -1,3 +1,4 @@
+import { formatCount } from "../output/money.ts";
 import type { Column } from "../output/table.ts";
 import type { ServedModel } from "../served-models.ts";
 
@@ -27,13 +28,15 @@ export function fromServedModel({ id, owned_by, status, context_tokens, capabili
 }
 
 export const MODEL_COLUMNS: readonly Column<ModelView>[] = [
-  { header: "MODEL", cell: ({ id }) => id },
+  { header: "MODEL", name: "id", cell: ({ id }) => id },
   { header: "PROVIDER", leaveOutRank: 3, cell: ({ provider }) => provider },
   { header: "STATUS", leaveOutRank: 2, cell: ({ status }) => status },
   {
     header: "CONTEXT",
     leaveOutRank: 1,
     right: true,
-    cell: ({ context_tokens }) => (context_tokens === null ? "" : String(context_tokens)),
+    name: "context_tokens",
+    cell: ({ context_tokens }) => (context_tokens === null ? "" : formatCount(context_tokens)),
+    value: ({ context_tokens }) => context_tokens,
   },
 ];

@@ -1,5 +1,7 @@
 import type { Namespace } from "@routeplane/contracts/auth";
+import { timeColumn } from "../output/columns.ts";
 import { printable } from "../output/printable.ts";
+import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
 import { fromProtoRequiredTime, fromProtoTime } from "./values.ts";
 
@@ -30,6 +32,17 @@ export function fromProtoNamespace(namespace: Namespace): NamespaceView {
     restorable_until: fromProtoTime(restorableUntil),
   };
 }
+
+export const NAMESPACE_COLUMNS: readonly Column<NamespaceView>[] = [
+  { header: "ID", cell: ({ id }) => id },
+  { header: "NAME", cell: ({ name }) => name },
+  { header: "ACTIVE", cell: ({ active }) => (active ? "yes" : "no"), value: ({ active }) => active },
+  { header: "ACCOUNT", name: "account_id", cell: ({ account_id }) => account_id },
+  timeColumn("CREATED", "created_at"),
+  timeColumn("SUSPENDED", "suspended_at"),
+  timeColumn("DELETED", "deleted_at"),
+  timeColumn("RESTORABLE UNTIL", "restorable_until"),
+];
 
 /**
  * Line for a namespace, e.g. `ns_01jxyz… default (active)`.

@@ -1,4 +1,5 @@
 import type { Operator } from "@routeplane/contracts/auth";
+import { textColumn, timeColumn } from "../output/columns.ts";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
 import { keyStatus } from "./keys/key.ts";
@@ -39,8 +40,17 @@ export const OPERATOR_COLUMNS: readonly Column<OperatorView>[] = [
   { header: "NAME", cell: ({ name }) => name },
   { header: "PREFIX", leaveOutRank: 3, cell: ({ prefix }) => prefix },
   { header: "STATUS", cell: (operator) => keyStatus(operator, Date.now()) },
-  { header: "ACCOUNT", leaveOutRank: 4, cell: ({ account_id }) => account_id ?? "all" },
-  { header: "CREATED", leaveOutRank: 2, cell: ({ created_at }) => formatTime(created_at) },
+  {
+    header: "ACCOUNT",
+    name: "account_id",
+    leaveOutRank: 4,
+    cell: ({ account_id }) => account_id ?? "all",
+    value: ({ account_id }) => account_id,
+  },
+  timeColumn("CREATED", "created_at", { leaveOutRank: 2 }),
+  timeColumn("EXPIRES", "expires_at", { only: "wide" }),
+  timeColumn("REVOKED", "revoked_at", { only: "wide" }),
+  textColumn("MINTED BY", "parent_id", { only: "wide" }),
   { header: "SCOPES", leaveOutRank: 1, cell: ({ scopes }) => scopes.join(" ") },
 ];
 

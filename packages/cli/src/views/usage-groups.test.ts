@@ -12,7 +12,8 @@ it("shows a bar for each group, in proportion to the largest spend", () => {
     denied_unlogged_count: 0,
   });
   const groups = [group("a", 1_000), group("b", 500), group("c", 0)];
-  const lines = groupTable(groups, ["model"]).join("\n").split("\n");
-  expect(lines.map((line) => /[█▏▎▍▌▋▊▉]*$/.exec(line)?.[0].length)).toEqual([0, 16, 8, 0]);
-  expect(groupTable([], ["model"])).toEqual([]);
+  const totals = group("", 1_500);
+  const lines = groupTable(groups, ["model"], totals).join("\n").split("\n");
+  expect(lines.map((line) => /[█▏▎▍▌▋▊▉]*$/.exec(line)?.[0].length)).toEqual([0, 16, 8, 0, 0]);
+  expect(groupTable([], ["model"], totals)).toEqual([]);
 });

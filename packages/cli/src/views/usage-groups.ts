@@ -1,48 +1,64 @@
 import type { DimensionName } from "../arguments.ts";
-import { formatUsd } from "../output/money.ts";
+import { countColumn, moneyColumns } from "../output/columns.ts";
 import { type Column, table, type TableStyle } from "../output/table.ts";
-import type { UsageGroupView } from "./usage.ts";
+import type { TotalsView, UsageGroupView } from "./usage.ts";
 
 type GroupName = DimensionName | "namespace";
 
-const CELLS: Readonly<Record<GroupName, Column<UsageGroupView>>> = {
-  namespace: { header: "NAMESPACE", cell: ({ namespace_id = "" }) => namespace_id },
-  day: { header: "DAY (UTC)", cell: ({ day = "" }) => day.slice(0, 10) },
-  hour: { header: "HOUR (UTC)", cell: ({ hour = "" }) => hour.slice(0, 16).replace("T", " ") },
-  key: { header: "KEY", cell: ({ key_id = "" }) => key_id },
-  model: { header: "MODEL", cell: ({ model }) => model ?? "-" },
-  provider: { header: "PROVIDER", cell: ({ provider }) => provider ?? "-" },
+const NAMES: Readonly<Record<GroupName, Column<UsageGroupView>>> = {
+  namespace: { header: "NAMESPACE", name: "namespace_id", cell: ({ namespace_id = "" }) => namespace_id },
+  day: { header: "DAY (UTC)", name: "day", cell: ({ day = "" }) => day.slice(0, 10), value: ({ day }) => day },
+  hour: {
+    header: "HOUR (UTC)",
+    name: "hour",
+    cell: ({ hour = "" }) => hour.slice(0, 16).replace("T", " "),
+    value: ({ hour }) => hour,
+  },
+  key: { header: "KEY", name: "key_id", cell: ({ key_id = "" }) => key_id },
+  model: { header: "MODEL", cell: ({ model }) => model ?? "-", value: ({ model }) => model },
+  provider: { header: "PROVIDER", cell: ({ provider }) => provider ?? "-", value: ({ provider }) => provider },
   status: { header: "STATUS", cell: ({ status = "" }) => status },
 };
 
 const NUMBERS: readonly Column<UsageGroupView>[] = [
-  { header: "REQUESTS", right: true, cell: ({ request_count }) => String(request_count) },
-  { header: "IN", right: true, cell: ({ prompt_tokens }) => String(prompt_tokens) },
-  { header: "OUT", right: true, cell: ({ completion_tokens }) => String(completion_tokens) },
-  { header: "MICRO-USD", right: true, leaveOutRank: 2, cell: ({ spend_micro_usd }) => String(spend_micro_usd) },
-  { header: "USD", right: true, cell: ({ spend_micro_usd }) => formatUsd(spend_micro_usd) },
+  countColumn("REQUESTS", "request_count"),
+  countColumn("IN", "prompt_tokens"),
+  countColumn("OUT", "completion_tokens"),
+  ...moneyColumns<"spend_micro_usd", UsageGroupView>("spend_micro_usd"),
 ];
 
-/** Column that is shown if a group has denied requests. */
-const DENIED: Column<UsageGroupView> = {
-  header: "DENIED",
-  right: true,
-  cell: ({ denied_count }) => String(denied_count),
-};
+/** Columns of groups. People see the column on denied requests only if there are any. */
+export function groupColumns(groupBy: readonly GroupName[], hasDenied: boolean): readonly Column<UsageGroupView>[] {
+  const names = Object.entries(NAMES).flatMap(([name, column]) =>
+    groupBy.includes(name as GroupName) ? [column] : [],
+  );
+  return [
+    ...names,
+    ...NUMBERS,
+    countColumn("DENIED", "denied_count", hasDenied ? {} : { only: "programs" }),
+    countColumn("DENIED WITHOUT A ROW", "denied_unlogged_count", { only: "programs" }),
+  ];
+}
 
-/** Table with a row for each group; empty if there are no groups. */
+/** Table with a row for each group and one of the totals; empty if there are no groups. */
 export function groupTable(
   groups: readonly UsageGroupView[],
   groupBy: readonly GroupName[],
+  totals: TotalsView,
   style?: TableStyle,
 ): readonly string[] {
   if (groups.length === 0) return [];
-  const names = Object.entries(CELLS).flatMap(([name, column]) =>
-    groupBy.includes(name as GroupName) ? [column] : [],
-  );
-  const denied = groups.some(({ denied_count }) => denied_count > 0) ? [DENIED] : [];
-  const bar: Column<UsageGroupView> = { header: "", leaveOutRank: 1, cell: barOf(groups) };
-  return [table([...names, ...NUMBERS, ...denied, bar], groups, style)];
+  const [first, ...others] = groupColumns(groupBy, totals.denied_count > 0);
+  if (first === undefined) return [];
+  const isTotal = (row: UsageGroupView): boolean => row === totals;
+  const withTotal = (column: Column<UsageGroupView>, total: string): Column<UsageGroupView> => ({
+    ...column,
+    cell: (row) => (isTotal(row) && !column.right ? total : column.cell(row)),
+  });
+  const columns = [withTotal(first, "TOTAL"), ...others.map((column) => withTotal(column, ""))];
+  const barCell = barOf(groups);
+  const bar = { header: "", leaveOutRank: 1, cell: (row: UsageGroupView) => (isTotal(row) ? "" : barCell(row)) };
+  return [table([...columns, bar], [...groups, totals], style)];
 }
 
 const BAR_WIDTH = 16;

@@ -1,6 +1,7 @@
 import type { GetNodeUsageResponse, GetUsageResponse, NamespaceUsage, UsageGroup } from "@routeplane/contracts/usage";
 import type { DimensionName } from "../arguments.ts";
 import { formatMicroUsd } from "../output/money.ts";
+import type { Style } from "../output/style.ts";
 import { formatTime } from "../output/time.ts";
 import { fromProtoStatus } from "./requests/request.ts";
 import { fromProtoInteger, requirePresent, fromProtoRequiredTime, fromProtoText } from "./values.ts";
@@ -80,14 +81,25 @@ function deniedFields({ denied_count, denied_unlogged_count }: UsageView): reado
   return [["denied", `${denied_count}${unlogged}`]];
 }
 
-export function usageFields(usage: UsageView): readonly [string, string][] {
+export function usageFields(usage: UsageView, { count }: Pick<Style, "count">): readonly [string, string][] {
   return [
-    ["from", formatTime(usage.from)],
-    ["to", formatTime(usage.to)],
-    ["requests", String(usage.request_count)],
-    ["prompt tokens", String(usage.prompt_tokens)],
-    ["completion tokens", String(usage.completion_tokens)],
+    ...rangeFields(usage),
+    ["requests", count(usage.request_count)],
+    ["prompt tokens", count(usage.prompt_tokens)],
+    ["completion tokens", count(usage.completion_tokens)],
     ["spend", formatMicroUsd(usage.spend_micro_usd)],
     ...deniedFields(usage),
+  ];
+}
+
+/** Fields above a table of groups, which has the other totals in its last row. */
+export function groupedUsageFields(usage: UsageView): readonly [string, string][] {
+  return [...rangeFields(usage), ...deniedFields(usage)];
+}
+
+function rangeFields({ from, to }: UsageView): readonly [string, string][] {
+  return [
+    ["from", formatTime(from)],
+    ["to", formatTime(to)],
   ];
 }

@@ -3,12 +3,12 @@ import type { Key } from "@routeplane/contracts/auth";
 import { type Command, Option } from "commander";
 import { idArgument, nameArgument, scopesArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
-import { block } from "../../output/table.ts";
+import { block, table } from "../../output/table.ts";
 import { resolveKey } from "../../resolve-name.ts";
 import { loginCredential, operatorCredential } from "../../session.ts";
 import { fromProtoKey, KEY_COLUMNS, keyFields } from "../../views/keys/key.ts";
 import { KEY_TREE_COLUMNS, keyTree } from "../../views/keys/key-tree.ts";
-import { allPages, pagesOf, type ReadPage, showListAs, showPages } from "../../views/list.ts";
+import { allPages, pagesOf, type ReadPage, showPages } from "../../views/list.ts";
 import { requirePresent } from "../../views/values.ts";
 import { expiryArgument } from "../../written-time.ts";
 import { withExamples } from "../examples.ts";
@@ -104,9 +104,16 @@ async function listKeys(context: Context, tree: boolean): Promise<void> {
     return { rows, nextPageToken };
   };
   const none = "There are no keys.";
-  if (!tree) return void (await showPages(context, pagesOf(read, fromProtoKey), KEY_COLUMNS, none));
-  const list = await allPages(read, fromProtoKey);
-  showListAs(context, list, keyTree(list.data, Date.now()), KEY_TREE_COLUMNS, none);
+  const next = "Mint one: routeplane cloud keys mint --name <name> --scope <scopes>";
+  const { output } = context;
+  // Programs get the same list: `parent_id` is the tree.
+  if (!tree || !["table", "wide"].includes(output.format)) {
+    await showPages(context, pagesOf(read, fromProtoKey), KEY_COLUMNS, none, next);
+    return;
+  }
+  const { data } = await allPages(read, fromProtoKey);
+  if (data.length === 0) output.note(none);
+  else output.data(data, (style) => table(KEY_TREE_COLUMNS, keyTree(data, Date.now()), style));
 }
 
 async function getKey(context: Context, nameOrId: string): Promise<void> {

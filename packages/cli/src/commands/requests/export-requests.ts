@@ -34,7 +34,7 @@ export function addExportCommand(requests: Command, context: Context): void {
     .description("Export the request log, newest first")
     .addOption(new Option("--format <format>", "Format of the rows").choices(["csv", "jsonl"]).makeOptionMandatory())
     .addOption(
-      new Option("--output <file>", "File to write; must not exist without --resume").default(STDOUT, "stdout"),
+      new Option("-o, --output <file>", "File to write; must not exist without --resume").default(STDOUT, "stdout"),
     )
     .option("--resume", "Resume an interrupted export, with the same options")
     // Commander assigns an option that list and export share to the list, wherever it stands.
@@ -50,7 +50,11 @@ export function addExportCommand(requests: Command, context: Context): void {
     })
     .configureHelp({
       showGlobalOptions: true,
-      visibleGlobalOptions: () => requests.createHelp().visibleGlobalOptions(requests),
+      visibleGlobalOptions: () =>
+        requests
+          .createHelp()
+          .visibleGlobalOptions(requests)
+          .filter(({ long }) => long !== "--output"),
     });
   withExamples(
     command,
@@ -81,13 +85,14 @@ async function toStdout(context: Context, usage: Usage, options: ExportOptions):
   const { format, from, to = new Date() } = options;
   let rows = 0;
   let head = exportHead(format);
-  const showProgress = startProgress(context, "requests");
+  const progress = startProgress(context, "requests");
   for await (const page of requestPages(usage, options, { from, to, pageToken: "" })) {
     rows += page.rows.length;
     if (!stdout.write(head + exportLines(format, page.rows))) await once(stdout, "drain");
     head = "";
-    showProgress(rows);
+    progress.show(rows);
   }
+  progress.clear();
   context.output.note(`${rows} requests`);
 }
 
@@ -97,15 +102,16 @@ async function toFile(context: Context, usage: Usage, options: ExportOptions): P
   const file = await (resume
     ? resumeExport(output, selection)
     : beginExport(output, selection, { from, to }, exportHead(format)));
-  const showProgress = startProgress(context, "requests");
+  const progress = startProgress(context, "requests");
   try {
     for await (const { rows, nextPageToken } of requestPages(usage, options, file.progress)) {
       await file.add(exportLines(format, rows), rows.length, nextPageToken);
-      showProgress(file.progress.rows);
+      progress.show(file.progress.rows);
     }
   } finally {
     await file.close();
   }
+  progress.clear();
   await file.complete();
   const { rows } = file.progress;
   context.output.note(`${rows} requests in ${output}`);

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Context } from "../../context.ts";
-import { printable } from "../../output/printable.ts";
 import { loginCredential } from "../../session.ts";
-import { fromProtoRequest, REQUEST_COLUMNS, type RequestView } from "../../views/requests/request.ts";
+import { rowPrinter } from "../../views/list.ts";
+import { fromProtoRequest, REQUEST_COLUMNS } from "../../views/requests/request.ts";
 import { type RequestSelection, toFilter } from "./request-filter.ts";
 import { resolveFilter } from "./resolve-filter.ts";
 
@@ -18,10 +18,11 @@ export async function followRequests(context: Context, options: RequestSelection
   const filter = toFilter(await resolveFilter(context, credential, options));
   let resumeToken = "";
   let isDisconnected = false;
+  const print = rowPrinter(context, REQUEST_COLUMNS);
   for (;;) {
     try {
       for await (const message of usage.watchRequests({ filter, resumeToken })) {
-        for (const request of message.requests) print(context, fromProtoRequest(request));
+        for (const request of message.requests) print(fromProtoRequest(request));
         // Set after the rows, so that a message whose rows were not all printed comes again.
         resumeToken = message.resumeToken;
         isDisconnected = false;
@@ -34,10 +35,4 @@ export async function followRequests(context: Context, options: RequestSelection
       await delay(RETRY_MS);
     }
   }
-}
-
-/** Prints one line: JSON, or the cells of the list without alignment. */
-function print({ output, stdout }: Context, request: RequestView): void {
-  const line = output.json ? JSON.stringify(request) : REQUEST_COLUMNS.map(({ cell }) => cell(request)).join("  ");
-  stdout.write(`${printable(line)}\n`);
 }

@@ -1,6 +1,7 @@
 import { toJson } from "@bufbuild/protobuf";
 import { UsageEventBatchSchema } from "@routeplane/contracts/events";
 import { type DeadLetter, DeadLetterState } from "@routeplane/contracts/usage";
+import { textColumn, timeColumn } from "../../output/columns.ts";
 import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
 import { fromProtoRequiredTime, fromProtoText, fromProtoTime } from "../values.ts";
@@ -55,11 +56,13 @@ function toReadableJson(content: NonNullable<DeadLetter["content"]>): unknown {
 }
 
 export const DEAD_LETTER_COLUMNS: readonly Column<DeadLetterView>[] = [
-  { header: "TIME", cell: ({ created_at }) => formatTime(created_at) },
+  timeColumn("TIME", "created_at"),
   { header: "ID", cell: ({ id }) => id },
   { header: "STATE", cell: ({ state }) => state },
-  { header: "NAMESPACE", leaveOutRank: 1, cell: ({ namespace_id }) => namespace_id ?? "-" },
-  { header: "REQUEST", leaveOutRank: 2, cell: ({ request_id }) => request_id ?? "-" },
+  textColumn("NAMESPACE", "namespace_id", { leaveOutRank: 1 }),
+  textColumn("REQUEST", "request_id", { leaveOutRank: 2 }),
+  timeColumn("CHANGED", "changed_at", { only: "wide" }),
+  textColumn("CHANGED BY", "changed_by", { only: "wide" }),
   { header: "REASON", cell: ({ reason }) => reason },
 ];
 

@@ -1,4 +1,5 @@
 import type { Key } from "@routeplane/contracts/auth";
+import { textColumn, timeColumn } from "../../output/columns.ts";
 import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
 import { fromProtoRequiredTime, fromProtoText, fromProtoTime } from "../values.ts";
@@ -37,7 +38,11 @@ export const KEY_COLUMNS: readonly Column<KeyView>[] = [
   { header: "NAME", cell: ({ name }) => name },
   { header: "PREFIX", leaveOutRank: 3, cell: ({ prefix }) => prefix },
   { header: "STATUS", cell: (key) => keyStatus(key, Date.now()) },
-  { header: "CREATED", leaveOutRank: 2, cell: ({ created_at }) => formatTime(created_at) },
+  timeColumn("CREATED", "created_at", { leaveOutRank: 2 }),
+  timeColumn("EXPIRES", "expires_at", { only: "wide" }),
+  timeColumn("LAST USED", "last_used_at", { only: "wide" }),
+  timeColumn("REVOKED", "revoked_at", { only: "wide" }),
+  textColumn("PARENT", "parent_id", { only: "wide" }),
   { header: "SCOPES", leaveOutRank: 1, cell: ({ scopes }) => scopes.join(" ") },
 ];
 

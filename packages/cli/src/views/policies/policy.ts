@@ -1,6 +1,7 @@
 import type { Binding, BoundPolicy, BudgetUse, Policy, PolicyBinding } from "@routeplane/contracts/policy";
 import { PROTO_BINDING_MODES, PROTO_POLICY_KINDS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import { formatUsd } from "../../output/money.ts";
+import { textColumn } from "../../output/columns.ts";
 import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
 import { fromProtoSpec, specFields, specText, type SpecView, wordOf } from "./spec.ts";
@@ -111,10 +112,27 @@ const STATUS: PolicyColumn = {
   leaveOutRank: 3,
   cell: ({ disabled_at }) => (disabled_at === null ? "enabled" : "disabled"),
 };
-const BOUND_TO: PolicyColumn = { header: "BOUND TO", cell: boundToText };
-const SPEC: PolicyColumn = { header: "SPEC", leaveOutRank: 1, cell: ({ spec }) => shortened(specText(spec)) };
+const BOUND_TO: PolicyColumn = {
+  header: "BOUND TO",
+  name: "binding_count",
+  cell: boundToText,
+  value: ({ binding_count }) => binding_count,
+};
+const SPEC: PolicyColumn = {
+  header: "SPEC",
+  leaveOutRank: 1,
+  cell: ({ spec }) => shortened(specText(spec)),
+  value: ({ spec }) => spec,
+};
+const ETAG: PolicyColumn = { header: "ETAG", only: "wide", cell: ({ etag }) => etag };
+const CREATED_BY: PolicyColumn = textColumn("CREATED BY", "created_by", { only: "wide" });
 
-export const POLICY_COLUMNS: readonly PolicyColumn[] = [ID, NAME, KIND, STATUS, BOUND_TO, SPEC];
+export const POLICY_COLUMNS: readonly PolicyColumn[] = [ID, NAME, KIND, STATUS, BOUND_TO, SPEC, ETAG, CREATED_BY];
+
+function useColumn(header: string, name: "spent_micro_usd" | "remaining_micro_usd"): PolicyColumn {
+  const value = (policy: PolicyView): number | undefined => tightestUse(policy)?.[name];
+  return { header, name, right: "point", cell: (policy) => usd(value(policy)), value };
+}
 
 /** Columns of budgets. SPENT and LEFT are those of `tightestUse`. */
 export const BUDGET_COLUMNS: readonly PolicyColumn[] = [
@@ -122,20 +140,24 @@ export const BUDGET_COLUMNS: readonly PolicyColumn[] = [
   NAME,
   STATUS,
   BOUND_TO,
-  { header: "SPENT", cell: (policy) => usd(tightestUse(policy)?.spent_micro_usd), right: true },
-  { header: "LEFT", cell: (policy) => usd(tightestUse(policy)?.remaining_micro_usd), right: true },
+  useColumn("SPENT", "spent_micro_usd"),
+  useColumn("LEFT", "remaining_micro_usd"),
   SPEC,
 ];
 
 export const BINDING_COLUMNS: readonly Column<BindingView>[] = [
   { header: "ID", cell: ({ id }) => id },
   { header: "MODE", cell: ({ mode }) => mode },
-  { header: "PRINCIPAL", cell: principalText },
+  { header: "PRINCIPAL", only: "people", cell: principalText },
+  { header: "POLICY", name: "policy_id", only: "wide", cell: ({ policy_id }) => policy_id },
+  { header: "PRINCIPAL TYPE", only: "programs", cell: ({ principal_type }) => principal_type },
+  { header: "PRINCIPAL ID", only: "programs", cell: ({ principal_id }) => principal_id },
+  textColumn("BOUND BY", "created_by", { only: "wide" }),
 ];
 
 export const BOUND_POLICY_COLUMNS: readonly Column<BoundPolicyView>[] = [
-  { header: "POLICY", cell: ({ id }) => id },
-  { header: "BINDING", cell: ({ binding }) => binding.id },
+  { header: "POLICY", name: "id", cell: ({ id }) => id },
+  { header: "BINDING", name: "binding_id", cell: ({ binding }) => binding.id },
   { header: "MODE", cell: ({ binding }) => binding.mode },
   NAME,
   KIND,

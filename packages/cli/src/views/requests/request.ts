@@ -1,7 +1,7 @@
 import { type LoggedRequest, RequestStatus } from "@routeplane/contracts/usage";
-import { formatMicroUsd, formatUsd } from "../../output/money.ts";
+import { countColumn, moneyColumns, textColumn, timeColumn } from "../../output/columns.ts";
+import { formatMicroUsd } from "../../output/money.ts";
 import type { Column } from "../../output/table.ts";
-import { formatTime } from "../../output/time.ts";
 import { denialFields } from "./denial.ts";
 import { attemptFields, chargeFields, guardrailFields, type ReceiptView, timeFields } from "./receipt.ts";
 import { fromProtoCount, fromProtoInteger, fromProtoRequiredTime, fromProtoText, fromProtoTime } from "../values.ts";
@@ -61,15 +61,21 @@ export function fromProtoStatus(status: RequestStatus): string {
 }
 
 export const REQUEST_COLUMNS: readonly Column<RequestView>[] = [
-  { header: "TIME", cell: ({ created_at }) => formatTime(created_at) },
+  timeColumn("TIME", "created_at"),
   { header: "ID", cell: ({ id }) => id },
-  { header: "KEY", leaveOutRank: 1, cell: ({ key_id }) => key_id },
-  { header: "STATUS", cell: ({ status, error_code }) => (error_code === null ? status : `${status} (${error_code})`) },
-  { header: "MODEL", leaveOutRank: 4, cell: ({ model }) => model ?? "-" },
-  { header: "IN", right: true, leaveOutRank: 3, cell: ({ prompt_tokens }) => String(prompt_tokens) },
-  { header: "OUT", right: true, leaveOutRank: 3, cell: ({ completion_tokens }) => String(completion_tokens) },
-  { header: "MICRO-USD", right: true, leaveOutRank: 2, cell: ({ cost_micro_usd }) => String(cost_micro_usd) },
-  { header: "USD", right: true, cell: ({ cost_micro_usd }) => formatUsd(cost_micro_usd) },
+  { header: "KEY", name: "key_id", leaveOutRank: 1, cell: ({ key_id }) => key_id },
+  {
+    header: "STATUS",
+    cell: ({ status, error_code }) => (error_code === null ? status : `${status} (${error_code})`),
+    value: ({ status }) => status,
+  },
+  textColumn("ERROR", "error_code", { only: "programs" }),
+  textColumn("MODEL", "model", { leaveOutRank: 4 }),
+  textColumn("PROVIDER", "provider", { only: "wide" }),
+  countColumn("IN", "prompt_tokens", { leaveOutRank: 3 }),
+  countColumn("OUT", "completion_tokens", { leaveOutRank: 3 }),
+  ...moneyColumns<"cost_micro_usd", RequestView>("cost_micro_usd"),
+  { header: "ENDPOINT", only: "wide", cell: ({ endpoint }) => endpoint },
 ];
 
 /** Fields on what the upstream said: its status where the client got another, its id and its words. */

@@ -1,0 +1,47 @@
+import type { Command } from "commander";
+import { usageError } from "../errors.ts";
+
+/** Formats of data on stdout, as `--output` names them. */
+export const FORMATS = ["table", "wide", "csv", "tsv", "json", "yaml"] as const;
+export type Format = (typeof FORMATS)[number];
+
+/** Options that decide the format, as commander parses them. */
+interface FormatOptions {
+  readonly json?: boolean;
+  readonly output?: string;
+  /** Formats of `usage`, which has this option beside `--output`. */
+  readonly format?: string;
+}
+
+/**
+ * Format that a command line asks for, read before it is parsed: errors in it are reported in that format too. Undefined if it asks for
+ * none, or for one that does not exist.
+ */
+export function formatOfArguments(argv: readonly string[]): Format | undefined {
+  const end = argv.indexOf("--");
+  const words = end === -1 ? argv : argv.slice(0, end);
+  if (words.includes("--json")) return "json";
+  const values = words.flatMap((word, index) => {
+    if (word === "-o" || word === "--output") return words[index + 1] ?? [];
+    return /^(?:-o|--output=)(.+)$/.exec(word)?.[1] ?? [];
+  });
+  return FORMATS.find((format) => format === values.at(-1));
+}
+
+/**
+ * Format that a parsed command asks for; undefined if it asks for none. A command with a `--output <file>` of its own writes to a file,
+ * and takes its format from elsewhere.
+ *
+ * @throws CliError usage if there is no such format, or two are asked for
+ */
+export function formatOfCommand(program: Command, command: Command): Format | undefined {
+  const { json = false, output } = program.opts<FormatOptions>();
+  const isFile = command.options.some((option) => option.long === "--output");
+  const asked = isFile ? undefined : (output ?? command.opts<FormatOptions>().format);
+  if (json && asked !== undefined && asked !== "json") throw usageError(`--json cannot be combined with ${asked}`);
+  if (json || asked === undefined) return json ? "json" : undefined;
+  const format = FORMATS.find((known) => known === asked);
+  if (format === undefined)
+    throw usageError(`option '-o, --output <format>': ${JSON.stringify(asked)} is not one of ${FORMATS.join(", ")}`);
+  return format;
+}

@@ -1,0 +1,186 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import { IdentityService } from "@routeplane/contracts/auth";
+import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse, parseAllDocuments } from "yaml";
+import { readSettings } from "../src/config.ts";
+import { run } from "../src/run.ts";
+import { runCli } from "./cli-process.ts";
+import { type FakeNode, startFakeNode } from "./fake-node.ts";
+
+const AT = { seconds: 1_777_593_600n, nanos: 0 };
+const request = {
+  keyId: "key_1",
+  status: RequestStatus.SUCCEEDED,
+  endpoint: "/v1/chat/completions",
+  promptTokens: 1_234_567n,
+  createdAt: AT,
+};
+/** Requests whose texts are dangerous for one format or the other. */
+const REQUESTS = [
+  { ...request, id: "req_1", model: "=cmd\t1", costMicroUsd: 1_200_000_000n },
+  { ...request, id: "req_2", model: "a\u001b[2J: b\u202e", costMicroUsd: 12n },
+];
+const LIST = ["cloud", "requests"];
+
+let node: FakeNode;
+beforeAll(async () => {
+  node = await startFakeNode((router) => {
+    router.service(IdentityService, { whoAmI: () => ({}) });
+    router.service(UsageService, {
+      listRequests: ({ filter }) => ({ requests: filter?.status === RequestStatus.DENIED ? [] : REQUESTS }),
+      getUsage: () => ({ from: AT, to: AT, requestCount: 1_234n }),
+      async *watchRequests() {
+        yield { requests: REQUESTS, resumeToken: "" };
+        throw new Error("the end");
+      },
+    });
+  });
+});
+afterAll(() => node[Symbol.asyncDispose]());
+
+const environment = () => ({
+  ROUTEPLANE_HOME: "/nonexistent",
+  ROUTEPLANE_URL: node.url,
+  ROUTEPLANE_API_KEY: "rp_live_env",
+});
+const cli = (...argv: readonly string[]) => runCli(argv, environment());
+const json = async (): Promise<{ data: object[] }> => JSON.parse((await cli(...LIST, "--json")).stdout);
+
+/** Runs a command line whose streams are a terminal of `columns`. */
+async function onTerminal(columns: number, ...argv: readonly string[]) {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  const terminal = { isTTY: true as const, columns };
+  const shown = Promise.all([text(stdout), text(stderr)]);
+  const streams = { stdin, stdout: Object.assign(stdout, terminal), stderr: Object.assign(stderr, terminal) };
+  await run(argv, { settings: readSettings(environment()), ...streams });
+  stdout.end();
+  stderr.end();
+  const [out, err] = await shown;
+  return { stdout: out, stderr: err };
+}
+
+describe.concurrent("a list", () => {
+  it("is TSV with exact values in a pipe, one line a row whatever is in it", async () => {
+    const { stdout } = await cli(...LIST);
+    const [head = "", first = "", second = "", ...rest] = stdout.split("\n");
+    expect(rest).toEqual([""]);
+    const cells = (line: string): object => {
+      const values = line.split("\t");
+      return Object.fromEntries(head.split("\t").map((name, index) => [name, values[index]]));
+    };
+    expect(cells(first)).toMatchObject({
+      id: "req_1",
+      created_at: "2026-05-01T00:00:00.000Z",
+      prompt_tokens: "1234567",
+      cost_micro_usd: "1200000000",
+      model: "=cmd\\u00091",
+      error_code: "",
+    });
+    expect(cells(second)).toMatchObject({ model: "a\\u001b[2J: b\\u202e" });
+    expect((await cli(...LIST, "-o", "tsv")).stdout).toBe(stdout);
+  });
+
+  it("is a table on a terminal, with separators and decimal points below each other", async () => {
+    const { stdout } = await onTerminal(200, ...LIST);
+    const [head, first = "", second = ""] = stdout.split("\n");
+    expect(head).toMatch(/TIME +ID +KEY +STATUS +MODEL +IN +OUT +USD/);
+    expect(first).toMatch(/ 1,234,567 .* \$1,200\.00$/);
+    expect(second.indexOf("$0.000012")).toBe(first.indexOf("$1,200.00") + 4);
+    expect(first.indexOf(".00")).toBe(second.indexOf(".000012"));
+  });
+
+  it("is a table in a pipe if one is asked for", async () => {
+    expect((await cli(...LIST, "-o", "table")).stdout).toMatch(/^TIME +ID +KEY/);
+  });
+
+  it("has its further columns in a wide table, however narrow the terminal is", async () => {
+    const { stdout } = await onTerminal(40, ...LIST, "-o", "wide");
+    expect(stdout).toMatch(/TIME +ID +KEY .* PROVIDER .* MICRO-USD +USD +ENDPOINT/);
+  });
+
+  it("is CSV without formulas", async () => {
+    const { stdout } = await cli(...LIST, "--output=csv");
+    expect(stdout).toMatch(/^created_at,id,[^]*,"'=cmd\t1",/);
+    expect(stdout.split("\r\n")).toHaveLength(4);
+  });
+
+  it("is YAML of the same value as the JSON, safe to print", async () => {
+    const { stdout } = await cli(...LIST, "-oyaml");
+    expect(parse(stdout)).toEqual(await json());
+    expect(stdout.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\u202e]/u);
+  });
+
+  it("is JSON with -o json, as with --json", async () => {
+    expect(await cli(...LIST, "-o", "json")).toEqual(await cli(...LIST, "--json"));
+  });
+
+  it.each(["csv", "tsv", "table"])("is empty as %s if it has no rows, and a note says so", async (format) => {
+    const { stdout, stderr } = await cli(...LIST, "--status", "denied", "-o", format);
+    expect({ stdout, stderr }).toEqual({ stdout: "", stderr: "No requests match.\n" });
+  });
+
+  it.each([
+    ["tsv", (out: string) => out.split("\n").length, 4],
+    ["yaml", (out: string) => parseAllDocuments(out).length, 2],
+    [
+      "json",
+      (out: string) =>
+        out
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line) as object).length,
+      2,
+    ],
+  ])("that is followed is %s row by row", async (format, count, rows) => {
+    const { stdout } = await cli(...LIST, "--follow", "-o", format);
+    expect(count(stdout)).toBe(rows);
+  });
+});
+
+describe.concurrent("one object", () => {
+  it("is two lines of CSV or TSV: the names of its fields, and their values", async () => {
+    const { stdout } = await cli("cloud", "usage", "-o", "tsv");
+    const [names = "", values = ""] = stdout.split("\n");
+    expect(names.split("\t")).toContain("request_count");
+    expect(values.split("\t")[names.split("\t").indexOf("request_count")]).toBe("1234");
+    expect((await cli("cloud", "usage", "--format", "csv")).stdout).toMatch(/^from,to,request_count.*\r\n/);
+  });
+
+  it("has separators for people only", async () => {
+    expect((await onTerminal(80, "cloud", "usage")).stdout).toMatch(/^requests +1,234$/m);
+    expect((await cli("cloud", "usage")).stdout).toMatch(/^requests +1234$/m);
+  });
+});
+
+describe.concurrent("a command line", () => {
+  it.each([
+    [["-o", "xml"], '"xml" is not one of table, wide, csv, tsv, json, yaml'],
+    [["--json", "-o", "csv"], "--json cannot be combined with csv"],
+    [["-o"], "argument missing"],
+  ])("with %j is refused before a node is called", async (flags, message) => {
+    const result = await runCli(["cloud", "requests", ...flags], {
+      ...environment(),
+      ROUTEPLANE_URL: "http://127.0.0.1:1",
+    });
+    expect(result).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining(message) });
+  });
+
+  it("of an export names its file with --output, also one that is named like a format", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "routeplane-cli-"));
+    try {
+      for (const flag of ["--output", "-o"]) {
+        const file = join(folder, `rows${flag}`);
+        const { code } = await cli(...LIST, "export", "--format", "jsonl", flag, file);
+        expect(code).toBe(0);
+        expect((await readFile(file, "utf8")).split("\n")).toHaveLength(3);
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
