@@ -31,6 +31,23 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     "leads from a secret to its operator",
   "auth.operator_secrets_account_id_fkey: is a reference that does not start with namespace_id on both sides":
     "leads from an operator's secret to the account that the operator is limited to",
+  "auth.service_credentials: has no namespace_id that is not null": "one may be bound to several namespaces",
+  "auth.service_credentials_pkey: is unique and does not start with namespace_id": "belong to the node or an account",
+  "auth.service_credentials_name: is unique and does not start with namespace_id":
+    "unique within the node or the account",
+  "auth.service_credentials_account_id_fkey: is a reference that does not start with namespace_id on both sides":
+    "leads from a service credential to the account of the operator that minted it",
+  "auth.service_credential_secrets: has no namespace_id that is not null": "belong to a service credential",
+  "auth.service_credential_secrets_pkey: is unique and does not start with namespace_id":
+    "within one service credential",
+  "auth.service_credential_secrets_current: is unique and does not start with namespace_id":
+    "within one service credential",
+  "auth.service_credential_secrets_service_credential_id_fkey: is a reference that does not start with namespace_id on both sides":
+    "leads from a secret to its service credential",
+  "auth.service_credential_secrets_account_id_fkey: is a reference that does not start with namespace_id on both sides":
+    "leads from a secret to the account of its service credential",
+  'auth.service_credential_secrets.pepper_id: is an id that is not collated "C"':
+    "names an entry of the configuration; never sorted",
   "auth.changes: has no namespace_id that is not null": "one row that counts changes and holds nothing of any tenant",
   "auth.changes_pkey: is unique and does not start with namespace_id": "keeps that row the only one",
   "auth.changes/counted_by_owner: is for everyone, or for a role that is no process's":

@@ -98,7 +98,16 @@ async function createForeignAccount(): Promise<typeof foreignAccount> {
   const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5000000" } };
   const { policy } = await rpc("policy.v1.PolicyService/CreatePolicy", minted.token, { name: "hidden", spec });
   const { operator: nodeOperator } = await mintOperator("");
-  const ids = { acc: account.id, ns: namespace.id, op: nodeOperator.id, key: minted.key.id, pol: policy.id };
+  const service = { name: "x", scopes: ["keys:verify"], namespaces: [namespace.id] };
+  const { serviceCredential } = await rpc("auth.v1.ServiceCredentialService/MintServiceCredential", operator, service);
+  const ids = {
+    acc: account.id,
+    ns: namespace.id,
+    op: nodeOperator.id,
+    svc: serviceCredential.id,
+    key: minted.key.id,
+    pol: policy.id,
+  };
   return { ids, names: ["elsewhere", "hidden"] };
 }
 
@@ -148,7 +157,7 @@ const positions = published.flatMap((method) =>
 
 /** Kind of id of each position, and a request in which only that position is wrong. */
 interface ValidRequest {
-  readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op" | "acc" | "req" | "dl")[];
+  readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op" | "svc" | "acc" | "req" | "dl")[];
   readonly request: () => object;
   /** Token of the caller, for operator methods. A key by default. */
   readonly by?: () => string;
@@ -185,6 +194,12 @@ const VALID_REQUESTS: Record<string, ValidRequest> = {
   "OperatorService/GetOperator.id": { kinds: ["op"], request: () => ({}), ...byOperator },
   "OperatorService/RotateOperator.id": { kinds: ["op"], request: () => ({ grace: "0s" }), ...byOperator },
   "OperatorService/RevokeOperator.id": { kinds: ["op"], request: () => ({}), ...byOperator },
+  ...Object.fromEntries(
+    ["Get", "Rotate", "Revoke"].map((verb) => [
+      `ServiceCredentialService/${verb}ServiceCredential.id`,
+      { kinds: ["svc"], request: () => ({}), ...byOperator },
+    ]),
+  ),
   "PolicyService/GetPolicy.id": { kinds: ["pol"], request: () => ({}) },
   "PolicyService/UpdatePolicy.id": { kinds: ["pol"], request: () => ({ name: "x" }) },
   "PolicyService/DeletePolicy.id": { kinds: ["pol"], request: () => ({ unbind: true }) },

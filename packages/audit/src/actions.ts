@@ -32,6 +32,9 @@ export const AUTH_ACTIONS: readonly AuditAction[] = [
   { action: "operator.create" },
   { action: "operator.revoke", when: { column: "revoked_at", becomes: "set" } },
   { action: "operator.rotate", when: { column: "prefix", becomes: "changed" } },
+  { action: "service_credential.create" },
+  { action: "service_credential.revoke", when: { column: "revoked_at", becomes: "set" } },
+  { action: "service_credential.rotate", when: { column: "prefix", becomes: "changed" } },
 ];
 
 export const POLICY_ACTIONS: readonly AuditAction[] = [

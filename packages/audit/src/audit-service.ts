@@ -3,7 +3,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { AuditEntrySchema, type AuditFilter } from "@routeplane/contracts/audit";
 import { invalidField, parseId } from "@routeplane/domain";
 import type { Scope } from "@routeplane/postgres";
-import { fromPageToken, fromTimeRange, principalOf, toProtoPage, toTimestamp } from "@routeplane/rpc";
+import { fromPageToken, fromTimeRange, credentialPrincipalOf, toProtoPage, toTimestamp } from "@routeplane/rpc";
 import { type AuditAction, actionNames } from "./actions.ts";
 import type { AuditRow, AuditStore } from "./store.ts";
 
@@ -53,15 +53,9 @@ export function auditService(store: AuditStore, actions: readonly AuditAction[])
 
 /** The rows that the caller sees: a key those of its namespace, an operator those of the node or of its account. */
 function scopeOf(context: HandlerContext): Scope {
-  const principal = principalOf(context);
-  switch (principal.kind) {
-    case "key":
-      return { namespaceId: principal.namespaceId };
-    case "operator":
-      return principal.accountId === undefined ? { node: true } : { accountId: principal.accountId };
-    case "service":
-      throw new Error(`${context.method.name} was called by a service`);
-  }
+  const principal = credentialPrincipalOf(context);
+  if (principal.kind === "key") return { namespaceId: principal.namespaceId };
+  return principal.accountId === undefined ? { node: true } : { accountId: principal.accountId };
 }
 
 function toProtoEntry(row: AuditRow): MessageInitShape<typeof AuditEntrySchema> {

@@ -48,6 +48,8 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
       return "Set ROUTEPLANE_OPERATOR_KEY to the operator's token (rpo_…).";
     case "KEY_REQUIRED":
       return "Sign in with a key (rp_…): `routeplane cloud login --api-key -`, or set ROUTEPLANE_API_KEY.";
+    case "SERVICE_REQUIRED":
+      return "Mint one: `routeplane admin service-credentials mint`.";
     case "SCOPE_EXCEEDS_PARENT":
       return "A credential mints at most what it holds itself; `routeplane cloud whoami` shows its scopes. Leave the others out.";
     case "EXPIRY_EXCEEDS_PARENT":

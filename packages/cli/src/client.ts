@@ -9,6 +9,7 @@ import {
   KeyService,
   NamespaceService,
   OperatorService,
+  ServiceCredentialService,
 } from "@routeplane/contracts/auth";
 import {
   AuditService as PolicyAuditService,
@@ -30,6 +31,8 @@ export interface NodeClient {
   readonly namespaces: Client<typeof NamespaceService>;
   readonly keys: Client<typeof KeyService>;
   readonly operators: Client<typeof OperatorService>;
+  /** Credentials of services that verify and admit, for operators. */
+  readonly services: Client<typeof ServiceCredentialService>;
   readonly policies: Client<typeof PolicyService>;
   readonly budgets: Client<typeof BudgetService>;
   /** Budgets of the whole node, for operators. */
@@ -80,6 +83,7 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
     namespaces: createClient(NamespaceService, transport),
     keys: createClient(KeyService, transport),
     operators: createClient(OperatorService, transport),
+    services: createClient(ServiceCredentialService, transport),
     policies: createClient(PolicyService, transport),
     budgets: createClient(BudgetService, transport),
     budgetAdmin: createClient(BudgetAdminService, transport),

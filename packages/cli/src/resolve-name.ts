@@ -1,4 +1,6 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { ServiceCredential } from "@routeplane/contracts/auth";
 import { foldName } from "@routeplane/domain";
 import type { NodeClient } from "./client.ts";
 import { CliError, ExitCode } from "./errors.ts";
@@ -68,6 +70,24 @@ const POLICY: NamedKind = {
     ),
 };
 
+const SERVICE_CREDENTIAL: NamedKind = {
+  noun: "service credential",
+  plural: "service credentials",
+  prefix: "svc_",
+  where: "on this node",
+  scope: "keys:write",
+  list: "routeplane admin service-credentials list",
+  pages: ({ services }) =>
+    pagesOf(
+      async (page) => {
+        const { serviceCredentials, nextPageToken } = await services.listServiceCredentials(page);
+        // A name is unique among active ones, and those that have ended may have had it before.
+        return { rows: serviceCredentials.filter(isActive), nextPageToken };
+      },
+      ({ id, name }) => ({ id, name }),
+    ),
+};
+
 const DELETED_NAMESPACE: NamedKind = {
   noun: "deleted namespace",
   plural: "deleted namespaces",
@@ -85,6 +105,10 @@ const DELETED_NAMESPACE: NamedKind = {
     ),
 };
 
+function isActive({ revokedAt, expiresAt }: ServiceCredential): boolean {
+  return revokedAt === undefined && (expiresAt === undefined || timestampMs(expiresAt) > Date.now());
+}
+
 /** Id of the key that a text names, by id or by name. @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING */
 export async function resolveKey(client: NodeClient, nameOrId: string): Promise<string> {
   return nameOrId.startsWith(KEY.prefix) ? nameOrId : findByName(client, KEY, nameOrId);
@@ -93,6 +117,11 @@ export async function resolveKey(client: NodeClient, nameOrId: string): Promise<
 /** Id of the policy that a text names, by id or by name. @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING */
 export async function resolvePolicy(client: NodeClient, nameOrId: string): Promise<string> {
   return nameOrId.startsWith(POLICY.prefix) ? nameOrId : findByName(client, POLICY, nameOrId);
+}
+
+/** Id of the service credential that a text names, by id or by name. @throws CliError as `resolveKey` */
+export async function resolveServiceCredential(client: NodeClient, nameOrId: string): Promise<string> {
+  return nameOrId.startsWith(SERVICE_CREDENTIAL.prefix) ? nameOrId : findByName(client, SERVICE_CREDENTIAL, nameOrId);
 }
 
 /** Id of the deleted namespace that a text names. The node finds others by name itself. @throws CliError as `resolveKey` */

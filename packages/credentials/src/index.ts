@@ -4,16 +4,19 @@ export { holdsToken, redactTokens } from "./redact.ts";
 export {
   ALL_OPERATOR_SCOPES,
   ALL_SCOPES,
+  ALL_SERVICE_SCOPES,
   effectiveScopes,
   invokesOrReads,
   type OperatorScope,
   parseOperatorScopes,
   type ParsedScopes,
   parseScopes,
+  parseServiceScopes,
   permits,
   replacedScopes,
   type Scope,
   scopesBeyond,
+  type ServiceScope,
 } from "./scopes.ts";
 export {
   formatServiceCredentials,

@@ -7,7 +7,7 @@ export function redactTokens(text: string): string {
   return TOKEN_START.test(text) ? text.replace(TOKEN_LIKE, "rp$1_[redacted]") : text;
 }
 
-const SECRET = /rpo?_(?:live|test)_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}|rps_[0-9A-Za-z]{43}/;
+const SECRET = /rp[os]?_(?:live|test)_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}|rps_[0-9A-Za-z]{43}/;
 
 /** True if `text` contains a token of this product with its whole secret; the checksum may be missing. */
 export function holdsToken(text: string): boolean {

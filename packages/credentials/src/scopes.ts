@@ -23,11 +23,19 @@ const OPERATOR_ACTIONS = {
   usage: ["read", "write"],
 } as const satisfies Actions;
 
+/** Actions of the scopes of service credentials, keyed by resource. */
+const SERVICE_ACTIONS = {
+  keys: ["verify"],
+  policy: ["admit"],
+} as const satisfies Actions;
+
 type Actions = Record<string, readonly string[]>;
 type ScopeOf<A extends Actions> = { [R in keyof A & string]: `${R}:${A[R][number] | "*"}` }[keyof A & string];
 
 export type Scope = ScopeOf<typeof ACTIONS>;
 export type OperatorScope = ScopeOf<typeof OPERATOR_ACTIONS>;
+/** Scope of a service credential. There is no wildcard, so that none gains what a later release adds. */
+export type ServiceScope = Exclude<ScopeOf<typeof SERVICE_ACTIONS>, `${string}:*`>;
 
 /** Default scopes of a root key. */
 export const ALL_SCOPES: readonly Scope[] = ["audit:*", "inference:*", "keys:*", "namespace:*", "policy:*", "usage:*"];
@@ -41,6 +49,9 @@ export const ALL_OPERATOR_SCOPES: readonly OperatorScope[] = [
   "operators:*",
   "usage:*",
 ];
+
+/** Scopes of service credentials. */
+export const ALL_SERVICE_SCOPES: readonly ServiceScope[] = ["keys:verify", "policy:admit"];
 
 const KNOWN = scopesIn(ACTIONS);
 const KNOWN_TO_OPERATORS = scopesIn(OPERATOR_ACTIONS);
@@ -56,6 +67,11 @@ export function parseScopes(texts: readonly string[]): ParsedScopes<Scope> {
 /** The operator scopes in `texts`; otherwise as `parseScopes`. */
 export function parseOperatorScopes(texts: readonly string[]): ParsedScopes<OperatorScope> {
   return parseKnown(texts, KNOWN_TO_OPERATORS);
+}
+
+/** The scopes of a service credential in `texts`; otherwise as `parseScopes`. */
+export function parseServiceScopes(texts: readonly string[]): ParsedScopes<ServiceScope> {
+  return parseKnown(texts, new Set(ALL_SERVICE_SCOPES));
 }
 
 function scopesIn<A extends Actions>(actions: A): ReadonlySet<ScopeOf<A>> {
@@ -94,14 +110,15 @@ export function effectiveScopes<S extends string>(lineage: readonly (readonly S[
   return rest.reduce<readonly S[]>(intersect, first);
 }
 
-/** Scopes that a token keeps once a rotation has replaced it: to invoke and to read. */
+/** Scopes that a token keeps once a rotation has replaced it: to invoke and to read; of a service, all, because none changes a credential. */
 const REPLACED_TOKEN_SCOPES = {
   key: [...KNOWN].filter(invokesOrReads),
   operator: [...KNOWN_TO_OPERATORS].filter(invokesOrReads),
+  service: ALL_SERVICE_SCOPES,
 };
 
 /** The part of `held` that a replaced token keeps until its grace ends. A wildcard is narrowed to the actions that are kept. */
-export function replacedScopes(kind: "key" | "operator", held: readonly string[]): readonly string[] {
+export function replacedScopes(kind: "key" | "operator" | "service", held: readonly string[]): readonly string[] {
   return effectiveScopes<string>([held, REPLACED_TOKEN_SCOPES[kind]]);
 }
 

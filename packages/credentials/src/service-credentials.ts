@@ -1,14 +1,14 @@
 import { hash, timingSafeEqual } from "node:crypto";
 
 /**
- * Callers of internal methods, each with a service credential of its own. `installer` sets up a new node; `workload` is any
+ * Callers of internal methods, each with an internal credential of its own. `installer` sets up a new node; `workload` is any
  * service of the operator's own that calls over gRPC.
  */
 export const SERVICE_CALLERS = ["gateway", "policy", "usage", "installer", "workload"] as const;
 export type ServiceCaller = (typeof SERVICE_CALLERS)[number];
 
 /**
- * Service credentials that a process accepts. It knows only their SHA-256 hashes, so that it cannot call as one of the callers; a
+ * Internal credentials that a process accepts. It knows only their SHA-256 hashes, so that it cannot call as one of the callers; a
  * fast hash is enough, because a token has 256 random bits.
  */
 export interface ServiceCredentials {

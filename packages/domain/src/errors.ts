@@ -24,6 +24,7 @@ export type ErrorReason =
   | "CREDENTIAL_REPLACED"
   | "OPERATOR_REQUIRED"
   | "KEY_REQUIRED"
+  | "SERVICE_REQUIRED"
   | "INTERNAL_ONLY"
   | "RESOURCE_NOT_FOUND"
   | "NAME_TAKEN"
@@ -91,9 +92,18 @@ export function notFound(): DomainError {
   return new DomainError("not_found", "RESOURCE_NOT_FOUND", "not found: there is no such resource in this namespace");
 }
 
+/** Error for a service credential that is used in place of a key or an operator credential. Says the same whether it is valid. */
+export function serviceCredentialMisused(): DomainError {
+  return new DomainError("unauthenticated", "CREDENTIAL_INVALID", SERVICE_CREDENTIAL_MISUSED);
+}
+
+/** Message for a service credential that is used in place of a key. */
+export const SERVICE_CREDENTIAL_MISUSED =
+  "a service credential (rps_…) only verifies keys and admits requests, at the ports of the node's services: use an API key (rp_…) here";
+
 /** A token that a rotation replaced, used for a call that it no longer permits. */
 export interface ReplacedToken {
-  readonly kind: "key" | "operator";
+  readonly kind: "key" | "operator" | "service";
   /** First moment at which the token is refused altogether. */
   readonly graceEndsAt: Date;
 }

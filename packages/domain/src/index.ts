@@ -6,6 +6,8 @@ export {
   invalidField,
   notFound,
   type ReplacedToken,
+  SERVICE_CREDENTIAL_MISUSED,
+  serviceCredentialMisused,
   tokenReplaced,
 } from "./errors.ts";
 export { FairSlots, type FairSlotsOptions } from "./fair-slots.ts";

@@ -1,6 +1,13 @@
 import type { DescEnum, DescField, DescMessage, DescMethod, DescService } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
-import { type AccessRule, accessOf, internalCallerOf, isIdempotent, operatorScopeOf } from "@routeplane/rpc";
+import {
+  type AccessRule,
+  accessOf,
+  internalCallerOf,
+  isIdempotent,
+  operatorScopeOf,
+  serviceScopeOf,
+} from "@routeplane/rpc";
 import { commentOf, domainOf, typesWithin } from "./contracts.ts";
 import { isRequired } from "./required-fields.ts";
 
@@ -49,6 +56,8 @@ function callerText(rule: AccessRule): string {
   if (operatorScope !== undefined) return `an operator credential with the scope \`${operatorScope}\``;
   const caller = internalCallerOf(rule);
   if (caller !== undefined) return `the internal caller \`${caller}\``;
+  const serviceScope = serviceScopeOf(rule);
+  if (serviceScope !== undefined) return `a service credential with the scope \`${serviceScope}\``;
   return CALLERS[rule] ?? `a key with the scope \`${rule}\``;
 }
 

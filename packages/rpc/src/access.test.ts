@@ -1,6 +1,20 @@
-import { ALL_OPERATOR_SCOPES, ALL_SCOPES, permits, SERVICE_CALLERS, type ServiceCaller } from "@routeplane/credentials";
+import {
+  ALL_OPERATOR_SCOPES,
+  ALL_SCOPES,
+  ALL_SERVICE_SCOPES,
+  permits,
+  SERVICE_CALLERS,
+  type ServiceCaller,
+} from "@routeplane/credentials";
 import { expect, it } from "vitest";
-import { accessOf, internalCallerOf, isInternal, operatorScopeOf, publishedServices } from "./access.ts";
+import {
+  accessOf,
+  internalCallerOf,
+  isInternal,
+  operatorScopeOf,
+  publishedServices,
+  serviceScopeOf,
+} from "./access.ts";
 import { requireAccess } from "./server/authorize.ts";
 
 const methods = Object.values(publishedServices())
@@ -19,7 +33,8 @@ it.each(methods.map((method) => [`${method.parent.typeName}/${method.name}`, met
       const caller = internalCallerOf(rule);
       const known =
         ["credential", "key", "public"].includes(rule) ||
-        SERVICE_CALLERS.some((serviceCaller) => serviceCaller === caller);
+        SERVICE_CALLERS.some((serviceCaller) => serviceCaller === caller) ||
+        ALL_SERVICE_SCOPES.some((serviceScope) => serviceScope === serviceScopeOf(rule));
       expect(known || (scope === undefined ? permits(ALL_SCOPES, rule) : permits(ALL_OPERATOR_SCOPES, scope))).toBe(
         true,
       );
@@ -33,12 +48,23 @@ it("has a method for every resource of an operator scope", () => {
     expect(required.filter((operatorScope) => permits([scope], operatorScope))).not.toEqual([]);
 });
 
-it("has no public method, and no method for internal and other callers both", () => {
+it("has no public method, and no method both for internal callers and services and for others", () => {
   for (const method of methods) {
     const rules = accessOf(method);
     expect(rules).not.toContain("public");
-    if (isInternal(method)) expect(rules.filter((rule) => internalCallerOf(rule) === undefined)).toEqual([]);
+    const ofOthers = rules.filter((rule) => internalCallerOf(rule) === undefined && serviceScopeOf(rule) === undefined);
+    expect(isInternal(method) ? ofOthers : rules).toEqual(isInternal(method) ? [] : ofOthers);
   }
+});
+
+it("admits service credentials to the methods of their scopes, and to no other method", () => {
+  const admitted = methods.flatMap((method) =>
+    accessOf(method).flatMap((rule) => {
+      const scope = serviceScopeOf(rule);
+      return scope === undefined ? [] : [`${method.name} ${scope}`];
+    }),
+  );
+  expect(admitted.toSorted()).toEqual(["VerifyKey keys:verify", "WatchChanges keys:verify"]);
 });
 
 /** Callers that need each internal method. */
@@ -78,7 +104,7 @@ it("admits every internal caller to the internal methods that it needs, and to n
 
 function isAdmitted(method: (typeof methods)[number], caller: ServiceCaller): boolean {
   try {
-    requireAccess(method, { kind: "service", caller });
+    requireAccess(method, { kind: "internal", caller });
     return true;
   } catch {
     return false;

@@ -9,6 +9,7 @@ export type AccessRule = "credential" | "key" | "public" | `${string}:${string}`
 
 const OPERATOR = "operator:";
 const INTERNAL = "internal:";
+const SERVICE = "service:";
 
 /** Scope that an operator credential needs by this rule; undefined if the rule is for other callers. */
 export function operatorScopeOf(rule: AccessRule): string | undefined {
@@ -20,7 +21,12 @@ export function internalCallerOf(rule: AccessRule): string | undefined {
   return rule.startsWith(INTERNAL) ? rule.slice(INTERNAL.length) : undefined;
 }
 
-/** True if only internal callers may call the method. */
+/** Scope that a service credential needs by this rule; undefined if the rule is for other callers. */
+export function serviceScopeOf(rule: AccessRule): string | undefined {
+  return rule.startsWith(SERVICE) ? rule.slice(SERVICE.length) : undefined;
+}
+
+/** True if only internal callers, and perhaps service credentials, may call the method. */
 export function isInternal(method: DescMethod): boolean {
   return accessOf(method).some((rule) => internalCallerOf(rule) !== undefined);
 }

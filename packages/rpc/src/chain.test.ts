@@ -5,12 +5,12 @@ import { DomainError, newId, notFound } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { RELAY_CREDENTIAL } from "./headers.ts";
-import { type Principal, principalOf } from "./principal.ts";
+import { type VerifiedPrincipal, principalOf } from "./principal.ts";
 import { rpcChain } from "./server/chain.ts";
 
 const SERVICE_TOKEN = "rps_the-service-token";
 
-const key = (...scopes: string[]): Principal => ({
+const key = (...scopes: string[]): VerifiedPrincipal => ({
   kind: "key",
   keyId: newId("key"),
   namespaceId: newId("ns"),
@@ -19,7 +19,7 @@ const key = (...scopes: string[]): Principal => ({
   lineage: [],
   expiresAt: undefined,
 });
-const operator = (...scopes: string[]): Principal => ({
+const operator = (...scopes: string[]): VerifiedPrincipal => ({
   kind: "operator",
   operatorId: newId("op"),
   accountId: undefined,
@@ -29,7 +29,7 @@ const operator = (...scopes: string[]): Principal => ({
 });
 
 /** Principals, keyed by token. */
-const principals: Record<string, Principal> = {
+const principals: Record<string, VerifiedPrincipal> = {
   reader: key("keys:read"),
   all: key("keys:*"),
   operator: operator("namespaces:*"),
@@ -133,17 +133,18 @@ describe("every call", () => {
     expect(served).toEqual([]);
   });
 
-  it("requires a service credential for an internal method, and admits it to no other method", async () => {
+  it("requires an internal credential for an internal method, and admits it to no other method", async () => {
     const verification = createClient(VerificationService, wired);
     for (const token of ["all", "operator"]) {
-      expect(await refusal(verification.verifyKey({}, as(token)))).toMatchObject({ reason: "INTERNAL_ONLY" });
+      expect(await refusal(verification.verifyKey({}, as(token)))).toMatchObject({ reason: "SERVICE_REQUIRED" });
+      expect(await refusal(verification.listRevokedKeys({}, as(token)))).toMatchObject({ reason: "INTERNAL_ONLY" });
     }
     expect(await refusal(verification.verifyKey({}, as("rps_another")))).toMatchObject({
       reason: "CREDENTIAL_INVALID",
     });
     expect(await refusal(keys.listKeys({}, as(SERVICE_TOKEN)))).toMatchObject({ code: Code.PermissionDenied });
     await verification.verifyKey({}, as(SERVICE_TOKEN));
-    expect(served.splice(0)).toEqual(["verifyKey service"]);
+    expect(served.splice(0)).toEqual(["verifyKey internal"]);
   });
 
   it("is refused for an invalid field before it reaches the handler, with the field and the rule", async () => {

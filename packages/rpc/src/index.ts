@@ -6,6 +6,7 @@ export {
   isInternal,
   operatorScopeOf,
   publishedServices,
+  serviceScopeOf,
 } from "./access.ts";
 export { CACHE_SLOT_BYTES, type CacheEntry, MemoryBoundedCache } from "./cache/memory-bounded-cache.ts";
 export { type CachedSubject, SUBJECT_BYTES, SubjectChanges } from "./cache/subject-changes.ts";
@@ -20,13 +21,17 @@ export type { EventLog } from "./event-log.ts";
 export { MAX_PAGE_BYTES, type PagedList, toProtoPage } from "./page.ts";
 export { fromPageToken, toPageToken } from "./page-token.ts";
 export {
+  credentialPrincipalOf,
+  type InternalPrincipal,
   type KeyPrincipal,
   keyPrincipalOf,
   type OperatorPrincipal,
   operatorPrincipalOf,
   type Principal,
   principalOf,
+  reachesNamespace,
   type ServicePrincipal,
+  type VerifiedPrincipal,
   type VerifyToken,
   wholeNodeOperatorOf,
 } from "./principal.ts";
@@ -39,6 +44,7 @@ export { type Authenticate, createAuthenticate } from "./server/request-gate.ts"
 export { requireAccess } from "./server/authorize.ts";
 export { readServiceCredentials } from "./server/service-credentials.ts";
 export type { CredentialListener } from "./verifier/credential-subscriptions.ts";
+export { requirePrincipal } from "./verifier/caching-verifier.ts";
 export { createLocalVerifier, type LocalVerifier } from "./verifier/local-verifier.ts";
 export type { VerificationResult } from "./verifier/verification-cache.ts";
 export { type Certificates, readTls, type ServiceTls } from "./tls.ts";

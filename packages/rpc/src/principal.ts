@@ -3,18 +3,21 @@ import type { ServiceCaller } from "@routeplane/credentials";
 import { DomainError, type Id } from "@routeplane/domain";
 
 /** Authenticated caller: everything that handlers know of a credential. */
-export type Principal = KeyPrincipal | OperatorPrincipal | ServicePrincipal;
+export type Principal = VerifiedPrincipal | InternalPrincipal;
+
+/** Principal of a token that the auth service verifies. */
+export type VerifiedPrincipal = KeyPrincipal | OperatorPrincipal | ServicePrincipal;
 
 /**
  * Finds the principal of a token.
  *
  * @throws DomainError UNAUTHENTICATED for a bad token, UNAVAILABLE if it cannot be verified now
  */
-export type VerifyToken = (token: string) => Promise<Principal>;
+export type VerifyToken = (token: string) => Promise<VerifiedPrincipal>;
 
-/** Internal caller, identified by its service credential. */
-export interface ServicePrincipal {
-  readonly kind: "service";
+/** Internal caller, identified by its internal credential. */
+export interface InternalPrincipal {
+  readonly kind: "internal";
   readonly caller: ServiceCaller;
 }
 
@@ -46,6 +49,22 @@ export interface OperatorPrincipal {
   readonly graceEndsAt?: Date | undefined;
 }
 
+/** Service of the operator's own, identified by a service credential. */
+export interface ServicePrincipal {
+  readonly kind: "service";
+  readonly serviceCredentialId: Id<"svc">;
+  /** Namespaces that it is bound to; undefined if it is bound to all of the node. */
+  readonly namespaceIds: readonly Id<"ns">[] | undefined;
+  /** `keys:verify`, `policy:admit`. */
+  readonly scopes: readonly string[];
+  readonly expiresAt: Date | undefined;
+}
+
+/** True if a service credential is bound to the namespace, or to all of the node. */
+export function reachesNamespace({ namespaceIds }: ServicePrincipal, namespaceId: string): boolean {
+  return namespaceIds === undefined || namespaceIds.some((id) => id === namespaceId);
+}
+
 /** Context value of the caller; undefined on a public method. */
 export const principalKey = createContextKey<Principal | undefined>(undefined, {
   description: "authenticated caller",
@@ -69,6 +88,13 @@ export function operatorPrincipalOf(context: HandlerContext): OperatorPrincipal 
   const principal = principalOf(context);
   if (principal.kind !== "operator") throw new Error(`${context.method.name} was called by a ${principal.kind}`);
   return principal;
+}
+
+/** Key or operator that calls, in a handler whose access rules admit no others. */
+export function credentialPrincipalOf(context: HandlerContext): KeyPrincipal | OperatorPrincipal {
+  const principal = principalOf(context);
+  if (principal.kind === "key" || principal.kind === "operator") return principal;
+  throw new Error(`${context.method.name} was called by a ${principal.kind}`);
 }
 
 /**

@@ -10,6 +10,7 @@ import * as auditOrder from "./0008_audit_order.ts";
 import * as auditActions from "./0009_audit_actions.ts";
 import * as revokedKeys from "./0010_revoked_keys.ts";
 import * as limitedKeys from "./0011_limited_keys.ts";
+import * as serviceCredentials from "./0012_service_credentials.ts";
 
 export const migrations: Migrations = {
   "0001_keys": keys,
@@ -23,4 +24,5 @@ export const migrations: Migrations = {
   "0009_audit_actions": auditActions,
   "0010_revoked_keys": revokedKeys,
   "0011_limited_keys": limitedKeys,
+  "0012_service_credentials": serviceCredentials,
 };

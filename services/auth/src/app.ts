@@ -1,7 +1,7 @@
 import type { ConnectRouter, Transport } from "@connectrpc/connect";
 import { AUTH_ACTIONS, auditService, createAuditStore } from "@routeplane/audit";
 import * as contracts from "@routeplane/contracts/auth";
-import { redactTokens } from "@routeplane/credentials";
+import { parseToken, redactTokens } from "@routeplane/credentials";
 import type { Clock } from "@routeplane/domain";
 import { type Database, openDatabase, setSchemaCondition, subscribeToChanges } from "@routeplane/postgres";
 import {
@@ -11,6 +11,7 @@ import {
   type HealthOptions,
   healthRoutes,
   publishedServices,
+  requirePrincipal,
   serviceTransport,
 } from "@routeplane/rpc";
 import { mount, rpcChain, startGrpcServer, startRpcServer, warmValidation } from "@routeplane/rpc/server";
@@ -28,15 +29,18 @@ import type { Config } from "./config.ts";
 import { createBootstrap } from "./domain/bootstrap.ts";
 import { createKeyLifecycle } from "./domain/keys/key-lifecycle.ts";
 import { createOperatorLifecycle } from "./domain/operators/operator-lifecycle.ts";
+import { createServiceCredentialLifecycle } from "./domain/service-credentials/service-credential-lifecycle.ts";
 import { createVerify } from "./domain/verification.ts";
 import { accountService } from "./handlers/account-service.ts";
 import { identityService } from "./handlers/identity-service.ts";
 import { toPrincipal } from "./handlers/convert-verification.ts";
 import { bootstrapService } from "./handlers/bootstrap-service.ts";
 import { verificationService } from "./handlers/verification-service.ts";
+import { createWatchForService } from "./handlers/watch-for-service.ts";
 import { keyService } from "./handlers/key-service.ts";
 import { namespaceService } from "./handlers/namespace-service.ts";
 import { operatorService } from "./handlers/operator-service.ts";
+import { serviceCredentialService } from "./handlers/service-credential-service.ts";
 import { createAccountStore } from "./store/account-store.ts";
 import { createLimitedKeyStore } from "./store/limited-key-store.ts";
 import { createKeyStore } from "./store/key-store.ts";
@@ -44,6 +48,7 @@ import { createNamespaceStore } from "./store/namespace-store.ts";
 import { createNodeStore } from "./store/node-store.ts";
 import { createOperatorStore } from "./store/operator-store.ts";
 import { createRevocationLog } from "./store/revocation-log.ts";
+import { createServiceCredentialStore } from "./store/service-credential-store.ts";
 import type { AuthSchema } from "./store/schema.ts";
 import { createSecretStore } from "./store/secret-store.ts";
 
@@ -113,6 +118,7 @@ export function wireAuth(wiring: AuthWiring) {
     nodes: createNodeStore(database),
     secrets: createSecretStore(database),
     operators: createOperatorStore(database),
+    serviceCredentials: createServiceCredentialStore(database),
   };
   const { keys, limitedKeys, accounts, namespaces, operators } = stores;
   const { peppers, serviceCredentials } = config;
@@ -120,18 +126,26 @@ export function wireAuth(wiring: AuthWiring) {
   const verify = createVerify(ports);
   const keyLifecycle = createKeyLifecycle(ports);
   const operatorLifecycle = createOperatorLifecycle(ports);
+  const serviceLifecycle = createServiceCredentialLifecycle(ports);
   const bootstrap = createBootstrap(ports);
 
-  // Callers of this service itself are verified in the database at every call; VerifyKey answers other services from a cache.
-  const verifyToken = async (token: string) => toPrincipal(await verify(token));
+  // Callers of this service itself are verified in the database at every call, but for service credentials, which call often;
+  // VerifyKey answers other services from a cache.
+  const verifyUncached = async (token: string) => toPrincipal(await verify(token));
   const cache = { maxBytes: config.keyCacheBytes, maxAgeMs: config.cacheMaxAgeMs };
-  const verifier = createLocalVerifier({ verifyUncached: verifyToken, changes, clock, monotonic, ...cache });
-  const verification = verificationService(verifier, keys, limitedKeys, changes, createRevocationLog(database));
+  const verifier = createLocalVerifier({ verifyUncached, changes, clock, monotonic, ...cache });
+  const verifyToken = async (token: string) =>
+    parseToken(token)?.kind === "service" ? requirePrincipal(await verifier.verify(token, 0n)) : verifyUncached(token);
+  const watchForService = createWatchForService({ verifyToken, changes, clock });
+  const revocations = createRevocationLog(database);
+  const verification = verificationService({ verifier, keys, limitedKeys, changes, watchForService, revocations });
   const routes = (router: ConnectRouter): void => {
     router.service(contracts.KeyService, keyService(keys, keyLifecycle, createLimitBinder(policy)));
     router.service(contracts.AccountService, accountService(accounts, clock));
     router.service(contracts.NamespaceService, namespaceService(accounts, namespaces, clock));
     router.service(contracts.OperatorService, operatorService(operators, operatorLifecycle));
+    const services = serviceCredentialService(stores.serviceCredentials, serviceLifecycle);
+    router.service(contracts.ServiceCredentialService, services);
     router.service(contracts.IdentityService, identityService(stores));
     router.service(contracts.AuditService, auditService(createAuditStore(database), AUTH_ACTIONS));
     router.service(contracts.VerificationService, verification);

@@ -53,6 +53,11 @@ async function changeEverything(): Promise<Map<string, readonly string[]>> {
   await operators.rotateOperator({ id: op });
   await operators.revokeOperator({ id: op });
   changes.set(op, ["operator.create", "operator.rotate", "operator.revoke"]);
+
+  const { id: svc } = await auth.service();
+  await auth.as(auth.operatorToken).services.rotateServiceCredential({ id: svc });
+  await auth.as(auth.operatorToken).services.revokeServiceCredential({ id: svc });
+  changes.set(svc, ["service_credential.create", "service_credential.rotate", "service_credential.revoke"]);
   return changes;
 }
 

@@ -5,11 +5,13 @@ import { type ErrorInfo, ErrorInfoSchema } from "@routeplane/contracts/google-rp
 import {
   ALL_OPERATOR_SCOPES,
   ALL_SCOPES,
+  ALL_SERVICE_SCOPES,
   mintToken,
   parsePeppers,
   type Peppers,
   type ServiceCaller,
 } from "@routeplane/credentials";
+import { newId } from "@routeplane/domain";
 import { type Database, subscribeToChanges, openDatabase } from "@routeplane/postgres";
 import { type ChangeFeed, createChangeFeed } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
@@ -60,11 +62,19 @@ export interface AuthUnderTest {
     readonly account?: string;
     readonly expiresAtMs?: number;
   }): Promise<{ id: string; token: string }>;
+  /** A new service credential, by default with every scope and for all namespaces. */
+  service(options?: {
+    readonly by?: string;
+    readonly name?: string;
+    readonly scopes?: readonly string[];
+    readonly namespaces?: readonly string[];
+    readonly expiresAtMs?: number;
+  }): Promise<{ id: string; token: string }>;
   /**
-   * Another process of the service: a transport that calls it as the gateway. It subscribes to the changes in the database, or
+   * Another process of the service: a transport that calls it as the gateway, or with another token. It subscribes to the changes in the database, or
    * receives only those that a test feeds into `changes`.
    */
-  replica(changes?: ChangeFeed, monotonic?: () => number): Promise<Transport>;
+  replica(changes?: ChangeFeed, monotonic?: () => number, token?: string): Promise<Transport>;
   /** The database as the superuser, whom row-level security does not bind. */
   readonly admin: Database<AuthSchema>;
   /** Runs a query as the superuser. */
@@ -142,13 +152,25 @@ export async function startAuthUnderTest(
       const minted = await as(by).operators.mintOperator(request);
       return { id: minted.operator?.id ?? "", token: minted.token };
     },
-    async replica(given, monotonic = () => performance.now()) {
+    async service({
+      by = operatorToken,
+      name = newId("svc"),
+      scopes = ALL_SERVICE_SCOPES,
+      namespaces = [],
+      expiresAtMs,
+    } = {}) {
+      const expiry = expiresAtMs === undefined ? {} : { expiresAt: timestampFromMs(expiresAtMs) };
+      const bound = { namespaces: [...namespaces], allNamespaces: namespaces.length === 0 };
+      const minted = await as(by).services.mintServiceCredential({ name, scopes: [...scopes], ...bound, ...expiry });
+      return { id: minted.serviceCredential?.id ?? "", token: minted.token };
+    },
+    async replica(given, monotonic = () => performance.now(), token = GATEWAY_TOKEN) {
       const changes = given ?? createChangeFeed();
       const own = open(url);
       opened.push(own);
       if (given === undefined)
         opened.push(subscribeToChanges({ url, schema: "auth", listener: changes, onLost: () => {} }));
-      return authorized(serve(wire(own, changes, monotonic)), GATEWAY_TOKEN);
+      return authorized(serve(wire(own, changes, monotonic)), token);
     },
     admin,
     rowsOf: async (query) => (await admin.within({}, (tx) => query.execute(tx))).rows,
@@ -189,6 +211,7 @@ function clients(transport: Transport, token: string) {
     operators: createClient(contracts.OperatorService, as),
     audit: createClient(contracts.AuditService, as),
     identity: createClient(contracts.IdentityService, as),
+    services: createClient(contracts.ServiceCredentialService, as),
     verification: createClient(contracts.VerificationService, as),
     bootstrap: createClient(contracts.BootstrapService, as),
   };

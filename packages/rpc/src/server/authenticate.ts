@@ -33,7 +33,7 @@ export function createIdentify(serviceCredentials: ServiceCredentials, verifyTok
     if ("fault" in presented) throw credentialFault(presented.fault);
     const { token } = presented;
     const caller = token.startsWith("rps_") ? serviceCredentials.callerOf(token) : undefined;
-    return caller === undefined ? verifyToken(token) : { kind: "service", caller };
+    return caller === undefined ? verifyToken(token) : { kind: "internal", caller };
   };
 }
 

@@ -1,8 +1,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { invokesOrReads, permits } from "@routeplane/credentials";
-import { DomainError, tokenReplaced } from "@routeplane/domain";
-import { accessOf, type AccessRule, internalCallerOf, operatorScopeOf } from "../access.ts";
+import { DomainError, serviceCredentialMisused, tokenReplaced } from "@routeplane/domain";
+import { accessOf, type AccessRule, internalCallerOf, operatorScopeOf, serviceScopeOf } from "../access.ts";
 import { type Principal, principalKey } from "../principal.ts";
 
 /** Interceptor that checks the caller against the access rules of the method: one that admits it is enough. */
@@ -29,7 +29,9 @@ function admits(rule: AccessRule, principal: Principal | undefined): boolean {
       return principal?.kind === "key";
     default: {
       const caller = internalCallerOf(rule);
-      if (caller !== undefined) return principal?.kind === "service" && principal.caller === caller;
+      if (caller !== undefined) return principal?.kind === "internal" && principal.caller === caller;
+      const serviceScope = serviceScopeOf(rule);
+      if (serviceScope !== undefined) return principal?.kind === "service" && permits(principal.scopes, serviceScope);
       const operatorScope = operatorScopeOf(rule);
       if (operatorScope !== undefined)
         return principal?.kind === "operator" && permits(principal.scopes, operatorScope);
@@ -39,8 +41,9 @@ function admits(rule: AccessRule, principal: Principal | undefined): boolean {
 }
 
 function denial(rules: readonly AccessRule[], principal: Principal | undefined): DomainError {
+  if (principal?.kind === "service") return serviceDenial(rules);
   const callers = rules.flatMap((rule) => internalCallerOf(rule) ?? []);
-  if (callers.length > 0) return internalOnly(callers, principal);
+  if (callers.length > 0) return internalDenial(callers, rules, principal);
   if (rules.includes("key") && principal?.kind === "operator") {
     const message =
       "this needs a namespace key (rp_…): an operator credential has no limits and belongs to no namespace";
@@ -65,7 +68,7 @@ function denial(rules: readonly AccessRule[], principal: Principal | undefined):
   if (operatorScope !== undefined) {
     return new DomainError("permission_denied", "OPERATOR_REQUIRED", "this needs an operator credential (rpo_…)");
   }
-  return new DomainError("permission_denied", "INTERNAL_ONLY", "this is only for the services of this node");
+  return internalOnly();
 }
 
 /** True if the token was replaced by a rotation, and `scope` is one that no replaced token may use. */
@@ -73,14 +76,39 @@ function isBeyondGrace<P extends Principal>(
   principal: P,
   scope: string,
 ): principal is P & { readonly graceEndsAt: Date } {
-  return principal.kind !== "service" && principal.graceEndsAt !== undefined && !invokesOrReads(scope);
+  return "graceEndsAt" in principal && principal.graceEndsAt !== undefined && !invokesOrReads(scope);
+}
+
+/** Denial of a service credential. On a method for keys or operators it is the wrong credential, whatever its scopes. */
+function serviceDenial(rules: readonly AccessRule[]): DomainError {
+  const [scope] = rules.flatMap((rule) => serviceScopeOf(rule) ?? []);
+  if (scope !== undefined) {
+    const message = `this needs the scope ${scope}, which your service credential does not hold`;
+    return new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope } });
+  }
+  if (rules.some((rule) => internalCallerOf(rule) !== undefined)) return internalOnly();
+  return serviceCredentialMisused();
 }
 
 /** Denial of an internal method. It names the callers that are admitted only to another internal caller. */
-function internalOnly(callers: readonly string[], principal: Principal | undefined): DomainError {
+function internalDenial(
+  callers: readonly string[],
+  rules: readonly AccessRule[],
+  principal: Principal | undefined,
+): DomainError {
+  const [scope] = rules.flatMap((rule) => serviceScopeOf(rule) ?? []);
+  if (scope !== undefined && principal !== undefined && principal.kind !== "internal") {
+    const credential = principal.kind === "key" ? "an API key" : "an operator credential";
+    const message = `this needs a service credential (rps_…) with the scope ${scope}, and the credential is ${credential}`;
+    return new DomainError("permission_denied", "SERVICE_REQUIRED", message, { metadata: { scope } });
+  }
+  return internalOnly(principal?.kind === "internal" ? { callers, caller: principal.caller } : undefined);
+}
+
+function internalOnly(denied?: { readonly callers: readonly string[]; readonly caller: string }): DomainError {
   const message =
-    principal?.kind === "service"
-      ? `this is only for the internal callers ${callers.join(", ")}, and the credential is that of ${principal.caller}`
+    denied !== undefined
+      ? `this is only for the internal callers ${denied.callers.join(", ")}, and the credential is that of ${denied.caller}`
       : "this is only for the services of this node";
   return new DomainError("permission_denied", "INTERNAL_ONLY", message);
 }

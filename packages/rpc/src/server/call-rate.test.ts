@@ -50,7 +50,7 @@ it("admits a burst and then the sustained rate of each credential, independent o
 
 it("does not count calls of services", () => {
   const rate = new CallRate(() => 0);
-  expect(refused(rate, { kind: "service", caller: "gateway" }, CALL_RATE.burst * 3)).toBe(0);
+  expect(refused(rate, { kind: "internal", caller: "gateway" }, CALL_RATE.burst * 3)).toBe(0);
 });
 
 it("refuses a call beyond the rate with 429 and Retry-After before any of its body is read", async () => {

@@ -29,7 +29,7 @@ export class CallerOrigin implements Origin {
   }
 }
 
-const SERVICE = { actorType: "service", actorId: "", accountId: "" } as const;
+const INTERNAL = { actorType: "service", actorId: "", accountId: "" } as const;
 
 function actorOf(principal: Principal): Pick<Origin, "actorType" | "actorId" | "accountId"> {
   switch (principal.kind) {
@@ -38,6 +38,8 @@ function actorOf(principal: Principal): Pick<Origin, "actorType" | "actorId" | "
     case "operator":
       return { actorType: "operator", actorId: principal.operatorId, accountId: principal.accountId ?? "" };
     case "service":
-      return SERVICE;
+      return { actorType: "service", actorId: principal.serviceCredentialId, accountId: "" };
+    case "internal":
+      return INTERNAL;
   }
 }

@@ -3,6 +3,7 @@ import { onBehalfOf } from "@routeplane/runtime";
 import { principalKey } from "../principal.ts";
 import { authenticate } from "./authenticate.ts";
 import { authorize } from "./authorize.ts";
+import { CallRate } from "./call-rate.ts";
 import { callOriginOf } from "./call-origin.ts";
 import { CallerOrigin } from "./caller-origin.ts";
 import type { RpcChainOptions } from "./chain-options.ts";
@@ -24,6 +25,7 @@ export interface RpcChain {
 
 export function rpcChain(options: RpcChainOptions): RpcChain {
   const { log, serviceCredentials, verifyToken } = options;
+  const rate = new CallRate(options.monotonic);
   const interceptors = [
     observe(log, serviceCredentials),
     mapErrors(log),
@@ -33,7 +35,7 @@ export function rpcChain(options: RpcChainOptions): RpcChain {
     authorize(),
     validate(),
   ];
-  return { interceptors, requestGate: requestGate(options), unaryChain: unaryChain(options) };
+  return { interceptors, requestGate: requestGate(options, rate), unaryChain: unaryChain(options, rate) };
 }
 
 /** Interceptor that ends a call at its deadline (the caller's, or the server's maximum), even if its handler has not returned. */

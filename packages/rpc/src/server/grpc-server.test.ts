@@ -45,7 +45,7 @@ async function start() {
     services: [
       mount(VerificationService, {
         verifyKey: async ({ token }, context) => {
-          expect(principalOf(context).kind).toBe("service");
+          expect(principalOf(context).kind).toBe("internal");
           context.responseTrailer.set("x-trailer", "t");
           if (token === "wait") await new Promise<void>((resolve) => waiting.push(resolve));
           return { outcome: { case: "refusal", value: { message: token } } };
@@ -118,7 +118,7 @@ describe("a call over gRPC", () => {
     expect(await refusal(client.call(verifyKey, {}, two))).toMatchObject(missing);
     const wrong = { code: UNAUTHENTICATED, reason: "CREDENTIAL_INVALID" };
     expect(await refusal(client.call(verifyKey, {}, { token: "rps_another" }))).toMatchObject(wrong);
-    const foreign = { code: PERMISSION_DENIED, reason: "INTERNAL_ONLY" };
+    const foreign = { code: PERMISSION_DENIED, reason: "SERVICE_REQUIRED" };
     expect(await refusal(client.call(verifyKey, {}, key))).toMatchObject(foreign);
   });
 

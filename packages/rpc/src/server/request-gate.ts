@@ -3,7 +3,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { DomainError } from "@routeplane/domain";
 import { type Principal, principalKey, type VerifyToken } from "../principal.ts";
 import type { RpcChainOptions } from "./chain-options.ts";
-import { CallRate } from "./call-rate.ts";
+import type { CallRate } from "./call-rate.ts";
 import { createIdentify } from "./authenticate.ts";
 import { requireAccess } from "./authorize.ts";
 import { findCallOrigin } from "./call-origin.ts";
@@ -17,9 +17,8 @@ export type RequestGate = (context: HandlerContext) => Promise<void>;
  * Creates the request gate: it authenticates, counts and authorizes a call before anything of its body is read, decompressed or
  * parsed, so a refused call costs no more than its headers. The interceptors that follow find the principal in the context.
  */
-export function requestGate({ log, serviceCredentials, verifyToken, monotonic }: RpcChainOptions): RequestGate {
+export function requestGate({ log, serviceCredentials, verifyToken }: RpcChainOptions, rate: CallRate): RequestGate {
   const identify = createIdentify(serviceCredentials, verifyToken);
-  const rate = new CallRate(monotonic);
   return async ({ method, requestHeader, values }) => {
     const { requestId } = findCallOrigin(serviceCredentials, requestHeader, values);
     const call = beginCall(log, method, requestId);

@@ -5,6 +5,7 @@ import type { Principal } from "../principal.ts";
 import { createIdentify } from "./authenticate.ts";
 import { requireAccess } from "./authorize.ts";
 import { determineCallOrigin } from "./call-origin.ts";
+import type { CallRate } from "./call-rate.ts";
 import { CallerOrigin } from "./caller-origin.ts";
 import type { RpcChainOptions } from "./chain-options.ts";
 import type { GrpcCall } from "./grpc-call.ts";
@@ -32,7 +33,7 @@ export type UnaryChain = (call: GrpcCall, work: UnaryWork) => void;
  * promise and an object for the request and the response; a call whose handler answers at once, as of a cached key, takes none here,
  * nor a listener for its end. Measured by test/bench/verify.ts.
  */
-export function unaryChain({ log, serviceCredentials, verifyToken }: RpcChainOptions): UnaryChain {
+export function unaryChain({ log, serviceCredentials, verifyToken }: RpcChainOptions, rate: CallRate): UnaryChain {
   const identify = createIdentify(serviceCredentials, verifyToken);
   return (call, { decode, handle, answer }) => {
     const { method, requestHeader } = call;
@@ -48,6 +49,7 @@ export function unaryChain({ log, serviceCredentials, verifyToken }: RpcChainOpt
       if (call.end()) answer(observed.failed(mapError(log, error, requestId, false)), requestId);
     };
     const proceed = (principal: Principal | undefined): Buffer | Promise<Buffer> => {
+      rate.take(principal);
       requireAccess(method, principal);
       const request = decode();
       requireValid(method, request);

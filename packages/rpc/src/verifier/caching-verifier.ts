@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { parseToken } from "@routeplane/credentials";
 import { type Clock, DomainError } from "@routeplane/domain";
-import type { Principal, VerifyToken } from "../principal.ts";
+import type { VerifiedPrincipal, VerifyToken } from "../principal.ts";
 import { ConcurrentChanges } from "./subjects.ts";
 import { VerificationCache, type VerificationResult } from "./verification-cache.ts";
 
@@ -91,7 +91,7 @@ export class CachingVerifier {
    */
   verifyAndSubscribe<T>(
     token: string,
-    subscribe: (digest: string, principal: Principal, verifiedAt: number) => T,
+    subscribe: (digest: string, principal: VerifiedPrincipal, verifiedAt: number) => T,
   ): T | Promise<T> {
     const digest = digestOf(token);
     const startedAt = this.#inFlight.get(digest)?.startedAt ?? this.#monotonic();
@@ -104,7 +104,7 @@ export class CachingVerifier {
   async #awaitAndSubscribe<T>(
     digest: string,
     token: string,
-    subscribe: (digest: string, principal: Principal, verifiedAt: number) => T,
+    subscribe: (digest: string, principal: VerifiedPrincipal, verifiedAt: number) => T,
   ): Promise<T> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       // A change may arrive after the result is known and before this function resumes.
@@ -199,7 +199,7 @@ export async function verificationResultOf(verifyToken: VerifyToken, token: stri
 }
 
 /** Principal of a result. @throws DomainError UNAUTHENTICATED for a refusal */
-export function requirePrincipal(result: VerificationResult): Principal {
+export function requirePrincipal(result: VerificationResult): VerifiedPrincipal {
   if ("refusal" in result) throw result.refusal;
   return result.principal;
 }

@@ -1,12 +1,12 @@
 import { mintToken } from "@routeplane/credentials";
 import { DomainError, newId } from "@routeplane/domain";
 import { expect, it } from "vitest";
-import type { Principal } from "../principal.ts";
+import type { VerifiedPrincipal } from "../principal.ts";
 import { MAX_STALE_MS } from "../staleness.ts";
 import { CachingVerifier } from "./caching-verifier.ts";
 import { CredentialSubscriptions } from "./credential-subscriptions.ts";
 
-const PRINCIPAL: Principal = {
+const PRINCIPAL: VerifiedPrincipal = {
   kind: "key",
   keyId: newId("key"),
   namespaceId: newId("ns"),
@@ -26,11 +26,11 @@ it.each(["the only request", "a request that joins a verification in flight"])(
     let now = 10_000;
     const monotonic = () => now;
     const watch = { isLive: () => false, upToDateAt: () => 0 };
-    const { promise: slowCall, resolve: answer } = Promise.withResolvers<Principal>();
+    const { promise: slowCall, resolve: answer } = Promise.withResolvers<VerifiedPrincipal>();
     const verifier = new CachingVerifier({ verifyUncached: () => slowCall, isLive: watch.isLive, monotonic });
     const verify = () => Promise.reject(new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "auth is down"));
     const subscriptions = new CredentialSubscriptions({ verify, watch, clock: Date.now, monotonic });
-    const outcomes: (Principal | DomainError)[] = [];
+    const outcomes: (VerifiedPrincipal | DomainError)[] = [];
 
     const token = mintToken("key");
     const startedAt = now;

@@ -1,6 +1,6 @@
 import { type Clock, DomainError } from "@routeplane/domain";
 import type { SequenceTracker } from "../changes/sequence-tracker.ts";
-import type { Principal } from "../principal.ts";
+import type { VerifiedPrincipal } from "../principal.ts";
 import { MAX_STALE_MS, RECHECK_INTERVAL_MS } from "../staleness.ts";
 import { SubjectIndex } from "./subjects.ts";
 import { isExpired } from "./verification-cache.ts";
@@ -10,10 +10,10 @@ import { isExpired } from "./verification-cache.ts";
  * that invalidated the token: a refusal (UNAUTHENTICATED), or UNAVAILABLE once it could not be verified for `MAX_STALE_MS`. No
  * calls follow an error.
  */
-export type CredentialListener = (outcome: Principal | DomainError) => void;
+export type CredentialListener = (outcome: VerifiedPrincipal | DomainError) => void;
 
 export interface CredentialSubscriptionsOptions {
-  readonly verify: (token: string) => Promise<Principal>;
+  readonly verify: (token: string) => Promise<VerifiedPrincipal>;
   readonly watch: Pick<SequenceTracker, "isLive" | "upToDateAt">;
   readonly clock: Clock;
   readonly monotonic: () => number;
@@ -23,7 +23,7 @@ export interface CredentialSubscriptionsOptions {
 interface SubscribedToken {
   readonly token: string;
   /** Principal as last verified. The subjects that it depends on never change. */
-  principal: Principal;
+  principal: VerifiedPrincipal;
   readonly listeners: Set<CredentialListener>;
   /** Monotonic time at which the result became stale; undefined while it is fresh. */
   staleSince: number | undefined;
@@ -64,7 +64,7 @@ export class CredentialSubscriptions {
   add(
     digest: string,
     token: string,
-    principal: Principal,
+    principal: VerifiedPrincipal,
     verifiedAt: number,
     listener: CredentialListener,
   ): () => void {

@@ -1,14 +1,14 @@
-import type { Principal } from "../principal.ts";
+import type { VerifiedPrincipal } from "../principal.ts";
 
 /** Subjects of a principal: ids of everything whose change can change what the principal may do. */
-export function subjectsOf(principal: Principal): readonly string[] {
+export function subjectsOf(principal: VerifiedPrincipal): readonly string[] {
   switch (principal.kind) {
     case "key":
       return [...principal.lineage, principal.namespaceId, principal.accountId];
     case "operator":
       return [...principal.lineage, ...(principal.accountId === undefined ? [] : [principal.accountId])];
     case "service":
-      return [];
+      return [principal.serviceCredentialId];
   }
 }
 
@@ -16,7 +16,7 @@ export function subjectsOf(principal: Principal): readonly string[] {
 export class SubjectIndex<T> {
   readonly #items = new Map<string, Set<T>>();
 
-  add(item: T, principal: Principal): void {
+  add(item: T, principal: VerifiedPrincipal): void {
     for (const subject of subjectsOf(principal)) {
       const items = this.#items.get(subject);
       if (items === undefined) this.#items.set(subject, new Set([item]));
@@ -24,7 +24,7 @@ export class SubjectIndex<T> {
     }
   }
 
-  remove(item: T, principal: Principal): void {
+  remove(item: T, principal: VerifiedPrincipal): void {
     for (const subject of subjectsOf(principal)) {
       const items = this.#items.get(subject);
       items?.delete(item);
@@ -60,7 +60,7 @@ export class ConcurrentChanges {
     return !this.#hasGap && this.#subjects.size === 0;
   }
 
-  concern(principal: Principal): boolean {
+  concern(principal: VerifiedPrincipal): boolean {
     return this.#hasGap || (this.#subjects.size > 0 && subjectsOf(principal).some((id) => this.#subjects.has(id)));
   }
 }

@@ -1,11 +1,11 @@
 import type { Clock, DomainError } from "@routeplane/domain";
 import { CACHE_SLOT_BYTES, type CacheEntry, MemoryBoundedCache } from "../cache/memory-bounded-cache.ts";
 import { type CachedSubject, SUBJECT_BYTES, SubjectChanges } from "../cache/subject-changes.ts";
-import type { Principal } from "../principal.ts";
+import type { VerifiedPrincipal } from "../principal.ts";
 import { subjectsOf } from "./subjects.ts";
 
 /** Principal of a token, or the error for which the token is refused. */
-export type VerificationResult = { readonly principal: Principal } | { readonly refusal: DomainError };
+export type VerificationResult = { readonly principal: VerifiedPrincipal } | { readonly refusal: DomainError };
 
 export interface VerificationCacheOptions {
   /** Bound of the memory of principals; refusals have an eighth of it besides. */
@@ -18,7 +18,7 @@ export interface VerificationCacheOptions {
 
 /** Cached principal, as `find` returns it. */
 export interface CachedPrincipal extends CacheEntry {
-  readonly result: { readonly principal: Principal };
+  readonly result: { readonly principal: VerifiedPrincipal };
   /** Monotonic time at which its verification began. */
   readonly verifiedAt: number;
 }
@@ -106,7 +106,7 @@ export class VerificationCache {
   readonly #isValid = ({ result, subjects }: PrincipalEntry): boolean =>
     !isExpired(result.principal, this.#options.clock()) && !subjects.some(hasChanged);
 
-  #toEntry(principal: Principal, startedAt: number): PrincipalEntry {
+  #toEntry(principal: VerifiedPrincipal, startedAt: number): PrincipalEntry {
     const { clock, monotonic, maxAgeMs } = this.#options;
     const expiry = expiryOf(principal);
     // Monotonic time: setting the wall clock back prolongs nothing.
@@ -123,8 +123,7 @@ export class VerificationCache {
   }
 
   /** Returns the principal with a list of scopes that it shares with others. */
-  #share(principal: Principal): Principal {
-    if (principal.kind === "service") return principal;
+  #share(principal: VerifiedPrincipal): VerifiedPrincipal {
     const name = principal.scopes.join(" ");
     const scopes = this.#scopeLists.get(name) ?? principal.scopes;
     if (this.#scopeLists.size >= MAX_SCOPE_LISTS) this.#scopeLists.clear();
@@ -138,20 +137,19 @@ function hasChanged(subject: CachedSubject): boolean {
 }
 
 /** Estimates the memory of a cached principal. Scopes count although most share them: a list may be of this one alone. */
-function bytesOf(principal: Principal, subjects: readonly CachedSubject[]): number {
-  if (principal.kind === "service") return PRINCIPAL_BYTES;
+function bytesOf(principal: VerifiedPrincipal, subjects: readonly CachedSubject[]): number {
   const ofScopes = principal.scopes.reduce((sum, scope) => sum + TEXT_BYTES + scope.length, 0);
   const own = subjects.filter(({ uses }) => uses === 1).length;
   return PRINCIPAL_BYTES + ofScopes + subjects.length * ID_BYTES + own * SUBJECT_BYTES;
 }
 
 /** Milliseconds since the epoch; undefined if the credential never expires. */
-function expiryOf(principal: Principal): number | undefined {
-  return principal.kind === "service" ? undefined : principal.expiresAt?.getTime();
+function expiryOf(principal: VerifiedPrincipal): number | undefined {
+  return principal.expiresAt?.getTime();
 }
 
 /** True from the very millisecond of the expiry. */
-export function isExpired(principal: Principal, now: number): boolean {
+export function isExpired(principal: VerifiedPrincipal, now: number): boolean {
   const expiry = expiryOf(principal);
   return expiry !== undefined && expiry <= now;
 }

@@ -7,7 +7,7 @@ import { type ChangeWatch, watchChanges } from "../changes/change-watch.ts";
 import { fromTimestamp } from "../convert.ts";
 import { fromConnectError } from "../errors.ts";
 import type { EventLog } from "../event-log.ts";
-import type { Principal, VerifyToken } from "../principal.ts";
+import type { VerifiedPrincipal, VerifyToken } from "../principal.ts";
 import { FEED_TIMEOUT_MS, STALE_CHECK_INTERVAL_MS } from "../staleness.ts";
 import { CachingVerifier, type CachingVerifierOptions, requirePrincipal } from "./caching-verifier.ts";
 import { type CredentialListener, CredentialSubscriptions } from "./credential-subscriptions.ts";
@@ -47,7 +47,7 @@ export interface Verifier extends Component {
 
 /** Subscription to the verification result of a token. */
 export interface CredentialSubscription {
-  readonly principal: Principal;
+  readonly principal: VerifiedPrincipal;
   readonly release: () => void;
 }
 
@@ -141,7 +141,7 @@ function callVerifyKey(
   };
 }
 
-function fromProtoOutcome(outcome: VerifyKeyResponse["outcome"]): Principal {
+function fromProtoOutcome(outcome: VerifyKeyResponse["outcome"]): VerifiedPrincipal {
   switch (outcome.case) {
     case "key": {
       const { keyId, namespaceId, accountId, scopes, lineage, expiresAt, graceEndsAt } = outcome.value;
@@ -166,6 +166,16 @@ function fromProtoOutcome(outcome: VerifyKeyResponse["outcome"]): Principal {
         lineage: lineage as Id<"op">[],
         expiresAt: fromTimestamp(expiresAt),
         graceEndsAt: fromTimestamp(graceEndsAt),
+      };
+    }
+    case "service": {
+      const { serviceCredentialId, scopes, namespaceIds, allNamespaces, expiresAt } = outcome.value;
+      return {
+        kind: "service",
+        serviceCredentialId: serviceCredentialId as Id<"svc">,
+        namespaceIds: allNamespaces ? undefined : (namespaceIds as Id<"ns">[]),
+        scopes,
+        expiresAt: fromTimestamp(expiresAt),
       };
     }
     case "refusal": {

@@ -3,6 +3,7 @@ import type { Key, KeyCaller, KeyLineage } from "./keys/key.ts";
 import type { Account, NamespaceView, Reach } from "./namespaces/account.ts";
 import type { Namespace, NamespaceChange } from "./namespaces/namespace.ts";
 import type { Operator, OperatorCaller, OperatorLineage } from "./operators/operator.ts";
+import type { ServiceCredential } from "./service-credentials/service-credential.ts";
 import type { Rotation } from "./rotation.ts";
 import type { StoredSecret } from "./secret.ts";
 
@@ -112,7 +113,8 @@ export interface RevocationLog {
 /** The credential that a proven secret stands for. */
 export type ProvenCredential =
   | ({ readonly kind: "key"; readonly lineage: KeyLineage } & SecretEnd)
-  | ({ readonly kind: "operator"; readonly lineage: OperatorLineage } & SecretEnd);
+  | ({ readonly kind: "operator"; readonly lineage: OperatorLineage } & SecretEnd)
+  | ({ readonly kind: "service"; readonly lineage: readonly [ServiceCredential] } & SecretEnd);
 
 interface SecretEnd {
   /** First moment at which the secret is refused; undefined unless a rotation replaced it. */
@@ -129,6 +131,34 @@ export interface SecretStore {
   findKey(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenCredential | undefined>;
   /** The operator credential that the lookup id belongs to; otherwise as `findKey`. */
   findOperator(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenCredential | undefined>;
+  /** The service credential that the lookup id belongs to; otherwise as `findKey`. */
+  findService(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenCredential | undefined>;
+}
+
+/** The outcome of a change of a service credential. */
+export interface ServiceCredentialChange {
+  /** The changed credential; the same object that was read if its row needs no write. */
+  readonly service: ServiceCredential;
+  readonly rotation?: Rotation;
+}
+
+/** Service credentials in the caller's reach. */
+export interface ServiceCredentialStore {
+  /** @throws DomainError ALREADY_EXISTS if an active one of the same account, or of the node, has the name; otherwise as `requireCurrentToken` */
+  add(operator: OperatorCaller, service: ServiceCredential, secret: StoredSecret): Promise<void>;
+  find(reach: Reach, serviceCredentialId: Id<"svc">): Promise<ServiceCredential | undefined>;
+  list(reach: Reach, page: PageRequest<Id<"svc">>): Promise<Page<ServiceCredential>>;
+  /**
+   * Locks a credential and writes the one that `decide` returns for it, in one transaction. Undefined if there is no such
+   * credential in the caller's reach.
+   *
+   * @throws DomainError as `requireCurrentToken`
+   */
+  change(
+    operator: OperatorCaller,
+    serviceCredentialId: Id<"svc">,
+    decide: (service: ServiceCredential) => ServiceCredentialChange,
+  ): Promise<ServiceCredential | undefined>;
 }
 
 /** The outcome of a change of an operator credential. */

@@ -4,8 +4,8 @@ import { earlierOf, expiryOf, type Grant, type LineageOf, scopesOf } from "./gra
 import { newToken, type StoredSecret } from "./secret.ts";
 
 /**
- * Rotation of keys and operator credentials: the credential gets a new token, and the token that it had is valid for a grace,
- * in which it may invoke and read and nothing else.
+ * Rotation of keys, operator credentials and service credentials: the credential gets a new token, and the token that it had is
+ * valid for a grace, in which it may invoke and read and nothing else. Of a service credential, it may do the same as before.
  */
 
 /** A new secret of a credential, and the end of those that it has. No secret is ever extended. */

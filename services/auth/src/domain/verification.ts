@@ -1,15 +1,16 @@
 import { parseToken, type ParsedToken, type Peppers, type TokenKind } from "@routeplane/credentials";
-import type { Clock } from "@routeplane/domain";
+import type { Clock, Id } from "@routeplane/domain";
 import { isExpired, isRevoked, lastOf } from "./grant-rules.ts";
 import type { Key } from "./keys/key.ts";
 import type { Operator } from "./operators/operator.ts";
 import type { KeyStore, ProvenCredential, SecretStore } from "./ports.ts";
 import { type TokenGrant, tokenGrant } from "./rotation.ts";
+import type { ServiceCredential } from "./service-credentials/service-credential.ts";
 import { provesSecret, type StoredSecret } from "./secret.ts";
 
 /**
- * Verification: which credential a token stands for, and what it may do at this moment. One path for keys and operator
- * credentials.
+ * Verification: which credential a token stands for, and what it may do at this moment. One path for keys, operator credentials and
+ * service credentials.
  *
  * - Latency: a malformed token costs its checksum. Any other token costs one transaction of five round trips, and a key one
  *   more write a minute, for `last_used_at`. Nothing is cached here; `createLocalVerifier` caches the results.
@@ -20,6 +21,7 @@ import { provesSecret, type StoredSecret } from "./secret.ts";
 export type Verification =
   | ({ readonly outcome: "key"; readonly key: Key } & TokenGrant)
   | ({ readonly outcome: "operator"; readonly operator: Operator } & TokenGrant)
+  | ({ readonly outcome: "service"; readonly service: ServiceCredential } & TokenGrant)
   | VerificationRefusal;
 
 export interface VerificationRefusal {
@@ -31,6 +33,8 @@ export interface VerificationRefusal {
     | "NAMESPACE_SUSPENDED"
     | "NAMESPACE_DELETED";
   readonly message: string;
+  /** Namespace of the key; undefined for any other token, and where the secret is not proven. */
+  readonly namespaceId?: Id<"ns">;
 }
 
 export interface VerificationDependencies {
@@ -44,21 +48,27 @@ export interface VerificationDependencies {
 export type Verify = (token: string) => Promise<Verification>;
 
 /** Refusal of malformed, unknown and wrong tokens, which must look the same: only the holder of the secret learns more. */
-const INVALID = refusal("CREDENTIAL_INVALID", "invalid API key");
+export const INVALID = refusal("CREDENTIAL_INVALID", "invalid API key");
 
 const REVOKED: Readonly<Record<TokenKind, VerificationRefusal>> = {
   key: refusal("CREDENTIAL_REVOKED", "this API key, or a key above it, was revoked"),
   operator: refusal("CREDENTIAL_REVOKED", "this operator credential, or one above it, was revoked"),
+  service: refusal("CREDENTIAL_REVOKED", "this service credential was revoked"),
 };
 const EXPIRED: Readonly<Record<TokenKind, VerificationRefusal>> = {
   key: refusal("CREDENTIAL_EXPIRED", "this API key, or a key above it, has expired"),
   operator: refusal("CREDENTIAL_EXPIRED", "this operator credential, or one above it, has expired"),
+  service: refusal("CREDENTIAL_EXPIRED", "this service credential has expired"),
 };
 const GRACE_OVER: Readonly<Record<TokenKind, VerificationRefusal>> = {
   key: refusal("CREDENTIAL_EXPIRED", "this token was replaced when its API key was rotated, and its grace is over"),
   operator: refusal(
     "CREDENTIAL_EXPIRED",
     "this token was replaced when its operator credential was rotated, and its grace is over",
+  ),
+  service: refusal(
+    "CREDENTIAL_EXPIRED",
+    "this token was replaced when its service credential was rotated, and its grace is over",
   ),
 };
 const NAMESPACE_SUSPENDED = refusal("NAMESPACE_SUSPENDED", "the namespace of this API key is suspended");
@@ -75,7 +85,7 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
     if (credential === undefined) return INVALID;
     const now = clock();
     const refused = refusalOf(credential, now);
-    if (refused !== undefined) return refused;
+    if (refused !== undefined) return { ...refused, ...namespaceOf(credential) };
     if (credential.kind === "key") await recordUse(lastOf(credential.lineage), now);
     return toVerification(credential);
   };
@@ -83,9 +93,14 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
   /** The credential whose secret the token holds; undefined for an unknown or a wrong token. */
   function findProven(token: ParsedToken): Promise<ProvenCredential | undefined> {
     const proves = (secret: StoredSecret) => provesSecret(token, secret, peppers);
-    return token.kind === "key"
-      ? secrets.findKey(token.lookupId, proves)
-      : secrets.findOperator(token.lookupId, proves);
+    switch (token.kind) {
+      case "key":
+        return secrets.findKey(token.lookupId, proves);
+      case "operator":
+        return secrets.findOperator(token.lookupId, proves);
+      case "service":
+        return secrets.findService(token.lookupId, proves);
+    }
   }
 
   async function recordUse({ namespaceId, id, lastUsedAt }: Key, now: number): Promise<void> {
@@ -100,7 +115,7 @@ function refusalOf(credential: ProvenCredential, now: number): VerificationRefus
   if (secretEndsAt !== undefined && secretEndsAt.getTime() <= now) return GRACE_OVER[kind];
   if (isRevoked(lineage)) return REVOKED[kind];
   if (isExpired(lineage, now)) return EXPIRED[kind];
-  if (credential.kind === "operator") return undefined;
+  if (credential.kind !== "key") return undefined;
   const { namespaceState } = lastOf(credential.lineage);
   if (namespaceState === "active") return undefined;
   return namespaceState === "deleted" ? NAMESPACE_DELETED : NAMESPACE_SUSPENDED;
@@ -109,9 +124,18 @@ function refusalOf(credential: ProvenCredential, now: number): VerificationRefus
 function toVerification(credential: ProvenCredential): Verification {
   const { kind, lineage, secretEndsAt } = credential;
   const grant = tokenGrant(kind, lineage, secretEndsAt);
-  return credential.kind === "key"
-    ? { outcome: "key", key: lastOf(credential.lineage), ...grant }
-    : { outcome: "operator", operator: lastOf(credential.lineage), ...grant };
+  switch (credential.kind) {
+    case "key":
+      return { outcome: "key", key: lastOf(credential.lineage), ...grant };
+    case "operator":
+      return { outcome: "operator", operator: lastOf(credential.lineage), ...grant };
+    case "service":
+      return { outcome: "service", service: lastOf(credential.lineage), ...grant };
+  }
+}
+
+function namespaceOf(credential: ProvenCredential): Pick<VerificationRefusal, "namespaceId"> {
+  return credential.kind === "key" ? { namespaceId: lastOf(credential.lineage).namespaceId } : {};
 }
 
 function refusal(reason: VerificationRefusal["reason"], message: string): VerificationRefusal {

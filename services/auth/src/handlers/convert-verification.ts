@@ -4,17 +4,34 @@ import {
   VerificationRefusalSchema,
   VerifiedKeySchema,
   VerifiedOperatorSchema,
+  VerifiedServiceSchema,
   type VerifyKeyResponse,
   VerifyKeyResponseSchema,
 } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
-import { DomainError } from "@routeplane/domain";
-import { type Principal, toTimestamp, type VerificationResult } from "@routeplane/rpc";
+import { DomainError, type Id } from "@routeplane/domain";
+import {
+  reachesNamespace,
+  type ServicePrincipal,
+  toTimestamp,
+  type VerificationResult,
+  type VerifiedPrincipal,
+} from "@routeplane/rpc";
 import type { Revocation } from "../domain/ports.ts";
-import type { Verification } from "../domain/verification.ts";
+import { INVALID, type Verification, type VerificationRefusal } from "../domain/verification.ts";
+
+/** Error for a token that is refused, with the namespace of the key whose secret it proves, which never crosses the wire. */
+export class TokenRefusal extends DomainError {
+  readonly namespaceId: Id<"ns"> | undefined;
+
+  constructor({ reason, message, namespaceId }: VerificationRefusal) {
+    super("unauthenticated", reason, message);
+    this.namespaceId = namespaceId;
+  }
+}
 
 /** The principal of a verified token. @throws DomainError UNAUTHENTICATED for a refused token */
-export function toPrincipal(verification: Verification): Principal {
+export function toPrincipal(verification: Verification): VerifiedPrincipal {
   switch (verification.outcome) {
     case "key": {
       const { key, scopes, expiresAt, graceEndsAt } = verification;
@@ -26,9 +43,28 @@ export function toPrincipal(verification: Verification): Principal {
       const { id: operatorId, accountId, lineage } = operator;
       return { kind: "operator", operatorId, accountId, scopes, lineage, expiresAt, graceEndsAt };
     }
+    case "service": {
+      const { service, scopes, expiresAt } = verification;
+      const { id: serviceCredentialId, namespaceIds } = service;
+      return { kind: "service", serviceCredentialId, namespaceIds, scopes, expiresAt };
+    }
     case "refused":
-      throw new DomainError("unauthenticated", verification.reason, verification.message);
+      throw new TokenRefusal(verification);
   }
+}
+
+/** Result for a token that is no key of the caller's namespaces: that of an unknown token, so that nothing tells them apart. */
+const UNKNOWN: VerificationResult = { refusal: new DomainError("unauthenticated", INVALID.reason, INVALID.message) };
+
+/** The part of a result that a service credential learns: which keys of its namespaces are valid, and why others of them are not. */
+export function visibleTo(service: ServicePrincipal, result: VerificationResult): VerificationResult {
+  if ("principal" in result) {
+    const { principal } = result;
+    return principal.kind === "key" && reachesNamespace(service, principal.namespaceId) ? result : UNKNOWN;
+  }
+  const { refusal } = result;
+  const namespaceId = refusal instanceof TokenRefusal ? refusal.namespaceId : undefined;
+  return namespaceId !== undefined && reachesNamespace(service, namespaceId) ? result : UNKNOWN;
 }
 
 export function toProtoRevokedKey({
@@ -83,7 +119,16 @@ function toProtoOutcome(result: VerificationResult): VerifyKeyResponse["outcome"
       });
       return { case: "operator", value };
     }
-    case "service":
-      throw new Error("a service has no token that is verified");
+    case "service": {
+      const { serviceCredentialId, namespaceIds, scopes, expiresAt } = principal;
+      const value = create(VerifiedServiceSchema, {
+        serviceCredentialId,
+        namespaceIds: [...(namespaceIds ?? [])],
+        allNamespaces: namespaceIds === undefined,
+        scopes: [...scopes],
+        ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
+      });
+      return { case: "service", value };
+    }
   }
 }

@@ -1,7 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { IdentityService } from "@routeplane/contracts/auth";
 import { notFound } from "@routeplane/domain";
-import { principalOf, toTimestamp } from "@routeplane/rpc";
+import { credentialPrincipalOf, toTimestamp } from "@routeplane/rpc";
 import { parentOf } from "../domain/keys/key.ts";
 import { reachOf } from "../domain/namespaces/account.ts";
 import type { AccountStore, KeyStore, NamespaceStore, OperatorStore } from "../domain/ports.ts";
@@ -22,8 +22,7 @@ export function identityService({
 }: IdentityStores): ServiceImpl<typeof IdentityService> {
   return {
     async whoAmI(_request, context) {
-      const principal = principalOf(context);
-      if (principal.kind === "service") throw new Error("WhoAmI was called by a service");
+      const principal = credentialPrincipalOf(context);
       const { accountId, scopes, expiresAt, graceEndsAt } = principal;
       const account = accountId && (await accounts.find({ accountId }, accountId));
       if (accountId !== undefined && account === undefined) throw notFound();

@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { NamespaceSchema, type NamespaceService } from "@routeplane/contracts/auth";
 import { type Clock, type Id, notFound } from "@routeplane/domain";
-import { operatorPrincipalOf, principalOf, toProtoPage } from "@routeplane/rpc";
+import { credentialPrincipalOf, operatorPrincipalOf, toProtoPage } from "@routeplane/rpc";
 import { type NamespaceView, type Reach, reachOf } from "../domain/namespaces/account.ts";
 import { requireAccount } from "../domain/namespaces/require-account.ts";
 import {
@@ -84,8 +84,7 @@ export function namespaceService(
 
 /** Namespaces and accounts that the caller can see, and the namespace of a calling key. */
 function viewOf(context: HandlerContext): { view: NamespaceView; reach: Reach; ownNamespaceId: Id<"ns"> | undefined } {
-  const principal = principalOf(context);
-  if (principal.kind === "service") throw new Error(`${context.method.name} was called by a service`);
+  const principal = credentialPrincipalOf(context);
   const reach = reachOf(principal);
   if (principal.kind === "operator") return { view: reach, reach, ownNamespaceId: undefined };
   const { namespaceId } = principal;

@@ -1,30 +1,47 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { VerificationService } from "@routeplane/contracts/auth";
 import { notFound, requireId } from "@routeplane/domain";
-import type { ChangeFeed, LocalVerifier } from "@routeplane/rpc";
+import { type ChangeFeed, type LocalVerifier, principalOf, type VerificationResult } from "@routeplane/rpc";
 import { isRevoked } from "../domain/grant-rules.ts";
 import type { LimitedKeyStore, KeyStore, RevocationLog } from "../domain/ports.ts";
-import { toProtoRevokedKey, toProtoVerification } from "./convert-verification.ts";
+import { callerTokenOf } from "./caller.ts";
+import { toProtoRevokedKey, toProtoVerification, visibleTo } from "./convert-verification.ts";
+import type { WatchForService } from "./watch-for-service.ts";
 
 /** Page of ListRevokedKeys, as its contract says. */
 const REVOKED_PAGE_SIZE = 100;
 
-export function verificationService(
-  verifier: LocalVerifier,
-  keys: KeyStore,
-  limitedKeys: LimitedKeyStore,
-  changes: ChangeFeed,
-  revocations: RevocationLog,
-): ServiceImpl<typeof VerificationService> {
+export interface VerificationDependencies {
+  readonly verifier: LocalVerifier;
+  readonly keys: KeyStore;
+  readonly limitedKeys: LimitedKeyStore;
+  readonly changes: ChangeFeed;
+  readonly watchForService: WatchForService;
+  readonly revocations: RevocationLog;
+}
+
+export function verificationService({
+  verifier,
+  keys,
+  limitedKeys,
+  changes,
+  watchForService,
+  revocations,
+}: VerificationDependencies): ServiceImpl<typeof VerificationService> {
   return {
     // Without a promise where the result is cached: this is the hottest method of the node.
-    verifyKey({ token, knownChange }) {
+    verifyKey({ token, knownChange }, context) {
+      const caller = principalOf(context);
+      const respond = (result: VerificationResult) =>
+        toProtoVerification(caller.kind === "service" ? visibleTo(caller, result) : result);
       const result = verifier.verify(token, knownChange);
-      return result instanceof Promise ? result.then(toProtoVerification) : toProtoVerification(result);
+      return result instanceof Promise ? result.then(respond) : respond(result);
     },
 
-    async *watchChanges(_request, { signal }) {
-      for await (const { sequence, subjectId = "" } of changes.watch(signal)) yield { sequence, subjectId };
+    async *watchChanges(_request, context) {
+      const caller = principalOf(context);
+      if (caller.kind === "service") return yield* watchForService(caller, callerTokenOf(context), context.signal);
+      for await (const { sequence, subjectId = "" } of changes.watch(context.signal)) yield { sequence, subjectId };
     },
 
     async resolveKey({ namespaceId, keyId }) {

@@ -5,6 +5,7 @@ import type { Account } from "../domain/namespaces/account.ts";
 import type { Operator } from "../domain/operators/operator.ts";
 import type { Page, PageRequest } from "../domain/ports.ts";
 import type { Rotation } from "../domain/rotation.ts";
+import type { ServiceCredential } from "../domain/service-credentials/service-credential.ts";
 import type { StoredSecret } from "../domain/secret.ts";
 import type { AuthSchema, SecretColumns } from "./schema.ts";
 
@@ -116,6 +117,44 @@ export function toOperatorRow(operator: Operator) {
 /** Columns that a change of an operator credential can touch. */
 export function toChangeableOperatorColumns({ prefix, revokedAt, revokedReason }: Operator) {
   return { prefix, revoked_at: revokedAt ?? null, revoked_reason: revokedReason ?? null };
+}
+
+export function fromServiceCredentialRow(row: Selectable<AuthSchema["service_credentials"]>): ServiceCredential {
+  return {
+    id: row.id,
+    accountId: row.account_id ?? undefined,
+    name: row.name,
+    prefix: row.prefix,
+    scopes: row.scopes,
+    namespaceIds: row.namespace_ids ?? undefined,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at ?? undefined,
+    revokedAt: row.revoked_at ?? undefined,
+    revokedReason: row.revoked_reason ?? undefined,
+  };
+}
+
+export function toServiceCredentialRow(service: ServiceCredential) {
+  return {
+    id: service.id,
+    account_id: service.accountId ?? null,
+    name: service.name,
+    scopes: [...service.scopes],
+    namespace_ids: service.namespaceIds === undefined ? null : [...service.namespaceIds],
+    created_at: service.createdAt,
+    expires_at: service.expiresAt ?? null,
+    ...toChangeableServiceCredentialColumns(service),
+  };
+}
+
+/** Columns that a change of a service credential can touch. A revoked one does not keep its name. */
+export function toChangeableServiceCredentialColumns({ prefix, revokedAt, revokedReason }: ServiceCredential) {
+  return {
+    prefix,
+    revoked_at: revokedAt ?? null,
+    revoked_reason: revokedReason ?? null,
+    holds_name: revokedAt === undefined,
+  };
 }
 
 export function fromSecretColumns(row: SecretColumns): StoredSecret {

@@ -1,5 +1,5 @@
 import type { AuditSchema } from "@routeplane/audit";
-import type { OperatorScope, Scope } from "@routeplane/credentials";
+import type { OperatorScope, Scope, ServiceScope } from "@routeplane/credentials";
 import type { Id } from "@routeplane/domain";
 import type { Origin } from "@routeplane/runtime";
 import type { Generated, GeneratedAlways, JSONColumnType } from "kysely";
@@ -30,6 +30,26 @@ export interface AuthSchema extends AuditSchema {
   };
   readonly operator_secrets: SecretColumns & {
     operator_id: Id<"op">;
+    account_id: Id<"acc"> | null;
+    expires_at: Date | null;
+  };
+  readonly service_credentials: {
+    id: Id<"svc">;
+    account_id: Id<"acc"> | null;
+    name: string;
+    prefix: string;
+    scopes: ServiceScope[];
+    /** Null for all namespaces of the node. */
+    namespace_ids: Id<"ns">[] | null;
+    created_at: Date;
+    expires_at: Date | null;
+    revoked_at: Date | null;
+    revoked_reason: string | null;
+    /** False once another one may have the name. */
+    holds_name: Generated<boolean>;
+  };
+  readonly service_credential_secrets: SecretColumns & {
+    service_credential_id: Id<"svc">;
     account_id: Id<"acc"> | null;
     expires_at: Date | null;
   };

@@ -2,12 +2,13 @@ import type { Database } from "@routeplane/postgres";
 import type { SecretStore } from "../domain/ports.ts";
 import { selectKeyLineage } from "./key-store.ts";
 import { selectOperatorLineage } from "./operator-store.ts";
+import { selectServiceCredential } from "./service-credential-store.ts";
 import { fromSecretColumns } from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 /**
  * Postgres store of secrets. Its transaction sees only the row of the lookup id until the secret is proven, and only then
- * enters the namespace of the key, or the node of the operator credential.
+ * enters the namespace of the key, or the node of an operator credential or a service credential.
  */
 export function createSecretStore(database: Database<AuthSchema>): SecretStore {
   return {
@@ -28,6 +29,16 @@ export function createSecretStore(database: Database<AuthSchema>): SecretStore {
         await enter({ node: true });
         const lineage = await selectOperatorLineage(tx, row.operator_id);
         return lineage && { kind: "operator", lineage, secretEndsAt: row.expires_at ?? undefined };
+      }),
+
+    findService: (lookupId, proves) =>
+      database.within({ lookupId }, async (tx, enter) => {
+        const secrets = tx.selectFrom("service_credential_secrets").selectAll();
+        const row = await secrets.where("lookup_id", "=", lookupId).executeTakeFirst();
+        if (row === undefined || !proves(fromSecretColumns(row))) return undefined;
+        await enter({ node: true });
+        const service = await selectServiceCredential(tx, row.service_credential_id);
+        return service && { kind: "service", lineage: [service], secretEndsAt: row.expires_at ?? undefined };
       }),
   };
 }

@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus, endStreamFlag, endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
-import { DomainError } from "@routeplane/domain";
+import { DomainError, serviceCredentialMisused } from "@routeplane/domain";
 import {
   type Authenticate,
   isIdempotent,
@@ -110,19 +110,17 @@ function toAnswer(error: unknown, service: string): ConnectError {
 
 /**
  * @throws DomainError UNAUTHENTICATED for two `Authorization` headers, of which only the first would be relayed, and for a
- * service credential
+ * service or an internal credential
  */
 function requireOutsideCredential(exchange: Exchange): void {
-  if (carriesServiceToken(exchange)) {
-    throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "the credential is not valid");
-  }
+  if (carriesServiceToken(exchange)) throw serviceCredentialMisused();
   if ((exchange.request.headersDistinct["authorization"]?.length ?? 0) > 1) {
     const message = "two different credentials in one request: send one";
     throw new DomainError("unauthenticated", "CREDENTIAL_MISSING", message);
   }
 }
 
-/** Returns true if a header holds a service credential, which gives access to internal methods. */
+/** Returns true if a header holds a service or an internal credential, which gives access to internal methods. */
 function carriesServiceToken({ request: { headers } }: Exchange): boolean {
   return [headers.authorization, headers["x-api-key"]]
     .flat()

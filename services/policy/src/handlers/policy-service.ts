@@ -3,7 +3,7 @@ import type { PolicyService, PresetSpec, UnbindAllRequest } from "@routeplane/co
 import { invalidField, notFound, parseId, requireId } from "@routeplane/domain";
 import type { SpecOf } from "@routeplane/policy-spec";
 import { fromProtoPreset, VALIDATED_WORDS } from "@routeplane/policy-spec/proto";
-import { fromPageToken, keyPrincipalOf, MAX_PAGE_BYTES, principalOf, toProtoPage } from "@routeplane/rpc";
+import { credentialPrincipalOf, fromPageToken, keyPrincipalOf, MAX_PAGE_BYTES, toProtoPage } from "@routeplane/rpc";
 import type { DescribePolicies } from "../domain/policies/described-policy.ts";
 import type { ChosenBindings, Management } from "../domain/policies/management.ts";
 import type { BindMintedLimits, Minter } from "../domain/policies/minted-limits.ts";
@@ -128,8 +128,7 @@ export function policyService(
 }
 
 function minterOf(context: HandlerContext): Minter {
-  const principal = principalOf(context);
-  if (principal.kind === "service") throw new Error(`${context.method.name} was called by a service`);
+  const principal = credentialPrincipalOf(context);
   return principal.kind === "key"
     ? { id: principal.keyId, lineage: principal.lineage }
     : { id: principal.operatorId, lineage: [] };

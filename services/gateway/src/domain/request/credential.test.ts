@@ -20,8 +20,8 @@ describe("authenticate", () => {
     ["a blank one", { apiKey: " " }, /no API key/],
     ["another scheme", { authorization: "Basic abc" }, /no API key/],
     ["two different ones", { authorization: "Bearer rp_a", apiKey: "rp_b" }, /two different/],
-    ["the services' own", { authorization: "Bearer rps_secret" }, /not valid/],
-    ["the services' own in the other header", { apiKey: "rps_secret" }, /not valid/],
+    ["the services' own", { authorization: "Bearer rps_secret" }, /only verifies keys/],
+    ["the services' own in the other header", { apiKey: "rps_secret" }, /only verifies keys/],
   ])("refuses %s without verifying a token", async (_, headers, message) => {
     const sent = { authorization: undefined, apiKey: undefined, ...headers };
     await expect(async () => authenticate(sent, mustNotVerify)).rejects.toEqual(refusedWith(401, message));

@@ -1,5 +1,5 @@
 import { bearerToken, permits } from "@routeplane/credentials";
-import { DomainError } from "@routeplane/domain";
+import { DomainError, SERVICE_CREDENTIAL_MISUSED } from "@routeplane/domain";
 import type { Caller, CallingKey } from "../ports/key-verifier.ts";
 import { Refusal } from "../errors/refusal.ts";
 
@@ -22,8 +22,8 @@ export interface CredentialHeaders {
 export function authenticate<T>(headers: CredentialHeaders, verify: (token: string) => T | Promise<T>): T | Promise<T> {
   const presented = bearerToken(headers.authorization, headers.apiKey);
   if ("fault" in presented) throw credentialFault(presented.fault);
-  // Service credentials are valid only at the ports of services.
-  if (presented.token.startsWith("rps_")) throw invalidKey("the API key is not valid");
+  // Service and internal credentials are valid only at the ports of services.
+  if (presented.token.startsWith("rps_")) throw invalidKey(SERVICE_CREDENTIAL_MISUSED);
   try {
     const verified = verify(presented.token);
     return verified instanceof Promise ? verified.catch(refuseInvalid) : verified;

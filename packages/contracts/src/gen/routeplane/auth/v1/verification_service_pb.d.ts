@@ -19,7 +19,7 @@ export declare const file_routeplane_auth_v1_verification_service: GenFile;
  */
 export declare type VerifyKeyRequest = Message<"routeplane.auth.v1.VerifyKeyRequest"> & {
   /**
-   * Token as the caller sent it: of a key (`rp_…`) or an operator (`rpo_…`). Longer ones are malformed anyway.
+   * Token as the caller sent it: of a key (`rp_…`), an operator (`rpo_…`) or a service (`rps_…`). Longer ones are malformed anyway.
    *
    * @generated from field: string token = 1;
    */
@@ -75,6 +75,14 @@ export declare type VerifyKeyResponse = Message<"routeplane.auth.v1.VerifyKeyRes
      */
     value: VerificationRefusal;
     case: "refusal";
+  } | {
+    /**
+     * A valid service credential. Only for services of the node.
+     *
+     * @generated from field: routeplane.auth.v1.VerifiedService service = 4;
+     */
+    value: VerifiedService;
+    case: "service";
   } | { case: undefined; value?: undefined };
 };
 
@@ -206,6 +214,55 @@ export declare type VerifiedOperator = Message<"routeplane.auth.v1.VerifiedOpera
 export declare const VerifiedOperatorSchema: GenMessage<VerifiedOperator>;
 
 /**
+ * A valid service credential.
+ *
+ * @generated from message routeplane.auth.v1.VerifiedService
+ */
+export declare type VerifiedService = Message<"routeplane.auth.v1.VerifiedService"> & {
+  /**
+   * Id of the service credential, `svc_…`.
+   *
+   * @generated from field: string service_credential_id = 1;
+   */
+  serviceCredentialId: string;
+
+  /**
+   * Scopes: `keys:verify`, `policy:admit`.
+   *
+   * @generated from field: repeated string scopes = 2;
+   */
+  scopes: string[];
+
+  /**
+   * Ids of the namespaces that it is bound to, `ns_…`; empty if it is bound to all of the node.
+   *
+   * @generated from field: repeated string namespace_ids = 3;
+   */
+  namespaceIds: string[];
+
+  /**
+   * True if it is bound to all namespaces of the node.
+   *
+   * @generated from field: bool all_namespaces = 4;
+   */
+  allNamespaces: boolean;
+
+  /**
+   * First moment at which this token is refused: the credential's expiry, or the end of the grace if a rotation replaced the token;
+   * absent: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 5;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.VerifiedService.
+ * Use `create(VerifiedServiceSchema)` to create a new message.
+ */
+export declare const VerifiedServiceSchema: GenMessage<VerifiedService>;
+
+/**
  * The refusal of a token.
  *
  * @generated from message routeplane.auth.v1.VerificationRefusal
@@ -261,7 +318,7 @@ export declare type WatchChangesResponse = Message<"routeplane.auth.v1.WatchChan
 
   /**
    * Id of the changed thing: a key (`key_…`; stands for every key below it too), a namespace (`ns_…`; for all its keys), an
-   * operator credential (`op_…`; for every one below it) or an account (`acc_…`; for everything that it owns). Empty: no change.
+   * operator credential (`op_…`; for every one below it), a service credential (`svc_…`) or an account (`acc_…`; for everything that it owns). Empty: no change.
    *
    * @generated from field: string subject_id = 2;
    */
@@ -608,7 +665,7 @@ export declare type BootstrapNodeResponse = Message<"routeplane.auth.v1.Bootstra
 export declare const BootstrapNodeResponseSchema: GenMessage<BootstrapNodeResponse>;
 
 /**
- * Verification of tokens and keys, for other services of the node.
+ * Verification of tokens and keys, for other services of the node and, by service credentials, for services of one's own.
  *
  * @generated from service routeplane.auth.v1.VerificationService
  */
@@ -617,6 +674,7 @@ export declare const VerificationService: GenService<{
    * Returns the credential that a token belongs to and the scopes that it has now. A refusal is data, not an error: an error means
    * that the token could not be verified. A malformed token is refused by its checksum, without a lookup. A response can come from
    * a cache, as long as every change since is known.
+   * A service credential verifies keys of its namespaces only: any other token, whatever it is, gets the refusal of an unknown one.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.VerifyKey
    */
@@ -630,6 +688,8 @@ export declare const VerificationService: GenService<{
    * without a hole, in commit order. The first message, and one every second, has the last number and no change. A number that is
    * neither the expected one nor, in such a message, the last one means that changes were missed, in an earlier call or in this
    * one: everything in the cache is stale. So it is when no message arrives for longer than a second.
+   * A service credential that is bound to namespaces learns no ids: for it, each change is one that was missed. Its call ends when
+   * it is revoked, changed or expired.
    * Errors: UNAVAILABLE DEPENDENCY_UNAVAILABLE while the change feed of the database is not live.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.WatchChanges

@@ -313,6 +313,13 @@ export enum Reason {
    * @generated from enum value: REASON_LIMIT_EXCEEDS_PARENT = 40;
    */
   LIMIT_EXCEEDS_PARENT = 40,
+
+  /**
+   * PERMISSION_DENIED: only services may do this, by a service credential (`rps_…`) with the scope that metadata `scope` names.
+   *
+   * @generated from enum value: REASON_SERVICE_REQUIRED = 41;
+   */
+  SERVICE_REQUIRED = 41,
 }
 
 /**

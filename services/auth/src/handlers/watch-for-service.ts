@@ -1,0 +1,67 @@
+import { type Clock, DomainError } from "@routeplane/domain";
+import type { ChangeFeed, ServicePrincipal, VerifyToken } from "@routeplane/rpc";
+
+/** Most calls of WatchChanges that one service credential has open at this process: replicas of its service. */
+const MAX_WATCHES = 100;
+
+export interface WatchForServiceOptions {
+  readonly verifyToken: VerifyToken;
+  readonly changes: Pick<ChangeFeed, "watch">;
+  readonly clock: Clock;
+}
+
+/** Message of WatchChanges. */
+interface WatchedChange {
+  readonly sequence: bigint;
+  readonly subjectId: string;
+}
+
+/**
+ * Streams changes to a service credential. The stream ends when the credential is changed, may have been, or expires; the caller
+ * calls again, and is verified anew. To one that is bound to namespaces, ids of others would be revealed, so each change is sent as
+ * a number without a subject, which its receiver takes for a change that it missed.
+ *
+ * @throws DomainError UNAUTHENTICATED if the credential is no longer valid, RESOURCE_EXHAUSTED beyond `MAX_WATCHES`
+ */
+export type WatchForService = (
+  caller: ServicePrincipal,
+  token: string,
+  signal: AbortSignal,
+) => AsyncGenerator<WatchedChange, void>;
+
+export function createWatchForService({ verifyToken, changes, clock }: WatchForServiceOptions): WatchForService {
+  const open = new Map<string, number>();
+
+  async function* watch(caller: ServicePrincipal, token: string, signal: AbortSignal) {
+    let last: bigint | undefined;
+    for await (const { sequence, subjectId } of changes.watch(signal)) {
+      const next = last === undefined ? undefined : last + 1n;
+      const expected = subjectId === undefined ? (last ?? sequence) : next;
+      if (sequence !== expected || subjectId === caller.serviceCredentialId) return;
+      if (caller.expiresAt !== undefined && caller.expiresAt.getTime() <= clock()) return;
+      // A change of the credential before this watch began is in no message.
+      if (last === undefined) await verifyToken(token);
+      last = sequence;
+      yield { sequence, subjectId: caller.namespaceIds === undefined ? (subjectId ?? "") : "" };
+    }
+  }
+
+  return async function* watchForService(caller, token, signal) {
+    const id = caller.serviceCredentialId;
+    const count = open.get(id) ?? 0;
+    if (count >= MAX_WATCHES) throw tooManyWatches();
+    open.set(id, count + 1);
+    try {
+      yield* watch(caller, token, signal);
+    } finally {
+      const left = (open.get(id) ?? 1) - 1;
+      if (left === 0) open.delete(id);
+      else open.set(id, left);
+    }
+  };
+}
+
+function tooManyWatches(): DomainError {
+  const message = `a service credential has at most ${MAX_WATCHES} open calls of WatchChanges at a process: share one in each process of yours`;
+  return new DomainError("resource_exhausted", "LIMIT_REACHED", message, { metadata: { limit: `${MAX_WATCHES}` } });
+}
