@@ -22,6 +22,12 @@ const CLOUD: readonly LazyCommand[] = [
     load: async () => (await import("./commands/identity.ts")).defineLogout,
   },
   {
+    name: "context",
+    alias: "contexts",
+    description: "Manage logins, each of one node and one key",
+    load: async () => (await import("./commands/context.ts")).addContextCommands,
+  },
+  {
     name: "limits",
     description: "Show the limits of the key in use and what is left",
     load: async () => (await import("./commands/limits.ts")).defineLimits,

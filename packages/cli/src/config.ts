@@ -1,3 +1,5 @@
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
 import { nodeHome } from "@routeplane/standalone/home";
 import { usageError } from "./errors.ts";
 
@@ -5,6 +7,12 @@ import { usageError } from "./errors.ts";
 export interface Settings {
   /** Folder of the saved login: ROUTEPLANE_HOME, else the default of `nodeHome`. Absolute; need not exist. */
   readonly home: string;
+  /** True if ROUTEPLANE_HOME names the home. */
+  readonly isHomeNamed: boolean;
+  /** Folder of the contexts: `routeplane` in $XDG_CONFIG_HOME or ~/.config. Need not exist. */
+  readonly configFolder: string;
+  /** Name of a context from --context or ROUTEPLANE_CONTEXT, unchecked. */
+  readonly context: string | undefined;
   /** Address of the node from ROUTEPLANE_URL, unchecked. */
   readonly url: string | undefined;
   /** ROUTEPLANE_API_KEY, which takes precedence over the saved login. */
@@ -17,16 +25,29 @@ export interface Settings {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Reads the settings. @param defaultHome home without ROUTEPLANE_HOME; by default that of `nodeHome` */
+export function readSettings(environment: Environment, defaultHome?: string): Settings {
   const value = (name: string): string | undefined => environment[name]?.trim() || undefined;
+  const isHomeNamed = value("ROUTEPLANE_HOME") !== undefined;
   return Object.freeze({
-    home: nodeHome(environment),
+    home: isHomeNamed || defaultHome === undefined ? nodeHome(environment) : defaultHome,
+    isHomeNamed,
+    configFolder: userConfigFolder(environment),
+    context: value("ROUTEPLANE_CONTEXT"),
     url: value("ROUTEPLANE_URL"),
     apiKey: value("ROUTEPLANE_API_KEY"),
     operatorKey: value("ROUTEPLANE_OPERATOR_KEY"),
     port: value("ROUTEPLANE_PORT"),
     environment,
   });
+}
+
+/** Folder of the user's settings of this program. A relative XDG_CONFIG_HOME is ignored, as its specification asks. */
+export function userConfigFolder({ XDG_CONFIG_HOME: configHome = "", HOME: home = "" }: Environment): string {
+  const base = isAbsolute(configHome.trim()) ? configHome.trim() : join(home || homedir(), ".config");
+  return join(base, "routeplane");
 }
 
 /**

@@ -16,6 +16,8 @@ export interface Context {
   readonly stdin: NodeJS.ReadableStream & MaybeTerminal;
   readonly stdout: NodeJS.WritableStream & MaybeTerminal;
   readonly stderr: NodeJS.WritableStream & MaybeTerminal;
+  /** Replaces settings from here on, for options that stand in for the environment. */
+  changeSettings(changed: Partial<Settings>): void;
   /** Address of the node that this invocation calls. */
   url(): Promise<string>;
   /** Creates clients that call as the holder of `credential`. */

@@ -58,6 +58,7 @@ export async function confirm(context: Context, question: string): Promise<boole
   }
 }
 
-function canAsk({ stdin, stderr, output }: Context): boolean {
+/** True if there is a person to ask: a terminal, and not under `--json`. */
+export function canAsk({ stdin, stderr, output }: Context): boolean {
   return !output.json && stdin.isTTY === true && stderr.isTTY === true;
 }

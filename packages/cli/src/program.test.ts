@@ -20,6 +20,7 @@ const program = createProgram({
   url: unused,
   connect: unused,
   capture: unused,
+  changeSettings: unused,
   setExitCode: unused,
 });
 
@@ -29,7 +30,7 @@ const MAX_COLUMNS = 60;
 /** Verbs that descriptions of commands start with. */
 const VERBS = (
   "Administer Bind Change Check Compare Control Create Delete Disable Discard Enable Export Give List Manage Mint " +
-  "Print Read Record Remove Rename Restore Resume Revoke Run Show Simulate Serve Suspend"
+  "Print Read Record Remove Rename Restore Resume Revoke Run Show Simulate Serve Suspend Switch"
 ).split(" ");
 
 interface HelpText {

@@ -24,6 +24,7 @@ Environment:
   ROUTEPLANE_API_KEY       the key to use; takes precedence over the saved login
   ROUTEPLANE_URL           the node's address; takes precedence over the saved one
   ROUTEPLANE_OPERATOR_KEY  the operator credential to use (admin, account, operator, namespace create, keys mint --namespace)
+  ROUTEPLANE_CONTEXT       the login to use, as --context
   ROUTEPLANE_HOME          folder of the login and a local node (default: .routeplane in the checkout,
                            ~/.config/routeplane of the installed package)
   ROUTEPLANE_PORT          port of \`up\`
@@ -43,6 +44,8 @@ export function createProgram(context: Context): Command {
     .option("--json", "Print JSON, errors included")
     .addOption(outputOption())
     .option("-q, --quiet", "Print no remarks, only data and errors")
+    .option("--context <name>", "Login to use, from `cloud context list`")
+    .on("option:context", (name: string) => context.changeSettings({ context: name }))
     .on("option:quiet", () => context.output.silenceNotes())
     .addHelpText("after", REFERENCE)
     .configureHelp({ showGlobalOptions: true, subcommandDescription })

@@ -39,16 +39,22 @@ export async function run(argv: readonly string[], processContext: ProcessContex
 /** Creates what the commands of one command line get. */
 export function createContext(
   output: Output,
-  { settings, stdin, stdout, stderr }: ProcessContext,
+  { settings: initialSettings, stdin, stdout, stderr }: ProcessContext,
   { onUrl, onExitCode }: { readonly onUrl: (url: string) => void; readonly onExitCode: (code: number) => void },
 ): Context {
+  let settings = initialSettings;
   const url = async (): Promise<string> => {
     const used = await nodeUrl(settings);
     onUrl(used);
     return used;
   };
   return {
-    settings,
+    get settings() {
+      return settings;
+    },
+    changeSettings(changed) {
+      settings = { ...settings, ...changed };
+    },
     output,
     stdin,
     stdout,

@@ -1,12 +1,15 @@
-import { readSaved } from "@routeplane/standalone/saved-files";
+import { join } from "node:path";
+import { readSaved, writeSaved } from "@routeplane/standalone/saved-files";
 import { requireNodeUrl, type Settings } from "./config.ts";
+import { contextPath, listContexts, writeContext } from "./contexts/context-store.ts";
+import { selectedContext } from "./contexts/selected-context.ts";
 import { CliError, ExitCode, notSignedIn } from "./errors.ts";
 
 /** Choice of the node that a command calls, and of the credential that it calls with. */
 
 const DEFAULT_URL = "http://127.0.0.1:8080";
 const SIGN_IN =
-  "Sign in with `routeplane cloud login --api-key -`, or set ROUTEPLANE_API_KEY. `npm start` runs a local node and signs you in.";
+  "Sign in with `routeplane cloud login`, or set ROUTEPLANE_API_KEY. `npm start` runs a local node and signs you in.";
 
 export interface Credential {
   /** Secret token, for the Authorization header and the login file only. */
@@ -14,9 +17,15 @@ export interface Credential {
   readonly source: "environment" | "saved";
 }
 
-/** Address of the node: ROUTEPLANE_URL, else the saved address, else the default address of a local node. */
-export async function nodeUrl({ url, home }: Settings): Promise<string> {
-  if (url !== undefined) return requireNodeUrl("ROUTEPLANE_URL", url);
+/** Address of the node: ROUTEPLANE_URL, else that of the context in use, else the saved or the default address of a local node. */
+export async function nodeUrl(settings: Settings): Promise<string> {
+  if (settings.url !== undefined) return requireNodeUrl("ROUTEPLANE_URL", settings.url);
+  const context = await selectedContext(settings);
+  if (context !== undefined) return requireNodeUrl(`the context ${context.name}`, context.url);
+  return homeUrl(settings);
+}
+
+async function homeUrl({ home }: Settings): Promise<string> {
   const saved = await readFileOf(home, "url");
   return saved === undefined ? DEFAULT_URL : requireNodeUrl(`the file url in ${home}`, saved);
 }
@@ -44,7 +53,7 @@ export async function operatorCredential(settings: Settings): Promise<Credential
       "Unset ROUTEPLANE_API_KEY to use the saved operator credential, or set ROUTEPLANE_OPERATOR_KEY to a token that starts rpo_.",
     );
   }
-  const saved = isLoopback(await nodeUrl(settings)) ? await readFileOf(settings.home, "operator-key") : undefined;
+  const saved = (await isHomeNode(settings)) ? await readFileOf(settings.home, "operator-key") : undefined;
   if (saved !== undefined) return fromFile("operator-key", saved);
   throw operatorRequired(
     "only the node's operator may do this, and there is no operator credential here",
@@ -66,24 +75,46 @@ function operatorRequired(message: string, hint: string): CliError {
   return new CliError(ExitCode.denied, "permission_denied", "OPERATOR_REQUIRED", message, { hint });
 }
 
+/** True if calls reach the node of the home: one on this machine, and by a context only one of the same address. */
+async function isHomeNode(settings: Settings): Promise<boolean> {
+  const url = await nodeUrl(settings);
+  if (!isLoopback(url)) return false;
+  return (await selectedContext(settings)) === undefined || url === (await homeUrl(settings));
+}
+
 /** A token on this machine, in a saved file or in a variable of the environment. */
 export type StoredToken =
-  | { readonly kind: "file"; readonly name: "api-key" | "operator-key"; readonly token: string }
+  | {
+      readonly kind: "file";
+      readonly path: string;
+      readonly token: string;
+      /** Replaces the token in the file, atomically. */
+      replace(token: string): Promise<void>;
+    }
   | {
       readonly kind: "variable";
       readonly name: "ROUTEPLANE_API_KEY" | "ROUTEPLANE_OPERATOR_KEY";
       readonly token: string;
     };
 
-/** Tokens in the home and in the environment, in use or not. Files that cannot be read are skipped. */
-export async function storedTokens({ home, apiKey, operatorKey }: Settings): Promise<readonly StoredToken[]> {
+/** Tokens in the home, in contexts and in the environment, in use or not. Files that cannot be read are skipped. */
+export async function storedTokens(settings: Settings): Promise<readonly StoredToken[]> {
+  const { home, apiKey, operatorKey } = settings;
   const file = async (name: "api-key" | "operator-key"): Promise<StoredToken[]> => {
     const token = await readSaved(home, name).catch(() => undefined);
-    return token === undefined ? [] : [{ kind: "file", name, token }];
+    if (token === undefined) return [];
+    return [{ kind: "file", path: join(home, name), token, replace: (next) => writeSaved(home, name, next) }];
   };
+  const contexts = await listContexts(settings).catch(() => []);
   return [
     ...(await file("api-key")),
     ...(await file("operator-key")),
+    ...contexts.flatMap((context): StoredToken[] => {
+      const { name, apiKey: token } = context;
+      if (token === undefined) return [];
+      const replace = (next: string) => writeContext(settings, { ...context, apiKey: next });
+      return [{ kind: "file", path: contextPath(settings, name), token, replace }];
+    }),
     ...(apiKey === undefined ? [] : [{ kind: "variable", name: "ROUTEPLANE_API_KEY", token: apiKey } as const]),
     ...(operatorKey === undefined
       ? []
@@ -104,9 +135,10 @@ export function requireToken(name: string, text: string): string {
 }
 
 /** ROUTEPLANE_API_KEY, else the saved login; undefined if there is neither. */
-export async function findLogin({ apiKey, home }: Settings): Promise<Credential | undefined> {
-  if (apiKey !== undefined) return fromEnvironment("ROUTEPLANE_API_KEY", apiKey);
-  const saved = await readFileOf(home, "api-key");
+export async function findLogin(settings: Settings): Promise<Credential | undefined> {
+  if (settings.apiKey !== undefined) return fromEnvironment("ROUTEPLANE_API_KEY", settings.apiKey);
+  const context = await selectedContext(settings);
+  const saved = context === undefined ? await readFileOf(settings.home, "api-key") : context.apiKey;
   return saved === undefined ? undefined : fromFile("api-key", saved);
 }
 

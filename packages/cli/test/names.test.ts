@@ -199,6 +199,7 @@ async function commandsOf(name: string): Promise<readonly { path: string; texts:
     url: unused,
     connect: unused,
     capture: unused,
+    changeSettings: unused,
     setExitCode: unused,
   });
   await loadAllCommands(program);

@@ -269,6 +269,7 @@ describe("status and namespaces", () => {
       url: node.url,
       healthy: true,
       credential_source: "environment",
+      context: null,
       account: { id: "acc_1", name: "default" },
       namespace: { id: "ns_1", name: "default" },
       key: { id: "key_1", name: "root", scopes: ["keys:*"], expires_at: null, grace_ends_at: null },

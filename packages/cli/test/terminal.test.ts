@@ -53,7 +53,13 @@ const logInAtTerminal = (keys: string): Promise<string> => atTerminal("cloud log
  */
 async function atTerminal(argv: string, prompt: string, keys: string): Promise<string> {
   const command = `sh -c '"$NODE" "$BIN" ${argv}; echo "code=$?"; stty -a'`;
-  const environment = { NODE: process.execPath, BIN: CLI_BIN, ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
+  const environment = {
+    NODE: process.execPath,
+    BIN: CLI_BIN,
+    ROUTEPLANE_HOME: home,
+    ROUTEPLANE_URL: node.url,
+    XDG_CONFIG_HOME: home,
+  };
   const screen = spawn("script", ["--quiet", "--echo", "always", "--command", command, "/dev/null"], {
     env: { PATH: process.env["PATH"], TERM: "xterm", SHELL: "/bin/sh", ...environment },
   });
@@ -79,6 +85,14 @@ it("does not show a key that is pasted at a terminal, and saves it", async () =>
   expect(screen).toContain("code=0");
   expect(screen).toMatch(SANE);
   expect(await readFile(join(home, "api-key"), "utf8")).toBe(`${TOKEN}\n`);
+});
+
+it("asks for the key without --api-key, and saves it as a context for its owner only", async () => {
+  const screen = await atTerminal("cloud login --name staging", PROMPT, `${TOKEN}\r`);
+  expect(screen).not.toContain(TOKEN.slice(0, 6));
+  expect(screen).toContain("saved in the context staging");
+  const path = join(home, "routeplane/contexts/staging.json");
+  expect(JSON.parse(await readFile(path, "utf8"))).toMatchObject({ url: node.url, api_key: TOKEN });
 });
 
 it("lets a key be corrected before Enter, without showing it", async () => {

@@ -77,6 +77,7 @@ async function wholeProgram(): Promise<Command> {
     url: unused,
     connect: unused,
     capture: unused,
+    changeSettings: unused,
     setExitCode: unused,
   };
   const program = createProgram(context);

@@ -12,6 +12,7 @@ import { fromProtoIdentity } from "../views/identity.ts";
 import { allPages, showListAs } from "../views/list.ts";
 import { fromProtoNamespace, NAMESPACE_COLUMNS, namespaceLine, type NamespaceView } from "../views/namespace.ts";
 import { requirePresent } from "../views/values.ts";
+import { useNamespace } from "./use-namespace.ts";
 import { withExamples } from "./examples.ts";
 
 interface ListOptions {
@@ -55,6 +56,17 @@ export function addNamespaceCommands(namespace: Command, context: Context): void
     .argument("<name|id>", "Name or id (ns_…)", idArgument)
     .action((nameOrId: string) => getNamespace(context, nameOrId));
   withExamples(get, "cloud namespace get staging");
+
+  const use = namespace
+    .command("use")
+    .description("Switch to the login of a namespace")
+    .argument("<name|id>", "Name or id (ns_…)", idArgument)
+    .addHelpText(
+      "after",
+      "\nA key reaches one namespace for ever: this switches contexts, see `cloud context`, and mints nothing.",
+    )
+    .action((nameOrId: string) => useNamespace(context, nameOrId));
+  withExamples(use, "cloud namespace use staging");
 
   addLifecycle(namespace, context);
 }

@@ -1,7 +1,5 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { type SavedFile, writeSaved } from "@routeplane/standalone/saved-files";
 import { type Command, Option } from "commander";
-import { join } from "node:path";
 import { graceArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
@@ -65,7 +63,7 @@ export async function rotateCredential(
   const rotation = await rotated.rotate(seconds === undefined ? {} : { grace: { seconds: BigInt(seconds), nanos: 0 } });
   const { view, token } = rotation;
   const graceEndsAt = fromProtoRequiredTime(rotation.graceEndsAt);
-  const { savedIn, fault } = await replaceSavedTokens(context, stored, token);
+  const { savedIn, fault } = await replaceSavedTokens(stored, token);
   const shown = rotation.fields.filter(([field]) => SHOWN_FIELDS.has(field));
   output.data({ ...view, token, grace_ends_at: graceEndsAt, saved_in: savedIn }, () =>
     block([...shown, ["token", token]]),
@@ -77,8 +75,9 @@ export async function rotateCredential(
       : `The old one works until ${formatTime(graceEndsAt)}, only to ${rotated.allowedDuringGrace}.`,
   );
   if (savedIn.length > 0) output.note(`Saved the new one in ${savedIn.join(" and ")}, in place of the old one.`);
-  for (const { kind, name } of stored) {
-    if (kind === "variable") output.note(`${name} still holds the old one: set it to the new one.`);
+  for (const storedToken of stored) {
+    if (storedToken.kind === "variable")
+      output.note(`${storedToken.name} still holds the old one: set it to the new one.`);
   }
   if (fault !== undefined) throw fault;
 }
@@ -100,7 +99,6 @@ async function storedTokensToReplace(
 
 /** Writes `token` to each file among `storedTokens`; a fault is returned, so that the token is shown all the same. */
 async function replaceSavedTokens(
-  { settings: { home } }: Context,
   storedTokens: readonly StoredToken[],
   token: string,
 ): Promise<{ readonly savedIn: readonly string[]; readonly fault: CliError | undefined }> {
@@ -108,9 +106,9 @@ async function replaceSavedTokens(
   let fault: CliError | undefined;
   for (const storedToken of storedTokens) {
     if (storedToken.kind !== "file") continue;
-    const path = join(home, storedToken.name);
+    const { path } = storedToken;
     try {
-      await writeSaved(home, storedToken.name satisfies SavedFile, token);
+      await storedToken.replace(token);
       savedIn.push(path);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
