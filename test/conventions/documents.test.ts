@@ -20,7 +20,7 @@ const files = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--
   .split("\0")
   .filter((path) => path !== "");
 const basenames = new Set(files.map((path) => basename(path)));
-const documents = files.filter((path) => path.endsWith(".md")).map((path) => ({ path, text: read(path) }));
+const documents = files.filter((path) => /\.md$|llms\.txt$/.test(path)).map((path) => ({ path, text: read(path) }));
 
 describe("documents", () => {
   it("mention only paths that exist, from the root of the repository or from their own folder", () => {

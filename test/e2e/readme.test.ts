@@ -16,7 +16,16 @@ beforeAll(async () => {
 afterAll(() => node.remove());
 
 const readme = await readFile(join(CHECKOUT, "README.md"), "utf8");
-const blocks = [...readme.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block = ""]) => block);
+const blocks = blocksOf(readme);
+
+function blocksOf(document: string): readonly string[] {
+  return [...document.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block = ""]) => block);
+}
+
+/** Commands of a block, one a line unless a backslash continues it. */
+function linesOf(block: string): readonly string[] {
+  return block.trim().split(/(?<!\\)\n/);
+}
 
 /** Runs a block in the checkout with a shell. */
 async function shell(block: string): Promise<string> {
@@ -52,9 +61,15 @@ it("the first request is answered, and is in the request log", async () => {
 
 it("every command of the command-line section works", async () => {
   const commands = blocks.find((block) => block.startsWith("npx")) ?? "";
-  const lines = commands.trim().split("\n");
+  const lines = linesOf(commands);
   expect(lines.length).toBeGreaterThan(5);
   for (const line of lines) await shell(line);
+});
+
+it.each(["docs/llms.txt", "docs/reference/README.md"])("every command of %s works", async (path) => {
+  const commands = blocksOf(await readFile(join(CHECKOUT, path), "utf8"));
+  expect(commands).not.toEqual([]);
+  for (const block of commands) for (const line of linesOf(block)) expect(await shell(line)).not.toBe("");
 });
 
 it("every npm script in it exists", async () => {

@@ -1,0 +1,3 @@
+module example.com/routeplane-client
+
+go 1.23

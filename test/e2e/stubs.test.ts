@@ -1,0 +1,71 @@
+import { execFile } from "node:child_process";
+import { access, copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { CHECKOUT } from "@routeplane/standalone";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startNode, type TestNode } from "../harness/index.ts";
+
+/** Tests of stubs in other languages, generated from the contracts as the examples do it, against a node. */
+
+const run = promisify(execFile);
+const EXAMPLE = join(CHECKOUT, "examples/grpc-python");
+// Debian's, which has its packages, whatever else is on the PATH.
+const PYTHON = "/usr/bin/python3";
+
+async function whyNotPython(): Promise<string | undefined> {
+  const needed = [run(PYTHON, ["-c", "import grpc, google.protobuf"]), run("protoc", ["--version"])];
+  const plugin = access("/usr/bin/grpc_python_plugin");
+  const isThere = await Promise.all([...needed, plugin]).then(
+    () => true,
+    () => false,
+  );
+  return isThere
+    ? undefined
+    : "python3-grpcio, protobuf-compiler and protobuf-compiler-grpc of Debian are not installed";
+}
+
+const missing = await whyNotPython();
+
+describe("stubs for Python", () => {
+  let node: TestNode;
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "routeplane-stubs-"));
+    if (missing !== undefined) return;
+    node = await startNode();
+    await run(join(CHECKOUT, "node_modules/.bin/buf"), ["generate", "--output", folder], { cwd: EXAMPLE });
+    await copyFile(join(EXAMPLE, "client.py"), join(folder, "client.py"));
+  });
+  afterAll(async () => {
+    await node?.remove();
+    await rm(folder, { recursive: true });
+  });
+
+  const client = async (token: string) => {
+    const { auth } = JSON.parse(await readFile(join(node.home, "run/addresses.json"), "utf8"));
+    return run(PYTHON, ["client.py", auth], { cwd: folder, env: { ROUTEPLANE_API_KEY: token } });
+  };
+
+  it("list the keys of a namespace, over more than one page", async ({ skip }) => {
+    skip(missing !== undefined, missing);
+    const ids: string[] = [];
+    for (let count = 0; count < 101; count += 1) {
+      const mint = ["cloud", "keys", "mint", "--name", `key-${count}`, "--scope", "usage:read", "--json"];
+      ids.push(JSON.parse((await node.cli(mint)).stdout).id);
+    }
+    const { stdout } = await client(await node.apiKey());
+    const lines = stdout.trim().split("\n");
+    expect(lines).toHaveLength(102);
+    expect(lines.slice(1)).toEqual(ids.map((id, count) => `${id} key-${count} usage:read`));
+  });
+
+  it("get the code and the message of a refusal", async ({ skip }) => {
+    skip(missing !== undefined, missing);
+    await expect(client("rp_nonsense")).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^UNAUTHENTICATED: .+/),
+    });
+  });
+});
