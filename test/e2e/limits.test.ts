@@ -143,15 +143,24 @@ describe("a budget", () => {
     expect(streamed.status).toBe(200);
     expect(streamed.left).toBeLessThanOrEqual(500 - COST - bound);
     expect(streamed.left).toBeGreaterThanOrEqual(500 - 3 * bound);
-    await home.bind({ budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "1" } }, key.id);
+    const one = await home.bind({ budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "1" } }, key.id);
     const refused = await eventually(async () => {
       const answer = await send(key.token);
       return answer.status === 402 && answer;
     }, 10_000);
     expect(refused.left).toBe(1);
     await rowOf(home, refused.id);
-    const { denial } = await home.cli<{ denial: unknown }>(home.root.token, "request", "get", refused.id ?? "");
+    const read = <T>(command: string) => home.cli<T>(home.root.token, "request", command, refused.id ?? "");
+    const { denial } = await read<{ denial: unknown }>("get");
     expect(denial).toMatchObject({ unit: "micro_usd", limit: 1, remaining: 1, retry_at: null });
+    expect(await read("explain")).toMatchObject({
+      key_name: "told",
+      status: "denied",
+      rule: "budget",
+      policy: { id: one.policyId, name: expect.stringMatching(/^policy 0/) as string },
+      binding: { id: one.bindingId, principal_type: "api_key", principal_id: key.id, principal_name: "told" },
+      denial,
+    });
   }, 120_000);
 });
 

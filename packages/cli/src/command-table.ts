@@ -103,7 +103,7 @@ const CLOUD: readonly LazyCommand[] = [
   },
   {
     name: "request",
-    description: "Show a request of the request log",
+    description: "Show or explain a request of the request log",
     load: async () => (await import("./commands/requests/request.ts")).addRequestCommands,
   },
   {

@@ -223,6 +223,36 @@ describe("a fault that the node finds in a spec", () => {
   });
 });
 
+it("lists the bindings of a policy with the use of its budget through each, by one call for a page", async () => {
+  const bindings = ["key_1", "key_2"].map((principalId, n) => ({
+    id: `bnd_${n}`,
+    policyId: "pol_1",
+    principalType: PrincipalType.API_KEY,
+    principalId,
+  }));
+  const calls: string[] = [];
+  await using fakeNode = await startFakeNode(
+    (router) =>
+      void router.service(PolicyService, {
+        listBindings: ({ policyId }) => {
+          calls.push(policyId);
+          const use = { spentMicroUsd: 1_250_000n, reservedMicroUsd: 500_000n, remainingMicroUsd: 3_250_000n };
+          return { bindings, budgetUses: { bnd_0: use } };
+        },
+      }),
+  );
+  const list = async (...format: string[]) =>
+    (await runCli(["cloud", "policy", "bindings", "pol_1", ...format], as(fakeNode.url))).stdout;
+  expect(await list("-o", "table")).toMatch(/^bnd_0 .*\$1\.25 spent, \$0\.50 reserved, \$3\.25 left\nbnd_1 .*key_2$/m);
+  const json = JSON.parse(await list("--json")) as { data: readonly object[] };
+  const use = { spent_micro_usd: 1_250_000, reserved_micro_usd: 500_000, remaining_micro_usd: 3_250_000 };
+  expect(json.data).toMatchObject([
+    { id: "bnd_0", budget_use: use },
+    { id: "bnd_1", budget_use: null },
+  ]);
+  expect(calls).toEqual(["pol_1", "pol_1"]);
+});
+
 describe("deleting a policy", () => {
   const bindings = Array.from({ length: 7 }, (_, n) => ({
     id: `bnd_${n}`,

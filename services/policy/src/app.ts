@@ -35,7 +35,7 @@ import type { Config } from "./config.ts";
 import { createAdmission } from "./domain/admission/admission.ts";
 import { createRecalls } from "./domain/admission/recalls.ts";
 import { createReadEffectivePolicy } from "./domain/effective/read-effective-policy.ts";
-import { createDescribePolicies } from "./domain/policies/described-policy.ts";
+import { createDescribeBindings, createDescribePolicies } from "./domain/policies/described-policy.ts";
 import { createBindMintedLimits } from "./domain/policies/minted-limits.ts";
 import { createManagement } from "./domain/policies/management.ts";
 import { createRemoveRevokedBindings } from "./domain/policies/revoked-bindings.ts";
@@ -191,6 +191,7 @@ export function wirePolicy(wiring: PolicyWiring) {
   const bindMintedLimits = createBindMintedLimits({ policies, applied, mints: createMintDirectory(auth), clock });
   const { read: readEffective, readOfKey } = createReadEffectivePolicy({ applied, counterReader, keys });
   const describe = createDescribePolicies(bindings, counterReader);
+  const describeBindings = createDescribeBindings(counterReader);
   const typed = <Kind extends PolicyKind>(kind: Kind) => typedPolicies(kind, policies, management, describe);
   const simulate = createSimulatePolicy({ policies, keys, history: createRequestHistory(usage), clock });
   const rateSharers = new RateSharers(() => performance.now());
@@ -220,7 +221,10 @@ export function wirePolicy(wiring: PolicyWiring) {
   });
 
   const routes = (router: ConnectRouter): void => {
-    router.service(contracts.PolicyService, policyService(policies, management, bindMintedLimits, describe));
+    router.service(
+      contracts.PolicyService,
+      policyService({ policies, management, bindMintedLimits, describe, describeBindings }),
+    );
     router.service(contracts.BudgetService, budgetService(typed("budget")));
     router.service(contracts.GuardrailService, guardrailService(typed("guardrail")));
     router.service(contracts.RateLimitService, rateLimitService(typed("rate_limit")));

@@ -209,6 +209,7 @@ describe("listing", () => {
     let pageToken = "";
     do {
       const page = await own.policies.listBindings({ policyId: id, pageSize: 3, pageToken });
+      expect(Object.keys(page.budgetUses)).toEqual(page.bindings.map((binding) => binding.id));
       read.push(...page.bindings.map((binding) => binding.id));
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
@@ -259,6 +260,11 @@ describe("a policy", () => {
     const { policies, budgets } = own;
     expect((await policies.getPolicy({ id })).policy).toMatchObject(shown);
     expect((await budgets.getBudget({ id })).policy).toMatchObject(shown);
+    const { budgetUses } = await policies.listBindings({ policyId: id });
+    expect(budgetUses).toMatchObject({
+      [first.id]: { spentMicroUsd: 50n, reservedMicroUsd: 30n, remainingMicroUsd: 20n },
+      [second.id]: { spentMicroUsd: 0n, remainingMicroUsd: 100n },
+    });
     expect((await policies.listPolicies({})).policies).toMatchObject([shown, { id: loose.id, bindingCount: 0 }]);
     expect((await budgets.listBudgets({})).policies).toMatchObject([shown, { id: loose.id, bindingCount: 0 }]);
     expect((await policies.disablePolicy({ id })).policy).toMatchObject(shown);
@@ -278,6 +284,8 @@ describe("a policy", () => {
     expect(shown?.bindings[0]?.budgetUse).toMatchObject({ remainingMicroUsd: 7n });
     expect(other).toMatchObject({ bindingCount: 1 });
     expect(other?.bindings[0]?.budgetUse).toBeUndefined();
+    expect(Object.keys((await own.policies.listBindings({ policyId: shown?.id ?? "" })).budgetUses)).toHaveLength(7);
+    expect((await own.policies.listBindings({ policyId: other?.id ?? "" })).budgetUses).toEqual({});
   });
 });
 

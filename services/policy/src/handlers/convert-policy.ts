@@ -22,7 +22,7 @@ import {
 import { toTimestamp } from "@routeplane/rpc";
 import type { Applied } from "../domain/effective/applied-policy.ts";
 import type { BudgetUse } from "../domain/effective/read-effective-policy.ts";
-import type { DescribedPolicy } from "../domain/policies/described-policy.ts";
+import type { DescribedBinding, DescribedPolicy } from "../domain/policies/described-policy.ts";
 import {
   type Binding,
   type BindingMode,
@@ -58,6 +58,14 @@ export function toProtoPolicy({
     })),
     ...(disabledAt && { disabledAt: toTimestamp(disabledAt) }),
   };
+}
+
+/** Current use of a budget by the ids of its bindings, without those whose use is not known. */
+export function toProtoBudgetUses(bindings: readonly DescribedBinding[]) {
+  const uses = bindings.flatMap(({ binding, budget }) =>
+    budget === undefined ? [] : [[binding.id, toProtoBudgetUse(budget.spec, budget.use)] as const],
+  );
+  return Object.fromEntries(uses);
 }
 
 export function toProtoBudgetUse({ limitMicroUsd }: BudgetSpec, use: BudgetUse) {

@@ -4,7 +4,7 @@ import { invalidField, notFound, parseId, requireId } from "@routeplane/domain";
 import type { SpecOf } from "@routeplane/policy-spec";
 import { fromProtoPreset, VALIDATED_WORDS } from "@routeplane/policy-spec/proto";
 import { credentialPrincipalOf, fromPageToken, keyPrincipalOf, MAX_PAGE_BYTES, toProtoPage } from "@routeplane/rpc";
-import type { DescribePolicies } from "../domain/policies/described-policy.ts";
+import type { DescribeBindings, DescribePolicies } from "../domain/policies/described-policy.ts";
 import type { ChosenBindings, Management } from "../domain/policies/management.ts";
 import type { BindMintedLimits, Minter } from "../domain/policies/minted-limits.ts";
 import type { Policy } from "../domain/policies/policy.ts";
@@ -15,6 +15,7 @@ import {
   fromProtoPolicyUpdate,
   fromProtoPrincipal,
   toProtoBinding,
+  toProtoBudgetUses,
   toProtoPolicy,
 } from "./convert-policy.ts";
 import { guardrailInRequest, requireProtoSpec } from "./convert-spec.ts";
@@ -22,12 +23,21 @@ import { BINDING_LIST, BOUND_POLICY_LIST, POLICY_LIST } from "./policy-lists.ts"
 
 const DEFAULT_PAGE_SIZE = 100;
 
-export function policyService(
-  policies: PolicyStore,
-  management: Management,
-  bindMintedLimits: BindMintedLimits,
-  describe: DescribePolicies,
-): ServiceImpl<typeof PolicyService> {
+export interface PolicyServiceDependencies {
+  readonly policies: PolicyStore;
+  readonly management: Management;
+  readonly bindMintedLimits: BindMintedLimits;
+  readonly describe: DescribePolicies;
+  readonly describeBindings: DescribeBindings;
+}
+
+export function policyService({
+  policies,
+  management,
+  bindMintedLimits,
+  describe,
+  describeBindings,
+}: PolicyServiceDependencies): ServiceImpl<typeof PolicyService> {
   const toProto = async (policy: Policy) => {
     const [described] = await describe(policy.namespaceId, [policy]);
     return described && toProtoPolicy(described);
@@ -110,7 +120,9 @@ export function policyService(
       const id = requireId("pol", request.policyId);
       const page = await management.bindingsOf(keyPrincipalOf(context), id, fromBindingPage(request));
       const { messages, nextPageToken } = toProtoPage(page, BINDING_LIST);
-      return { bindings: messages, nextPageToken };
+      const policy = await policies.find(keyPrincipalOf(context).namespaceId, id);
+      const described = policy === undefined ? [] : await describeBindings(policy, page.rows.slice(0, messages.length));
+      return { bindings: messages, nextPageToken, budgetUses: toProtoBudgetUses(described) };
     },
 
     async listPrincipalPolicies(request, context) {

@@ -1,5 +1,7 @@
+import type { PolicyBinding } from "@routeplane/contracts/policy";
 import { PROTO_BINDING_MODES } from "@routeplane/policy-spec/proto";
 import type { Command } from "commander";
+import type { NodeClient } from "../../client.ts";
 import { etagArgument, idArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
@@ -7,7 +9,7 @@ import { confirmLoss } from "../../input.ts";
 import { block } from "../../output/table.ts";
 import { resolvePolicy } from "../../resolve-name.ts";
 import { loginCredential } from "../../session.ts";
-import { pagesOf, showPages } from "../../views/list.ts";
+import { pagesOf, type ReadPage, showPages } from "../../views/list.ts";
 import {
   type BindingView,
   BINDING_COLUMNS,
@@ -15,6 +17,8 @@ import {
   BOUND_POLICY_COLUMNS,
   fromProtoBinding,
   fromProtoBoundPolicy,
+  fromProtoUsedBinding,
+  usedBindingColumns,
 } from "../../views/policies/policy.ts";
 import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
@@ -25,7 +29,7 @@ import {
   requirePrincipal,
   toProtoPrincipal,
 } from "./principal.ts";
-import { BIND_LINEAGE_NOTE, bindingsOf, LINEAGE_NOTE, principalsText, readBindings } from "./delete-policy.ts";
+import { BIND_LINEAGE_NOTE, bindingsOf, LINEAGE_NOTE, principalsText } from "./delete-policy.ts";
 
 interface BindOptions extends PrincipalOptions {
   readonly shadow?: boolean;
@@ -171,8 +175,19 @@ function principalAmong([word, ...others]: readonly string[]): string | undefine
 async function listBindings(context: Context, nameOrId: string): Promise<void> {
   const client = await context.connect(await loginCredential(context.settings));
   const policyId = await resolvePolicy(client, nameOrId);
-  const pages = pagesOf(readBindings(client, policyId), fromProtoBinding);
-  await showPages(context, pages, BINDING_COLUMNS, "The policy has no bindings.");
+  const pages = pagesOf(readUsedBindings(client, policyId), fromProtoUsedBinding);
+  await showPages(context, pages, usedBindingColumns(), "The policy has no bindings.");
+}
+
+/** Reads bindings with the use of a budget through each: one call for a page. */
+function readUsedBindings(
+  { policies }: NodeClient,
+  policyId: string,
+): ReadPage<Pick<PolicyBinding, "binding" | "budgetUse">> {
+  return async (page) => {
+    const { bindings, budgetUses, nextPageToken } = await policies.listBindings({ policyId, ...page });
+    return { rows: bindings.map((binding) => ({ binding, budgetUse: budgetUses[binding.id] })), nextPageToken };
+  };
 }
 
 async function listPrincipalPolicies(

@@ -44,7 +44,7 @@ export async function bindingsOf(client: NodeClient, policyId: string): Promise<
   return (await allPages(readBindings(client, policyId), fromProtoBinding)).data;
 }
 
-export function readBindings({ policies }: NodeClient, policyId: string): ReadPage<Binding> {
+function readBindings({ policies }: NodeClient, policyId: string): ReadPage<Binding> {
   return async (page) => {
     const { bindings: rows, nextPageToken } = await policies.listBindings({ policyId, ...page });
     return { rows, nextPageToken };

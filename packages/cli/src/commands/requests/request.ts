@@ -3,13 +3,14 @@ import { idArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { block } from "../../output/table.ts";
 import { loginCredential } from "../../session.ts";
+import { explainRequest } from "./explain-request.ts";
 import { fromProtoReceipt } from "../../views/requests/receipt.ts";
 import { fromProtoRequest, requestFields } from "../../views/requests/request.ts";
 import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
 
 export function addRequestCommands(request: Command, context: Context): void {
-  withExamples(request, "cloud request get req_01jxyz…");
+  withExamples(request, "cloud request get req_01jxyz…", "cloud request explain req_01jxyz…");
   const get = request
     .command("get")
     .description("Show the receipt of a request")
@@ -20,6 +21,17 @@ export function addRequestCommands(request: Command, context: Context): void {
     )
     .action((id: string) => showRequest(context, id));
   withExamples(get, "cloud request get req_01jxyz…");
+
+  const explain = request
+    .command("explain")
+    .description("Explain how a request ended, and what to do next")
+    .argument("<id>", "Id (req_…), the x-request-id of the answer", idArgument)
+    .addHelpText(
+      "after",
+      "\nNames the policy, the rule and the principal that refused it, what was left and\nwhen to try again. A request without a valid key or body is not in the log.",
+    )
+    .action((id: string) => explainRequest(context, id));
+  withExamples(explain, "cloud request explain req_01jxyz…", "cloud request explain req_01jxyz… --json");
 }
 
 async function showRequest(context: Context, id: string): Promise<void> {

@@ -52,6 +52,12 @@ export interface BindingView {
   readonly created_by: string | null;
 }
 
+/** Binding in the list of a policy's bindings. */
+export interface UsedBindingView extends BindingView {
+  /** Current use of the budget through it; null if the policy holds no budget. */
+  readonly budget_use: BudgetUseView | null;
+}
+
 export interface BoundPolicyView extends PolicyView {
   readonly binding: BindingView;
 }
@@ -98,6 +104,14 @@ export function fromProtoBinding({ id, policyId, principalType, principalId, mod
   };
 }
 
+export function fromProtoUsedBinding({
+  binding,
+  budgetUse,
+}: Pick<PolicyBinding, "binding" | "budgetUse">): UsedBindingView {
+  const use = budgetUse === undefined ? null : fromProtoUse(budgetUse);
+  return { ...fromProtoBinding(requirePresent(binding)), budget_use: use };
+}
+
 export function fromProtoBoundPolicy({ policy, binding }: BoundPolicy): BoundPolicyView {
   return { ...fromProtoPolicy(requirePresent(policy)), binding: fromProtoBinding(requirePresent(binding)) };
 }
@@ -127,23 +141,58 @@ const SPEC: PolicyColumn = {
 const ETAG: PolicyColumn = { header: "ETAG", only: "wide", cell: ({ etag }) => etag };
 const CREATED_BY: PolicyColumn = textColumn("CREATED BY", "created_by", { only: "wide" });
 
-export const POLICY_COLUMNS: readonly PolicyColumn[] = [ID, NAME, KIND, STATUS, BOUND_TO, SPEC, ETAG, CREATED_BY];
+type UseName = "spent_micro_usd" | "reserved_micro_usd" | "remaining_micro_usd";
 
-function useColumn(header: string, name: "spent_micro_usd" | "remaining_micro_usd"): PolicyColumn {
+/** Column of an amount of `tightestUse`; empty where a policy holds no budget. */
+function useColumn(
+  header: string,
+  name: UseName,
+  layout: Pick<PolicyColumn, "only" | "leaveOutRank"> = {},
+): PolicyColumn {
   const value = (policy: PolicyView): number | undefined => tightestUse(policy)?.[name];
-  return { header, name, right: "point", cell: (policy) => usd(value(policy)), value };
+  return { header, name, right: "point", cell: (policy) => usd(value(policy)), value, ...layout };
 }
 
-/** Columns of budgets. SPENT and LEFT are those of `tightestUse`. */
+export const POLICY_COLUMNS: readonly PolicyColumn[] = [
+  ID,
+  NAME,
+  KIND,
+  STATUS,
+  BOUND_TO,
+  useColumn("SPENT", "spent_micro_usd", { only: "wide" }),
+  useColumn("RESERVED", "reserved_micro_usd", { only: "wide" }),
+  useColumn("LEFT", "remaining_micro_usd", { leaveOutRank: 4 }),
+  SPEC,
+  ETAG,
+  CREATED_BY,
+];
+
+/** Columns of budgets. SPENT, RESERVED and LEFT are those of `tightestUse`. */
 export const BUDGET_COLUMNS: readonly PolicyColumn[] = [
   ID,
   NAME,
   STATUS,
   BOUND_TO,
   useColumn("SPENT", "spent_micro_usd"),
+  useColumn("RESERVED", "reserved_micro_usd", { leaveOutRank: 2 }),
   useColumn("LEFT", "remaining_micro_usd"),
   SPEC,
 ];
+
+/** Columns of the bindings of one policy, with the use of its budget through each. */
+export function usedBindingColumns(): readonly Column<UsedBindingView>[] {
+  const amount = (name: UseName): Column<UsedBindingView> => {
+    const value = ({ budget_use: use }: UsedBindingView): number | undefined => use?.[name];
+    return { header: name, name, only: "programs", cell: (binding) => usd(value(binding)), value };
+  };
+  return [
+    ...BINDING_COLUMNS,
+    { header: "USE", only: "people", cell: ({ budget_use }) => (budget_use === null ? "" : useAmounts(budget_use)) },
+    amount("spent_micro_usd"),
+    amount("reserved_micro_usd"),
+    amount("remaining_micro_usd"),
+  ];
+}
 
 export const BINDING_COLUMNS: readonly Column<BindingView>[] = [
   { header: "ID", cell: ({ id }) => id },
@@ -210,8 +259,13 @@ function boundToFields({ id, binding_count: count, bound_to: known }: PolicyView
 function useText({ mode, budget_use: use }: BoundToView): string {
   const shadow = mode === "shadow" ? ", shadow" : "";
   if (use === null) return shadow;
+  return `${shadow}: ${useAmounts(use)}`;
+}
+
+/** Amounts of a use, e.g. `$1.20 spent, $0.10 reserved, $3.70 left`. */
+function useAmounts(use: BudgetUseView): string {
   const reserved = use.reserved_micro_usd === 0 ? "" : `, ${usd(use.reserved_micro_usd)} reserved`;
-  return `${shadow}: ${usd(use.spent_micro_usd)} spent${reserved}, ${usd(use.remaining_micro_usd)} left`;
+  return `${usd(use.spent_micro_usd)} spent${reserved}, ${usd(use.remaining_micro_usd)} left`;
 }
 
 /**

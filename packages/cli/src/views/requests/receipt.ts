@@ -158,7 +158,7 @@ function fromProtoDecision(decision: GuardrailDecision): GuardrailDecisionView {
 type Field = readonly [string, string];
 
 /** Fields on the actions of guardrails, e.g. "redacted 2 in the request: 'ssn' pol_… bnd_…". */
-export function guardrailFields({ guardrail_decisions }: ReceiptView): readonly Field[] {
+export function guardrailFields({ guardrail_decisions }: Pick<ReceiptView, "guardrail_decisions">): readonly Field[] {
   return guardrail_decisions.map((decision) => {
     const { request_redactions, response_redactions, blocked } = decision;
     const actions = [

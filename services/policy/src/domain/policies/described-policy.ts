@@ -2,7 +2,7 @@ import type { Id } from "@routeplane/domain";
 import { type BudgetSpec, budgetOf } from "@routeplane/policy-spec";
 import { type BudgetUse, budgetUseOf } from "../effective/read-effective-policy.ts";
 import type { Binding, Policy } from "./policy.ts";
-import type { BindingStore, CounterReader } from "../ports.ts";
+import type { BindingStore, CounterReader, ReadCounter } from "../ports.ts";
 
 /** Policy with its bindings and, if it has a budget, the consumption of each. */
 export interface DescribedPolicy {
@@ -22,6 +22,8 @@ export type DescribePolicies = (
   policies: readonly Policy[],
 ) => Promise<readonly DescribedPolicy[]>;
 
+export type DescribeBindings = (policy: Policy, bindings: readonly Binding[]) => Promise<readonly DescribedBinding[]>;
+
 const MAX_DESCRIBED_BINDINGS = 5;
 
 /** Reads bindings and counters after the policies, in other snapshots: a binding may have been made or removed in between. */
@@ -38,14 +40,30 @@ export function createDescribePolicies(bindings: BindingStore, counterReader: Co
       counted.map(({ id }) => id),
     );
     return policies.map((policy) => {
-      const spec = budgetOf(policy.spec);
       const { count = 0, bindings: bound = [] } = oldest.get(policy.id) ?? {};
-      const described = bound.map((binding): DescribedBinding => {
-        const counter = counters.get(binding.id);
-        if (spec === undefined || counter === undefined) return { binding };
-        return { binding, budget: { spec, use: budgetUseOf(spec, counter, now.getTime()) } };
-      });
+      const described = bound.map((binding) => describedBinding(policy, binding, counters.get(binding.id), now));
       return { policy, bindingCount: count, bindings: described };
     });
   };
+}
+
+/** Reads the counters of bindings of one policy, in one call. */
+export function createDescribeBindings(counterReader: CounterReader): DescribeBindings {
+  return async (policy, bindings) => {
+    if (budgetOf(policy.spec) === undefined || bindings.length === 0) return bindings.map((binding) => ({ binding }));
+    const ids = bindings.map(({ id }) => id);
+    const { now, counters } = await counterReader.ofBindings(policy.namespaceId, ids);
+    return bindings.map((binding) => describedBinding(policy, binding, counters.get(binding.id), now));
+  };
+}
+
+function describedBinding(
+  policy: Policy,
+  binding: Binding,
+  counter: ReadCounter | undefined,
+  now: Date,
+): DescribedBinding {
+  const spec = budgetOf(policy.spec);
+  if (spec === undefined || counter === undefined) return { binding };
+  return { binding, budget: { spec, use: budgetUseOf(spec, counter, now.getTime()) } };
 }

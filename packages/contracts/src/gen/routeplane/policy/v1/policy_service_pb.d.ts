@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { PolicySpec, PresetSpec } from "./policy_spec_pb.js";
-import type { Binding, BindingMode, Policy, PolicyKind, PrincipalType } from "./policy_pb.js";
+import type { Binding, BindingMode, BudgetUse, Policy, PolicyKind, PrincipalType } from "./policy_pb.js";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 
 /**
@@ -653,6 +653,13 @@ export declare type ListBindingsResponse = Message<"routeplane.policy.v1.ListBin
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * Current use of the budget through each of the bindings, by the id of the binding; empty if the policy has no budget.
+   *
+   * @generated from field: map<string, routeplane.policy.v1.BudgetUse> budget_uses = 3;
+   */
+  budgetUses: { [key: string]: BudgetUse };
 };
 
 /**
