@@ -46,7 +46,7 @@ const streams = { stdin: process.stdin, stdout: collector, stderr: collector };
 const nothing = { onUrl() {}, onExitCode() {} };
 const output = createOutput(() => modeOf(undefined), collector, collector);
 // Of commands that are not run.
-const program = createProgram(createContext(output, { settings: readSettings({}), ...streams }, nothing));
+const program = createProgram(createContext([], output, { settings: readSettings({}), ...streams }, nothing));
 await loadAllCommands(program);
 const page = [INTRODUCTION, ...sectionsOf(program, "")].join("\n\n");
 writeFileSync(join(import.meta.dirname, "../../docs/reference/cli.md"), `${page}\n`);

@@ -38,7 +38,8 @@ export async function startMcp(
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: [CLI, "mcp", ...args],
-    env: { ...getDefaultEnvironment(), ...own, ...environment },
+    // A zone in which dates are not those of UTC.
+    env: { ...getDefaultEnvironment(), TZ: "Asia/Tokyo", ...own, ...environment },
     stderr: "ignore",
   });
   const client = new Client({ name: "test", version: "1.0.0" });

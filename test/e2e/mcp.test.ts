@@ -120,8 +120,8 @@ describe("a tool that reads returns what the command prints with --json", () => 
   });
 
   it("get_usage, in groups", async () => {
-    const input = { group_by: ["model", "status"], from: "2026-01-01T00:00:00Z", to: "2027-01-01T00:00:00Z" };
-    const range = ["--from", input.from, "--to", input.to];
+    const input = { group_by: ["model", "status"], from: "2026-01-01", to: "2027-01-01" };
+    const range = ["--from", "2026-01-01T00:00:00Z", "--to", "2027-01-01T00:00:00Z"];
     const command = ["cloud", "usage", "--group-by", "model,status", ...range];
     const usage = await reading.value<{ groups: readonly unknown[] }>("get_usage", input);
     expect(usage).toEqual(await root.json(...command));

@@ -143,6 +143,34 @@ describe("a command", () => {
     expect(await keyCount()).toBe(before + 2);
   });
 
+  it("is refused unless it is behind --, where its options are its own", async () => {
+    const before = await keyCount();
+    const limits = ["--limit-usd", "1"];
+    for (const args of [
+      [...limits, "echo", "--limit-usd", "2"],
+      [...limits, "echo"],
+      ["echo", "--", "x"],
+    ]) {
+      const { exitCode, stdout, stderr } = await start(args).ended;
+      expect([exitCode, stdout, stderr]).toEqual([2, "", expect.stringContaining("not behind --")]);
+    }
+    const own = await start([...limits, "--", "echo", "--limit-usd", "2", "--", "--json"]).ended;
+    expect([own.exitCode, own.stdout]).toEqual([0, "--limit-usd 2 -- --json\n"]);
+    expect(await keyCount()).toBe(before + 1);
+  });
+
+  it("is ended by a signal that comes while its cost is waited for, with its key revoked", async () => {
+    const before = await keyCount();
+    // An aggregator that is away leaves the request without a row, or pending, for as long as it is waited for.
+    await node.whileSuspended("aggregator", async () => {
+      const run = start(agent("call", "1"));
+      await eventually(async () => ((await keysSince(before))[0]?.revoked_at ?? null) !== null, 30_000);
+      run.child.kill("SIGTERM");
+      const { exitCode, stderr } = await run.ended;
+      expect([exitCode, stderr]).toEqual([0, expect.stringContaining("its cost could not be read")]);
+    });
+  });
+
   it("gets the signals that its `run` gets, and its end is awaited", async () => {
     const before = await keyCount();
     const run = start(agent("wait"));

@@ -11,6 +11,8 @@ interface MaybeTerminal {
 
 /** Settings, streams and connections of one invocation, which every command gets. */
 export interface Context {
+  /** Words of the command line behind `routeplane`. */
+  readonly argv: readonly string[];
   readonly settings: Settings;
   readonly output: Output;
   readonly stdin: NodeJS.ReadableStream & MaybeTerminal;

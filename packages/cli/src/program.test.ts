@@ -12,6 +12,7 @@ const unused = () => {
   throw new Error("help needs no node");
 };
 const program = createProgram({
+  argv: [],
   settings: readSettings({}),
   output: createOutput(() => modeOf(undefined), stdout, stderr),
   stdin,

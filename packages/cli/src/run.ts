@@ -18,7 +18,7 @@ export async function run(argv: readonly string[], processContext: ProcessContex
   exitOnStdoutError(processContext.stdout, output);
   let url = "the node";
   let exitCode: number = ExitCode.ok;
-  const context = createContext(output, processContext, {
+  const context = createContext(argv, output, processContext, {
     onUrl: (nodeAddress) => (url = nodeAddress),
     onExitCode: (code) => (exitCode = code),
   });
@@ -38,6 +38,7 @@ export async function run(argv: readonly string[], processContext: ProcessContex
 
 /** Creates what the commands of one command line get. */
 export function createContext(
+  argv: readonly string[],
   output: Output,
   { settings: initialSettings, stdin, stdout, stderr }: ProcessContext,
   { onUrl, onExitCode }: { readonly onUrl: (url: string) => void; readonly onExitCode: (code: number) => void },
@@ -49,6 +50,7 @@ export function createContext(
     return used;
   };
   return {
+    argv,
     get settings() {
       return settings;
     },

@@ -194,6 +194,7 @@ async function commandsOf(name: string): Promise<readonly { path: string; texts:
   const output = createOutput(() => modeOf(undefined), stdout, stderr);
   const streams = { stdin, stdout, stderr, output };
   const program = createProgram({
+    argv: [],
     settings: readSettings({}),
     ...streams,
     url: unused,

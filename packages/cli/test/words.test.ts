@@ -71,6 +71,7 @@ async function wholeProgram(): Promise<Command> {
   const output = createOutput(() => modeOf(undefined), stdout, stderr);
   const streams = { stdin, stdout, stderr };
   const context = {
+    argv: [],
     settings: readSettings({}),
     output,
     ...streams,

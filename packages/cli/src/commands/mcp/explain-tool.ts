@@ -5,7 +5,7 @@ import { defineTool, type RunCommand, ToolError } from "./tool.ts";
 /** Tool that leads from a refused request to the policy that refused it. */
 
 /** Receipt of a request, as far as its explanation uses it. */
-const receipt = z.looseObject({
+const receipt = z.object({
   status: z.string(),
   http_status: z.number().nullable(),
   error_code: z.string().nullable(),
@@ -16,7 +16,7 @@ const receipt = z.looseObject({
 });
 type Receipt = z.output<typeof receipt>;
 
-const policyRow = z.looseObject({ name: z.string() });
+const policyRow = z.object({ name: z.string() });
 const bindingRow = z.looseObject({ id: z.string(), principal_type: z.string(), principal_id: z.string() });
 const bindingList = z.looseObject({ data: z.array(bindingRow) });
 
@@ -29,12 +29,13 @@ export const explainRequest = defineTool({
   input: z.strictObject({ id: requestId }),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   async call({ id }, run) {
-    const request = receipt.parse(await run("cloud", "request", "get", "--", id));
-    const { denied_by_policy_id: policyId, denied_by_binding_id: bindingId } = request;
+    const request = await run("cloud", "request", "get", "--", id);
+    const known = receipt.parse(request);
+    const { denied_by_policy_id: policyId, denied_by_binding_id: bindingId } = known;
     const policy = policyId === null ? null : await ifAllowed(run, "cloud", "policy", "get", "--", policyId);
     const bindings = policy === null ? null : await ifAllowed(run, "cloud", "policy", "bindings", "--", policyId ?? "");
     const binding = bindingList.safeParse(bindings).data?.data.find((each) => each.id === bindingId) ?? null;
-    return { explanation: sentenceOf(request, policyRow.safeParse(policy).data, binding), request, policy, binding };
+    return { explanation: sentenceOf(known, policyRow.safeParse(policy).data, binding), request, policy, binding };
   },
 });
 

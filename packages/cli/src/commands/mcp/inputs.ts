@@ -8,15 +8,16 @@ export const MAX_ROWS = 100;
 
 export const keyName = z.string().min(1).max(100).describe("Name or id (key_…) of a key");
 
-export const time = z.string().min(1).max(64).describe("RFC 3339 time with an offset, e.g. 2026-05-01T00:00:00Z");
+const time = z.string().min(1).max(64);
+const TIME = "90m, 24h or 30d before now, a UTC date, e.g. 2026-05-01, or an RFC 3339 time with an offset";
 
 /** Arguments that select requests. */
 export const requestFilter = {
   key: keyName.optional(),
   model: z.string().min(1).max(300).optional().describe("Model, as id or provider/id"),
   provider: z.string().min(1).max(100).optional().describe("Provider of the model"),
-  from: time.optional().describe("Start: RFC 3339 time with an offset, e.g. 2026-05-01T00:00:00Z"),
-  to: time.optional().describe("End, exclusive: RFC 3339 time with an offset"),
+  from: time.optional().describe(`Start: ${TIME}`),
+  to: time.optional().describe("End, exclusive; written as `from` (default: now)"),
 };
 
 export const status = z.enum(STATUSES);

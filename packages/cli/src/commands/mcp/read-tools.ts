@@ -130,5 +130,6 @@ function filterWords({ key, model, provider, from, to }: Filter): readonly strin
     ...option("provider", provider),
     ...option("from", from),
     ...option("to", to),
+    ...option("time-zone", "UTC"),
   ];
 }

@@ -23,6 +23,8 @@ export interface CommandProcess {
     args: readonly string[],
     environment: Readonly<Record<string, string | undefined>>,
   ): Promise<number>;
+  /** Aborted by a signal that comes once the command has ended: whoever sends it does not want to wait any longer. */
+  readonly impatience: AbortSignal;
   /** Lets signals end this process again. */
   release(): void;
 }
@@ -35,6 +37,7 @@ export interface CommandProcess {
  */
 export function takeSignals(isTerminal: boolean): CommandProcess {
   let early: NodeJS.Signals | undefined;
+  const impatience = new AbortController();
   let pass = (signal: NodeJS.Signals): void => void (early ??= signal);
   const listener = (signal: NodeJS.Signals): void => pass(signal);
   for (const signal of PASSED) process.on(signal, listener);
@@ -49,9 +52,13 @@ export function takeSignals(isTerminal: boolean): CommandProcess {
         child.on("error", (error) => {
           if (child.pid === undefined) reject(notStarted(command, error));
         });
-        child.on("exit", (code, signal) => resolve(signal === null ? (code ?? 0) : codeOf(signal)));
+        child.on("exit", (code, signal) => {
+          pass = () => impatience.abort();
+          resolve(signal === null ? (code ?? 0) : codeOf(signal));
+        });
       });
     },
+    impatience: impatience.signal,
     release() {
       for (const signal of PASSED) process.off(signal, listener);
     },

@@ -37,8 +37,18 @@ export function defineRun(run: Command, context: Context): void {
         "the key and all below it are revoked, and what they cost is printed to stderr. Without --expires-in it expires after 8h.\n" +
         "\nExit code: that of the command; 128 + n if signal n killed it, 127 if it is not found, 126 if it cannot be executed.",
     )
-    .action((command: readonly string[], options: LimitOptions) => runCommand(context, command, options));
+    .action((words: readonly string[], options: LimitOptions) => {
+      requireBehindDashes(words, context.argv);
+      return runCommand(context, words, options);
+    });
   withExamples(run, "run --limit-usd 5 --expires-in 2h -- my-agent --task review", "run --models 'gpt-*' -- npm test");
+}
+
+/** Requires that a command is behind `--`: its own options would be taken for those of `run`, e.g. `--limit-usd`. @throws CliError usage */
+function requireBehindDashes(words: readonly string[], argv: readonly string[]): void {
+  const behind = argv.includes("--") ? argv.length - argv.indexOf("--") - 1 : 0;
+  if (words.length <= behind) return;
+  throw usageError("the command is not behind --", "Give it there, e.g. `routeplane run --limit-usd 5 -- my-agent`.");
 }
 
 async function runCommand(context: Context, words: readonly string[], options: LimitOptions): Promise<void> {
@@ -56,7 +66,7 @@ async function runCommand(context: Context, words: readonly string[], options: L
       const environment = commandEnvironment(context.settings.environment, url, minted.token);
       context.setExitCode(await commandProcess.run(command, args, environment));
     } finally {
-      await endCommandKey(context, client, minted.key);
+      await endCommandKey(context, client, minted.key, commandProcess.impatience);
     }
   } finally {
     commandProcess.release();
@@ -86,10 +96,14 @@ function nameOf(command: string): string {
   return nameFault(name) === undefined ? name : "run";
 }
 
-/** Revokes the key of a command and says what it cost. Never throws: the exit code is that of the command. */
-async function endCommandKey(context: Context, client: NodeClient, key: Key): Promise<void> {
-  const isRevoked = await revoke(client, key.id);
-  const cost = await readCost(client, key);
+/**
+ * Revokes the key of a command and says what it cost. Never throws: the exit code is that of the command.
+ *
+ * @param impatience ends the wait for the cost, and further attempts to revoke the key
+ */
+async function endCommandKey(context: Context, client: NodeClient, key: Key, impatience: AbortSignal): Promise<void> {
+  const isRevoked = await revoke(client, key.id, impatience);
+  const cost = await readCost(client, key, impatience);
   const { output, stderr } = context;
   if (output.json) {
     const summary = {
@@ -109,7 +123,7 @@ async function endCommandKey(context: Context, client: NodeClient, key: Key): Pr
   output.note(`The key could not be revoked${expiry}. Revoke it with \`routeplane cloud keys revoke ${key.id}\`.`);
 }
 
-async function revoke({ keys }: NodeClient, id: string): Promise<boolean> {
+async function revoke({ keys }: NodeClient, id: string, impatience: AbortSignal): Promise<boolean> {
   for (let attempt = 1; ; attempt++) {
     try {
       await keys.revokeKey({ id, reason: "the command has ended" });
@@ -117,23 +131,29 @@ async function revoke({ keys }: NodeClient, id: string): Promise<boolean> {
     } catch (error) {
       const isFinal = ConnectError.from(error).code === Code.Unauthenticated;
       // A key above it that was revoked ends it too.
-      if (isFinal || attempt === REVOKE_ATTEMPTS) return isFinal;
+      if (isFinal || attempt === REVOKE_ATTEMPTS || impatience.aborted) return isFinal;
       await delay(RETRY_MS);
     }
   }
 }
 
-/** Undefined if the credential may not read it, or the node does not answer. */
-async function readCost(client: NodeClient, { id, createdAt }: Key): Promise<TreeCost | undefined> {
+/** Undefined if the credential may not read it, the node does not answer, or nobody wants to wait for it. */
+async function readCost(
+  client: NodeClient,
+  { id, createdAt }: Key,
+  impatience: AbortSignal,
+): Promise<TreeCost | undefined> {
   try {
-    return createdAt && (await readTreeCost(client, id, createdAt));
+    return createdAt && (await readTreeCost(client, id, createdAt, impatience));
   } catch {
     return undefined;
   }
 }
 
 function costText(cost: TreeCost | undefined): string {
-  if (cost === undefined) return "has ended; its cost is not known: usage:read and keys:read are needed to read it";
+  if (cost === undefined) {
+    return "has ended; its cost could not be read, which needs usage:read and keys:read, and a node that answers";
+  }
   const { requestCount, costMicroUsd, isComplete } = cost;
   const requests = requestCount === 1 ? "1 request" : `${requestCount} requests`;
   return `cost ${isComplete ? "" : "at least "}${formatUsd(costMicroUsd)} in ${requests}`;

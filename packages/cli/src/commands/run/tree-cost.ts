@@ -21,25 +21,30 @@ const MAX_LOOKUPS = 200;
  * Reads what a key and all below it have cost, once nothing of it is running any more, or after 5 s at the latest.
  *
  * @param since time at which the key was minted
- * @throws ConnectError PERMISSION_DENIED without the scopes usage:read and keys:read
+ * @throws ConnectError PERMISSION_DENIED without the scopes usage:read and keys:read; an error if `signal` is aborted
  */
-export async function readTreeCost(client: NodeClient, keyId: string, since: Timestamp): Promise<TreeCost> {
-  const tree = new KeyTree(client, keyId);
+export async function readTreeCost(
+  client: NodeClient,
+  keyId: string,
+  since: Timestamp,
+  signal: AbortSignal,
+): Promise<TreeCost> {
+  const tree = new KeyTree(client, keyId, signal);
   const startedAt = performance.now();
   let previous: TreeCost | undefined;
   for (;;) {
-    const cost = await readOnce(client, tree, since);
+    const cost = await readOnce(client, tree, since, signal);
     const isUnchanged = previous?.requestCount === cost.requestCount && previous.costMicroUsd === cost.costMicroUsd;
     if (isUnchanged && cost.isComplete) return cost;
     if (performance.now() - startedAt > MAX_WAIT_MS) return { ...cost, isComplete: false };
     previous = cost;
-    await delay(POLL_MS);
+    await delay(POLL_MS, undefined, { signal });
   }
 }
 
-async function readOnce({ usage }: NodeClient, tree: KeyTree, from: Timestamp): Promise<TreeCost> {
+async function readOnce({ usage }: NodeClient, tree: KeyTree, from: Timestamp, signal: AbortSignal): Promise<TreeCost> {
   const groupBy = [UsageDimension.KEY, UsageDimension.STATUS];
-  const { groups } = await usage.getUsage({ from, groupBy });
+  const { groups } = await usage.getUsage({ from, groupBy }, { signal });
   let [requestCount, costMicroUsd, isComplete] = [0, 0, true];
   for (const { keyId, status, requestCount: count, spendMicroUsd } of groups) {
     const isIn = await tree.includes(keyId);
@@ -58,11 +63,13 @@ async function readOnce({ usage }: NodeClient, tree: KeyTree, from: Timestamp): 
 class KeyTree {
   readonly #client: NodeClient;
   readonly #rootId: string;
+  readonly #signal: AbortSignal;
   readonly #members = new Map<string, boolean>();
   #lookups = 0;
 
-  constructor(client: NodeClient, rootId: string) {
+  constructor(client: NodeClient, rootId: string, signal: AbortSignal) {
     this.#client = client;
+    this.#signal = signal;
     this.#rootId = rootId;
     this.#members.set(rootId, true);
   }
@@ -73,7 +80,7 @@ class KeyTree {
     if (known !== undefined || keyId < this.#rootId) return known ?? false;
     if (this.#lookups === MAX_LOOKUPS) return undefined;
     this.#lookups += 1;
-    const { key } = await this.#client.keys.getKey({ id: keyId });
+    const { key } = await this.#client.keys.getKey({ id: keyId }, { signal: this.#signal });
     const isIn = await this.includes(key?.parentId ?? "");
     if (isIn !== undefined) this.#members.set(keyId, isIn);
     return isIn;
