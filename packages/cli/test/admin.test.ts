@@ -38,14 +38,14 @@ describe.concurrent("usage --all-namespaces", () => {
     const json = await runCli([...argv, "--json"], as(node.url));
     const denied = { denied_count: 0, denied_unlogged_count: 0 };
     const numbers = { request_count: 2, prompt_tokens: 0, completion_tokens: 0, spend_micro_usd: 7, ...denied };
-    const groups = [{ namespace_id: "ns_1", key_id: "key_1", ...numbers }];
+    const groups = [{ namespace_id: "ns_1", namespace_name: null, key_id: "key_1", key_name: null, ...numbers }];
     expect(JSON.parse(json.stdout)).toEqual({ from: DAY, to: DAY, ...numbers, groups });
     expect({ received, authorizations: node.authorizations }).toEqual({
       received: [UsageDimension.KEY],
-      authorizations: ["Bearer rpo_live_env"],
+      authorizations: ["Bearer rpo_live_env", "Bearer rpo_live_env"],
     });
     expect((await runCli([...argv, "-o", "table"], as(node.url))).stdout).toMatch(
-      /^ns_1 +key_1 +2 +0 +0 +\$0\.000007 +█{16}$/m,
+      /^ns_1 +ns_1 +key_1 +key_1 +2 +0 +0 +\$0\.000007 +█{16}$/m,
     );
     expect(await runCli([...argv, "--model", "small"], as(node.url))).toMatchObject({ code: 2 });
   });

@@ -198,7 +198,7 @@ describe.concurrent("requests export", () => {
     const [head, line, rest] = (await readFile(output, "utf8")).split("\r\n");
     expect(head).toMatch(/^id,key_id,status,endpoint,model,/);
     expect(line).toMatch(
-      /^req_1,key_1,succeeded,,"a ""b"", c",,0,0,0,0,false,false,,,,,,\[\],2026-05-01T00:00:00\.000Z,{10}$/,
+      /^req_1,key_1,succeeded,,"a ""b"", c",,0,0,0,0,false,false,,,,,,\[\],2026-05-01T00:00:00\.000Z,{12}$/,
     );
     expect(rest).toBe("");
   });

@@ -35,6 +35,7 @@ function longLists(): Promise<FakeNode> {
       },
     });
     router.service(KeyService, {
+      getKey: ({ id }) => ({ key: { id, name: "bot" } }),
       listKeys({ pageToken, pageSize }) {
         const key = { createdAt: AT, name: "bot", prefix: "rp_live_x" };
         const { rows, nextPageToken } = page(pageToken, pageSize, (index) => ({ ...key, id: `key_${index}` }));

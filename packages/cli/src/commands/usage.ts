@@ -7,6 +7,7 @@ import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { delimitedText, isDelimited } from "../output/delimited.ts";
 import { block } from "../output/table.ts";
+import { namespaceNames, RequestNames } from "../request-names.ts";
 import { loginCredential, operatorCredential } from "../session.ts";
 import {
   fromProtoNamespaceUsage,
@@ -75,17 +76,16 @@ async function showUsage(context: Context, options: UsageOptions & TimeRange): P
     return showNodeUsage(context, query, groupBy);
   }
   const credential = await loginCredential(context.settings);
-  const { usage } = await context.connect(credential);
+  const client = await context.connect(credential);
   const resolved = await resolveFilter(context, credential, options);
   const filter = { keyId: resolved.key ?? "", model: resolved.model ?? "", provider: resolved.provider ?? "" };
-  const response = await usage.getUsage({ ...query, ...filter });
+  const response = await client.usage.getUsage({ ...query, ...filter });
   const totals = fromProtoUsage(response);
   if (groupBy.length === 0) return context.output.data(totals, (style) => block(usageFields(totals, style)));
-  showGroups(
-    context,
-    { ...totals, groups: response.groups.map((group) => fromProtoUsageGroup(group, groupBy)) },
-    groupBy,
-  );
+  const names = new RequestNames(client, context.output);
+  if (groupBy.includes("key")) await names.load(response.groups.map(({ keyId }) => keyId));
+  const groups = response.groups.map((group) => fromProtoUsageGroup(group, groupBy, names));
+  showGroups(context, { ...totals, groups }, groupBy);
 }
 
 async function showNodeUsage(
@@ -93,9 +93,9 @@ async function showNodeUsage(
   query: MessageInitShape<typeof GetNodeUsageRequestSchema>,
   groupBy: readonly DimensionName[],
 ): Promise<void> {
-  const { usageAdmin } = await context.connect(await operatorCredential(context.settings));
-  const response = await usageAdmin.getNodeUsage(query);
-  const groups = response.groups.map((group) => fromProtoNamespaceUsage(group, groupBy));
+  const client = await context.connect(await operatorCredential(context.settings));
+  const [response, namespaces] = await Promise.all([client.usageAdmin.getNodeUsage(query), namespaceNames(client)]);
+  const groups = response.groups.map((group) => fromProtoNamespaceUsage(group, groupBy, namespaces));
   showGroups(context, { ...fromProtoUsage(response), groups }, ["namespace", ...groupBy]);
 }
 

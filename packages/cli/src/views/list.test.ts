@@ -78,6 +78,8 @@ const request = {
   upstream_status: 200,
   upstream_request_id: `req_${SUFFIX}`,
   upstream_error: null,
+  key_name: "my-agent",
+  namespace_name: "default",
 };
 
 const TERMINAL = { dim: (text: string) => text, columns: 80 };

@@ -5,20 +5,36 @@ import type { TotalsView, UsageGroupView } from "./usage.ts";
 
 type GroupName = DimensionName | "namespace";
 
-const NAMES: Readonly<Record<GroupName, Column<UsageGroupView>>> = {
-  namespace: { header: "NAMESPACE", name: "namespace_id", cell: ({ namespace_id = "" }) => namespace_id },
-  day: { header: "DAY (UTC)", name: "day", cell: ({ day = "" }) => day.slice(0, 10), value: ({ day }) => day },
-  hour: {
-    header: "HOUR (UTC)",
-    name: "hour",
-    cell: ({ hour = "" }) => hour.slice(0, 16).replace("T", " "),
-    value: ({ hour }) => hour,
-  },
-  key: { header: "KEY", name: "key_id", cell: ({ key_id = "" }) => key_id },
-  model: { header: "MODEL", cell: ({ model }) => model ?? "-", value: ({ model }) => model },
-  provider: { header: "PROVIDER", cell: ({ provider }) => provider ?? "-", value: ({ provider }) => provider },
-  status: { header: "STATUS", cell: ({ status = "" }) => status },
+const NAMES: Readonly<Record<GroupName, readonly Column<UsageGroupView>[]>> = {
+  namespace: [
+    nameColumn("NAMESPACE", "namespace_name", ({ namespace_name, namespace_id }) => namespace_name ?? namespace_id),
+    { header: "NAMESPACE ID", leaveOutRank: 2, cell: ({ namespace_id = "" }) => namespace_id },
+  ],
+  day: [{ header: "DAY (UTC)", name: "day", cell: ({ day = "" }) => day.slice(0, 10), value: ({ day }) => day }],
+  hour: [
+    {
+      header: "HOUR (UTC)",
+      name: "hour",
+      cell: ({ hour = "" }) => hour.slice(0, 16).replace("T", " "),
+      value: ({ hour }) => hour,
+    },
+  ],
+  key: [
+    nameColumn("KEY", "key_name", ({ key_name, key_id }) => key_name ?? key_id),
+    { header: "KEY ID", leaveOutRank: 2, cell: ({ key_id = "" }) => key_id },
+  ],
+  model: [{ header: "MODEL", cell: ({ model }) => model ?? "-", value: ({ model }) => model }],
+  provider: [{ header: "PROVIDER", cell: ({ provider }) => provider ?? "-", value: ({ provider }) => provider }],
+  status: [{ header: "STATUS", cell: ({ status = "" }) => status }],
 };
+
+function nameColumn(
+  header: string,
+  name: "key_name" | "namespace_name",
+  cell: (group: UsageGroupView) => string | undefined,
+): Column<UsageGroupView> {
+  return { header, name, cell: (group) => cell(group) ?? "", value: (group) => group[name] };
+}
 
 const NUMBERS: readonly Column<UsageGroupView>[] = [
   countColumn("REQUESTS", "request_count"),
@@ -29,8 +45,8 @@ const NUMBERS: readonly Column<UsageGroupView>[] = [
 
 /** Columns of groups. People see the column on denied requests only if there are any. */
 export function groupColumns(groupBy: readonly GroupName[], hasDenied: boolean): readonly Column<UsageGroupView>[] {
-  const names = Object.entries(NAMES).flatMap(([name, column]) =>
-    groupBy.includes(name as GroupName) ? [column] : [],
+  const names = Object.entries(NAMES).flatMap(([name, columns]) =>
+    groupBy.includes(name as GroupName) ? columns : [],
   );
   return [
     ...names,

@@ -1,6 +1,7 @@
 import type { GetNodeUsageResponse, GetUsageResponse, NamespaceUsage, UsageGroup } from "@routeplane/contracts/usage";
 import type { DimensionName } from "../arguments.ts";
 import { formatMicroUsd } from "../output/money.ts";
+import type { Names } from "../request-names.ts";
 import type { Style } from "../output/style.ts";
 import { formatTime } from "../output/time.ts";
 import { fromProtoStatus } from "./requests/request.ts";
@@ -26,7 +27,10 @@ export interface UsageView extends TotalsView {
 /** Totals of one group. It has one field for each dimension of `--group-by`, null if its requests have no value of it. */
 export interface UsageGroupView extends TotalsView {
   readonly namespace_id?: string;
+  readonly namespace_name?: string | null;
   readonly key_id?: string;
+  /** Name of the key today; null if it is not known. */
+  readonly key_name?: string | null;
   readonly model?: string | null;
   readonly provider?: string | null;
   readonly status?: string;
@@ -44,9 +48,13 @@ export function fromProtoUsage(usage: GetUsageResponse | GetNodeUsageResponse): 
   };
 }
 
-export function fromProtoUsageGroup(group: UsageGroup, groupBy: readonly DimensionName[]): UsageGroupView {
+export function fromProtoUsageGroup(
+  group: UsageGroup,
+  groupBy: readonly DimensionName[],
+  names: Pick<Names, "key">,
+): UsageGroupView {
   return {
-    ...(groupBy.includes("key") && { key_id: group.keyId }),
+    ...(groupBy.includes("key") && { key_id: group.keyId, key_name: names.key(group.keyId) }),
     ...(groupBy.includes("model") && { model: fromProtoText(group.model) }),
     ...(groupBy.includes("provider") && { provider: fromProtoText(group.provider) }),
     ...(groupBy.includes("status") && { status: fromProtoStatus(group.status) }),
@@ -56,11 +64,17 @@ export function fromProtoUsageGroup(group: UsageGroup, groupBy: readonly Dimensi
   };
 }
 
+/** Converts usage of a namespace of the node. @param namespaces their names by id. An operator credential reads no names of keys. */
 export function fromProtoNamespaceUsage(
   { namespaceId, usage }: NamespaceUsage,
   groupBy: readonly DimensionName[],
+  namespaces: ReadonlyMap<string, string>,
 ): UsageGroupView {
-  return { namespace_id: namespaceId, ...fromProtoUsageGroup(requirePresent(usage), groupBy) };
+  return {
+    namespace_id: namespaceId,
+    namespace_name: namespaces.get(namespaceId) ?? null,
+    ...fromProtoUsageGroup(requirePresent(usage), groupBy, { key: () => null }),
+  };
 }
 
 export function fromProtoTotals(totals: GetUsageResponse | GetNodeUsageResponse | UsageGroup): TotalsView {

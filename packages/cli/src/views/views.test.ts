@@ -182,7 +182,7 @@ describe("--json", () => {
       streamed: true,
       createdAt: at,
     });
-    expect(fromProtoRequest(request)).toEqual({
+    expect(fromProtoRequest(request, { namespace: "default", key: (id) => `name of ${id}` })).toEqual({
       id: "req_1",
       key_id: "key_1",
       status: "pending",
@@ -212,6 +212,8 @@ describe("--json", () => {
       upstream_status: null,
       upstream_request_id: null,
       upstream_error: null,
+      key_name: "name of key_1",
+      namespace_name: "default",
     });
   });
 

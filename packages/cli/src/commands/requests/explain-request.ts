@@ -3,6 +3,7 @@ import type { Binding, PolicyBinding } from "@routeplane/contracts/policy";
 import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { block } from "../../output/table.ts";
+import { RequestNames } from "../../request-names.ts";
 import { loginCredential } from "../../session.ts";
 import { fromProtoBinding } from "../../views/policies/policy.ts";
 import { type DenialSource, explainedFields, explainedRequest } from "../../views/requests/explained-request.ts";
@@ -17,10 +18,12 @@ const MAX_BINDINGS = 1_000;
 export async function explainRequest(context: Context, id: string): Promise<void> {
   const client = await context.connect(await loginCredential(context.settings));
   const { request, receipt } = await client.usage.getRequest({ id });
-  const row = fromProtoRequest(requirePresent(request));
+  const found = requirePresent(request);
+  const names = new RequestNames(client, context.output);
+  await names.load([found.keyId]);
+  const row = fromProtoRequest(found, names);
   const source = await sourceOf(client, row);
-  const keyName = await nameOfKey(client, row.key_id);
-  const view = explainedRequest({ ...row, ...fromProtoReceipt(row, receipt) }, keyName, source);
+  const view = explainedRequest({ ...row, ...fromProtoReceipt(row, receipt) }, row.key_name, source);
   context.output.data(view, () => block(explainedFields(view)));
 }
 

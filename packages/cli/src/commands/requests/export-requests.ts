@@ -5,12 +5,14 @@ import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { csvLine } from "../../output/csv.ts";
 import { startProgress } from "../../output/progress.ts";
+import { RequestNames } from "../../request-names.ts";
 import { loginCredential } from "../../session.ts";
-import { type ListPage, pagesOf } from "../../views/list.ts";
-import { fromProtoRequest, REQUEST_FIELD_NAMES, type RequestView } from "../../views/requests/request.ts";
+import type { ListPage } from "../../views/list.ts";
+import { REQUEST_FIELD_NAMES, type RequestView } from "../../views/requests/request.ts";
 import { withExamples } from "../examples.ts";
 import { beginExport, resumeExport } from "./export-file.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
+import { readRequests } from "./read-requests.ts";
 import { resolveFilter } from "./resolve-filter.ts";
 import { type RangeOptions, type TimeRange, withRange } from "../time-range.ts";
 
@@ -75,18 +77,19 @@ async function exportRequests(context: Context, options: ExportOptions): Promise
     throw usageError("--resume: only an export to a file can go on", "Name the file with --output.");
   }
   const credential = await loginCredential(context.settings);
-  const { usage } = await context.connect(credential);
+  const client = await context.connect(credential);
   const resolved = await resolveFilter(context, credential, options);
-  await (output === STDOUT ? toStdout(context, usage, resolved) : toFile(context, usage, resolved));
+  await (output === STDOUT ? toStdout(context, client, resolved) : toFile(context, client, resolved));
 }
 
-async function toStdout(context: Context, usage: Usage, options: ExportOptions): Promise<void> {
+async function toStdout(context: Context, client: NodeClient, options: ExportOptions): Promise<void> {
+  const names = new RequestNames(client, context.output);
   const { stdout } = context;
   const { format, from, to = new Date() } = options;
   let rows = 0;
   let head = exportHead(format);
   const progress = startProgress(context, "requests");
-  for await (const page of requestPages(usage, options, { from, to, pageToken: "" })) {
+  for await (const page of requestPages(client, names, options, { from, to, pageToken: "" })) {
     rows += page.rows.length;
     if (!stdout.write(head + exportLines(format, page.rows))) await once(stdout, "drain");
     head = "";
@@ -96,7 +99,8 @@ async function toStdout(context: Context, usage: Usage, options: ExportOptions):
   context.output.note(`${rows} requests`);
 }
 
-async function toFile(context: Context, usage: Usage, options: ExportOptions): Promise<void> {
+async function toFile(context: Context, client: NodeClient, options: ExportOptions): Promise<void> {
+  const names = new RequestNames(client, context.output);
   const { format, output, resume, from, to = new Date() } = options;
   const selection = JSON.stringify(selectionOf(options));
   const file = await (resume
@@ -104,7 +108,7 @@ async function toFile(context: Context, usage: Usage, options: ExportOptions): P
     : beginExport(output, selection, { from, to }, exportHead(format)));
   const progress = startProgress(context, "requests");
   try {
-    for await (const { rows, nextPageToken } of requestPages(usage, options, file.progress)) {
+    for await (const { rows, nextPageToken } of requestPages(client, names, options, file.progress)) {
       await file.add(exportLines(format, rows), rows.length, nextPageToken);
       progress.show(file.progress.rows);
     }
@@ -118,20 +122,14 @@ async function toFile(context: Context, usage: Usage, options: ExportOptions): P
   context.output.data({ file: output, format, request_count: rows }, () => "");
 }
 
-type Usage = NodeClient["usage"];
-
 /** Pages of the request log from a page token on, of requests that were received between `from` and `to`. */
 function requestPages(
-  usage: Usage,
+  client: NodeClient,
+  names: RequestNames,
   options: ExportOptions,
   { from, to, pageToken }: { readonly from?: Date | undefined; readonly to: Date; readonly pageToken: string },
 ): AsyncIterable<ListPage<RequestView>> {
-  const filter = toFilter({ ...options, ...(from && { from }), to });
-  const read = async (page: { pageSize: number; pageToken: string }) => {
-    const { requests: rows, nextPageToken } = await usage.listRequests({ ...page, filter });
-    return { rows, nextPageToken };
-  };
-  return pagesOf(read, fromProtoRequest, { pageToken });
+  return readRequests(client, names, toFilter({ ...options, ...(from && { from }), to }), { pageToken });
 }
 
 function exportLines(format: ExportFormat, rows: readonly RequestView[]): string {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Context } from "../../context.ts";
+import { RequestNames } from "../../request-names.ts";
 import { loginCredential } from "../../session.ts";
 import { rowPrinter } from "../../views/list.ts";
 import { fromProtoRequest, REQUEST_COLUMNS } from "../../views/requests/request.ts";
@@ -14,15 +15,17 @@ const RETRIED: ReadonlySet<Code> = new Set([Code.Unavailable, Code.DeadlineExcee
 /** Prints requests as they end, until the process is stopped. A stream that breaks is resumed after the last request printed. */
 export async function followRequests(context: Context, options: RequestSelection): Promise<void> {
   const credential = await loginCredential(context.settings);
-  const { usage } = await context.connect(credential);
+  const client = await context.connect(credential);
+  const names = new RequestNames(client, context.output);
   const filter = toFilter(await resolveFilter(context, credential, options));
   let resumeToken = "";
   let isDisconnected = false;
   const print = rowPrinter(context, REQUEST_COLUMNS);
   for (;;) {
     try {
-      for await (const message of usage.watchRequests({ filter, resumeToken })) {
-        for (const request of message.requests) print(fromProtoRequest(request));
+      for await (const message of client.usage.watchRequests({ filter, resumeToken })) {
+        await names.load(message.requests.map(({ keyId }) => keyId));
+        for (const request of message.requests) print(fromProtoRequest(request, names));
         // Set after the rows, so that a message whose rows were not all printed comes again.
         resumeToken = message.resumeToken;
         isDisconnected = false;

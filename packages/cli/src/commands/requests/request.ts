@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { idArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { block } from "../../output/table.ts";
+import { RequestNames } from "../../request-names.ts";
 import { loginCredential } from "../../session.ts";
 import { explainRequest } from "./explain-request.ts";
 import { fromProtoReceipt } from "../../views/requests/receipt.ts";
@@ -35,9 +36,12 @@ export function addRequestCommands(request: Command, context: Context): void {
 }
 
 async function showRequest(context: Context, id: string): Promise<void> {
-  const { usage } = await context.connect(await loginCredential(context.settings));
-  const { request, receipt } = await usage.getRequest({ id });
-  const row = fromProtoRequest(requirePresent(request));
+  const client = await context.connect(await loginCredential(context.settings));
+  const { request, receipt } = await client.usage.getRequest({ id });
+  const found = requirePresent(request);
+  const names = new RequestNames(client, context.output);
+  await names.load([found.keyId]);
+  const row = fromProtoRequest(found, names);
   const view = { ...row, ...fromProtoReceipt(row, receipt) };
   context.output.data(view, () => block(requestFields(view)));
 }

@@ -1,12 +1,14 @@
 import { type Command, Option } from "commander";
 import { idArgument, rowsArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
+import { RequestNames } from "../../request-names.ts";
 import { loginCredential } from "../../session.ts";
-import { pagesOf, showPages } from "../../views/list.ts";
-import { fromProtoRequest, REQUEST_COLUMNS } from "../../views/requests/request.ts";
+import { showPages } from "../../views/list.ts";
+import { REQUEST_COLUMNS } from "../../views/requests/request.ts";
 import { withExamples } from "../examples.ts";
 import { followRequests } from "./follow-requests.ts";
 import { type FilterOptions, toFilter, withFilters } from "./request-filter.ts";
+import { readRequests } from "./read-requests.ts";
 import { resolveFilter } from "./resolve-filter.ts";
 import { addExportCommand } from "./export-requests.ts";
 import { type RangeOptions, type TimeRange, withRange } from "../time-range.ts";
@@ -42,13 +44,11 @@ export function defineRequests(requests: Command, context: Context): void {
 async function listRequests(context: Context, options: RequestsOptions & TimeRange): Promise<void> {
   const { limit, pageToken } = options;
   const credential = await loginCredential(context.settings);
-  const { usage } = await context.connect(credential);
+  const client = await context.connect(credential);
   const filter = toFilter(await resolveFilter(context, credential, options));
-  const read = async (page: { pageSize: number; pageToken: string }) => {
-    const { requests: rows, nextPageToken } = await usage.listRequests({ ...page, filter });
-    return { rows, nextPageToken };
-  };
-  const pages = pagesOf(read, fromProtoRequest, { limit, ...(pageToken !== undefined && { pageToken }) });
-  const nextPageToken = await showPages(context, pages, REQUEST_COLUMNS, "No requests match.");
+  const names = new RequestNames(client, context.output);
+  const pages = readRequests(client, names, filter, { limit, ...(pageToken !== undefined && { pageToken }) });
+  const next = "`routeplane cloud env --help` shows how to send some to this node.";
+  const nextPageToken = await showPages(context, pages, REQUEST_COLUMNS, "No requests match.", next);
   if (nextPageToken !== "") context.output.note(`For older requests, add --page-token ${nextPageToken}`);
 }

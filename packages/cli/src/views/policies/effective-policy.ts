@@ -187,14 +187,14 @@ function budgetColumns(from: From): readonly Column<BudgetView>[] {
   const per = (window: string): string => (window === "total" ? "in total" : `per ${window}`);
   return [
     { header: "BUDGET", cell: ({ limit_micro_usd, window }) => `${formatMicroUsd(limit_micro_usd)} ${per(window)}` },
-    { header: "SPENT", cell: ({ spent_micro_usd }) => formatUsd(spent_micro_usd), right: true },
+    { header: "SPENT", cell: ({ spent_micro_usd }) => formatUsd(spent_micro_usd), right: "point" },
     {
       header: "RESERVED",
       leaveOutRank: 2,
       cell: reservedText,
       right: true,
     },
-    { header: "LEFT", cell: ({ remaining_micro_usd }) => formatUsd(remaining_micro_usd), right: true },
+    { header: "LEFT", cell: ({ remaining_micro_usd }) => formatUsd(remaining_micro_usd), right: "point" },
     {
       header: "FREES UP",
       leaveOutRank: 1,

@@ -1,5 +1,5 @@
 import type { SimulatePolicyResponse } from "@routeplane/contracts/policy";
-import { formatUsd } from "../../output/money.ts";
+import { formatCount, formatUsd } from "../../output/money.ts";
 import type { Style } from "../../output/style.ts";
 import { block, type Column, table } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
@@ -32,14 +32,18 @@ export function fromProtoSimulation(simulation: SimulatePolicyResponse) {
 
 const KEY_COLUMNS: readonly Column<KeyView>[] = [
   { header: "KEY", cell: ({ key_id }) => key_id },
-  { header: "REQUESTS", cell: ({ request_count }) => String(request_count), right: true },
-  { header: "REFUSED", cell: ({ refused_count }) => String(refused_count), right: true },
-  { header: "REFUSED SPEND", cell: ({ refused_spend_micro_usd }) => formatUsd(refused_spend_micro_usd), right: true },
+  { header: "REQUESTS", cell: ({ request_count }) => formatCount(request_count), right: true },
+  { header: "REFUSED", cell: ({ refused_count }) => formatCount(refused_count), right: true },
+  {
+    header: "REFUSED SPEND",
+    cell: ({ refused_spend_micro_usd }) => formatUsd(refused_spend_micro_usd),
+    right: "point",
+  },
 ];
 
 const RULE_COLUMNS: readonly Column<RuleView>[] = [
   { header: "RULE", cell: ({ rule }) => rule },
-  { header: "REFUSED", cell: ({ refused_count }) => String(refused_count), right: true },
+  { header: "REFUSED", cell: ({ refused_count }) => formatCount(refused_count), right: true },
 ];
 
 /** Text for people: the totals and, if requests would be refused, tables by rule and by key. */

@@ -1,4 +1,5 @@
 import { type LoggedRequest, RequestStatus } from "@routeplane/contracts/usage";
+import type { Names } from "../../request-names.ts";
 import { countColumn, moneyColumns, textColumn, timeColumn } from "../../output/columns.ts";
 import { formatMicroUsd } from "../../output/money.ts";
 import type { Column } from "../../output/table.ts";
@@ -45,14 +46,17 @@ const FIELDS = {
   upstream_request_id: ({ upstreamRequestId }: LoggedRequest) => fromProtoText(upstreamRequestId),
   /** The upstream's own words on a failure. */
   upstream_error: ({ upstreamError }: LoggedRequest) => fromProtoText(upstreamError),
+  /** Names of today; null where they are not known. */
+  key_name: ({ keyId }: LoggedRequest, names: Names) => names.key(keyId),
+  namespace_name: (_: LoggedRequest, names: Names) => names.namespace,
 } as const;
 
 type Fields = typeof FIELDS;
 export type RequestView = { readonly [Name in keyof Fields]: ReturnType<Fields[Name]> };
 export const REQUEST_FIELD_NAMES = Object.keys(FIELDS) as readonly (keyof Fields)[];
 
-export function fromProtoRequest(request: LoggedRequest): RequestView {
-  return Object.fromEntries(Object.entries(FIELDS).map(([name, read]) => [name, read(request)])) as RequestView;
+export function fromProtoRequest(request: LoggedRequest, names: Names): RequestView {
+  return Object.fromEntries(Object.entries(FIELDS).map(([name, read]) => [name, read(request, names)])) as RequestView;
 }
 
 /** Name of a status; `unknown` also for one that this release does not know. */
@@ -60,10 +64,15 @@ export function fromProtoStatus(status: RequestStatus): string {
   return (RequestStatus[status] ?? "unknown").toLowerCase();
 }
 
+function keyText({ key_name, key_id }: RequestView): string {
+  return key_name ?? key_id;
+}
+
 export const REQUEST_COLUMNS: readonly Column<RequestView>[] = [
   timeColumn("TIME", "created_at"),
   { header: "ID", cell: ({ id }) => id },
-  { header: "KEY", name: "key_id", leaveOutRank: 1, cell: ({ key_id }) => key_id },
+  { header: "KEY", name: "key_name", leaveOutRank: 5, cell: keyText, value: ({ key_name }) => key_name },
+  { header: "KEY ID", only: "wide", cell: ({ key_id }) => key_id },
   {
     header: "STATUS",
     cell: ({ status, error_code }) => (error_code === null ? status : `${status} (${error_code})`),
@@ -76,6 +85,7 @@ export const REQUEST_COLUMNS: readonly Column<RequestView>[] = [
   countColumn("OUT", "completion_tokens", { leaveOutRank: 3 }),
   ...moneyColumns<"cost_micro_usd", RequestView>("cost_micro_usd"),
   { header: "ENDPOINT", only: "wide", cell: ({ endpoint }) => endpoint },
+  textColumn("NAMESPACE", "namespace_name", { only: "wide" }),
 ];
 
 /** Fields on what the upstream said: its status where the client got another, its id and its words. */
@@ -96,7 +106,7 @@ export function requestFields(request: RequestView & ReceiptView): readonly (rea
   const denied = [request.denied_rule, request.denied_by_policy_id, request.denied_by_binding_id];
   return [
     ["id", request.id],
-    ["key", request.key_id],
+    ["key", request.key_name === null ? request.key_id : `${request.key_name} (${request.key_id})`],
     ["status", request.status + (request.estimated ? " (the charge is an estimate)" : "")],
     ["endpoint", request.endpoint + (request.streamed ? " (streamed)" : "")],
     ["model", [request.provider, request.model].filter((part) => part !== null).join("/") || "-"],
