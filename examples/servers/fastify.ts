@@ -9,7 +9,7 @@ const app = fastify();
 const keys = verifier({ url, serviceCredential: ROUTEPLANE_SERVICE_CREDENTIAL }); // protects
 app.addHook("onRequest", ({ headers }) => keys.authenticate(headers, { scope: "inference:invoke" })); // protects
 
-// The caller is cached: to ask for it again costs a microsecond.
+// The caller is cached: to ask for it again makes no call.
 app.get("/", async ({ headers }) => `hello ${(await keys.authenticate(headers)).keyId}`);
 
 await app.listen({ port: Number(PORT), host: "127.0.0.1" });

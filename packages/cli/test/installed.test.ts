@@ -1,13 +1,13 @@
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { Code, type ConnectRouter } from "@connectrpc/connect";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { IdentityService, KeyService } from "@routeplane/contracts/auth";
+import { findNode20 } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
 import { CLI_BIN, type CliResult } from "./cli-process.ts";
@@ -48,7 +48,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "routeplane-installed-"));
   node20 = join(folder, "node-20");
   await mkdir(node20);
-  await symlink(await findNode20(), join(node20, "node"));
+  await symlink(await findNode20(folder), join(node20, "node"));
   await execute("npm", ["pack", "--pack-destination", folder], { cwd: join(import.meta.dirname, "..") });
   const archive = join(folder, `routeplane-cli-${packageJson.version}.tgz`);
   await execute("npm", ["install", "--offline", "--no-audit", "--no-fund", "--prefix", folder, archive]);
@@ -58,18 +58,6 @@ afterAll(async () => {
   await node[Symbol.asyncDispose]();
   await rm(folder, { recursive: true });
 });
-
-/** Path of Node.js 20: the first of the PATH, else the one of its npm package. */
-async function findNode20(): Promise<string> {
-  for (const entry of (process.env["PATH"] ?? "").split(delimiter)) {
-    const candidate = join(entry, "node");
-    if (existsSync(candidate) && (await execute(candidate, ["--version"])).stdout.startsWith("v20.")) return candidate;
-  }
-  const name = `node-linux-${process.arch}`;
-  const prefix = join(folder, "fetched");
-  await execute("npm", ["install", "--no-audit", "--no-fund", "--prefix", prefix, `${name}@20`]);
-  return join(prefix, "node_modules", name, "bin/node");
-}
 
 /** Runs the installed command on Node.js 20, with no variables but `environment` and a PATH without another Node.js. */
 async function runInstalled(argv: readonly string[], environment: Record<string, string> = {}): Promise<CliResult> {

@@ -1,10 +1,11 @@
 import { type Client, Code, createClient } from "@connectrpc/connect";
 import { AdmissionService, type Denial } from "@routeplane/contracts/policy";
 import { newId } from "@routeplane/domain";
-import { type EventLog, fromTimestamp } from "@routeplane/rpc";
+import { fromTimestamp } from "@routeplane/rpc";
 import { toRouteplaneError } from "./convert-error.ts";
 import { RouteplaneError } from "./error.ts";
 import { Grant, type GrantOptions } from "./grant.ts";
+import type { Log } from "./log.ts";
 import { picoUsdOf, type Price } from "./price.ts";
 import { openService, type ServiceOptions } from "./service.ts";
 import type { Caller } from "./verifier.ts";
@@ -73,7 +74,7 @@ export function admission(options: ServiceOptions): Admission {
 }
 
 /** Ends a reservation. One that cannot be ended expires and is charged in full, so the work that was done is not lost for it. */
-async function endOrLog(log: EventLog | undefined, { requestId }: Grant, end: () => Promise<void>): Promise<void> {
+async function endOrLog(log: Log | undefined, { requestId }: Grant, end: () => Promise<void>): Promise<void> {
   try {
     await end();
   } catch (error) {

@@ -10,6 +10,7 @@ export {
 } from "./error.ts";
 export type { Grant, Usage } from "./grant.ts";
 export { callerOf, type GrpcRequirement, grpcInterceptor } from "./grpc-js.ts";
+export type { Log } from "./log.ts";
 export { type AuthenticatedCall, type AuthenticatedListener, protect } from "./node-http.ts";
 export type { Price } from "./price.ts";
 export type { Credential, ServiceOptions } from "./service.ts";

@@ -1,6 +1,7 @@
 import type { Transport } from "@connectrpc/connect";
-import { type EventLog, ServiceConnection, serviceTransport } from "@routeplane/rpc";
+import { ServiceConnection, serviceTransport } from "@routeplane/rpc";
 import { constant, type WatchedSecret } from "@routeplane/runtime";
+import type { Log } from "./log.ts";
 import { withOwnCredential } from "./own-credential.ts";
 
 /** Token, or a function that is called for it at each call, so that one can replace another without a restart. */
@@ -22,7 +23,7 @@ export interface ServiceOptions {
   /** Deadline of a call in milliseconds. 4,000 by default. */
   readonly timeoutMs?: number;
   /** Logger of lost and recovered connections, e.g. that of pino, or `console`. None by default. */
-  readonly log?: EventLog;
+  readonly log?: Log;
 }
 
 /** A service of the node, over connections of its own. */

@@ -13,7 +13,22 @@ export interface VerifierOptions extends ServiceOptions {
 }
 
 /** A caller whose API key is valid now. */
-export type Caller = Omit<KeyPrincipal, "kind">;
+export interface Caller {
+  /** `key_…`. */
+  readonly keyId: string;
+  /** `ns_…`: the one namespace that the key reaches. */
+  readonly namespaceId: string;
+  /** `acc_…` that owns the namespace. */
+  readonly accountId: string;
+  /** Scopes in effect now: those of the key that every key above it has too. */
+  readonly scopes: readonly string[];
+  /** Ids of the key and its ancestors, from the root key down. */
+  readonly lineage: readonly string[];
+  /** First moment at which the key is refused; undefined: never. */
+  readonly expiresAt: Date | undefined;
+  /** End of the grace of a token that a rotation replaced: until then it may only invoke and read. Otherwise undefined. */
+  readonly graceEndsAt?: Date | undefined;
+}
 
 /** Authority that a caller must have. */
 export interface Requirement {

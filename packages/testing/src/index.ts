@@ -6,6 +6,7 @@ export { compileCache } from "./compile-cache.ts";
 export { copyMigratedHome } from "./copy-home.ts";
 export { connectGrpc, type GrpcClient, type GrpcOptions } from "./grpc-client.ts";
 export { eventually } from "./eventually.ts";
+export { findNode20 } from "./find-node-20.ts";
 export { SERVING } from "./serving.ts";
 export { startNats, type TestNats } from "./start-nats.ts";
 export { startNatsCluster, type TestNatsCluster } from "./start-nats-cluster.ts";

@@ -1,0 +1,13 @@
+/** Writes an event, with its fields if there are any. */
+interface LogEvent {
+  (message: string): void;
+  (fields: object, message: string): void;
+}
+
+/** Logger of what a user of this package should know, e.g. that of pino, or `console`. */
+export interface Log {
+  readonly debug: LogEvent;
+  readonly info: LogEvent;
+  readonly warn: LogEvent;
+  readonly error: LogEvent;
+}

@@ -1,0 +1,100 @@
+import { loadavg } from "node:os";
+import { createClient, type Verifier, verifier } from "@routeplane/client";
+import { eventually } from "@routeplane/testing";
+import { startNode, type TestNode } from "../harness/node.ts";
+import { serviceAccessOf } from "../harness/service-access.ts";
+import { median } from "./times.ts";
+
+/**
+ * Measures verifications by `@routeplane/client` in one process while its cache is warm, beside an empty asynchronous function: by turns
+ * of half a second each, one call after the other, of which every figure is the median. The middle half of the turns is shown too.
+ */
+
+const KEYS = 1_000;
+const ROUNDS = 11;
+const MEASURE_MS = 500;
+/** Calls between two looks at the clock. */
+const BATCH = 100;
+const SCOPE = { scope: "inference:invoke" };
+
+interface Target {
+  readonly name: string;
+  readonly call: (token: string) => unknown;
+  readonly tokens: readonly string[];
+}
+
+async function main(): Promise<void> {
+  const node = await startNode();
+  const { authUrl, serviceCredential } = await serviceAccessOf(node);
+  const keys = verifier({ url: authUrl, serviceCredential });
+  try {
+    const tokens = await mintTokens(node);
+    await eventually(() => keys.isLive());
+    for (const token of tokens) await keys.verify(token);
+    const targets = targetsOf(keys, tokens);
+    const results = new Map<Target, number[]>(targets.map((target) => [target, []]));
+    for (let round = 0; round <= ROUNDS; round++) {
+      for (const [target, own] of results) {
+        const perSecond = await measure(target);
+        // The first round is a warm-up.
+        if (round > 0) own.push(perSecond);
+      }
+    }
+    print(results);
+  } finally {
+    await keys.stop();
+    await node.remove();
+  }
+}
+
+async function mintTokens(node: TestNode): Promise<readonly string[]> {
+  const { keys } = createClient({ url: node.url, apiKey: await node.apiKey() });
+  const tokens: string[] = [];
+  for (let index = 0; index < KEYS; index++) {
+    const { token } = await keys.mintKey({ name: `key ${index}`, scopes: ["inference:invoke"] });
+    tokens.push(token);
+  }
+  return tokens;
+}
+
+function targetsOf(keys: Verifier, tokens: readonly string[]): readonly Target[] {
+  const [first = ""] = tokens;
+  const headersOf = (token: string) => ({ host: "localhost", authorization: `Bearer ${token}` });
+  const subscribe = async (token: string): Promise<void> => (await keys.subscribe(headersOf(token), SCOPE)).release();
+  return [
+    { name: "empty asynchronous function", call: async (token) => token, tokens: [first] },
+    { name: "verify, 1 key", call: (token) => keys.verify(token), tokens: [first] },
+    { name: `verify, ${KEYS} keys`, call: (token) => keys.verify(token), tokens },
+    {
+      name: `authenticate with a scope, ${KEYS} keys`,
+      call: (token) => keys.authenticate(headersOf(token), SCOPE),
+      tokens,
+    },
+    { name: `subscribe and release, ${KEYS} keys`, call: subscribe, tokens },
+  ];
+}
+
+/** Calls per second, one after the other. */
+async function measure({ call, tokens }: Target): Promise<number> {
+  const startedAt = performance.now();
+  let calls = 0;
+  for (; performance.now() < startedAt + MEASURE_MS; calls += BATCH) {
+    for (let index = 0; index < BATCH; index++) await call(tokens[(calls + index) % tokens.length] ?? "");
+  }
+  return (calls * 1_000) / (performance.now() - startedAt);
+}
+
+function print(results: ReadonlyMap<Target, readonly number[]>): void {
+  const count = (value: number): string => Math.round(value).toLocaleString("en").padStart(11);
+  for (const [{ name }, own] of results) {
+    const sorted = own.toSorted((left, right) => left - right);
+    const quartile = (share: number): string => count(sorted[Math.round((sorted.length - 1) * share)] ?? 0).trim();
+    const perCall = `${(1e6 / median(own)).toFixed(2)} us`;
+    process.stdout.write(
+      `${name.padEnd(38)}${count(median(own))} per second (${quartile(0.25)} to ${quartile(0.75)})   ${perCall} each\n`,
+    );
+  }
+  process.stdout.write(`load average of the last minute: ${loadavg()[0]?.toFixed(1)}\n`);
+}
+
+await main();
