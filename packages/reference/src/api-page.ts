@@ -5,6 +5,7 @@ import {
   accessOf,
   internalCallerOf,
   isIdempotent,
+  isInternal,
   operatorScopeOf,
   serviceScopeOf,
 } from "@routeplane/rpc";
@@ -37,7 +38,8 @@ function serviceSection(service: DescService): string[] {
 function methodSection(method: DescMethod): string[] {
   const { parent, name, input, output, methodKind } = method;
   const facts = [
-    `For ${accessOf(method).map(callerText).join(", or ")}.`,
+    `For ${callersText(accessOf(method))}.`,
+    ...(isInternal(method) ? ["Only at the port of the service itself."] : []),
     ...(isIdempotent(method) ? ["May be called again if it got no response."] : []),
     ...(methodKind === "server_streaming" ? ["The response is a stream of messages."] : []),
   ];
@@ -51,11 +53,17 @@ function methodSection(method: DescMethod): string[] {
   ];
 }
 
+/** Callers that a method admits, with those of the node itself together. */
+function callersText(rules: readonly AccessRule[]): string {
+  const internal = rules.flatMap((rule) => internalCallerOf(rule) ?? []).map((caller) => `\`${caller}\``);
+  const others = rules.filter((rule) => internalCallerOf(rule) === undefined).map(callerText);
+  const own = internal.length === 0 ? [] : [`the node's own callers (${internal.join(", ")})`];
+  return [...own, ...others].join(", or ");
+}
+
 function callerText(rule: AccessRule): string {
   const operatorScope = operatorScopeOf(rule);
   if (operatorScope !== undefined) return `an operator credential with the scope \`${operatorScope}\``;
-  const caller = internalCallerOf(rule);
-  if (caller !== undefined) return `the internal caller \`${caller}\``;
   const serviceScope = serviceScopeOf(rule);
   if (serviceScope !== undefined) return `a service credential with the scope \`${serviceScope}\``;
   return CALLERS[rule] ?? `a key with the scope \`${rule}\``;

@@ -12,6 +12,7 @@ import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { rpcChain } from "./chain.ts";
 import { healthRoutes } from "./health.ts";
 import { mount, startGrpcServer } from "./hot-methods.ts";
+import { reflectionOf } from "./reflection.ts";
 import { startRpcServer } from "./server.ts";
 
 const chain = rpcChain({
@@ -104,6 +105,16 @@ describe.each(Object.entries(servers))("reflection of the %s server", (_, { port
     const tooLong = answersOf(port, [{ case: "fileByFilename", value: "x".repeat(1001) }]);
     await expect(tooLong).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
   });
+});
+
+it("ends a stream whose requests go on for longer than a call may take", () => {
+  let now = 0;
+  const answer = reflectionOf([KeyService], () => now)();
+  const request = create(v1.ServerReflectionRequestSchema, { messageRequest: { case: "listServices", value: "" } });
+  now = 30_000;
+  expect(answer(request).messageResponse.case).toBe("listServicesResponse");
+  now = 30_001;
+  expect(() => answer(request)).toThrow("the deadline has passed");
 });
 
 const INFO = v1.ServerReflection.method.serverReflectionInfo;

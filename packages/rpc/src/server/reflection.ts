@@ -2,10 +2,12 @@ import { createRegistry, type DescExtension, type DescFile, type DescService, to
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { v1, v1alpha } from "@routeplane/contracts/reflection";
+import { LIMITS } from "./limits.ts";
 
 /**
  * Server reflection of gRPC, by which clients like grpcurl, buf curl and Postman learn the services of a port. It is public, as the
- * contracts are, and bounded: a stream has at most `MAX_REQUESTS` requests, and gets a file that others import only once.
+ * contracts are, and bounded: a stream has at most `MAX_REQUESTS` requests, for as long as a call may take, and gets a file that others
+ * import only once.
  */
 
 /** Reflection services: old clients know only `v1alpha`, whose messages are the same. */
@@ -13,7 +15,7 @@ export const REFLECTION_SERVICES = [v1.ServerReflection, v1alpha.ServerReflectio
 
 export type ReflectionRequest = v1.ServerReflectionRequest | v1alpha.ServerReflectionRequest;
 
-/** Answers the requests of one stream. @throws ConnectError RESOURCE_EXHAUSTED for more than `MAX_REQUESTS` */
+/** Answers the requests of one stream. @throws ConnectError RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED beyond its bounds */
 export type ReflectionStream = <Request extends ReflectionRequest>(
   request: Request,
 ) => { validHost: string; originalRequest: Request; messageResponse: Answer };
@@ -38,8 +40,11 @@ export function addReflection(router: ConnectRouter): void {
   router.service(v1alpha.ServerReflection, { serverReflectionInfo });
 }
 
-/** Returns the function that begins a stream of reflection of these services. */
-export function reflectionOf(services: readonly DescService[]): () => ReflectionStream {
+/** Returns the function that begins a stream of reflection of these services. @param monotonic clock, in milliseconds */
+export function reflectionOf(
+  services: readonly DescService[],
+  monotonic: () => number = () => performance.now(),
+): () => ReflectionStream {
   const all = [...services, ...REFLECTION_SERVICES];
   const names = all.map(({ typeName }) => ({ name: typeName })).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const files = withImports(all.map(({ file }) => file));
@@ -59,6 +64,7 @@ export function reflectionOf(services: readonly DescService[]): () => Reflection
 
   return () => {
     const sent = new Set<DescFile>();
+    const endsAt = monotonic() + LIMITS.maxTimeoutMs;
     let requests = 0;
     const sending = (file: DescFile | undefined): Answer => {
       if (file === undefined) return NOT_FOUND;
@@ -92,6 +98,7 @@ export function reflectionOf(services: readonly DescService[]): () => Reflection
       if (requests > MAX_REQUESTS) {
         throw new ConnectError(`more than ${MAX_REQUESTS} requests in a stream`, Code.ResourceExhausted);
       }
+      if (monotonic() > endsAt) throw new ConnectError("the deadline has passed", Code.DeadlineExceeded);
       return { validHost: request.host, originalRequest: request, messageResponse: answerTo(request) };
     };
   };
