@@ -120,6 +120,36 @@ export function idArgument(text: string): string {
   throw new InvalidArgumentError("It must not be blank.");
 }
 
+/** Parses the name or id of a key. */
+export function keyArgument(text: string): string {
+  return idArgument(text);
+}
+
+/** Parses the name or id of a key for a repeatable option, and adds it to those of previous uses. */
+export function keysArgument(text: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, idArgument(text)];
+}
+
+/** Parses the name or id of a policy. */
+export function policyArgument(text: string): string {
+  return idArgument(text);
+}
+
+/** Parses the name or id of a namespace. */
+export function namespaceArgument(text: string): string {
+  return idArgument(text);
+}
+
+/** Parses the name or id of a key or of the namespace. */
+export function principalArgument(text: string): string {
+  return idArgument(text);
+}
+
+/** Parses the name of a context. Its form is checked where it is looked up. */
+export function contextArgument(text: string): string {
+  return idArgument(text);
+}
+
 /** Parses the id of a caller that can change resources: a key or an operator credential. */
 export function actorArgument(text: string): string {
   return idOfKind(text, ["key", "op"]);

@@ -155,6 +155,14 @@ describe("other words for commands", () => {
   });
 });
 
+it("gives -y to every --yes and -n to every --namespace", async () => {
+  const options = groupsBelow(await wholeProgram()).flatMap(([, { commands }]) =>
+    commands.flatMap((command) => command.options),
+  );
+  const shortOf = (long: string) => new Set(options.filter((option) => option.long === long).map(({ short }) => short));
+  expect([shortOf("--yes"), shortOf("--namespace")]).toEqual([new Set(["-y"]), new Set(["-n"])]);
+});
+
 it("shows the help of each command by the word help in each group above it", async () => {
   for (const [words, group] of groupsBelow(await wholeProgram())) {
     for (const child of group.commands.filter((command) => command.name() !== "help")) {

@@ -2,7 +2,7 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { AuditEntry } from "@routeplane/contracts/audit";
 import { toPageToken } from "@routeplane/rpc/page-token";
 import type { Command } from "commander";
-import { actionArgument, actorArgument, idArgument, type LoggedAction } from "../arguments.ts";
+import { actionArgument, actorArgument, idArgument, type LoggedAction, namespaceArgument } from "../arguments.ts";
 import { rowsArgument, targetArgument } from "../arguments.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
@@ -32,7 +32,7 @@ export function addAuditCommands(audit: Command, context: Context): void {
   const list = audit
     .command("list")
     .description("List changes, newest first, page by page")
-    .option("-n, --namespace <name|id>", "Name or id of the namespace (operator only)", idArgument)
+    .option("-n, --namespace <name|id>", "Name or id of the namespace (operator only)", namespaceArgument)
     .option("--node", "Show the whole node, or your account (operator only)")
     .option("--actor <id>", "Id of the caller that made them (key_… or op_…)", actorArgument)
     .option("--action <action>", "Action, e.g. key.revoke", actionArgument)

@@ -1,5 +1,6 @@
 import { readSaved } from "@routeplane/standalone/saved-files";
 import type { Command } from "commander";
+import { contextArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import type { Settings } from "../config.ts";
 import {
@@ -41,14 +42,14 @@ export function addContextCommands(group: Command, context: Context): void {
   const use = group
     .command("use")
     .description("Switch to another login from now on")
-    .argument("<context>", "Name of the context, or home")
+    .argument("<context>", "Name of the context, or home", contextArgument)
     .action((name: string) => useContext(context, name));
   withExamples(use, "cloud context use staging", "cloud context use home");
 
   const remove = group
     .command("delete")
     .description("Delete a login; its key stays valid until revoked")
-    .argument("<context>", "Name of the context")
+    .argument("<context>", "Name of the context", contextArgument)
     .option("-y, --yes", "Skip the confirmation")
     .action((name: string, { yes = false }: { yes?: boolean }) => deleteContext(context, name, yes));
   withExamples(remove, "cloud context delete staging --yes");

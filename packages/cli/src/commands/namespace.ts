@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Command } from "commander";
 import type { Namespace } from "@routeplane/contracts/auth";
-import { idArgument, NAMESPACE_NAME, namespaceNameArgument } from "../arguments.ts";
+import { idArgument, NAMESPACE_NAME, namespaceArgument, namespaceNameArgument } from "../arguments.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
@@ -53,14 +53,14 @@ export function addNamespaceCommands(namespace: Command, context: Context): void
   const get = namespace
     .command("get")
     .description("Show a namespace")
-    .argument("<name|id>", "Name or id (ns_…)", idArgument)
+    .argument("<name|id>", "Name or id (ns_…)", namespaceArgument)
     .action((nameOrId: string) => getNamespace(context, nameOrId));
   withExamples(get, "cloud namespace get staging");
 
   const use = namespace
     .command("use")
     .description("Switch to the login of a namespace")
-    .argument("<name|id>", "Name or id (ns_…)", idArgument)
+    .argument("<name|id>", "Name or id (ns_…)", namespaceArgument)
     .addHelpText(
       "after",
       "\nA key reaches one namespace for ever: this switches contexts, see `cloud context`, and mints nothing.",
@@ -76,7 +76,7 @@ function addLifecycle(namespace: Command, context: Context): void {
   const rename = namespace
     .command("rename")
     .description("Rename a namespace; id, keys and usage stay (operator only)")
-    .argument("<name|id>", "Name or id (ns_…)", idArgument)
+    .argument("<name|id>", "Name or id (ns_…)", namespaceArgument)
     .argument("<new-name>", NAMESPACE_NAME, namespaceNameArgument)
     .action((nameOrId: string, name: string) =>
       change(context, ({ namespaces }) => namespaces.renameNamespace({ namespace: nameOrId, name })),
@@ -86,7 +86,7 @@ function addLifecycle(namespace: Command, context: Context): void {
   const suspend = namespace
     .command("suspend")
     .description("Suspend a namespace: refuse all its keys (operator only)")
-    .argument("<name|id>", "Name or id (ns_…)", idArgument)
+    .argument("<name|id>", "Name or id (ns_…)", namespaceArgument)
     .action((nameOrId: string) =>
       change(context, ({ namespaces }) => namespaces.suspendNamespace({ namespace: nameOrId })),
     );
@@ -95,7 +95,7 @@ function addLifecycle(namespace: Command, context: Context): void {
   const resume = namespace
     .command("resume")
     .description("Resume a suspended namespace (operator only)")
-    .argument("<name|id>", "Name or id (ns_…)", idArgument)
+    .argument("<name|id>", "Name or id (ns_…)", namespaceArgument)
     .action((nameOrId: string) =>
       change(context, ({ namespaces }) => namespaces.resumeNamespace({ namespace: nameOrId })),
     );
@@ -104,7 +104,7 @@ function addLifecycle(namespace: Command, context: Context): void {
   const remove = namespace
     .command("delete")
     .description("Delete a namespace: refuse all its keys (operator only)")
-    .argument("<name|id>", "Name or id (ns_…)", idArgument)
+    .argument("<name|id>", "Name or id (ns_…)", namespaceArgument)
     .option("-y, --yes", "Skip the confirmation")
     .addHelpText("after", "\nIt can be restored for 30 days.")
     .action(async (nameOrId: string, { yes = false }: { yes?: boolean }) => {

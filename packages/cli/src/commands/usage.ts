@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type GetNodeUsageRequestSchema, UsageDimension } from "@routeplane/contracts/usage";
 import { type Command, Option } from "commander";
-import { type DimensionName, groupByArgument, idArgument } from "../arguments.ts";
+import { type DimensionName, groupByArgument, idArgument, keyArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { delimitedText, isDelimited } from "../output/delimited.ts";
@@ -43,7 +43,7 @@ const DIMENSIONS: Readonly<Record<DimensionName, UsageDimension>> = {
 export function defineUsage(usage: Command, context: Context): void {
   addRangeOptions(usage, "Start (default: --to minus 30 days)", "End, exclusive (default: now)")
     .option("--group-by <dimensions>", "Dimensions to group by, separated by commas", groupByArgument)
-    .option("--key <name|id>", "Name or id of the key whose requests count", idArgument)
+    .option("--key <name|id>", "Name or id of the key whose requests count", keyArgument)
     .option("--model <id>", "Model whose requests count, as id or provider/id", idArgument)
     .option("--provider <name>", "Provider whose requests count", idArgument)
     .option("--all-namespaces", "Show every namespace of the node (operator only)")

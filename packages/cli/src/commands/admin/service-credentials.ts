@@ -78,7 +78,7 @@ export function addServiceCredentialCommands(admin: Command, context: Context): 
     .description("Revoke a service credential")
     .argument("<name|id>", ID, idArgument)
     .option("--reason <text>", "Reason, kept with the credential; up to 200 characters", reasonArgument)
-    .option("--yes", "Skip the confirmation")
+    .option("-y, --yes", "Skip the confirmation")
     .addHelpText("after", "\nIt takes effect at once and cannot be undone.")
     .action((nameOrId: string, options: RevokeOptions) => revokeServiceCredential(context, nameOrId, options));
   withExamples(revoke, "admin service-credentials revoke billing --yes");
@@ -90,7 +90,7 @@ function addMint(services: Command, context: Context): void {
     .description("Mint a service credential; its token is shown once")
     .requiredOption("--name <name>", "Name, unique among active ones", nameArgument)
     .requiredOption("--scope <scopes>", "Scopes: keys:verify, policy:admit", scopesArgument)
-    .option("--namespace <name|id>", "Namespace that it is bound to; repeatable", namespacesArgument)
+    .option("-n, --namespace <name|id>", "Namespace that it is bound to; repeatable", namespacesArgument)
     .option("--all-namespaces", "Bind it to all namespaces, future ones included")
     .option("--expires-at <time>", "Expiry, e.g. 30d, 2027-01-01 (default: never)", expiryArgument)
     .action((options: MintOptions) => mintServiceCredential(context, options));

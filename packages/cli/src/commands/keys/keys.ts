@@ -1,7 +1,7 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Key } from "@routeplane/contracts/auth";
 import { type Command, Option } from "commander";
-import { idArgument, nameArgument, scopesArgument } from "../../arguments.ts";
+import { keyArgument, nameArgument, namespaceArgument, scopesArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { block, table } from "../../output/table.ts";
 import { resolveKey } from "../../resolve-name.ts";
@@ -38,7 +38,7 @@ export function addKeyCommands(keys: Command, context: Context): void {
   const get = keys
     .command("get")
     .description("Show a key, without its token")
-    .argument("<name|id>", "Name or id of the key (key_…)", idArgument)
+    .argument("<name|id>", "Name or id of the key (key_…)", keyArgument)
     .action((nameOrId: string) => getKey(context, nameOrId));
   withExamples(get, "cloud keys get my-agent", "cloud keys get key_01jxyz…");
 
@@ -56,7 +56,7 @@ function addMint(keys: Command, context: Context): void {
         .argParser(expiryArgument)
         .conflicts("expiresIn"),
     )
-    .option("-n, --namespace <name|id>", "Namespace of a new root key (operator only)", idArgument);
+    .option("-n, --namespace <name|id>", "Namespace of a new root key (operator only)", namespaceArgument);
   addLimitOptions(mint).action((options: MintOptions) => mintKey(context, options));
   mint.addHelpText(
     "after",

@@ -1,6 +1,6 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { idArgument, nameArgument, reasonArgument, scopesArgument } from "../../arguments.ts";
+import { keyArgument, nameArgument, reasonArgument, scopesArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { block } from "../../output/table.ts";
@@ -28,7 +28,7 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
   const update = keys
     .command("update")
     .description("Rename a key, narrow its scopes or bring its expiry forward")
-    .argument("<name|id>", "Name or id of the key (key_…)", idArgument)
+    .argument("<name|id>", "Name or id of the key (key_…)", keyArgument)
     .option("--name <name>", "Name for people; need not be unique", nameArgument)
     .option("--scope <scopes>", "All its scopes from now on, a subset of the current ones", scopesArgument)
     .option("--expires-at <time>", "New expiry, e.g. 30d or 2027-01-01; never later", expiryArgument)
@@ -46,7 +46,7 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
   const rotate = keys
     .command("rotate")
     .description("Give a key a new token, shown once")
-    .argument("<name|id>", "Name or id of the key (key_…)", idArgument)
+    .argument("<name|id>", "Name or id of the key (key_…)", keyArgument)
     .action((id: string, options: GraceOptions) => rotateKey(context, id, options));
   addGraceOptions(rotate).addHelpText(
     "after",
@@ -58,7 +58,7 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
   const revoke = keys
     .command("revoke")
     .description("Revoke a key and every key below it, at once and for good")
-    .argument("<name|id>", "Name or id of the key (key_…)", idArgument)
+    .argument("<name|id>", "Name or id of the key (key_…)", keyArgument)
     .option("--reason <text>", "Reason, kept with the key; up to 200 characters", reasonArgument)
     .option("-y, --yes", "Accepted without effect: revoking never asks")
     .addHelpText(

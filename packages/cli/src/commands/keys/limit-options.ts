@@ -3,7 +3,7 @@ import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { PresetSpecSchema } from "@routeplane/contracts/policy";
 import { PROTO_BUDGET_WINDOWS } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
-import { durationArgument, modelsArgument, type RequestRate, rateArgument, usdArgument } from "../../arguments.ts";
+import { durationArgument, modelsArgument, rateArgument, type RequestRate, usdArgument } from "../../arguments.ts";
 import { usageError } from "../../errors.ts";
 
 /** Options of a mint that limit the new key. */

@@ -2,7 +2,7 @@ import type { PolicyBinding } from "@routeplane/contracts/policy";
 import { PROTO_BINDING_MODES } from "@routeplane/policy-spec/proto";
 import type { Command } from "commander";
 import type { NodeClient } from "../../client.ts";
-import { etagArgument, idArgument } from "../../arguments.ts";
+import { etagArgument, idArgument, policyArgument, principalArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { confirmLoss } from "../../input.ts";
@@ -46,8 +46,8 @@ export function addBindingCommands(policy: Command, context: Context): void {
   const bind = policy
     .command("bind")
     .description("Bind a policy to a key and all below it, or the namespace")
-    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
-    .argument("[key|namespace]", PRINCIPAL_ARGUMENT, idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
+    .argument("[key|namespace]", PRINCIPAL_ARGUMENT, principalArgument)
     .option("--shadow", "Log what the policy would refuse, and refuse nothing")
     .option("--etag <etag>", "Etag that the policy must still have", etagArgument)
     .addHelpText("after", BIND_LINEAGE_NOTE)
@@ -66,7 +66,7 @@ export function addBindingCommands(policy: Command, context: Context): void {
   const unbind = policy
     .command("unbind")
     .description("Remove bindings and their counters, for good")
-    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
     .argument("[binding-ids...]", "Ids (bnd_…) from `policy bindings`, or a key or namespace")
     .option("--all", "Remove every binding of the policy")
     .option("-y, --yes", "Skip the confirmation")
@@ -87,14 +87,14 @@ export function addBindingCommands(policy: Command, context: Context): void {
   const bindings = policy
     .command("bindings")
     .description("List the bindings of a policy, oldest first")
-    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
     .action((id: string) => listBindings(context, id));
   withExamples(bindings, "cloud policy bindings pol_01jxyz…", "cloud policy bindings pol_01jxyz… --json");
 
   const forPrincipal = policy
     .command("for-principal")
     .description("List the policies bound to a key or the namespace itself")
-    .argument("[key|namespace]", PRINCIPAL_ARGUMENT, idArgument)
+    .argument("[key|namespace]", PRINCIPAL_ARGUMENT, principalArgument)
     .addHelpText("after", "\n`policy effective` also shows what a key inherits.")
     .action((principal: string | undefined, options: PrincipalOptions) =>
       listPrincipalPolicies(context, principal, options),

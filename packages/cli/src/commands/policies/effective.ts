@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { idArgument } from "../../arguments.ts";
+import { principalArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { loginCredential } from "../../session.ts";
 import { effectivePolicyText, fromProtoEffectivePolicy } from "../../views/policies/effective-policy.ts";
@@ -21,7 +21,7 @@ export function addEffectiveCommand(policy: Command, context: Context): void {
       "after",
       "\nShows each rule and limit with the policy that it comes from, and the current use of each limit.",
     )
-    .argument("[key|namespace]", PRINCIPAL_ARGUMENT, idArgument)
+    .argument("[key|namespace]", PRINCIPAL_ARGUMENT, principalArgument)
     .action((principal: string | undefined, options: PrincipalOptions) => showEffective(context, principal, options));
   addPrincipalOptions(effective, "Type of the principal");
   withExamples(

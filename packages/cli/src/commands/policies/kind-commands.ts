@@ -2,7 +2,7 @@ import type { Binding, Policy, PrincipalType } from "@routeplane/contracts/polic
 import type { PolicyKind } from "@routeplane/policy-spec";
 import { PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import type { Command } from "commander";
-import { etagArgument, idArgument, nameArgument } from "../../arguments.ts";
+import { etagArgument, keysArgument, nameArgument, policyArgument } from "../../arguments.ts";
 import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
@@ -89,7 +89,7 @@ export function addPolicyKindCommands<Spec, Change extends object, Flags>(
   const remove = group
     .command("delete")
     .description(`Delete a ${nounOf(kind)}, its bindings and counters, for good`)
-    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
     .option("-y, --yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
     .action((nameOrId: string, { yes = false }: { yes?: boolean }) =>
@@ -111,7 +111,7 @@ function addCreate<Spec, Change extends object, Flags>(
   create
     .option("--spec <file|->", "File with the whole spec in JSON; - is standard input")
     .option("--bind-namespace", "Bind it to the namespace: every key in it")
-    .option("--bind-key <name|id>", "Key to bind it to, with all below it; repeatable", bindKeyArgument)
+    .option("--bind-key <name|id>", "Key to bind it to, with all below it; repeatable", keysArgument)
     .addHelpText("after", specReference(kind.kind))
     .action((options: CommonOptions & Flags) => createPolicy(context, kind, options));
   withExamples(create, ...kind.examples.create);
@@ -140,7 +140,7 @@ function addReads<Spec, Change extends object, Flags>(
   const get = group
     .command("get")
     .description(`Show a ${nounOf(kind)} with its spec and its bindings`)
-    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
     .action(async (nameOrId: string) => {
       const client = await context.connect(await loginCredential(context.settings));
       const id = await resolvePolicy(client, nameOrId);
@@ -157,7 +157,7 @@ function addUpdate<Spec, Change extends object, Flags>(
   const update = group
     .command("update")
     .description(`Change parts of a ${nounOf(kind)}; its counters stay`)
-    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
     .option("--name <name>", "Name, unique in the namespace", nameArgument);
   kind.addFlags(update);
   kind.addClearFlags(update);
@@ -240,9 +240,4 @@ function nounOf({ kind }: { readonly kind: PolicyKind }): string {
 function show(context: Context, policy: Policy | undefined): void {
   const view = fromProtoPolicy(requirePresent(policy));
   context.output.data(view, () => block(policyFields(view)));
-}
-
-/** Parses the name or id of a repeatable flag, and adds it to those of previous uses. */
-function bindKeyArgument(text: string, previous: readonly string[] = []): readonly string[] {
-  return [...previous, idArgument(text)];
 }

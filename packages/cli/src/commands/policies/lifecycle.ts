@@ -1,6 +1,6 @@
 import type { Policy } from "@routeplane/contracts/policy";
 import type { Command } from "commander";
-import { idArgument } from "../../arguments.ts";
+import { policyArgument } from "../../arguments.ts";
 import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { block } from "../../output/table.ts";
@@ -16,14 +16,14 @@ export function addPolicyLifecycleCommands(policy: Command, context: Context): v
   const enable = policy
     .command("enable")
     .description("Enable a disabled policy, wherever it is bound")
-    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
     .action((nameOrId: string) => change(context, nameOrId, ({ policies }, id) => policies.enablePolicy({ id })));
   withExamples(enable, "cloud policy enable pol_01jxyz…");
 
   const disable = policy
     .command("disable")
     .description("Disable a policy; its bindings and counters stay")
-    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
     .addHelpText("after", LINEAGE_NOTE)
     .action((nameOrId: string) => change(context, nameOrId, ({ policies }, id) => policies.disablePolicy({ id })));
   withExamples(disable, "cloud policy disable pol_01jxyz…");
@@ -31,7 +31,7 @@ export function addPolicyLifecycleCommands(policy: Command, context: Context): v
   const remove = policy
     .command("delete")
     .description("Delete a policy, its bindings and counters, for good")
-    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
     .option("-y, --yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
     .action((nameOrId: string, { yes = false }: { yes?: boolean }) =>

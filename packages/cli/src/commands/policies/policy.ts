@@ -1,7 +1,7 @@
 import type { PolicyKind } from "@routeplane/policy-spec";
 import { PROTO_POLICY_KINDS } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
-import { etagArgument, idArgument, nameArgument } from "../../arguments.ts";
+import { etagArgument, nameArgument, policyArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { block } from "../../output/table.ts";
@@ -58,7 +58,7 @@ function addReads(policy: Command, context: Context): void {
   const get = policy
     .command("get")
     .description("Show a policy with its spec and its bindings")
-    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
     .action((id: string) => getPolicy(context, id));
   withExamples(get, "cloud policy get daily-cap", "cloud policy get pol_01jxyz…");
 }
@@ -81,7 +81,7 @@ function addWrites(policy: Command, context: Context): void {
   const update = policy
     .command("update")
     .description("Rename a policy, or replace its spec; its counters stay")
-    .argument("<name|id>", "Name or id of the policy (pol_…)", idArgument)
+    .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
     .option("--name <name>", "Name, unique in the namespace", nameArgument)
     .option("--spec <file|->", "File with the new spec in JSON; - is standard input")
     .option("--etag <etag>", "Etag that the policy must still have", etagArgument)

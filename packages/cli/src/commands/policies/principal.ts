@@ -1,7 +1,7 @@
 import { PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import type { PrincipalType } from "@routeplane/contracts/policy";
 import { type Command, Option } from "commander";
-import { idArgument } from "../../arguments.ts";
+import { principalArgument } from "../../arguments.ts";
 import type { NodeClient } from "../../client.ts";
 import { usageError } from "../../errors.ts";
 import { resolvePrincipal, resolveUntypedPrincipal } from "../../resolve-name.ts";
@@ -28,7 +28,7 @@ export const PRINCIPAL_ARGUMENT = "Name or id of a key (key_…), or of the name
 export function addPrincipalOptions(command: Command, typeDescription: string): Command {
   return command
     .addOption(new Option("--principal-type <type>", typeDescription).choices(Object.keys(PROTO_PRINCIPAL_TYPES)))
-    .option("--principal-id <name|id>", "Name or id of the principal (key_… or ns_…)", idArgument);
+    .option("--principal-id <name|id>", "Name or id of the principal (key_… or ns_…)", principalArgument);
 }
 
 /** Principal that the argument or the options name. @throws CliError usage if neither does, or both do */

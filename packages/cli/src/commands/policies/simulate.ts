@@ -3,7 +3,7 @@ import type { SimulatePolicyRequestSchema } from "@routeplane/contracts/policy";
 import type { PolicyKind } from "@routeplane/policy-spec";
 import { PROTO_POLICY_KINDS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
-import { daysArgument, idArgument } from "../../arguments.ts";
+import { daysArgument, policyArgument, principalArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { resolvePolicy, resolvePrincipal } from "../../resolve-name.ts";
@@ -30,7 +30,7 @@ export function addSimulateCommand(policy: Command, context: Context): void {
   const simulate = policy
     .command("simulate")
     .description("Simulate a policy or a draft on the logged requests")
-    .argument("[name|id]", "Name or id of the policy, unless a draft is given", idArgument)
+    .argument("[name|id]", "Name or id of the policy, unless a draft is given", policyArgument)
     .addOption(new Option("--kind <kind>", "Kind of the draft").choices(Object.keys(PROTO_POLICY_KINDS)))
     .option("--spec <file|->", "File with the draft in JSON; - is standard input")
     .addOption(
@@ -38,7 +38,7 @@ export function addSimulateCommand(policy: Command, context: Context): void {
         Object.keys(PROTO_PRINCIPAL_TYPES),
       ),
     )
-    .option("--principal-id <name|id>", "Name or id of the principal (key_… or ns_…)", idArgument)
+    .option("--principal-id <name|id>", "Name or id of the principal (key_… or ns_…)", principalArgument)
     .option("--days <days>", "Number of days back from now, 1 to 90", daysArgument, 7)
     .addHelpText("after", "\nShows which requests it would have refused. Nothing is changed.")
     .addHelpText("after", specReference())

@@ -1,7 +1,7 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { RequestStatus } from "@routeplane/contracts/usage";
 import type { Command } from "commander";
-import { idArgument, type StatusName, statusArgument } from "../../arguments.ts";
+import { idArgument, keyArgument, statusArgument, type StatusName } from "../../arguments.ts";
 import { addRangeOptions, type TimeRange } from "../time-range.ts";
 
 /** Options that select requests of the log. */
@@ -17,7 +17,7 @@ export type RequestSelection = FilterOptions & TimeRange;
 
 export function withFilters(command: Command): Command {
   return addRangeOptions(command)
-    .option("--key <name|id>", "Name or id of the key", idArgument)
+    .option("--key <name|id>", "Name or id of the key", keyArgument)
     .option("--model <id>", "Model, as id or provider/id", idArgument)
     .option("--provider <name>", "Provider of the model", idArgument)
     .option("--status <status>", "Status of the requests, see below", statusArgument)
