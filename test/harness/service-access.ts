@@ -9,13 +9,19 @@ export interface ServiceAccess {
   readonly serviceCredential: string;
 }
 
-export async function serviceAccessOf({ home }: Pick<TestNode, "home">): Promise<ServiceAccess> {
-  const read = async (file: string): Promise<unknown> => JSON.parse(await readFile(join(home, file), "utf8"));
-  const { auth, policy } = (await read("run/addresses.json")) as { readonly auth: string; readonly policy: string };
-  const { serviceTokens } = (await read("secrets.json")) as { readonly serviceTokens: { readonly gateway: string } };
-  return {
-    authUrl: `http://${auth}`,
-    policyUrl: `http://${policy}`,
-    serviceCredential: serviceTokens.gateway,
-  };
+/** Mints a service credential for all namespaces, and reads where the services are. */
+export async function serviceAccessOf(node: Pick<TestNode, "home" | "url" | "operatorKey">): Promise<ServiceAccess> {
+  const text = await readFile(join(node.home, "run/addresses.json"), "utf8");
+  const { auth, policy } = JSON.parse(text) as { readonly auth: string; readonly policy: string };
+  const response = await fetch(`${node.url}/routeplane.auth.v1.ServiceCredentialService/MintServiceCredential`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${await node.operatorKey()}`, "content-type": "application/json" },
+    body: JSON.stringify({
+      name: `service ${Date.now()}`,
+      scopes: ["keys:verify", "policy:admit"],
+      allNamespaces: true,
+    }),
+  });
+  const { token } = (await response.json()) as { readonly token: string };
+  return { authUrl: `http://${auth}`, policyUrl: `http://${policy}`, serviceCredential: token };
 }

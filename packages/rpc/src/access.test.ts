@@ -64,7 +64,13 @@ it("admits service credentials to the methods of their scopes, and to no other m
       return scope === undefined ? [] : [`${method.name} ${scope}`];
     }),
   );
-  expect(admitted.toSorted()).toEqual(["VerifyKey keys:verify", "WatchChanges keys:verify"]);
+  expect(admitted.toSorted()).toEqual([
+    "Admit policy:admit",
+    "Settle policy:admit",
+    "VerifyKey keys:verify",
+    "Void policy:admit",
+    "WatchChanges keys:verify",
+  ]);
 });
 
 /** Callers that need each internal method. */

@@ -25,6 +25,7 @@ import {
   startOperationsServer,
 } from "@routeplane/runtime";
 import { migrations } from "../migrations/index.ts";
+import { cachedKeyDirectory } from "./clients/cached-key-directory.ts";
 import { createChargeLog } from "./clients/charge-log.ts";
 import { createRequestHistory } from "./clients/request-history.ts";
 import { createKeyDirectory } from "./clients/key-directory.ts";
@@ -33,6 +34,7 @@ import { createRevocationLog } from "./clients/revocation-log.ts";
 import { createSessionLog } from "./clients/session-log.ts";
 import type { Config } from "./config.ts";
 import { createAdmission } from "./domain/admission/admission.ts";
+import { createServiceAdmission } from "./domain/admission/service-admission.ts";
 import { createRecalls } from "./domain/admission/recalls.ts";
 import { createReadEffectivePolicy } from "./domain/effective/read-effective-policy.ts";
 import { createDescribeBindings, createDescribePolicies } from "./domain/policies/described-policy.ts";
@@ -201,7 +203,10 @@ export function wirePolicy(wiring: PolicyWiring) {
     monotonic: () => performance.now(),
     onWait: countRecallWait,
   });
-  const admission = admissionService(createAdmission(createLedger(database), reservationTtlMs, recalls));
+  const verifier = createVerifier(auth, { log });
+  const ledgerAdmission = createAdmission(createLedger(database), reservationTtlMs, recalls);
+  const keysOfServices = cachedKeyDirectory(keys, verifier.feed);
+  const admission = admissionService(ledgerAdmission, createServiceAdmission(ledgerAdmission, keysOfServices));
   const sessions = createGatewaySessions({
     sessions: createSessionStore(database),
     slices: createSliceStore(database),
@@ -241,7 +246,6 @@ export function wirePolicy(wiring: PolicyWiring) {
     healthRoutes({ readiness, dependencies })(router);
   };
   const services = [mount(contracts.AdmissionService, admission)];
-  const verifier = createVerifier(auth, { log });
   const chain = rpcChain({ log, serviceCredentials, verifyToken: verifier.verify });
   const removeRevoked = createRemoveRevokedBindings(createRevocationLog(auth), bindings, clock);
   return { routes, services, readiness, dependencies, ...chain, verifier, removeRevoked, endings };

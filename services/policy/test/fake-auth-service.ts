@@ -17,6 +17,10 @@ interface TestKey {
 export function createFakeAuthService() {
   const byToken = new Map<string, TestKey>();
   const operators = new Map<string, { operatorId: string; accountId: string; scopes: string[]; lineage: string[] }>();
+  const services = new Map<
+    string,
+    { serviceCredentialId: string; scopes: string[]; namespaceIds: string[]; allNamespaces: boolean }
+  >();
   const revoked = new Map<Id<"key">, { namespaceId: string; keyId: string; at: Date; acknowledged: boolean }>();
   const mints = new Map<string, { namespaceId: string; lineage: readonly Id<"key">[]; actorId: string }>();
   const down = { value: false };
@@ -25,6 +29,8 @@ export function createFakeAuthService() {
       verifyKey({ token }) {
         if (down.value) throw new Error("the auth service is down");
         if (token.startsWith("rpo_")) return { outcome: { case: "operator", value: operators.get(token) ?? {} } };
+        const service = services.get(token);
+        if (service !== undefined) return { outcome: { case: "service", value: service } };
         const key = byToken.get(token);
         if (key === undefined) {
           const value = { reason: Reason.CREDENTIAL_INVALID, message: "invalid API key" };
@@ -95,6 +101,15 @@ export function createFakeAuthService() {
       operators.set(token, { operatorId, accountId, scopes, lineage: [operatorId] });
       return token;
     },
+    /** Adds a service credential, for all namespaces unless some are given, and returns its token. */
+    service(namespaceIds: Id<"ns">[] = [], scopes: string[] = ["policy:admit"]): string {
+      const token = mintToken("service", "test");
+      const allNamespaces = namespaceIds.length === 0;
+      services.set(token, { serviceCredentialId: newId("svc"), scopes, namespaceIds, allNamespaces });
+      return token;
+    },
+    /** Makes the token of a service credential unknown. */
+    endService: (token: string) => services.delete(token),
     operatorIdOf: (token: string) => operators.get(token)?.operatorId ?? "",
     /** Adds a key: a root key, or a sub-key of `parent`. */
     key(namespaceId: Id<"ns">, parent?: TestKey, scopes: readonly string[] = ["policy:*"]): TestKey {

@@ -520,6 +520,10 @@ export declare const VoidResponseSchema: GenMessage<VoidResponse>;
 /**
  * Admission of requests before they go upstream: a request reserves its upper bounds until it is settled with its usage.
  *
+ * A service credential admits requests of the keys of its namespaces, and settles and voids those that it admitted itself. Any other
+ * namespace is unknown to it; a reservation of somebody else is one that does not exist. Its request ids and idempotency keys are its
+ * own: the same ones of a gateway, or of another service credential, name other requests.
+ *
  * @generated from service routeplane.policy.v1.AdmissionService
  */
 export declare const AdmissionService: GenService<{
@@ -531,7 +535,8 @@ export declare const AdmissionService: GenService<{
    * Where a request fits only if gateways return what they have free of their slices, or only with a lower output bound,
    * they are asked to, and the call waits for that, 250 ms or, on a busy machine, at most a second.
    * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already, SESSION_ENDED if its gateway session is
-   * not open; ALREADY_EXISTS IDEMPOTENCY_KEY_USED if another request of the key has its idempotency key.
+   * not open; NOT_FOUND RESOURCE_NOT_FOUND if a service credential names a namespace, key or lineage that is not, or is not in
+   * its namespaces; ALREADY_EXISTS IDEMPOTENCY_KEY_USED if another request of the key has its idempotency key.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Admit
    */
