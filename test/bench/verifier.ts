@@ -1,13 +1,15 @@
+import { once } from "node:events";
 import { loadavg } from "node:os";
 import { createClient, type Verifier, verifier } from "@routeplane/client";
 import { eventually } from "@routeplane/testing";
 import { startNode, type TestNode } from "../harness/node.ts";
 import { serviceAccessOf } from "../harness/service-access.ts";
-import { median } from "./times.ts";
+import { median, printTimes } from "./times.ts";
 
 /**
  * Measures verifications by `@routeplane/client` in one process while its cache is warm, beside an empty asynchronous function: by turns
  * of half a second each, one call after the other, of which every figure is the median. The middle half of the turns is shown too.
+ * Also the time until it refuses a key that is revoked.
  */
 
 const KEYS = 1_000;
@@ -15,6 +17,7 @@ const ROUNDS = 11;
 const MEASURE_MS = 500;
 /** Calls between two looks at the clock. */
 const BATCH = 100;
+const REVOCATIONS = Number(process.env["REVOCATIONS"] ?? 200);
 const SCOPE = { scope: "inference:invoke" };
 
 interface Target {
@@ -41,6 +44,7 @@ async function main(): Promise<void> {
       }
     }
     print(results);
+    printTimes(`refused after RevokeKey was sent (${REVOCATIONS})`, await revocationTimes(node, keys));
   } finally {
     await keys.stop();
     await node.remove();
@@ -55,6 +59,24 @@ async function mintTokens(node: TestNode): Promise<readonly string[]> {
     tokens.push(token);
   }
   return tokens;
+}
+
+/** Milliseconds from sending a revocation of a key that was just verified until the verifier refuses the key. */
+async function revocationTimes(node: TestNode, verifier: Verifier): Promise<number[]> {
+  const { keys } = createClient({ url: node.url, apiKey: await node.apiKey() });
+  const times: number[] = [];
+  for (let count = 0; count < REVOCATIONS; count++) {
+    const { key, token } = await keys.mintKey({ name: `revoked ${count}`, scopes: ["inference:invoke"] });
+    const { signal, release } = await verifier.subscribe({ authorization: `Bearer ${token}` });
+    const ended = once(signal, "abort");
+    const startedAt = performance.now();
+    await Promise.all([
+      keys.revokeKey({ id: key?.id ?? "" }),
+      ended.then(() => times.push(performance.now() - startedAt)),
+    ]);
+    release();
+  }
+  return times;
 }
 
 function targetsOf(keys: Verifier, tokens: readonly string[]): readonly Target[] {

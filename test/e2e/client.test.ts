@@ -151,6 +151,29 @@ describe("a verifier", () => {
     }
   });
 
+  it("verifies keys of the namespaces of its service credential alone, and none within 5 s of its revocation", async () => {
+    const operator = createClient({ url: node.url, apiKey: await node.operatorKey() });
+    const own = await newNamespace(node, "client-own");
+    const { serviceCredential, token } = await operator.services.mintServiceCredential({
+      name: "client-own",
+      scopes: ["keys:verify"],
+      namespaces: ["client-own"],
+    });
+    const bound = verifier({ url: access.authUrl, serviceCredential: () => token });
+    onTestFinished(() => bound.stop());
+    await eventually(() => bound.isLive());
+    const { id, token: child } = await own.mint(own.root.token, "child");
+    expect(await reasonOf(bound.verify(child))).toBe("OK");
+    expect(await reasonOf(bound.verify(await node.apiKey()))).toBe("CREDENTIAL_INVALID");
+    const { keys: management } = createClient({ url: node.url, apiKey: own.root.token });
+    await management.revokeKey({ id });
+    await eventually(async () => (await reasonOf(bound.verify(child))) === "CREDENTIAL_REVOKED", 5_000);
+    expect(await reasonOf(bound.verify(own.root.token))).toBe("OK");
+    await operator.services.revokeServiceCredential({ id: serviceCredential?.id ?? "" });
+    const refusal = async () => (await reasonOf(bound.verify(own.root.token))) === "SERVICE_CREDENTIAL_REFUSED";
+    await eventually(refusal, 5_000);
+  });
+
   it("refuses every key within 5 s of losing the node, also with a warm cache, and recovers", async () => {
     const { token } = await mintKey(node, "offline", "inference:invoke");
     await keys.verify(token);

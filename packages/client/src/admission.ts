@@ -52,7 +52,8 @@ export function admission(options: ServiceOptions): Admission {
   const { transport, stop: closeConnections } = openService(options);
   const client = createClient(AdmissionService, transport);
   const { log } = options;
-  const admit = (request: AdmissionRequest): Promise<Grant> => admitBy(client, request);
+  const release = releaseInBackground();
+  const admit = (request: AdmissionRequest): Promise<Grant> => admitBy(client, request, release);
   const stop = (): Promise<void> => Promise.resolve(closeConnections());
   return {
     admit,
@@ -82,7 +83,27 @@ async function endOrLog(log: Log | undefined, { requestId }: Grant, end: () => P
   }
 }
 
-async function admitBy(client: Client<typeof AdmissionService>, request: AdmissionRequest): Promise<Grant> {
+/** Releases of reservations that may have been made, at a time. Beyond that, a reservation is left to expire. */
+const MAX_RELEASES = 1_000;
+
+/** Creates the release of reservations for which nobody waits. */
+function releaseInBackground(): (grant: Grant) => void {
+  let running = 0;
+  return (grant) => {
+    if (running >= MAX_RELEASES) return;
+    running++;
+    grant
+      .void({ neverSent: true })
+      .catch(() => {})
+      .finally(() => running--);
+  };
+}
+
+async function admitBy(
+  client: Client<typeof AdmissionService>,
+  request: AdmissionRequest,
+  release: (grant: Grant) => void,
+): Promise<Grant> {
   const { caller, inputTokensMax = 0, outputTokensMax = 0, idempotencyKey, requestId = newId("req") } = request;
   const { namespaceId, lineage } = caller;
   const price = picoUsdOf(request.price);
@@ -104,7 +125,7 @@ async function admitBy(client: Client<typeof AdmissionService>, request: Admissi
   } catch (error) {
     const failure = toRouteplaneError(error);
     // The reservation may have been made all the same.
-    if (IS_UNCERTAIN.has(failure.reason)) void new Grant(grantOptions).void({ neverSent: true }).catch(() => {});
+    if (IS_UNCERTAIN.has(failure.reason)) release(new Grant(grantOptions));
     throw failure;
   }
 }

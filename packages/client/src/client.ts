@@ -7,6 +7,7 @@ import {
   KeyService,
   NamespaceService,
   OperatorService,
+  ServiceCredentialService,
 } from "@routeplane/contracts/auth";
 import {
   AuditService as PolicyAuditService,
@@ -30,6 +31,7 @@ const SERVICES = {
   namespaces: NamespaceService,
   keys: KeyService,
   operators: OperatorService,
+  services: ServiceCredentialService,
   policies: PolicyService,
   budgets: BudgetService,
   budgetAdmin: BudgetAdminService,
