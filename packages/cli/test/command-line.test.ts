@@ -52,6 +52,7 @@ describe("a wrong command line ends with 2, reports what is wrong, and calls no 
     ["export from after to", [...EXPORT, ...BACKWARDS], "--from must be before --to"],
     ["audit from after to", ["cloud", "audit", "list", ...BACKWARDS], "--from must be before --to"],
     ["reconcile from after to", ["admin", "reconcile", ...BACKWARDS], "--from must be before --to"],
+    ["page of a tree", ["cloud", "keys", "list", "--tree", "--limit", "2"], "'--limit <number>'"],
     ["page of an export", [...EXPORT, "--limit", "2"], "'--limit <number>' cannot be used with export"],
     ["page token of an export", [...EXPORT, "--page-token", "x"], "'--page-token <token>' cannot be used with export"],
     [

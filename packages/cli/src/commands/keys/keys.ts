@@ -1,7 +1,14 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Key } from "@routeplane/contracts/auth";
 import { type Command, Option } from "commander";
-import { keyArgument, nameArgument, namespaceArgument, scopesArgument } from "../../arguments.ts";
+import {
+  idArgument,
+  keyArgument,
+  nameArgument,
+  namespaceArgument,
+  rowsArgument,
+  scopesArgument,
+} from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { block, table } from "../../output/table.ts";
 import { resolveKey } from "../../resolve-name.ts";
@@ -22,6 +29,12 @@ interface MintOptions extends LimitOptions {
   readonly namespace?: string;
 }
 
+interface ListOptions {
+  readonly tree?: boolean;
+  readonly limit?: number;
+  readonly pageToken?: string;
+}
+
 export function addKeyCommands(keys: Command, context: Context): void {
   withExamples(keys, 'cloud keys mint --name my-agent --scope "inference:invoke"', "cloud keys list");
 
@@ -30,9 +43,11 @@ export function addKeyCommands(keys: Command, context: Context): void {
   const list = keys
     .command("list")
     .description("List all keys of the namespace, oldest first")
-    .option("--tree", "Show sub-keys below the key that minted them")
+    .addOption(new Option("--tree", "Show sub-keys below the key that minted them").conflicts(["limit", "pageToken"]))
+    .option("--limit <number>", "Keys to list (default: all)", rowsArgument)
+    .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
     .addHelpText("after", "\nRevoked and expired keys are included.")
-    .action(({ tree = false }: { tree?: boolean }) => listKeys(context, tree));
+    .action((options: ListOptions) => listKeys(context, options));
   withExamples(list, "cloud keys list", "cloud keys list --tree", "cloud keys list --json");
 
   const get = keys
@@ -97,7 +112,7 @@ async function mintKey(
   context.output.note("The token is shown once and kept nowhere: save it now.");
 }
 
-async function listKeys(context: Context, tree: boolean): Promise<void> {
+async function listKeys(context: Context, { tree = false, ...range }: ListOptions): Promise<void> {
   const { keys } = await context.connect(await loginCredential(context.settings));
   const read: ReadPage<Key> = async (page) => {
     const { keys: rows, nextPageToken } = await keys.listKeys(page);
@@ -108,7 +123,8 @@ async function listKeys(context: Context, tree: boolean): Promise<void> {
   const { output } = context;
   // Programs get the same list: `parent_id` is the tree.
   if (!tree || !["table", "wide"].includes(output.format)) {
-    await showPages(context, pagesOf(read, fromProtoKey), KEY_COLUMNS, none, next);
+    const following = await showPages(context, pagesOf(read, fromProtoKey, range), KEY_COLUMNS, none, next);
+    if (following !== "") output.note(`For more keys, add --page-token ${following}`);
     return;
   }
   const { data } = await allPages(read, fromProtoKey);

@@ -20,6 +20,12 @@ export const requestFilter = {
   to: time.optional().describe("End, exclusive; written as `from` (default: now)"),
 };
 
+/** Arguments of a list that is read page by page. */
+export const page = {
+  limit: z.int().min(1).max(MAX_ROWS).default(25).describe("Rows to list"),
+  page_token: z.string().min(1).max(2_000).optional().describe("Token of the page, from next_page_token"),
+};
+
 export const status = z.enum(STATUSES);
 export const groupBy = z.array(z.enum(DIMENSIONS)).min(1).max(DIMENSIONS.length);
 

@@ -28,6 +28,7 @@ export function defineMcp(mcp: Command, context: Context): void {
 
 async function serve(context: Context, allowsWrites: boolean): Promise<void> {
   const { output, stdin, stdout } = context;
+  if (stdin.isTTY === true) output.note("Serving tools to an MCP client on stdin and stdout, until Ctrl-D.");
   const { serveTools } = await import("./server.ts");
   const isDone = await serveTools({
     version: packageJson.version,

@@ -1,6 +1,5 @@
 import * as z from "zod/v4";
-import { explainRequest } from "./explain-tool.ts";
-import { groupBy, keyName, MAX_ROWS, ownKey, requestFilter, requestId, status } from "./inputs.ts";
+import { groupBy, keyName, MAX_ROWS, ownKey, page, requestFilter, requestId, status } from "./inputs.ts";
 import { defineTool, option, type Tool } from "./tool.ts";
 
 /** Tools that change nothing. */
@@ -53,8 +52,7 @@ const listRequests = defineTool({
   input: z.strictObject({
     ...requestFilter,
     status: status.optional().describe("Status of the requests; `denied` are those that a policy refused"),
-    limit: z.int().min(1).max(MAX_ROWS).default(25).describe("Rows to list"),
-    page_token: z.string().min(1).max(2_000).optional().describe("Token of the page, from next_page_token"),
+    ...page,
   }),
   annotations,
   call: ({ status, limit, page_token, ...filter }, run) =>
@@ -79,6 +77,17 @@ const getRequest = defineTool({
   call: ({ id }, run) => run("cloud", "request", "get", "--", id),
 });
 
+const explainRequest = defineTool({
+  name: "explain_request",
+  title: "Reason of a refusal",
+  description:
+    "Explains why a request was refused or failed: what decided on it, the policy and the key or namespace that it is bound to, what " +
+    "was left, when to try again, and what to do next. Needs the scope usage:read; policy:read and keys:read for names.",
+  input: z.strictObject({ id: requestId }),
+  annotations,
+  call: ({ id }, run) => run("cloud", "request", "explain", "--", id),
+});
+
 const getEffectivePolicy = defineTool({
   name: "get_effective_policy",
   title: "Policies that apply to a key",
@@ -91,6 +100,18 @@ const getEffectivePolicy = defineTool({
     const id = key ?? ownKey.parse(await run("cloud", "whoami")).key.id;
     return run("cloud", "policy", "effective", "--principal-type=api_key", ...option("principal-id", id));
   },
+});
+
+const listKeys = defineTool({
+  name: "list_keys",
+  title: "Keys of the namespace",
+  description:
+    "Lists the keys of the namespace, oldest first, revoked and expired ones included, each with its scopes, its expiry and the key " +
+    "that minted it (`parent_id`). Needs the scope keys:read.",
+  input: z.strictObject(page),
+  annotations,
+  call: ({ limit, page_token }, run) =>
+    run("cloud", "keys", "list", ...option("limit", limit), ...option("page-token", page_token)),
 });
 
 const listModels = defineTool({
@@ -118,6 +139,7 @@ export const READ_TOOLS: readonly Tool[] = [
   getRequest,
   explainRequest,
   getEffectivePolicy,
+  listKeys,
   listModels,
 ];
 
