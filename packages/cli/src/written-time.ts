@@ -44,10 +44,12 @@ export function expiryArgument(text: string): Date {
 /** Parses a time zone that Node.js knows. */
 export function timeZoneArgument(text: string): string {
   try {
-    return new Intl.DateTimeFormat("en", { timeZone: text }).resolvedOptions().timeZone;
+    new Intl.DateTimeFormat("en", { timeZone: text }).format();
   } catch {
     throw new InvalidArgumentError("It must be the name of a time zone, e.g. Europe/Berlin or UTC.");
   }
+  // As it was written: the name that it resolves to can be an older one.
+  return text;
 }
 
 /** Moment of a written time, with a span counted back from now. */
@@ -82,12 +84,8 @@ const MAX_OFFSET_HOURS = 16;
  * First moment of a date in a time zone: not always midnight, because clocks can be put forward then. It is searched, because
  * `Intl` tells the local date of a moment and not the reverse.
  */
-function startOfDate(date: string, timeZone: string | undefined): Date {
-  const format = new Intl.DateTimeFormat("en", { timeZone, year: "numeric", month: "2-digit", day: "2-digit" });
-  const localDate = (time: number): string => {
-    const parts = Object.fromEntries(format.formatToParts(time).map(({ type, value }) => [type, value]));
-    return `${parts["year"]?.padStart(4, "0")}-${parts["month"]}-${parts["day"]}`;
-  };
+export function startOfDate(date: string, timeZone: string | undefined): Date {
+  const localDate = dateClock(timeZone);
   const midnight = Date.parse(`${date}T00:00:00Z`);
   let [before, from] = [midnight - MAX_OFFSET_HOURS * 3_600_000, midnight + MAX_OFFSET_HOURS * 3_600_000];
   while (from - before > 1) {
@@ -96,4 +94,13 @@ function startOfDate(date: string, timeZone: string | undefined): Date {
     else from = middle;
   }
   return new Date(from);
+}
+
+/** Creates a function that returns the date of a moment in a time zone, e.g. `2026-05-01`. */
+export function dateClock(timeZone: string | undefined): (time: number) => string {
+  const format = new Intl.DateTimeFormat("en", { timeZone, year: "numeric", month: "2-digit", day: "2-digit" });
+  return (time) => {
+    const parts = Object.fromEntries(format.formatToParts(time).map(({ type, value }) => [type, value]));
+    return `${parts["year"]?.padStart(4, "0")}-${parts["month"]}-${parts["day"]}`;
+  };
 }

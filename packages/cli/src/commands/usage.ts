@@ -18,6 +18,7 @@ import {
   type UsageView,
   usageFields,
 } from "../views/usage.ts";
+import { hasWholeHours, toLocalDays } from "../views/usage-days.ts";
 import { groupColumns, groupTable } from "../views/usage-groups.ts";
 import { withExamples } from "./examples.ts";
 import { resolveFilter } from "./requests/resolve-filter.ts";
@@ -48,13 +49,16 @@ export function defineUsage(usage: Command, context: Context): void {
     .option("--provider <name>", "Provider whose requests count", idArgument)
     .option("--all-namespaces", "Show every namespace of the node (operator only)")
     .addOption(new Option("--format <format>", "Format, as with --output").choices(["table", "csv", "json"]))
-    .addHelpText("after", "\nDimensions: key, model, provider, status, hour, day. --all-namespaces counts whole hours.")
-    .action((options: UsageOptions & RangeOptions) => showUsage(context, withRange(options)));
+    .addHelpText(
+      "after",
+      "\nDimensions: key, model, provider, status, hour, day. Days are those of UTC, or of --time-zone if it is given.\n--all-namespaces counts whole hours.",
+    )
+    .action((options: UsageOptions & RangeOptions) => showUsage(context, withRange(options), options.timeZone));
   withExamples(
     usage,
     "cloud usage",
     "cloud usage --since 24h --group-by model",
-    "cloud usage --from 2026-05-01 --to 2026-06-01 --time-zone Europe/Berlin",
+    "cloud usage --from 2026-05-01 --to 2026-06-01 --time-zone Europe/Berlin --group-by day",
     "cloud usage --from 2026-05-01T00:00:00Z --to 2026-06-01T00:00:00Z --group-by model,day",
     "cloud usage --group-by key --json",
     "cloud usage --key ci-bot",
@@ -63,17 +67,22 @@ export function defineUsage(usage: Command, context: Context): void {
   );
 }
 
-async function showUsage(context: Context, options: UsageOptions & TimeRange): Promise<void> {
+async function showUsage(
+  context: Context,
+  options: UsageOptions & TimeRange,
+  timeZone: string | undefined,
+): Promise<void> {
   const { from, to, groupBy = [], key, model, provider, allNamespaces = false } = options;
+  const grouping = groupingOf(groupBy, timeZone);
   const query = {
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),
-    groupBy: groupBy.map((name) => DIMENSIONS[name]),
+    groupBy: grouping.read.map((name) => DIMENSIONS[name]),
   };
   if (allNamespaces) {
     if (key !== undefined || model !== undefined || provider !== undefined)
       throw usageError("--all-namespaces cannot be combined with --key, --model or --provider");
-    return showNodeUsage(context, query, groupBy);
+    return showNodeUsage(context, query, grouping);
   }
   const credential = await loginCredential(context.settings);
   const client = await context.connect(credential);
@@ -81,28 +90,53 @@ async function showUsage(context: Context, options: UsageOptions & TimeRange): P
   const filter = { keyId: resolved.key ?? "", model: resolved.model ?? "", provider: resolved.provider ?? "" };
   const response = await client.usage.getUsage({ ...query, ...filter });
   const totals = fromProtoUsage(response);
-  if (groupBy.length === 0) return context.output.data(totals, (style) => block(usageFields(totals, style)));
+  if (groupBy.length === 0) return context.output.data(totals, (style) => block(usageFields(totals, style, timeZone)));
   const names = new RequestNames(client, context.output);
   if (groupBy.includes("key")) await names.load(response.groups.map(({ keyId }) => keyId));
-  const groups = response.groups.map((group) => fromProtoUsageGroup(group, groupBy, names));
-  showGroups(context, { ...totals, groups }, groupBy);
+  const groups = response.groups.map((group) => fromProtoUsageGroup(group, grouping.read, names));
+  showGroups(context, { ...totals, groups: grouping.merge(groups) }, groupBy, timeZone);
+}
+
+/** Dimensions to show groups of, and those to read them by. */
+interface Grouping {
+  readonly shown: readonly DimensionName[];
+  readonly timeZone: string | undefined;
+  readonly read: readonly DimensionName[];
+  /** Groups of the dimensions to show, from those that were read. */
+  readonly merge: (groups: readonly UsageGroupView[]) => readonly UsageGroupView[];
+}
+
+/** Days by the clock of a time zone are merged from hours, because the node knows those of UTC. @throws CliError usage */
+function groupingOf(shown: readonly DimensionName[], timeZone: string | undefined): Grouping {
+  if (timeZone === undefined || timeZone === "UTC" || !shown.includes("day")) {
+    return { shown, timeZone, read: shown, merge: (groups) => groups };
+  }
+  if (!hasWholeHours(timeZone, new Date().getFullYear())) {
+    throw usageError(
+      `--time-zone: days of ${timeZone} do not begin with an hour of UTC, by which usage is counted`,
+      "Group by hour, or leave --time-zone out for days of UTC.",
+    );
+  }
+  const read = [...new Set(shown.map((name) => (name === "day" ? "hour" : name)))];
+  return { shown, timeZone, read, merge: (groups) => toLocalDays(groups, timeZone, shown.includes("hour")) };
 }
 
 async function showNodeUsage(
   context: Context,
   query: MessageInitShape<typeof GetNodeUsageRequestSchema>,
-  groupBy: readonly DimensionName[],
+  { shown, timeZone, read, merge }: Grouping,
 ): Promise<void> {
   const client = await context.connect(await operatorCredential(context.settings));
   const [response, namespaces] = await Promise.all([client.usageAdmin.getNodeUsage(query), namespaceNames(client)]);
-  const groups = response.groups.map((group) => fromProtoNamespaceUsage(group, groupBy, namespaces));
-  showGroups(context, { ...fromProtoUsage(response), groups }, ["namespace", ...groupBy]);
+  const groups = response.groups.map((group) => fromProtoNamespaceUsage(group, read, namespaces));
+  showGroups(context, { ...fromProtoUsage(response), groups: merge(groups) }, ["namespace", ...shown], timeZone);
 }
 
 function showGroups(
   context: Context,
   view: UsageView & { readonly groups: readonly UsageGroupView[] },
   groupBy: readonly (DimensionName | "namespace")[],
+  timeZone: string | undefined,
 ): void {
   const { output, stdout } = context;
   const { groups } = view;
@@ -112,7 +146,7 @@ function showGroups(
     return;
   }
   output.data(view, (style) => {
-    const fields = groups.length === 0 ? usageFields(view, style) : groupedUsageFields(view);
-    return [block(fields), ...groupTable(groups, groupBy, view, style)].join("\n\n");
+    const fields = groups.length === 0 ? usageFields(view, style, timeZone) : groupedUsageFields(view, timeZone);
+    return [block(fields), ...groupTable(groups, groupBy, view, { style, timeZone })].join("\n\n");
   });
 }

@@ -29,6 +29,15 @@ describe("times", () => {
     expect(shown).toMatch(/^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2} [+-]\d{2}:\d{2}$/);
     expect(Date.parse(shown.replace(" ", "T").replace(" ", ""))).toBe(Date.parse("2026-05-01T00:00:00Z"));
   });
+
+  it.each([
+    ["UTC", "2026-05-01 00:00:00 +00:00"],
+    ["Europe/Berlin", "2026-05-01 02:00:00 +02:00"],
+    ["America/New_York", "2026-04-30 20:00:00 -04:00"],
+    ["Asia/Kathmandu", "2026-05-01 05:45:00 +05:45"],
+  ])("can be shown by the clock of %s", (timeZone, shown) => {
+    expect(formatTime("2026-05-01T00:00:00.000Z", timeZone)).toBe(shown);
+  });
 });
 
 describe("untrusted text", () => {

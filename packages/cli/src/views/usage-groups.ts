@@ -1,21 +1,32 @@
 import type { DimensionName } from "../arguments.ts";
 import { countColumn, moneyColumns } from "../output/columns.ts";
+import { formatTime } from "../output/time.ts";
 import { type Column, table, type TableStyle } from "../output/table.ts";
 import type { TotalsView, UsageGroupView } from "./usage.ts";
 
 type GroupName = DimensionName | "namespace";
 
-const NAMES: Readonly<Record<GroupName, readonly Column<UsageGroupView>[]>> = {
+type NameColumns = Readonly<Record<GroupName, readonly Column<UsageGroupView>[]>>;
+
+/** Columns of the dimensions. @param timeZone IANA name of the one that people see days and hours in */
+const nameColumns = (timeZone: string): NameColumns => ({
   namespace: [
     nameColumn("NAMESPACE", "namespace_name", ({ namespace_name, namespace_id }) => namespace_name ?? namespace_id),
     { header: "NAMESPACE ID", leaveOutRank: 2, cell: ({ namespace_id = "" }) => namespace_id },
   ],
-  day: [{ header: "DAY (UTC)", name: "day", cell: ({ day = "" }) => day.slice(0, 10), value: ({ day }) => day }],
+  day: [
+    {
+      header: `DAY (${timeZone})`,
+      name: "day",
+      cell: ({ day }) => (day === undefined ? "" : formatTime(day, timeZone).slice(0, 10)),
+      value: ({ day }) => day,
+    },
+  ],
   hour: [
     {
-      header: "HOUR (UTC)",
+      header: `HOUR (${timeZone})`,
       name: "hour",
-      cell: ({ hour = "" }) => hour.slice(0, 16).replace("T", " "),
+      cell: ({ hour }) => (hour === undefined ? "" : formatTime(hour, timeZone).slice(0, 16)),
       value: ({ hour }) => hour,
     },
   ],
@@ -26,7 +37,7 @@ const NAMES: Readonly<Record<GroupName, readonly Column<UsageGroupView>[]>> = {
   model: [{ header: "MODEL", cell: ({ model }) => model ?? "-", value: ({ model }) => model }],
   provider: [{ header: "PROVIDER", cell: ({ provider }) => provider ?? "-", value: ({ provider }) => provider }],
   status: [{ header: "STATUS", cell: ({ status = "" }) => status }],
-};
+});
 
 function nameColumn(
   header: string,
@@ -44,8 +55,12 @@ const NUMBERS: readonly Column<UsageGroupView>[] = [
 ];
 
 /** Columns of groups. People see the column on denied requests only if there are any. */
-export function groupColumns(groupBy: readonly GroupName[], hasDenied: boolean): readonly Column<UsageGroupView>[] {
-  const names = Object.entries(NAMES).flatMap(([name, columns]) =>
+export function groupColumns(
+  groupBy: readonly GroupName[],
+  hasDenied: boolean,
+  timeZone = "UTC",
+): readonly Column<UsageGroupView>[] {
+  const names = Object.entries(nameColumns(timeZone)).flatMap(([name, columns]) =>
     groupBy.includes(name as GroupName) ? columns : [],
   );
   return [
@@ -61,10 +76,10 @@ export function groupTable(
   groups: readonly UsageGroupView[],
   groupBy: readonly GroupName[],
   totals: TotalsView,
-  style?: TableStyle,
+  { style, timeZone }: { readonly style?: TableStyle; readonly timeZone?: string | undefined } = {},
 ): readonly string[] {
   if (groups.length === 0) return [];
-  const [first, ...others] = groupColumns(groupBy, totals.denied_count > 0);
+  const [first, ...others] = groupColumns(groupBy, totals.denied_count > 0, timeZone);
   if (first === undefined) return [];
   const isTotal = (row: UsageGroupView): boolean => row === totals;
   const withTotal = (column: Column<UsageGroupView>, total: string): Column<UsageGroupView> => ({

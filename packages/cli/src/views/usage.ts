@@ -36,7 +36,7 @@ export interface UsageGroupView extends TotalsView {
   readonly status?: string;
   /** Start of the hour, in UTC. */
   readonly hour?: string;
-  /** Start of the day, in UTC. */
+  /** Start of the day: of UTC, or by the clock of `--time-zone`. */
   readonly day?: string;
 }
 
@@ -95,9 +95,13 @@ function deniedFields({ denied_count, denied_unlogged_count }: UsageView): reado
   return [["denied", `${denied_count}${unlogged}`]];
 }
 
-export function usageFields(usage: UsageView, { count }: Pick<Style, "count">): readonly [string, string][] {
+export function usageFields(
+  usage: UsageView,
+  { count }: Pick<Style, "count">,
+  timeZone?: string,
+): readonly [string, string][] {
   return [
-    ...rangeFields(usage),
+    ...rangeFields(usage, timeZone),
     ["requests", count(usage.request_count)],
     ["prompt tokens", count(usage.prompt_tokens)],
     ["completion tokens", count(usage.completion_tokens)],
@@ -107,13 +111,13 @@ export function usageFields(usage: UsageView, { count }: Pick<Style, "count">): 
 }
 
 /** Fields above a table of groups, which has the other totals in its last row. */
-export function groupedUsageFields(usage: UsageView): readonly [string, string][] {
-  return [...rangeFields(usage), ...deniedFields(usage)];
+export function groupedUsageFields(usage: UsageView, timeZone?: string): readonly [string, string][] {
+  return [...rangeFields(usage, timeZone), ...deniedFields(usage)];
 }
 
-function rangeFields({ from, to }: UsageView): readonly [string, string][] {
+function rangeFields({ from, to }: UsageView, timeZone: string | undefined): readonly [string, string][] {
   return [
-    ["from", formatTime(from)],
-    ["to", formatTime(to)],
+    ["from", formatTime(from, timeZone)],
+    ["to", formatTime(to, timeZone)],
   ];
 }
