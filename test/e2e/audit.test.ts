@@ -56,8 +56,20 @@ it("records every change by the command in the audit log of the service that mad
   expect(entriesOfKey.every(({ address, request_id }) => address === "127.0.0.1" && request_id !== null)).toBe(true);
   expect(entriesOfKey[3]?.after).toMatchObject({ name: "cap", kind: "budget" });
   expect(JSON.stringify(data)).not.toContain(minted.token.slice(8));
-  const { stdout } = await cli("cloud", "audit", "list", "--target", policy.id, "-o", "table");
-  expect(stdout).toMatch(/policy\.create +pol_\w+ +(kind|name|spec)/);
+  await cli.json("cloud", "budget", "update", "cap", "--limit-micro-usd", "9");
+  const { stdout } = await cli("cloud", "audit", "list", "--target", "cap", "-o", "table");
+  expect(stdout).toMatch(/policy\.create +cap +pol_\w+ +(kind|name|spec)/);
+  expect(stdout).toMatch(/policy\.update +cap +pol_\w+ +spec\.limit_micro_usd: 5 -> 9/);
+  const [updated] = (await list("--target", "cap", "--action", "policy.update")).data;
+  expect(updated).toMatchObject({
+    target_name: "cap",
+    actor_name: "root",
+    changes: [{ field: "spec.limit_micro_usd", from: 5, to: 9 }],
+  });
+  expect(await cli.json("cloud", "audit", "get", updated?.id ?? "")).toEqual(updated);
+  const exported = await cli("cloud", "audit", "export", "--format", "jsonl", "--actor", "root");
+  const rows = exported.stdout.trim().split("\n");
+  expect(rows.map((row) => JSON.parse(row) as unknown)).toEqual((await list("--actor", key.id)).data);
 });
 
 it("records the address of the connection and the gateway's request id, whatever a client's headers say", async () => {

@@ -297,6 +297,7 @@ const cases = Object.entries(VALID_REQUESTS);
 const RANGE = { from: "2026-01-01T00:00:00Z", to: "2027-01-01T00:00:00Z" };
 /** Positions of filters on the caller's own data: a foreign id selects nothing. */
 const FILTERS: Readonly<Record<string, (id: string) => object>> = {
+  "AuditService/ListAuditEntries.filter.id": (id) => ({ filter: { id } }),
   "AuditService/ListAuditEntries.filter.actor_id": (id) => ({ filter: { actorId: id } }),
   "AuditService/ListAuditEntries.filter.target_id": (id) => ({ filter: { targetId: id } }),
   "AuditService/ListAuditEntries.filter.namespace_id": (id) => ({ filter: { namespaceId: id } }),
@@ -374,8 +375,8 @@ describe("a credential of another namespace", () => {
         sent++;
       }
     }
-    // The audit log, with its three filters, is read from three services.
-    expect(sent).toBe(filters.length + 6);
+    // The audit log, with its four filters, is read from three services.
+    expect(sent).toBe(filters.length + 8);
   });
 
   it("watches nothing of this namespace, whatever its filter", async () => {

@@ -30,7 +30,10 @@ export function auditService(store: AuditStore, actions: readonly AuditAction[])
         throw invalidField("filter.action", `must be one that this log has: ${knownActions.join(" ")}`);
       }
       const size = pageSize || DEFAULT_PAGE_SIZE;
+      const id = filter?.id ? parseId("aud", filter.id) : undefined;
+      if (filter?.id && id === undefined) return { entries: [], nextPageToken: "" };
       const rows = await store.list(scopeOf(context), {
+        id,
         actorId: filter?.actorId || undefined,
         action: filter?.action || undefined,
         targetId: filter?.targetId || undefined,

@@ -24,6 +24,7 @@ export type AuditRow = Selectable<AuditSchema["audit_entries"]>;
 
 /** Filters of a page; an undefined one does not filter. */
 export interface AuditQuery {
+  readonly id: Id<"aud"> | undefined;
   readonly actorId: string | undefined;
   readonly action: string | undefined;
   readonly targetId: string | undefined;
@@ -43,9 +44,10 @@ export interface AuditStore {
 /** @param database database of a schema that has an audit log */
 export function createAuditStore(database: Pick<Database<AuditSchema>, "within">): AuditStore {
   return {
-    list: (scope, { actorId, action, targetId, namespaceId, from, to, before, size }) =>
+    list: (scope, { id, actorId, action, targetId, namespaceId, from, to, before, size }) =>
       database.within(scope, (tx) => {
         let query = tx.selectFrom("audit_entries").selectAll();
+        if (id !== undefined) query = query.where("id", "=", id);
         if (actorId !== undefined) query = query.where("actor_id", "=", actorId);
         if (action !== undefined) query = query.where("action", "=", action);
         if (targetId !== undefined) query = query.where("target_id", "=", targetId);

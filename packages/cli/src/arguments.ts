@@ -150,14 +150,28 @@ export function contextArgument(text: string): string {
   return idArgument(text);
 }
 
-/** Parses the id of a caller that can change resources: a key or an operator credential. */
+/** Parses the name or the id of a caller that can change resources: a key, or an operator credential by its id. */
 export function actorArgument(text: string): string {
-  return idOfKind(text, ["key", "op"]);
+  return nameOrIdOfKind(text, ["key", "op"]);
 }
 
-/** Parses the id of a resource whose changes are in an audit log. */
+/** Parses the name or the id of a resource whose changes are in an audit log. */
 export function targetArgument(text: string): string {
-  return idOfKind(text, ["key", "ns", "pol", "bnd", "acc", "op", "dl"]);
+  return nameOrIdOfKind(text, ["key", "ns", "pol", "bnd", "acc", "op", "svc", "dl"]);
+}
+
+/** Parses the id of an entry of the audit log. */
+export function entryArgument(text: string): string {
+  return idOfKind(text, ["aud"]);
+}
+
+/** Matches what begins like an id of any kind, and is taken for one. */
+const LIKE_AN_ID = /^(?:acc|ns|key|op|svc|pol|bnd|req|aud|dl|den|gws)_/i;
+
+/** Parses a name, or an id of one of `kinds`. */
+function nameOrIdOfKind(text: string, kinds: readonly IdKind[]): string {
+  const nameOrId = idArgument(text);
+  return LIKE_AN_ID.test(nameOrId) ? idOfKind(nameOrId, kinds) : nameOrId;
 }
 
 /** Parses an id of one of `kinds`. Only its form is checked, because audit logs keep the ids of deleted resources. */

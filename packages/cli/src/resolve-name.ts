@@ -119,6 +119,23 @@ export async function resolvePolicy(client: NodeClient, nameOrId: string): Promi
   return nameOrId.startsWith(POLICY.prefix) ? nameOrId : findByName(client, POLICY, nameOrId);
 }
 
+/**
+ * Id of what a text names whose changes are in the audit log: a key or a policy by name, anything else by id. A name that both have is
+ * refused.
+ *
+ * @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING
+ */
+export async function resolveChanged(client: NodeClient, nameOrId: string): Promise<string> {
+  if (/^(?:acc|ns|key|op|svc|pol|bnd|dl)_/.test(nameOrId)) return nameOrId;
+  const [keys, policies] = [await listNamed(client, KEY, nameOrId), await listNamed(client, POLICY, nameOrId)];
+  const matches = [...matching(keys, nameOrId), ...matching(policies, nameOrId)];
+  const [match] = matches;
+  if (match === undefined) throw noneNamed({ ...POLICY, noun: "key or policy" }, nameOrId, [...keys, ...policies]);
+  if (matches.length === 1) return match.id;
+  const candidates = matches.map(candidateText).join(", ");
+  throw ambiguous(`several keys or policies are named ${JSON.stringify(nameOrId)}: ${candidates}`);
+}
+
 /** Id of the service credential that a text names, by id or by name. @throws CliError as `resolveKey` */
 export async function resolveServiceCredential(client: NodeClient, nameOrId: string): Promise<string> {
   return nameOrId.startsWith(SERVICE_CREDENTIAL.prefix) ? nameOrId : findByName(client, SERVICE_CREDENTIAL, nameOrId);

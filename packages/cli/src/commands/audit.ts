@@ -1,15 +1,29 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { AuditEntry } from "@routeplane/contracts/audit";
+import { once } from "node:events";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { AuditEntry, AuditFilterSchema } from "@routeplane/contracts/audit";
 import { toPageToken } from "@routeplane/rpc/page-token";
-import type { Command } from "commander";
-import { actionArgument, actorArgument, idArgument, type LoggedAction, namespaceArgument } from "../arguments.ts";
+import { type Command, Option } from "commander";
+import {
+  actionArgument,
+  actorArgument,
+  entryArgument,
+  idArgument,
+  type LoggedAction,
+  namespaceArgument,
+} from "../arguments.ts";
 import { rowsArgument, targetArgument } from "../arguments.ts";
+import { AuditNames } from "../audit-names.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
+import { csvLine } from "../output/csv.ts";
+import { startProgress } from "../output/progress.ts";
+import { block } from "../output/table.ts";
+import { notFound, resolveChanged, resolveKey } from "../resolve-name.ts";
 import { loginCredential, operatorCredential } from "../session.ts";
-import { AUDIT_COLUMNS, fromProtoAuditEntry } from "../views/audit.ts";
-import { pagesOf, type ReadPage, showPages } from "../views/list.ts";
+import { AUDIT_COLUMNS, AUDIT_FIELD_NAMES, auditFields, type AuditView, fromProtoAuditEntry } from "../views/audit.ts";
+import { type ListPage, pagesOf, type ReadPage, showPages } from "../views/list.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 import { addRangeOptions, type RangeOptions, type TimeRange, withRange } from "./time-range.ts";
@@ -20,58 +34,131 @@ interface AuditFilter {
   readonly target?: string;
   readonly namespace?: string;
   readonly node?: boolean;
+}
+
+interface ListOptions {
   readonly limit: number;
   readonly pageToken?: string;
 }
 
+type ExportFormat = "csv" | "jsonl";
 type AuditOptions = AuditFilter & TimeRange;
 
 export function addAuditCommands(audit: Command, context: Context): void {
-  withExamples(audit, "cloud audit list");
+  withExamples(audit, "cloud audit list", "cloud audit get aud_01jxyz…", "cloud audit export --format csv");
 
-  const list = audit
-    .command("list")
+  const list = withFilters(audit.command("list"))
     .description("List changes, newest first, page by page")
-    .option("-n, --namespace <name|id>", "Name or id of the namespace (operator only)", namespaceArgument)
-    .option("--node", "Show the whole node, or your account (operator only)")
-    .option("--actor <id>", "Id of the caller that made them (key_… or op_…)", actorArgument)
-    .option("--action <action>", "Action, e.g. key.revoke", actionArgument)
-    .option("--target <id>", "Id of the changed resource, e.g. key_… or pol_…", targetArgument)
     .option("--limit <number>", "Rows to list", rowsArgument, 25)
     .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
     .addHelpText("after", "\nCovers keys, namespaces, policies, bindings, accounts, operators and dead letters.")
-    .action((options: AuditFilter & RangeOptions) => listEntries(context, withRange(options)));
-  addRangeOptions(list);
+    .action((options: AuditFilter & RangeOptions & ListOptions) => listEntries(context, withRange(options)));
   withExamples(
     list,
     "cloud audit list",
-    "cloud audit list --target key_01jxyz…",
+    "cloud audit list --target my-agent",
+    "cloud audit list --actor key_01jxyz…",
     "cloud audit list --action key.revoke --since 24h",
     "cloud audit list --namespace staging",
     "cloud audit list --node --actor op_01jxyz…",
   );
+
+  const get = audit
+    .command("get")
+    .description("Show an entry with every value that changed")
+    .argument("<id>", "Id of the entry (aud_…)", entryArgument)
+    .option("-n, --namespace <name|id>", "Name or id of the namespace (operator only)", namespaceArgument)
+    .option("--node", "Search the whole node, or your account (operator only)")
+    .action((id: string, options: AuditFilter) => showEntry(context, id, options));
+  withExamples(get, "cloud audit get aud_01jxyz…", "cloud audit get aud_01jxyz… --json");
+
+  const exported = withFilters(audit.command("export"))
+    .description("Export the audit log to stdout, newest first")
+    .addOption(new Option("--format <format>", "Format of the rows").choices(["csv", "jsonl"]).makeOptionMandatory())
+    .addHelpText("after", "\nWrites the log as it is at the start, page by page.")
+    .action((options: AuditFilter & RangeOptions & { format: ExportFormat }) =>
+      exportEntries(context, withRange(options)),
+    );
+  withExamples(
+    exported,
+    "cloud audit export --format csv --from 2026-05-01 --to 2026-06-01 > may.csv",
+    "cloud audit export --format jsonl --target daily-cap | jq .changes",
+  );
 }
 
-async function listEntries(context: Context, options: AuditOptions): Promise<void> {
-  const { namespace, node = false } = options;
-  if (node && namespace !== undefined) throw usageError("--node and --namespace cannot be combined: give one of them");
-  const credential = node || namespace !== undefined ? operatorCredential : loginCredential;
-  const clients = await context.connect(await credential(context.settings));
-  const filter = toFilter(options, namespace === undefined ? "" : await namespaceIdOf(clients, namespace));
-  const logs = { auth: clients.audit, policy: clients.policyAudit, usage: clients.usageAudit };
-  const { action } = options;
-  const queried = action === undefined ? Object.values(logs) : [logs[action.service]];
+/** Adds the options that select entries. */
+function withFilters(command: Command): Command {
+  command
+    .option("-n, --namespace <name|id>", "Name or id of the namespace (operator only)", namespaceArgument)
+    .option("--node", "Show the whole node, or your account (operator only)")
+    .option("--actor <name|id>", "Name or id of the caller (key_… or op_…)", actorArgument)
+    .option("--action <action>", "Action, e.g. key.revoke", actionArgument)
+    .option("--target <name|id>", "Name or id of what changed, e.g. pol_…", targetArgument);
+  return addRangeOptions(command);
+}
+
+async function listEntries(context: Context, options: AuditOptions & ListOptions): Promise<void> {
   const { limit, pageToken } = options;
   const page = { limit, ...(pageToken !== undefined && { pageToken }) };
-  const pages = pagesOf(mergedPages(queried, filter), fromProtoAuditEntry, page);
+  const pages = await entryPages(context, options, page);
   const next = await showPages(context, pages, AUDIT_COLUMNS, "No entries match.");
   if (next !== "") context.output.note(`For older entries, add --page-token ${next}`);
+}
+
+async function showEntry(context: Context, id: string, options: AuditFilter): Promise<void> {
+  for await (const { rows } of await entryPages(context, options, { limit: 1 }, id)) {
+    for (const view of rows) return context.output.data(view, () => block(auditFields(view)));
+  }
+  throw notFound(`no entry ${id} in the audit log that the credential in use reads`);
+}
+
+async function exportEntries(context: Context, options: AuditOptions & { format: ExportFormat }): Promise<void> {
+  const { stdout, output } = context;
+  const { format, to = new Date() } = options;
+  const lineOf = (view: AuditView): string =>
+    format === "jsonl" ? `${JSON.stringify(view)}\n` : csvLine(AUDIT_FIELD_NAMES.map((name) => view[name]));
+  let [head, count] = [format === "csv" ? csvLine(AUDIT_FIELD_NAMES) : "", 0];
+  const progress = startProgress(context, "entries");
+  for await (const { rows } of await entryPages(context, { ...options, to })) {
+    if (!stdout.write(head + rows.map(lineOf).join(""))) await once(stdout, "drain");
+    head = "";
+    progress.show((count += rows.length));
+  }
+  progress.clear();
+  output.note(`${count} entries`);
+}
+
+/** Pages of the entries that options select, with names. @param id only this entry; empty: all */
+async function entryPages(
+  context: Context,
+  options: AuditOptions,
+  page: { readonly limit?: number; readonly pageToken?: string } = {},
+  id = "",
+): Promise<AsyncIterable<ListPage<AuditView>>> {
+  const { namespace, node = false, action } = options;
+  if (node && namespace !== undefined) throw usageError("--node and --namespace cannot be combined: give one of them");
+  const credential = node || namespace !== undefined ? operatorCredential : loginCredential;
+  const client = await context.connect(await credential(context.settings));
+  const filter = { ...(await toFilter(client, options)), id };
+  const logs = { auth: client.audit, policy: client.policyAudit, usage: client.usageAudit };
+  const queried = action === undefined ? Object.values(logs) : [logs[action.service]];
+  const names = new AuditNames(client);
+  const read = mergedPages(queried, filter);
+  const readNamed: typeof read = async (request) => {
+    const entries = await read(request);
+    await names.load(entries.rows);
+    return entries;
+  };
+  return pagesOf(readNamed, (entry) => fromProtoAuditEntry(entry, names), page);
 }
 
 type AuditLog = NodeClient["audit"] | NodeClient["policyAudit"] | NodeClient["usageAudit"];
 
 /** Reads pages of the merged logs of services. Ids sort by time: the newest entries of each page are the newest of all. */
-function mergedPages(logs: readonly AuditLog[], filter: ReturnType<typeof toFilter>): ReadPage<AuditEntry> {
+function mergedPages(
+  logs: readonly AuditLog[],
+  filter: MessageInitShape<typeof AuditFilterSchema>,
+): ReadPage<AuditEntry> {
   return async ({ pageSize, pageToken }) => {
     const pages = await Promise.all(logs.map((log) => log.listAuditEntries({ filter, pageSize, pageToken })));
     const all = pages.flatMap(({ entries }): readonly AuditEntry[] => entries).filter(isReadByAll(pages));
@@ -98,13 +185,17 @@ async function namespaceIdOf({ namespaces }: NodeClient, nameOrId: string): Prom
   return requirePresent((await namespaces.getNamespace({ namespace: nameOrId })).namespace).id;
 }
 
-function toFilter({ actor = "", action, target = "", from, to }: AuditOptions, namespaceId: string) {
+async function toFilter(client: NodeClient, { actor, action, target, namespace, from, to }: AuditOptions) {
   return {
-    actorId: actor,
+    actorId: actor === undefined ? "" : await resolveActor(client, actor),
     action: action?.name ?? "",
-    targetId: target,
-    namespaceId,
+    targetId: target === undefined ? "" : await resolveChanged(client, target),
+    namespaceId: namespace === undefined ? "" : await namespaceIdOf(client, namespace),
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),
   };
+}
+
+function resolveActor(client: NodeClient, nameOrId: string): Promise<string> | string {
+  return nameOrId.startsWith("op_") ? nameOrId : resolveKey(client, nameOrId);
 }

@@ -29,15 +29,17 @@ export function formatOfArguments(argv: readonly string[]): Format | undefined {
 }
 
 /**
- * Format that a parsed command asks for; undefined if it asks for none. A command with a `--output <file>` of its own writes to a file,
- * and takes its format from elsewhere.
+ * Format that a parsed command asks for; undefined if it asks for none. An export, which has a `--output <file>` of its own or cannot be
+ * without `--format`, writes its rows itself.
  *
  * @throws CliError usage if there is no such format, or two are asked for
  */
 export function formatOfCommand(program: Command, command: Command): Format | undefined {
   const { json = false, output } = program.opts<FormatOptions>();
-  const isFile = command.options.some((option) => option.long === "--output");
-  const asked = isFile ? undefined : (output ?? command.opts<FormatOptions>().format);
+  const isExport = command.options.some(
+    ({ long, mandatory }) => long === "--output" || (long === "--format" && mandatory),
+  );
+  const asked = isExport ? undefined : (output ?? command.opts<FormatOptions>().format);
   if (json && asked !== undefined && asked !== "json") throw usageError(`--json cannot be combined with ${asked}`);
   if (json || asked === undefined) return json ? "json" : undefined;
   const format = FORMATS.find((known) => known === asked);

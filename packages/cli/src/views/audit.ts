@@ -1,4 +1,6 @@
 import type { AuditEntry } from "@routeplane/contracts/audit";
+import type { EntryNames } from "../audit-names.ts";
+import { textColumn, timeColumn } from "../output/columns.ts";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
 import { fromProtoRequiredTime, fromProtoText } from "./values.ts";
@@ -9,38 +11,145 @@ export interface AuditView {
   /** `api_key`, `operator` or `service`. */
   readonly actor_type: string;
   readonly actor_id: string | null;
+  /** Name of a key; null if it is not known. */
+  readonly actor_name: string | null;
   /** E.g. `key.create`. */
   readonly action: string;
   readonly target_id: string;
+  /** Name of a key, a policy or a namespace; null if it is not known. */
+  readonly target_name: string | null;
   readonly namespace_id: string | null;
   /** The fields that changed; null for a creation. */
   readonly before: object | null;
   /** The fields that changed; null for a deletion. */
   readonly after: object | null;
+  /** Values that changed, each with its path, e.g. `spec.limit_micro_usd`. */
+  readonly changes: readonly ChangeView[];
   readonly request_id: string | null;
   readonly address: string | null;
 }
 
-export function fromProtoAuditEntry(entry: AuditEntry): AuditView {
+export interface ChangeView {
+  readonly field: string;
+  /** Value before; null if there was none. */
+  readonly from: unknown;
+  /** Value after; null if there is none. */
+  readonly to: unknown;
+}
+
+/** Names of the fields of an entry, in the order of `--json` and of exports. */
+export const AUDIT_FIELD_NAMES = [
+  "id",
+  "created_at",
+  "actor_type",
+  "actor_id",
+  "actor_name",
+  "action",
+  "target_id",
+  "target_name",
+  "namespace_id",
+  "before",
+  "after",
+  "changes",
+  "request_id",
+  "address",
+] as const satisfies readonly (keyof AuditView)[];
+
+export function fromProtoAuditEntry(entry: AuditEntry, names: EntryNames): AuditView {
   return {
     id: entry.id,
     created_at: fromProtoRequiredTime(entry.createdAt),
     actor_type: entry.actorType,
     actor_id: fromProtoText(entry.actorId),
+    actor_name: names.of(entry.actorId),
     action: entry.action,
     target_id: entry.targetId,
+    target_name: names.of(entry.targetId),
     namespace_id: fromProtoText(entry.namespaceId),
     before: entry.before ?? null,
     after: entry.after ?? null,
+    changes: changesOf(entry.before, entry.after),
     request_id: fromProtoText(entry.requestId),
     address: fromProtoText(entry.address),
   };
 }
 
+/** Depth to which the parts of a value are compared; a deeper one is a value as a whole. */
+const MAX_DEPTH = 4;
+
+/** Lists the values that differ, in the order of their fields. */
+function changesOf(before: object | undefined, after: object | undefined): readonly ChangeView[] {
+  const [was, is] = [partsOf(before ?? {}), partsOf(after ?? {})];
+  return [...new Set([...was.keys(), ...is.keys()])]
+    .map((field) => ({ field, from: was.get(field) ?? null, to: is.get(field) ?? null }))
+    .filter(({ from, to }) => JSON.stringify(from) !== JSON.stringify(to));
+}
+
+/** Values of an object by their paths. */
+function partsOf(value: object, above = "", depth = 1): ReadonlyMap<string, unknown> {
+  const parts = new Map<string, unknown>();
+  for (const [name, part] of Object.entries(value) as [string, unknown][]) {
+    const path = `${above}${name}`;
+    const isObject = typeof part === "object" && part !== null && !Array.isArray(part);
+    if (!isObject || depth === MAX_DEPTH) parts.set(path, part);
+    else for (const [inner, each] of partsOf(part, `${path}.`, depth + 1)) parts.set(inner, each);
+  }
+  return parts;
+}
+
 export const AUDIT_COLUMNS: readonly Column<AuditView>[] = [
-  { header: "TIME", cell: ({ created_at }) => formatTime(created_at) },
-  { header: "ACTOR", cell: ({ actor_type, actor_id }) => actor_id ?? actor_type },
+  timeColumn("TIME", "created_at"),
+  { header: "ID", only: "wide", cell: ({ id }) => id },
+  {
+    header: "ACTOR",
+    name: "actor_name",
+    cell: ({ actor_type, actor_id, actor_name }) => actor_name ?? actor_id ?? actor_type,
+    value: ({ actor_name }) => actor_name,
+  },
+  textColumn("ACTOR ID", "actor_id", { only: "wide" }),
   { header: "ACTION", cell: ({ action }) => action },
-  { header: "TARGET", cell: ({ target_id }) => target_id },
-  { header: "CHANGED", leaveOutRank: 1, cell: ({ before, after }) => Object.keys({ ...before, ...after }).join(" ") },
+  { header: "TARGET", name: "target_name", cell: targetText, value: ({ target_name }) => target_name },
+  { header: "TARGET ID", leaveOutRank: 2, cell: ({ target_id }) => target_id },
+  { header: "CHANGED", name: "changes", leaveOutRank: 1, cell: changesText, value: ({ changes }) => changes },
 ];
+
+function targetText({ target_id, target_name }: AuditView): string {
+  return target_name ?? target_id;
+}
+
+/** Maximum length of the changes in lists, in characters. */
+const MAX_CHANGES_CHARS = 100;
+
+function changesText(entry: AuditView): string {
+  const text = entry.changes.map((change) => changeText(entry, change)).join(", ");
+  return text.length <= MAX_CHANGES_CHARS ? text : `${text.slice(0, MAX_CHANGES_CHARS - 1)}…`;
+}
+
+/** Text of a change, e.g. `spec.limit_micro_usd: 5 -> 9`; of a creation or a deletion the value alone. */
+function changeText({ before, after }: AuditView, { field, from, to }: ChangeView): string {
+  if (before === null) return `${field}: ${valueText(to)}`;
+  if (after === null) return `${field}: ${valueText(from)}`;
+  return `${field}: ${valueText(from)} -> ${valueText(to)}`;
+}
+
+function valueText(value: unknown): string {
+  if (value === null) return "none";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** Fields of one entry, with every change. */
+export function auditFields(entry: AuditView): readonly (readonly [string, string])[] {
+  const { actor_type, actor_id, actor_name, target_id, target_name, changes } = entry;
+  const named = (name: string | null, id: string): string => (name === null ? id : `${name} (${id})`);
+  return [
+    ["id", entry.id],
+    ["time", formatTime(entry.created_at)],
+    ["actor", actor_id === null ? actor_type : `${actor_type} ${named(actor_name, actor_id)}`],
+    ["action", entry.action],
+    ["target", named(target_name, target_id)],
+    ["namespace", entry.namespace_id ?? "-"],
+    ...changes.map((change) => ["changed", changeText(entry, change)] as const),
+    ["request", entry.request_id ?? "-"],
+    ["address", entry.address ?? "-"],
+  ];
+}

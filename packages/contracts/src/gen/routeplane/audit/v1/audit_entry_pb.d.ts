@@ -148,6 +148,13 @@ export declare type AuditFilter = Message<"routeplane.audit.v1.AuditFilter"> & {
    * @generated from field: string namespace_id = 6;
    */
   namespaceId: string;
+
+  /**
+   * Only the entry with this id: `aud_…`. One that is no id of an entry, or of one that the caller does not see, has none.
+   *
+   * @generated from field: string id = 7;
+   */
+  id: string;
 };
 
 /**

@@ -1,0 +1,99 @@
+import type { AuditEntry } from "@routeplane/contracts/audit";
+import type { NodeClient } from "./client.ts";
+import { MAX_PAGE_SIZE } from "./views/list.ts";
+
+/** Names beside the ids of an audit log. */
+export interface EntryNames {
+  /** Name of a key, a policy or a namespace; null if it is not known. */
+  of(id: string): string | null;
+}
+
+/** Largest number of resources of one kind that are read one by one; of more, the whole list is read. */
+const MAX_SINGLE_READS = 16;
+
+/** Reads of the names of one kind of resource. */
+interface NameReads {
+  /** Prefix of ids, with its underscore. */
+  readonly prefix: string;
+  one(id: string): Promise<string | undefined>;
+  page(pageToken: string): Promise<{ readonly names: readonly (readonly [string, string])[]; readonly next: string }>;
+}
+
+/**
+ * Names of the keys, policies and namespaces that entries of an audit log name, each looked up once: those of today, and of what is
+ * deleted those that an entry has. They are an addition: where one cannot be read the id alone is shown, and no other of its kind is
+ * looked up.
+ */
+export class AuditNames implements EntryNames {
+  readonly #reads: readonly NameReads[];
+  readonly #names = new Map<string, string | null>();
+  readonly #unreadable = new Set<NameReads>();
+
+  constructor({ keys, policies, namespaces }: NodeClient) {
+    this.#reads = [
+      {
+        prefix: "key_",
+        one: async (id) => (await keys.getKey({ id })).key?.name,
+        async page(pageToken) {
+          const read = await keys.listKeys({ pageSize: MAX_PAGE_SIZE, pageToken });
+          return { names: read.keys.map(({ id, name }) => [id, name]), next: read.nextPageToken };
+        },
+      },
+      {
+        prefix: "pol_",
+        one: async (id) => (await policies.getPolicy({ id })).policy?.name,
+        async page(pageToken) {
+          const read = await policies.listPolicies({ pageSize: MAX_PAGE_SIZE, pageToken });
+          return { names: read.policies.map(({ id, name }) => [id, name]), next: read.nextPageToken };
+        },
+      },
+      {
+        prefix: "ns_",
+        one: async (namespace) => (await namespaces.getNamespace({ namespace })).namespace?.name,
+        async page(pageToken) {
+          const read = await namespaces.listNamespaces({ pageSize: MAX_PAGE_SIZE, pageToken, showDeleted: true });
+          return { names: read.namespaces.map(({ id, name }) => [id, name]), next: read.nextPageToken };
+        },
+      },
+    ];
+  }
+
+  of(id: string): string | null {
+    return this.#names.get(id) ?? null;
+  }
+
+  /** Looks up what the entries name and is not known. Never throws. */
+  async load(entries: readonly AuditEntry[]): Promise<void> {
+    const ids = new Set(entries.flatMap(({ actorId, targetId }) => [actorId, targetId]));
+    await Promise.all(
+      this.#reads.map((reads) => {
+        const missing = [...ids].filter((id) => id.startsWith(reads.prefix) && !this.#names.has(id));
+        return this.#read(reads, missing).catch(() => this.#unreadable.add(reads));
+      }),
+    );
+    for (const { targetId, before, after } of entries) {
+      const name = after?.["name"] ?? before?.["name"];
+      if (typeof name === "string" && this.of(targetId) === null) this.#names.set(targetId, name);
+    }
+  }
+
+  async #read(reads: NameReads, missing: readonly string[]): Promise<void> {
+    if (missing.length === 0 || this.#unreadable.has(reads)) return;
+    for (const id of missing) this.#names.set(id, null);
+    if (missing.length > MAX_SINGLE_READS) return this.#readList(reads, new Set(missing));
+    // One that is deleted is not found: the others are shown.
+    const found = await Promise.allSettled(missing.map((id) => reads.one(id)));
+    for (const [index, result] of found.entries()) {
+      if (result.status === "fulfilled") this.#names.set(missing[index] ?? "", result.value ?? null);
+    }
+  }
+
+  async #readList(reads: NameReads, wanted: Set<string>): Promise<void> {
+    let pageToken = "";
+    do {
+      const { names, next } = await reads.page(pageToken);
+      for (const [id, name] of names) if (wanted.delete(id)) this.#names.set(id, name);
+      pageToken = wanted.size === 0 ? "" : next;
+    } while (pageToken !== "");
+  }
+}
