@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
-import { IdentityService } from "@routeplane/contracts/auth";
+import { IdentityService, KeyService } from "@routeplane/contracts/auth";
 import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
@@ -26,14 +26,27 @@ const REQUESTS = [
   { ...request, id: "req_2", model: "a\u001b[2J: b\u202e", costMicroUsd: 12n },
 ];
 const LIST = ["cloud", "requests"];
+const GROUPS = [
+  { model: "a", spendMicroUsd: 2n },
+  { model: "c", spendMicroUsd: 10n },
+  { model: "b", spendMicroUsd: 9n },
+];
 
 let node: FakeNode;
 beforeAll(async () => {
   node = await startFakeNode((router) => {
     router.service(IdentityService, { whoAmI: () => ({}) });
+    router.service(KeyService, {
+      getKey: ({ id }) => ({ key: { id } }),
+      listKeys({ pageToken }) {
+        const names = pageToken === "" ? ["c", "b"] : ["a"];
+        const keys = names.map((name) => ({ id: `key_${name}`, name, createdAt: AT }));
+        return { keys, nextPageToken: pageToken === "" ? "second" : "" };
+      },
+    });
     router.service(UsageService, {
       listRequests: ({ filter }) => ({ requests: filter?.status === RequestStatus.DENIED ? [] : REQUESTS }),
-      getUsage: () => ({ from: AT, to: AT, requestCount: 1_234n }),
+      getUsage: () => ({ from: AT, to: AT, requestCount: 1_234n, groups: GROUPS }),
       async *watchRequests() {
         yield { requests: REQUESTS, resumeToken: "" };
         throw new Error("the end");
@@ -182,5 +195,37 @@ describe.concurrent("a command line", () => {
     } finally {
       await rm(folder, { recursive: true });
     }
+  });
+});
+
+describe.concurrent("--sort and --top", () => {
+  const BY_MODEL = ["cloud", "usage", "--group-by", "model"];
+  const models = async (...flags: readonly string[]) => {
+    const { stdout } = await cli(...BY_MODEL, ...flags, "--json");
+    return (JSON.parse(stdout) as { groups: { model: string }[] }).groups.map(({ model }) => model);
+  };
+
+  it("order groups of usage and cut them, in every format, and leave the totals", async () => {
+    expect(await models()).toEqual(["a", "c", "b"]);
+    expect(await models("--sort", "spend_micro_usd", "--top", "2")).toEqual(["c", "b"]);
+    expect(await models("--sort", "-model")).toEqual(["c", "b", "a"]);
+    expect((await cli(...BY_MODEL, "--top", "1", "-o", "table")).stdout).toMatch(/^a .*\n(?!b|c)TOTAL +1,234 /m);
+    expect((await cli(...BY_MODEL, "--sort", "model")).stdout).toMatch(/^model\t.*\na\t.*\nb\t.*\nc\t/);
+  });
+
+  it("order all keys, not those of a page", async () => {
+    const { stdout } = await cli("cloud", "keys", "list", "--sort", "name", "--top", "2", "--json");
+    expect(JSON.parse(stdout)).toMatchObject({ data: [{ name: "a" }, { name: "b" }], next_page_token: null });
+  });
+
+  it.each([
+    [["cloud", "usage", "--top", "3"], "add --group-by"],
+    [[...BY_MODEL, "--sort", "cost"], "is not one of model, request_count, "],
+    [["cloud", "keys", "list", "--sort", "size"], "is not one of id, name, "],
+    [["cloud", "keys", "list", "--tree", "--top", "3"], "they cannot be combined with --tree"],
+    [["cloud", "keys", "list", "--top", "0"], "--top"],
+  ])("of %j are refused before a node is called", async (argv, message) => {
+    const result = await runCli(argv, { ...environment(), ROUTEPLANE_URL: "http://127.0.0.1:1" });
+    expect(result).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining(message) });
   });
 });

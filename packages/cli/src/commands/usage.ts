@@ -6,6 +6,7 @@ import { type DimensionName, groupByArgument, idArgument, keyArgument } from "..
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { delimitedText, isDelimited } from "../output/delimited.ts";
+import { addOrderOptions, orderOf, type RowOrder } from "../output/row-order.ts";
 import { block } from "../output/table.ts";
 import { namespaceNames, RequestNames } from "../request-names.ts";
 import { loginCredential, operatorCredential } from "../session.ts";
@@ -24,7 +25,7 @@ import { withExamples } from "./examples.ts";
 import { resolveFilter } from "./requests/resolve-filter.ts";
 import { addRangeOptions, type RangeOptions, type TimeRange, withRange } from "./time-range.ts";
 
-interface UsageOptions {
+interface UsageOptions extends RowOrder {
   readonly groupBy?: readonly DimensionName[];
   readonly key?: string;
   readonly model?: string;
@@ -54,6 +55,7 @@ export function defineUsage(usage: Command, context: Context): void {
       "\nDimensions: key, model, provider, status, hour, day. Days are those of UTC, or of --time-zone if it is given.\n--all-namespaces counts whole hours.",
     )
     .action((options: UsageOptions & RangeOptions) => showUsage(context, withRange(options), options.timeZone));
+  addOrderOptions(usage, "groups");
   withExamples(
     usage,
     "cloud usage",
@@ -63,6 +65,7 @@ export function defineUsage(usage: Command, context: Context): void {
     "cloud usage --group-by key --json",
     "cloud usage --key ci-bot",
     "cloud usage --provider openai --group-by model",
+    "cloud usage --group-by key --sort spend_micro_usd --top 10",
     "cloud usage --all-namespaces",
   );
 }
@@ -73,7 +76,12 @@ async function showUsage(
   timeZone: string | undefined,
 ): Promise<void> {
   const { from, to, groupBy = [], key, model, provider, allNamespaces = false } = options;
-  const grouping = groupingOf(groupBy, timeZone);
+  const dimensions = allNamespaces ? (["namespace", ...groupBy] as const) : groupBy;
+  if (dimensions.length === 0 && (options.sort ?? options.top) !== undefined)
+    throw usageError("--sort and --top order groups: add --group-by");
+  const order = orderOf(groupColumns(dimensions, true), options);
+  const { merge, ...days } = groupingOf(groupBy, timeZone);
+  const grouping = { ...days, merge: (groups: readonly UsageGroupView[]) => order(merge(groups)) };
   const query = {
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),
@@ -102,7 +110,7 @@ interface Grouping {
   readonly shown: readonly DimensionName[];
   readonly timeZone: string | undefined;
   readonly read: readonly DimensionName[];
-  /** Groups of the dimensions to show, from those that were read. */
+  /** Groups of the dimensions to show, in their order, from those that were read. */
   readonly merge: (groups: readonly UsageGroupView[]) => readonly UsageGroupView[];
 }
 

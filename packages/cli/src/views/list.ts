@@ -3,7 +3,7 @@ import type { Context } from "../context.ts";
 import { type DelimitedFormat, delimitedLines, delimitedText, isDelimited } from "../output/delimited.ts";
 import type { Output } from "../output/output.ts";
 import { printable, printableJson } from "../output/printable.ts";
-import { startProgress } from "../output/progress.ts";
+import { type Progress, startProgress } from "../output/progress.ts";
 import { type Column, shownColumns, table, type TableLayout, tableLayout, type TableStyle } from "../output/table.ts";
 import { fromProtoText } from "./values.ts";
 
@@ -46,9 +46,14 @@ export async function* pagesOf<Message, Row>(
 export async function allPages<Message, Row>(
   read: ReadPage<Message>,
   fromProto: (message: Message) => Row,
+  progress?: Progress,
 ): Promise<ListView<Row>> {
   const data: Row[] = [];
-  for await (const { rows } of pagesOf(read, fromProto)) for (const row of rows) data.push(row);
+  for await (const { rows } of pagesOf(read, fromProto)) {
+    for (const row of rows) data.push(row);
+    progress?.show(data.length);
+  }
+  progress?.clear();
   return { data, next_page_token: null };
 }
 

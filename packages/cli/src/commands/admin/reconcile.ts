@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { ExitCode } from "../../errors.ts";
+import { type Progress, startProgress } from "../../output/progress.ts";
 import { type Column, table } from "../../output/table.ts";
 import { operatorCredential } from "../../session.ts";
 import {
@@ -61,8 +62,10 @@ export function addReconcileCommand(admin: Command, context: Context): void {
 async function reconcileAll(context: Context, { from, to = new Date() }: TimeRange): Promise<void> {
   const client = await context.connect(await operatorCredential(context.settings));
   const range = { ...(from && { from: timestampFromDate(from) }), to: timestampFromDate(to) };
-  const usage = await reconcileUsage(client, range);
-  const budgets = await reconcileBudgets(client, usage);
+  const progress = startProgress(context, "namespaces compared", true);
+  const usage = await reconcileUsage(client, range, progress);
+  const budgets = await reconcileBudgets(client, usage, progress);
+  progress.clear();
   const [start, end] = [fromProtoTime(usage.from), fromProtoTime(usage.to)];
   const view = { ...usage, from: start, to: end, budgets };
   context.output.data(view, (style) => {
@@ -93,6 +96,7 @@ async function reconcileAll(context: Context, { from, to = new Date() }: TimeRan
 async function reconcileUsage(
   { usageAdmin }: NodeClient,
   requested: { readonly from?: Timestamp; readonly to: Timestamp },
+  progress: Progress,
 ): Promise<UsageReconciliation> {
   let page = await usageAdmin.reconcileUsage(requested);
   const range = { from: requirePresent(page.from), to: requirePresent(page.to) };
@@ -100,6 +104,7 @@ async function reconcileUsage(
   for (;;) {
     all.kept_from = fromProtoTime(page.keptFrom);
     all.namespace_count += page.namespaceCount;
+    progress.show(all.namespace_count);
     for (const difference of page.differences) all.differences.push(fromProtoDifference(difference));
     if (page.nextPageToken === "") return all;
     page = await usageAdmin.reconcileUsage({ ...requested, pageToken: page.nextPageToken });
@@ -109,6 +114,7 @@ async function reconcileUsage(
 async function reconcileBudgets(
   { budgetAdmin }: NodeClient,
   { from, to }: { readonly from: Timestamp; readonly to: Timestamp },
+  progress: Progress,
 ): Promise<BudgetReconciliation> {
   const all: BudgetReconciliation = {
     compared_from: null,
@@ -125,6 +131,7 @@ async function reconcileBudgets(
     const page = await budgetAdmin.reconcileBudgets({ from, to, pageToken });
     all.compared_from = fromProtoTime(page.comparedFrom);
     all.namespace_count += page.namespaceCount;
+    progress.show(all.namespace_count);
     all.request_count += fromProtoInteger(page.requestCount);
     all.running_count += fromProtoInteger(page.runningCount);
     all.counter_count += fromProtoInteger(page.counterCount);

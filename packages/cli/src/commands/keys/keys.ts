@@ -10,12 +10,15 @@ import {
   scopesArgument,
 } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
+import { usageError } from "../../errors.ts";
+import { startProgress } from "../../output/progress.ts";
+import { addOrderOptions, orderOf, type RowOrder } from "../../output/row-order.ts";
 import { block, table } from "../../output/table.ts";
 import { resolveKey } from "../../resolve-name.ts";
 import { loginCredential, operatorCredential } from "../../session.ts";
 import { fromProtoKey, KEY_COLUMNS, keyFields } from "../../views/keys/key.ts";
 import { KEY_TREE_COLUMNS, keyTree } from "../../views/keys/key-tree.ts";
-import { allPages, pagesOf, type ReadPage, showPages } from "../../views/list.ts";
+import { allPages, pagesOf, type ReadPage, showListAs, showPages } from "../../views/list.ts";
 import { requirePresent } from "../../views/values.ts";
 import { expiryArgument } from "../../written-time.ts";
 import { withExamples } from "../examples.ts";
@@ -29,7 +32,7 @@ interface MintOptions extends LimitOptions {
   readonly namespace?: string;
 }
 
-interface ListOptions {
+interface ListOptions extends RowOrder {
   readonly tree?: boolean;
   readonly limit?: number;
   readonly pageToken?: string;
@@ -48,7 +51,14 @@ export function addKeyCommands(keys: Command, context: Context): void {
     .option("--page-token <token>", "Token of the page, from next_page_token", idArgument)
     .addHelpText("after", "\nRevoked and expired keys are included.")
     .action((options: ListOptions) => listKeys(context, options));
-  withExamples(list, "cloud keys list", "cloud keys list --tree", "cloud keys list --json");
+  addOrderOptions(list, "keys");
+  withExamples(
+    list,
+    "cloud keys list",
+    "cloud keys list --tree",
+    "cloud keys list --sort -last_used_at --top 10",
+    "cloud keys list --json",
+  );
 
   const get = keys
     .command("get")
@@ -113,6 +123,10 @@ async function mintKey(
 }
 
 async function listKeys(context: Context, { tree = false, ...range }: ListOptions): Promise<void> {
+  const isOrdered = (range.sort ?? range.top) !== undefined;
+  if (isOrdered && (tree || (range.limit ?? range.pageToken) !== undefined))
+    throw usageError("--sort and --top order all keys: they cannot be combined with --tree, --limit or --page-token");
+  const ordered = orderOf(KEY_COLUMNS, range);
   const { keys } = await context.connect(await loginCredential(context.settings));
   const read: ReadPage<Key> = async (page) => {
     const { keys: rows, nextPageToken } = await keys.listKeys(page);
@@ -121,13 +135,19 @@ async function listKeys(context: Context, { tree = false, ...range }: ListOption
   const none = "There are no keys.";
   const next = "Mint one: routeplane cloud keys mint --name <name> --scope <scopes>";
   const { output } = context;
+  if (isOrdered) {
+    const all = await allPages(read, fromProtoKey, startProgress(context, "keys", true));
+    const list = { ...all, data: ordered(all.data) };
+    showListAs(context, list, list.data, KEY_COLUMNS, none, next);
+    return;
+  }
   // Programs get the same list: `parent_id` is the tree.
   if (!tree || !["table", "wide"].includes(output.format)) {
     const following = await showPages(context, pagesOf(read, fromProtoKey, range), KEY_COLUMNS, none, next);
     if (following !== "") output.note(`For more keys, add --page-token ${following}`);
     return;
   }
-  const { data } = await allPages(read, fromProtoKey);
+  const { data } = await allPages(read, fromProtoKey, startProgress(context, "keys", true));
   if (data.length === 0) output.note(none);
   else output.data(data, (style) => table(KEY_TREE_COLUMNS, keyTree(data, Date.now()), style));
 }
