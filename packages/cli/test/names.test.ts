@@ -118,6 +118,7 @@ const KEY_LINES = [
   `policy for-principal ${AGENT} NAME`,
   `policy effective ${AGENT} NAME`,
   `policy simulate pol_1 ${AGENT} NAME`,
+  "policy explain --model gpt-4o --key NAME",
   "budget create --name x --window day --limit-micro-usd 5 --bind-key NAME",
   "guardrail create --name x --max-request-tokens 5 --bind-key NAME",
   "rate-limit create --name x --window-secs 5 --max-requests 5 --bind-key NAME",

@@ -78,7 +78,10 @@ export interface Violation {
 }
 
 /** Judges a model. Deny-lists win over allow-lists. */
-export function judgeModel({ modelAllow, modelDeny }: EffectiveGuardrail, model: ResolvedModel): Violation | undefined {
+export function judgeModel(
+  { modelAllow, modelDeny }: Pick<EffectiveGuardrail, "modelAllow" | "modelDeny">,
+  model: ResolvedModel,
+): Violation | undefined {
   const denied = modelDeny.find(({ value }) => deniesModel(value, model));
   if (denied !== undefined) return violation("guardrail.model_deny", denied);
   const missing = modelAllow.find(({ value }) => !value.some((entry) => matchesModel(entry, model)));

@@ -1,0 +1,168 @@
+import { judgeModel, type ResolvedModel } from "@routeplane/guardrails";
+import { formatMicroUsd } from "../../output/money.ts";
+import { formatTime } from "../../output/time.ts";
+import type { EffectivePolicyView } from "./effective-policy.ts";
+
+/** Request that is explained before it is sent. */
+export interface ExplainedCall {
+  readonly keyId: string;
+  readonly model: ResolvedModel;
+  readonly streamed: boolean;
+  /** Output bound; undefined if it is not given. */
+  readonly maxTokens: number | undefined;
+}
+
+/** Rule that would refuse the request, or that would only report it. */
+export interface ObjectionView {
+  readonly rule: string;
+  readonly reason: string;
+  readonly policy_id: string;
+  readonly policy_name: string;
+  readonly binding_id: string;
+  readonly principal_type: string;
+  readonly principal_id: string;
+  /** `enforce`: it refuses; `shadow`: it only reports. */
+  readonly mode: string;
+  /** First moment at which a part of the limit is free again; null if waiting does not help. */
+  readonly frees_up_at: string | null;
+}
+
+export interface ExplainedCallView {
+  readonly key_id: string;
+  readonly model: string;
+  readonly provider: string | null;
+  readonly streamed: boolean;
+  readonly max_tokens: number | null;
+  /** True if one of the judged rules would refuse the request. */
+  readonly refused: boolean;
+  readonly objections: readonly ObjectionView[];
+  /** Least that is left of a budget that is enforced, slices of gateways included; null if there is none. */
+  readonly budget_remaining_micro_usd: number | null;
+  /** Rules that apply and depend on what is not known before the request. */
+  readonly not_judged: readonly string[];
+}
+
+type Source = Omit<ObjectionView, "rule" | "reason" | "frees_up_at">;
+
+export function explainedCall(effective: EffectivePolicyView, call: ExplainedCall): ExplainedCallView {
+  const { keyId, model, streamed, maxTokens } = call;
+  const { guardrail, shadow_guardrail, budgets } = effective;
+  const objections = [
+    ...[guardrail, shadow_guardrail].flatMap((rules) => (rules === null ? [] : guardrailObjections(rules, call))),
+    ...limitObjections(effective),
+  ];
+  const left = budgets.flatMap((budget) => (budget.mode === "enforce" ? [usableOf(budget)] : []));
+  return {
+    key_id: keyId,
+    model: model.id,
+    provider: model.provider || null,
+    streamed,
+    max_tokens: maxTokens ?? null,
+    refused: objections.some(({ mode }) => mode === "enforce"),
+    objections,
+    budget_remaining_micro_usd: left.length === 0 ? null : Math.min(...left),
+    not_judged: notJudged(effective),
+  };
+}
+
+/** Amount of a budget that requests can still use: what nobody reserved, and what gateways have set aside to admit them on. */
+function usableOf(budget: EffectivePolicyView["budgets"][number]): number {
+  return budget.remaining_micro_usd + budget.leased_micro_usd;
+}
+
+function guardrailObjections(
+  rules: NonNullable<EffectivePolicyView["guardrail"]>,
+  { model, streamed, maxTokens }: ExplainedCall,
+): readonly ObjectionView[] {
+  const objections: ObjectionView[] = [];
+  const object = (rule: string, reason: string, sources: readonly Source[]): void => {
+    for (const source of sources) objections.push({ ...source, rule: `guardrail.${rule}`, reason, frees_up_at: null });
+  };
+  for (const { model: value, sources } of rules.model_deny) {
+    const denied = judgeModel({ modelAllow: [], modelDeny: [{ value, sources: [] }] }, model) !== undefined;
+    if (denied) object("model_deny", `denies ${value}`, sources);
+  }
+  for (const { models: value, sources } of rules.model_allow) {
+    const missing = judgeModel({ modelAllow: [{ value, sources: [] }], modelDeny: [] }, model) !== undefined;
+    if (missing) object("model_allow", `allows only ${value.join(", ") || "no model"}`, sources);
+  }
+  if (streamed && rules.allow_streaming !== null)
+    object("allow_streaming", "allows no streams", rules.allow_streaming.sources);
+  const cap = rules.max_request_tokens;
+  if (cap !== null && maxTokens !== undefined && maxTokens > cap.tokens)
+    object("max_request_tokens", `allows ${cap.tokens} tokens in one request`, cap.sources);
+  return objections;
+}
+
+/** Limits of which nothing is left. */
+function limitObjections({ budgets, rate_limits }: EffectivePolicyView): readonly ObjectionView[] {
+  const ofBudgets = budgets
+    .filter((budget) => usableOf(budget) <= 0)
+    .map((budget) => objectionOf(budget, "budget", `nothing is left of ${formatMicroUsd(budget.limit_micro_usd)}`));
+  const ofRates = rate_limits.flatMap((limit) => [
+    ...(limit.max_requests !== null && limit.requests >= limit.max_requests
+      ? [objectionOf(limit, "rate_limit.max_requests", `all ${limit.max_requests} requests of its window are used`)]
+      : []),
+    ...(limit.max_tokens !== null && limit.tokens >= limit.max_tokens
+      ? [objectionOf(limit, "rate_limit.max_tokens", `all ${limit.max_tokens} tokens of its window are used`)]
+      : []),
+  ]);
+  return [...ofBudgets, ...ofRates];
+}
+
+function objectionOf(
+  {
+    policy_id,
+    policy_name,
+    binding_id,
+    principal_type,
+    principal_id,
+    mode,
+    frees_up_at,
+  }: Source & {
+    readonly frees_up_at: string | null;
+  },
+  rule: string,
+  reason: string,
+): ObjectionView {
+  return { rule, reason, policy_id, policy_name, binding_id, principal_type, principal_id, mode, frees_up_at };
+}
+
+function notJudged({ guardrail, budgets, rate_limits }: EffectivePolicyView): readonly string[] {
+  return [
+    ...(guardrail !== null && guardrail.content_patterns.length > 0 ? ["guardrail.content_patterns"] : []),
+    ...(budgets.length > 0 ? ["the cost of the request against what budgets have left"] : []),
+    ...(rate_limits.some(({ max_concurrent }) => max_concurrent !== null) ? ["rate_limit.max_concurrent"] : []),
+  ];
+}
+
+type Field = readonly [string, string];
+
+/** Fields of an explanation: the decision first. */
+export function explainedCallFields(view: ExplainedCallView): readonly Field[] {
+  const { refused, objections, budget_remaining_micro_usd: left, not_judged } = view;
+  return [
+    ["decision", refused ? "refused" : "not refused by what is judged"],
+    ["key", view.key_id],
+    ["model", [view.provider, view.model].filter((part) => part !== null).join("/")],
+    ...objections.map((objection): Field => [
+      objection.mode === "enforce" ? "refused by" : "reported by",
+      objectionText(objection),
+    ]),
+    ...(left === null ? [] : [["budget left", formatMicroUsd(left)] as const]),
+    ...not_judged.map((rule): Field => ["not judged", rule]),
+  ];
+}
+
+function objectionText({
+  rule,
+  reason,
+  policy_name,
+  principal_type,
+  principal_id,
+  frees_up_at,
+}: ObjectionView): string {
+  const place = principal_type === "namespace" ? "the namespace" : principal_id;
+  const when = frees_up_at === null ? "" : `; a part is free again at ${formatTime(frees_up_at)}`;
+  return `${rule} of ${policy_name} on ${place}: ${reason}${when}`;
+}

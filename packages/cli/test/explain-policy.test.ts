@@ -1,0 +1,84 @@
+import { KeyService } from "@routeplane/contracts/auth";
+import { BindingMode, BudgetWindow, EffectivePolicyService, PrincipalType } from "@routeplane/contracts/policy";
+import { describe, expect, it } from "vitest";
+import { runCli } from "./cli-process.ts";
+import { startFakeNode } from "./fake-node.ts";
+
+const source = (policyName: string, mode = BindingMode.ENFORCE) => ({
+  policyId: "pol_1",
+  policyName,
+  bindingId: "bnd_1",
+  principalType: PrincipalType.API_KEY,
+  principalId: "key_0",
+  mode,
+});
+const budget = (remainingMicroUsd: bigint, leasedMicroUsd = 0n) => ({
+  source: source("daily-cap"),
+  spec: { window: BudgetWindow.DAY, limitMicroUsd: 100n },
+  remainingMicroUsd,
+  leasedMicroUsd,
+  freesUpAt: { seconds: 1_777_593_600n, nanos: 0 },
+});
+
+/** Runs `policy explain` of a key with this effective policy. */
+async function explain(effectivePolicy: object, ...options: string[]) {
+  await using node = await startFakeNode((router) => {
+    router.service(KeyService, { listKeys: () => ({ keys: [{ id: "key_1", name: "my-agent" }] }) });
+    router.service(EffectivePolicyService, {
+      getEffectivePolicy: () => ({ effectivePolicy }),
+    });
+  });
+  const environment = { ROUTEPLANE_HOME: "/nonexistent", ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: "rp_live_env" };
+  const argv = ["cloud", "policy", "explain", "--key", "my-agent", "--model", "openai/gpt-4o", ...options];
+  const [text, json] = [await runCli(argv, environment), await runCli([...argv, "--json"], environment)];
+  expect([text.code, json.code]).toEqual([0, 0]);
+  return { text: text.stdout, json: JSON.parse(json.stdout) as { objections: readonly { rule: string }[] } };
+}
+
+describe("policy explain", () => {
+  it("names each rule that would refuse the request, its policy and where it is bound", async () => {
+    const guardrail = {
+      modelAllow: [{ models: ["claude-*"], sources: [source("only-claude")] }],
+      modelDeny: [
+        { model: "openai/*", sources: [source("no-openai")] },
+        { model: "gpt-3*", sources: [source("no-old")] },
+      ],
+      allowStreaming: { allowed: false, sources: [source("whole")] },
+      maxRequestTokens: { tokens: 100n, sources: [source("short")] },
+    };
+    const { text, json } = await explain({ guardrail }, "--stream", "--max-tokens", "200");
+    expect(json).toMatchObject({ key_id: "key_1", model: "gpt-4o", provider: "openai", refused: true });
+    expect(json.objections).toMatchObject([
+      { rule: "guardrail.model_deny", policy_name: "no-openai", principal_id: "key_0" },
+      { rule: "guardrail.model_allow", policy_name: "only-claude" },
+      { rule: "guardrail.allow_streaming", policy_name: "whole" },
+      { rule: "guardrail.max_request_tokens", policy_name: "short" },
+    ]);
+    expect(text).toMatch(/^refused by +guardrail\.model_deny of no-openai on key_0: denies openai\/\*$/m);
+    const fitting = await explain(
+      { guardrail: { ...guardrail, modelAllow: [], modelDeny: [] } },
+      "--max-tokens",
+      "100",
+    );
+    expect(fitting.json).toMatchObject({ refused: false, objections: [] });
+  });
+
+  it("tells limits that are used up, and not those whose rest gateways have set aside to admit on", async () => {
+    const rateLimits = [
+      { source: source("slow"), spec: { windowSecs: 60, maxRequests: 2n, maxTokens: 9n }, requests: 2n, tokens: 8n },
+    ];
+    const used = await explain({ budgets: [budget(0n)], rateLimits });
+    expect(used.json.objections.map(({ rule }) => rule)).toEqual(["budget", "rate_limit.max_requests"]);
+    expect(used.text).toMatch(/budget of daily-cap on key_0: nothing is left .*; a part is free again at 2026-/);
+    expect(used.json).toMatchObject({ refused: true, budget_remaining_micro_usd: 0 });
+    const leased = await explain({ budgets: [budget(0n, 40n), budget(70n)] });
+    expect(leased.json).toMatchObject({ refused: false, objections: [], budget_remaining_micro_usd: 40 });
+  });
+
+  it("refuses nothing by a binding in shadow mode, and reports it", async () => {
+    const sources = [source("trial", BindingMode.SHADOW)];
+    const { text, json } = await explain({ shadowGuardrail: { modelDeny: [{ model: "gpt-*", sources }] } });
+    expect(json).toMatchObject({ refused: false, objections: [{ mode: "shadow" }] });
+    expect(text).toMatch(/^reported by +guardrail\.model_deny of trial/m);
+  });
+});
