@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
 import { IdentityService, KeyService } from "@routeplane/contracts/auth";
+import { EffectivePolicyService } from "@routeplane/contracts/policy";
 import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
@@ -36,6 +37,7 @@ let node: FakeNode;
 beforeAll(async () => {
   node = await startFakeNode((router) => {
     router.service(IdentityService, { whoAmI: () => ({}) });
+    router.service(EffectivePolicyService, { getOwnLimits: () => ({}) });
     router.service(KeyService, {
       getKey: ({ id }) => ({ key: { id } }),
       listKeys({ pageToken }) {
@@ -135,6 +137,15 @@ describe.concurrent("a list", () => {
   it.each(["csv", "tsv", "table"])("is empty as %s if it has no rows, and a note says so", async (format) => {
     const { stdout, stderr } = await cli(...LIST, "--status", "denied", "-o", format);
     expect({ stdout, stderr }).toEqual({ stdout: "", stderr: "No requests match.\n" });
+  });
+
+  it("that is empty says what to do next, on a terminal only", async () => {
+    const argv = ["cloud", "limits"];
+    expect((await onTerminal(80, ...argv)).stderr).toBe(
+      "No limit applies.\nCreate one: routeplane cloud budget create --help\n",
+    );
+    expect((await cli(...argv)).stderr).toBe("No limit applies.\n");
+    expect((await onTerminal(80, ...argv, "--json")).stderr).toBe("");
   });
 
   it.each([

@@ -84,7 +84,7 @@ describe.concurrent("admin service-credentials", () => {
       getServiceCredential: ({ id }) => (named.push(`get ${id}`), { serviceCredential: SERVICE }),
       revokeServiceCredential: ({ id, reason }) => (named.push(`revoke ${id} ${reason}`), { serviceCredential: ended }),
     });
-    const table = await run(node, "list");
+    const table = await run(node, "list", "-o", "table");
     expect(table.stdout).toMatch(/svc_1 .* active +ns_1 /);
     expect(table.stdout).toMatch(/svc_2 .* expired +all /);
     expect(JSON.parse((await run(node, "get", "billing", "--json")).stdout)).toEqual(SHOWN);

@@ -58,7 +58,13 @@ async function listAccounts(context: Context): Promise<void> {
     const { accounts: rows, nextPageToken } = await accounts.listAccounts(page);
     return { rows, nextPageToken };
   }, fromProtoAccount);
-  await showPages(context, pages, ACCOUNT_COLUMNS, "There are no accounts.");
+  await showPages(
+    context,
+    pages,
+    ACCOUNT_COLUMNS,
+    "There are no accounts.",
+    "Create one: routeplane cloud account create <name>",
+  );
 }
 
 function show(context: Context, account: Account | undefined): void {

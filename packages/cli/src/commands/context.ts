@@ -79,7 +79,7 @@ async function showContexts(context: Context): Promise<void> {
     () => Promise.resolve({ rows, nextPageToken: "" }),
     (view) => view,
   );
-  await showPages(context, pages, CONTEXT_COLUMNS, "There are no contexts.");
+  await showPages(context, pages, CONTEXT_COLUMNS, "There are no contexts.", "Sign in: routeplane cloud login");
   if (settings.apiKey !== undefined)
     context.output.note("ROUTEPLANE_API_KEY is set and takes precedence over all of them.");
 }

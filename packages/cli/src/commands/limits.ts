@@ -22,5 +22,12 @@ async function showLimits(context: Context): Promise<void> {
   const [{ limits }, who] = await Promise.all([effectivePolicy.getOwnLimits({}), identity.whoAmI({})]);
   const keyId = who.identity.case === "key" ? who.identity.value.keyId : "";
   const data = limits.map(fromProtoOwnLimit);
-  showListAs(context, { data, next_page_token: null }, data, limitColumns(keyId), "No limit applies.");
+  showListAs(
+    context,
+    { data, next_page_token: null },
+    data,
+    limitColumns(keyId),
+    "No limit applies.",
+    "Create one: routeplane cloud budget create --help",
+  );
 }

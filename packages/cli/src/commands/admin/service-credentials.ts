@@ -131,7 +131,13 @@ async function listServiceCredentials(context: Context): Promise<void> {
     const { serviceCredentials: rows, nextPageToken } = await services.listServiceCredentials(page);
     return { rows, nextPageToken };
   }, fromProtoServiceCredential);
-  await showPages(context, pages, SERVICE_CREDENTIAL_COLUMNS, "There are no service credentials.");
+  await showPages(
+    context,
+    pages,
+    SERVICE_CREDENTIAL_COLUMNS,
+    "There are no service credentials.",
+    "Mint one: routeplane admin service-credentials mint --help",
+  );
 }
 
 async function connectAndResolve(context: Context, nameOrId: string): Promise<{ client: NodeClient; id: string }> {

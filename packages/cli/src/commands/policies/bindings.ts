@@ -176,7 +176,13 @@ async function listBindings(context: Context, nameOrId: string): Promise<void> {
   const client = await context.connect(await loginCredential(context.settings));
   const policyId = await resolvePolicy(client, nameOrId);
   const pages = pagesOf(readUsedBindings(client, policyId), fromProtoUsedBinding);
-  await showPages(context, pages, usedBindingColumns(), "The policy has no bindings.");
+  await showPages(
+    context,
+    pages,
+    usedBindingColumns(),
+    "The policy has no bindings.",
+    "Bind it: routeplane cloud policy bind --help",
+  );
 }
 
 /** Reads bindings with the use of a budget through each: one call for a page. */
@@ -205,5 +211,11 @@ async function listPrincipalPolicies(
     });
     return { rows, nextPageToken };
   }, fromProtoBoundPolicy);
-  await showPages(context, pages, BOUND_POLICY_COLUMNS, "No policy is bound to the principal itself.");
+  await showPages(
+    context,
+    pages,
+    BOUND_POLICY_COLUMNS,
+    "No policy is bound to the principal itself.",
+    "All that applies to it: routeplane cloud policy effective --help",
+  );
 }

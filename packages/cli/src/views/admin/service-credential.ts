@@ -1,4 +1,5 @@
 import type { ServiceCredential } from "@routeplane/contracts/auth";
+import { timeColumn } from "../../output/columns.ts";
 import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
 import { keyStatus } from "../keys/key.ts";
@@ -39,8 +40,14 @@ export const SERVICE_CREDENTIAL_COLUMNS: readonly Column<ServiceCredentialView>[
   { header: "NAME", cell: ({ name }) => name },
   { header: "PREFIX", leaveOutRank: 3, cell: ({ prefix }) => prefix },
   { header: "STATUS", cell: (service) => keyStatus(service, Date.now()) },
-  { header: "NAMESPACES", leaveOutRank: 4, cell: ({ namespace_ids }) => namespace_ids?.join(" ") ?? "all" },
-  { header: "CREATED", leaveOutRank: 2, cell: ({ created_at }) => formatTime(created_at) },
+  {
+    header: "NAMESPACES",
+    name: "namespace_ids",
+    leaveOutRank: 4,
+    cell: ({ namespace_ids }) => namespace_ids?.join(" ") ?? "all",
+    value: ({ namespace_ids }) => namespace_ids?.join(" "),
+  },
+  timeColumn("CREATED", "created_at", { leaveOutRank: 2 }),
   { header: "SCOPES", leaveOutRank: 1, cell: ({ scopes }) => scopes.join(" ") },
 ];
 
