@@ -179,7 +179,11 @@ describe("a name is accepted wherever an id is", () => {
     const takers = (await commandsOf("cloud")).filter(({ texts }) =>
       texts.some((text) => /key_…|pol_…|bind it to, with/.test(text)),
     );
-    expect(takers.map(({ path }) => path).filter((path) => !lines.has(path))).toEqual(["audit list", "audit export"]);
+    expect(takers.map(({ path }) => path).filter((path) => !lines.has(path))).toEqual([
+      "policy edit",
+      "audit list",
+      "audit export",
+    ]);
     expect(
       takers.flatMap(({ texts }) => texts).filter((text) => /^Id of the (?:key|policy|principal)/.test(text)),
     ).toEqual([]);

@@ -14,6 +14,7 @@ import { pagesOf, showPages } from "../../views/list.ts";
 import { fromProtoPolicy, POLICY_COLUMNS, policyFields } from "../../views/policies/policy.ts";
 import { requirePresent } from "../../views/values.ts";
 import { addEffectiveCommand } from "./effective.ts";
+import { addEditCommand } from "./edit.ts";
 import { addExplainCommand } from "./explain.ts";
 import { withExamples } from "../examples.ts";
 import { addBindingCommands } from "./bindings.ts";
@@ -46,6 +47,7 @@ export function addPolicyCommands(policy: Command, context: Context): void {
   addBindingCommands(policy, context);
   addEffectiveCommand(policy, context);
   addExplainCommand(policy, context);
+  addEditCommand(policy, context);
   addSimulateCommand(policy, context);
 }
 
