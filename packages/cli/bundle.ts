@@ -4,7 +4,7 @@ import { build } from "esbuild";
 
 /**
  * Bundles the command line of the installed package into `dist`, which `npm pack` then packs: one file that needs only Node.js, and one
- * of what `mcp` needs besides, which no other command reads. A module that is imported when it is needed runs then, as in the sources.
+ * each of what `mcp` and `--jq` need besides, which nothing else reads. A module that is imported when it is needed runs then, as in the sources.
  *
  * It is CommonJS, because an ES module starts later, and because importing `node:http` as one loads undici too. White space is removed,
  * and names are kept for stacks.
@@ -16,6 +16,7 @@ await build({
   entryPoints: [
     { in: "src/installed/main.ts", out: "routeplane" },
     { in: "src/commands/mcp/server.ts", out: "mcp-server" },
+    { in: "@michaelhomer/jqjs", out: "jq" },
   ],
   outdir: dist,
   outExtension: { ".js": ".cjs" },
@@ -33,10 +34,13 @@ await build({
       },
     },
     {
-      name: "server-apart",
+      name: "files-apart",
       setup(build) {
         build.onResolve({ filter: /^\.\/server\.ts$/ }, ({ importer }) =>
           importer.endsWith("commands/mcp/mcp.ts") ? { path: "./mcp-server.cjs", external: true } : undefined,
+        );
+        build.onResolve({ filter: /^@michaelhomer\/jqjs$/ }, ({ kind }) =>
+          kind === "entry-point" ? undefined : { path: "./jq.cjs", external: true },
         );
       },
     },

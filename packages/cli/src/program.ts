@@ -43,6 +43,7 @@ export function createProgram(context: Context): Command {
     .helpOption("-h, --help", "Show this help")
     .option("--json", "Print JSON, errors included")
     .addOption(outputOption())
+    .option("--jq <expression>", "Print what a jq expression makes of the JSON")
     .option("-q, --quiet", "Print no remarks, only data and errors")
     .option("--context <name>", "Login to use, from `cloud context list`")
     .on("option:context", (name: string) => context.changeSettings({ context: name }))

@@ -1,7 +1,7 @@
 import { CommanderError } from "commander";
 import type { Context } from "./context.ts";
 import { CliError, ExitCode, usageError } from "./errors.ts";
-import { formatOfArguments, formatOfCommand } from "./output/format.ts";
+import { formatOfArguments, formatOfCommand, queryOf } from "./output/format.ts";
 import { loadMode, modeOf } from "./output/mode.ts";
 import { createOutput, type Output } from "./output/output.ts";
 import { createProgram, helpCommandFor } from "./program.ts";
@@ -23,7 +23,7 @@ export async function run(argv: readonly string[], processContext: ProcessContex
     onExitCode: (code) => (exitCode = code),
   });
   const program = createProgram(context).hook("preAction", async (parsed, command) => {
-    mode = await loadMode(formatOfCommand(parsed, command));
+    mode = await loadMode(formatOfCommand(parsed, command), queryOf(parsed));
   });
   try {
     await program.parseAsync([...argv], { from: "user" });

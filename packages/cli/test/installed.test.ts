@@ -100,6 +100,13 @@ describe("the installed package, on Node.js 20", () => {
     expect(tree).toMatchObject({ code: 0, stdout: expect.stringContaining("└── agent") });
   });
 
+  it("answers a jq expression", async () => {
+    const environment = { ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: "rp_live_good" };
+    const listed = await runInstalled(["cloud", "keys", "list", "--jq", ".data[].id"], environment);
+    expect(listed).toEqual({ code: 0, stdout: "key_1\nkey_2\n", stderr: "" });
+    expect(await runInstalled(["cloud", "keys", "list", "--jq", "nothing"], environment)).toMatchObject({ code: 2 });
+  });
+
   it("can load every command", async () => {
     const completion = await runInstalled(["completion", "bash"]);
     expect(completion).toMatchObject({ code: 0, stdout: expect.stringContaining("dead-letters"), stderr: "" });

@@ -9,6 +9,7 @@ export type Format = (typeof FORMATS)[number];
 interface FormatOptions {
   readonly json?: boolean;
   readonly output?: string;
+  readonly jq?: string;
   /** Formats of `usage`, which has this option beside `--output`. */
   readonly format?: string;
 }
@@ -20,12 +21,17 @@ interface FormatOptions {
 export function formatOfArguments(argv: readonly string[]): Format | undefined {
   const end = argv.indexOf("--");
   const words = end === -1 ? argv : argv.slice(0, end);
-  if (words.includes("--json")) return "json";
+  if (words.some((word) => word === "--json" || word === "--jq" || word.startsWith("--jq="))) return "json";
   const values = words.flatMap((word, index) => {
     if (word === "-o" || word === "--output") return words[index + 1] ?? [];
     return /^(?:-o|--output=)(.+)$/.exec(word)?.[1] ?? [];
   });
   return FORMATS.find((format) => format === values.at(-1));
+}
+
+/** Expression of `--jq` of a parsed command; undefined if it has none. */
+export function queryOf(program: Command): string | undefined {
+  return program.opts<FormatOptions>().jq;
 }
 
 /**
@@ -35,12 +41,15 @@ export function formatOfArguments(argv: readonly string[]): Format | undefined {
  * @throws CliError usage if there is no such format, or two are asked for
  */
 export function formatOfCommand(program: Command, command: Command): Format | undefined {
-  const { json = false, output } = program.opts<FormatOptions>();
+  const { json: wantsJson = false, output, jq } = program.opts<FormatOptions>();
   const isExport = command.options.some(
     ({ long, mandatory }) => long === "--output" || (long === "--format" && mandatory),
   );
+  if (isExport && jq !== undefined) throw usageError("--jq cannot be combined with an export");
+  const json = wantsJson || jq !== undefined;
   const asked = isExport ? undefined : (output ?? command.opts<FormatOptions>().format);
-  if (json && asked !== undefined && asked !== "json") throw usageError(`--json cannot be combined with ${asked}`);
+  if (json && asked !== undefined && asked !== "json")
+    throw usageError(`${jq === undefined ? "--json" : "--jq"} cannot be combined with ${asked}`);
   if (json || asked === undefined) return json ? "json" : undefined;
   const format = FORMATS.find((known) => known === asked);
   if (format === undefined)

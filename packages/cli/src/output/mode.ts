@@ -7,8 +7,16 @@ export function modeOf(format: Format | undefined): Mode {
   return { format, encode: printableJson, wholeLists: false };
 }
 
-/** Form of data in a format, whose code is loaded now. */
-export async function loadMode(format: Format | undefined): Promise<Mode> {
+/**
+ * Form of data in a format, or as a jq expression makes it of the JSON. The code of either is loaded now.
+ *
+ * @throws CliError usage if it is no expression
+ */
+export async function loadMode(format: Format | undefined, query: string | undefined): Promise<Mode> {
+  if (query !== undefined) {
+    const { loadQuery } = await import("./query.ts");
+    return { format, encode: await loadQuery(query), wholeLists: true };
+  }
   if (format !== "yaml") return modeOf(format);
   const { Document, visit } = await import("yaml");
   const encode = (value: unknown): string => {

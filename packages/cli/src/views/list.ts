@@ -212,5 +212,8 @@ export function rowPrinter<Row extends object>(
         .join("  "),
     );
   };
-  return (row) => void stdout.write(`${textOf(row)}\n`);
+  return (row) => {
+    const text = textOf(row);
+    if (text !== "") stdout.write(`${text}\n`);
+  };
 }
