@@ -118,7 +118,8 @@ describe("cloud policy effective", () => {
       exitCode: 1,
       code: "not_found",
     });
-    expect(await cli.error("cloud", "policy", "effective", "--principal-id", id)).toMatchObject({ exitCode: 2 });
+    expect(await cli("cloud", "policy", "effective", "--principal-id", id)).toMatchObject({ exitCode: 0 });
+    expect(await cli.error("cloud", "policy", "effective")).toMatchObject({ exitCode: 2 });
     const { token } = await cli.json<Minted>("cloud", "keys", "mint", "--name", "blind", "--scope", "keys:read");
     expect(await cliAs(node, token).error(...effective(id))).toMatchObject({ exitCode: 4, code: "permission_denied" });
   });

@@ -97,6 +97,11 @@ const CLOUD: readonly LazyCommand[] = [
     load: async () => (await import("./commands/usage.ts")).defineUsage,
   },
   {
+    name: "report",
+    description: "Show spend by key, model and day beside the time before",
+    load: async () => (await import("./commands/report.ts")).defineReport,
+  },
+  {
     name: "requests",
     description: "List the request log, newest first, page by page",
     load: async () => (await import("./commands/requests/requests.ts")).defineRequests,

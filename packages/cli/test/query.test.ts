@@ -28,7 +28,11 @@ beforeAll(async () => {
       getUsage: () => ({ from: AT, to: AT, requestCount: 1_234n, spendMicroUsd: 9_007_199_254_740_991n }),
       async *watchRequests() {
         const request = { keyId: "key_1", status: RequestStatus.SUCCEEDED, createdAt: AT };
-        yield { requests: [1n, 500n].map((costMicroUsd) => ({ ...request, costMicroUsd })), resumeToken: "" };
+        const [cheap, dear] = [
+          { ...request, costMicroUsd: 1n },
+          { ...request, costMicroUsd: 500n },
+        ];
+        yield { requests: [cheap, dear], resumeToken: "" };
         throw new Error("the end");
       },
     });

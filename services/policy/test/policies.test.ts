@@ -116,7 +116,7 @@ describe("scopes", () => {
   it("do not open the admission service to keys, nor the policy service to services", async () => {
     const { admission } = policy.newNamespace(["policy:*", "inference:*", "keys:*"]);
     for (const method of ["admit", "settle", "void"] as const) {
-      expect(await refusal(admission[method]({}))).toMatchObject({ reason: "INTERNAL_ONLY" });
+      expect(await refusal(admission[method]({}))).toMatchObject({ reason: "SERVICE_REQUIRED" });
     }
     const asService = policy.as(SERVICE_TOKEN).policies;
     expect(await refusal(asService.listPolicies({}))).toMatchObject({ code: Code.PermissionDenied });

@@ -1,0 +1,51 @@
+import type { DimensionName } from "../arguments.ts";
+import { formatMicroUsd } from "../output/money.ts";
+import type { Style } from "../output/style.ts";
+import { block } from "../output/table.ts";
+import { type TotalsView, usageFields, type UsageGroupView, type UsageView } from "./usage.ts";
+import { groupTable } from "./usage-groups.ts";
+
+/** Usage of a range of times, the largest parts of it, and the usage of as long a time before. */
+export interface ReportView extends UsageView {
+  readonly previous: UsageView;
+  /** Keys that spent most, the largest first. */
+  readonly keys: readonly UsageGroupView[];
+  readonly models: readonly UsageGroupView[];
+  readonly statuses: readonly UsageGroupView[];
+  /** Days of UTC with requests, the first one first. */
+  readonly days: readonly UsageGroupView[];
+}
+
+/** Numbers of groups of a report before the smallest were left out. */
+export interface ReportCounts {
+  readonly keys: number;
+  readonly models: number;
+}
+
+/** Text of a report for people. @param timeZone of its times; by default that of the reader */
+export function reportText(report: ReportView, counts: ReportCounts, style: Style, timeZone?: string): string {
+  const { previous, keys, models, statuses, days } = report;
+  const fields: readonly [string, string][] = [
+    ...usageFields(report, style, timeZone),
+    ["spend before", comparison(report, previous)],
+  ];
+  const section = (by: DimensionName, groups: readonly UsageGroupView[], count = groups.length): readonly string[] => {
+    const cut =
+      groups.length < count ? [style.dim(`${groups.length} of ${count} ${by}s: --top ${count} shows all`)] : [];
+    return groupTable(groups, [by], report, { style }).map((table) => [table, ...cut].join("\n"));
+  };
+  return [
+    block(fields),
+    ...section("key", keys, counts.keys),
+    ...section("model", models, counts.models),
+    ...section("status", statuses),
+    ...section("day", days),
+  ].join("\n\n");
+}
+
+/** Spend of the time before, and how much more or less the later one is. */
+function comparison({ spend_micro_usd: now }: TotalsView, { spend_micro_usd: before }: TotalsView): string {
+  if (before === 0) return formatMicroUsd(before);
+  const percent = Math.round(((now - before) / before) * 100);
+  return `${formatMicroUsd(before)}; ${percent < 0 ? "" : "+"}${percent} % since`;
+}
