@@ -1,5 +1,5 @@
 /** Share of its time that the event loop works at most while it keeps some to spare. */
-const BUSY_SHARE = 0.6;
+const BUSY_SHARE = 0.8;
 /** Most time that is due, whatever the loop has worked. */
 const MAX_DUE_MS = 20;
 
