@@ -70,7 +70,7 @@ const CLOUD: readonly LazyCommand[] = [
   {
     name: "budget",
     alias: "budgets",
-    description: "Manage budgets, which limit spend within a rolling window",
+    description: "Manage budgets, which limit spend within a window",
     load: async () => (await import("./commands/policies/budget.ts")).addBudgetCommands,
   },
   {
