@@ -35,6 +35,9 @@ export {
   type VerifyToken,
   wholeNodeOperatorOf,
 } from "./principal.ts";
+export { toConnectAnswer, toRelayError } from "./relay/relay-errors.ts";
+export { type RelayedMethod, relayedMethods, type RelayedService } from "./relay/relayed-methods.ts";
+export { createServiceRelay, type RelayReply, type ServiceRelay } from "./relay/service-relay.ts";
 export { requestBytesOf } from "./request-bytes.ts";
 export { safeText } from "./safe-text.ts";
 export { serviceDependency } from "./client/service-dependency.ts";

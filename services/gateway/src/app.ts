@@ -3,7 +3,9 @@ import type { Clock } from "@routeplane/domain";
 import { type EventPublisher, openPublisher } from "@routeplane/events";
 import {
   createAuthenticate,
+  createServiceRelay,
   createVerifier,
+  type RelayedService,
   ServiceConnection,
   serviceDependency,
   serviceTransport,
@@ -24,7 +26,6 @@ import { createAdmissions } from "./clients/admissions.ts";
 import { createTokenCounter } from "./clients/token-counter.ts";
 import { createGuardrailDirectory } from "./clients/guardrail-directory.ts";
 import { createInstallation } from "./clients/installation.ts";
-import { createServiceRelay } from "./handlers/service-relay.ts";
 import { createGatewaySessions } from "./clients/gateway-sessions.ts";
 import { createSettlementReports } from "./clients/settlement-reports.ts";
 import { createReadOwnKey } from "./clients/own-key.ts";
@@ -48,7 +49,7 @@ import { BodyBudget } from "./handlers/body-budget.ts";
 import { healthRoute } from "./handlers/health.ts";
 import { startHttpServer } from "./handlers/http-server.ts";
 import { inferenceRoutes } from "./handlers/inference.ts";
-import { managementRoutes, type ServiceName, unknownMethod } from "./handlers/management.ts";
+import { managementRoutes, unknownMethod } from "./handlers/management.ts";
 import { modelsRoutes } from "./handlers/models.ts";
 import { ownKeyRoute } from "./handlers/own-key.ts";
 import { createRouter, type Route } from "./handlers/router.ts";
@@ -270,7 +271,7 @@ interface ServiceCallerOptions extends Pick<Config, "serviceToken" | "tls"> {
  * inference; the reader of clients' own keys, which uses the same connections; and their dependencies for `/healthz`, which are
  * optional, because inference works without them.
  */
-function openManagement(urls: Readonly<Record<ServiceName, string>>, caller: ServiceCallerOptions) {
+function openManagement(urls: Readonly<Record<RelayedService, string>>, caller: ServiceCallerOptions) {
   const { serviceToken, ...options } = caller;
   const connections = {
     auth: new ServiceConnection({ url: urls.auth, ...options }),

@@ -1,4 +1,4 @@
-import { type Authenticate, ServiceConnection } from "@routeplane/rpc";
+import { type Authenticate, createServiceRelay, ServiceConnection } from "@routeplane/rpc";
 import { newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { onTestFinished } from "vitest";
@@ -6,7 +6,6 @@ import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
 import { managementRoutes, unknownMethod } from "../src/handlers/management.ts";
 import { createRouter } from "../src/handlers/router.ts";
-import { createServiceRelay } from "../src/handlers/service-relay.ts";
 
 const log = createLogger("gateway", (line) => line, "silent");
 

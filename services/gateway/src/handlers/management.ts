@@ -1,26 +1,25 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { codeToHttpStatus, endStreamFlag, endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
 import { DomainError, serviceCredentialMisused } from "@routeplane/domain";
 import {
   type Authenticate,
   isIdempotent,
-  isInternal,
   type Principal,
-  publishedServices,
+  type RelayedMethod,
+  relayedMethods,
+  type RelayedService,
   requestBytesOf,
   requireAccess,
-  toConnectError,
+  type ServiceRelay,
+  toConnectAnswer,
+  toRelayError,
 } from "@routeplane/rpc";
 import { Refusal } from "../domain/errors/refusal.ts";
-import { type ServiceRelay, UnknownOutcome } from "./service-relay.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";
 
-export type ServiceName = keyof ReturnType<typeof publishedServices>;
-
 export interface ManagementDependencies {
-  readonly relays: Readonly<Record<ServiceName, ServiceRelay>>;
+  readonly relays: Readonly<Record<RelayedService, ServiceRelay>>;
   /** Verifies the caller before the body is read. The service behind the relay authenticates and authorises again. */
   readonly authenticate: Authenticate;
 }
@@ -30,18 +29,12 @@ export interface ManagementDependencies {
  * route, so that they look like unknown ones.
  */
 export function managementRoutes({ relays, authenticate }: ManagementDependencies): readonly Route[] {
-  return Object.entries(publishedServices()).flatMap(([name, services]) =>
-    services
-      .flatMap((service) => service.methods)
-      .filter((method) => !isInternal(method))
-      .map((method): Route => ({
-        method: "POST",
-        path: `/${method.parent.typeName}/${method.name}`,
-        reaches: "service",
-        handle: (exchange) =>
-          forward(exchange, { service: name, method, relay: relays[name as ServiceName], authenticate }),
-      })),
-  );
+  return relayedMethods().map((relayed): Route => ({
+    method: "POST",
+    path: relayed.path,
+    reaches: "service",
+    handle: (exchange) => forward(exchange, { ...relayed, relay: relays[relayed.service], authenticate }),
+  }));
 }
 
 /** Answers a call to a method that does not exist or is internal. */
@@ -49,15 +42,14 @@ export async function unknownMethod(exchange: Exchange): Promise<void> {
   await sendConnectError(exchange, new ConnectError("there is no such method", Code.Unimplemented), { status: 404 });
 }
 
-interface ManagementMethod {
-  readonly service: string;
-  readonly method: DescMethod;
+interface ManagementMethod extends RelayedMethod {
   readonly relay: ServiceRelay;
   readonly authenticate: Authenticate;
 }
 
-async function forward(exchange: Exchange, { service, method, relay, authenticate }: ManagementMethod): Promise<void> {
-  const { request, response, reply } = exchange;
+async function forward(exchange: Exchange, called: ManagementMethod): Promise<void> {
+  const { service, method, path, relay, authenticate } = called;
+  const { request, response, reply, requestId } = exchange;
   if (request.headers["content-type"]?.startsWith("application/grpc") === true) {
     const message = "gRPC needs HTTP/2: call the service's own port, or use Connect here";
     return sendConnectError(exchange, new ConnectError(message, Code.Unimplemented), { status: 415 });
@@ -71,7 +63,8 @@ async function forward(exchange: Exchange, { service, method, relay, authenticat
     const body = await exchange.readBody(maxBytes, holdersOf(caller));
     const isStream = method.methodKind !== "unary";
     if (isStream) exchange.markEndless();
-    await relay.forward(exchange, { body, isStream, isIdempotent: isIdempotent(method) });
+    const client = { headers: request.headers, clientAddress: request.socket.remoteAddress ?? "", requestId };
+    await relay.forward({ ...client, path, body, isStream, isIdempotent: isIdempotent(method) }, reply);
   } catch (error) {
     if (response.headersSent || reply.signal.aborted) {
       response.destroy();
@@ -92,20 +85,8 @@ function holdersOf(caller: Principal | undefined): readonly string[] {
 
 /** Converts an error of a relayed call to the one for the client. @param service name of the service that was called */
 function toAnswer(error: unknown, service: string): ConnectError {
-  if (error instanceof Refusal) {
-    return new ConnectError(error.message, error.status === 503 ? Code.Unavailable : Code.ResourceExhausted);
-  }
-  if (error instanceof DomainError) return toConnectError(error);
-  if (error instanceof ConnectError && error.code === Code.DeadlineExceeded) return error;
-  if (error instanceof UnknownOutcome) {
-    const message = `the ${service} service did not answer: whether the call was done is not known, so look before you try again`;
-    const metadata = { dependency: service, outcome: "unknown" };
-    return toConnectError(new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata }));
-  }
-  // The message of any other error may contain the address of the service, which callers must not learn.
-  const message = `the ${service} service does not answer; try again`;
-  const metadata = { dependency: service };
-  return toConnectError(new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata }));
+  if (!(error instanceof Refusal)) return toRelayError(error, service);
+  return new ConnectError(error.message, error.status === 503 ? Code.Unavailable : Code.ResourceExhausted);
 }
 
 /**
@@ -135,24 +116,21 @@ function credentialHeaders({ request: { headers } }: Exchange): [string, string]
 }
 
 /**
- * Answers with an error in the services' own format: a call to a streaming method gets it within the stream, whose HTTP status
- * is 200.
+ * Answers with an error in the services' own format.
  *
- * @param status HTTP status of any other call; that of the error's code by default
+ * @param status HTTP status of an answer that is no stream; that of the error's code by default
  */
 async function sendConnectError(
   exchange: Exchange,
   error: ConnectError,
-  { method, status }: { readonly method?: DescMethod; readonly status?: number } = {},
+  options: { readonly method?: DescMethod; readonly status?: number } = {},
 ): Promise<void> {
-  const type = exchange.request.headers["content-type"];
-  if (method === undefined || method.methodKind === "unary" || type?.startsWith("application/connect+") !== true) {
-    return exchange.sendJson(status ?? codeToHttpStatus(error.code), errorToJson(error, undefined));
-  }
-  error.metadata.set("x-request-id", exchange.requestId);
-  const message = Buffer.from(JSON.stringify(endStreamToJson(error.metadata, error, undefined)));
-  const head = Buffer.from([endStreamFlag, 0, 0, 0, 0]);
-  head.writeUInt32BE(message.length, 1);
-  exchange.reply.begin(200, { "content-type": type });
-  await exchange.reply.end(Buffer.concat([head, message]));
+  const { request, requestId, reply } = exchange;
+  const requestType = request.headers["content-type"];
+  const { status, type, body } = toConnectAnswer(error, { ...options, requestType, requestId });
+  reply.begin(status, {
+    "content-type": type,
+    ...(type === "application/json" && { "content-length": `${body.length}` }),
+  });
+  await reply.end(body);
 }

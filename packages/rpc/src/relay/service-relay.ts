@@ -2,16 +2,10 @@ import { once } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders as Http2Headers } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
-import {
-  type CallOutcome,
-  CLIENT_ADDRESS,
-  RELAY_CREDENTIAL,
-  REQUEST_ID,
-  type ServiceAddress,
-  type ServiceConnection,
-} from "@routeplane/rpc";
 import { type Component, currentOf, type WatchedSecret } from "@routeplane/runtime";
-import type { Exchange } from "./exchange.ts";
+import type { ServiceAddress } from "../client/service-address.ts";
+import type { CallOutcome, ServiceConnection } from "../client/service-connection.ts";
+import { CLIENT_ADDRESS, RELAY_CREDENTIAL, REQUEST_ID } from "../headers.ts";
 
 /** HTTP proxy that relays Connect calls to one service, without interpreting their bytes. */
 export interface ServiceRelay extends Component {
@@ -21,15 +15,39 @@ export interface ServiceRelay extends Component {
    * @throws UnknownOutcome if a call that is not idempotent was sent and got no whole answer; ConnectError or Error if the service
    * does not answer, or breaks its answer off
    */
-  forward(exchange: Exchange, call: RelayedCall): Promise<void>;
+  forward(call: RelayedCall, reply: RelayReply): Promise<void>;
 }
 
 export interface RelayedCall {
+  /** Path of the method, e.g. `/routeplane.auth.v1.KeyService/ListKeys`. */
+  readonly path: string;
+  /** Headers of the client's request, with the credential by which the service is called. Only some of them are relayed. */
+  readonly headers: IncomingHttpHeaders;
+  readonly requestId: string;
+  /** Address from which the client connected; empty if unknown. */
+  readonly clientAddress: string;
   readonly body: Buffer;
   /** True if the answer may have no end: the call is then cancelled when its client leaves, rather than read to its end. */
   readonly isStream: boolean;
   /** True if the call may be made again, on another address, when the first one gives no answer. */
   readonly isIdempotent: boolean;
+}
+
+/** Client's side of a relayed call. Writing waits for the client to take the bytes. */
+export interface RelayReply {
+  /** Aborted when the client leaves, or the call is cancelled. */
+  readonly signal: RelaySignal;
+  begin(status: number, headers: Readonly<Record<string, string>>): void;
+  /** @throws Error if the call was cancelled */
+  write(bytes: Uint8Array): Promise<void> | undefined;
+  end(): unknown;
+}
+
+/** Part of an `AbortSignal` that a relay needs. */
+export interface RelaySignal {
+  readonly aborted: boolean;
+  addEventListener(type: "abort", listener: () => void): void;
+  removeEventListener(type: "abort", listener: () => void): void;
 }
 
 /** Request headers that are relayed. Cookies, forwarding headers and all others are dropped. */
@@ -45,14 +63,14 @@ const REQUEST_HEADERS = new Set([
 const RESPONSE_HEADERS = new Set(["content-encoding", "content-type", "retry-after", "vary"]);
 const CONNECT_HEADER = /^(connect|grpc|trailer)-[a-z0-9-]+$/;
 
-/** Bytes that one write hands to the HTTP/2 session at most: see `respondInPieces` of packages/rpc. */
+/** Bytes that one write hands to the HTTP/2 session at most: see `respondInPieces`. */
 const PIECE_BYTES = 16 << 10;
 /** Longer than the 30 s within which a service ends every call by itself. */
 const HEADERS_TIMEOUT_MS = 31_000;
 /** Longest time for which the rest of an answer is read after its client left. */
 const DRAIN_TIMEOUT_MS = 5_000;
 
-/** @param serviceToken credential of the gateway, for which the service trusts the client address and request id that it sends */
+/** @param serviceToken credential of the relaying process, for which the service trusts the client address and request id that it sends */
 export function createServiceRelay(
   name: string,
   connection: ServiceConnection,
@@ -60,15 +78,13 @@ export function createServiceRelay(
 ): ServiceRelay {
   return {
     name: `relay to ${name}`,
-    async forward(exchange, { body, isStream, isIdempotent }) {
-      const { request, reply, requestId, path } = exchange;
-      const address = request.socket.remoteAddress ?? "";
+    async forward({ path, headers: clientHeaders, requestId, clientAddress, body, isStream, isIdempotent }, reply) {
       const origin = {
         [REQUEST_ID]: requestId,
-        [CLIENT_ADDRESS]: address,
+        [CLIENT_ADDRESS]: clientAddress,
         [RELAY_CREDENTIAL]: currentOf(serviceToken),
       };
-      const headers = { ...toServiceHeaders(request.headers), ...origin };
+      const headers = { ...toServiceHeaders(clientHeaders), ...origin };
       let running: ClientHttp2Stream | undefined;
       let isAnswered = false;
       const endCall = (): void => running && end(running, isAnswered && !isStream);
@@ -225,7 +241,7 @@ async function headersOf(stream: ClientHttp2Stream): Promise<Http2Headers> {
   }
 }
 
-export function toServiceHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+function toServiceHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
   return pickHeaders(headers, REQUEST_HEADERS);
 }
 
