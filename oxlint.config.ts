@@ -58,7 +58,7 @@ const DECLARE_PORT = "declare a port in domain/ and let app.ts pass its implemen
 export default defineConfig({
   plugins: ["typescript", "import", "unicorn", "promise", "node", "oxc"],
   categories: { correctness: "error", suspicious: "error", perf: "error" },
-  ignorePatterns: ["packages/contracts/src/gen"],
+  ignorePatterns: ["packages/contracts/src/gen", "services/console/dist"],
   rules: {
     eqeqeq: "error",
     "no-console": "error",
@@ -179,8 +179,23 @@ export default defineConfig({
         "packages/standalone/bin/**",
         "deploy/**",
         "examples/**",
+        "services/console/development-node.ts",
       ],
       rules: { "node/no-process-env": "off" },
+    },
+    {
+      files: ["services/console/app/**"],
+      plugins: ["typescript", "import", "unicorn", "promise", "oxc", "react", "jsx-a11y"],
+      rules: {
+        // The build compiles JSX without it; styles are imported for their effect.
+        "react/react-in-jsx-scope": "off",
+        "import/no-unassigned-import": ["error", { allow: ["**/*.css"] }],
+        // State that comes from outside of the page is set when it arrives.
+        "react/set-state-in-effect": "off",
+        // A region that scrolls must be reachable by keyboard.
+        "jsx-a11y/no-noninteractive-tabindex": "off",
+        "jsx-a11y/prefer-tag-over-role": "off",
+      },
     },
     {
       // A test reaches into any room, and an index that must be there is asserted by using it.

@@ -8,7 +8,7 @@ keepCompiledCode(join(import.meta.dirname, "node_modules/.cache/compile"));
 /** Number of workers. With one per core, cores idle for a quarter of the time, while tests wait for processes. */
 const maxWorkers = Math.ceil(availableParallelism() * 1.5);
 const exclude = ["**/node_modules/**", "test/bench/**"];
-const UNITS = ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts"];
+const UNITS = ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts", "services/console/app/src/**/*.test.ts"];
 /** Tests that change nothing in their process: their nodes are processes of their own, and their services have databases of their own. */
 const SHARED = ["test/e2e/**/*.test.ts", "services/{auth,policy,usage}/test/**/*.test.ts"];
 

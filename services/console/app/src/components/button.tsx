@@ -1,0 +1,25 @@
+import type { ButtonHTMLAttributes } from "react";
+import styles from "./button.module.css";
+
+interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
+  /** `primary`: the one action of a form; `danger`: it destroys; `plain`: looks like text. Default: a quiet frame. */
+  readonly kind?: "primary" | "danger" | "plain";
+  /** True while its action runs: it is disabled and says so. */
+  readonly isBusy?: boolean;
+}
+
+/** Button. Its type is `button` unless given: none submits a form by accident. */
+export function Button({ kind, isBusy = false, className, children, disabled, type = "button", ...rest }: ButtonProps) {
+  const classes = [styles.button, kind !== undefined && styles[kind], className].filter(Boolean).join(" ");
+  return (
+    <button
+      {...rest}
+      type={type}
+      className={classes}
+      disabled={disabled === true || isBusy}
+      aria-busy={isBusy || undefined}
+    >
+      {children}
+    </button>
+  );
+}

@@ -1,0 +1,60 @@
+import type { ReactNode } from "react";
+import styles from "./data-table.module.css";
+
+/** Column of a `DataTable`. */
+export interface Column<Row> {
+  readonly title: string;
+  readonly cell: (row: Row) => ReactNode;
+  /** True for numbers: aligned at their last digit. */
+  readonly isNumber?: boolean;
+  /** True for a column that a narrow screen can do without. */
+  readonly isOptional?: boolean;
+}
+
+interface DataTableProps<Row> {
+  /** Name of the table for screen readers. */
+  readonly caption: string;
+  readonly columns: readonly Column<Row>[];
+  readonly rows: readonly Row[];
+  readonly keyOf: (row: Row) => string;
+}
+
+/** Table. It scrolls in itself where it is wider than the screen; the first column names the row. */
+export function DataTable<Row>({ caption, columns, rows, keyOf }: DataTableProps<Row>) {
+  const classOf = ({ isNumber, isOptional }: Column<Row>): string =>
+    [isNumber === true && styles.number, isOptional === true && styles.optional].filter(Boolean).join(" ");
+  return (
+    // A region that scrolls must be reachable by keyboard.
+    <div className={styles.scroll} role="region" aria-label={caption} tabIndex={0}>
+      <table className={styles.table}>
+        <caption className="visually-hidden">{caption}</caption>
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <th key={column.title} scope="col" className={classOf(column)}>
+                {column.title}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => (
+            <tr key={keyOf(row)}>
+              {columns.map((column, index) =>
+                index === 0 ? (
+                  <th key={column.title} scope="row" className={classOf(column)}>
+                    {column.cell(row)}
+                  </th>
+                ) : (
+                  <td key={column.title} className={classOf(column)}>
+                    {column.cell(row)}
+                  </td>
+                ),
+              )}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,74 @@
+import { type ReactNode, useState } from "react";
+import { Link, useLocation } from "wouter";
+import { reportSessionEnd } from "../session/session-end.ts";
+import { signOut } from "../session/session.ts";
+import { useSession } from "../session/use-session.ts";
+import { Button } from "./button.tsx";
+import styles from "./layout.module.css";
+import { NamespaceSwitch } from "./namespace-switch.tsx";
+import { Preferences } from "./preferences.tsx";
+
+const NAMESPACE_PAGES = [
+  ["/", "Overview"],
+  ["/requests", "Requests"],
+  ["/keys", "Keys"],
+  ["/policies", "Policies"],
+  ["/audit", "Audit"],
+  ["/quick-start", "Quick start"],
+] as const;
+const OPERATOR_PAGES = [
+  ["/namespaces", "Namespaces"],
+  ["/audit", "Audit"],
+] as const;
+
+/** Frame of every page: where one is, where one can go, and who one is. */
+export function Layout({ children }: { readonly children: ReactNode }) {
+  const session = useSession();
+  const [location] = useLocation();
+  const [isOpen, setOpen] = useState(false);
+  const pages = session.kind === "operator" ? OPERATOR_PAGES : NAMESPACE_PAGES;
+  const isCurrent = (path: string): boolean => (path === "/" ? location === "/" : location.startsWith(path));
+  return (
+    <div className={styles.layout}>
+      <a className={styles.skip} href="#content">
+        Skip to the content
+      </a>
+      <header className={styles.side}>
+        <div className={styles.brand}>
+          <Link href="/">Routeplane</Link>
+          <Button
+            kind="plain"
+            className={styles.menu}
+            aria-expanded={isOpen}
+            aria-controls="menu"
+            onClick={() => setOpen(!isOpen)}
+          >
+            Menu
+          </Button>
+        </div>
+        <div id="menu" className={styles.drawer} data-open={isOpen}>
+          <NamespaceSwitch />
+          <nav aria-label="Pages">
+            <ul>
+              {pages.map(([path, title]) => (
+                <li key={path}>
+                  <Link href={path} aria-current={isCurrent(path) ? "page" : undefined} onClick={() => setOpen(false)}>
+                    {title}
+                  </Link>
+                </li>
+              ))}
+            </ul>
+          </nav>
+          <footer className={styles.who}>
+            <Preferences />
+            <small>Signed in by {session.name}</small>
+            <Button onClick={() => void signOut().finally(reportSessionEnd)}>Sign out</Button>
+          </footer>
+        </div>
+      </header>
+      <main id="content" className={styles.content} tabIndex={-1}>
+        {children}
+      </main>
+    </div>
+  );
+}

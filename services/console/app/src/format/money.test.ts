@@ -1,0 +1,21 @@
+import { expect, test } from "vitest";
+import { formatCount, formatShortUsd, formatUsd } from "./money.ts";
+
+test("shows every micro-USD, and at least cents", () => {
+  expect([0n, 12n, 5_000_000n, 1_200_000_000n, 1_234_567n, -50_000n].map(formatUsd)).toEqual([
+    "$0.00",
+    "$0.000012",
+    "$5.00",
+    "$1,200.00",
+    "$1.234567",
+    "-$0.05",
+  ]);
+});
+
+test("separates thousands", () => {
+  expect(formatCount(9_007_199_254_740_993n)).toBe("9,007,199,254,740,993");
+});
+
+test("rounds amounts of axes to three digits", () => {
+  expect([0, 4_500, 1_230_000_000].map(formatShortUsd)).toEqual(["$0", "$0.0045", "$1.23K"]);
+});

@@ -1,0 +1,54 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** Ranges that end now, by their name in the address. Milliseconds. */
+export const RANGES = {
+  "1h": HOUR_MS,
+  "24h": DAY_MS,
+  "7d": 7 * DAY_MS,
+  "30d": 30 * DAY_MS,
+  "90d": 90 * DAY_MS,
+} as const;
+
+/** Range of time: from its start, inclusive, to its end, exclusive. */
+export interface TimeRange {
+  readonly from: Date;
+  readonly to: Date;
+}
+
+/** Filters of the address that give a range: a name of `RANGES`, or two times in RFC 3339. */
+export interface RangeFilters {
+  readonly range: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** The range that the filters give; that of the default where they give none. Ends are full minutes, so that reads can be cached. */
+export function timeRangeOf(
+  { range, from, to }: RangeFilters,
+  now: number,
+  byDefault: keyof typeof RANGES = "7d",
+): TimeRange {
+  const [start, end] = [Date.parse(from), Date.parse(to)];
+  if (start < end) return { from: new Date(start), to: new Date(end) };
+  const length = isRangeName(range) ? RANGES[range] : RANGES[byDefault];
+  const last = Math.ceil(now / 60_000) * 60_000;
+  return { from: new Date(last - length), to: new Date(last) };
+}
+
+/** Range of the same length before a range: what it is compared with. */
+export function rangeBefore({ from, to }: TimeRange): TimeRange {
+  return { from: new Date(2 * from.getTime() - to.getTime()), to: from };
+}
+
+/** The range as the fields of a message. */
+export function toProtoRange({ from, to }: TimeRange) {
+  return { from: timestampFromMs(from.getTime()), to: timestampFromMs(to.getTime()) };
+}
+
+/** True for a name of `RANGES`. */
+export function isRangeName(text: string): text is keyof typeof RANGES {
+  return Object.hasOwn(RANGES, text);
+}

@@ -1,0 +1,26 @@
+import { useSyncExternalStore } from "react";
+
+const STORAGE = "routeplane-time-zone";
+const CHANGED = "routeplane-time-zone-changed";
+
+/** The time zone in which the app shows times and cuts days: the browser's, unless the person chose another in this browser. */
+export function useTimeZone(): readonly [string, (timeZone: string) => void] {
+  return [useSyncExternalStore(subscribe, readTimeZone), writeTimeZone];
+}
+
+function subscribe(onChange: () => void): () => void {
+  window.addEventListener(CHANGED, onChange);
+  return () => window.removeEventListener(CHANGED, onChange);
+}
+
+function readTimeZone(): string {
+  const stored = localStorage.getItem(STORAGE);
+  return stored !== null && Intl.supportedValuesOf("timeZone").includes(stored)
+    ? stored
+    : new Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+function writeTimeZone(timeZone: string): void {
+  localStorage.setItem(STORAGE, timeZone);
+  window.dispatchEvent(new Event(CHANGED));
+}

@@ -1,0 +1,69 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { type ReactNode, useCallback, useEffect, useState } from "react";
+import { Skeleton } from "../components/skeleton.tsx";
+import { readSession, type Session, SessionError } from "./session.ts";
+import { onSessionEnd } from "./session-end.ts";
+import { SignIn } from "./sign-in.tsx";
+import { SessionContext } from "./use-session.ts";
+
+/** Pause between looks at the session: a revoked one is signed out within 5 seconds. Milliseconds. */
+const HEARTBEAT_MS = 3_000;
+
+type State =
+  | { readonly at: "loading" }
+  | { readonly at: "signed-out"; readonly notice?: string }
+  | { readonly at: "signed-in"; readonly session: Session };
+
+/** Shows its children to a signed-in person only. When the session ends, everything that was read with it is forgotten. */
+export function SessionProvider({ children }: { readonly children: ReactNode }) {
+  const queries = useQueryClient();
+  const [state, setState] = useState<State>({ at: "loading" });
+
+  const load = useCallback(async (): Promise<void> => {
+    try {
+      const session = await readSession();
+      setState(session === undefined ? { at: "signed-out" } : { at: "signed-in", session });
+    } catch (error) {
+      setState({
+        at: "signed-out",
+        notice: error instanceof SessionError ? error.message : "The session cannot be read.",
+      });
+    }
+  }, []);
+
+  const end = useCallback(() => {
+    queries.clear();
+    setState((current) =>
+      current.at === "signed-in" ? { at: "signed-out", notice: "Your session has ended. Sign in again." } : current,
+    );
+  }, [queries]);
+
+  useEffect(() => void load(), [load]);
+  useEffect(() => onSessionEnd(end), [end]);
+  const sessionKey = state.at === "signed-in" ? `${state.session.kind} ${state.session.namespaceId}` : undefined;
+  useEffect(() => {
+    if (sessionKey === undefined) return;
+    const stop = new AbortController();
+    const look = async (): Promise<void> => {
+      try {
+        const session = await readSession(stop.signal);
+        if (session === undefined) end();
+        // Another tab switched the namespace, and with it the cookie of all tabs: nothing of the former one is kept.
+        else if (`${session.kind} ${session.namespaceId}` !== sessionKey) location.assign("/");
+      } catch {
+        // The console or the auth service does not answer now. The page stays; its sections say what they cannot read.
+      }
+    };
+    const timer = setInterval(() => {
+      void look();
+    }, HEARTBEAT_MS);
+    return () => {
+      stop.abort();
+      clearInterval(timer);
+    };
+  }, [sessionKey, end]);
+
+  if (state.at === "loading") return <Skeleton lines={3} />;
+  if (state.at === "signed-out") return <SignIn notice={state.notice} onSignedIn={load} />;
+  return <SessionContext value={state.session}>{children}</SessionContext>;
+}

@@ -1,0 +1,89 @@
+import { CONSOLE_HEADER } from "../rpc/transport.ts";
+
+/** The session of this browser, as the console tells it. It holds no secret. */
+export interface Session {
+  /** `namespace`: one namespace with a key's scopes; `operator`: the node as an operator credential sees it. */
+  readonly kind: "namespace" | "operator";
+  /** `ns_…`; empty for an operator session. */
+  readonly namespaceId: string;
+  readonly namespaceName: string;
+  /** Name of the credential that opened it. */
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly expiresAt: Date;
+  /** True if it can be exchanged for a session in another namespace. */
+  readonly canSwitch: boolean;
+  /** Address at which clients call models. */
+  readonly gatewayUrl: string;
+}
+
+/** Refusal of a sign-in or a switch, with the console's words. */
+export class SessionError extends Error {}
+
+/** Reads the session of this browser; undefined if it is not signed in. @throws SessionError if the console does not answer */
+export async function readSession(signal?: AbortSignal): Promise<Session | undefined> {
+  const response = await call("GET", "/session", undefined, signal);
+  if (response.status === 401) return undefined;
+  await requireOk(response);
+  return fromSessionJson(await response.json());
+}
+
+/** Signs in with a one-time code, an API key or an operator token. The console keeps none of them in the page. @throws SessionError */
+export async function signIn(credential: { readonly code: string } | { readonly token: string }): Promise<void> {
+  await requireOk(await call("POST", "/session", credential));
+}
+
+/** Exchanges the session for one in another namespace, or for the operator view. @param namespace name or id @throws SessionError */
+export async function switchNamespace(namespace: string | undefined): Promise<void> {
+  await requireOk(await call("POST", "/session/namespace", namespace === undefined ? {} : { namespace }));
+}
+
+/** Ends the session on the node, and removes the cookie. @throws SessionError */
+export async function signOut(): Promise<void> {
+  await requireOk(await call("DELETE", "/session"));
+}
+
+async function call(method: string, path: string, body?: object, signal?: AbortSignal): Promise<Response> {
+  const init: RequestInit = { method, headers: { ...CONSOLE_HEADER } };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers = { ...CONSOLE_HEADER, "content-type": "application/json" };
+  }
+  if (signal !== undefined) init.signal = signal;
+  return fetch(path, init).catch((error: unknown) => {
+    throw new SessionError("The console does not answer. Check that the node runs, then try again.", { cause: error });
+  });
+}
+
+async function requireOk(response: Response): Promise<void> {
+  if (response.ok) return;
+  const text = await response.text();
+  throw new SessionError(messageOf(text) ?? `The console answered with status ${response.status}.`);
+}
+
+function messageOf(text: string): string | undefined {
+  try {
+    const { message } = JSON.parse(text) as { readonly message?: unknown };
+    return typeof message === "string" && message !== "" ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function fromSessionJson(json: unknown): Session {
+  const fields = json as Readonly<Record<string, unknown>>;
+  return {
+    kind: fields["kind"] === "operator" ? "operator" : "namespace",
+    namespaceId: textOf(fields["namespace_id"]),
+    namespaceName: textOf(fields["namespace_name"]),
+    name: textOf(fields["name"]),
+    scopes: Array.isArray(fields["scopes"]) ? fields["scopes"].map(String) : [],
+    expiresAt: new Date(textOf(fields["expires_at"])),
+    canSwitch: fields["can_switch"] === true,
+    gatewayUrl: textOf(fields["gateway_url"]),
+  };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}

@@ -1,0 +1,80 @@
+import { type FormEvent, useEffect, useRef, useState } from "react";
+import { Button } from "../components/button.tsx";
+import { Field } from "../components/field.tsx";
+import { Notice } from "../components/notice.tsx";
+import { signIn } from "./session.ts";
+import styles from "./sign-in.module.css";
+
+interface SignInProps {
+  /** Text on why the person has to sign in, if it is not the first time. */
+  readonly notice: string | undefined;
+  readonly onSignedIn: () => Promise<void>;
+}
+
+/**
+ * Signs a person in: by the one-time code of the address, at once, or by a pasted API key or operator token. The code leaves the
+ * address bar before it is sent, and the token leaves the field.
+ */
+export function SignIn({ notice, onSignedIn }: SignInProps) {
+  const [error, setError] = useState<string>();
+  const [isBusy, setBusy] = useState(false);
+  const input = useRef<HTMLInputElement>(null);
+  const isCodeUsed = useRef(false);
+
+  const submit = async (credential: Parameters<typeof signIn>[0]): Promise<void> => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      await signIn(credential);
+      await onSignedIn();
+    } catch (failure) {
+      setError(failure instanceof Error ? failure.message : String(failure));
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  useEffect(() => {
+    const code = takeCode();
+    if (code === undefined || isCodeUsed.current) return;
+    isCodeUsed.current = true;
+    void submit({ code });
+  });
+
+  const onSubmit = (event: FormEvent): void => {
+    event.preventDefault();
+    const field = input.current;
+    const token = field?.value.trim() ?? "";
+    if (field === null || token === "") return setError("Paste an API key (rp_…) or an operator token (rpo_…).");
+    field.value = "";
+    void submit({ token });
+  };
+
+  return (
+    <main className={styles.page}>
+      <form className={styles.card} onSubmit={onSubmit}>
+        <h1>Sign in to Routeplane</h1>
+        {notice !== undefined && <Notice kind="info">{notice}</Notice>}
+        {error !== undefined && <Notice kind="error">{error}</Notice>}
+        <Field label="API key or operator token" hint="It is exchanged for a session of 12 hours and kept nowhere.">
+          <input ref={input} type="password" autoComplete="off" spellCheck={false} maxLength={4096} disabled={isBusy} />
+        </Field>
+        <Button type="submit" kind="primary" isBusy={isBusy}>
+          Sign in
+        </Button>
+        <p className={styles.hint}>
+          On the machine of the node, <code>npx routeplane console</code> opens this page signed in.
+        </p>
+      </form>
+    </main>
+  );
+}
+
+/** Takes the one-time code out of the address, so that neither history nor a bookmark has it. */
+function takeCode(): string | undefined {
+  const code = new URLSearchParams(location.hash.slice(1)).get("code");
+  if (code === null) return undefined;
+  const next = new URLSearchParams(location.search).get("next");
+  history.replaceState(null, "", next !== null && /^\/(?!\/)/.test(next) ? next : "/");
+  return code;
+}

@@ -1,0 +1,21 @@
+import react from "@vitejs/plugin-react";
+import { join } from "node:path";
+import { defineConfig } from "vite";
+import { developmentNode } from "./development-node.ts";
+
+/**
+ * Build of the browser app. No file is inlined: the content security policy of the console allows its own origin and nothing else,
+ * `data:` included.
+ */
+export default defineConfig({
+  root: join(import.meta.dirname, "app"),
+  plugins: [react(), developmentNode()],
+  cacheDir: join(import.meta.dirname, "node_modules/.vite"),
+  build: {
+    outDir: join(import.meta.dirname, "dist"),
+    emptyOutDir: true,
+    target: "es2023",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+});
