@@ -97,7 +97,7 @@ export function startOfDate(date: string, timeZone: string | undefined): Date {
 }
 
 /** Creates a function that returns the date of a moment in a time zone, e.g. `2026-05-01`. */
-export function dateClock(timeZone: string | undefined): (time: number) => string {
+function dateClock(timeZone: string | undefined): (time: number) => string {
   const format = new Intl.DateTimeFormat("en", { timeZone, year: "numeric", month: "2-digit", day: "2-digit" });
   return (time) => {
     const parts = Object.fromEntries(format.formatToParts(time).map(({ type, value }) => [type, value]));

@@ -17,7 +17,15 @@ export const EVERYTHING: UsageRange = { from: new Date("2000-01-01T00:00:00Z"), 
 
 /** Returns a query for one group of everything, with the fields of `given`. */
 export function usageQuery(given: Partial<UsageQuery> = {}): UsageQuery {
-  return { range: EVERYTHING, groupBy: [], keyId: undefined, model: undefined, provider: undefined, ...given };
+  return {
+    range: EVERYTHING,
+    groupBy: [],
+    keyId: undefined,
+    model: undefined,
+    provider: undefined,
+    days: undefined,
+    ...given,
+  };
 }
 
 export async function totalsIn(usage: UsageStore, namespaceId: Id<"ns">, range = EVERYTHING): Promise<AdmittedTotals> {

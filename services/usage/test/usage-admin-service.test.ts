@@ -1,5 +1,6 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { UsageEventBatchSchema } from "@routeplane/contracts/events";
 import { ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { AuditService, DeadLetterState, UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
@@ -127,6 +128,17 @@ describe("GetNodeUsage", () => {
       { namespaceId: firstNamespaceId, usage: { model: "echo", requestCount: 2n } },
       { namespaceId: secondNamespaceId, usage: { model: "echo", requestCount: 1n } },
     ]);
+  });
+
+  test("has the days of a time zone, from the nearest hour on, and refuses one that does not exist", async () => {
+    const startOf = async (timeZone: string) => {
+      const { groups } = await operator.usage({ groupBy: [UsageDimension.DAY], timeZone });
+      const { day } = groups[0]?.usage ?? {};
+      return day && timestampDate(day).toISOString();
+    };
+    expect(await startOf("Europe/Berlin")).toBe("2026-11-19T23:00:00.000Z");
+    expect(await startOf("Asia/Kolkata")).toBe("2026-11-19T19:00:00.000Z");
+    expect(await refusalOf(operator.usage({ timeZone: "Mars/Base" }))).toBe("InvalidArgument FIELD_INVALID");
   });
 
   test("reads sums and no request: a transaction of the whole node sees none", async () => {

@@ -6,6 +6,7 @@ import {
   createRouterTransport,
   type Transport,
 } from "@connectrpc/connect";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { Health, HealthCheckResponse_ServingStatus as Serving } from "@routeplane/contracts/health";
 import { RequestStatus, UsageDimension, UsageService } from "@routeplane/contracts/usage";
@@ -216,6 +217,22 @@ describe("GetUsage by groups", () => {
     const alike = { model: "echo", status: RequestStatus.SUCCEEDED, day, keyId: "", provider: "" };
     expect(groups).toMatchObject([{ ...alike, requestCount, spendMicroUsd }]);
     expect(groups[0]?.hour).toBeUndefined();
+  });
+
+  test("has the days of a time zone, and refuses one that does not exist, naming the field", async () => {
+    const groupBy = [UsageDimension.DAY];
+    const startOf = async (timeZone: string) => {
+      const { groups } = await as(reader).getUsage({ groupBy, timeZone });
+      return groups.map(({ day, requestCount }) => [day && timestampDate(day).toISOString(), requestCount]);
+    };
+    // Requests of 10:00 in UTC.
+    expect(await startOf("")).toEqual([["2026-11-20T00:00:00.000Z", 60n]]);
+    expect(await startOf("Asia/Kolkata")).toEqual([["2026-11-19T18:30:00.000Z", 60n]]);
+    expect(await startOf("Pacific/Auckland")).toEqual([["2026-11-19T11:00:00.000Z", 60n]]);
+    expect(await startOf("Pacific/Kiritimati")).toEqual([["2026-11-20T10:00:00.000Z", 60n]]);
+    const fieldsOf = async (timeZone: string) => (await errorOf(as(reader).getUsage({ timeZone }))).fields;
+    expect(await fieldsOf("Mars/Base")).toEqual(["time_zone: must be the name of a time zone, e.g. Europe/Berlin"]);
+    expect(await fieldsOf("a".repeat(65))).toEqual([expect.stringMatching(/^time_zone: /)]);
   });
 
   test("has no groups by default, and none of a key of another namespace", async () => {

@@ -19,7 +19,6 @@ import {
   type UsageView,
   usageFields,
 } from "../views/usage.ts";
-import { hasWholeHours, toLocalDays } from "../views/usage-days.ts";
 import { groupColumns, groupTable } from "../views/usage-groups.ts";
 import { withExamples } from "./examples.ts";
 import { resolveFilter } from "./requests/resolve-filter.ts";
@@ -52,7 +51,7 @@ export function defineUsage(usage: Command, context: Context): void {
     .addOption(new Option("--format <format>", "Format, as with --output").choices(["table", "csv", "json"]))
     .addHelpText(
       "after",
-      "\nDimensions: key, model, provider, status, hour, day. Days are those of UTC, or of --time-zone if it is given.\n--all-namespaces counts whole hours.",
+      "\nDimensions: key, model, provider, status, hour, day. Days are those of UTC, or of --time-zone if it is given.\n--all-namespaces counts whole hours, by which days begin too.",
     )
     .action((options: UsageOptions & RangeOptions) => showUsage(context, withRange(options), options.timeZone));
   addOrderOptions(usage, "groups");
@@ -80,12 +79,12 @@ async function showUsage(
   if (dimensions.length === 0 && (options.sort ?? options.top) !== undefined)
     throw usageError("--sort and --top order groups: add --group-by");
   const order = orderOf(groupColumns(dimensions, true), options);
-  const { merge, ...days } = groupingOf(groupBy, timeZone);
-  const grouping = { ...days, merge: (groups: readonly UsageGroupView[]) => order(merge(groups)) };
+  const grouping = { shown: groupBy, timeZone, order };
   const query = {
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),
-    groupBy: grouping.read.map((name) => DIMENSIONS[name]),
+    groupBy: groupBy.map((name) => DIMENSIONS[name]),
+    ...(groupBy.includes("day") && timeZone !== undefined && { timeZone }),
   };
   if (allNamespaces) {
     if (key !== undefined || model !== undefined || provider !== undefined)
@@ -101,43 +100,26 @@ async function showUsage(
   if (groupBy.length === 0) return context.output.data(totals, (style) => block(usageFields(totals, style, timeZone)));
   const names = new RequestNames(client, context.output);
   if (groupBy.includes("key")) await names.load(response.groups.map(({ keyId }) => keyId));
-  const groups = response.groups.map((group) => fromProtoUsageGroup(group, grouping.read, names));
-  showGroups(context, { ...totals, groups: grouping.merge(groups) }, groupBy, timeZone);
+  const groups = response.groups.map((group) => fromProtoUsageGroup(group, groupBy, names));
+  showGroups(context, { ...totals, groups: order(groups) }, groupBy, timeZone);
 }
 
-/** Dimensions to show groups of, and those to read them by. */
+/** Groups as they are shown. */
 interface Grouping {
   readonly shown: readonly DimensionName[];
   readonly timeZone: string | undefined;
-  readonly read: readonly DimensionName[];
-  /** Groups of the dimensions to show, in their order, from those that were read. */
-  readonly merge: (groups: readonly UsageGroupView[]) => readonly UsageGroupView[];
-}
-
-/** Days by the clock of a time zone are merged from hours, because the node knows those of UTC. @throws CliError usage */
-function groupingOf(shown: readonly DimensionName[], timeZone: string | undefined): Grouping {
-  if (timeZone === undefined || timeZone === "UTC" || !shown.includes("day")) {
-    return { shown, timeZone, read: shown, merge: (groups) => groups };
-  }
-  if (!hasWholeHours(timeZone, new Date().getFullYear())) {
-    throw usageError(
-      `--time-zone: days of ${timeZone} do not begin with an hour of UTC, by which usage is counted`,
-      "Group by hour, or leave --time-zone out for days of UTC.",
-    );
-  }
-  const read = [...new Set(shown.map((name) => (name === "day" ? "hour" : name)))];
-  return { shown, timeZone, read, merge: (groups) => toLocalDays(groups, timeZone, shown.includes("hour")) };
+  readonly order: (groups: readonly UsageGroupView[]) => readonly UsageGroupView[];
 }
 
 async function showNodeUsage(
   context: Context,
   query: MessageInitShape<typeof GetNodeUsageRequestSchema>,
-  { shown, timeZone, read, merge }: Grouping,
+  { shown, timeZone, order }: Grouping,
 ): Promise<void> {
   const client = await context.connect(await operatorCredential(context.settings));
   const [response, namespaces] = await Promise.all([client.usageAdmin.getNodeUsage(query), namespaceNames(client)]);
-  const groups = response.groups.map((group) => fromProtoNamespaceUsage(group, read, namespaces));
-  showGroups(context, { ...fromProtoUsage(response), groups: merge(groups) }, ["namespace", ...shown], timeZone);
+  const groups = response.groups.map((group) => fromProtoNamespaceUsage(group, shown, namespaces));
+  showGroups(context, { ...fromProtoUsage(response), groups: order(groups) }, ["namespace", ...shown], timeZone);
 }
 
 function showGroups(

@@ -25,6 +25,9 @@ export interface UsageTotals extends AdmittedTotals {
 /** Dimension that usage can be grouped by. */
 export type Dimension = "namespace" | "key" | "model" | "provider" | "status" | "hour" | "day";
 
+/** Days by the clock of a time zone: their first moments, ascending, each the end of the day before. */
+export type LocalDays = readonly Date[];
+
 export interface UsageQuery {
   readonly range: UsageRange;
   /** Empty: one group of everything. */
@@ -35,6 +38,8 @@ export interface UsageQuery {
   readonly model: string | undefined;
   /** Undefined: every provider. */
   readonly provider: string | undefined;
+  /** Days that the dimension means, over all of the range; undefined: those of UTC. */
+  readonly days: LocalDays | undefined;
 }
 
 /** Totals of the requests that are alike in every dimension of the query. Other dimensions are undefined. */
@@ -46,7 +51,7 @@ export interface UsageGroup extends UsageTotals {
   readonly status: RequestStatus | undefined;
   /** First moment of the hour, in UTC. */
   readonly hour: Date | undefined;
-  /** First moment of the day, in UTC. */
+  /** First moment of the day. */
   readonly day: Date | undefined;
 }
 
@@ -114,8 +119,14 @@ export function splitRange(range: UsageRange, units: readonly SumUnit[]): readon
 /** Rounds both ends of a range to the nearest multiple of a unit; undefined if the range is shorter than one. */
 function nearestUnits({ from, to }: UsageRange, unitMs: number): UsageRange | undefined {
   if (to.getTime() - from.getTime() < unitMs) return undefined;
-  const nearest = (time: Date): Date => new Date(Math.round(time.getTime() / unitMs) * unitMs);
-  return { from: nearest(from), to: nearest(to) };
+  return { from: nearest(from, unitMs), to: nearest(to, unitMs) };
+}
+
+const nearest = (time: Date, unitMs: number): Date => new Date(Math.round(time.getTime() / unitMs) * unitMs);
+
+/** Rounds the starts of days to the nearest multiple of a unit, as the ends of ranges are rounded. */
+export function roundDays(days: LocalDays, unit: SumUnit): LocalDays {
+  return days.map((start) => nearest(start, UNIT_MS[unit]));
 }
 
 /** Lists the parts that `rounded` lacks of `range` (1), and those that it has in excess (-1). */

@@ -10,9 +10,10 @@ import {
   wholeNodeOperatorOf,
 } from "@routeplane/rpc";
 import { type DeadLetter, type DeadLetterStore, moveDeadLetter } from "../domain/dead-letters.ts";
+import { localDays } from "../domain/local-days.ts";
 import type { UsageStore } from "../domain/ports.ts";
 import { reconcile, type ReconciliationStore } from "../domain/reconciliation.ts";
-import { totalOf, usageRange, wholeHours } from "../domain/usage.ts";
+import { roundDays, totalOf, usageRange, wholeHours } from "../domain/usage.ts";
 import { fromProtoDimension, toProtoDifference, toProtoGroup, toProtoTotals } from "./convert-usage.ts";
 import { fromProtoDeadLetterState, toProtoDeadLetter, toProtoDeadLetterInFull } from "./convert-dead-letter.ts";
 
@@ -29,15 +30,17 @@ export function usageAdminService(
   clock: Clock,
 ): ServiceImpl<typeof UsageAdminService> {
   return {
-    async getNodeUsage({ from, to, groupBy }, context) {
+    async getNodeUsage({ from, to, groupBy, timeZone }, context) {
       wholeNodeOperatorOf(context);
       const range = wholeHours(usageRange(fromTimestamp(from), fromTimestamp(to), clock));
+      const days = localDays(range, timeZone);
       const groups = await usage.sumNodeUsage({
         range,
         groupBy: ["namespace", ...groupBy.flatMap(fromProtoDimension)],
         keyId: undefined,
         model: undefined,
         provider: undefined,
+        days: days && roundDays(days, "hour"),
       });
       return {
         from: toTimestamp(range.from),

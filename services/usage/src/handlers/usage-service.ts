@@ -3,6 +3,7 @@ import { LoggedRequestSchema, type UsageService } from "@routeplane/contracts/us
 import { type Clock, notFound, requireId } from "@routeplane/domain";
 import { fromPageToken, fromTimestamp, keyPrincipalOf, toProtoPage, toTimestamp } from "@routeplane/rpc";
 import { watchRequests } from "./watch-requests.ts";
+import { localDays } from "../domain/local-days.ts";
 import type { UsageStore } from "../domain/ports.ts";
 import { totalOf, usageRange } from "../domain/usage.ts";
 import {
@@ -18,7 +19,7 @@ const DEFAULT_PAGE_SIZE = 25;
 
 export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeof UsageService> {
   return {
-    async getUsage({ from, to, groupBy, keyId, model, provider }, context) {
+    async getUsage({ from, to, groupBy, keyId, model, provider, timeZone }, context) {
       const range = usageRange(fromTimestamp(from), fromTimestamp(to), clock);
       const groups = await usage.sumUsage(keyPrincipalOf(context).namespaceId, {
         range,
@@ -26,6 +27,7 @@ export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeo
         keyId: keyId || undefined,
         model: model || undefined,
         provider: provider || undefined,
+        days: localDays(range, timeZone),
       });
       return {
         from: toTimestamp(range.from),

@@ -1,10 +1,13 @@
 import { type Id, invalidField } from "@routeplane/domain";
 import type { Database, Scope } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
+import { type MisplacedStretch, misplacedStretches } from "../domain/local-days.ts";
 import type { RequestStatus } from "../domain/request.ts";
 import {
   type Dimension,
+  type LocalDays,
   MAX_GROUPS,
+  roundDays,
   splitRange,
   type RangePart,
   SUM_UNITS,
@@ -15,27 +18,17 @@ import {
 import { names } from "./columns.ts";
 import { startOf } from "./rollups.ts";
 import type { UsageSchema } from "./schema.ts";
+import { COUNTERS, DENIED_ROWS, ROLLUPS, type Source, TOTALS, UNLOGGED_DENIALS } from "./usage-sources.ts";
 
-/** Expressions of the dimensions, for rows whose time, or start of bucket, is in the column `time`. */
-const DIMENSIONS: Readonly<Record<Dimension, (time: string) => RawBuilder<unknown>>> = {
+/** Expressions of the dimensions but the day, for rows whose time, or start of bucket, is in the column `time`. */
+const DIMENSIONS: Readonly<Record<Exclude<Dimension, "day">, (time: string) => RawBuilder<unknown>>> = {
   namespace: () => sql`namespace_id`,
   key: () => sql`key_id`,
   model: () => sql`model`,
   provider: () => sql`provider`,
   status: () => sql`status`,
   hour: (time) => startOf("hour", time),
-  day: (time) => startOf("day", time),
 };
-
-const COUNTERS = [
-  "request_count",
-  "prompt_tokens",
-  "completion_tokens",
-  "cost_nano_usd",
-  "denied_count",
-  "denied_unlogged_count",
-] as const;
-type Counter = (typeof COUNTERS)[number];
 
 interface SumRow {
   namespace: Id<"ns"> | null;
@@ -68,7 +61,7 @@ export async function sumUsage(
   const { groupBy } = query;
   const scope: Scope = namespaceId === undefined ? { node: true } : { namespaceId };
   await requireKept(database, scope, query.range.from);
-  const columns = Object.keys(DIMENSIONS).map((name) =>
+  const columns = [...Object.keys(DIMENSIONS), "day"].map((name) =>
     groupBy.some((dimension) => dimension === name) ? sql.ref(name) : sql`null as ${sql.ref(name)}`,
   );
   const sums = COUNTERS.map((counter) => sql`coalesce(sum(${sql.ref(counter)}), 0)::numeric as ${sql.ref(counter)}`);
@@ -105,82 +98,14 @@ const NOTHING_DROPPED = new Date(Date.UTC(2000, 0, 1));
 /** Dimensions that totals have. Rollups have a row for each key, model, provider and status of a day. */
 const TOTALS_DIMENSIONS: ReadonlySet<Dimension> = new Set(["namespace", "hour", "day"]);
 
-/** Table from which a part of a range is summed, with the amounts and rows that count. */
-interface Source {
-  readonly table:
-    | "totals"
-    | "rollups_hourly"
-    | "rollups_daily"
-    | "requests"
-    | "unlogged_denials"
-    | "unlogged_denials_hourly";
-  /** Column of the time, or of the start of the bucket. */
-  readonly time: "bucket" | "created_at" | "minute";
-  /** Amounts that a row adds to each counter; absent counters get nothing. */
-  readonly counts: Readonly<Partial<Record<Counter, RawBuilder<unknown>>>>;
-  /** Condition besides the range and the filters of the query. */
-  readonly where: RawBuilder<unknown>;
-  /** Status of every row, if the table has no such column. */
-  readonly status?: RequestStatus;
-}
-
-const COUNTED = sql`status <> 'denied'`;
-const DENIED = sql`status = 'denied'`;
-const onePerRow = sql`1`;
-const requestCount = sql.ref("request_count");
-const amounts = {
-  prompt_tokens: sql.ref("prompt_tokens"),
-  completion_tokens: sql.ref("completion_tokens"),
-  cost_nano_usd: sql.ref("cost_nano_usd"),
-};
-const kept = (table: Source["table"], where: RawBuilder<unknown>): Source => {
-  return { table, time: "bucket", counts: { request_count: requestCount, ...amounts }, where };
-};
-const denied = (table: Source["table"]): Source => {
-  return { table, time: "bucket", counts: { denied_count: requestCount }, where: DENIED };
-};
-const unlogged = (table: Source["table"], time: Source["time"]): Source => {
-  const count = sql.ref("denied_count");
-  return {
-    table,
-    time,
-    counts: { denied_count: count, denied_unlogged_count: count },
-    where: sql`true`,
-    status: "denied",
-  };
-};
-
-/** Sources keyed by unit, and the source of the rest of a range. */
-type Sources = Readonly<Partial<Record<SumUnit, Source>>> & { readonly rest: Source };
-const REQUESTS: Source = {
-  table: "requests",
-  time: "created_at",
-  counts: { request_count: onePerRow, ...amounts },
-  where: COUNTED,
-};
-const TOTALS: Sources = {
-  "five minutes": kept("totals", sql`minutes = 5`),
-  day: kept("totals", sql`minutes = 1440`),
-  rest: REQUESTS,
-};
-const ROLLUPS: Sources = {
-  hour: kept("rollups_hourly", COUNTED),
-  day: kept("rollups_daily", COUNTED),
-  rest: REQUESTS,
-};
-const DENIED_ROWS: Sources = {
-  hour: denied("rollups_hourly"),
-  day: denied("rollups_daily"),
-  rest: { table: "requests", time: "created_at", counts: { denied_count: onePerRow }, where: DENIED },
-};
-const UNLOGGED_DENIALS: Sources = {
-  hour: unlogged("unlogged_denials_hourly", "bucket"),
-  rest: unlogged("unlogged_denials", "minute"),
-};
-
-/** Builds the query of all parts, each grouped by itself: two thirds of the time of grouping all rows at once. */
+/**
+ * Builds the query of all parts, each grouped by itself: two thirds of the time of grouping all rows at once.
+ *
+ * Days of a time zone are read from sums of days only if all begin with a day of UTC, which is then what they are. Sums that one of them
+ * begins within go to the day that begins nearest; the rows between the two moments are moved to the other day.
+ */
 function partsFor(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuilder<unknown> {
-  const { range, groupBy, keyId, model, provider } = query;
+  const { range, groupBy, keyId, model, provider, days } = query;
   const isFiltered = keyId !== undefined || model !== undefined || provider !== undefined;
   const inTotals = !isFiltered && groupBy.every((name) => TOTALS_DIMENSIONS.has(name));
   const conditions: RawBuilder<unknown>[] = [];
@@ -190,34 +115,92 @@ function partsFor(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuil
   if (model !== undefined) conditions.push(sql`model = ${model}`);
   if (provider !== undefined) conditions.push(sql`provider = ${provider}`);
   const parts = [inTotals ? TOTALS : ROLLUPS, DENIED_ROWS, UNLOGGED_DENIALS].flatMap((sources) => {
-    // Groups by hour cannot be read from sums of days.
-    const units = SUM_UNITS.filter((unit) => sources[unit] && !(unit === "day" && groupBy.includes("hour")));
-    return splitRange(range, units).map((part) =>
-      sumsOf(part, (part.unit && sources[part.unit]) ?? sources.rest, groupBy, conditions),
-    );
+    // Groups by hour, or by day of a time zone, cannot be read from sums of days.
+    const isFiner = groupBy.includes("hour") || (groupBy.includes("day") && days !== undefined);
+    const units = SUM_UNITS.filter((unit) => sources[unit] && !(unit === "day" && isFiner));
+    return splitRange(range, units).flatMap((part) => {
+      const source = (part.unit && sources[part.unit]) ?? sources.rest;
+      const sums = sumsOf(part, source, { groupBy, conditions, day: dayOf(source, part.unit, days) });
+      if (days === undefined || part.unit === undefined || !groupBy.includes("day")) return [sums];
+      const misplaced = misplacedStretches(days, roundDays(days, part.unit), part);
+      return misplaced.length === 0 ? [sums] : [sums, moveRows(misplaced, sources.rest, { groupBy, conditions })];
+    });
   });
   return sql.join(parts, sql` union all `);
 }
 
+/** Builds the start of the day that a row of a source belongs to. @param unit of its sums; undefined: it has exact times */
+function dayOf({ time }: Source, unit: SumUnit | undefined, days: LocalDays | undefined): RawBuilder<unknown> {
+  if (days === undefined) return startOf("day", time);
+  const starts = unit === undefined ? days : roundDays(days, unit);
+  return sql`(${days}::timestamptz[])[width_bucket(${sql.ref(time)}, ${starts}::timestamptz[])]`;
+}
+
+/** Dimensions and conditions of a part. */
+interface Grouping {
+  readonly groupBy: UsageQuery["groupBy"];
+  readonly conditions: readonly RawBuilder<unknown>[];
+  /** Expression of the day. */
+  readonly day: RawBuilder<unknown>;
+}
+
 function sumsOf(
   { from, to, sign }: RangePart,
-  { table, time, counts, where, status }: Source,
-  groupBy: UsageQuery["groupBy"],
-  conditions: readonly RawBuilder<unknown>[],
+  source: Source,
+  { groupBy, conditions, day }: Grouping,
 ): RawBuilder<unknown> {
-  const dimensionOf = (name: Dimension): RawBuilder<unknown> =>
-    name === "status" && status !== undefined ? sql`${sql.lit(status)}::text collate "C"` : DIMENSIONS[name](time);
-  const groups = groupBy.map((name) => sql`${dimensionOf(name)} as ${sql.ref(name)}`);
+  const at = sql.ref(source.time);
   const sums = COUNTERS.map((counter) => {
-    const counted = counts[counter];
+    const counted = source.counts[counter];
     const sum = counted === undefined ? sql`0` : sql`sum(${counted})`;
     return sql`${sign === 1 ? sum : sql`-${sum}`} as ${sql.ref(counter)}`;
   });
-  const at = sql.ref(time);
   return sql`
-    select ${sql.join([...groups, ...sums])} from ${sql.table(table)}
-    where ${sql.join([where, ...conditions, sql`${at} >= ${from}`, sql`${at} < ${to}`], sql` and `)}
-    ${groupBy.length === 0 ? sql`` : sql`group by ${sql.join(groupBy.map(dimensionOf))}`}`;
+    select ${sql.join([...dimensionsOf(source, groupBy, day), ...sums])} from ${sql.table(source.table)}
+    where ${sql.join([source.where, ...conditions, sql`${at} >= ${from}`, sql`${at} < ${to}`], sql` and `)}
+    ${groupByFirst(groupBy.length)}`;
+}
+
+function dimensionsOf(
+  { time, status }: Source,
+  groupBy: UsageQuery["groupBy"],
+  day: RawBuilder<unknown>,
+): readonly RawBuilder<unknown>[] {
+  const of = (name: Dimension): RawBuilder<unknown> => {
+    if (name === "day") return day;
+    return name === "status" && status !== undefined
+      ? sql`${sql.lit(status)}::text collate "C"`
+      : DIMENSIONS[name](time);
+  };
+  return groupBy.map((name) => sql`${of(name)} as ${sql.ref(name)}`);
+}
+
+/** Groups by the first columns: by their numbers, because expressions with parameters never count as the same. */
+function groupByFirst(count: number): RawBuilder<unknown> {
+  return count === 0 ? sql`` : sql`group by ${sql.raw(Array.from({ length: count }, (_, at) => at + 1).join(", "))}`;
+}
+
+/** Builds the query that adds the rows of stretches to their days, and subtracts them from the others. */
+function moveRows(
+  stretches: readonly MisplacedStretch[],
+  source: Source,
+  { groupBy, conditions }: Omit<Grouping, "day">,
+): RawBuilder<unknown> {
+  const at = sql.ref(source.time);
+  const sums = COUNTERS.map((counter) => {
+    const counted = source.counts[counter];
+    return sql`${counted === undefined ? sql`0` : sql`sum(sign * ${counted})`} as ${sql.ref(counter)}`;
+  });
+  const columns = (["from", "to", "day", "wrongDay"] as const).map(
+    (name) => sql`${stretches.map((stretch) => stretch[name])}::timestamptz[]`,
+  );
+  return sql`
+    select ${sql.join([...dimensionsOf(source, groupBy, sql`moved.to_day`), ...sums])}
+    from unnest(${sql.join(columns)}) as stretch(starts, ends, day, wrong_day)
+    cross join lateral (values (stretch.day, 1), (stretch.wrong_day, -1)) as moved(to_day, sign)
+    join ${sql.table(source.table)} on ${at} >= stretch.starts and ${at} < stretch.ends
+    where ${sql.join([source.where, ...conditions], sql` and `)}
+    ${groupByFirst(groupBy.length)}`;
 }
 
 function fromSumRow(row: SumRow): UsageGroup {

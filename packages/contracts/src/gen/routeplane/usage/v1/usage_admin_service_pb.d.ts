@@ -39,6 +39,14 @@ export declare type GetNodeUsageRequest = Message<"routeplane.usage.v1.GetNodeUs
    * @generated from field: repeated routeplane.usage.v1.UsageDimension group_by = 3;
    */
   groupBy: UsageDimension[];
+
+  /**
+   * Time zone whose days DAY means, by its IANA name, e.g. `Europe/Berlin`; empty: UTC. A day that does not begin with an hour of
+   * UTC begins at the nearest one, and `day` says so. Not more than 10,000 days. INVALID_ARGUMENT FIELD_INVALID for an unknown one.
+   *
+   * @generated from field: string time_zone = 4;
+   */
+  timeZone: string;
 };
 
 /**

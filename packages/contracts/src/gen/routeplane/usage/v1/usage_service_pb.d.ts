@@ -58,6 +58,15 @@ export declare type GetUsageRequest = Message<"routeplane.usage.v1.GetUsageReque
    * @generated from field: string provider = 6;
    */
   provider: string;
+
+  /**
+   * Time zone whose days DAY means, by its IANA name, e.g. `Europe/Berlin`; empty: UTC. Days have 23 or 25 hours where its clocks
+   * change. They are as exact as the range: for requests that are no longer kept, a day that does not begin with an hour of UTC
+   * begins at the nearest one. Not more than 10,000 days. INVALID_ARGUMENT FIELD_INVALID for an unknown one.
+   *
+   * @generated from field: string time_zone = 7;
+   */
+  timeZone: string;
 };
 
 /**
@@ -108,7 +117,7 @@ export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
   hour?: Timestamp | undefined;
 
   /**
-   * First moment of the day, in UTC.
+   * First moment of the day.
    *
    * @generated from field: google.protobuf.Timestamp day = 6;
    */
@@ -1093,14 +1102,14 @@ export enum UsageDimension {
   STATUS = 4,
 
   /**
-   * The hour, of UTC.
+   * The hour, of UTC, whatever the time zone.
    *
    * @generated from enum value: USAGE_DIMENSION_HOUR = 5;
    */
   HOUR = 5,
 
   /**
-   * The day, of UTC.
+   * The day, of UTC or of the requested time zone.
    *
    * @generated from enum value: USAGE_DIMENSION_DAY = 6;
    */

@@ -1,0 +1,87 @@
+import { type RawBuilder, sql } from "kysely";
+import type { RequestStatus } from "../domain/request.ts";
+import type { SumUnit } from "../domain/usage.ts";
+
+/** Sums of a group. */
+export const COUNTERS = [
+  "request_count",
+  "prompt_tokens",
+  "completion_tokens",
+  "cost_nano_usd",
+  "denied_count",
+  "denied_unlogged_count",
+] as const;
+export type Counter = (typeof COUNTERS)[number];
+
+/** Table from which a part of a range is summed, with the amounts and rows that count. */
+export interface Source {
+  readonly table:
+    | "totals"
+    | "rollups_hourly"
+    | "rollups_daily"
+    | "requests"
+    | "unlogged_denials"
+    | "unlogged_denials_hourly";
+  /** Column of the time, or of the start of the bucket. */
+  readonly time: "bucket" | "created_at" | "minute";
+  /** Amounts that a row adds to each counter; absent counters get nothing. */
+  readonly counts: Readonly<Partial<Record<Counter, RawBuilder<unknown>>>>;
+  /** Condition besides the range and the filters of the query. */
+  readonly where: RawBuilder<unknown>;
+  /** Status of every row, if the table has no such column. */
+  readonly status?: RequestStatus;
+}
+
+const COUNTED = sql`status <> 'denied'`;
+const DENIED = sql`status = 'denied'`;
+const onePerRow = sql`1`;
+const requestCount = sql.ref("request_count");
+const amounts = {
+  prompt_tokens: sql.ref("prompt_tokens"),
+  completion_tokens: sql.ref("completion_tokens"),
+  cost_nano_usd: sql.ref("cost_nano_usd"),
+};
+const kept = (table: Source["table"], where: RawBuilder<unknown>): Source => {
+  return { table, time: "bucket", counts: { request_count: requestCount, ...amounts }, where };
+};
+const denied = (table: Source["table"]): Source => {
+  return { table, time: "bucket", counts: { denied_count: requestCount }, where: DENIED };
+};
+const unlogged = (table: Source["table"], time: Source["time"]): Source => {
+  const count = sql.ref("denied_count");
+  return {
+    table,
+    time,
+    counts: { denied_count: count, denied_unlogged_count: count },
+    where: sql`true`,
+    status: "denied",
+  };
+};
+
+/** Sources keyed by unit, and the source of the rest of a range. */
+export type Sources = Readonly<Partial<Record<SumUnit, Source>>> & { readonly rest: Source };
+const REQUESTS: Source = {
+  table: "requests",
+  time: "created_at",
+  counts: { request_count: onePerRow, ...amounts },
+  where: COUNTED,
+};
+export const TOTALS: Sources = {
+  "five minutes": kept("totals", sql`minutes = 5`),
+  day: kept("totals", sql`minutes = 1440`),
+  rest: REQUESTS,
+};
+export const ROLLUPS: Sources = {
+  hour: kept("rollups_hourly", COUNTED),
+  day: kept("rollups_daily", COUNTED),
+  rest: REQUESTS,
+};
+export const DENIED_ROWS: Sources = {
+  hour: denied("rollups_hourly"),
+  day: denied("rollups_daily"),
+  rest: { table: "requests", time: "created_at", counts: { denied_count: onePerRow }, where: DENIED },
+};
+export const UNLOGGED_DENIALS: Sources = {
+  hour: unlogged("unlogged_denials_hourly", "bucket"),
+  rest: unlogged("unlogged_denials", "minute"),
+};
