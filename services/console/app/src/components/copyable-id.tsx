@@ -9,15 +9,16 @@ export function CopyableId({ id }: { readonly id: string }) {
     setCopied(true);
     setTimeout(() => setCopied(false), 1_500);
   };
+  const shown = isCopied ? "copied" : shortId(id);
   return (
     <button
       type="button"
       className={styles.id}
       title={`${id} (click to copy)`}
-      aria-label={`Copy ${id}`}
+      aria-label={isCopied ? shown : `Copy ${shown}`}
       onClick={() => void copy()}
     >
-      {isCopied ? "copied" : shortId(id)}
+      {shown}
     </button>
   );
 }

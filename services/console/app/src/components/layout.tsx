@@ -59,11 +59,11 @@ export function Layout({ children }: { readonly children: ReactNode }) {
               ))}
             </ul>
           </nav>
-          <footer className={styles.who}>
+          <div className={styles.who}>
             <Preferences />
             <small>Signed in by {session.name}</small>
             <Button onClick={() => void signOut().finally(reportSessionEnd)}>Sign out</Button>
-          </footer>
+          </div>
         </div>
       </header>
       <main id="content" className={styles.content} tabIndex={-1}>
