@@ -3,7 +3,10 @@ import styles from "./data-table.module.css";
 
 /** Column of a `DataTable`. */
 export interface Column<Row> {
+  /** Where it is the words of a client, which may be long or there twice, `id` tells it apart. */
   readonly title: string;
+  /** Default: the title. */
+  readonly id?: string;
   readonly cell: (row: Row) => ReactNode;
   /** True for numbers: aligned at their last digit. */
   readonly isNumber?: boolean;
@@ -31,7 +34,7 @@ export function DataTable<Row>({ caption, columns, rows, keyOf }: DataTableProps
         <thead>
           <tr>
             {columns.map((column) => (
-              <th key={column.title} scope="col" className={classOf(column)}>
+              <th key={column.id ?? column.title} scope="col" className={classOf(column)} title={column.title}>
                 {column.title}
               </th>
             ))}
@@ -42,11 +45,11 @@ export function DataTable<Row>({ caption, columns, rows, keyOf }: DataTableProps
             <tr key={keyOf(row)}>
               {columns.map((column, index) =>
                 index === 0 ? (
-                  <th key={column.title} scope="row" className={classOf(column)}>
+                  <th key={column.id ?? column.title} scope="row" className={classOf(column)}>
                     {column.cell(row)}
                   </th>
                 ) : (
-                  <td key={column.title} className={classOf(column)}>
+                  <td key={column.id ?? column.title} className={classOf(column)}>
                     {column.cell(row)}
                   </td>
                 ),

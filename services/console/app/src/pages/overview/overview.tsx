@@ -1,19 +1,23 @@
 import { useQuery } from "@connectrpc/connect-query";
 import { UsageDimension, type UsageGroup, UsageService } from "@routeplane/contracts/usage";
-import { type Column, DataTable } from "../../components/data-table.tsx";
+import { useMemo } from "react";
+import { useLocation } from "wouter";
+import { toSeries } from "../../components/chart/series.ts";
+import { TimeBarChart } from "../../components/chart/time-bar-chart.tsx";
+import { bucketIndexOf, bucketUnitOf, timeBuckets } from "../../components/chart/time-buckets.ts";
 import { EmptyState } from "../../components/empty-state.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
-import { KeyLink } from "../../components/key-link.tsx";
-import { Money } from "../../components/money.tsx";
 import { NeedsScope } from "../../components/needs-scope.tsx";
 import { Page } from "../../components/page.tsx";
 import { RangePicker } from "../../components/range-picker.tsx";
 import { Section } from "../../components/section.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
-import { formatShortCount } from "../../format/money.ts";
+import { formatShortUsd, formatUsd } from "../../format/money.ts";
+import { fromTimestamp } from "../../format/time.ts";
 import { type TimeRange, timeRangeOf, toProtoRange } from "../../format/time-range.ts";
 import { useNow } from "../../format/use-now.ts";
 import { useFilters } from "../../format/use-filters.ts";
+import { useKeys } from "../../rpc/use-key-names.ts";
 
 /** Overview: spend, requests and tokens over time, and where budgets stand. */
 export default function Overview() {
@@ -30,17 +34,38 @@ export default function Overview() {
   );
 }
 
-const COLUMNS: readonly Column<UsageGroup>[] = [
-  { title: "Key", cell: ({ keyId }) => <KeyLink id={keyId} /> },
-  { title: "Requests", cell: ({ requestCount }) => formatShortCount(Number(requestCount)), isNumber: true },
-  { title: "Spend", cell: ({ spendMicroUsd }) => <Money microUsd={spendMicroUsd} />, isNumber: true },
-];
-
 function SpendByKey({ range }: { readonly range: TimeRange }) {
-  const input = { ...toProtoRange(range), groupBy: [UsageDimension.KEY] };
+  const keys = useKeys();
+  const [, navigate] = useLocation();
+  const unit = bucketUnitOf(range);
+  const dimension = unit === "hour" ? UsageDimension.HOUR : UsageDimension.DAY;
+  const input = { ...toProtoRange(range), groupBy: [dimension, UsageDimension.KEY] };
   const { data, error, refetch } = useQuery(UsageService.method.getUsage, input);
+  const buckets = useMemo(() => timeBuckets(range, unit, "UTC"), [range.from.getTime(), range.to.getTime(), unit]);
   if (error !== null) return <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />;
   if (data === undefined) return <Skeleton />;
   if (data.groups.length === 0) return <EmptyState title="No requests in this range." />;
-  return <DataTable caption="Spend by key" columns={COLUMNS} rows={data.groups} keyOf={({ keyId }) => keyId} />;
+  const toPoint = ({ keyId: id, hour, day, spendMicroUsd: value }: UsageGroup) => ({
+    id,
+    bucket: bucketIndexOf(buckets, fromTimestamp(hour ?? day) ?? range.from),
+    value,
+  });
+  return (
+    <TimeBarChart
+      caption="Spend by key"
+      buckets={buckets}
+      series={toSeries(data.groups.map(toPoint), buckets.length, (id) => keys.get(id)?.name ?? id)}
+      format={formatUsd}
+      formatTick={formatShortUsd}
+      onSelect={({ from, to }, series) =>
+        navigate(
+          `/requests?${new URLSearchParams({
+            from: from.toISOString(),
+            to: to.toISOString(),
+            ...(series?.id !== undefined && { key: series.id }),
+          })}`,
+        )
+      }
+    />
+  );
 }

@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { type Point, sum, toSeries } from "./series.ts";
+
+test("adds points up to series, the largest first, with empty buckets as zero", () => {
+  const points = [
+    { id: "a", bucket: 0, value: 1n },
+    { id: "b", bucket: 2, value: 5n },
+    { id: "a", bucket: 0, value: 2n },
+    { id: "none", bucket: 1, value: 0n },
+  ];
+  expect(toSeries(points, 3, (id) => id.toUpperCase())).toEqual([
+    { id: "b", name: "B", values: [0n, 0n, 5n], total: 5n },
+    { id: "a", name: "A", values: [3n, 0n, 0n], total: 3n },
+  ]);
+});
+
+test("joins all series beyond the seventh in a rest, and loses nothing of amounts beyond the exact integers of floats", () => {
+  const points: Point[] = Array.from({ length: 12 }, (_, index) => ({
+    id: `s${index}`,
+    bucket: index % 2,
+    value: 9_007_199_254_740_993n + BigInt(index),
+  }));
+  const series = toSeries(points, 2);
+  expect(series.map(({ name }) => name)).toEqual(["s11", "s10", "s9", "s8", "s7", "s6", "s5", "Rest (5)"]);
+  expect(series.at(-1)?.id).toBeUndefined();
+  expect(sum(series.map(({ total }) => total))).toBe(sum(points.map(({ value }) => value)));
+  expect(series.at(-1)?.values).toEqual([9_007_199_254_740_993n * 3n + 6n, 9_007_199_254_740_993n * 2n + 4n]);
+});
+
+test("names an eighth series rather than showing a rest of one", () => {
+  const points = Array.from({ length: 8 }, (_, index) => ({ id: `s${index}`, bucket: 0, value: 8n - BigInt(index) }));
+  expect(toSeries(points, 1).at(-1)).toMatchObject({ id: "s7", name: "s7" });
+});

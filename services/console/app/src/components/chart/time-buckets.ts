@@ -1,0 +1,117 @@
+import type { TimeRange } from "../../format/time-range.ts";
+
+/** Length of the buckets of a chart over time. */
+export type BucketUnit = "hour" | "day";
+
+/** Part of a range: a whole hour or day of a time zone, or what of it lies in the range. */
+export interface TimeBucket extends TimeRange {
+  /** Full text, e.g. `Mon 30 Nov 2026, 14:00–15:00`. */
+  readonly label: string;
+  /** Short text for an axis: `14:00`, or `30 Nov` for a day and for the first hour of one. */
+  readonly tick: string;
+  /** True for a day, and for the first hour of one. */
+  readonly isDayStart: boolean;
+}
+
+/** Longest range whose buckets are hours. Milliseconds. */
+const MAX_HOURS_MS = 48 * 3_600_000;
+/** Step of the search for a start: every offset from UTC is a multiple of it. Milliseconds. */
+const QUARTER_MS = 900_000;
+/** Part of a day in which no other one starts: days have 23 to 25 hours. Milliseconds. */
+const SAFE_DAY_MS = 22 * 3_600_000;
+
+/** Most buckets of a range: what a chart can draw and a read can return. */
+export const MAX_BUCKETS = 1_000;
+
+/** Hours for ranges of up to two days, else days. */
+export function bucketUnitOf({ from, to }: TimeRange): BucketUnit {
+  return to.getTime() - from.getTime() <= MAX_HOURS_MS ? "hour" : "day";
+}
+
+/** Buckets of a range, without gaps, in order. The first and the last end where the range does; those beyond MAX_BUCKETS are left out. */
+export function timeBuckets({ from, to }: TimeRange, unit: BucketUnit, timeZone: string): readonly TimeBucket[] {
+  const clock = new LocalClock(timeZone);
+  const end = to.getTime();
+  const buckets: TimeBucket[] = [];
+  let start = from.getTime();
+  while (start < end && buckets.length < MAX_BUCKETS) {
+    const next = clock.nextStart(start, unit);
+    buckets.push(describe({ from: new Date(start), to: new Date(Math.min(next, end)) }, unit, clock));
+    start = next;
+  }
+  return buckets;
+}
+
+/** Index of the bucket that a time belongs to: of the last one that has begun, else of the first. */
+export function bucketIndexOf(buckets: readonly TimeBucket[], time: Date): number {
+  let low = 0;
+  let high = buckets.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((buckets[middle]?.from.getTime() ?? Infinity) <= time.getTime()) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** Clock on the wall of a time zone. */
+class LocalClock {
+  readonly #day: Intl.DateTimeFormat;
+  readonly #weekday: Intl.DateTimeFormat;
+  readonly #time: Intl.DateTimeFormat;
+
+  constructor(timeZone: string) {
+    this.#day = new Intl.DateTimeFormat("en-GB", { timeZone, day: "numeric", month: "short", year: "numeric" });
+    this.#weekday = new Intl.DateTimeFormat("en-GB", { timeZone, weekday: "short" });
+    this.#time = new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  }
+
+  /** First moment after a time at which an hour or a day starts. */
+  nextStart(after: number, unit: BucketUnit): number {
+    const day = this.day(after);
+    const isStart = (time: number): boolean =>
+      unit === "hour" ? this.time(time).endsWith(":00") : this.day(time) !== day;
+    const safe = unit === "day" && this.day(after - QUARTER_MS) !== day ? SAFE_DAY_MS : 0;
+    let next = Math.floor((after + safe) / QUARTER_MS) * QUARTER_MS + QUARTER_MS;
+    while (!isStart(next)) next += QUARTER_MS;
+    return next;
+  }
+
+  /** Date, e.g. `30 Nov 2026`. */
+  day(time: number): string {
+    return this.#day.format(time);
+  }
+
+  /** Date with its day of the week, e.g. `Mon 30 Nov 2026`. */
+  weekday(time: number): string {
+    return `${this.#weekday.format(time)} ${this.day(time)}`;
+  }
+
+  /** Time of day, e.g. `14:00`. */
+  time(time: number): string {
+    return this.#time.format(time);
+  }
+}
+
+function describe({ from, to }: TimeRange, unit: BucketUnit, clock: LocalClock): TimeBucket {
+  const [start, end] = [from.getTime(), to.getTime()];
+  const isDayStart = unit === "day" || clock.day(start) !== clock.day(start - QUARTER_MS);
+  const day = clock.weekday(start);
+  return {
+    from,
+    to,
+    isDayStart,
+    label:
+      unit === "hour" ? `${day}, ${clock.time(start)}–${clock.time(end)}` : `${day}${partOfDay(start, end, clock)}`,
+    tick: isDayStart ? clock.day(start).replace(/ \d+$/, "") : clock.time(start),
+  };
+}
+
+/** Text on which part of a day a bucket is; empty for a whole day. */
+function partOfDay(start: number, end: number, clock: LocalClock): string {
+  const parts = [
+    clock.day(start) === clock.day(start - 1) && `from ${clock.time(start)}`,
+    clock.day(end) === clock.day(end - 1) && `until ${clock.time(end)}`,
+  ].filter((part) => part !== false);
+  return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
+}
