@@ -32,7 +32,7 @@ export interface Column {
   readonly width: number;
   readonly barLeft: number;
   readonly barWidth: number;
-  /** From the bottom to the top; those that are zero are left out. */
+  /** Parts from the bottom to the top; those that are zero are left out. */
   readonly segments: readonly Segment[];
 }
 

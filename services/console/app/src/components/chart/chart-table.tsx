@@ -25,7 +25,7 @@ export function ChartTable({ caption, buckets, series, format }: ChartTableProps
       <summary>Numbers of this chart</summary>
       {isOpen && (
         <DataTable
-          caption={caption}
+          caption={`Numbers of ${caption}`}
           columns={toColumns(series, format)}
           rows={toRows(buckets, series)}
           keyOf={({ label }) => label}

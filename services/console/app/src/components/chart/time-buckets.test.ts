@@ -20,12 +20,11 @@ test("cuts a range into hours without gaps, the ends as parts of hours", () => {
   expect(buckets.slice(1).map(({ from }) => from)).toEqual(buckets.slice(0, -1).map(({ to }) => to));
 });
 
-test("cuts hours where the clock of a zone with half an hour does", () => {
-  const buckets = timeBuckets(range("2026-11-30T00:00:00Z", "2026-11-30T01:00:00Z"), "hour", "Asia/Kolkata");
-  expect(buckets.map(({ from }) => from.toISOString())).toEqual([
-    "2026-11-30T00:00:00.000Z",
-    "2026-11-30T00:30:00.000Z",
-  ]);
+test("cuts hours of UTC in zones with half an hour too, with times of the zone", () => {
+  const buckets = timeBuckets(range("2026-11-29T17:30:00Z", "2026-11-29T20:00:00Z"), "hour", "Asia/Kolkata");
+  expect(buckets.map(({ from }) => from.toISOString().slice(11, 16))).toEqual(["17:30", "18:00", "19:00"]);
+  expect(buckets.map(({ label }) => label.slice(-11))).toEqual(["23:00–23:30", "23:30–00:30", "00:30–01:30"]);
+  expect(buckets.map(({ tick }) => tick)).toEqual(["23:00", "23:30", "30 Nov"]);
 });
 
 test("cuts days of 23 and 25 hours where the clock of the zone is changed", () => {

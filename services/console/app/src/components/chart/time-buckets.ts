@@ -3,7 +3,7 @@ import type { TimeRange } from "../../format/time-range.ts";
 /** Length of the buckets of a chart over time. */
 export type BucketUnit = "hour" | "day";
 
-/** Part of a range: a whole hour or day of a time zone, or what of it lies in the range. */
+/** Part of a range: an hour of UTC or a day of a time zone, or what of it lies in the range. Texts are of the time zone. */
 export interface TimeBucket extends TimeRange {
   /** Full text, e.g. `Mon 30 Nov 2026, 14:00–15:00`. */
   readonly label: string;
@@ -13,9 +13,10 @@ export interface TimeBucket extends TimeRange {
   readonly isDayStart: boolean;
 }
 
+const HOUR_MS = 3_600_000;
 /** Longest range whose buckets are hours. Milliseconds. */
-const MAX_HOURS_MS = 48 * 3_600_000;
-/** Step of the search for a start: every offset from UTC is a multiple of it. Milliseconds. */
+const MAX_HOURS_MS = 48 * HOUR_MS;
+/** Step of the search for the start of a day: every offset from UTC is a multiple of it. Milliseconds. */
 const QUARTER_MS = 900_000;
 /** Part of a day in which no other one starts: days have 23 to 25 hours. Milliseconds. */
 const SAFE_DAY_MS = 22 * 3_600_000;
@@ -35,7 +36,7 @@ export function timeBuckets({ from, to }: TimeRange, unit: BucketUnit, timeZone:
   const buckets: TimeBucket[] = [];
   let start = from.getTime();
   while (start < end && buckets.length < MAX_BUCKETS) {
-    const next = clock.nextStart(start, unit);
+    const next = unit === "hour" ? nextMultiple(start, HOUR_MS) : clock.nextDay(start);
     buckets.push(describe({ from: new Date(start), to: new Date(Math.min(next, end)) }, unit, clock));
     start = next;
   }
@@ -66,14 +67,12 @@ class LocalClock {
     this.#time = new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   }
 
-  /** First moment after a time at which an hour or a day starts. */
-  nextStart(after: number, unit: BucketUnit): number {
+  /** First moment after a time at which a day starts. */
+  nextDay(after: number): number {
     const day = this.day(after);
-    const isStart = (time: number): boolean =>
-      unit === "hour" ? this.time(time).endsWith(":00") : this.day(time) !== day;
-    const safe = unit === "day" && this.day(after - QUARTER_MS) !== day ? SAFE_DAY_MS : 0;
-    let next = Math.floor((after + safe) / QUARTER_MS) * QUARTER_MS + QUARTER_MS;
-    while (!isStart(next)) next += QUARTER_MS;
+    const safe = this.day(after - QUARTER_MS) === day ? 0 : SAFE_DAY_MS;
+    let next = nextMultiple(after + safe, QUARTER_MS);
+    while (this.day(next) === day) next += QUARTER_MS;
     return next;
   }
 
@@ -93,9 +92,13 @@ class LocalClock {
   }
 }
 
+function nextMultiple(after: number, step: number): number {
+  return Math.floor(after / step) * step + step;
+}
+
 function describe({ from, to }: TimeRange, unit: BucketUnit, clock: LocalClock): TimeBucket {
   const [start, end] = [from.getTime(), to.getTime()];
-  const isDayStart = unit === "day" || clock.day(start) !== clock.day(start - QUARTER_MS);
+  const isDayStart = unit === "day" || clock.day(start) !== clock.day(start - HOUR_MS);
   const day = clock.weekday(start);
   return {
     from,

@@ -1,6 +1,5 @@
 import { useQuery } from "@connectrpc/connect-query";
 import { UsageDimension, type UsageGroup, UsageService } from "@routeplane/contracts/usage";
-import { useMemo } from "react";
 import { useLocation } from "wouter";
 import { toSeries } from "../../components/chart/series.ts";
 import { TimeBarChart } from "../../components/chart/time-bar-chart.tsx";
@@ -41,7 +40,7 @@ function SpendByKey({ range }: { readonly range: TimeRange }) {
   const dimension = unit === "hour" ? UsageDimension.HOUR : UsageDimension.DAY;
   const input = { ...toProtoRange(range), groupBy: [dimension, UsageDimension.KEY] };
   const { data, error, refetch } = useQuery(UsageService.method.getUsage, input);
-  const buckets = useMemo(() => timeBuckets(range, unit, "UTC"), [range.from.getTime(), range.to.getTime(), unit]);
+  const buckets = timeBuckets(range, unit, "UTC");
   if (error !== null) return <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />;
   if (data === undefined) return <Skeleton />;
   if (data.groups.length === 0) return <EmptyState title="No requests in this range." />;
