@@ -48,6 +48,13 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     "leads from a secret to the account of its service credential",
   'auth.service_credential_secrets.pepper_id: is an id that is not collated "C"':
     "names an entry of the configuration; never sorted",
+  "auth.sessions_operator_id_fkey: is a reference that does not start with namespace_id on both sides":
+    "leads from a session to the operator that opened it",
+  "auth.sign_in_codes_operator_id_fkey: is a reference that does not start with namespace_id on both sides":
+    "leads from a sign-in code to the operator that made it",
+  "auth.console_keys_operator_id_fkey: is a reference that does not start with namespace_id on both sides":
+    "leads from a key to the operator whose sessions act as it",
+  'auth.sessions.pepper_id: is an id that is not collated "C"': "names an entry of the configuration; never sorted",
   "auth.changes: has no namespace_id that is not null": "one row that counts changes and holds nothing of any tenant",
   "auth.changes_pkey: is unique and does not start with namespace_id": "keeps that row the only one",
   "auth.changes/counted_by_owner: is for everyone, or for a role that is no process's":

@@ -25,6 +25,8 @@ let caller: { token: string; ids: Record<string, string> };
 let victim: { token: string; ids: Record<string, string> };
 /** Token of an operator credential that is limited to the account of `caller`. */
 let accountOperatorToken: string;
+/** Token of a session of that operator credential. */
+let accountSessionToken: string;
 /** Token of the operator credential of the whole node. */
 let nodeOperatorToken: string;
 /** Ids of things in another account, keyed by kind, and the names by which its own operators may refer to them. */
@@ -37,6 +39,7 @@ beforeAll(async () => {
     node.cli(["cloud", "namespace", "create", "foreign"]).then(() => createRootKey("foreign")),
   ]);
   ({ token: accountOperatorToken } = await mintOperator("default"));
+  ({ token: accountSessionToken } = await rpc("auth.v1.SessionService/CreateSession", accountOperatorToken, {}));
   nodeOperatorToken = await node.operatorKey();
   // Dead letters belong to the node: none is foreign to its operators.
   victim.ids["dl"] = newId("dl");
@@ -100,11 +103,13 @@ async function createForeignAccount(): Promise<typeof foreignAccount> {
   const { operator: nodeOperator } = await mintOperator("");
   const service = { name: "x", scopes: ["keys:verify"], namespaces: [namespace.id] };
   const { serviceCredential } = await rpc("auth.v1.ServiceCredentialService/MintServiceCredential", operator, service);
+  const { session } = await rpc("auth.v1.SessionService/CreateSession", minted.token, {});
   const ids = {
     acc: account.id,
     ns: namespace.id,
     op: nodeOperator.id,
     svc: serviceCredential.id,
+    ses: session.id,
     key: minted.key.id,
     pol: policy.id,
   };
@@ -121,8 +126,10 @@ async function createRootKey(namespace: string) {
   const principal = { policyId: policy.id, principalType: "PRINCIPAL_TYPE_API_KEY", principalId: key.id };
   const { binding } = await rpc("policy.v1.PolicyService/BindPolicy", token, principal);
   const { identity: _, key: self } = await rpc("auth.v1.IdentityService/WhoAmI", token, {});
+  const { session } = await rpc("auth.v1.SessionService/CreateSession", token, {});
   const req = await infer(token);
-  return { token, ids: { key: key.id, pol: policy.id, bnd: binding.id, ns: self.namespaceId, req } };
+  const ids = { key: key.id, pol: policy.id, bnd: binding.id, ns: self.namespaceId, ses: session.id, req };
+  return { token, ids };
 }
 
 /** Makes a request. @returns its id, once it is in the log */
@@ -157,7 +164,7 @@ const positions = published.flatMap((method) =>
 
 /** Kind of id of each position, and a request in which only that position is wrong. */
 interface ValidRequest {
-  readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op" | "svc" | "acc" | "req" | "dl")[];
+  readonly kinds: readonly ("key" | "pol" | "bnd" | "ns" | "op" | "svc" | "ses" | "acc" | "req" | "dl")[];
   readonly request: () => object;
   /** Token of the caller, for operator methods. A key by default. */
   readonly by?: () => string;
@@ -200,6 +207,18 @@ const VALID_REQUESTS: Record<string, ValidRequest> = {
       { kinds: ["svc"], request: () => ({}), ...byOperator },
     ]),
   ),
+  ...namespaceOf("SessionService/CreateSession"),
+  "SessionService/CreateSession.namespace (key)": { kinds: ["ns"], request: () => ({}) },
+  ...namespaceOf("SessionService/CreateSignInCode"),
+  "SessionService/CreateSignInCode.namespace (key)": { kinds: ["ns"], request: () => ({}) },
+  "SessionService/ExchangeSession.namespace": {
+    kinds: ["ns"],
+    request: () => ({}),
+    by: () => accountSessionToken,
+    ...outsideAccount,
+  },
+  "SessionService/RevokeSession.id": { kinds: ["ses"], request: () => ({}) },
+  "SessionService/RevokeSession.id (operator)": { kinds: ["ses"], request: () => ({}), ...byOperator },
   "PolicyService/GetPolicy.id": { kinds: ["pol"], request: () => ({}) },
   "PolicyService/UpdatePolicy.id": { kinds: ["pol"], request: () => ({ name: "x" }) },
   "PolicyService/DeletePolicy.id": { kinds: ["pol"], request: () => ({ unbind: true }) },

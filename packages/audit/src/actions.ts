@@ -35,6 +35,10 @@ export const AUTH_ACTIONS: readonly AuditAction[] = [
   { action: "service_credential.create" },
   { action: "service_credential.revoke", when: { column: "revoked_at", becomes: "set" } },
   { action: "service_credential.rotate", when: { column: "prefix", becomes: "changed" } },
+  { action: "session.create" },
+  { action: "session.end", when: { column: "ended_by", becomes: { text: "sign_out" } } },
+  { action: "session.exchange", when: { column: "ended_by", becomes: { text: "exchange" } } },
+  { action: "session.revoke", when: { column: "revoked_at", becomes: "set" } },
 ];
 
 export const POLICY_ACTIONS: readonly AuditAction[] = [

@@ -1,13 +1,13 @@
-const TOKEN_LIKE = /\brp([os]?)_[0-9A-Za-z]+(?:_[0-9A-Za-z]+)*/g;
+const TOKEN_LIKE = /\brp([osw]?)_[0-9A-Za-z]+(?:_[0-9A-Za-z]+)*/g;
 /** Matches where a token can begin. Almost no text does, and to replace nothing takes five times as long as to look. */
-const TOKEN_START = /rp[os]?_/;
+const TOKEN_START = /rp[osw]?_/;
 
 /** `text` with everything that looks like a token of this product replaced by its kind and `[redacted]`. */
 export function redactTokens(text: string): string {
   return TOKEN_START.test(text) ? text.replace(TOKEN_LIKE, "rp$1_[redacted]") : text;
 }
 
-const SECRET = /rp[os]?_(?:live|test)_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}|rps_[0-9A-Za-z]{43}/;
+const SECRET = /rp[osw]?_(?:live|test)_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}|rps_[0-9A-Za-z]{43}/;
 
 /** True if `text` contains a token of this product with its whole secret; the checksum may be missing. */
 export function holdsToken(text: string): boolean {

@@ -1,7 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { formatServiceCredentials, parseServiceCredentials } from "./service-credentials.ts";
 
-const TOKENS = { gateway: "rps_a", policy: "rps_b", usage: "rps_c", installer: "rps_d", workload: "rps_e" };
+const TOKENS = {
+  gateway: "rps_a",
+  policy: "rps_b",
+  usage: "rps_c",
+  console: "rps_f",
+  installer: "rps_d",
+  workload: "rps_e",
+};
 const HEX = "0f".repeat(32);
 
 describe("service credentials", () => {

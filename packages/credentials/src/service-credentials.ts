@@ -4,7 +4,7 @@ import { hash, timingSafeEqual } from "node:crypto";
  * Callers of internal methods, each with an internal credential of its own. `installer` sets up a new node; `workload` is any
  * service of the operator's own that calls over gRPC.
  */
-export const SERVICE_CALLERS = ["gateway", "policy", "usage", "installer", "workload"] as const;
+export const SERVICE_CALLERS = ["gateway", "policy", "usage", "console", "installer", "workload"] as const;
 export type ServiceCaller = (typeof SERVICE_CALLERS)[number];
 
 /**

@@ -2,11 +2,11 @@ import { randomBytes } from "node:crypto";
 import { crc32 } from "node:zlib";
 
 /**
- * The shape of a token: `<rp|rpo|rps>_<live|test>_<lookup id>_<secret>_<checksum>`, of fixed length: a lookup id of 128 random bits,
+ * The shape of a token: `<rp|rpo|rps|rpw>_<live|test>_<lookup id>_<secret>_<checksum>`, of fixed length: a lookup id of 128 random bits,
  * a secret of 256, and the CRC-32 of all before it, each in base62. Secret scanners recognise it, and a malformed one is refused
  * by its checksum, without a lookup. Internal credentials are `rps_` and a secret alone (see service-credentials.ts).
  */
-export type TokenKind = "key" | "operator" | "service";
+export type TokenKind = "key" | "operator" | "service" | "session";
 export type TokenMode = "live" | "test";
 
 export interface ParsedToken {
@@ -17,13 +17,13 @@ export interface ParsedToken {
   readonly secret: string;
 }
 
-const PREFIX: Record<TokenKind, string> = { key: "rp", operator: "rpo", service: "rps" };
-const KINDS = { rp: "key", rpo: "operator", rps: "service" } as const;
+const PREFIX: Record<TokenKind, string> = { key: "rp", operator: "rpo", service: "rps", session: "rpw" };
+const KINDS = { rp: "key", rpo: "operator", rps: "service", rpw: "session" } as const;
 const LOOKUP_BYTES = 16;
 const SECRET_BYTES = 32;
 const CHECKSUM_BYTES = 4;
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-const TOKEN = /^(rp[os]?)_(live|test)_([0-9A-Za-z]{22})_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})$/;
+const TOKEN = /^(rp[osw]?)_(live|test)_([0-9A-Za-z]{22})_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})$/;
 
 export function mintToken(kind: TokenKind, mode: TokenMode = "live"): string {
   const body = [PREFIX[kind], mode, randomBase62(LOOKUP_BYTES), randomBase62(SECRET_BYTES)].join("_");

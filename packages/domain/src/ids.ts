@@ -2,10 +2,10 @@ import { randomFillSync } from "node:crypto";
 import { notFound } from "./errors.ts";
 
 /**
- * Prefixes of ids: account, namespace, key, operator credential, service credential, policy, binding, inference request, audit
- * entry, dead letter, count of denied requests, gateway session.
+ * Prefixes of ids: account, namespace, key, operator credential, service credential, session credential, policy, binding, inference
+ * request, audit entry, dead letter, count of denied requests, gateway session.
  */
-export type IdKind = "acc" | "ns" | "key" | "op" | "svc" | "pol" | "bnd" | "req" | "aud" | "dl" | "den" | "gws";
+export type IdKind = "acc" | "ns" | "key" | "op" | "svc" | "ses" | "pol" | "bnd" | "req" | "aud" | "dl" | "den" | "gws";
 
 declare const kind: unique symbol;
 

@@ -81,6 +81,7 @@ const INTERNAL_METHODS: Readonly<Record<string, readonly ServiceCaller[]>> = {
   "VerificationService/ResolveMint": ["policy"],
   "VerificationService/ListRevokedKeys": ["policy"],
   "VerificationService/AcknowledgeRevokedKeys": ["policy"],
+  "SessionService/RedeemSignInCode": ["console"],
   "BootstrapService/BootstrapNode": ["installer"],
   "AdmissionService/Admit": ["gateway", "workload"],
   "AdmissionService/Settle": ["gateway", "workload"],

@@ -33,6 +33,13 @@ export interface KeyPrincipal {
   readonly expiresAt: Date | undefined;
   /** End of the grace of a token that a rotation replaced: until then it may only invoke and read. Otherwise undefined. */
   readonly graceEndsAt?: Date | undefined;
+  /** Session that acts as the key, within its scopes and expiry; undefined for a token of the key. */
+  readonly sessionId?: Id<"ses"> | undefined;
+  /**
+   * Ids of the operator credential that opened the session and of its ancestors, with each of which the session ends; undefined or
+   * empty if a key opened it.
+   */
+  readonly operatorLineage?: readonly Id<"op">[] | undefined;
 }
 
 export interface OperatorPrincipal {
@@ -47,6 +54,8 @@ export interface OperatorPrincipal {
   readonly expiresAt: Date | undefined;
   /** End of the grace of a token that a rotation replaced: until then it may only invoke and read. Otherwise undefined. */
   readonly graceEndsAt?: Date | undefined;
+  /** Session that acts as the credential, within its scopes and expiry; undefined for a token of the credential. */
+  readonly sessionId?: Id<"ses"> | undefined;
 }
 
 /** Service of the operator's own, identified by a service credential. */

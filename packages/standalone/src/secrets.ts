@@ -43,6 +43,7 @@ export async function loadSecrets(path: string): Promise<NodeSecrets> {
       gateway: saved?.serviceTokens?.gateway ?? mintServiceToken(),
       policy: saved?.serviceTokens?.policy ?? mintServiceToken(),
       usage: saved?.serviceTokens?.usage ?? mintServiceToken(),
+      console: saved?.serviceTokens?.console ?? mintServiceToken(),
       installer: saved?.serviceTokens?.installer ?? mintServiceToken(),
     },
     keyPeppers: saved?.keyPeppers ?? `p1:${randomBytes(32).toString("hex")}`,

@@ -11,6 +11,7 @@ import * as auditActions from "./0009_audit_actions.ts";
 import * as revokedKeys from "./0010_revoked_keys.ts";
 import * as limitedKeys from "./0011_limited_keys.ts";
 import * as serviceCredentials from "./0012_service_credentials.ts";
+import * as sessions from "./0013_sessions.ts";
 
 export const migrations: Migrations = {
   "0001_keys": keys,
@@ -25,4 +26,5 @@ export const migrations: Migrations = {
   "0010_revoked_keys": revokedKeys,
   "0011_limited_keys": limitedKeys,
   "0012_service_credentials": serviceCredentials,
+  "0013_sessions": sessions,
 };

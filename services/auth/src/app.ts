@@ -30,6 +30,7 @@ import { createBootstrap } from "./domain/bootstrap.ts";
 import { createKeyLifecycle } from "./domain/keys/key-lifecycle.ts";
 import { createOperatorLifecycle } from "./domain/operators/operator-lifecycle.ts";
 import { createServiceCredentialLifecycle } from "./domain/service-credentials/service-credential-lifecycle.ts";
+import { createSessionLifecycle } from "./domain/sessions/session-lifecycle.ts";
 import { createVerify } from "./domain/verification.ts";
 import { accountService } from "./handlers/account-service.ts";
 import { identityService } from "./handlers/identity-service.ts";
@@ -40,6 +41,7 @@ import { createWatchForService } from "./handlers/watch-for-service.ts";
 import { keyService } from "./handlers/key-service.ts";
 import { namespaceService } from "./handlers/namespace-service.ts";
 import { operatorService } from "./handlers/operator-service.ts";
+import { sessionService } from "./handlers/session-service.ts";
 import { serviceCredentialService } from "./handlers/service-credential-service.ts";
 import { createAccountStore } from "./store/account-store.ts";
 import { createLimitedKeyStore } from "./store/limited-key-store.ts";
@@ -49,6 +51,7 @@ import { createNodeStore } from "./store/node-store.ts";
 import { createOperatorStore } from "./store/operator-store.ts";
 import { createRevocationLog } from "./store/revocation-log.ts";
 import { createServiceCredentialStore } from "./store/service-credential-store.ts";
+import { createSessionStore } from "./store/session-store.ts";
 import type { AuthSchema } from "./store/schema.ts";
 import { createSecretStore } from "./store/secret-store.ts";
 
@@ -95,7 +98,7 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
 }
 
 export interface AuthWiring extends HealthOptions {
-  readonly config: Pick<Config, "serviceCredentials" | "peppers" | "keyCacheBytes" | "cacheMaxAgeMs">;
+  readonly config: Pick<Config, "serviceCredentials" | "peppers" | "keyCacheBytes" | "cacheMaxAgeMs" | "consoleUrl">;
   readonly database: Database<AuthSchema>;
   readonly changes: ChangeFeed;
   /** Transport to the policy service, without a credential: each call has that of the caller. */
@@ -119,14 +122,16 @@ export function wireAuth(wiring: AuthWiring) {
     secrets: createSecretStore(database),
     operators: createOperatorStore(database),
     serviceCredentials: createServiceCredentialStore(database),
+    sessions: createSessionStore(database),
   };
-  const { keys, limitedKeys, accounts, namespaces, operators } = stores;
-  const { peppers, serviceCredentials } = config;
+  const { keys, limitedKeys, accounts, namespaces, operators, sessions } = stores;
+  const { peppers, serviceCredentials, consoleUrl } = config;
   const ports = { ...stores, peppers, clock };
   const verify = createVerify(ports);
   const keyLifecycle = createKeyLifecycle(ports);
   const operatorLifecycle = createOperatorLifecycle(ports);
   const serviceLifecycle = createServiceCredentialLifecycle(ports);
+  const sessionLifecycle = createSessionLifecycle(ports);
   const bootstrap = createBootstrap(ports);
 
   // Callers of this service itself are verified in the database at every call, but for service credentials, which call often;
@@ -146,6 +151,8 @@ export function wireAuth(wiring: AuthWiring) {
     router.service(contracts.OperatorService, operatorService(operators, operatorLifecycle));
     const services = serviceCredentialService(stores.serviceCredentials, serviceLifecycle);
     router.service(contracts.ServiceCredentialService, services);
+    const sessionRoutes = sessionService({ sessions, lifecycle: sessionLifecycle, consoleUrl, clock });
+    router.service(contracts.SessionService, sessionRoutes);
     router.service(contracts.IdentityService, identityService(stores));
     router.service(contracts.AuditService, auditService(createAuditStore(database), AUTH_ACTIONS));
     router.service(contracts.VerificationService, verification);

@@ -11,6 +11,8 @@ export interface Config extends ServerConfig {
   readonly grpcPort: number;
   readonly serviceCredentials: ServiceCredentials;
   readonly policyUrl: string;
+  /** Address of the console, as browsers reach it, without a slash at its end; undefined: not known. */
+  readonly consoleUrl: string | undefined;
   /** Peppers of the HMACs of tokens. The first one hashes new tokens; a row names the one that hashed it. */
   readonly peppers: Peppers;
   /** Bound of the memory of verified keys. */
@@ -24,6 +26,7 @@ const DEFAULT_POOL_SIZE = 8;
 const MEBIBYTE = 1024 ** 2;
 /** Memory of verified keys: a key takes 1 KB, so about 50,000 by default. */
 const KEY_CACHE_BYTES = { min: MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 64 * MEBIBYTE };
+const HTTP = ["http:", "https:"];
 const CACHE_MAX_AGE_SECS = { min: 1, max: 86_400, fallback: 900 };
 
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {
@@ -33,11 +36,17 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     grpcPort: env.integer("ROUTEPLANE_GRPC_PORT", { min: 0, max: 65_535 }),
     database: readDatabaseConfig(env, { poolSize: DEFAULT_POOL_SIZE }),
     serviceCredentials: readServiceCredentials(env),
-    policyUrl: env.url("ROUTEPLANE_POLICY_URL", ["http:", "https:"]),
+    policyUrl: env.url("ROUTEPLANE_POLICY_URL", HTTP),
+    consoleUrl: readConsoleUrl(env),
     peppers: readPeppers(env),
     keyCacheBytes: env.integer("ROUTEPLANE_KEY_CACHE_BYTES", KEY_CACHE_BYTES),
     cacheMaxAgeMs: env.integer("ROUTEPLANE_CACHE_MAX_AGE_SECS", CACHE_MAX_AGE_SECS) * 1_000,
   }));
+}
+
+function readConsoleUrl(env: Environment): string | undefined {
+  const name = "ROUTEPLANE_CONSOLE_URL";
+  return env.optionalText(name) === undefined ? undefined : env.url(name, HTTP).replace(/\/+$/, "");
 }
 
 /** Reads the peppers as their file is now. */

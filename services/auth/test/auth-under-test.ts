@@ -24,11 +24,14 @@ import { createFakePolicyService, type FakePolicyService } from "./fake-policy-s
 export const GATEWAY_TOKEN = "rps_of-the-gateway";
 export const POLICY_TOKEN = "rps_of-policy";
 export const INSTALLER_TOKEN = "rps_of-the-installer";
+export const CONSOLE_TOKEN = "rps_of-the-console";
+export const CONSOLE_URL = "https://console.test";
 
 const CALLERS: ReadonlyMap<string, ServiceCaller> = new Map([
   [GATEWAY_TOKEN, "gateway"],
   [POLICY_TOKEN, "policy"],
   [INSTALLER_TOKEN, "installer"],
+  [CONSOLE_TOKEN, "console"],
 ]);
 
 /** The auth service on a database of its own, called through its whole interceptor chain. */
@@ -102,7 +105,7 @@ export async function startAuthUnderTest(
   const log = createLogger("auth", (line) => (logged.push(line), ""), "debug");
   const serviceCredentials = { callerOf: (token: string) => CALLERS.get(token) };
   const cache = { keyCacheBytes: 16 * 1024 ** 2, cacheMaxAgeMs: 900_000 };
-  const config = { serviceCredentials, peppers: testPeppers(), ...cache };
+  const config = { serviceCredentials, peppers: testPeppers(), consoleUrl: CONSOLE_URL, ...cache };
   const wire = (database: Database<AuthSchema>, changes = createChangeFeed(), monotonic = () => performance.now()) =>
     wireAuth({
       ...SERVING,
@@ -214,6 +217,7 @@ function clients(transport: Transport, token: string) {
     services: createClient(contracts.ServiceCredentialService, as),
     verification: createClient(contracts.VerificationService, as),
     bootstrap: createClient(contracts.BootstrapService, as),
+    sessions: createClient(contracts.SessionService, as),
   };
 }
 

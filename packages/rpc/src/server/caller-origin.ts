@@ -32,6 +32,9 @@ export class CallerOrigin implements Origin {
 const INTERNAL = { actorType: "service", actorId: "", accountId: "" } as const;
 
 function actorOf(principal: Principal): Pick<Origin, "actorType" | "actorId" | "accountId"> {
+  if ("sessionId" in principal && principal.sessionId !== undefined) {
+    return { actorType: "session", actorId: principal.sessionId, accountId: principal.accountId ?? "" };
+  }
   switch (principal.kind) {
     case "key":
       return { actorType: "api_key", actorId: principal.keyId, accountId: principal.accountId };

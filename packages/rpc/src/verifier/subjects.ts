@@ -1,15 +1,26 @@
-import type { VerifiedPrincipal } from "../principal.ts";
+import type { KeyPrincipal, VerifiedPrincipal } from "../principal.ts";
 
 /** Subjects of a principal: ids of everything whose change can change what the principal may do. */
 export function subjectsOf(principal: VerifiedPrincipal): readonly string[] {
   switch (principal.kind) {
     case "key":
-      return [...principal.lineage, principal.namespaceId, principal.accountId];
+      return [...principal.lineage, principal.namespaceId, principal.accountId, ...sessionSubjectsOf(principal)];
     case "operator":
-      return [...principal.lineage, ...(principal.accountId === undefined ? [] : [principal.accountId])];
+      return [
+        ...principal.lineage,
+        ...(principal.accountId === undefined ? [] : [principal.accountId]),
+        ...sessionSubjectsOf(principal),
+      ];
     case "service":
       return [principal.serviceCredentialId];
   }
+}
+
+function sessionSubjectsOf({
+  sessionId,
+  operatorLineage = [],
+}: Pick<KeyPrincipal, "sessionId" | "operatorLineage">): readonly string[] {
+  return sessionId === undefined ? [] : [sessionId, ...operatorLineage];
 }
 
 /** Index of items by the subjects that their principals depend on. */

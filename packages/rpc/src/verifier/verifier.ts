@@ -145,6 +145,7 @@ function fromProtoOutcome(outcome: VerifyKeyResponse["outcome"]): VerifiedPrinci
   switch (outcome.case) {
     case "key": {
       const { keyId, namespaceId, accountId, scopes, lineage, expiresAt, graceEndsAt } = outcome.value;
+      const { sessionId, operatorLineage } = outcome.value;
       return {
         kind: "key",
         keyId: keyId as Id<"key">,
@@ -154,10 +155,14 @@ function fromProtoOutcome(outcome: VerifyKeyResponse["outcome"]): VerifiedPrinci
         lineage: lineage as Id<"key">[],
         expiresAt: fromTimestamp(expiresAt),
         graceEndsAt: fromTimestamp(graceEndsAt),
+        ...(sessionId !== "" && {
+          sessionId: sessionId as Id<"ses">,
+          operatorLineage: operatorLineage as Id<"op">[],
+        }),
       };
     }
     case "operator": {
-      const { operatorId, accountId, scopes, lineage, expiresAt, graceEndsAt } = outcome.value;
+      const { operatorId, accountId, scopes, lineage, expiresAt, graceEndsAt, sessionId } = outcome.value;
       return {
         kind: "operator",
         operatorId: operatorId as Id<"op">,
@@ -166,6 +171,7 @@ function fromProtoOutcome(outcome: VerifyKeyResponse["outcome"]): VerifiedPrinci
         lineage: lineage as Id<"op">[],
         expiresAt: fromTimestamp(expiresAt),
         graceEndsAt: fromTimestamp(graceEndsAt),
+        ...(sessionId !== "" && { sessionId: sessionId as Id<"ses"> }),
       };
     }
     case "service": {

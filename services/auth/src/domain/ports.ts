@@ -4,8 +4,9 @@ import type { Account, NamespaceView, Reach } from "./namespaces/account.ts";
 import type { Namespace, NamespaceChange } from "./namespaces/namespace.ts";
 import type { Operator, OperatorCaller, OperatorLineage } from "./operators/operator.ts";
 import type { ServiceCredential } from "./service-credentials/service-credential.ts";
+import type { NamedSession, Session, SessionLineages } from "./sessions/session.ts";
 import type { Rotation } from "./rotation.ts";
-import type { StoredSecret } from "./secret.ts";
+import type { StoredSecret, TokenHolder } from "./secret.ts";
 
 /** Stores of the domain. Each sees only the rows of the caller's namespace or reach, and treats all others as unknown. */
 
@@ -38,12 +39,12 @@ export interface KeyStore {
    * @throws DomainError as `requireCurrentToken`
    */
   addSubKey(
-    parent: Pick<KeyCaller, "namespaceId" | "keyId" | "lookupId">,
+    parent: Pick<KeyCaller, "namespaceId" | "keyId"> & TokenHolder,
     secret: StoredSecret,
     build: (parent: KeyLineage) => Key,
   ): Promise<Key>;
   /** @throws DomainError as `requireCurrentToken` */
-  addRootKey(operator: Pick<OperatorCaller, "lookupId">, key: Key, secret: StoredSecret): Promise<void>;
+  addRootKey(operator: TokenHolder, key: Key, secret: StoredSecret): Promise<void>;
   find(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Key | undefined>;
   findLineage(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<KeyLineage | undefined>;
   list(namespaceId: Id<"ns">, page: PageRequest<Id<"key">>): Promise<Page<Key>>;
@@ -54,7 +55,7 @@ export interface KeyStore {
    * @throws DomainError as `requireCurrentToken`
    */
   change(
-    caller: Pick<KeyCaller, "namespaceId" | "lookupId">,
+    caller: Pick<KeyCaller, "namespaceId"> & TokenHolder,
     keyId: Id<"key">,
     decide: (lineage: KeyLineage) => KeyChange,
   ): Promise<Key | undefined>;
@@ -114,7 +115,15 @@ export interface RevocationLog {
 export type ProvenCredential =
   | ({ readonly kind: "key"; readonly lineage: KeyLineage } & SecretEnd)
   | ({ readonly kind: "operator"; readonly lineage: OperatorLineage } & SecretEnd)
-  | ({ readonly kind: "service"; readonly lineage: readonly [ServiceCredential] } & SecretEnd);
+  | ({ readonly kind: "service"; readonly lineage: readonly [ServiceCredential] } & SecretEnd)
+  | ProvenSession;
+
+/** The session that a proven secret stands for, and the lineages that it depends on, read in the same transaction. */
+export interface ProvenSession {
+  readonly kind: "session";
+  readonly session: Session;
+  readonly lineages: SessionLineages;
+}
 
 interface SecretEnd {
   /** First moment at which the secret is refused; undefined unless a rotation replaced it. */
@@ -133,6 +142,83 @@ export interface SecretStore {
   findOperator(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenCredential | undefined>;
   /** The service credential that the lookup id belongs to; otherwise as `findKey`. */
   findService(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenCredential | undefined>;
+  /** The session that the lookup id belongs to; otherwise as `findKey`. */
+  findSession(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenSession | undefined>;
+}
+
+/** The credential that opens a session, and where: a key in its namespace, an operator credential in one of its reach or in none. */
+export type SessionOpener =
+  | { readonly kind: "key"; readonly namespaceId: Id<"ns">; readonly keyId: Id<"key"> }
+  | {
+      readonly kind: "operator";
+      readonly operatorId: Id<"op">;
+      /** Account that the operator credential is limited to. */
+      readonly accountId: Id<"acc"> | undefined;
+      readonly namespace: { readonly namespaceId: Id<"ns">; readonly accountId: Id<"acc"> } | undefined;
+    };
+
+/** A session to open in one transaction. */
+export interface SessionOpening {
+  readonly opener: SessionOpener;
+  readonly secret: StoredSecret;
+  readonly now: number;
+  /** Returns the session for the lineages as they are in the transaction. */
+  readonly build: (lineages: SessionLineages) => Session;
+}
+
+/** A code for one sign-in, to be stored. */
+export interface NewSignInCode {
+  readonly opener: SessionOpener;
+  readonly now: number;
+  /** Throws if its session could not be opened now. */
+  readonly check: (lineages: SessionLineages) => void;
+  /** SHA-256 of the code. */
+  readonly hash: Buffer;
+  readonly expiresAt: Date;
+}
+
+/** Filter of a list of sessions. */
+export interface SessionFilter {
+  /** Only those of this key and of keys below it; undefined: all of the view. */
+  readonly ofKey: Id<"key"> | undefined;
+  /** Only those that have neither ended nor expired at this time; undefined: all. */
+  readonly liveAt: number | undefined;
+}
+
+/**
+ * Sessions and sign-in codes. Those of one credential are opened one after the other, so that there are never more than its quota. The
+ * key as which sessions of an operator credential act is minted where it is missing or revoked, in the same transaction.
+ */
+export interface SessionStore {
+  /** @throws DomainError as `requireCurrentToken`; RESOURCE_EXHAUSTED if the opener has `MAX_SESSIONS` */
+  open(opening: SessionOpening, caller: TokenHolder): Promise<NamedSession>;
+  /**
+   * Opens a session and ends the one that it replaces, in one transaction.
+   *
+   * @throws DomainError as `open`; UNAUTHENTICATED if that one has ended
+   */
+  exchange(
+    sessionId: Id<"ses">,
+    opening: Omit<SessionOpening, "build"> & {
+      readonly build: (lineages: SessionLineages, replaced: Session) => Session;
+    },
+  ): Promise<NamedSession>;
+  /** @throws DomainError as `requireCurrentToken`; RESOURCE_EXHAUSTED if the opener has `MAX_CODES` */
+  addCode(code: NewSignInCode, caller: TokenHolder): Promise<void>;
+  /**
+   * Opens the session of a code, on behalf of its opener, and removes the code, in one transaction. Undefined if there is no such code,
+   * or none any more.
+   *
+   * @throws DomainError as `open`
+   */
+  redeem(hash: Buffer, opening: Omit<SessionOpening, "opener">): Promise<NamedSession | undefined>;
+  list(view: NamespaceView, page: PageRequest<Id<"ses">>, filter: SessionFilter): Promise<Page<NamedSession>>;
+  /** Locks a session and writes the one that `decide` returns for it; undefined if there is no such session in the view. */
+  change(
+    view: NamespaceView,
+    sessionId: Id<"ses">,
+    decide: (session: NamedSession, lineages: SessionLineages) => NamedSession,
+  ): Promise<NamedSession | undefined>;
 }
 
 /** The outcome of a change of a service credential. */

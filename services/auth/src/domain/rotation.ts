@@ -8,6 +8,9 @@ import { newToken, type StoredSecret } from "./secret.ts";
  * valid for a grace, in which it may invoke and read and nothing else. Of a service credential, it may do the same as before.
  */
 
+/** Kind of a credential that is rotated: all but sessions. */
+export type RotatedKind = Exclude<TokenKind, "session">;
+
 /** A new secret of a credential, and the end of those that it has. No secret is ever extended. */
 export interface Rotation {
   readonly secret: StoredSecret;
@@ -27,7 +30,7 @@ const MAX_GRACE_SECS = 7 * 86_400;
  *   of earlier rotations end too
  * @throws DomainError INVALID_ARGUMENT as `graceMs`
  */
-export function newRotation(kind: TokenKind, peppers: Peppers, graceSecs: number | undefined, now: number) {
+export function newRotation(kind: RotatedKind, peppers: Peppers, graceSecs: number | undefined, now: number) {
   const grace = graceMs(graceSecs);
   const { token, prefix, secret } = newToken(kind, peppers);
   const rotation: Rotation = { secret, graceEndsAt: new Date(now + grace), endsAll: grace === 0 };
@@ -60,7 +63,7 @@ export interface TokenGrant {
  *
  * @param secretEndsAt end of the token's secret; undefined unless a rotation replaced it
  */
-export function tokenGrant(kind: TokenKind, lineage: LineageOf<Grant>, secretEndsAt: Date | undefined): TokenGrant {
+export function tokenGrant(kind: RotatedKind, lineage: LineageOf<Grant>, secretEndsAt: Date | undefined): TokenGrant {
   const scopes = scopesOf(lineage);
   return {
     scopes: secretEndsAt === undefined ? scopes : replacedScopes(kind, scopes),
@@ -75,7 +78,7 @@ export function tokenGrant(kind: TokenKind, lineage: LineageOf<Grant>, secretEnd
  * @param secretEndsAt end of the caller's secret, read under its lock in the transaction of the change
  * @throws DomainError PERMISSION_DENIED if the token was replaced
  */
-export function requireCurrentToken(kind: TokenKind, secretEndsAt: Date | undefined): void {
+export function requireCurrentToken(kind: RotatedKind, secretEndsAt: Date | undefined): void {
   if (secretEndsAt === undefined) return;
   throw tokenReplaced({ kind, graceEndsAt: secretEndsAt }, kind === "key" ? "keys:write" : "operators:write");
 }

@@ -8,6 +8,7 @@ import {
   type TokenKind,
   tokenPrefix,
 } from "@routeplane/credentials";
+import type { Id } from "@routeplane/domain";
 
 /** The stored part of a token: enough to recognise the token, not enough to make it. */
 export interface StoredSecret {
@@ -16,6 +17,14 @@ export interface StoredSecret {
   readonly hash: Buffer;
   /** Id of the pepper of the HMAC. */
   readonly pepperId: string;
+}
+
+/** A caller by the token that it presented. */
+export interface TokenHolder {
+  /** Lookup id of the token. */
+  readonly lookupId: string;
+  /** Session whose token it is; undefined for a token of a key or an operator credential. */
+  readonly sessionId?: Id<"ses"> | undefined;
 }
 
 /** A token that was just minted, and what may be kept of it. */

@@ -1,16 +1,17 @@
 import { parseToken, type ParsedToken, type Peppers, type TokenKind } from "@routeplane/credentials";
 import type { Clock, Id } from "@routeplane/domain";
 import { isExpired, isRevoked, lastOf } from "./grant-rules.ts";
-import type { Key } from "./keys/key.ts";
+import type { Key, KeyLineage } from "./keys/key.ts";
 import type { Operator } from "./operators/operator.ts";
-import type { KeyStore, ProvenCredential, SecretStore } from "./ports.ts";
+import type { KeyStore, ProvenCredential, ProvenSession, SecretStore } from "./ports.ts";
 import { type TokenGrant, tokenGrant } from "./rotation.ts";
 import type { ServiceCredential } from "./service-credentials/service-credential.ts";
+import { lineagesOf, sessionExpiry, sessionScopes } from "./sessions/session.ts";
 import { provesSecret, type StoredSecret } from "./secret.ts";
 
 /**
- * Verification: which credential a token stands for, and what it may do at this moment. One path for keys, operator credentials and
- * service credentials.
+ * Verification: which credential a token stands for, and what it may do at this moment. One path for keys, operator credentials,
+ * service credentials and sessions, which are verified as the key or operator credential that they act as.
  *
  * - Latency: a malformed token costs its checksum. Any other token costs one transaction of five round trips, and a key one
  *   more write a minute, for `last_used_at`. Nothing is cached here; `createLocalVerifier` caches the results.
@@ -19,10 +20,17 @@ import { provesSecret, type StoredSecret } from "./secret.ts";
  */
 
 export type Verification =
-  | ({ readonly outcome: "key"; readonly key: Key } & TokenGrant)
-  | ({ readonly outcome: "operator"; readonly operator: Operator } & TokenGrant)
+  | ({ readonly outcome: "key"; readonly key: Key; readonly session?: VerifiedSession } & TokenGrant)
+  | ({ readonly outcome: "operator"; readonly operator: Operator; readonly session?: VerifiedSession } & TokenGrant)
   | ({ readonly outcome: "service"; readonly service: ServiceCredential } & TokenGrant)
   | VerificationRefusal;
+
+/** The session that acts as a verified credential. */
+export interface VerifiedSession {
+  readonly id: Id<"ses">;
+  /** Ids of the operator credential that opened it, and of those above it; empty if a key did. */
+  readonly operatorLineage: readonly Id<"op">[];
+}
 
 export interface VerificationRefusal {
   readonly outcome: "refused";
@@ -54,13 +62,16 @@ const REVOKED: Readonly<Record<TokenKind, VerificationRefusal>> = {
   key: refusal("CREDENTIAL_REVOKED", "this API key, or a key above it, was revoked"),
   operator: refusal("CREDENTIAL_REVOKED", "this operator credential, or one above it, was revoked"),
   service: refusal("CREDENTIAL_REVOKED", "this service credential was revoked"),
+  session: refusal("CREDENTIAL_REVOKED", "the credential of this session, or one above it, was revoked"),
 };
 const EXPIRED: Readonly<Record<TokenKind, VerificationRefusal>> = {
   key: refusal("CREDENTIAL_EXPIRED", "this API key, or a key above it, has expired"),
   operator: refusal("CREDENTIAL_EXPIRED", "this operator credential, or one above it, has expired"),
   service: refusal("CREDENTIAL_EXPIRED", "this service credential has expired"),
+  session: refusal("CREDENTIAL_EXPIRED", "this session has expired: sign in again"),
 };
-const GRACE_OVER: Readonly<Record<TokenKind, VerificationRefusal>> = {
+const SESSION_ENDED = refusal("CREDENTIAL_REVOKED", "this session has ended: sign in again");
+const GRACE_OVER: Readonly<Record<Exclude<TokenKind, "session">, VerificationRefusal>> = {
   key: refusal("CREDENTIAL_EXPIRED", "this token was replaced when its API key was rotated, and its grace is over"),
   operator: refusal(
     "CREDENTIAL_EXPIRED",
@@ -86,7 +97,8 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
     const now = clock();
     const refused = refusalOf(credential, now);
     if (refused !== undefined) return { ...refused, ...namespaceOf(credential) };
-    if (credential.kind === "key") await recordUse(lastOf(credential.lineage), now);
+    const key = keyLineageOf(credential);
+    if (key !== undefined) await recordUse(lastOf(key), now);
     return toVerification(credential);
   };
 
@@ -100,6 +112,8 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
         return secrets.findOperator(token.lookupId, proves);
       case "service":
         return secrets.findService(token.lookupId, proves);
+      case "session":
+        return secrets.findSession(token.lookupId, proves);
     }
   }
 
@@ -109,19 +123,25 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
   }
 }
 
-/** The first of: grace over, revoked, expired, namespace not active; undefined if the token is good. */
+/** The first of: grace over or session ended, revoked, expired, namespace not active; undefined if the token is good. */
 function refusalOf(credential: ProvenCredential, now: number): VerificationRefusal | undefined {
-  const { kind, lineage, secretEndsAt } = credential;
-  if (secretEndsAt !== undefined && secretEndsAt.getTime() <= now) return GRACE_OVER[kind];
-  if (isRevoked(lineage)) return REVOKED[kind];
-  if (isExpired(lineage, now)) return EXPIRED[kind];
-  if (credential.kind !== "key") return undefined;
-  const { namespaceState } = lastOf(credential.lineage);
+  const { kind } = credential;
+  if (kind === "session") {
+    if (credential.session.revokedAt !== undefined) return SESSION_ENDED;
+    if (credential.session.expiresAt.getTime() <= now) return EXPIRED.session;
+  } else if (credential.secretEndsAt !== undefined && credential.secretEndsAt.getTime() <= now) return GRACE_OVER[kind];
+  const lineages = kind === "session" ? lineagesOf(credential.lineages) : [credential.lineage];
+  if (lineages.some(isRevoked)) return REVOKED[kind];
+  if (lineages.some((lineage) => isExpired(lineage, now))) return EXPIRED[kind];
+  const key = keyLineageOf(credential);
+  if (key === undefined) return undefined;
+  const { namespaceState } = lastOf(key);
   if (namespaceState === "active") return undefined;
   return namespaceState === "deleted" ? NAMESPACE_DELETED : NAMESPACE_SUSPENDED;
 }
 
 function toVerification(credential: ProvenCredential): Verification {
+  if (credential.kind === "session") return toSessionVerification(credential);
   const { kind, lineage, secretEndsAt } = credential;
   const grant = tokenGrant(kind, lineage, secretEndsAt);
   switch (credential.kind) {
@@ -134,8 +154,29 @@ function toVerification(credential: ProvenCredential): Verification {
   }
 }
 
+/** The credential that a session acts as, narrowed to the session. */
+function toSessionVerification({ session, lineages }: ProvenSession): Verification {
+  const { key, operator } = lineages;
+  const operatorLineage = operator === undefined ? [] : lastOf(operator).lineage;
+  const grant = {
+    scopes: sessionScopes(session, lineages),
+    expiresAt: sessionExpiry(session, lineages),
+    graceEndsAt: undefined,
+    session: { id: session.id, operatorLineage },
+  };
+  if (key === undefined) return { outcome: "operator", operator: lastOf(lineages.operator), ...grant };
+  return { outcome: "key", key: lastOf(key), ...grant };
+}
+
 function namespaceOf(credential: ProvenCredential): Pick<VerificationRefusal, "namespaceId"> {
-  return credential.kind === "key" ? { namespaceId: lastOf(credential.lineage).namespaceId } : {};
+  const key = keyLineageOf(credential);
+  return key === undefined ? {} : { namespaceId: lastOf(key).namespaceId };
+}
+
+/** Lineage of the key, or of the key that a session acts as; undefined for any other credential. */
+function keyLineageOf(credential: ProvenCredential): KeyLineage | undefined {
+  if (credential.kind === "session") return credential.lineages.key;
+  return credential.kind === "key" ? credential.lineage : undefined;
 }
 
 function refusal(reason: VerificationRefusal["reason"], message: string): VerificationRefusal {

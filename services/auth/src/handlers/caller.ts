@@ -1,8 +1,9 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { bearerToken, parseToken } from "@routeplane/credentials";
-import { keyPrincipalOf, operatorPrincipalOf } from "@routeplane/rpc";
+import { credentialPrincipalOf, keyPrincipalOf, operatorPrincipalOf } from "@routeplane/rpc";
 import type { KeyCaller } from "../domain/keys/key.ts";
 import type { OperatorCaller } from "../domain/operators/operator.ts";
+import type { SessionCaller } from "../domain/sessions/session-caller.ts";
 
 /** The calling key and the token that it presented, in a handler whose access rule admits keys only. */
 export function keyCallerOf(context: HandlerContext): KeyCaller {
@@ -12,6 +13,11 @@ export function keyCallerOf(context: HandlerContext): KeyCaller {
 /** The calling operator credential and the token that it presented, in a handler whose access rule admits operators only. */
 export function operatorCallerOf(context: HandlerContext): OperatorCaller {
   return { ...operatorPrincipalOf(context), lookupId: lookupIdOf(context) };
+}
+
+/** The calling key or operator credential, or session of one, and the token that it presented. */
+export function sessionCallerOf(context: HandlerContext): SessionCaller {
+  return { ...credentialPrincipalOf(context), lookupId: lookupIdOf(context) };
 }
 
 /** Token that the caller presented, to call another service with it on the caller's behalf. */

@@ -34,14 +34,16 @@ export class TokenRefusal extends DomainError {
 export function toPrincipal(verification: Verification): VerifiedPrincipal {
   switch (verification.outcome) {
     case "key": {
-      const { key, scopes, expiresAt, graceEndsAt } = verification;
+      const { key, scopes, expiresAt, graceEndsAt, session } = verification;
       const { id: keyId, namespaceId, accountId, lineage } = key;
-      return { kind: "key", keyId, namespaceId, accountId, scopes, lineage, expiresAt, graceEndsAt };
+      const acting = session && { sessionId: session.id, operatorLineage: session.operatorLineage };
+      return { kind: "key", keyId, namespaceId, accountId, scopes, lineage, expiresAt, graceEndsAt, ...acting };
     }
     case "operator": {
-      const { operator, scopes, expiresAt, graceEndsAt } = verification;
+      const { operator, scopes, expiresAt, graceEndsAt, session } = verification;
       const { id: operatorId, accountId, lineage } = operator;
-      return { kind: "operator", operatorId, accountId, scopes, lineage, expiresAt, graceEndsAt };
+      const acting = session && { sessionId: session.id };
+      return { kind: "operator", operatorId, accountId, scopes, lineage, expiresAt, graceEndsAt, ...acting };
     }
     case "service": {
       const { service, scopes, expiresAt } = verification;
@@ -96,6 +98,7 @@ function toProtoOutcome(result: VerificationResult): VerifyKeyResponse["outcome"
   switch (principal.kind) {
     case "key": {
       const { keyId, namespaceId, accountId, scopes, lineage, expiresAt, graceEndsAt } = principal;
+      const { sessionId = "", operatorLineage = [] } = principal;
       const value = create(VerifiedKeySchema, {
         keyId,
         namespaceId,
@@ -104,11 +107,13 @@ function toProtoOutcome(result: VerificationResult): VerifyKeyResponse["outcome"
         lineage: [...lineage],
         ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
         ...(graceEndsAt && { graceEndsAt: toTimestamp(graceEndsAt) }),
+        sessionId,
+        operatorLineage: [...operatorLineage],
       });
       return { case: "key", value };
     }
     case "operator": {
-      const { operatorId, accountId = "", scopes, lineage, expiresAt, graceEndsAt } = principal;
+      const { operatorId, accountId = "", scopes, lineage, expiresAt, graceEndsAt, sessionId = "" } = principal;
       const value = create(VerifiedOperatorSchema, {
         operatorId,
         accountId,
@@ -116,6 +121,7 @@ function toProtoOutcome(result: VerificationResult): VerifyKeyResponse["outcome"
         lineage: [...lineage],
         ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
         ...(graceEndsAt && { graceEndsAt: toTimestamp(graceEndsAt) }),
+        sessionId,
       });
       return { case: "operator", value };
     }

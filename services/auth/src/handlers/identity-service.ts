@@ -23,7 +23,7 @@ export function identityService({
   return {
     async whoAmI(_request, context) {
       const principal = credentialPrincipalOf(context);
-      const { accountId, scopes, expiresAt, graceEndsAt } = principal;
+      const { accountId, scopes, expiresAt, graceEndsAt, sessionId = "" } = principal;
       const account = accountId && (await accounts.find({ accountId }, accountId));
       if (accountId !== undefined && account === undefined) throw notFound();
       const owner = account ? { account: toProtoAccount(account) } : {};
@@ -31,6 +31,7 @@ export function identityService({
         scopes: [...scopes],
         ...(expiresAt && { expiresAt: toTimestamp(expiresAt) }),
         ...(graceEndsAt && { graceEndsAt: toTimestamp(graceEndsAt) }),
+        sessionId,
       };
       if (principal.kind === "operator") {
         const { operatorId } = principal;

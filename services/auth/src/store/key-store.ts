@@ -20,20 +20,20 @@ import { lockKeyToken, lockOperatorToken } from "./token-lock.ts";
 
 export function createKeyStore(database: Database<AuthSchema>): KeyStore {
   return {
-    addSubKey: ({ namespaceId, keyId, lookupId }, secret, build) =>
-      database.within({ namespaceId }, async (tx) => {
-        await lockKeyToken(tx, lookupId);
+    addSubKey: (caller, secret, build) =>
+      database.within({ namespaceId: caller.namespaceId }, async (tx) => {
+        await lockKeyToken(tx, caller);
         // The lineage is not locked: a revocation or narrowing above at this moment takes effect on the new key at every use.
-        const parent = await selectKeyLineage(tx, keyId);
+        const parent = await selectKeyLineage(tx, caller.keyId);
         if (parent === undefined) throw notFound();
         const key = build(parent);
         await insertKey(tx, key, secret);
         return key;
       }),
 
-    addRootKey: ({ lookupId }, key, secret) =>
+    addRootKey: (operator, key, secret) =>
       database.within({ node: true }, async (tx, enter) => {
-        await lockOperatorToken(tx, lookupId);
+        await lockOperatorToken(tx, operator);
         await enter({ namespaceId: key.namespaceId });
         await insertKey(tx, key, secret);
       }),
@@ -55,12 +55,12 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
         return toPage(rows.map(fromKeyRow), page);
       }),
 
-    change: ({ namespaceId, lookupId }, keyId, decide) =>
-      database.within({ namespaceId }, async (tx) => {
+    change: (caller, keyId, decide) =>
+      database.within({ namespaceId: caller.namespaceId }, async (tx) => {
         // Locked before it is read, so that a change sees the result of the one before it.
         const lock = tx.selectFrom("keys").select("id").where("id", "=", keyId).forNoKeyUpdate();
         if ((await lock.executeTakeFirst()) === undefined) return undefined;
-        await lockKeyToken(tx, lookupId);
+        await lockKeyToken(tx, caller);
         const lineage = await selectKeyLineage(tx, keyId);
         if (lineage === undefined) return undefined;
         const { key, rotation } = decide(lineage);

@@ -20,10 +20,10 @@ const EXPIRED_AFTER_MS = 60_000;
  */
 export function createLimitedKeyStore(database: Database<AuthSchema>): LimitedKeyStore {
   return {
-    beginSubKey: ({ namespaceId, keyId, lookupId }, build) =>
-      database.within({ namespaceId }, async (tx) => {
-        await lockKeyToken(tx, lookupId);
-        const parent = await selectKeyLineage(tx, keyId);
+    beginSubKey: (caller, build) =>
+      database.within({ namespaceId: caller.namespaceId }, async (tx) => {
+        await lockKeyToken(tx, caller);
+        const parent = await selectKeyLineage(tx, caller.keyId);
         if (parent === undefined) throw notFound();
         const key = build(parent);
         await begin(tx, key);
@@ -32,16 +32,16 @@ export function createLimitedKeyStore(database: Database<AuthSchema>): LimitedKe
 
     beginRootKey: (key) => database.within({ namespaceId: key.namespaceId }, (tx) => begin(tx, key)),
 
-    completeSubKey: ({ lookupId }, key, secret) =>
+    completeSubKey: (caller, key, secret) =>
       database.within({ namespaceId: key.namespaceId }, async (tx) => {
-        await lockKeyToken(tx, lookupId);
+        await lockKeyToken(tx, caller);
         await complete(tx, key);
         await insertKey(tx, key, secret);
       }),
 
-    completeRootKey: ({ lookupId }, key, secret) =>
+    completeRootKey: (operator, key, secret) =>
       database.within({ node: true }, async (tx, enter) => {
-        await lockOperatorToken(tx, lookupId);
+        await lockOperatorToken(tx, operator);
         await enter({ namespaceId: key.namespaceId });
         await complete(tx, key);
         await insertKey(tx, key, secret);

@@ -26,7 +26,7 @@ export function createOperatorStore(database: Database<AuthSchema>): OperatorSto
   return {
     add: (caller, secret, build) =>
       database.within({ node: true }, async (tx, enter) => {
-        await lockOperatorToken(tx, caller.lookupId);
+        await lockOperatorToken(tx, caller);
         const parent = await selectOperatorLineage(tx, caller.operatorId);
         if (parent === undefined) throw notFound();
         const operator = build(parent);
@@ -58,7 +58,7 @@ export function createOperatorStore(database: Database<AuthSchema>): OperatorSto
         const lock = tx.selectFrom("operators").select("id").where("id", "=", operatorId).forNoKeyUpdate();
         if ((await lock.executeTakeFirst()) === undefined) return undefined;
         await enter({ node: true });
-        await lockOperatorToken(tx, caller.lookupId);
+        await lockOperatorToken(tx, caller);
         const lineage = await selectOperatorLineage(tx, operatorId);
         if (lineage === undefined) return undefined;
         const { operator, rotation } = decide(lineage);

@@ -3,6 +3,7 @@ import type { OperatorScope, Scope, ServiceScope } from "@routeplane/credentials
 import type { Id } from "@routeplane/domain";
 import type { Origin } from "@routeplane/runtime";
 import type { Generated, GeneratedAlways, JSONColumnType } from "kysely";
+import type { SessionEnd } from "../domain/sessions/session.ts";
 
 /** Tables of schema `auth` after all migrations. */
 export interface AuthSchema extends AuditSchema {
@@ -67,6 +68,33 @@ export interface AuthSchema extends AuditSchema {
     revoked_at: Date | null;
     revoked_reason: string | null;
   };
+  readonly sessions: SecretColumns & {
+    /** Empty for a session in no namespace. */
+    namespace_id: Id<"ns"> | "";
+    id: Id<"ses">;
+    account_id: Id<"acc"> | null;
+    key_id: Id<"key"> | null;
+    operator_id: Id<"op"> | null;
+    name: string;
+    scopes: string[];
+    operator_scopes: OperatorScope[] | null;
+    created_at: Date;
+    expires_at: Date;
+    revoked_at: Date | null;
+    ended_by: SessionEnd | null;
+    address: string;
+  };
+  readonly sign_in_codes: {
+    /** Empty for a code of an operator credential, for a session in no namespace. */
+    namespace_id: Id<"ns"> | "";
+    code_hash: Buffer;
+    account_id: Id<"acc"> | null;
+    key_id: Id<"key"> | null;
+    operator_id: Id<"op"> | null;
+    expires_at: Date;
+  };
+  /** Keys as which sessions of operator credentials act. */
+  readonly console_keys: { namespace_id: Id<"ns">; operator_id: Id<"op">; key_id: Id<"key"> };
   /** Revocations that are not acknowledged yet. */
   readonly revoked_keys: {
     namespace_id: Id<"ns">;

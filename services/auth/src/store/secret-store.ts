@@ -4,11 +4,12 @@ import { selectKeyLineage } from "./key-store.ts";
 import { selectOperatorLineage } from "./operator-store.ts";
 import { selectServiceCredential } from "./service-credential-store.ts";
 import { fromSecretColumns } from "./convert-rows.ts";
+import { selectSession, selectSessionLineages } from "./session-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 /**
  * Postgres store of secrets. Its transaction sees only the row of the lookup id until the secret is proven, and only then
- * enters the namespace of the key, or the node of an operator credential or a service credential.
+ * enters the namespace of the key, or the node of an operator credential or a service credential, or both of a session.
  */
 export function createSecretStore(database: Database<AuthSchema>): SecretStore {
   return {
@@ -39,6 +40,16 @@ export function createSecretStore(database: Database<AuthSchema>): SecretStore {
         await enter({ node: true });
         const service = await selectServiceCredential(tx, row.service_credential_id);
         return service && { kind: "service", lineage: [service], secretEndsAt: row.expires_at ?? undefined };
+      }),
+
+    findSession: (lookupId, proves) =>
+      database.within({ lookupId }, async (tx, enter) => {
+        const row = await tx.selectFrom("sessions").selectAll().where("lookup_id", "=", lookupId).executeTakeFirst();
+        if (row === undefined || !proves(fromSecretColumns(row))) return undefined;
+        await enter({ node: true, ...(row.namespace_id !== "" && { namespaceId: row.namespace_id }) });
+        const session = await selectSession(tx, row.id);
+        const lineages = session && (await selectSessionLineages(tx, session));
+        return session && lineages && { kind: "session", session, lineages };
       }),
   };
 }

@@ -21,7 +21,7 @@ export function createServiceCredentialStore(database: Database<AuthSchema>): Se
   return {
     add: (caller, service, secret) =>
       database.within({ node: true }, async (tx, enter) => {
-        await lockOperatorToken(tx, caller.lookupId);
+        await lockOperatorToken(tx, caller);
         await enter(reachOf(caller));
         await freeNameOfExpired(tx, service);
         await writeUniqueName(uniqueName(service), () =>
@@ -50,7 +50,7 @@ export function createServiceCredentialStore(database: Database<AuthSchema>): Se
         const lock = tx.selectFrom("service_credentials").select("id").where("id", "=", serviceCredentialId);
         if ((await lock.forNoKeyUpdate().executeTakeFirst()) === undefined) return undefined;
         await enter({ node: true });
-        await lockOperatorToken(tx, caller.lookupId);
+        await lockOperatorToken(tx, caller);
         await enter(reachOf(caller));
         const before = await selectServiceCredential(tx, serviceCredentialId);
         if (before === undefined) return undefined;

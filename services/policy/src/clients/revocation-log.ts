@@ -35,7 +35,7 @@ export function fromProtoOrigin({
   return { actorType, actorId, accountId, requestId, address };
 }
 
-const ACTOR_TYPES: readonly Origin["actorType"][] = ["api_key", "operator", "service"];
+const ACTOR_TYPES: readonly Origin["actorType"][] = ["api_key", "operator", "session", "service"];
 
 function fromProtoRevokedKey(revoked: RevokedKey): Revocation {
   const { namespaceId, keyId, revokedAt } = revoked;

@@ -153,6 +153,7 @@ describe("over random trees", () => {
     keyId: lastOf(lineage).id,
     lineage: lineage.map(({ id }) => id),
     lookupId: "",
+    scopes: scopesOf(lineage),
   });
   const hasAuthority = (caller: KeyLineage, target: KeyLineage, action: "change" | "rotate"): boolean => {
     try {

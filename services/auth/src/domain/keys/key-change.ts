@@ -7,6 +7,7 @@ import {
   requireFuture,
   requireScopesWithin,
 } from "../grant-rules.ts";
+import { hasToken } from "../sessions/console-key.ts";
 import { type Key, KEY_WORDS, type KeyCaller, type KeyLineage, requireScopes } from "./key.ts";
 
 /** Rules for changes of a key that was minted: who may make them, and that none gives a key more than it has. */
@@ -70,6 +71,10 @@ export function updatedKey(lineage: KeyLineage, update: KeyUpdate, now: number):
  */
 export function rotatedKey(lineage: KeyLineage, prefix: string, now: number): Key {
   requireActive(lineage, now, KEY_WORDS);
+  if (!hasToken(lastOf(lineage))) {
+    const message = "this key has no token to rotate: only sessions of its operator credential act as it";
+    throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
+  }
   return { ...lastOf(lineage), prefix };
 }
 

@@ -1,11 +1,12 @@
 import type { Peppers } from "@routeplane/credentials";
 import { type Clock, type Id, invalidField, notFound } from "@routeplane/domain";
-import { lastOf } from "../grant-rules.ts";
+import { lastOf, scopesOf } from "../grant-rules.ts";
 import { reachOf } from "../namespaces/account.ts";
 import type { OperatorCaller } from "../operators/operator.ts";
 import type { BindLimits, LimitedKeyStore, KeyStore, NamespaceStore } from "../ports.ts";
 import { newRotation } from "../rotation.ts";
 import { newToken } from "../secret.ts";
+import { requireWithinSession } from "../sessions/session-bound.ts";
 import { type Key, type KeyCaller, type KeyLineage, type KeyRequest, newRootKey, newSubKey } from "./key.ts";
 import { type KeyUpdate, requireKeyAuthority, revokedKey, rotatedKey, updatedKey } from "./key-change.ts";
 
@@ -64,7 +65,11 @@ export function createKeyLifecycle({
   return {
     async mintSubKey(caller, request, bindLimits) {
       const { token, prefix, secret } = newToken("key", peppers);
-      const build = (parent: KeyLineage) => newSubKey(parent, request, prefix, clock());
+      const build = (parent: KeyLineage) => {
+        const key = newSubKey(parent, request, prefix, clock());
+        requireWithinSession(caller, key.scopes);
+        return key;
+      };
       if (bindLimits === undefined) return { key: await keys.addSubKey(caller, secret, build), token };
       const key = await limitedKeys.beginSubKey(caller, build);
       const limitsPolicyId = await bindLimits(key);
@@ -100,6 +105,7 @@ export function createKeyLifecycle({
       const { token, prefix, rotation } = newRotation("key", peppers, graceSecs, now);
       const key = await change(caller, keyId, (lineage) => {
         requireKeyAuthority(caller, lastOf(lineage), "rotate");
+        requireWithinSession(caller, scopesOf(lineage));
         return { key: rotatedKey(lineage, prefix, now), rotation };
       });
       return { key, token, graceEndsAt: rotation.graceEndsAt };

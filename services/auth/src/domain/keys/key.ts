@@ -12,6 +12,7 @@ import {
   requireScopesWithin,
 } from "../grant-rules.ts";
 import type { NamespaceState } from "../namespaces/namespace.ts";
+import type { TokenHolder } from "../secret.ts";
 
 /** A key, without its secret. */
 export interface Key {
@@ -36,13 +37,15 @@ export interface Key {
 }
 
 /** The key that makes a call. */
-export interface KeyCaller {
+export interface KeyCaller extends TokenHolder {
   readonly namespaceId: Id<"ns">;
   readonly keyId: Id<"key">;
   /** Ids from the root key down to the caller. */
   readonly lineage: readonly Id<"key">[];
-  /** Lookup id of the token that the caller presented. */
-  readonly lookupId: string;
+  /** Scopes in effect now: of a session, its own. */
+  readonly scopes: readonly string[];
+  /** Ids of the operator credential that opened the calling session and of those above it; undefined or empty if a key did. */
+  readonly operatorLineage?: readonly Id<"op">[] | undefined;
 }
 
 /** Properties of a key to mint. */

@@ -1,11 +1,12 @@
 import type { Peppers } from "@routeplane/credentials";
 import { type Clock, type Id, notFound } from "@routeplane/domain";
-import { lastOf } from "../grant-rules.ts";
+import { lastOf, scopesOf } from "../grant-rules.ts";
 import { reachOf } from "../namespaces/account.ts";
 import { requireAccount } from "../namespaces/require-account.ts";
 import type { AccountStore, OperatorStore } from "../ports.ts";
 import { newRotation } from "../rotation.ts";
 import { newToken } from "../secret.ts";
+import { requireWithinSession } from "../sessions/session-bound.ts";
 import {
   newSubOperator,
   type Operator,
@@ -58,9 +59,11 @@ export function createOperatorLifecycle({
       const limit =
         accountNameOrId === undefined ? undefined : await requireAccount(accounts, reachOf(caller), accountNameOrId);
       const { token, prefix, secret } = newToken("operator", peppers);
-      const operator = await operators.add(caller, secret, (parent) =>
-        newSubOperator(parent, limit?.id, request, prefix, clock()),
-      );
+      const operator = await operators.add(caller, secret, (parent) => {
+        const minted = newSubOperator(parent, limit?.id, request, prefix, clock());
+        requireWithinSession(caller, minted.scopes);
+        return minted;
+      });
       return { operator, token };
     },
 
@@ -69,6 +72,7 @@ export function createOperatorLifecycle({
       const { token, prefix, rotation } = newRotation("operator", peppers, graceSecs, now);
       const operator = await operators.change(caller, operatorId, (lineage) => {
         requireOperatorAuthority(caller.operatorId, lastOf(lineage), "rotate");
+        requireWithinSession(caller, scopesOf(lineage));
         return { operator: rotatedOperator(lineage, prefix, now), rotation };
       });
       if (operator === undefined) throw notFound();

@@ -12,6 +12,7 @@ import {
   requireParent,
   requireScopesWithin,
 } from "../grant-rules.ts";
+import type { TokenHolder } from "../secret.ts";
 
 /** An operator credential, without its secret. */
 export interface Operator {
@@ -33,11 +34,11 @@ export interface Operator {
 }
 
 /** The operator credential that makes a call. */
-export interface OperatorCaller {
+export interface OperatorCaller extends TokenHolder {
   readonly operatorId: Id<"op">;
   readonly accountId: Id<"acc"> | undefined;
-  /** Lookup id of the token that the caller presented. */
-  readonly lookupId: string;
+  /** Operator scopes in effect now: of a session, its own. */
+  readonly scopes: readonly string[];
 }
 
 /** Properties of an operator credential to mint. */

@@ -19,8 +19,8 @@ export const file_routeplane_access_v1_access = /*@__PURE__*/
  * - `operator:resource:action`: an operator credential that holds the operator scope `resource:action` (wildcards by meaning);
  * - `credential`: any valid namespace or operator credential, with any scopes (only for reading one's own identity);
  * - `key`: any valid namespace credential, with any scopes (only for reading what applies to itself);
- * - `internal:caller`: this internal caller, by its own internal credential (`gateway`, `policy` and `usage` are services of
- *   the node, `installer` sets it up, `workload` is a service of the operator's own). A method with such a rule is never
+ * - `internal:caller`: this internal caller, by its own internal credential (`gateway`, `policy`, `usage` and `console` are
+ *   services of the node, `installer` sets it up, `workload` is a service of the operator's own). A method with such a rule is never
  *   reachable through the gateway, and has no other kind of rule but the next;
  * - `service:resource:action`: a service credential that holds the scope `resource:action`;
  * - `public`: anyone, without a credential.

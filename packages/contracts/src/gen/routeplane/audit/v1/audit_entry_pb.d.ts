@@ -32,14 +32,14 @@ export declare type AuditEntry = Message<"routeplane.audit.v1.AuditEntry"> & {
   createdAt?: Timestamp | undefined;
 
   /**
-   * Kind of the caller: `api_key`, `operator` or `service`.
+   * Kind of the caller: `api_key`, `operator`, `session` or `service`.
    *
    * @generated from field: string actor_type = 3;
    */
   actorType: string;
 
   /**
-   * Id of the caller, `key_…` or `op_…`; empty for a service of the node.
+   * Id of the caller, `key_…`, `op_…` or `ses_…`; empty for a service of the node.
    *
    * @generated from field: string actor_id = 4;
    */
@@ -108,7 +108,7 @@ export declare const AuditEntrySchema: GenMessage<AuditEntry>;
  */
 export declare type AuditFilter = Message<"routeplane.audit.v1.AuditFilter"> & {
   /**
-   * Only changes by this caller: `key_…` or `op_…`.
+   * Only changes by this caller: `key_…`, `op_…` or `ses_…`. Those of a session are not those of the credential that it acts as.
    *
    * @generated from field: string actor_id = 1;
    */

@@ -179,6 +179,13 @@ export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
    * @generated from field: google.protobuf.Timestamp created_at = 10;
    */
   createdAt?: Timestamp | undefined;
+
+  /**
+   * Id of the calling session, `ses_…`, which acts as the key: `scopes` and `expires_at` are then its own. Empty for a token of the key.
+   *
+   * @generated from field: string session_id = 11;
+   */
+  sessionId: string;
 };
 
 /**
@@ -229,6 +236,14 @@ export declare type OperatorIdentity = Message<"routeplane.auth.v1.OperatorIdent
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 5;
    */
   graceEndsAt?: Timestamp | undefined;
+
+  /**
+   * Id of the calling session, `ses_…`, which acts as the credential: `scopes` and `expires_at` are then its own. Empty for a token of
+   * the credential.
+   *
+   * @generated from field: string session_id = 6;
+   */
+  sessionId: string;
 };
 
 /**

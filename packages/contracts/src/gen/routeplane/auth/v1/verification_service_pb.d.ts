@@ -19,7 +19,7 @@ export declare const file_routeplane_auth_v1_verification_service: GenFile;
  */
 export declare type VerifyKeyRequest = Message<"routeplane.auth.v1.VerifyKeyRequest"> & {
   /**
-   * Token as the caller sent it: of a key (`rp_…`), an operator (`rpo_…`) or a service (`rps_…`). Longer ones are malformed anyway.
+   * Token as the caller sent it: of a key (`rp_…`), an operator (`rpo_…`), a service (`rps_…`) or a session (`rpw_…`). Longer ones are malformed anyway.
    *
    * @generated from field: string token = 1;
    */
@@ -148,6 +148,22 @@ export declare type VerifiedKey = Message<"routeplane.auth.v1.VerifiedKey"> & {
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 7;
    */
   graceEndsAt?: Timestamp | undefined;
+
+  /**
+   * Id of the session that acts as the key, `ses_…`: `scopes` and `expires_at` are then its own, within those of the key. Empty for a
+   * token of the key.
+   *
+   * @generated from field: string session_id = 8;
+   */
+  sessionId: string;
+
+  /**
+   * Ids of the operator credential that opened the session, and of those above it, from the node's first one down: the session ends
+   * with each of them. Empty if a key opened it.
+   *
+   * @generated from field: repeated string operator_lineage = 9;
+   */
+  operatorLineage: string[];
 };
 
 /**
@@ -205,6 +221,14 @@ export declare type VerifiedOperator = Message<"routeplane.auth.v1.VerifiedOpera
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 6;
    */
   graceEndsAt?: Timestamp | undefined;
+
+  /**
+   * Id of the session that acts as the credential, `ses_…`: `scopes` and `expires_at` are then its own, within those of the
+   * credential. Empty for a token of the credential.
+   *
+   * @generated from field: string session_id = 7;
+   */
+  sessionId: string;
 };
 
 /**
@@ -318,7 +342,8 @@ export declare type WatchChangesResponse = Message<"routeplane.auth.v1.WatchChan
 
   /**
    * Id of the changed thing: a key (`key_…`; stands for every key below it too), a namespace (`ns_…`; for all its keys), an
-   * operator credential (`op_…`; for every one below it), a service credential (`svc_…`) or an account (`acc_…`; for everything that it owns). Empty: no change.
+   * operator credential (`op_…`; for every one below it), a service credential (`svc_…`), a session (`ses_…`) or an account
+   * (`acc_…`; for everything that it owns). Empty: no change.
    *
    * @generated from field: string subject_id = 2;
    */
@@ -426,14 +451,14 @@ export declare type ResolveMintResponse = Message<"routeplane.auth.v1.ResolveMin
   lineage: string[];
 
   /**
-   * Type of the minting credential as in audit entries: `api_key` or `operator`.
+   * Type of the minting credential as in audit entries: `api_key`, `operator` or `session`.
    *
    * @generated from field: string actor_type = 2;
    */
   actorType: string;
 
   /**
-   * `key_…` or `op_…` of the minting credential.
+   * `key_…`, `op_…` or `ses_…` of the minting credential.
    *
    * @generated from field: string actor_id = 3;
    */
@@ -495,14 +520,15 @@ export declare type RevokedKey = Message<"routeplane.auth.v1.RevokedKey"> & {
   revokedAt?: Timestamp | undefined;
 
   /**
-   * Type of the actor as in audit entries: `api_key`, `operator` or `service`; empty if nobody revoked it.
+   * Type of the actor as in audit entries: `api_key`, `operator`, `session` or `service`; empty if nobody revoked
+   * it.
    *
    * @generated from field: string actor_type = 4;
    */
   actorType: string;
 
   /**
-   * `key_…` or `op_…`; empty if it is not recorded.
+   * `key_…`, `op_…` or `ses_…`; empty if it is not recorded.
    *
    * @generated from field: string actor_id = 5;
    */
@@ -674,7 +700,9 @@ export declare const VerificationService: GenService<{
    * Returns the credential that a token belongs to and the scopes that it has now. A refusal is data, not an error: an error means
    * that the token could not be verified. A malformed token is refused by its checksum, without a lookup. A response can come from
    * a cache, as long as every change since is known.
+   * A session gets the response of the key, or the operator credential, that it acts as, with its own scopes and expiry.
    * A service credential verifies keys of its namespaces only: any other token, whatever it is, gets the refusal of an unknown one.
+   * So does a session for the internal caller `workload`.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.VerifyKey
    */

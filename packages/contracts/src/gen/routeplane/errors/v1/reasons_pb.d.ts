@@ -320,6 +320,13 @@ export enum Reason {
    * @generated from enum value: REASON_SERVICE_REQUIRED = 41;
    */
   SERVICE_REQUIRED = 41,
+
+  /**
+   * PERMISSION_DENIED: a session credential (`rpw_…`) may not do this: use an API key or an operator credential.
+   *
+   * @generated from enum value: REASON_SESSION_CREDENTIAL_REFUSED = 42;
+   */
+  SESSION_CREDENTIAL_REFUSED = 42,
 }
 
 /**

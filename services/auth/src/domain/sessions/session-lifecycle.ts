@@ -1,0 +1,174 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Peppers } from "@routeplane/credentials";
+import { type Clock, DomainError, type Id, notFound } from "@routeplane/domain";
+import { type NamespaceView, reachOf } from "../namespaces/account.ts";
+import type { NamespaceStore, OperatorStore, SessionOpener, SessionStore } from "../ports.ts";
+import { newToken } from "../secret.ts";
+import { requireNamespaceScope } from "./console-key.ts";
+import { requireSessionAuthority, type SessionCaller } from "./session-caller.ts";
+import {
+  endedSession,
+  exchangedSession,
+  type NamedSession,
+  newSession,
+  type SessionLineages,
+  type SessionRequest,
+  sessionRefused,
+} from "./session.ts";
+
+/** A session and its new token, which exists nowhere else. */
+export interface OpenedSession {
+  readonly session: NamedSession;
+  readonly token: string;
+}
+
+/** A new code for one sign-in, which exists nowhere else. */
+export interface SignInCode {
+  readonly code: string;
+  /** First moment at which it is refused. */
+  readonly expiresAt: Date;
+}
+
+/** Opening, exchange and end of sessions. */
+export interface SessionLifecycle {
+  /**
+   * @param namespace name or id; empty: that of the calling key, or none
+   * @throws DomainError as `newSession` and `SessionStore.open`; NOT_FOUND for a namespace out of reach
+   */
+  create(caller: SessionCaller, namespace: string, request: SessionRequest): Promise<OpenedSession>;
+  /** @throws DomainError as `create` and `exchangedSession` */
+  exchange(caller: SessionCaller, namespace: string): Promise<OpenedSession>;
+  /** @throws DomainError as `create` and `SessionStore.addCode` */
+  createCode(caller: SessionCaller, namespace: string): Promise<SignInCode>;
+  /** @throws DomainError NOT_FOUND for a code that opens no session, whatever the cause; RESOURCE_EXHAUSTED */
+  redeem(code: string, address: string): Promise<OpenedSession>;
+  /** @throws DomainError NOT_FOUND; PERMISSION_DENIED as `requireSessionAuthority` */
+  revoke(caller: SessionCaller, sessionId: Id<"ses">): Promise<NamedSession>;
+  /** @throws DomainError FAILED_PRECONDITION for a caller that is no session */
+  end(caller: SessionCaller): Promise<NamedSession>;
+}
+
+export interface SessionLifecycleDependencies {
+  readonly sessions: SessionStore;
+  readonly namespaces: Pick<NamespaceStore, "find">;
+  readonly operators: Pick<OperatorStore, "find">;
+  readonly peppers: Peppers;
+  readonly clock: Clock;
+}
+
+const CODE_MS = 60_000;
+const CODE_BYTES = 32;
+
+export function createSessionLifecycle({
+  sessions,
+  namespaces,
+  operators,
+  peppers,
+  clock,
+}: SessionLifecycleDependencies): SessionLifecycle {
+  async function requireNamespace(view: NamespaceView, nameOrId: string) {
+    const namespace = await namespaces.find(view, nameOrId);
+    if (namespace === undefined || namespace.deletedAt !== undefined) throw notFound();
+    return { namespaceId: namespace.id, accountId: namespace.accountId };
+  }
+
+  /** The opener that a caller is in a namespace. */
+  async function openerOf(caller: SessionCaller, nameOrId: string, action: string): Promise<SessionOpener> {
+    if (caller.sessionId !== undefined)
+      throw sessionRefused(`a session ${action}: use an API key (rp_…) or an operator credential (rpo_…)`);
+    if (caller.kind === "key") {
+      const { keyId, namespaceId } = caller;
+      if (nameOrId !== "") await requireNamespace({ namespaceId }, nameOrId);
+      return { kind: "key", keyId, namespaceId };
+    }
+    const { operatorId, accountId, scopes } = caller;
+    if (nameOrId === "") return { kind: "operator", operatorId, accountId, namespace: undefined };
+    requireNamespaceScope(scopes);
+    return { kind: "operator", operatorId, accountId, namespace: await requireNamespace(reachOf(caller), nameOrId) };
+  }
+
+  return {
+    async create(caller, namespace, request) {
+      const opener = await openerOf(caller, namespace, "opens no other one");
+      const { token, secret } = newToken("session", peppers);
+      const now = clock();
+      const build = (lineages: SessionLineages) => newSession(lineages, request, now);
+      return { session: await sessions.open({ opener, secret, now, build }, caller), token };
+    },
+
+    async exchange(caller, nameOrId) {
+      const { sessionId } = caller;
+      if (sessionId === undefined) throw noSession();
+      const operatorId = caller.kind === "key" ? caller.operatorLineage?.at(-1) : caller.operatorId;
+      const operator = operatorId && (await operators.find({ node: true }, operatorId));
+      if (operator === undefined) throw sessionRefused("a key opened this session: it stays in its namespace");
+      const { id, accountId } = operator;
+      const namespace = nameOrId === "" ? undefined : await requireNamespace(reachOf(operator), nameOrId);
+      const { token, secret } = newToken("session", peppers);
+      const now = clock();
+      const opener = { kind: "operator", operatorId: id, accountId, namespace } as const;
+      const session = await sessions.exchange(sessionId, {
+        opener,
+        secret,
+        now,
+        build: (lineages, replaced) => exchangedSession(replaced, lineages, now),
+      });
+      return { session, token };
+    },
+
+    async createCode(caller, namespace) {
+      const opener = await openerOf(caller, namespace, "makes no sign-in code");
+      const now = clock();
+      const code = randomBytes(CODE_BYTES).toString("base64url");
+      const expiresAt = new Date(now + CODE_MS);
+      const request = { scopes: [], address: "" };
+      const check = (lineages: SessionLineages) => void newSession(lineages, request, now);
+      await sessions.addCode({ opener, now, check, hash: hashOf(code), expiresAt }, caller);
+      return { code, expiresAt };
+    },
+
+    async redeem(code, address) {
+      const { token, secret } = newToken("session", peppers);
+      const now = clock();
+      const build = (lineages: SessionLineages) => newSession(lineages, { scopes: [], address }, now);
+      const session = await sessions.redeem(hashOf(code), { secret, now, build }).catch(hideRefusal);
+      if (session === undefined) throw notFound();
+      return { session, token };
+    },
+
+    async revoke(caller, sessionId) {
+      const view = caller.kind === "key" ? { namespaceId: caller.namespaceId } : reachOf(caller);
+      const session = await sessions.change(view, sessionId, (before, lineages) => {
+        requireSessionAuthority(caller, lineages);
+        return endedSession(before, "revocation", clock());
+      });
+      if (session === undefined) throw notFound();
+      return session;
+    },
+
+    async end({ sessionId }) {
+      if (sessionId === undefined) throw noSession();
+      const session = await sessions.change({ node: true }, sessionId, (before) =>
+        endedSession(before, "sign_out", clock()),
+      );
+      if (session === undefined) throw notFound();
+      return session;
+    },
+  };
+}
+
+/** SHA-256 of a code. A fast hash is enough, because a code has 256 random bits. */
+function hashOf(code: string): Buffer {
+  return createHash("sha256").update(code).digest();
+}
+
+function noSession(): DomainError {
+  const message = "this is about the calling session, and the credential is not a session (rpw_…)";
+  return new DomainError("failed_precondition", "STATE_CONFLICT", message);
+}
+
+/** Turns the refusal of a code's credential into that of an unknown code. Rethrows errors that say nothing of the code. */
+function hideRefusal(error: unknown): undefined {
+  const isHidden = error instanceof DomainError && error.code !== "resource_exhausted" && error.code !== "unavailable";
+  if (!isHidden) throw error;
+}

@@ -1,0 +1,152 @@
+import { notFound } from "@routeplane/domain";
+import type { Database, Enter, Transaction } from "@routeplane/postgres";
+import { currentOrigin, onBehalfOf, type Origin } from "@routeplane/runtime";
+import { sql } from "kysely";
+import type { NewSignInCode, SessionOpener, SessionStore } from "../domain/ports.ts";
+import { requireLiveSession } from "../domain/sessions/session-bound.ts";
+import { requireRoomForCode, requireRoomForSession } from "../domain/sessions/session-quota.ts";
+import { endedSession } from "../domain/sessions/session.ts";
+import { toPage } from "./convert-rows.ts";
+import type { AuthSchema } from "./schema.ts";
+import { countCodes, countSessions, enterSession, fromCodeRow, lockOpener, scopeOf } from "./session-openings.ts";
+import {
+  fromSessionRow,
+  insertSession,
+  selectSession,
+  selectSessionLineages,
+  selectSessions,
+  toChangeableSessionColumns,
+} from "./session-rows.ts";
+import { lockKeyToken, lockOperatorToken } from "./token-lock.ts";
+
+type Tx = Transaction<AuthSchema>;
+
+/**
+ * Postgres store of sessions and sign-in codes.
+ *
+ * Lock order: the credential that opens a session, the caller's token or session, the key of an operator credential in its namespace,
+ * and the change counter last, with the end of a session.
+ */
+export function createSessionStore(database: Database<AuthSchema>): SessionStore {
+  return {
+    open: ({ opener, secret, now, build }, caller) =>
+      database.within(scopeOf(opener), async (tx, enter) => {
+        await lockOpener(tx, opener);
+        await (opener.kind === "key" ? lockKeyToken : lockOperatorToken)(tx, caller);
+        const lineages = await requireLineages(tx, enter, opener, now);
+        const session = build(lineages);
+        requireRoomForSession(await countSessions(tx, opener, now));
+        return insertSession(tx, session, secret);
+      }),
+
+    exchange: (sessionId, { opener, secret, now, build }) =>
+      database.within(scopeOf(opener), async (tx, enter) => {
+        await lockOpener(tx, opener);
+        await tx.selectFrom("sessions").select("id").where("id", "=", sessionId).forNoKeyUpdate().execute();
+        const replaced = await selectSession(tx, sessionId);
+        requireLiveSession(replaced);
+        if (replaced === undefined) throw notFound();
+        const lineages = await requireLineages(tx, enter, opener, now);
+        const session = await insertSession(tx, build(lineages, replaced), secret);
+        const columns = toChangeableSessionColumns(endedSession(replaced, "exchange", now));
+        await tx.updateTable("sessions").set(columns).where("id", "=", sessionId).execute();
+        return session;
+      }),
+
+    addCode: ({ opener, now, check, hash, expiresAt }, caller) =>
+      database.within(scopeOf(opener), async (tx, enter) => {
+        await lockOpener(tx, opener);
+        await (opener.kind === "key" ? lockKeyToken : lockOperatorToken)(tx, caller);
+        check(await requireLineages(tx, enter, opener, now));
+        requireRoomForCode(await countCodes(tx, opener, now));
+        await tx.insertInto("sign_in_codes").values(toCodeRow({ opener, hash, expiresAt })).execute();
+      }),
+
+    redeem: (hash, { secret, now, build }) =>
+      database.within({ node: true }, async (tx, enter) => {
+        const code = await tx.selectFrom("sign_in_codes").selectAll().where("code_hash", "=", hash).executeTakeFirst();
+        if (code === undefined) return undefined;
+        const opener = fromCodeRow(code);
+        return onBehalfOf(originOf(opener, code.account_id ?? ""), async () => {
+          await enter({ node: true, ...(code.namespace_id !== "" && { namespaceId: code.namespace_id }) });
+          await lockOpener(tx, opener);
+          const used = tx
+            .deleteFrom("sign_in_codes")
+            .where("code_hash", "=", hash)
+            .where("expires_at", ">", new Date(now));
+          const { numDeletedRows } = await used.executeTakeFirstOrThrow();
+          if (numDeletedRows === 0n) return undefined;
+          const lineages = await requireLineages(tx, enter, opener, now);
+          const session = build(lineages);
+          requireRoomForSession(await countSessions(tx, opener, now));
+          return insertSession(tx, session, secret);
+        });
+      }),
+
+    list: (view, page, { ofKey, liveAt }) =>
+      database.within(view, async (tx) => {
+        let query = selectSessions(tx)
+          .orderBy("s.id")
+          .limit(page.size + 1);
+        if (page.after !== undefined) query = query.where("s.id", ">", page.after);
+        if (liveAt !== undefined) {
+          query = query.where("s.revoked_at", "is", null).where("s.expires_at", ">", new Date(liveAt));
+        }
+        if (ofKey !== undefined) {
+          const below = tx
+            .selectFrom("keys")
+            .select("id")
+            .where(sql<boolean>`${ofKey} = any(lineage)`);
+          query = query.where("s.key_id", "in", below);
+        }
+        return toPage((await query.execute()).map(fromSessionRow), page);
+      }),
+
+    change: (view, sessionId, decide) =>
+      database.within(view, async (tx, enter) => {
+        // Locked before it is read, so that a change sees the result of the one before it.
+        const lock = tx.selectFrom("sessions").select("namespace_id").where("id", "=", sessionId).forNoKeyUpdate();
+        const locked = await lock.executeTakeFirst();
+        if (locked === undefined) return undefined;
+        await enter({ node: true, ...(locked.namespace_id !== "" && { namespaceId: locked.namespace_id }) });
+        const before = await selectSession(tx, sessionId);
+        const lineages = before && (await selectSessionLineages(tx, before));
+        if (before === undefined || lineages === undefined) return undefined;
+        const after = decide(before, lineages);
+        if (after !== before) {
+          await tx.updateTable("sessions").set(toChangeableSessionColumns(after)).where("id", "=", sessionId).execute();
+        }
+        return after;
+      }),
+  };
+}
+
+/** @throws DomainError NOT_FOUND for an opener that is not there */
+async function requireLineages(tx: Tx, enter: Enter, opener: SessionOpener, now: number) {
+  const lineages = await enterSession(tx, enter, opener, now);
+  if (lineages === undefined) throw notFound();
+  return lineages;
+}
+
+function toCodeRow({ opener, hash, expiresAt }: Pick<NewSignInCode, "opener" | "hash" | "expiresAt">) {
+  const code = { code_hash: hash, expires_at: expiresAt };
+  if (opener.kind === "key") {
+    return { ...code, namespace_id: opener.namespaceId, account_id: null, key_id: opener.keyId, operator_id: null };
+  }
+  const { operatorId, accountId, namespace } = opener;
+  const bound = {
+    namespace_id: namespace?.namespaceId ?? ("" as const),
+    account_id: namespace?.accountId ?? accountId ?? null,
+  };
+  return { ...code, ...bound, key_id: null, operator_id: operatorId };
+}
+
+/** Origin of what a code's sign-in changes: the credential that made the code, from the address of the browser. */
+function originOf(opener: SessionOpener, accountId: string): Origin {
+  const { requestId = "", address = "" } = currentOrigin() ?? {};
+  const actor =
+    opener.kind === "key"
+      ? ({ actorType: "api_key", actorId: opener.keyId } as const)
+      : ({ actorType: "operator", actorId: opener.operatorId } as const);
+  return { ...actor, accountId, requestId, address };
+}

@@ -1,0 +1,296 @@
+import { Code } from "@connectrpc/connect";
+import { ALL_OPERATOR_SCOPES, ALL_SCOPES } from "@routeplane/credentials";
+import { newId } from "@routeplane/domain";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type AuthUnderTest, refusal, startAuthUnderTest } from "./auth-under-test.ts";
+
+const HOUR = 3_600_000;
+
+let auth: AuthUnderTest;
+beforeAll(async () => {
+  auth = await startAuthUnderTest();
+});
+afterAll(() => auth.stop());
+
+const sessionsOf = (token: string) => auth.as(token).sessions;
+const open = async (token: string, request: { namespace?: string; scopes?: string[] } = {}) => {
+  const { session, token: own } = await sessionsOf(token).createSession(request);
+  return { ...session!, id: session?.id ?? "", token: own };
+};
+const namespace = async (name: string, account = "default") =>
+  (await auth.as(auth.operatorToken).namespaces.createNamespace({ name, account })).namespace?.id ?? "";
+const millis = (time: { seconds: bigint } | undefined) => Number(time?.seconds) * 1_000;
+
+describe("a session of a key", () => {
+  it("acts as the key, with its scopes, in its namespace and for 12 hours", async () => {
+    const root = await auth.rootKey();
+    const session = await open(root.token);
+    expect(session.token).toMatch(/^rpw_live_/);
+    expect(session).toMatchObject({
+      namespaceId: auth.namespaceId,
+      namespaceName: "default",
+      keyId: root.id,
+      operatorId: "",
+      name: "root",
+      scopes: ALL_SCOPES,
+      canExchange: false,
+    });
+    expect(millis(session.expiresAt)).toBe(Math.floor((auth.time.now + 12 * HOUR) / 1_000) * 1_000);
+    expect(await auth.verify(session.token)).toMatchObject({
+      case: "key",
+      value: {
+        keyId: root.id,
+        namespaceId: auth.namespaceId,
+        scopes: ALL_SCOPES,
+        lineage: [root.id],
+        sessionId: session.id,
+        operatorLineage: [],
+        expiresAt: session.expiresAt,
+      },
+    });
+    const { identity } = await auth.as(session.token).identity.whoAmI({});
+    expect(identity).toMatchObject({
+      case: "key",
+      value: { keyId: root.id, sessionId: session.id, expiresAt: session.expiresAt },
+    });
+  });
+
+  it("holds the scopes that it was opened with and that the key holds now", async () => {
+    const root = await auth.rootKey();
+    const { id, token } = await auth.subKey(root.token, ["keys:*", "usage:read"]);
+    const session = await open(token, { scopes: ["keys:read", "usage:read"] });
+    await auth.as(root.token).keys.updateKey({ id, scopes: ["keys:*"], updateMask: { paths: ["scopes"] } });
+    expect(await auth.verify(session.token)).toMatchObject({ value: { scopes: ["keys:read"] } });
+    const error = await refusal(auth.as(session.token).keys.mintKey({ name: "x", scopes: ["keys:read"] }));
+    expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SCOPE_MISSING" });
+  });
+
+  it.each([
+    ["more than the key holds", ["policy:read"], Code.PermissionDenied, "SCOPE_EXCEEDS_PARENT"],
+    ["a wildcard of one that it holds", ["keys:*"], Code.PermissionDenied, "SCOPE_EXCEEDS_PARENT"],
+    ["a scope that is unknown", ["keys:dance"], Code.InvalidArgument, "FIELD_INVALID"],
+    ["a scope of operators", ["namespaces:read"], Code.InvalidArgument, "FIELD_INVALID"],
+    ["a scope twice", ["keys:read", "keys:read"], Code.InvalidArgument, "FIELD_INVALID"],
+    ["a blank scope", [" "], Code.InvalidArgument, "FIELD_INVALID"],
+  ])("is refused with %s", async (_case, scopes, code, reason) => {
+    const { token } = await auth.rootKey("default", ["keys:read"]);
+    expect(await refusal(open(token, { scopes }))).toMatchObject({ code, reason });
+  });
+
+  it("ends no later than the key", async () => {
+    const root = await auth.rootKey();
+    const expiresAt = auth.time.now + HOUR;
+    const { token } = await auth.subKey(root.token, ALL_SCOPES, expiresAt);
+    const session = await open(token);
+    expect(millis(session.expiresAt)).toBe(Math.floor(expiresAt / 1_000) * 1_000);
+  });
+
+  it("reaches its own namespace by name and id, and no other one", async () => {
+    const { token } = await auth.rootKey();
+    const other = await namespace("other");
+    for (const own of ["default", auth.namespaceId]) {
+      expect(await open(token, { namespace: own })).toMatchObject({ namespaceId: auth.namespaceId });
+    }
+    for (const foreign of ["other", other, "nowhere", newId("ns")]) {
+      const error = await refusal(open(token, { namespace: foreign }));
+      expect(error).toMatchObject({ code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" });
+    }
+  });
+
+  it("mints sub-keys of the key that it acts as, within its own scopes, which outlive it", async () => {
+    const root = await auth.rootKey();
+    const session = await open(root.token, { scopes: ["keys:*", "usage:read"] });
+    const { keys } = auth.as(session.token);
+    const { key } = await keys.mintKey({ name: "sub", scopes: ["keys:read", "usage:read"] });
+    expect(key).toMatchObject({ parentId: root.id });
+    expect(key?.expiresAt).toBeUndefined();
+    const error = await refusal(keys.mintKey({ name: "wide", scopes: ["policy:read"] }));
+    expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SCOPE_EXCEEDS_PARENT" });
+  });
+
+  it("rotates only keys that hold no more than itself", async () => {
+    const root = await auth.rootKey();
+    const [narrow, wide] = [await auth.subKey(root.token, ["keys:read"]), await auth.subKey(root.token)];
+    const { keys } = auth.as((await open(root.token, { scopes: ["keys:*"] })).token);
+    expect((await keys.rotateKey({ id: narrow.id })).token).toMatch(/^rp_/);
+    for (const { id } of [wide, root]) {
+      const error = await refusal(keys.rotateKey({ id }));
+      expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SCOPE_EXCEEDS_PARENT" });
+    }
+  });
+
+  it("is refused to a token that a rotation replaced", async () => {
+    const root = await auth.rootKey();
+    await auth.as(root.token).keys.rotateKey({ id: root.id });
+    expect(await refusal(open(root.token))).toMatchObject({ reason: "CREDENTIAL_REPLACED" });
+    expect(await refusal(sessionsOf(root.token).createSignInCode({}))).toMatchObject({ reason: "CREDENTIAL_REPLACED" });
+  });
+});
+
+describe("a session of an operator credential", () => {
+  it("acts as the operator credential in no namespace", async () => {
+    const operator = await auth.operator({ scopes: ["namespaces:*", "keys:write"] });
+    const session = await open(operator.token, { scopes: ["namespaces:read"] });
+    expect(session).toMatchObject({ namespaceId: "", keyId: "", operatorId: operator.id, canExchange: true });
+    expect(await auth.verify(session.token)).toMatchObject({
+      case: "operator",
+      value: { operatorId: operator.id, scopes: ["namespaces:read"], sessionId: session.id },
+    });
+    const { namespaces } = auth.as(session.token);
+    expect((await namespaces.listNamespaces({})).namespaces.length).toBeGreaterThan(0);
+    const error = await refusal(namespaces.createNamespace({ name: "x" }));
+    expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SCOPE_MISSING" });
+    expect(await refusal(auth.as(session.token).keys.listKeys({}))).toMatchObject({ code: Code.PermissionDenied });
+  });
+
+  it("mints no operator credential beyond its own scopes, and rotates none", async () => {
+    const operator = await auth.operator();
+    const { token } = await open(operator.token, { scopes: ["operators:*", "audit:read"] });
+    const { operators } = auth.as(token);
+    await operators.mintOperator({ name: "narrow", scopes: ["audit:read"] });
+    for (const call of [
+      () => operators.mintOperator({ name: "wide", scopes: ["accounts:read"] }),
+      () => operators.rotateOperator({ id: operator.id }),
+    ]) {
+      const error = await refusal(call());
+      expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SCOPE_EXCEEDS_PARENT" });
+    }
+  });
+
+  it("acts in a namespace as one root key without a token", async () => {
+    const operator = await auth.operator();
+    const other = await namespace("acted-in");
+    const opened = await Promise.all(Array.from({ length: 4 }, () => open(operator.token, { namespace: "acted-in" })));
+    const [session] = opened;
+    expect(new Set(opened.map(({ keyId }) => keyId)).size).toBe(1);
+    expect(session).toMatchObject({ namespaceId: other, operatorId: operator.id, name: "operator", canExchange: true });
+    expect(await auth.verify(session?.token ?? "")).toMatchObject({
+      case: "key",
+      value: { namespaceId: other, keyId: session?.keyId, scopes: ALL_SCOPES, sessionId: session?.id },
+    });
+    const { keys } = auth.as(session?.token ?? "");
+    const { key } = await keys.getKey({ id: session?.keyId ?? "" });
+    expect(key).toMatchObject({ name: "console of operator", prefix: "", parentId: "" });
+    const rotated = await refusal(keys.rotateKey({ id: session?.keyId ?? "" }));
+    expect(rotated).toMatchObject({ code: Code.FailedPrecondition, reason: "STATE_CONFLICT" });
+  });
+
+  it("gets another key in the namespace once that was revoked", async () => {
+    const operator = await auth.operator();
+    const first = await open(operator.token, { namespace: "default" });
+    await auth.as((await auth.rootKey()).token).keys.revokeKey({ id: first.keyId });
+    expect(await auth.verify(first.token)).toMatchObject({ case: "refusal" });
+    const second = await open(operator.token, { namespace: "default" });
+    expect(second.keyId).not.toBe(first.keyId);
+    expect(await auth.verify(second.token)).toMatchObject({ case: "key" });
+  });
+
+  it("needs the scope that mints root keys for a namespace, and an active namespace in reach", async () => {
+    const { token } = await auth.operator({ scopes: ["namespaces:*"] });
+    const error = await refusal(open(token, { namespace: "default" }));
+    expect(error).toMatchObject({ reason: "SCOPE_MISSING", infoMetadata: { scope: "keys:write" } });
+    await auth.as(auth.operatorToken).accounts.createAccount({ name: "limited" });
+    const limited = await auth.operator({ account: "limited" });
+    for (const foreign of ["default", auth.namespaceId, newId("ns"), "nowhere"]) {
+      expect(await refusal(open(limited.token, { namespace: foreign }))).toMatchObject({ code: Code.NotFound });
+    }
+    await namespace("suspended");
+    await auth.as(auth.operatorToken).namespaces.suspendNamespace({ namespace: "suspended" });
+    const suspended = await refusal(open(auth.operatorToken, { namespace: "suspended" }));
+    expect(suspended).toMatchObject({ code: Code.FailedPrecondition, reason: "STATE_CONFLICT" });
+  });
+});
+
+describe("an exchange", () => {
+  it("replaces the session by one in another namespace, which ends when it would have", async () => {
+    const target = await namespace("target");
+    const first = await open(auth.operatorToken);
+    auth.time.now += HOUR;
+    const { session, token } = await sessionsOf(first.token).exchangeSession({ namespace: "target" });
+    expect(session).toMatchObject({
+      namespaceId: target,
+      namespaceName: "target",
+      scopes: ALL_SCOPES,
+      canExchange: true,
+      name: first.name,
+      expiresAt: first.expiresAt,
+    });
+    expect(await auth.verify(first.token)).toMatchObject({ case: "refusal" });
+    expect(await auth.verify(token)).toMatchObject({ case: "key", value: { namespaceId: target } });
+    const back = await sessionsOf(token).exchangeSession({});
+    expect(back.session).toMatchObject({ namespaceId: "", scopes: ALL_OPERATOR_SCOPES, expiresAt: first.expiresAt });
+    expect(await auth.verify(token)).toMatchObject({ case: "refusal" });
+    expect(await refusal(sessionsOf(token).exchangeSession({}))).toMatchObject({ code: Code.Unauthenticated });
+  });
+
+  it("gives one session, however often it is asked for at once", async () => {
+    const first = await open(auth.operatorToken);
+    const asked = Array.from({ length: 4 }, () => sessionsOf(first.token).exchangeSession({ namespace: "default" }));
+    const settled = await Promise.allSettled(asked);
+    expect(settled.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+  });
+
+  it("passes on no more operator scopes than the first session had", async () => {
+    const { token } = await auth.operator();
+    const narrow = await open(token, { scopes: ["keys:write", "namespaces:read"] });
+    const { token: inNamespace } = await sessionsOf(narrow.token).exchangeSession({ namespace: "default" });
+    const { session } = await sessionsOf(inNamespace).exchangeSession({});
+    expect(session?.scopes).toEqual(["keys:write", "namespaces:read"]);
+    const without = await open(token, { scopes: ["namespaces:read"] });
+    const error = await refusal(sessionsOf(without.token).exchangeSession({ namespace: "default" }));
+    expect(error).toMatchObject({ reason: "SCOPE_MISSING", infoMetadata: { scope: "keys:write" } });
+    expect(await auth.verify(without.token)).toMatchObject({ case: "operator" });
+  });
+
+  it("is refused to a session of a key, to one of chosen scopes, and to what is no session", async () => {
+    const ofKey = await open((await auth.rootKey()).token);
+    const chosen = await open(auth.operatorToken, { namespace: "default", scopes: ["usage:read"] });
+    expect(chosen.canExchange).toBe(false);
+    for (const { token } of [ofKey, chosen]) {
+      for (const target of ["", "default"]) {
+        const error = await refusal(sessionsOf(token).exchangeSession({ namespace: target }));
+        expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SESSION_CREDENTIAL_REFUSED" });
+      }
+    }
+    const error = await refusal(sessionsOf(auth.operatorToken).exchangeSession({}));
+    expect(error).toMatchObject({ code: Code.FailedPrecondition, reason: "STATE_CONFLICT" });
+  });
+
+  it("reaches no namespace out of the operator credential's account", async () => {
+    await auth.as(auth.operatorToken).accounts.createAccount({ name: "own" });
+    const own = await namespace("in-own", "own");
+    const limited = await auth.operator({ account: "own" });
+    const { token } = await sessionsOf(limited.token).createSession({ namespace: own });
+    const error = await refusal(sessionsOf(token).exchangeSession({ namespace: auth.namespaceId }));
+    expect(error).toMatchObject({ code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" });
+  });
+});
+
+describe("a session", () => {
+  it("opens no other session and makes no sign-in code", async () => {
+    for (const by of [auth.operatorToken, (await auth.rootKey()).token]) {
+      const { token } = await open(by);
+      for (const call of [() => open(token), () => sessionsOf(token).createSignInCode({})]) {
+        const error = await refusal(call());
+        expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "SESSION_CREDENTIAL_REFUSED" });
+      }
+    }
+  });
+
+  it("is one of 100 of its credential at most", async () => {
+    const { token } = await auth.rootKey();
+    const { id } = await open(token);
+    for (let count = 1; count < 98; count++) await open(token);
+    const last = await Promise.allSettled(Array.from({ length: 6 }, () => open(token)));
+    expect(last.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
+    expect(await refusal(open(token))).toMatchObject({ code: Code.ResourceExhausted, reason: "LIMIT_REACHED" });
+    await sessionsOf(token).revokeSession({ id });
+    await open(token);
+  });
+
+  it("is unknown to anybody without its secret", async () => {
+    const { token } = await open((await auth.rootKey()).token);
+    const tampered = token.replace(/_[0-9A-Za-z]{43}_/, `_${"A".repeat(43)}_`);
+    expect(await auth.verify(tampered)).toMatchObject({ case: "refusal", value: { message: "invalid API key" } });
+  });
+});
