@@ -80,6 +80,8 @@ describe("a policy of each kind", () => {
         etag: created.etag,
         created_by: self.key.id,
         binding_count: 0,
+        key_binding_count: 0,
+        shadow_binding_count: 0,
         bound_to: [],
       });
       expect(await policy("get", created.id)).toEqual(created);
@@ -240,6 +242,8 @@ describe("binding", () => {
       {
         ...created,
         binding_count: 1,
+        key_binding_count: 1,
+        shadow_binding_count: 1,
         bound_to: [
           {
             binding_id: shadow.id,

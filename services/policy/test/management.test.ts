@@ -252,6 +252,8 @@ describe("a policy", () => {
     const shown = {
       id,
       bindingCount: 2,
+      keyBindingCount: 1,
+      shadowBindingCount: 1,
       bindings: [
         { binding: first, budgetUse: { spentMicroUsd: 50n, reservedMicroUsd: 30n, remainingMicroUsd: 20n } },
         { binding: second, budgetUse: { spentMicroUsd: 0n, reservedMicroUsd: 0n, remainingMicroUsd: 100n } },
@@ -279,7 +281,8 @@ describe("a policy", () => {
     for (const { id } of keys) await bind(own, preset.policy?.id ?? "", id);
     await bind(own, limit.policy?.id ?? "");
     const [shown, other] = (await own.policies.listPolicies({})).policies;
-    expect(shown).toMatchObject({ bindingCount: 7, bindings: { length: 5 } });
+    const counts = { bindingCount: 7, keyBindingCount: 7, shadowBindingCount: 0 };
+    expect(shown).toMatchObject({ ...counts, bindings: { length: 5 } });
     expect(shown?.bindings.map(({ binding }) => binding?.principalId)).toEqual(keys.slice(0, 5).map(({ id }) => id));
     expect(shown?.bindings[0]?.budgetUse).toMatchObject({ remainingMicroUsd: 7n });
     expect(other).toMatchObject({ bindingCount: 1 });

@@ -46,6 +46,8 @@ const policy = {
   etag: "v1",
   created_by: null,
   binding_count: 1,
+  key_binding_count: 1,
+  shadow_binding_count: 0,
   bound_to: [{ ...binding, binding_id: binding.id, budget_use: use }],
 };
 const request = {

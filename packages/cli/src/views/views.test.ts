@@ -19,7 +19,7 @@ import { describe, expect, it } from "vitest";
 import { fromProtoIdentity } from "./identity.ts";
 import { fromProtoKey } from "./keys/key.ts";
 import { allPages } from "./list.ts";
-import { BUDGET_COLUMNS, fromProtoBinding, fromProtoPolicy } from "./policies/policy.ts";
+import { BUDGET_COLUMNS, POLICY_COLUMNS, fromProtoBinding, fromProtoPolicy } from "./policies/policy.ts";
 import { fromProtoSpec, specText } from "./policies/spec.ts";
 
 type PolicySpecInit = Exclude<MessageInitShape<typeof PolicySpecSchema>, { $typeName: string }>;
@@ -62,7 +62,9 @@ describe("--json", () => {
       createdAt: at,
       etag: "v1",
       createdBy: "key_1",
-      bindingCount: 1,
+      bindingCount: 7,
+      keyBindingCount: 6,
+      shadowBindingCount: 2,
       bindings: [
         {
           binding: {
@@ -89,7 +91,9 @@ describe("--json", () => {
       disabled_at: null,
       etag: "v1",
       created_by: "key_1",
-      binding_count: 1,
+      binding_count: 7,
+      key_binding_count: 6,
+      shadow_binding_count: 2,
       bound_to: [
         {
           binding_id: "bnd_1",
@@ -245,9 +249,9 @@ describe("a list of budgets", () => {
       binding: { principalType: PrincipalType.API_KEY, mode },
       budgetUse: { spentMicroUsd: 9_000_000n - remainingMicroUsd, remainingMicroUsd },
     }));
-    const policy = fromProtoPolicy(
-      create(PolicySchema, { kind: PolicyKind.BUDGET, bindingCount: bound.length, bindings }),
-    );
+    const shadowBindingCount = bound.filter(([mode]) => mode === SHADOW).length;
+    const counts = { bindingCount: bound.length, keyBindingCount: bound.length, shadowBindingCount };
+    const policy = fromProtoPolicy(create(PolicySchema, { kind: PolicyKind.BUDGET, ...counts, bindings }));
     const shown = BUDGET_COLUMNS.filter(({ header }) => ["BOUND TO", "SPENT", "LEFT"].includes(header));
     return shown.map(({ cell }) => cell(policy));
   };
@@ -257,6 +261,19 @@ describe("a list of budgets", () => {
     expect(row([ENFORCE, 5_000_000n], [ENFORCE, 3_000_000n])).toEqual(["2 keys", "$6.00", "$3.00"]);
     expect(row([ENFORCE, 5_000_000n], [SHADOW, 0n])).toEqual(["2 keys (1 shadow)", "$4.00", "$5.00"]);
     expect(row([SHADOW, 5_000_000n])).toEqual(["1 key (shadow)", "$4.00", "$5.00"]);
+  });
+});
+
+describe("a list of policies", () => {
+  it.each([
+    [7, 6, 0, "namespace, 6 keys"],
+    [7, 6, 2, "namespace, 6 keys (2 shadow)"],
+    [1, 0, 1, "namespace (shadow)"],
+    [1000, 1000, 0, "1000 keys"],
+  ])("counts %i bindings, %i of keys and %i in shadow mode: %s", (bindingCount, keyBindingCount, shadows, text) => {
+    const counts = { bindingCount, keyBindingCount, shadowBindingCount: shadows };
+    const policy = fromProtoPolicy(create(PolicySchema, { kind: PolicyKind.RATE_LIMIT, ...counts }));
+    expect(POLICY_COLUMNS.find(({ header }) => header === "BOUND TO")?.cell(policy)).toBe(text);
   });
 });
 

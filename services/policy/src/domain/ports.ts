@@ -6,7 +6,7 @@ import type { AppliedLimits } from "./admission/applied-limits.ts";
 import type { Reservation, ReservationChange } from "./admission/reservation.ts";
 import type { Applied } from "./effective/applied-policy.ts";
 import type { Caller } from "./policies/authority.ts";
-import type { Binding, BoundPolicy, BoundPrincipal, Policy } from "./policies/policy.ts";
+import type { Binding, BindingCounts, BoundPolicy, BoundPrincipal, Policy } from "./policies/policy.ts";
 import type { PastRequest } from "./simulation/simulation.ts";
 
 /** Page of a list in order of id. */
@@ -91,12 +91,12 @@ export interface BindingStore {
   removeOfRevoked(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<boolean>;
   /** Bindings of a policy; undefined if there is no such policy. */
   ofPolicy(namespaceId: Id<"ns">, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding> | undefined>;
-  /** Number of bindings of each policy, and its oldest ones, at most `maxCount`; no entry for a policy without any. */
+  /** Numbers of bindings of each policy, and its oldest ones, at most `maxCount`; no entry for a policy without any. */
   oldestOfPolicies(
     namespaceId: Id<"ns">,
     policyIds: readonly Id<"pol">[],
     maxCount: number,
-  ): Promise<ReadonlyMap<Id<"pol">, { readonly count: number; readonly bindings: readonly Binding[] }>>;
+  ): Promise<ReadonlyMap<Id<"pol">, { readonly counts: BindingCounts; readonly bindings: readonly Binding[] }>>;
   ofPrincipal(principal: BoundPrincipal, namespaceId: Id<"ns">, page: PageRequest<"bnd">): Promise<Page<BoundPolicy>>;
 }
 

@@ -39,7 +39,7 @@ export function fromProtoKind(kind: ProtoKind): PolicyKind | undefined {
 
 export function toProtoPolicy({
   policy,
-  bindingCount,
+  bindingCounts,
   bindings,
 }: DescribedPolicy): MessageInitShape<typeof PolicySchema> {
   const { id, name, spec, createdAt, disabledAt, creatorLineage } = policy;
@@ -51,7 +51,9 @@ export function toProtoPolicy({
     createdAt: toTimestamp(createdAt),
     etag: etagOf(policy),
     createdBy: creatorLineage.at(-1) ?? "",
-    bindingCount,
+    bindingCount: bindingCounts.all,
+    keyBindingCount: bindingCounts.ofKeys,
+    shadowBindingCount: bindingCounts.inShadow,
     bindings: bindings.map(({ binding, budget }) => ({
       binding: toProtoBinding(binding),
       ...(budget && { budgetUse: toProtoBudgetUse(budget.spec, budget.use) }),

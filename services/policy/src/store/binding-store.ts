@@ -1,6 +1,6 @@
 import type { Id } from "@routeplane/domain";
 import type { Database, Transaction } from "@routeplane/postgres";
-import { type Selectable, sql } from "kysely";
+import { sql } from "kysely";
 import { replacesShadow } from "../domain/policies/authority.ts";
 import { requirePrincipalBindingQuota, requirePolicyBindingQuota } from "../domain/policies/quotas.ts";
 import type { Binding, Policy } from "../domain/policies/policy.ts";
@@ -9,6 +9,7 @@ import { findGuardrailQuota, requireGuardrailSizes } from "./guardrail-sizes.ts"
 import { idsOfPage, withSizeUpTo } from "./page-size.ts";
 import { type LockedPolicy, lockQuotas, lockPolicy, lockToChange } from "./policy-lock.ts";
 import { fromBindingRow, fromBoundPolicyRow, fromPolicyRow, toBindingRow, toPage } from "./convert-rows.ts";
+import { type CountedBindingRow, fromCountedRows } from "./convert-rows.ts";
 import type { PolicySchema } from "./schema.ts";
 
 type Tx = Transaction<PolicySchema>;
@@ -116,20 +117,17 @@ export function createBindingStore(database: Database<PolicySchema>): BindingSto
 
     oldestOfPolicies: (namespaceId, policyIds, maxCount) =>
       database.within({ namespaceId }, async (tx) => {
-        const { rows } = await sql<Selectable<PolicySchema["bindings"]> & { readonly of_policy: bigint }>`
+        const { rows } = await sql<CountedBindingRow>`
           select * from (
-            select bindings.*, count(*) over (partition by policy_id) as of_policy,
+            select bindings.*, count(*) over of_policy as of_policy,
+              count(*) filter (where principal_type = 'api_key') over of_policy as of_keys,
+              count(*) filter (where mode = 'shadow') over of_policy as in_shadow,
               row_number() over (partition by policy_id order by id) as position
             from bindings where namespace_id = ${namespaceId} and policy_id = any(${policyIds})
+            window of_policy as (partition by policy_id)
           ) as numbered
           where position <= ${maxCount} order by id`.execute(tx);
-        const byPolicy = Map.groupBy(rows, (row) => row.policy_id);
-        return new Map(
-          [...byPolicy].map(([id, bound]) => [
-            id,
-            { count: Number(bound[0]?.of_policy), bindings: bound.map(fromBindingRow) },
-          ]),
-        );
+        return new Map([...Map.groupBy(rows, (row) => row.policy_id)].map(([id, of]) => [id, fromCountedRows(of)]));
       }),
 
     ofPrincipal: ({ id }, namespaceId, page) =>

@@ -1,7 +1,7 @@
 import type { Id } from "@routeplane/domain";
 import type { Selectable } from "kysely";
 import type { Reservation } from "../domain/admission/reservation.ts";
-import type { Binding, BoundPolicy, BoundPrincipal, Policy } from "../domain/policies/policy.ts";
+import type { Binding, BindingCounts, BoundPolicy, BoundPrincipal, Policy } from "../domain/policies/policy.ts";
 import type { Page } from "../domain/ports.ts";
 import type { PolicySchema } from "./schema.ts";
 import { fromSpecColumns, toSpecColumns } from "./convert-spec.ts";
@@ -105,4 +105,21 @@ export function fromReservationRow(row: Selectable<PolicySchema["holds"]>): Rese
     state: row.state,
     endedAt: row.closed_at ?? undefined,
   };
+}
+
+/** Binding of a policy, and how many the policy has. */
+export type CountedBindingRow = Selectable<PolicySchema["bindings"]> & {
+  readonly of_policy: bigint;
+  readonly of_keys: bigint;
+  readonly in_shadow: bigint;
+};
+
+/** Converts rows of one policy. */
+export function fromCountedRows(rows: readonly CountedBindingRow[]): {
+  readonly counts: BindingCounts;
+  readonly bindings: readonly Binding[];
+} {
+  const { of_policy = 0, of_keys = 0, in_shadow = 0 } = rows[0] ?? {};
+  const counts = { all: Number(of_policy), ofKeys: Number(of_keys), inShadow: Number(in_shadow) };
+  return { counts, bindings: rows.map(fromBindingRow) };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { localDays } from "./local-days.ts";
+import { localDays, misplacedStretches } from "./local-days.ts";
+import { roundDays } from "./usage.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
 
@@ -62,5 +63,28 @@ describe("days of a time zone", () => {
     expect(() => localDays(years, "Europe/Berlin")).toThrow(
       "time_zone: is not taken for a range of more than 10000 days",
     );
+  });
+});
+
+describe("rows whose sums went to the day beside theirs", () => {
+  const stretchesOf = (timeZone: string, from: string, to: string) => {
+    const hours = range(from, to);
+    const days = localDays(hours, timeZone) ?? [];
+    return misplacedStretches(days, roundDays(days, "hour"), hours).map(({ day, wrongDay, ...stretch }) =>
+      [stretch.from, stretch.to, day, wrongDay].map((time) => time.toISOString().slice(5, 16)),
+    );
+  };
+
+  test("are those between the start of a day and the nearest hour, also at the ends of the sums", () => {
+    // Begins at 18:30, which is rounded up: the rows are in sums of the day before.
+    expect(stretchesOf("Asia/Kolkata", "2026-05-01T18:00:00Z", "2026-05-01T19:00:00Z")).toEqual([
+      ["05-01T18:30", "05-01T19:00", "05-01T18:30", "04-30T18:30"],
+    ]);
+    // Begins at 18:15, which is rounded down: the rows are in sums of the day after.
+    expect(stretchesOf("Asia/Kathmandu", "2026-05-01T18:00:00Z", "2026-05-01T19:00:00Z")).toEqual([
+      ["05-01T18:00", "05-01T18:15", "04-30T18:15", "05-01T18:15"],
+    ]);
+    expect(stretchesOf("Asia/Kathmandu", "2026-05-01T19:00:00Z", "2026-05-02T18:00:00Z")).toEqual([]);
+    expect(stretchesOf("Europe/Berlin", "2026-05-01T19:00:00Z", "2026-05-05T18:00:00Z")).toEqual([]);
   });
 });

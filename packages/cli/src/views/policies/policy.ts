@@ -18,6 +18,10 @@ export interface PolicyView {
   /** Id of the caller that created it; null if it is older than this field. */
   readonly created_by: string | null;
   readonly binding_count: number;
+  /** Part of `binding_count` that binds keys; the rest binds the namespace. */
+  readonly key_binding_count: number;
+  /** Part of `binding_count` that is in shadow mode. */
+  readonly shadow_binding_count: number;
   /** Oldest bindings of the policy, at most 5. */
   readonly bound_to: readonly BoundToView[];
 }
@@ -63,7 +67,7 @@ export interface BoundPolicyView extends PolicyView {
 }
 
 export function fromProtoPolicy(policy: Policy): PolicyView {
-  const { id, name, kind, spec, disabledAt, etag, createdBy, bindingCount, bindings } = policy;
+  const { id, name, kind, spec, disabledAt, etag, createdBy, bindings } = policy;
   return {
     id,
     name,
@@ -72,7 +76,9 @@ export function fromProtoPolicy(policy: Policy): PolicyView {
     disabled_at: fromProtoTime(disabledAt),
     etag,
     created_by: createdBy || null,
-    binding_count: bindingCount,
+    binding_count: policy.bindingCount,
+    key_binding_count: policy.keyBindingCount,
+    shadow_binding_count: policy.shadowBindingCount,
     bound_to: bindings.map(fromProtoPolicyBinding),
   };
 }
@@ -229,18 +235,15 @@ export function policyFields(policy: PolicyView): readonly (readonly [string, st
 }
 
 /** Summary of the bindings, e.g. `not bound`, `namespace`, `namespace, 2 keys`, `1 key (shadow)`, `3 keys (1 shadow)`. */
-function boundToText({ binding_count: count, bound_to: known }: PolicyView): string {
+function boundToText({
+  binding_count: count,
+  key_binding_count: keys,
+  shadow_binding_count: shadows,
+}: PolicyView): string {
   if (count === 0) return "not bound";
-  if (known.length < count) return `${count} principals`;
-  const keys = known.filter(({ principal_type }) => principal_type === "api_key").length;
   const parts = [...(keys < count ? ["namespace"] : []), ...(keys > 0 ? [keys === 1 ? "1 key" : `${keys} keys`] : [])];
-  return parts.join(", ") + shadowText(known);
-}
-
-function shadowText(bindings: readonly BoundToView[]): string {
-  const shadows = bindings.filter(({ mode }) => mode === "shadow").length;
-  if (shadows === 0) return "";
-  return shadows === bindings.length ? " (shadow)" : ` (${shadows} shadow)`;
+  const shadowText = shadows === 0 ? "" : shadows === count ? " (shadow)" : ` (${shadows} shadow)`;
+  return parts.join(", ") + shadowText;
 }
 
 function boundToFields({ id, binding_count: count, bound_to: known }: PolicyView): readonly [string, string][] {

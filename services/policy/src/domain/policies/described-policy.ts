@@ -1,13 +1,13 @@
 import type { Id } from "@routeplane/domain";
 import { type BudgetSpec, budgetOf } from "@routeplane/policy-spec";
 import { type BudgetUse, budgetUseOf } from "../effective/read-effective-policy.ts";
-import type { Binding, Policy } from "./policy.ts";
+import type { Binding, BindingCounts, Policy } from "./policy.ts";
 import type { BindingStore, CounterReader, ReadCounter } from "../ports.ts";
 
 /** Policy with its bindings and, if it has a budget, the consumption of each. */
 export interface DescribedPolicy {
   readonly policy: Policy;
-  readonly bindingCount: number;
+  readonly bindingCounts: BindingCounts;
   /** Oldest bindings, at most `MAX_DESCRIBED_BINDINGS`. */
   readonly bindings: readonly DescribedBinding[];
 }
@@ -25,6 +25,7 @@ export type DescribePolicies = (
 export type DescribeBindings = (policy: Policy, bindings: readonly Binding[]) => Promise<readonly DescribedBinding[]>;
 
 const MAX_DESCRIBED_BINDINGS = 5;
+const NO_BINDINGS: BindingCounts = { all: 0, ofKeys: 0, inShadow: 0 };
 
 /** Reads bindings and counters after the policies, in other snapshots: a binding may have been made or removed in between. */
 export function createDescribePolicies(bindings: BindingStore, counterReader: CounterReader): DescribePolicies {
@@ -40,9 +41,9 @@ export function createDescribePolicies(bindings: BindingStore, counterReader: Co
       counted.map(({ id }) => id),
     );
     return policies.map((policy) => {
-      const { count = 0, bindings: bound = [] } = oldest.get(policy.id) ?? {};
+      const { counts = NO_BINDINGS, bindings: bound = [] } = oldest.get(policy.id) ?? {};
       const described = bound.map((binding) => describedBinding(policy, binding, counters.get(binding.id), now));
-      return { policy, bindingCount: count, bindings: described };
+      return { policy, bindingCounts: counts, bindings: described };
     });
   };
 }

@@ -41,6 +41,15 @@ export interface Binding {
   readonly principalLineage: readonly Id<"key">[];
 }
 
+/** Numbers of bindings of a policy. */
+export interface BindingCounts {
+  readonly all: number;
+  /** Those of keys; the others are of the namespace. */
+  readonly ofKeys: number;
+  /** Those in shadow mode. */
+  readonly inShadow: number;
+}
+
 /** Policy and one of its bindings. */
 export interface BoundPolicy {
   readonly policy: Policy;

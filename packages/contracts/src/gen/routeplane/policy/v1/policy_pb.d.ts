@@ -88,6 +88,20 @@ export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
    * @generated from field: repeated routeplane.policy.v1.PolicyBinding bindings = 10;
    */
   bindings: PolicyBinding[];
+
+  /**
+   * Part of binding_count that binds keys; the rest binds the namespace.
+   *
+   * @generated from field: int32 key_binding_count = 11;
+   */
+  keyBindingCount: number;
+
+  /**
+   * Part of binding_count that is in shadow mode.
+   *
+   * @generated from field: int32 shadow_binding_count = 12;
+   */
+  shadowBindingCount: number;
 };
 
 /**
