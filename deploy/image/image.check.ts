@@ -195,7 +195,7 @@ it("is set up by the bootstrap Job, and serves the first request", { timeout: 18
 
 it("loads its providers again on the signal that deploy/README.md has for a pod", { timeout: 60_000 }, async () => {
   await engine.podman("exec", containerOf("gateway"), "node", "-e", 'process.kill(1, "SIGHUP")');
-  await eventually(async () => (await logOf("gateway")).includes("providers loaded again"), 20_000);
+  await eventually(async () => (await logOf("gateway")).includes("providers reloaded"), 20_000);
 });
 
 it("starts again on the spool of a gateway that was killed, whose pid was the same", { timeout: 120_000 }, async () => {

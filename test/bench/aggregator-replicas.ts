@@ -106,7 +106,7 @@ function makeRequests(namespaces: readonly Id<"ns">[]): LoggedRequest[] {
 }
 
 async function untilReady(aggregator: AggregatorProcess): Promise<void> {
-  while (!aggregator.output().includes("nats server")) await delay(50);
+  while (!aggregator.output().includes("connected to NATS")) await delay(50);
 }
 
 await main();

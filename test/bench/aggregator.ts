@@ -99,7 +99,7 @@ async function aggregate(bench: Bench, requests: readonly LoggedRequest[], statu
 }
 
 async function untilReady(aggregator: AggregatorProcess): Promise<void> {
-  while (!aggregator.output().includes("nats server")) await delay(50);
+  while (!aggregator.output().includes("connected to NATS")) await delay(50);
 }
 
 async function summed(postgres: pg.Client, status: string): Promise<number> {

@@ -70,8 +70,8 @@ async function main(): Promise<void> {
 }
 
 async function targetsOf(node: TestNode, child: ChildProcess, emptyAddress: string): Promise<readonly Target[]> {
-  const [, hot = ""] = /VerifyKey (127\.0\.0\.1:\d+)/.exec(node.stdout()) ?? [];
-  const [, connect = ""] = /gRPC: auth (127\.0\.0\.1:\d+)/.exec(node.stdout()) ?? [];
+  const file = await readFile(join(node.home, "run/addresses.json"), "utf8");
+  const { auth: connect, grpc } = JSON.parse(file) as { auth: string; grpc: { auth: string } };
   const key = await node.apiKey();
   const valid = (): string => key;
   // Of the right shape, with a wrong checksum.
@@ -81,7 +81,7 @@ async function targetsOf(node: TestNode, child: ChildProcess, emptyAddress: stri
   };
   const { serviceToken } = await secretsOf(node);
   const empty = { client: connectGrpc(emptyAddress), pid: child.pid ?? 0, serviceToken };
-  const served = { client: connectGrpc(hot), pid: (await node.pid("auth")) ?? 0, serviceToken };
+  const served = { client: connectGrpc(grpc.auth), pid: (await node.pid("auth")) ?? 0, serviceToken };
   const overConnect = { ...served, client: connectGrpc(connect) };
   return [
     { ...empty, name: "empty @grpc/grpc-js handler", token: valid, outcome: undefined },

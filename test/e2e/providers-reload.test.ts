@@ -70,7 +70,7 @@ it("SIGHUP to the node: its gateways serve what the file says, and running reque
   process.kill(node.supervisorPid, "SIGHUP");
   for (const url of node.urls) await eventually(async () => (await modelsAt(url)).join() === "third");
   expect(node.stderr()).toContain("SIGHUP: the gateways load their providers again");
-  const log = await eventually(async () => (await node.log("gateway-2")).match(/^.*providers loaded again.*$/m)?.[0]);
+  const log = await eventually(async () => (await node.log("gateway-2")).match(/^.*providers reloaded.*$/m)?.[0]);
   expect(JSON.parse(log)).toMatchObject({
     added: ["here/third"],
     removed: ["here/first", "here/second"],
@@ -97,7 +97,7 @@ it("SIGHUP to one gateway with a faulty file: it is refused by its line, and eve
   await write("providers.yaml", fileOf(["fourth"], "    time_outs: {}\n"));
   process.kill(pid, "SIGHUP");
   const line = await eventually(
-    async () => (await node.log("gateway")).match(/^.*providers not loaded again.*$/m)?.[0],
+    async () => (await node.log("gateway")).match(/^.*reloading providers failed.*$/m)?.[0],
   );
   expect(JSON.parse(line)).toMatchObject({
     level: "error",
@@ -110,6 +110,6 @@ it("SIGHUP to one gateway with a faulty file: it is refused by its line, and eve
   process.kill(pid, "SIGHUP");
   await eventually(async () => (await modelsAt(node.url)).join() === "fifth");
   expect(await modelsAt(node.urls[1] ?? "")).toEqual(before);
-  expect(await node.log("gateway-2")).not.toContain("not loaded again");
+  expect(await node.log("gateway-2")).not.toContain("reloading providers failed");
   expect(await readFile(join(node.home, "run/gateway.pid"), "utf8")).toBe(`${pid}\n`);
 });

@@ -93,9 +93,6 @@ describe("npm start", () => {
   it("prints the next commands, ready to paste", async () => {
     expect(node.stdout()).toContain("npx routeplane cloud status");
     expect(node.stdout()).toContain(`${node.url}/v1/chat/completions`);
-    const { auth, policy, usage, grpc } = await addressesOf(node);
-    expect(node.stdout()).toContain(`gRPC: auth ${auth}, policy ${policy}, usage ${usage}\n`);
-    expect(node.stdout()).toContain(`VerifyKey ${grpc.auth}, Admit and Settle ${grpc.policy}\n`);
   });
 
   it("shows no token and no password on the terminal, in a log or in a process list", async () => {

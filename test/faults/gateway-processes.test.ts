@@ -108,7 +108,7 @@ it("loads the providers again in all processes", async () => {
   const token = await node.apiKey();
   await writeProviders("counted", "second");
   process.kill(node.supervisorPid, "SIGHUP");
-  const reloads = async () => (await node.log("gateway")).match(/"msg":"providers loaded again[^"]*"/g)?.length;
+  const reloads = async () => (await node.log("gateway")).match(/"msg":"providers reloaded[^"]*"/g)?.length;
   await eventually(async () => (await reloads()) === 2);
   for (let sent = 0; sent < 20; sent++) {
     expect((await requestAnew("/v1/models", token)).body).toContain('"second"');

@@ -152,7 +152,7 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
         ]),
       );
       await node.replace(spoiled, "the former value stays");
-      await node.replace(kept, "can be used again");
+      await node.replace(kept, "is valid again");
     }));
 
   it("is in no log, metric, health answer, command line, event or row, before and after its replacement", async () => {

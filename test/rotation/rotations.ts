@@ -83,7 +83,7 @@ function natsUsers(node: NodeOfFiles): Rotation {
         }),
       );
       const users = node.processes.filter(({ role }) => role === "gateway" || role === "aggregator");
-      await eventually(async () => users.every(({ output }) => output().includes("connected to nats with the new")));
+      await eventually(async () => users.every(({ output }) => output().includes("connected to NATS with the new")));
     },
     async retire() {
       // Sessions of the former user are closed 3 s after they were replaced.
@@ -95,7 +95,7 @@ function natsUsers(node: NodeOfFiles): Rotation {
       });
     },
     async prove() {
-      for (const { output } of node.processes) expect(output()).not.toMatch(/lost the connection to nats/);
+      for (const { output } of node.processes) expect(output()).not.toMatch(/connection to NATS lost/);
     },
   };
 }

@@ -110,16 +110,16 @@ async function keepConnected(
     try {
       session = await establish(options, prepare, stopped);
       setSession(session);
-      if (failures > 0) log.info({ failures }, "connected to nats again");
+      if (failures > 0) log.info({ failures }, "connection to NATS recovered");
       failures = 0;
       while (await isRenewed(options, session, stopped)) {
         session = await replace(session, options, prepare, stopped);
         setSession(session);
       }
-      if (!stopped.aborted) log.warn("lost the connection to nats");
+      if (!stopped.aborted) log.warn("connection to NATS lost");
     } catch (error) {
       // Logs the first failure, and every 30th while it lasts.
-      if (failures++ % 30 === 0) log.warn({ err: error, failures }, "cannot connect to nats");
+      if (failures++ % 30 === 0) log.warn({ err: error, failures }, "connecting to NATS failed");
     } finally {
       setSession(undefined);
       await close(session?.connection, stopped);
@@ -167,12 +167,12 @@ async function replace(
   for (let failures = 0; !stopped.aborted && !former.connection.isClosed(); failures++) {
     try {
       const session = await establish(options, prepare, stopped);
-      log.info("connected to nats with the new credential");
+      log.info("connected to NATS with the new credential");
       void wait(REPLACED_MS, stopped).then(() => close(former.connection, stopped));
       return session;
     } catch (error) {
       if (failures % 30 === 0)
-        log.error({ err: error }, "cannot connect to nats with the new credential: the former stays");
+        log.error({ err: error }, "connecting to NATS with the new credential failed: the former one stays in use");
     }
     await wait(Math.min(MIN_WAIT_MS * 2 ** Math.min(failures, 5), MAX_WAIT_MS), stopped);
   }

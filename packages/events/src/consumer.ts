@@ -152,7 +152,7 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
         if (sources.isOwn) await consumeSession(session);
         else if (await untilInstallationIsKnown(session, options, stopped)) await session.connection.close();
       } catch (error) {
-        options.log.warn({ err: error }, "pull of usage events failed; reconnecting");
+        options.log.warn({ err: error }, "pulling usage events failed; reconnecting");
         // A new session declares stream and consumers again, in case one of them was deleted.
         await session.connection.close();
         await wait(RECONNECT_MS, stopped);
@@ -257,7 +257,7 @@ async function untilInstallationIsKnown(
       await installation();
       return true;
     } catch (error) {
-      if (attempt % 30 === 0) log.warn({ err: error }, "cannot read the id of the installation; trying again");
+      if (attempt % 30 === 0) log.warn({ err: error }, "reading the installation id failed; retrying");
     }
     await wait(CONNECT_WAIT_MS, stopped);
   }

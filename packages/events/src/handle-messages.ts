@@ -41,11 +41,11 @@ export async function handleMessages<Event>(
     for (const { delivery } of unreadable) await onUnreadable(delivery.payload);
     if (batch.events.length > 0) await onBatch(batch.events);
   } catch (error) {
-    log.error({ err: error, events: batch.events.length }, "usage events were not handled");
+    log.error({ err: error, events: batch.events.length }, "usage events not stored");
     return postponed.giveUp(batch);
   }
   for (const { delivery } of unreadable) {
-    log.error({ sequence: delivery.sequence }, "set aside a message that is no batch of usage events");
+    log.error({ sequence: delivery.sequence }, "message without a batch of usage events set aside");
   }
   postponed.acknowledge(batch);
   return [];
@@ -55,6 +55,6 @@ export async function handleMessages<Event>(
 export async function retryLater(deliveries: readonly Delivery[], failures: number, log: Logger, ended: AbortSignal) {
   const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** (failures - 1), MAX_BACKOFF_MS);
   for (const delivery of deliveries) delivery.nak(backoffMs);
-  log.warn({ messages: deliveries.length, backoffMs }, "retrying a batch of usage events later");
+  log.warn({ messages: deliveries.length, backoffMs }, "storing usage events failed; retrying");
   await wait(backoffMs, ended);
 }

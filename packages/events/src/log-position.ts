@@ -68,7 +68,7 @@ export async function keepPosition<Mark>(options: PositionOptions<Mark>): Promis
       }
       if (state !== "running") round = undefined;
     } catch (error) {
-      log.debug({ err: error }, "the position of the stream is not known; trying again");
+      log.debug({ err: error }, "reading the stream position failed; retrying");
     }
   }
 }

@@ -116,7 +116,7 @@ export class PartitionOwnership {
     } catch (error) {
       if (this.owned.length > 0) return;
       this.#set([]);
-      this.#log.warn({ err: error }, "cannot register for partitions of usage events; trying again");
+      this.#log.warn({ err: error }, "joining the partition group failed; retrying");
     }
   }
 
@@ -125,7 +125,7 @@ export class PartitionOwnership {
       await this.#registry.leave();
       this.#validUntil = 0;
     } catch (error) {
-      this.#log.warn({ err: error }, "cannot give up partitions of usage events: they are free in 4 s");
+      this.#log.warn({ err: error }, "releasing partitions failed: they expire in 4 s");
     }
   }
 
@@ -135,7 +135,7 @@ export class PartitionOwnership {
       return;
     }
     this.#owned = owned;
-    this.#log.info({ partitions: owned }, "partitions of usage events");
+    this.#log.info({ partitions: owned }, "partitions assigned");
     this.#onChange();
   }
 }

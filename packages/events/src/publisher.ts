@@ -208,7 +208,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
       try {
         return appendEvent(usageRecord, false).pendingSettlementOffset;
       } catch (error) {
-        log.error({ err: error }, "cannot record a usage event: sending it from memory");
+        log.error({ err: error }, "usage event not recorded in the spool: sent from memory");
         sender.sendUnspooled(usageRecord);
         return 0;
       }
@@ -221,7 +221,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
     async stop() {
       const lostEvents = await sender.stop(FLUSH_TIMEOUT_MS);
       if (lostEvents > 0)
-        log.error({ events: lostEvents }, "lost usage events that could neither be recorded nor sent before the stop");
+        log.error({ events: lostEvents }, "usage events lost: neither recorded nor sent before the stop");
       commitWait.rejectAll(unavailable("nats", "the event publisher stopped before NATS answered"));
       (await ownership).close();
       await Promise.all([connection.stop(), spool.close()]);

@@ -192,7 +192,7 @@ export class Sender {
         this.#failing = true;
         onFailure();
         if (attempt % 30 === 0)
-          log.warn({ err: error, events: events.length, attempt }, "cannot send usage events yet; retrying");
+          log.warn({ err: error, events: events.length, attempt }, "sending usage events failed; retrying");
       }
       await wait(Math.min(MIN_RETRY_MS * 2 ** Math.min(attempt, 6), MAX_RETRY_MS), this.#stopping.signal);
       await connection.untilConnected(MAX_RETRY_MS);

@@ -168,7 +168,7 @@ function withoutLoss(
   if (keepsBytes || keepsAge) {
     log.warn(
       { bytes: state.bytes, oldestMs: oldestAgeMs },
-      "kept the bounds of the stream: it has messages beyond the new ones",
+      "stream bounds not changed: it holds messages beyond the new ones",
     );
   }
   return {
@@ -220,7 +220,7 @@ async function verified(
       replicas: config.num_replicas,
       durability: durabilityOf(version),
     },
-    "nats server",
+    "connected to NATS",
   );
   return { stream: config.name, subjects: config.subjects };
 }

@@ -222,7 +222,7 @@ it("speaks TLS to a server of its authority alone, says why it refuses another, 
     ROUTEPLANE_NATS_URL: `tls://a:pw-canary-a@127.0.0.1:${port}`,
     ROUTEPLANE_NATS_CA_FILE: ca,
   });
-  await eventually(() => /cannot connect to nats/.test(publisher.lines.join("")));
+  await eventually(() => /connecting to NATS failed/.test(publisher.lines.join("")));
   expect(publisher.lines.join("")).toMatch(/certificate|self-signed|unable to verify/i);
   expect(publisher.connection.session()).toBeUndefined();
   await replace(ca, authority.ca);

@@ -185,7 +185,7 @@ describe("with a server that runs", () => {
 test("the log names the server's version and durability at start-up", async () => {
   const { isReachable } = kit.publisher();
   await eventually(isReachable);
-  expect(kit.lines.find((line) => line.includes("nats server"))).toMatch(
+  expect(kit.lines.find((line) => line.includes("connected to NATS"))).toMatch(
     /"version":"\d+\.\d+.*"durability":"survives kills/,
   );
 });

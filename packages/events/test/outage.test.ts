@@ -139,7 +139,7 @@ describe("with a server that fails", () => {
     await publish(usageEvent("before"));
     kit.nats.pause();
     const published = publish(usageEvent("meanwhile"));
-    await eventually(() => kit.lines.filter((line) => /lost the connection|reconnecting/.test(line)).length >= 2);
+    await eventually(() => kit.lines.filter((line) => /connection to NATS lost|reconnecting/.test(line)).length >= 2);
     kit.nats.resume();
     await published;
     await eventually(() => distinct().length === 2);

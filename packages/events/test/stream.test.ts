@@ -152,7 +152,7 @@ describe("the bounds of a stream", () => {
     for (let count = 0; count < 20; count++)
       await raw.jetstream().publish(subjectOf(1), new Uint8Array(MEBIBYTE - 1_000));
     kit.collector(() => Promise.reject(new Error("the database is down")), { settings });
-    await eventually(() => kit.lines.some((line) => line.includes("kept the bounds of the stream")));
+    await eventually(() => kit.lines.some((line) => line.includes("stream bounds not changed")));
     const { config, state } = await manager.streams.info(STREAM);
     expect({ maxBytes: config.max_bytes, messages: state.messages }).toEqual({
       maxBytes: 1024 * MEBIBYTE,

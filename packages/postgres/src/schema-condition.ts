@@ -33,12 +33,12 @@ export function setSchemaCondition<Schema>(
     if (state === "older" && unknown.length > 0)
       log.error(
         { missing, unknown },
-        "the schema is of another line of builds: not ready until a build that has all is deployed",
+        "schema has other migrations than this build: not ready until a build with all of them runs",
       );
     else if (state === "older")
-      log.error({ missing }, "the schema is older than this build: not ready until its migration process has run");
-    else if (state === "newer") log.info({ unknown }, "the schema is newer than this build, and has all that it needs");
-    else log.info("the schema is that of this build");
+      log.error({ missing }, "schema is older than this build: not ready until its migrations have run");
+    else if (state === "newer") log.info({ unknown }, "schema is newer than this build");
+    else log.info("schema is up to date");
   };
   let refused = "";
   const reportRefusal = (error: unknown): void => {

@@ -102,7 +102,7 @@ function collectGarbage(): void {
 }
 
 function exitAfterTimeout(log: Logger): void {
-  log.error({ timeoutMs: STOP_TIMEOUT_MS }, "did not stop in time");
+  log.error({ timeoutMs: STOP_TIMEOUT_MS }, "stop timed out");
   process.exit(1);
 }
 

@@ -41,7 +41,7 @@ export function runPeriodically({ name, everyMs, retryMs, log, run }: PeriodicJo
         if (hasMore) continue;
       } catch (error) {
         failures.inc({ job: name });
-        log.warn({ err: error }, `could not ${name}; trying again`);
+        log.warn({ err: error, job: name }, "job failed; retrying");
         waitMs = retryMs;
       }
       await delay(waitMs, undefined, { signal: stopped.signal }).catch(() => {});

@@ -128,7 +128,7 @@ class WatchedFiles<T> implements Watched<T> {
     try {
       const texts = files.map(readSecretFile);
       if (texts.every((text, index) => text === this.#texts[index])) {
-        if (state.faulty) log.info({ secrets, files }, "the file of a secret can be used again");
+        if (state.faulty) log.info({ secrets, files }, "secret file is valid again");
         state.faulty = 0;
         return;
       }
@@ -138,7 +138,7 @@ class WatchedFiles<T> implements Watched<T> {
       log.info({ secrets, files }, "secret replaced");
     } catch (error) {
       state.faulty = 1;
-      log.error({ secrets, files, fault: faultOf(error) }, "secret not replaced: the former value stays");
+      log.error({ secrets, files, fault: faultOf(error) }, "secret not replaced: the former value stays in use");
       return;
     }
     for (const listener of this.#listeners) this.#notify(listener, log);
@@ -148,7 +148,7 @@ class WatchedFiles<T> implements Watched<T> {
     try {
       listener(this.#current);
     } catch (error) {
-      log.error({ secrets: this.names, fault: faultOf(error) }, "a secret was replaced, but not everywhere");
+      log.error({ secrets: this.names, fault: faultOf(error) }, "secret replaced, but not in every use of it");
     }
   }
 }

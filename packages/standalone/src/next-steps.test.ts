@@ -8,6 +8,7 @@ const ready = {
   gatewayPorts: [8080, 8081],
   addresses: { postgres: 5, nats: 6, services, grpc: { auth: 7, policy: 8 }, operations },
   startMs: 2_345,
+  isVerbose: false,
 };
 
 it("shows paths relative to the folder, and every gateway", () => {
@@ -21,4 +22,12 @@ it("names a home that is not the default, quoted for a shell", () => {
   const text = nextSteps({ ...ready, home: "/srv/my node", isDefaultHome: false, folder: CHECKOUT });
   expect(text).toContain("export ROUTEPLANE_HOME='/srv/my node'");
   expect(text).toContain("$(cat '/srv/my node'/api-key)");
+});
+
+it("names the gRPC ports only if it is asked to", () => {
+  const home = { home: "/srv/node", isDefaultHome: false, folder: CHECKOUT };
+  expect(nextSteps({ ...ready, ...home })).not.toContain("gRPC");
+  const text = nextSteps({ ...ready, ...home, isVerbose: true });
+  expect(text).toContain("gRPC: auth 127.0.0.1:1, policy 127.0.0.1:2, usage 127.0.0.1:3\n");
+  expect(text).toContain("VerifyKey 127.0.0.1:7, Admit and Settle 127.0.0.1:8\n");
 });

@@ -10,6 +10,8 @@ export interface ReadyNode {
   /** Ports of the gateways, that of the first one first. */
   readonly gatewayPorts: readonly number[];
   readonly addresses: Addresses;
+  /** True to name the gRPC ports of the services. */
+  readonly isVerbose: boolean;
   /** Duration of the start. */
   readonly startMs: number;
   /** Folder from which the commands are shown, where `npx routeplane` works. */
@@ -17,9 +19,9 @@ export interface ReadyNode {
 }
 
 /** Text with addresses and first commands, for a node that is ready. It names the file of a token, never the token. */
-export function nextSteps({ home, isDefaultHome, gatewayPorts, addresses, folder, startMs }: ReadyNode): string {
+export function nextSteps(node: ReadyNode): string {
+  const { home, isDefaultHome, gatewayPorts, addresses, folder, startMs, isVerbose } = node;
   const [first = 0, ...others] = gatewayPorts;
-  const { auth, policy, usage } = addresses.services;
   const shownHome = quote(pathFrom(folder, home));
   return [
     "",
@@ -32,11 +34,17 @@ export function nextSteps({ home, isDefaultHome, gatewayPorts, addresses, folder
     `  curl -s ${urlOf(first)}/v1/chat/completions -H "Authorization: Bearer $(cat ${shownHome}/api-key)" \\`,
     `    -H "Content-Type: application/json" -d '{"model":"echo","messages":[{"role":"user","content":"Hello"}]}'`,
     "",
-    `gRPC: auth 127.0.0.1:${auth}, policy 127.0.0.1:${policy}, usage 127.0.0.1:${usage}`,
-    `      hot methods, at less cost per call: VerifyKey 127.0.0.1:${addresses.grpc.auth}, Admit and Settle 127.0.0.1:${addresses.grpc.policy}`,
+    ...(isVerbose ? grpcPorts(addresses) : []),
     `Logs: ${shownHome}/log/   Ctrl-C stops the node and keeps its data.`,
     "",
   ].join("\n");
+}
+
+function grpcPorts({ services: { auth, policy, usage }, grpc }: Addresses): readonly string[] {
+  return [
+    `gRPC: auth 127.0.0.1:${auth}, policy 127.0.0.1:${policy}, usage 127.0.0.1:${usage}`,
+    `      hot methods, at less cost per call: VerifyKey 127.0.0.1:${grpc.auth}, Admit and Settle 127.0.0.1:${grpc.policy}`,
+  ];
 }
 
 /** `path` relative to `folder` if it is inside, else unchanged. */

@@ -19,6 +19,8 @@ export interface NodeOptions {
   readonly port: number;
   /** Number of gateways, at least 1. */
   readonly gateways: number;
+  /** True to print the gRPC ports of the services as well. */
+  readonly isVerbose: boolean;
   /** Environment of the caller. The gateways inherit all of it (provider keys), the other processes a few harmless variables. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Destination of the addresses and first commands, once the node is ready. */
@@ -86,7 +88,9 @@ async function runUntilStopped(
     });
     try {
       const startMs = performance.now() - startedAt;
-      options.stdout.write(nextSteps({ ...homeOf(options, layout), gatewayPorts, addresses, startMs }));
+      options.stdout.write(
+        nextSteps({ ...homeOf(options, layout), gatewayPorts, addresses, startMs, isVerbose: options.isVerbose }),
+      );
       if (!stop.aborted) await once(stop, "abort");
     } finally {
       await progress.step("stop", () => processes.stop());

@@ -229,7 +229,7 @@ describe("admission on slices", () => {
     await eventually(async () => (await total())?.spentNano === 8_000n);
     // Nothing is left for the next process, nor reported again.
     await eventually(() => gateway.usageLog.pending.size === 0);
-    const named = gateway.lines.filter((line) => line.includes("refused by the policy service, given up"));
+    const named = gateway.lines.filter((line) => line.includes("refused by the policy service and dropped"));
     expect(named).toEqual([expect.stringContaining(bad?.requestId ?? "no request was bad")]);
     await gateway.stop();
     expect(await refusals()).toBe(before + 1);

@@ -213,7 +213,7 @@ export function wirePolicy(wiring: PolicyWiring) {
     reports: createReportStore(database),
     rateSharers,
     onFault: ({ namespaceId, cause }) =>
-      log.warn({ err: cause, namespace_id: namespaceId }, "slices or reports of a namespace failed"),
+      log.warn({ err: cause, namespaceId }, "slices or settlement reports of a namespace failed"),
   });
   const endings = createEndings({
     endings: createEndingStore(database),

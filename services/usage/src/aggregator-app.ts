@@ -73,7 +73,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   const schema = setSchemaCondition(database, readiness, log);
   const chain = rpcChain({ log, serviceCredentials: { callerOf: () => undefined }, verifyToken: refuseEveryToken });
   const server = await startRpcServer({ ...config, ...chain, routes: healthRoutes({ readiness, dependencies }) });
-  log.info({ port: server.port }, "health is served");
+  log.info({ port: server.port }, "health server started");
   const pool = { name: database.name, stop: () => database.stop() };
   const secrets = config.secretFiles.watch(log);
   return { log, readiness, components: [operations, secrets, pool, schema, ...jobs, consumer, server] };

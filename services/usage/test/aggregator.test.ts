@@ -200,7 +200,7 @@ describe("while a dependency is down", TIMEOUT, () => {
     const namespaceWhileDown = newId("ns");
     const { published, expected } = publishRequests(50, namespaceWhileDown);
     await published;
-    await eventually(() => processes[0]!.output().includes("usage events were not handled"), REDELIVERED_BY_MS);
+    await eventually(() => processes[0]!.output().includes("usage events not stored"), REDELIVERED_BY_MS);
     expect((await totals(namespaceWhileDown)).requestCount).toBe(0n);
     await admin(`grant connect on database ${clone.name} to routeplane_aggregator`);
     await settledExactly(namespaceWhileDown, expected);

@@ -10,17 +10,19 @@ const MAX_PORT = 65_535;
 interface UpOptions {
   readonly port?: number;
   readonly gateways: number;
+  readonly verbose?: boolean;
 }
 
 export function defineUp(up: Command, context: Context): void {
   up.option("--port <number>", `Port of the gateway (default: ROUTEPLANE_PORT, else ${DEFAULT_PORT})`, portArgument)
     .option("--gateways <number>", "Number of gateways, on this port and those after it", gatewaysArgument, 1)
+    .option("--verbose", "Print the gRPC ports of the services too")
     .addHelpText("after", "\nCtrl-C stops the node and keeps its data.")
     .action((options: UpOptions) => runUp(context, options));
   withExamples(up, "up", "up --port 9000 --gateways 2");
 }
 
-async function runUp(context: Context, { port, gateways }: UpOptions): Promise<void> {
+async function runUp(context: Context, { port, gateways, verbose = false }: UpOptions): Promise<void> {
   const { settings, output, stdout, stderr } = context;
   const firstPort = port ?? portFromEnvironment(settings.port);
   if (firstPort + gateways - 1 > MAX_PORT) {
@@ -34,6 +36,7 @@ async function runUp(context: Context, { port, gateways }: UpOptions): Promise<v
     home: settings.home,
     port: firstPort,
     gateways,
+    isVerbose: verbose,
     environment: settings.environment,
     // Its progress is for people, not for the reader of JSON.
     stdout: output.json ? stderr : stdout,

@@ -21,7 +21,7 @@ export async function loadUnsent(
   try {
     content = await readFile(path);
   } catch (error) {
-    log.error({ err: error, path }, "cannot read a segment of the spool");
+    log.error({ err: error, path }, "reading a spool segment failed");
     return [];
   }
   let lastAcknowledged = 0;

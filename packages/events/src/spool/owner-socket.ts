@@ -36,7 +36,10 @@ export async function claimOwnership(folder: string, log: Logger): Promise<Owner
   const hasRefused = former !== "" && (await withShortPath(folder, probe));
   rmSync(path, { force: true });
   const server = await withShortPath(folder, listen).catch((error: unknown) => {
-    log.warn({ err: error, folder }, "no socket in the folder of the spool: a kill is settled from the usage log");
+    log.warn(
+      { err: error, folder },
+      "no socket in the spool folder: after a kill, reservations are settled from the usage log",
+    );
     return undefined;
   });
   const owner = { bootId, socket: server === undefined ? "" : identityOf(path) };

@@ -104,13 +104,14 @@ function repair(path: string, bytes: number, { session, end, damagedBytes }: Seg
     // A kill right after its creation leaves it empty, or with a part of its header.
     if (bytes < HEADER_BYTES) rmSync(path);
     else renameSync(path, `${path}.damaged`);
-    log.error({ path, bytes }, "set aside a file of the spool that is no segment");
+    log.error({ path, bytes }, "unknown file in the spool set aside");
     return false;
   }
-  if (damagedBytes > 0) log.error({ path, damagedBytes }, "skipped damaged records of a spool segment: they are lost");
+  if (damagedBytes > 0)
+    log.error({ path, damagedBytes }, "damaged records of a spool segment skipped: their events are lost");
   if (end < bytes) {
     truncateSync(path, end);
-    log.warn({ path, bytes: bytes - end }, "cut off an unfinished write at the end of a spool segment");
+    log.warn({ path, bytes: bytes - end }, "unfinished record at the end of a spool segment removed");
   }
   return true;
 }

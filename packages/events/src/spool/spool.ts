@@ -129,7 +129,7 @@ export class Spool {
     this.#reservedSpace.ensure();
     const unfinished = { events: recovered.events, pendingSettlements: recovered.pendingSettlements.length };
     if (unfinished.events + unfinished.pendingSettlements > 0) {
-      log.info(unfinished, "recovered the spool of an earlier process");
+      log.info(unfinished, "spool of an earlier process recovered");
     }
   }
 
@@ -337,11 +337,14 @@ export class Spool {
       oldest.moved = { offsets: [...oldest.pendingSettlements], to };
       this.#pending.move(oldest.moved.offsets, to);
     } catch (error) {
-      this.#options.log.warn({ err: error, path: oldest.path }, "pending settlements of the oldest segment not moved");
+      this.#options.log.warn(
+        { err: error, path: oldest.path },
+        "moving pending settlements out of the oldest segment failed",
+      );
       return;
     }
     this.sync().catch((error: unknown) =>
-      this.#options.log.error({ err: error }, "moved pending settlements cannot be synced: their old segment is kept"),
+      this.#options.log.error({ err: error }, "syncing moved settlements failed: their old segment is kept"),
     );
   }
 
@@ -354,7 +357,7 @@ export class Spool {
       try {
         oldest.remove();
       } catch (error) {
-        this.#options.log.error({ err: error, path: oldest.path }, "cannot remove a finished segment of the spool");
+        this.#options.log.error({ err: error, path: oldest.path }, "removing a finished spool segment failed");
       }
     }
   }

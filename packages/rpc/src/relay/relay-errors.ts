@@ -11,7 +11,7 @@ export function toRelayError(error: unknown, service: string): ConnectError {
   if (error instanceof DomainError) return toConnectError(error);
   if (error instanceof ConnectError && error.code === Code.DeadlineExceeded) return error;
   if (error instanceof UnknownOutcome) {
-    const message = `the ${service} service did not answer: whether the call was done is not known, so look before you try again`;
+    const message = `the ${service} service did not answer, and may have done the call: check before you try again`;
     const metadata = { dependency: service, outcome: "unknown" };
     return toConnectError(new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata }));
   }

@@ -123,7 +123,7 @@ function createLossLog(log: EventLog, watch: Pick<ChangeWatch, "isLive">, monoto
       log.info("change feed of the auth service recovered");
     } else if (!isLost && !isLive && monotonic() - startedAt > FEED_TIMEOUT_MS) {
       isLost = true;
-      log.warn("change feed of the auth service lost; every token is verified by call");
+      log.warn("change feed of the auth service lost: tokens are verified by calls");
     }
   };
 }

@@ -61,7 +61,7 @@ export async function serveOperations(
   const open = async (port: number) => {
     const server = createServer(LIMITS, (request, response) => {
       answer(request, response).catch((error: unknown) => {
-        log.error({ err: error }, "cannot answer on the operations port");
+        log.error({ err: error }, "operations server failed");
         response.writeHead(500).end();
       });
     });

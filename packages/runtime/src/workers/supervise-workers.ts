@@ -52,7 +52,7 @@ export async function superviseWorkers(options: SupervisorOptions): Promise<Runn
     await operations.stop();
     throw error;
   }
-  log.info({ processes: count }, "supervising");
+  log.info({ processes: count }, "worker processes started");
   return {
     log,
     readiness,

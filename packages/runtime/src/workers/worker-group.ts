@@ -107,7 +107,7 @@ export class WorkerGroup implements Component {
       if (performance.now() - startedAt >= STABLE_MS) delayMs = FIRST_DELAY_MS;
       log.error(
         { process: index, pid: worker.pid, ending: worker.describeEnding(), restartInMs: delayMs },
-        "process ended",
+        "worker process ended",
       );
       await delay(delayMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
       delayMs = Math.min(delayMs * 2, MAX_DELAY_MS);

@@ -80,6 +80,6 @@ async function complete(tx: Tx, { namespaceId, id, expiresAt }: Key): Promise<vo
       : await sql`update limited_keys set minted_at = now(), ends_at = ${endsAt} where ${inProgress}
           returning key_id`.execute(tx);
   if (rows.length > 0) return;
-  const message = "the limits of the key were not bound in time, so that there is no key; try again";
+  const message = "the limits of the key were not bound in time, so no key was minted; try again";
   throw new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", message, { metadata: { dependency: "policy" } });
 }

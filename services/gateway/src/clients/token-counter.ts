@@ -49,7 +49,7 @@ export function createTokenCounter(log: Logger): TokenCounter & Component & Voca
   function threadNow(): CountingThread | undefined {
     if (thread !== undefined || performance.now() - failedAtMs < RESTART_MS) return thread;
     thread = new CountingThread((error) => {
-      log.error({ err: error }, "token counting failed: bounds are looser until it works again");
+      log.error({ err: error }, "token counting failed: reservations use estimates until it recovers");
       thread = undefined;
       failedAtMs = performance.now();
     });

@@ -312,5 +312,5 @@ function reportUpstreamError(
 ): void {
   const { upstreamStatus, upstreamRequestId, upstreamError, httpStatus, errorCode } = result;
   const error = { upstreamStatus, upstreamRequestId, upstreamError, httpStatus, errorCode };
-  log.warn({ requestId, namespaceId, keyId, provider, model, ...error }, "the upstream answered with an error");
+  log.warn({ requestId, namespaceId, keyId, provider, model, ...error }, "upstream answered with an error");
 }

@@ -194,7 +194,7 @@ function toClosingAnswer(refusal: Refusal): ErrorAnswer {
 }
 
 function tooManyConnections(): Refusal {
-  const message = "the gateway has a request on each of its connections; try again";
+  const message = "all connections of the gateway are in use; try again";
   return new Refusal("overloaded", message, { retryAfter: "1" });
 }
 

@@ -117,7 +117,7 @@ function bodyBrokenOff(): Refusal {
 
 /** 503 for a body that the budget of all bodies has no space for. */
 function bodiesTooLarge(): Refusal {
-  const message = "the gateway holds as much of request bodies as it may; try again";
+  const message = "the gateway has no memory left for request bodies; try again";
   return new Refusal("overloaded", message, { retryAfter: "1" });
 }
 

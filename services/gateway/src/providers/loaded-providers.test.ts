@@ -61,7 +61,7 @@ it("a reload replaces models, prices and upstreams together, and says what has c
   expect([...loaded.current.upstreams.keys()]).toEqual(["a", "c", "d"]);
   const changes = { added: ["a/m5", "d", "d/m6"], removed: ["a/m2", "b", "b/m3"], changed: ["c"] };
   const entry = { providers: 3, models: 4, ...changes };
-  expect(lines).toEqual([{ level: "info", entry, text: "providers loaded again" }]);
+  expect(lines).toEqual([{ level: "info", entry, text: "providers reloaded" }]);
 });
 
 it("upstreams of before stay open for the requests that began with them, and are closed after the last one", async () => {
@@ -86,7 +86,7 @@ it("a faulty file changes nothing, and is named with its fault", () => {
   reload();
   reload();
   expect(loaded.current).toBe(current);
-  const text = "providers not loaded again: the former ones stay";
+  const text = "reloading providers failed: the former ones stay in use";
   expect(lines).toEqual([
     { level: "error", entry: { fault: fault.message }, text },
     { level: "error", entry: { fault: "Error: no disk" }, text },

@@ -57,7 +57,7 @@ export class LoadedProviders implements ServedProviders, Component {
       loaded = this.#options.load();
     } catch (error) {
       const fault = error instanceof ConfigurationError ? error.message : String(error);
-      log.error({ fault }, "providers not loaded again: the former ones stay");
+      log.error({ fault }, "reloading providers failed: the former ones stay in use");
       return;
     }
     const changes = changesOf(this.#providers, loaded);
@@ -67,7 +67,7 @@ export class LoadedProviders implements ServedProviders, Component {
     this.#current = this.#open(loaded);
     this.#providers = loaded;
     this.#retire(former, log);
-    log.info(changes, "providers loaded again");
+    log.info(changes, "providers reloaded");
     warnOfProviders(loaded, log);
   }
 
@@ -90,7 +90,7 @@ export class LoadedProviders implements ServedProviders, Component {
     this.#retiring.add(set);
     set
       .retire()
-      .catch((error: unknown) => log.warn({ err: error }, "upstreams of an earlier load not closed"))
+      .catch((error: unknown) => log.warn({ err: error }, "closing upstreams of the former providers failed"))
       .finally(() => this.#retiring.delete(set));
   }
 }
@@ -100,12 +100,15 @@ export function warnOfProviders(providers: readonly Provider[], log: Logger): vo
   for (const { name, models, unpriced } of providers) {
     const variable = models.find(({ unavailable }) => unavailable !== undefined)?.unavailable?.variable;
     if (variable !== undefined)
-      log.warn({ provider: name, variable }, "the key is missing: the models are listed and refused");
+      log.warn({ provider: name, variable }, "provider key is missing: its models are listed and refused");
     const refused = models.flatMap(({ id, isPriceRefused }) => (isPriceRefused === true ? [id] : []));
     const charged = unpriced.filter((id) => !refused.includes(id));
     if (charged.length > 0)
-      log.warn({ provider: name, models: charged }, "no known price: charged at 10/30 USD per Mtok");
-    if (refused.length > 0) log.warn({ provider: name, models: refused }, "no known price: refused");
+      log.warn(
+        { provider: name, models: charged },
+        "models without a known price are charged at 10/30 USD per million tokens",
+      );
+    if (refused.length > 0) log.warn({ provider: name, models: refused }, "models without a known price are refused");
   }
 }
 

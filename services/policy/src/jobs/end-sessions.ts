@@ -23,7 +23,7 @@ export function endSessions(endMissedRenewals: () => Promise<readonly Id<"gws">[
     async run() {
       for (const sessionId of await endMissedRenewals()) {
         missed.inc();
-        log.warn({ session_id: sessionId }, "gateway session ended: not renewed in time");
+        log.warn({ sessionId }, "gateway session ended: renewal missed");
       }
       return false;
     },

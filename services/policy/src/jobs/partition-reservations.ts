@@ -21,7 +21,7 @@ export function partitionReservations(partitions: ReservationPartitions, ledger:
     retryMs: RETRY_MS,
     log,
     async run() {
-      if (await partitions.boundLegacy()) log.info("bounded the table of reservations of earlier releases");
+      if (await partitions.boundLegacy()) log.info("added the partition bound to the reservations of earlier releases");
       const created = await partitions.create();
       if (created.length > 0) log.info({ partitions: created }, "created partitions of reservations");
       await expireOverdue(partitions, ledger);

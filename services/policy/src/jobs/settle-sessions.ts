@@ -29,15 +29,12 @@ export function reportEndings(log: Logger): Pick<EndingsDependencies, "onUnaccou
     onUnaccounted({ sessionId, namespaceId, nano }) {
       unaccounted.inc(Number(nano) / 1e9);
       log.warn(
-        { session_id: sessionId, namespace_id: namespaceId, held_back_nano_usd: `${nano}` },
-        "held back amount of a lost gateway session is free again without a charge",
+        { sessionId, namespaceId, heldBackNanoUsd: `${nano}` },
+        "held-back amount of a lost gateway session released without a charge",
       );
     },
     onFault: ({ sessionId, namespaceId, cause }) =>
-      log.error(
-        { err: cause, session_id: sessionId, namespace_id: namespaceId },
-        "the usage log has a request that cannot be charged",
-      ),
+      log.error({ err: cause, sessionId, namespaceId }, "request of the usage log cannot be charged"),
   };
 }
 

@@ -98,6 +98,6 @@ async function storeDeadLetters(
 ): Promise<void> {
   await deadLetters.add(unrecorded);
   for (const { reason, namespaceId, requestId, payload } of unrecorded) {
-    log.error({ reason, namespaceId, requestId, bytes: payload.length }, "stored a usage event as a dead letter");
+    log.error({ reason, namespaceId, requestId, bytes: payload.length }, "usage event stored as a dead letter");
   }
 }

@@ -15,7 +15,7 @@ export function expireRequests(requests: RequestLog, log: Logger): Component {
     log,
     async run() {
       const expired = await requests.expireRequests(MAX_REQUESTS);
-      if (expired > 0n) log.warn({ requests: Number(expired) }, "charged requests that nobody settled as reserved");
+      if (expired > 0n) log.warn({ requests: Number(expired) }, "expired reservations charged in full");
       return expired === BigInt(MAX_REQUESTS);
     },
   });

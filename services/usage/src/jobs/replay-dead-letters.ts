@@ -18,7 +18,7 @@ export function replayDeadLetters(recorder: Recorder, deadLetters: DeadLetterBox
       const events = decodeEvents(letter.payload);
       const [failed] = events === undefined ? [{ reason: UNREADABLE }] : await recordEvents(recorder, events);
       await deadLetters.endReplay(letter.id, failed?.reason);
-      log.info({ id: letter.id, reason: failed?.reason }, "replayed a dead letter");
+      log.info({ id: letter.id, reason: failed?.reason }, "dead letter replayed");
       return true;
     },
   });

@@ -43,7 +43,7 @@ export function isKnown(namespace: Namespace, now: number): boolean {
 
 /** Error for a name that stands for namespaces of several accounts in the caller's reach. */
 export function ambiguousName(name: string, ids: readonly string[]): DomainError {
-  const message = `several accounts have a namespace ${JSON.stringify(name)}: name it by its id, one of ${ids.join(" ")}`;
+  const message = `several accounts have a namespace ${JSON.stringify(name)}: use its id, one of ${ids.join(" ")}`;
   return new DomainError("failed_precondition", "NAME_AMBIGUOUS", message, { metadata: { ids: ids.join(" ") } });
 }
 

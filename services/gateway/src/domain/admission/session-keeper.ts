@@ -85,7 +85,7 @@ export class SessionKeeper implements Component {
     const until = performance.now() + CLOSE_TIMEOUT_MS;
     while (this.#left.size > 0 && performance.now() < until) {
       await this.#closeLeft().catch((error: unknown) => {
-        this.#options.log.warn({ err: error }, "gateway session not closed: left to the next process");
+        this.#options.log.warn({ err: error }, "closing the gateway session failed: the next process closes it");
       });
       if (this.#left.size > 0) await delay(CLOSE_STEP_MS);
     }
@@ -103,7 +103,7 @@ export class SessionKeeper implements Component {
     const { elapsed, log, records } = this.#options;
     try {
       if (this.#current !== undefined && !records.isOwner()) {
-        log.error("the spool has another owner: nothing more is admitted on slices");
+        log.error("spool taken over by another process: admission on slices stopped");
         this.#leave();
       }
       const nowMs = elapsed();
@@ -113,7 +113,8 @@ export class SessionKeeper implements Component {
       else if (this.#current !== undefined && nowMs >= this.#renewAtMs) await this.#renew(this.#current);
       await this.#closeLeft();
     } catch (error) {
-      if (!(error instanceof NoGatewaySessions)) return log.warn({ err: error }, "gateway session not kept; retrying");
+      if (!(error instanceof NoGatewaySessions))
+        return log.warn({ err: error }, "gateway session not renewed; retrying");
       this.#leave();
       this.#askAtMs = elapsed() + UNSUPPORTED_MS;
     }
@@ -139,7 +140,7 @@ export class SessionKeeper implements Component {
       this.#renewAtMs = sentAtMs + RENEW_MS;
       this.#current = held;
       if (this.#stopping.signal.aborted) this.#leave();
-      log.info({ session: id }, "gateway session open");
+      log.info({ sessionId: id }, "gateway session opened");
     } catch (error) {
       if (error instanceof NoGatewaySessions) records.complete(recordOffset);
       else this.#left.add(held);
@@ -156,7 +157,7 @@ export class SessionKeeper implements Component {
     const { state, lengthMs } = await sessions.renew(session.id, number, word);
     if (this.#current?.session !== session) return;
     if (state !== "open") {
-      log.warn({ session: session.id, state }, "the gateway session is over");
+      log.warn({ sessionId: session.id, state }, "gateway session ended");
       return this.#leave();
     }
     this.#lastRenewal = number;

@@ -217,7 +217,7 @@ export class SliceCalls {
       grants = answer.grants;
       onState(answer.state);
     } catch (error) {
-      log.debug({ err: error }, "slices not acquired");
+      log.debug({ err: error }, "acquiring slices failed");
     }
     clearTimeout(late);
     for (const [index, pending] of calls.entries()) {

@@ -294,7 +294,8 @@ export const ERROR_TABLE = {
     status: 502,
     type: "upstream_error",
     retryable: false,
-    meaning: "The upstream went on beyond the output bound that it was given, so the gateway ended the request.",
+    meaning:
+      "The upstream sent more output than the request allows, and its reservation was used up, so the gateway ended the answer.",
     action: "Tell the operator: this upstream does not keep to `max_tokens`.",
   },
   upstream_overloaded: {

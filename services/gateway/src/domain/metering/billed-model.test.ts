@@ -170,7 +170,7 @@ describe("a surcharge", () => {
 
 describe("a charge beyond the reservation", () => {
   const ERROR = expect.objectContaining({
-    msg: "the charge is a multiple of the reservation",
+    msg: "charge is a multiple of the reservation",
     costNanoUsd: "1000004000",
   }) as unknown;
 
@@ -183,7 +183,7 @@ describe("a charge beyond the reservation", () => {
       { ...BODY, service_tier: "default" },
       plain({ model: "cheap" }, { prompt_tokens: 200, completion_tokens: 2 }),
     );
-    expect(near.logged.map(({ msg }) => msg)).toEqual(["the charge exceeds the reservation"]);
+    expect(near.logged.map(({ msg }) => msg)).toEqual(["charge exceeds reservation"]);
     const within = await settle(BODY, plain({ model: "cheap" }));
     expect(within.logged).toEqual([]);
   });

@@ -49,16 +49,13 @@ export function reportPreviousRun({ usageLog, queue, closeSession, log }: Previo
       return promise;
     });
     await Promise.all(reported);
-    log.info(
-      { session: sessionId, requests: left.length, hasProof },
-      "reported a gateway session of an earlier process",
-    );
+    log.info({ sessionId, requests: left.length, hasProof }, "gateway session of an earlier process reported");
     while (!signal.aborted) {
       try {
         await closeSession(sessionId, hasProof);
         return usageLog.complete(offset);
       } catch (error) {
-        log.debug({ err: error, session: sessionId }, "session of an earlier process not closed yet");
+        log.debug({ err: error, sessionId }, "closing a session of an earlier process failed; retrying");
       }
       await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
     }
@@ -80,7 +77,7 @@ export function reportPreviousRun({ usageLog, queue, closeSession, log }: Previo
     await Promise.all(sessions.map(reportSession));
   };
   const finished = reportSessions().catch((error: unknown) => {
-    log.error({ err: error }, "sessions of an earlier process not reported");
+    log.error({ err: error }, "reporting sessions of an earlier process failed");
   });
   return { finished, stop: () => stopping.abort() };
 }

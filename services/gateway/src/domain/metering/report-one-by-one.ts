@@ -21,7 +21,7 @@ export function reportOneByOne(admissions: Pick<Admissions, "settle" | "release"
       return "done";
     } catch (error) {
       if (error instanceof DomainError && error.code === "unavailable") return "again";
-      log.warn({ err: error, requestId }, "the policy service refused a settlement");
+      log.warn({ err: error, requestId }, "settlement refused by the policy service");
       return "refused";
     }
   };

@@ -194,7 +194,7 @@ export class ReportQueue {
 
   /** Names a request whose counters lack what it cost, because nobody reports it again. */
   #logRefusal({ settlement: { namespaceId, keyId, requestId } }: QueuedSettlement): void {
-    this.#log.error({ namespaceId, keyId, requestId }, "settlement refused by the policy service, given up");
+    this.#log.error({ namespaceId, keyId, requestId }, "settlement refused by the policy service and dropped");
   }
 
   #end({ onReported, settlement: { requestId } }: QueuedSettlement): void {
@@ -204,7 +204,7 @@ export class ReportQueue {
     } catch (error) {
       this.#log.error(
         { err: error, requestId },
-        "settlement sent but not marked as complete: the next process sends it again",
+        "settlement sent but not marked as complete: a restart sends it again",
       );
     }
   }
@@ -217,7 +217,7 @@ export class ReportQueue {
       if (error instanceof DomainError && error.code === "unavailable") return [];
       if (batch.length === 1) {
         const requestId = batch[0]?.settlement.requestId;
-        this.#log.warn({ err: error, requestId }, "the policy service refused a settlement");
+        this.#log.warn({ err: error, requestId }, "settlement refused by the policy service");
         return ["refused"];
       }
     }

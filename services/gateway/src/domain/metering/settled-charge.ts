@@ -53,7 +53,7 @@ export function reportCharge(
   if (billedModel === undefined && costNanoUsd <= reservedNanoUsd) return;
   const amounts = { costNanoUsd: String(costNanoUsd), reservedNanoUsd: String(reservedNanoUsd) };
   const fields = { requestId, namespaceId, keyId, provider, model, billedModel, ...amounts };
-  if (billedModel !== undefined) log.warn(fields, "the upstream answered with another model, whose price is charged");
-  if (costNanoUsd > reservedNanoUsd * OVERRUN_ALARM) log.error(fields, "the charge is a multiple of the reservation");
-  else if (costNanoUsd > reservedNanoUsd) log.warn(fields, "the charge exceeds the reservation");
+  if (billedModel !== undefined) log.warn(fields, "upstream answered with another model; its price is charged");
+  if (costNanoUsd > reservedNanoUsd * OVERRUN_ALARM) log.error(fields, "charge is a multiple of the reservation");
+  else if (costNanoUsd > reservedNanoUsd) log.warn(fields, "charge exceeds reservation");
 }

@@ -108,10 +108,7 @@ export function createSettlements(options: SettlementsOptions): Settlements {
     try {
       end.offset = usageLog.recordSettlement(facts, settlement, pending, pendingEnd, onAcknowledged);
     } catch (error) {
-      log.error(
-        { err: error, requestId: facts.requestId },
-        "settlement not recorded: sent to the policy service from memory",
-      );
+      log.error({ err: error, requestId: facts.requestId }, "settlement not recorded in the spool: sent from memory");
       onAcknowledged();
     }
   };
@@ -130,7 +127,7 @@ export function createSettlements(options: SettlementsOptions): Settlements {
       try {
         offset = usageLog.recordSettlement(facts, settlement, pending, pendingRelease);
       } catch (error) {
-        log.error({ err: error, requestId }, "settlement not recorded: sent to the policy service from memory");
+        log.error({ err: error, requestId }, "settlement not recorded in the spool: sent from memory");
       }
       if (pending !== undefined) send(pending, () => offset !== undefined && usageLog.complete(offset));
     },
@@ -144,7 +141,7 @@ export function createSettlements(options: SettlementsOptions): Settlements {
       timer.abort();
       queue.stop();
       previousRun.stop();
-      if (queue.size > 0) log.warn({ pending: queue.size }, "stopped with settlements pending");
+      if (queue.size > 0) log.warn({ pending: queue.size }, "stopped with pending settlements");
     },
   };
 }

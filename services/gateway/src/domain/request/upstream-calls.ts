@@ -129,7 +129,7 @@ export class UpstreamCalls {
     this.#learnt.set(upstream, targets.set(id, target));
     const { outputField, usageInStreams = "ask" } = target;
     const fields = { provider, model: id, refused, outputField, usageInStreams };
-    this.#log.warn(fields, "the upstream refuses members that the gateway adds: requests go without them from now on");
+    this.#log.warn(fields, "upstream refuses fields that the gateway adds: requests are sent without them");
   }
 }
 

@@ -39,7 +39,8 @@ export function refusalOfCancellation(reason: CancelReason): Refusal {
     case "too_long":
       return upstreamFailed("upstream_timeout", "the upstream took longer than the gateway waits for it");
     case "reservation_exhausted": {
-      const message = "the upstream went on beyond the output bound that it was given, and nothing more is reserved";
+      const message =
+        "the upstream sent more output than the request allows, and its reservation is used up: the answer was ended";
       return new Refusal(reason, message);
     }
     case "not_durable":

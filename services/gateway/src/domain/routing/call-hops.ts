@@ -52,7 +52,7 @@ export async function callHops(calls: HopCalls): Promise<HopAnswer> {
     const { provider, id: model } = hop.model;
     const { kind, status } = outcome;
     const nextModel = `${next.hop.model.provider}/${next.hop.model.id}`;
-    log.warn({ requestId, provider, model, kind, status, next: nextModel }, "attempt failed: another follows");
+    log.warn({ requestId, provider, model, kind, status, next: nextModel }, "attempt failed; trying the next one");
     if (answer.status === "fulfilled") discard(answer.value, log);
     hop = next.hop;
     if (next.waitMs > 0) await wait(next.waitMs, signal);
@@ -98,6 +98,6 @@ export function discard(answer: UpstreamAnswer, log: Logger): void {
   try {
     answer.discard();
   } catch (error) {
-    log.warn({ err: error }, "connection to an upstream not closed");
+    log.warn({ err: error }, "closing an upstream connection failed");
   }
 }
