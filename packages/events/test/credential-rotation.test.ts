@@ -134,7 +134,7 @@ it("moves to another user without a failed publication, and stays with the forme
   const publisher = publishAs({ ROUTEPLANE_NATS_URL_FILE: file });
   await untilMore(publisher);
   await replace(file, url("unknown"));
-  await eventually(() => publisher.lines.join("").includes("the former stays"));
+  await eventually(() => publisher.lines.join("").includes("the former one stays"));
   await untilMore(publisher);
   await replace(file, url("b"));
   await eventually(() => publisher.userNow()?.user === "b");
