@@ -53,6 +53,9 @@ export const ALL_OPERATOR_SCOPES: readonly OperatorScope[] = [
 /** Scopes of service credentials. */
 export const ALL_SERVICE_SCOPES: readonly ServiceScope[] = ["keys:verify", "policy:admit"];
 
+/** Every scope of keys, without wildcards: a key that is given some of them gains nothing that a later release adds. */
+export const SINGLE_SCOPES: readonly Scope[] = [...scopesIn(ACTIONS)].filter((scope) => !scope.endsWith(":*"));
+
 const KNOWN = scopesIn(ACTIONS);
 const KNOWN_TO_OPERATORS = scopesIn(OPERATOR_ACTIONS);
 

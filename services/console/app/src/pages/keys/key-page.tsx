@@ -1,0 +1,86 @@
+import { useEffect } from "react";
+import { Link } from "wouter";
+import { EmptyState } from "../../components/empty-state.tsx";
+import { ErrorNotice } from "../../components/error-notice.tsx";
+import { Field } from "../../components/field.tsx";
+import { NeedsScope } from "../../components/needs-scope.tsx";
+import { Page } from "../../components/page.tsx";
+import { RangePicker } from "../../components/range-picker.tsx";
+import { Section } from "../../components/section.tsx";
+import { Skeleton } from "../../components/skeleton.tsx";
+import { useFilters } from "../../format/use-filters.ts";
+import { holdsScope, useSession } from "../../session/use-session.ts";
+import { KeyDetails } from "./key-details.tsx";
+import { KeyLineage } from "./key-lineage.tsx";
+import { KeyUsage } from "./key-usage.tsx";
+import { SubKeys } from "./sub-keys.tsx";
+import { MEASURES } from "./usage-measure.ts";
+import { useKeyTree } from "./use-key-tree.ts";
+
+/** Page of one key. */
+export function KeyPage({ id }: { readonly id: string }) {
+  const session = useSession();
+  if (holdsScope(session, "keys:read")) return <KeyOfTree id={id} />;
+  return (
+    <Page title="Key">
+      <NeedsScope scope="keys:read">{null}</NeedsScope>
+    </Page>
+  );
+}
+
+function KeyOfTree({ id }: { readonly id: string }) {
+  const { tree, error, hasMore, isReadingMore, readMore, retry } = useKeyTree();
+  const mayReadUsage = holdsScope(useSession(), "usage:read");
+  const [filters, change] = useFilters(["range", "from", "to", "measure"]);
+  const branch = tree?.branches.get(id);
+  const isToBeFound = branch === undefined && hasMore;
+  useEffect(() => {
+    if (isToBeFound && !isReadingMore) readMore();
+  });
+
+  if (branch === undefined) {
+    return (
+      <Page title="Key">
+        {error !== null && <ErrorNotice error={error} what="The key cannot be read." onRetry={retry} />}
+        {error === null && (tree === undefined || isToBeFound) && <Skeleton lines={6} />}
+        {tree !== undefined && !isToBeFound && (
+          <EmptyState title="This namespace has no such key.">
+            <Link href="/keys">Go to all keys</Link>
+          </EmptyState>
+        )}
+      </Page>
+    );
+  }
+  return (
+    <Page
+      title={branch.key.name}
+      actions={mayReadUsage && <RangePicker filters={filters} onChange={change} byDefault="30d" />}
+    >
+      <KeyLineage lineage={branch.lineage} />
+      <Section title="Details">
+        <KeyDetails branch={branch} />
+      </Section>
+      {mayReadUsage && (
+        <Section
+          title="Usage"
+          actions={
+            <Field label="Show">
+              <select value={filters.measure} onChange={({ target }) => change({ measure: target.value })}>
+                {Object.entries(MEASURES).map(([name, { title }]) => (
+                  <option key={name} value={name === "spend" ? "" : name}>
+                    {title}
+                  </option>
+                ))}
+              </select>
+            </Field>
+          }
+        >
+          <KeyUsage keyId={id} filters={filters} />
+        </Section>
+      )}
+      <Section title="Keys below">
+        <SubKeys branch={branch} />
+      </Section>
+    </Page>
+  );
+}

@@ -1,0 +1,110 @@
+import { useQuery } from "@connectrpc/connect-query";
+import { UsageDimension, UsageService } from "@routeplane/contracts/usage";
+import { Link, useLocation } from "wouter";
+import { toSeries } from "../../components/chart/series.ts";
+import { TimeBarChart } from "../../components/chart/time-bar-chart.tsx";
+import { bucketIndexOf, bucketUnitOf, timeBuckets } from "../../components/chart/time-buckets.ts";
+import { type Column, DataTable } from "../../components/data-table.tsx";
+import { EmptyState } from "../../components/empty-state.tsx";
+import { ErrorNotice } from "../../components/error-notice.tsx";
+import { Money } from "../../components/money.tsx";
+import { Skeleton } from "../../components/skeleton.tsx";
+import { formatCount } from "../../format/money.ts";
+import { shortText } from "../../format/short-text.ts";
+import { fromTimestamp } from "../../format/time.ts";
+import { type RangeFilters, timeRangeOf, toProtoRange } from "../../format/time-range.ts";
+import { useNow } from "../../format/use-now.ts";
+import { useTimeZone } from "../../format/use-time-zone.ts";
+import { type ModelUsage, usageByModel } from "./usage-by-model.ts";
+import { measureOf } from "./usage-measure.ts";
+
+interface KeyUsageProps {
+  readonly keyId: string;
+  readonly filters: RangeFilters & { readonly measure: string };
+}
+
+/** Usage of a key alone, without that of the keys below it: over time, and by model. One read gives both. */
+export function KeyUsage({ keyId, filters }: KeyUsageProps) {
+  const [timeZone] = useTimeZone();
+  const [, navigate] = useLocation();
+  const range = timeRangeOf(filters, useNow(), "30d");
+  const unit = bucketUnitOf(range);
+  const dimension = unit === "hour" ? UsageDimension.HOUR : UsageDimension.DAY;
+  const { data, error, refetch } = useQuery(
+    UsageService.method.getUsage,
+    {
+      ...toProtoRange(range),
+      keyId,
+      groupBy: [dimension, UsageDimension.MODEL],
+      timeZone: timeZone === "UTC" ? "" : timeZone,
+    },
+    { placeholderData: (previous) => previous },
+  );
+  if (error !== null) return <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />;
+  if (data === undefined) return <Skeleton lines={8} />;
+  if (data.groups.length === 0) return <EmptyState title="It made no requests in this range." />;
+
+  const buckets = timeBuckets(range, unit, timeZone);
+  const { title, valueOf, format, formatTick } = measureOf(filters.measure);
+  const points = data.groups.map((group) => ({
+    id: group.model,
+    bucket: bucketIndexOf(buckets, fromTimestamp(group.hour ?? group.day) ?? range.from),
+    value: valueOf(group),
+  }));
+  const logOf = (change: Readonly<Record<string, string>>): string =>
+    `/requests?${new URLSearchParams({ key: keyId, ...change }).toString()}`;
+  const { range: rangeName, from, to } = filters;
+  return (
+    <>
+      <TimeBarChart
+        caption={`${title} by model`}
+        buckets={buckets}
+        series={toSeries(points, buckets.length, modelName)}
+        format={format}
+        formatTick={formatTick}
+        onSelect={(bucket, series) =>
+          navigate(
+            logOf({
+              from: bucket.from.toISOString(),
+              to: bucket.to.toISOString(),
+              ...(series?.id !== undefined && { model: series.id }),
+            }),
+          )
+        }
+      />
+      <DataTable
+        caption="Usage by model"
+        columns={columnsOf((model) => logOf({ model, range: rangeName || "30d", from, to }))}
+        rows={usageByModel(data.groups)}
+        keyOf={({ model }) => model}
+      />
+    </>
+  );
+}
+
+function modelName(model: string): string {
+  return model === "" ? "(not resolved)" : model;
+}
+
+function columnsOf(logOf: (model: string) => string): readonly Column<ModelUsage>[] {
+  return [
+    {
+      title: "Model",
+      cell: ({ model }) => (
+        <Link href={logOf(model)} title={model}>
+          <bdi>{shortText(modelName(model))}</bdi>
+        </Link>
+      ),
+    },
+    { title: "Requests", cell: ({ requestCount }) => formatCount(requestCount), isNumber: true },
+    { title: "Refused", cell: ({ deniedCount }) => formatCount(deniedCount), isNumber: true, isOptional: true },
+    { title: "Input tokens", cell: ({ promptTokens }) => formatCount(promptTokens), isNumber: true, isOptional: true },
+    {
+      title: "Output tokens",
+      cell: ({ completionTokens }) => formatCount(completionTokens),
+      isNumber: true,
+      isOptional: true,
+    },
+    { title: "Spend", cell: ({ spendMicroUsd }) => <Money microUsd={spendMicroUsd} />, isNumber: true },
+  ];
+}

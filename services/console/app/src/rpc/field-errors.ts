@@ -1,0 +1,24 @@
+import { ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
+
+/** Fields of a request that a service found at fault, e.g. `limits.budget.limit_micro_usd`, each with what is wrong with it. */
+export type FieldErrors = ReadonlyMap<string, string>;
+
+/** Reads which fields a service refused; empty for an error that names none. Several faults of a field are one text. */
+export function fieldErrorsOf(error: unknown): FieldErrors {
+  const found = new Map<string, string>();
+  if (!(error instanceof ConnectError)) return found;
+  for (const { fieldViolations } of error.findDetails(BadRequestSchema)) {
+    for (const { field, description } of fieldViolations) {
+      const before = found.get(field);
+      found.set(field, before === undefined ? description : `${before}; ${description}`);
+    }
+  }
+  return found;
+}
+
+/** Reason of an error, e.g. `SCOPE_EXCEEDS_PARENT`; undefined for one that did not come from a service. */
+export function reasonOf(error: unknown): string | undefined {
+  if (!(error instanceof ConnectError)) return undefined;
+  return error.findDetails(ErrorInfoSchema).find(({ domain }) => domain === "routeplane")?.reason;
+}
