@@ -1,4 +1,3 @@
-import { randomFillSync } from "node:crypto";
 import { notFound } from "./errors.ts";
 
 /**
@@ -33,7 +32,7 @@ let sequence = 0;
 /** A new UUIDv7 (RFC 9562) in base32: 48 bits of milliseconds, the version, 12 bits of sequence, the variant, 62 random bits. */
 function newSuffix(): string {
   if (randomAt + 10 > randomPool.length) {
-    randomFillSync(randomPool);
+    crypto.getRandomValues(randomPool);
     randomAt = 0;
   }
   const at = randomAt;

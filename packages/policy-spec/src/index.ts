@@ -8,6 +8,7 @@ export {
   toRateLimitJson,
   toSpecJson,
 } from "./convert-json.ts";
+export { guardrailTextFaults, type TextFault } from "./text-faults.ts";
 export type { LimitJson } from "./limit-json.ts";
 export {
   type BudgetSpec,

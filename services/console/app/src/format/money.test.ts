@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatCount, formatShortUsd, formatUsd } from "./money.ts";
+import { formatCount, formatShortCount, formatShortUsd, formatUsd } from "./money.ts";
 
 test("shows every micro-USD, and at least cents", () => {
   expect([0n, 12n, 5_000_000n, 1_200_000_000n, 1_234_567n, -50_000n].map(formatUsd)).toEqual([
@@ -16,6 +16,7 @@ test("separates thousands", () => {
   expect(formatCount(9_007_199_254_740_993n)).toBe("9,007,199,254,740,993");
 });
 
-test("rounds amounts of axes to three digits", () => {
+test("rounds amounts and counts of axes to three digits", () => {
   expect([0, 4_500, 1_230_000_000].map(formatShortUsd)).toEqual(["$0", "$0.0045", "$1.23K"]);
+  expect([0, 999, 1_234_567].map(formatShortCount)).toEqual(["0", "999", "1.23M"]);
 });

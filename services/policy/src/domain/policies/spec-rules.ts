@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
-import { invalidField, nameFault } from "@routeplane/domain";
+import { invalidField } from "@routeplane/domain";
 import { type GuardrailSpec, MAX_COMPOSED_INSTRUCTIONS, measurePattern } from "@routeplane/guardrails";
-import type { PolicySpec } from "@routeplane/policy-spec";
+import { guardrailTextFaults, type PolicySpec } from "@routeplane/policy-spec";
 
 /** Guardrail of a request that creates or updates a policy. */
 export interface GuardrailInRequest {
@@ -21,40 +21,24 @@ export interface GuardrailInRequest {
 export async function requireValidSpec(inRequest: GuardrailInRequest | undefined): Promise<number> {
   if (inRequest === undefined) return 0;
   const { guardrail, fieldPrefix } = inRequest;
-  const { modelAllow = [], modelDeny = [], contentPatterns = [] } = guardrail;
-  for (const [index, model] of modelAllow.entries()) requireName(model, `${fieldPrefix}model_allow.models[${index}]`);
-  for (const [index, model] of modelDeny.entries()) requireName(model, `${fieldPrefix}model_deny.models[${index}]`);
-  const names = new Set<string>();
+  const [fault] = guardrailTextFaults(guardrail);
+  if (fault !== undefined) {
+    const { list, index, member, rule } = fault;
+    const item = member === undefined ? `.models[${index}]` : `[${index}].${member}`;
+    throw invalidField(`${fieldPrefix}${list}${item}`, rule);
+  }
   let instructions = 0;
-  for (const [index, { name, pattern }] of contentPatterns.entries()) {
-    const path = `${fieldPrefix}content_patterns[${index}]`;
-    requireName(name, `${path}.name`);
-    if (names.has(name)) throw invalidField(`${path}.name`, "is the name of another pattern of this guardrail");
-    names.add(name);
-    requireText(pattern, `${path}.pattern`);
+  for (const [index, { pattern }] of (guardrail.contentPatterns ?? []).entries()) {
     const measured = measurePattern(pattern);
-    if (typeof measured !== "number") throw invalidField(`${path}.pattern`, measured.message);
+    if (typeof measured !== "number") {
+      throw invalidField(`${fieldPrefix}content_patterns[${index}].pattern`, measured.message);
+    }
     instructions += measured;
     await setImmediate();
   }
   if (instructions <= MAX_COMPOSED_INSTRUCTIONS) return instructions;
   const rule = `compile to ${instructions} instructions together, more than ${MAX_COMPOSED_INSTRUCTIONS}: use fewer patterns or smaller repetitions`;
   throw invalidField(`${fieldPrefix}content_patterns`, rule);
-}
-
-/** @throws DomainError INVALID_ARGUMENT for a name of which nothing is seen, or as `requireText` */
-function requireName(name: string, path: string): void {
-  requireText(name, path);
-  const fault = nameFault(name);
-  if (fault !== undefined) throw invalidField(path, fault);
-}
-
-/** @throws DomainError INVALID_ARGUMENT for a text that is blank, cannot be stored, or never occurs in a request */
-function requireText(text: string, path: string): void {
-  if (text.trim() === "") throw invalidField(path, "must not be blank");
-  if (!text.isWellFormed() || text.includes("\u0000")) {
-    throw invalidField(path, "must not contain U+0000 or an unpaired surrogate");
-  }
 }
 
 /** @throws DomainError INVALID_ARGUMENT for a spec without a rule, as clearing the last one would leave it */

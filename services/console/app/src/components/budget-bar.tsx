@@ -1,0 +1,41 @@
+import type { BudgetUse } from "@routeplane/contracts/policy";
+import { fromTimestamp } from "../format/time.ts";
+import styles from "./budget-bar.module.css";
+import { shareOf } from "./budget-share.ts";
+import { Money } from "./money.tsx";
+import { Time } from "./time.tsx";
+
+interface BudgetBarProps {
+  readonly limitMicroUsd: bigint;
+  /** Amounts of a `BudgetUse` or an `EffectiveBudget`. */
+  readonly use: Pick<BudgetUse, "spentMicroUsd" | "reservedMicroUsd" | "remainingMicroUsd" | "freesUpAt">;
+}
+
+/** Budget of one binding: a bar of what is spent and reserved, and the exact amounts in words. */
+export function BudgetBar({ limitMicroUsd, use }: BudgetBarProps) {
+  const { spentMicroUsd, reservedMicroUsd, remainingMicroUsd, freesUpAt } = use;
+  const spent = shareOf(spentMicroUsd, limitMicroUsd);
+  const reserved = Math.min(shareOf(reservedMicroUsd, limitMicroUsd), 100 - spent);
+  return (
+    <div className={styles.budget}>
+      <div className={styles.bar} aria-hidden="true">
+        <span className={remainingMicroUsd === 0n ? styles.full : styles.spent} style={{ width: `${spent}%` }} />
+        <span className={styles.reserved} style={{ width: `${reserved}%` }} />
+      </div>
+      <span className={styles.words}>
+        <Money microUsd={spentMicroUsd} /> spent of <Money microUsd={limitMicroUsd} />
+        {reservedMicroUsd > 0n && (
+          <>
+            , <Money microUsd={reservedMicroUsd} /> reserved
+          </>
+        )}
+        , <Money microUsd={remainingMicroUsd} /> left
+        {freesUpAt !== undefined && (
+          <>
+            , frees up <Time date={fromTimestamp(freesUpAt)} />
+          </>
+        )}
+      </span>
+    </div>
+  );
+}

@@ -1,0 +1,100 @@
+import { useQuery } from "@connectrpc/connect-query";
+import { type Binding, BindingMode, type BudgetUse, type Policy, PolicyService } from "@routeplane/contracts/policy";
+import { budgetOf, type PolicySpec } from "@routeplane/policy-spec";
+import { useState } from "react";
+import { Badge } from "../../components/badge.tsx";
+import { BudgetBar } from "../../components/budget-bar.tsx";
+import { Button } from "../../components/button.tsx";
+import { type Column, DataTable } from "../../components/data-table.tsx";
+import { EmptyState } from "../../components/empty-state.tsx";
+import { ErrorNotice } from "../../components/error-notice.tsx";
+import { KeyLink } from "../../components/key-link.tsx";
+import { PrincipalLink } from "../../components/principal-link.tsx";
+import { Skeleton } from "../../components/skeleton.tsx";
+import { Time } from "../../components/time.tsx";
+import { fromTimestamp } from "../../format/time.ts";
+import { holdsScope, useSession } from "../../session/use-session.ts";
+import { BindDialog } from "./bind-dialog.tsx";
+import { UnbindDialog } from "./unbind-dialog.tsx";
+
+/** A policy has at most so many bindings: one page holds all. */
+const MAX_BINDINGS = 1_000;
+
+interface BindingsProps {
+  readonly policy: Policy;
+  readonly spec: PolicySpec | undefined;
+}
+
+interface BindingRow {
+  readonly binding: Binding;
+  readonly use: BudgetUse | undefined;
+}
+
+/** What a policy is bound to, with the use of its budget through each binding; binds and unbinds. */
+export function Bindings({ policy, spec }: BindingsProps) {
+  const input = { policyId: policy.id, pageSize: MAX_BINDINGS };
+  const { data, error, refetch } = useQuery(PolicyService.method.listBindings, input);
+  const [isBinding, setBinding] = useState(false);
+  const [unbound, setUnbound] = useState<Binding>();
+  const canWrite = holdsScope(useSession(), "policy:write");
+  if (error !== null) return <ErrorNotice error={error} what="Bindings cannot be read." onRetry={refetch} />;
+  if (data === undefined) return <Skeleton />;
+  const rows = data.bindings.map((binding) => ({ binding, use: data.budgetUses[binding.id] }));
+  return (
+    <>
+      {rows.length === 0 ? (
+        <EmptyState title="It is bound to nothing, and so limits nothing.">
+          {canWrite && "Bind it to the namespace or to a key; in shadow mode first, if you are not sure."}
+        </EmptyState>
+      ) : (
+        <DataTable
+          caption="What it is bound to"
+          columns={columnsOf(spec, canWrite ? setUnbound : undefined)}
+          rows={rows}
+          keyOf={({ binding }) => binding.id}
+        />
+      )}
+      {canWrite && <Button onClick={() => setBinding(true)}>Bind</Button>}
+      {isBinding && <BindDialog policy={policy} onClose={() => setBinding(false)} />}
+      {unbound !== undefined && <UnbindDialog binding={unbound} onClose={() => setUnbound(undefined)} />}
+    </>
+  );
+}
+
+function columnsOf(
+  spec: PolicySpec | undefined,
+  onUnbind: ((binding: Binding) => void) | undefined,
+): readonly Column<BindingRow>[] {
+  const budget = spec && budgetOf(spec);
+  return [
+    {
+      title: "Bound to",
+      cell: ({ binding }) => <PrincipalLink principalType={binding.principalType} principalId={binding.principalId} />,
+    },
+    { title: "Mode", cell: ({ binding }) => <ModeBadge mode={binding.mode} /> },
+    ...(budget === undefined
+      ? []
+      : [
+          {
+            title: "Budget",
+            cell: ({ use }: BindingRow) =>
+              use === undefined ? "–" : <BudgetBar limitMicroUsd={budget.limitMicroUsd} use={use} />,
+          },
+        ]),
+    { title: "Since", cell: ({ binding }) => <Time date={fromTimestamp(binding.createdAt)} />, isOptional: true },
+    { title: "By", cell: ({ binding }) => <KeyLink id={binding.createdBy} />, isOptional: true },
+    ...(onUnbind === undefined
+      ? []
+      : [
+          {
+            title: "Actions",
+            cell: ({ binding }: BindingRow) => <Button onClick={() => onUnbind(binding)}>Unbind</Button>,
+          },
+        ]),
+  ];
+}
+
+/** Mode of a binding in a word. */
+export function ModeBadge({ mode }: { readonly mode: BindingMode }) {
+  return mode === BindingMode.SHADOW ? <Badge>shadow</Badge> : <Badge kind="good">enforced</Badge>;
+}

@@ -1,0 +1,94 @@
+import { useMutation } from "@connectrpc/connect-query";
+import { type Policy, PolicyService } from "@routeplane/contracts/policy";
+import { useState } from "react";
+import { useLocation } from "wouter";
+import { Button } from "../../components/button.tsx";
+import { Dialog, DialogActions } from "../../components/dialog.tsx";
+import { ErrorNotice } from "../../components/error-notice.tsx";
+import { useRefresh } from "../../rpc/use-refresh.ts";
+import { holdsScope, useSession } from "../../session/use-session.ts";
+
+/** What can be done with a policy: disable or enable, delete. Absent without the scope `policy:write`. */
+export function PolicyActions({ policy }: { readonly policy: Policy }) {
+  const [asked, setAsked] = useState<"disable" | "delete">();
+  const refresh = useRefresh();
+  const enable = useMutation(PolicyService.method.enablePolicy, { onSuccess: refresh });
+  if (!holdsScope(useSession(), "policy:write")) return null;
+  const isDisabled = policy.disabledAt !== undefined;
+  return (
+    <>
+      {isDisabled ? (
+        <Button isBusy={enable.isPending} onClick={() => enable.mutate({ id: policy.id })}>
+          Enable
+        </Button>
+      ) : (
+        <Button onClick={() => setAsked("disable")}>Disable</Button>
+      )}
+      <Button kind="danger" onClick={() => setAsked("delete")}>
+        Delete
+      </Button>
+      {enable.error !== null && <ErrorNotice error={enable.error} what="The policy was not enabled." />}
+      {asked === "disable" && <DisableDialog policy={policy} onClose={() => setAsked(undefined)} />}
+      {asked === "delete" && <DeleteDialog policy={policy} onClose={() => setAsked(undefined)} />}
+    </>
+  );
+}
+
+interface PolicyDialogProps {
+  readonly policy: Policy;
+  readonly onClose: () => void;
+}
+
+function DisableDialog({ policy, onClose }: PolicyDialogProps) {
+  const refresh = useRefresh();
+  const disable = useMutation(PolicyService.method.disablePolicy, {
+    onSuccess: async () => {
+      onClose();
+      await refresh();
+    },
+  });
+  return (
+    <Dialog title={`Disable ${policy.name}?`} onClose={onClose}>
+      <p>It limits nothing until it is enabled again. Its bindings and what they have counted stay.</p>
+      {disable.error !== null && <ErrorNotice error={disable.error} what="The policy was not disabled." />}
+      <DialogActions>
+        <Button onClick={onClose}>Cancel</Button>
+        <Button kind="danger" isBusy={disable.isPending} onClick={() => disable.mutate({ id: policy.id })}>
+          Disable
+        </Button>
+      </DialogActions>
+    </Dialog>
+  );
+}
+
+function DeleteDialog({ policy, onClose }: PolicyDialogProps) {
+  const [, navigate] = useLocation();
+  const refresh = useRefresh();
+  const remove = useMutation(PolicyService.method.deletePolicy, {
+    onSuccess: () => {
+      navigate("/policies");
+      void refresh();
+    },
+  });
+  const { bindingCount } = policy;
+  return (
+    <Dialog title={`Delete ${policy.name}?`} onClose={onClose}>
+      <p>
+        {bindingCount === 0
+          ? "It is bound to nothing. This cannot be undone."
+          : `It is removed from ${bindingCount} ${bindingCount === 1 ? "principal" : "principals"}, and what was counted there is forgotten. This cannot be undone.`}
+      </p>
+      {remove.error !== null && <ErrorNotice error={remove.error} what="The policy was not deleted." />}
+      <DialogActions>
+        <Button onClick={onClose}>Cancel</Button>
+        <Button
+          kind="danger"
+          isBusy={remove.isPending}
+          onClick={() => remove.mutate({ id: policy.id, unbind: bindingCount > 0 })}
+        >
+          Delete
+        </Button>
+      </DialogActions>
+    </Dialog>
+  );
+}

@@ -1,0 +1,81 @@
+import { BindingMode, type Policy, type PolicyBinding, PrincipalType } from "@routeplane/contracts/policy";
+import { budgetOf, POLICY_KINDS, type PolicyKind, type PolicySpec } from "@routeplane/policy-spec";
+import { findWord, PROTO_POLICY_KINDS } from "@routeplane/policy-spec/proto";
+import { specSummary } from "./spec-lines.ts";
+import { readSpec } from "./spec.ts";
+
+/** Policy as a row of the list. */
+export interface PolicyRow {
+  readonly policy: Policy;
+  /** Undefined for a kind or a word that only a newer node knows. */
+  readonly kind: PolicyKind | undefined;
+  readonly spec: PolicySpec | undefined;
+  readonly title: string;
+  readonly summary: string;
+  /** Oldest bindings, and the number of those that are not among them. */
+  readonly bindings: readonly PolicyBinding[];
+  readonly furtherBindings: number;
+  /** Binding of a budget with the least left of it. */
+  readonly tightest: PolicyBinding | undefined;
+}
+
+/** Filters of the list, as they stand in the address. */
+export interface PolicyFilters {
+  readonly kind: string;
+  readonly text: string;
+}
+
+/** Names of keys by their id. */
+export type KeyNames = ReadonlyMap<string, { readonly name: string }>;
+
+/** Rows of the policies that the filters let through, newest first. */
+export function policyRows(policies: readonly Policy[], filters: PolicyFilters, keys: KeyNames): readonly PolicyRow[] {
+  const kind = POLICY_KINDS.find((known) => known === filters.kind);
+  const needle = filters.text.trim().toLowerCase();
+  return policies
+    .map((policy) => rowOf(policy, keys))
+    .filter((row) => kind === undefined || row.kind === kind)
+    .filter((row) => needle === "" || textOf(row, keys).includes(needle))
+    .toReversed();
+}
+
+/** Name of a policy; limits that a key was minted with are named after the key's id, and are shown with its name. */
+export function policyTitle(name: string, keys: KeyNames): string {
+  const keyId = /^limits of (key_[0-9a-z]{26})$/.exec(name)?.[1];
+  const keyName = keyId === undefined ? undefined : keys.get(keyId)?.name;
+  return keyName === undefined ? name : `limits of ${keyName}`;
+}
+
+function rowOf(policy: Policy, keys: KeyNames): PolicyRow {
+  const spec = readSpec(policy.spec);
+  return {
+    policy,
+    kind: findWord(PROTO_POLICY_KINDS, policy.kind),
+    spec,
+    title: policyTitle(policy.name, keys),
+    summary: spec === undefined ? "Rules that this version of the console does not know." : specSummary(spec),
+    bindings: policy.bindings,
+    furtherBindings: Math.max(0, policy.bindingCount - policy.bindings.length),
+    tightest: spec === undefined || budgetOf(spec) === undefined ? undefined : tightestOf(policy.bindings),
+  };
+}
+
+function tightestOf(bindings: readonly PolicyBinding[]): PolicyBinding | undefined {
+  const used = bindings.filter(({ budgetUse }) => budgetUse !== undefined);
+  return used.toSorted((a, b) => Number(leftOf(a) - leftOf(b)))[0];
+}
+
+function leftOf({ budgetUse }: PolicyBinding): bigint {
+  return budgetUse?.remainingMicroUsd ?? 0n;
+}
+
+/** Text in which a filter searches: name, id, rules, and what it is bound to. */
+function textOf({ policy, title, summary, bindings }: PolicyRow, keys: KeyNames): string {
+  const principals = bindings.map(({ binding }) => {
+    if (binding?.principalType === PrincipalType.NAMESPACE) return "namespace";
+    return keys.get(binding?.principalId ?? "")?.name ?? "";
+  });
+  const modes = bindings.some(({ binding }) => binding?.mode === BindingMode.SHADOW) ? ["shadow"] : [];
+  const state = policy.disabledAt === undefined ? [] : ["disabled"];
+  return [policy.name, title, policy.id, summary, ...principals, ...modes, ...state].join("\n").toLowerCase();
+}

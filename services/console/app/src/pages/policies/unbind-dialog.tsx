@@ -1,0 +1,37 @@
+import { useMutation } from "@connectrpc/connect-query";
+import { type Binding, PolicyService } from "@routeplane/contracts/policy";
+import { Button } from "../../components/button.tsx";
+import { Dialog, DialogActions } from "../../components/dialog.tsx";
+import { ErrorNotice } from "../../components/error-notice.tsx";
+import { PrincipalLink } from "../../components/principal-link.tsx";
+import { useRefresh } from "../../rpc/use-refresh.ts";
+
+/** Asks before a binding and what it has counted are removed. */
+export function UnbindDialog({ binding, onClose }: { readonly binding: Binding; readonly onClose: () => void }) {
+  const refresh = useRefresh();
+  const unbind = useMutation(PolicyService.method.unbindPolicy, {
+    onSuccess: async () => {
+      onClose();
+      await refresh();
+    },
+  });
+  return (
+    <Dialog title="Remove this binding?" onClose={onClose}>
+      <p>
+        The policy no longer limits <PrincipalLink {...binding} />, from the next request on, and what was counted there
+        is forgotten: binding it again begins at nothing.
+      </p>
+      {unbind.error !== null && <ErrorNotice error={unbind.error} what="The binding was not removed." />}
+      <DialogActions>
+        <Button onClick={onClose}>Cancel</Button>
+        <Button
+          kind="danger"
+          isBusy={unbind.isPending}
+          onClick={() => unbind.mutate({ policyId: binding.policyId, bindingId: binding.id })}
+        >
+          Unbind
+        </Button>
+      </DialogActions>
+    </Dialog>
+  );
+}
