@@ -1,4 +1,5 @@
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { fromTimestamp } from "./time.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -46,6 +47,17 @@ export function rangeBefore({ from, to }: TimeRange): TimeRange {
 /** The range as the fields of a message. */
 export function toProtoRange({ from, to }: TimeRange) {
   return { from: timestampFromMs(from.getTime()), to: timestampFromMs(to.getTime()) };
+}
+
+/** The range that a response names; it always has both ends. */
+export function fromProtoRange({
+  from,
+  to,
+}: {
+  readonly from?: Timestamp | undefined;
+  readonly to?: Timestamp | undefined;
+}): TimeRange {
+  return { from: fromTimestamp(from) ?? new Date(0), to: fromTimestamp(to) ?? new Date(0) };
 }
 
 /** True for a name of `RANGES`. */

@@ -1,70 +1,26 @@
-import { useQuery } from "@connectrpc/connect-query";
-import { UsageDimension, type UsageGroup, UsageService } from "@routeplane/contracts/usage";
-import { useLocation } from "wouter";
-import { toSeries } from "../../components/chart/series.ts";
-import { TimeBarChart } from "../../components/chart/time-bar-chart.tsx";
-import { bucketIndexOf, bucketUnitOf, timeBuckets } from "../../components/chart/time-buckets.ts";
-import { EmptyState } from "../../components/empty-state.tsx";
-import { ErrorNotice } from "../../components/error-notice.tsx";
 import { NeedsScope } from "../../components/needs-scope.tsx";
 import { Page } from "../../components/page.tsx";
 import { RangePicker } from "../../components/range-picker.tsx";
-import { Section } from "../../components/section.tsx";
-import { Skeleton } from "../../components/skeleton.tsx";
-import { formatShortUsd, formatUsd } from "../../format/money.ts";
-import { fromTimestamp } from "../../format/time.ts";
-import { type TimeRange, timeRangeOf, toProtoRange } from "../../format/time-range.ts";
+import { timeRangeOf } from "../../format/time-range.ts";
 import { useNow } from "../../format/use-now.ts";
 import { useFilters } from "../../format/use-filters.ts";
-import { useKeys } from "../../rpc/use-key-names.ts";
+import { dimensionNameOf } from "./dimensions.ts";
+import { measureNameOf } from "./measures.ts";
+import { TopLists } from "./top-lists.tsx";
+import { Usage } from "./usage.tsx";
 
-/** Overview: spend, requests and tokens over time, and where budgets stand. */
+/** Overview: spend, requests, tokens and refusals over time, the largest keys and models, and where budgets stand. */
 export default function Overview() {
-  const [filters, change] = useFilters(["range", "from", "to"]);
+  const [filters, change] = useFilters(["range", "from", "to", "show", "by"]);
   const range = timeRangeOf(filters, useNow());
+  const measure = measureNameOf(filters.show);
+  const by = dimensionNameOf(filters.by);
   return (
     <Page title="Overview" actions={<RangePicker filters={filters} onChange={change} />}>
       <NeedsScope scope="usage:read">
-        <Section title="Spend by key">
-          <SpendByKey range={range} />
-        </Section>
+        <Usage range={range} measure={measure} by={by} onChange={change} />
+        <TopLists range={range} measure={measure} />
       </NeedsScope>
     </Page>
-  );
-}
-
-function SpendByKey({ range }: { readonly range: TimeRange }) {
-  const keys = useKeys();
-  const [, navigate] = useLocation();
-  const unit = bucketUnitOf(range);
-  const dimension = unit === "hour" ? UsageDimension.HOUR : UsageDimension.DAY;
-  const input = { ...toProtoRange(range), groupBy: [dimension, UsageDimension.KEY] };
-  const { data, error, refetch } = useQuery(UsageService.method.getUsage, input);
-  const buckets = timeBuckets(range, unit, "UTC");
-  if (error !== null) return <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />;
-  if (data === undefined) return <Skeleton />;
-  if (data.groups.length === 0) return <EmptyState title="No requests in this range." />;
-  const toPoint = ({ keyId: id, hour, day, spendMicroUsd: value }: UsageGroup) => ({
-    id,
-    bucket: bucketIndexOf(buckets, fromTimestamp(hour ?? day) ?? range.from),
-    value,
-  });
-  return (
-    <TimeBarChart
-      caption="Spend by key"
-      buckets={buckets}
-      series={toSeries(data.groups.map(toPoint), buckets.length, (id) => keys.get(id)?.name ?? id)}
-      format={formatUsd}
-      formatTick={formatShortUsd}
-      onSelect={({ from, to }, series) =>
-        navigate(
-          `/requests?${new URLSearchParams({
-            from: from.toISOString(),
-            to: to.toISOString(),
-            ...(series?.id !== undefined && { key: series.id }),
-          })}`,
-        )
-      }
-    />
   );
 }

@@ -1,0 +1,25 @@
+import { UsageDimension, type UsageGroup } from "@routeplane/contracts/usage";
+import { statusNameOf } from "../../format/request-status.ts";
+
+/** What bars are stacked by. */
+export interface Dimension {
+  readonly title: string;
+  readonly groupBy: UsageDimension;
+  /** Text that identifies a group's value, as the filter of the request log takes it; empty: there is none. */
+  readonly idOf: (group: UsageGroup) => string;
+}
+
+/** Dimensions by their name in the address, which is also the name of the filter of the request log. */
+export const DIMENSIONS = {
+  key: { title: "Key", groupBy: UsageDimension.KEY, idOf: ({ keyId }) => keyId },
+  model: { title: "Model", groupBy: UsageDimension.MODEL, idOf: ({ model }) => model },
+  provider: { title: "Provider", groupBy: UsageDimension.PROVIDER, idOf: ({ provider }) => provider },
+  status: { title: "Status", groupBy: UsageDimension.STATUS, idOf: ({ status }) => statusNameOf(status) },
+} as const satisfies Readonly<Record<string, Dimension>>;
+
+export type DimensionName = keyof typeof DIMENSIONS;
+
+/** Name of a dimension as the address has it; `key` for any other text. */
+export function dimensionNameOf(text: string): DimensionName {
+  return Object.hasOwn(DIMENSIONS, text) ? (text as DimensionName) : "key";
+}

@@ -1,0 +1,44 @@
+import { sum } from "../../components/chart/series.ts";
+import type { Measure, Totals } from "./measures.ts";
+
+/** Most rows of a list of the largest. */
+const MAX_ROWS = 7;
+
+/** Row of a list of the largest. */
+export interface TopRow {
+  /** Value of the dimension; absent: all others together. */
+  readonly id?: string;
+  /** Number of values that the row is the sum of. */
+  readonly count: number;
+  readonly totals: Totals;
+}
+
+/** Groups with the largest amounts of a measure, and one row for all others. The rows add up to the groups. */
+export function topGroups<Group extends Totals>(
+  groups: readonly Group[],
+  idOf: (group: Group) => string,
+  { valueOf }: Measure,
+): readonly TopRow[] {
+  const rows = Map.groupBy(groups, idOf)
+    .entries()
+    .map(([id, parts]): TopRow => ({ id, count: 1, totals: addUp(parts) }))
+    .toArray()
+    .toSorted((a, b) => compareDown(valueOf(a.totals), valueOf(b.totals)));
+  const others = rows.slice(MAX_ROWS);
+  if (others.length <= 1) return rows;
+  return [...rows.slice(0, MAX_ROWS), { count: others.length, totals: addUp(others.map(({ totals }) => totals)) }];
+}
+
+function addUp(parts: readonly Totals[]): Totals {
+  return {
+    requestCount: sum(parts.map(({ requestCount }) => requestCount)),
+    promptTokens: sum(parts.map(({ promptTokens }) => promptTokens)),
+    completionTokens: sum(parts.map(({ completionTokens }) => completionTokens)),
+    spendMicroUsd: sum(parts.map(({ spendMicroUsd }) => spendMicroUsd)),
+    deniedCount: sum(parts.map(({ deniedCount }) => deniedCount)),
+  };
+}
+
+function compareDown(a: bigint, b: bigint): number {
+  return a > b ? -1 : Number(a < b);
+}

@@ -1,0 +1,44 @@
+import type { GetUsageResponse } from "@routeplane/contracts/usage";
+import { useLocation } from "wouter";
+import { toSeries } from "../../components/chart/series.ts";
+import { TimeBarChart } from "../../components/chart/time-bar-chart.tsx";
+import { bucketIndexOf, bucketUnitOf, timeBuckets } from "../../components/chart/time-buckets.ts";
+import { fromTimestamp } from "../../format/time.ts";
+import { fromProtoRange } from "../../format/time-range.ts";
+import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
+import { type MeasureName, MEASURES } from "./measures.ts";
+import { requestsLink } from "./requests-link.ts";
+
+interface UsageChartProps {
+  /** Usage by hour or day and by the dimension. */
+  readonly usage: GetUsageResponse;
+  readonly measure: MeasureName;
+  readonly by: DimensionName;
+  readonly timeZone: string;
+  /** Name of a value of the dimension. */
+  readonly nameOf: (id: string) => string;
+}
+
+/** Measure over time, stacked by a dimension. A bar leads to its requests. */
+export function UsageChart({ usage, measure, by, timeZone, nameOf }: UsageChartProps) {
+  const [, navigate] = useLocation();
+  const { title, valueOf, format, formatTick } = MEASURES[measure];
+  // The range that was read: while another one is, its bars stay.
+  const range = fromProtoRange(usage);
+  const buckets = timeBuckets(range, bucketUnitOf(range), timeZone);
+  const points = usage.groups.map((group) => ({
+    id: DIMENSIONS[by].idOf(group),
+    bucket: bucketIndexOf(buckets, fromTimestamp(group.hour ?? group.day) ?? range.from),
+    value: valueOf(group),
+  }));
+  return (
+    <TimeBarChart
+      caption={`${title} by ${by}`}
+      buckets={buckets}
+      series={toSeries(points, buckets.length, nameOf)}
+      format={format}
+      formatTick={formatTick}
+      onSelect={(bucket, series) => navigate(requestsLink(bucket, measure, by, series?.id))}
+    />
+  );
+}

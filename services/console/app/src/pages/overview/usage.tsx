@@ -1,0 +1,91 @@
+import type { GetUsageResponse } from "@routeplane/contracts/usage";
+import { Link } from "wouter";
+import { EmptyState } from "../../components/empty-state.tsx";
+import { ErrorNotice } from "../../components/error-notice.tsx";
+import { Field } from "../../components/field.tsx";
+import { Section } from "../../components/section.tsx";
+import { Skeleton } from "../../components/skeleton.tsx";
+import type { TimeRange } from "../../format/time-range.ts";
+import { useTimeZone } from "../../format/use-time-zone.ts";
+import { useKeys } from "../../rpc/use-key-names.ts";
+import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
+import { Figures } from "./figures.tsx";
+import { type MeasureName, MEASURES, type Totals } from "./measures.ts";
+import { UsageChart } from "./usage-chart.tsx";
+import { useUsageBefore, useUsageOverTime } from "./use-usage.ts";
+
+interface UsageProps {
+  readonly range: TimeRange;
+  readonly measure: MeasureName;
+  readonly by: DimensionName;
+  readonly onChange: (change: { readonly show?: string; readonly by?: string }) => void;
+}
+
+/** Totals of the range beside those of the range before, and one of them over time. */
+export function Usage(props: UsageProps) {
+  const [timeZone] = useTimeZone();
+  // What was read by other groups is not shown meanwhile: it has no values of these.
+  return <UsageInZone key={`${props.by} ${timeZone}`} {...props} timeZone={timeZone} />;
+}
+
+function UsageInZone({ range, measure, by, onChange, timeZone }: UsageProps & { readonly timeZone: string }) {
+  const { data, error, refetch } = useUsageOverTime(range, by, timeZone);
+  const before = useUsageBefore(range);
+  const keys = useKeys();
+  if (error !== null) return <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />;
+  if (data === undefined) return <Skeleton lines={9} />;
+  const { title } = MEASURES[measure];
+  const nameOf = (id: string): string => (id === "" ? "none" : (keys.get(id)?.name ?? id));
+  return (
+    <>
+      <Figures totals={data} before={before.data} chosen={measure} onChoose={(show) => onChange({ show })} />
+      {before.error !== null && (
+        <ErrorNotice error={before.error} what="The range before cannot be read." onRetry={before.refetch} />
+      )}
+      <Section title={`${title} over time`} actions={<StackedBy by={by} onChange={(next) => onChange({ by: next })} />}>
+        {MEASURES[measure].valueOf(data) === 0n ? (
+          <Nothing title={title} totals={data} before={before.data} />
+        ) : (
+          <UsageChart usage={data} {...{ measure, by, timeZone, nameOf }} />
+        )}
+      </Section>
+    </>
+  );
+}
+
+function StackedBy({ by, onChange }: { readonly by: DimensionName; readonly onChange: (by: string) => void }) {
+  return (
+    <Field label="Stacked by">
+      <select value={by} onChange={({ target }) => onChange(target.value)}>
+        {Object.entries(DIMENSIONS).map(([name, dimension]) => (
+          <option key={name} value={name}>
+            {dimension.title}
+          </option>
+        ))}
+      </select>
+    </Field>
+  );
+}
+
+/** Shown in the place of a chart without bars. A namespace without any request is led to the quick start. */
+function Nothing({
+  title,
+  totals,
+  before,
+}: {
+  readonly title: string;
+  readonly totals: GetUsageResponse;
+  readonly before: Totals | undefined;
+}) {
+  if (hasRequests(totals)) return <EmptyState title={`No ${title.toLowerCase()} in this range.`} />;
+  if (before === undefined || hasRequests(before)) return <EmptyState title="No requests in this range." />;
+  return (
+    <EmptyState title="No requests yet, neither in this range nor in the one before.">
+      <Link href="/quick-start">Send the first one</Link>
+    </EmptyState>
+  );
+}
+
+function hasRequests({ requestCount, deniedCount }: Totals): boolean {
+  return requestCount > 0n || deniedCount > 0n;
+}
