@@ -83,7 +83,7 @@ export default defineConfig({
   overrides: [
     forbid(["packages/**"], NO_SERVICE, NO_DRIVER),
     forbid(
-      ["packages/{domain,credentials,admission,guardrails,protocols}/**"],
+      ["packages/{domain,credentials,admission,guardrails,protocols,explanations}/**"],
       NO_SERVICE,
       NO_DRIVER,
       noWire("A pure package", "move the conversion to packages/rpc or to a service's handlers/"),

@@ -1,11 +1,12 @@
 import type { DeniedAmounts } from "@routeplane/contracts/usage";
+import { type LimitUnit, limitUnitOf } from "@routeplane/explanations";
 import { formatMicroUsd } from "../../output/money.ts";
 import { formatTime } from "../../output/time.ts";
 import { fromProtoInteger, fromProtoTime } from "../values.ts";
 
 /** Amounts of the limit that denied a request, in the unit of its rule. */
 export interface DenialView {
-  readonly unit: "micro_usd" | "requests" | "tokens" | "requests_at_once";
+  readonly unit: LimitUnit;
   readonly limit: number;
   /** Least bound of the request that could have been admitted. */
   readonly needed: number;
@@ -17,7 +18,7 @@ export interface DenialView {
 
 /** @param rule rule that the denial names @param amounts undefined unless a limit denied it */
 export function fromProtoDenial(rule: string | null, amounts: DeniedAmounts | undefined): DenialView | null {
-  const unit = UNITS.get(rule ?? "");
+  const unit = limitUnitOf(rule ?? "");
   if (unit === undefined || amounts === undefined) return null;
   return {
     unit,
@@ -27,13 +28,6 @@ export function fromProtoDenial(rule: string | null, amounts: DeniedAmounts | un
     retry_at: fromProtoTime(amounts.retryAt),
   };
 }
-
-const UNITS: ReadonlyMap<string, DenialView["unit"]> = new Map([
-  ["budget", "micro_usd"],
-  ["rate_limit.max_requests", "requests"],
-  ["rate_limit.max_tokens", "tokens"],
-  ["rate_limit.max_concurrent", "requests_at_once"],
-]);
 
 /** Fields on the amounts of a denial, e.g. "left: 3 of 100 tokens; the request needed at least 40". */
 export function denialFields(denial: DenialView | null): readonly (readonly [string, string])[] {

@@ -1,3 +1,4 @@
+import { adviceOf, reasonOf, type RequestEnd } from "@routeplane/explanations";
 import { formatTime } from "../../output/time.ts";
 import { type DenialView, denialFields } from "./denial.ts";
 import { guardrailFields, type ReceiptView } from "./receipt.ts";
@@ -43,6 +44,7 @@ export function explainedRequest(
 ): ExplainedRequestView {
   const { id, key_id, status, model, provider, http_status, error_code, upstream_error, denied_rule: rule } = request;
   const { denial, guardrail_decisions } = request;
+  const end = toRequestEnd(request, source);
   return {
     id,
     key_id,
@@ -58,59 +60,21 @@ export function explainedRequest(
     binding: source?.binding ?? null,
     denial,
     guardrail_decisions,
-    reason: reasonOf(request, source),
-    next: nextSteps(request, source),
+    reason: reasonOf(end),
+    next: nextSteps(end),
   };
 }
 
-/** Reasons of rules, after the name of the policy. */
-const RULE_REASONS: ReadonlyMap<string, string> = new Map([
-  ["budget", "has too little left for the request"],
-  ["rate_limit.max_requests", "has no request left in its window"],
-  ["rate_limit.max_tokens", "has too few tokens left in its window"],
-  ["rate_limit.max_concurrent", "has as many requests under way as it allows"],
-  ["guardrail.model_allow", "does not list the model among those that may be called"],
-  ["guardrail.model_deny", "lists the model among those that may not be called"],
-  ["guardrail.max_request_tokens", "allows fewer tokens in one request"],
-  ["guardrail.allow_streaming", "allows no streams"],
-  ["guardrail.content_patterns", "blocks content of the request"],
-]);
-
-function reasonOf(request: RequestView, source: DenialSource | null): string {
-  const { status, denied_rule: rule, error_code: code, estimated } = request;
-  if (status === "denied") {
-    const name = source === null ? "a policy" : `policy ${nameText(source.policy)}`;
-    return `${name} ${RULE_REASONS.get(rule ?? "") ?? `refuses it by its rule ${rule ?? "that is not recorded"}`}`;
-  }
-  if (status === "pending") return "the request is under way";
-  if (status === "unknown")
-    return "its gateway was lost before it reported the end, so that the reservation is charged";
-  if (status === "succeeded")
-    return estimated ? "answered; the upstream told no usage, so that the charge is an estimate" : "answered";
-  const cause = code === null ? "" : ` (${code})`;
-  return status === "cancelled" ? `cancelled before the answer was complete${cause}` : `failed${cause}`;
+/** End of the request, as its explanation reads it. */
+function toRequestEnd(request: RequestView & ReceiptView, source: DenialSource | null): RequestEnd {
+  const { status, error_code: errorCode, estimated, denied_rule: deniedRule, denial } = request;
+  const retryAt = denial?.retry_at ? formatTime(denial.retry_at) : null;
+  return { status, errorCode, estimated, deniedRule, policy: source?.policy ?? null, retryAt };
 }
 
-function nextSteps(request: RequestView & ReceiptView, source: DenialSource | null): readonly string[] {
-  const { status, denied_rule: rule, denial, error_code: code } = request;
-  if (status === "denied" && source !== null)
-    return [...stepsOfRule(rule ?? "", denial), `See the policy: routeplane cloud policy get ${source.policy.id}`];
-  if (status === "failed" || status === "cancelled")
-    return code === null ? [] : [`Look ${code} up in docs/errors.md, which says what it means and what to do`];
-  return [];
-}
-
-function stepsOfRule(rule: string, denial: DenialView | null): readonly string[] {
-  if (rule.startsWith("guardrail.")) return ["Send a request that the guardrail allows, or have it changed"];
-  const smaller = "Ask for less: a lower max_tokens, a shorter prompt or a cheaper model";
-  const isSized = rule === "budget" || rule === "rate_limit.max_tokens";
-  const raise = rule === "budget" ? "Have the budget raised" : "Have the rate limit raised";
-  const wait = denial?.retry_at ? [`Try again from ${formatTime(denial.retry_at)}`] : [];
-  return [...wait, ...(isSized ? [smaller] : []), raise];
-}
-
-function nameText({ id, name }: DenialSource["policy"]): string {
-  return name === null ? id : JSON.stringify(name);
+function nextSteps(end: RequestEnd): readonly string[] {
+  if (end.status !== "denied" || end.policy === null) return adviceOf(end);
+  return [...adviceOf(end), `See the policy: routeplane cloud policy get ${end.policy.id}`];
 }
 
 type Field = readonly [string, string];

@@ -1,0 +1,79 @@
+import { expect, test } from "vitest";
+import { adviceOf, reasonOf, type RequestEnd } from "./explanation.ts";
+import { limitUnitOf } from "./limit-unit.ts";
+
+const ANSWERED: RequestEnd = {
+  status: "succeeded",
+  errorCode: null,
+  estimated: false,
+  deniedRule: null,
+  policy: null,
+  retryAt: null,
+};
+const DENIED: RequestEnd = {
+  ...ANSWERED,
+  status: "denied",
+  errorCode: "budget_exceeded",
+  deniedRule: "budget",
+  policy: { id: "pol_1", name: "daily-cap" },
+};
+
+test("names the policy that denied a request, and what its rule found", () => {
+  expect(reasonOf(DENIED)).toBe('policy "daily-cap" has too little left for the request');
+  expect(reasonOf({ ...DENIED, policy: { id: "pol_1", name: null } })).toMatch(/^policy pol_1 has too little/);
+});
+
+test("names a rule that it does not know, and says where none is recorded", () => {
+  expect(reasonOf({ ...DENIED, deniedRule: "quota.new" })).toBe('policy "daily-cap" refuses it by its rule quota.new');
+  expect(reasonOf({ ...DENIED, deniedRule: null, policy: null })).toBe(
+    "a policy refuses it by its rule that is not recorded",
+  );
+});
+
+test("says how other requests ended, with the error of the client", () => {
+  const ends = [
+    ANSWERED,
+    { ...ANSWERED, estimated: true },
+    { ...ANSWERED, status: "pending" },
+    { ...ANSWERED, status: "unknown" },
+    { ...ANSWERED, status: "failed", errorCode: "upstream_timeout" },
+    { ...ANSWERED, status: "cancelled" },
+  ];
+  expect(ends.map(reasonOf)).toEqual([
+    "answered",
+    "answered; the upstream told no usage, so that the charge is an estimate",
+    "the request is under way",
+    "its gateway was lost before it reported the end, so that the reservation is charged",
+    "failed (upstream_timeout)",
+    "cancelled before the answer was complete",
+  ]);
+});
+
+test("advises to wait only where waiting helps, and to ask for less only where size counts", () => {
+  expect(adviceOf({ ...DENIED, retryAt: "10:00" })).toEqual([
+    "Try again from 10:00",
+    "Ask for less: a lower max_tokens, a shorter prompt or a cheaper model",
+    "Have the budget raised",
+  ]);
+  expect(adviceOf({ ...DENIED, deniedRule: "rate_limit.max_concurrent" })).toEqual(["Have the rate limit raised"]);
+  expect(adviceOf({ ...DENIED, deniedRule: "guardrail.model_deny" })).toEqual([
+    "Send a request that the guardrail allows, or have it changed",
+  ]);
+});
+
+test("leads from an error code to its page, and has no advice for an answer", () => {
+  expect(adviceOf({ ...ANSWERED, status: "failed", errorCode: "upstream_timeout" })).toEqual([
+    "Look upstream_timeout up in docs/errors.md, which says what it means and what to do",
+  ]);
+  expect(adviceOf({ ...ANSWERED, status: "failed" })).toEqual([]);
+  expect(adviceOf(ANSWERED)).toEqual([]);
+});
+
+test("knows the unit of limits alone", () => {
+  expect(["budget", "rate_limit.max_tokens", "guardrail.model_deny", "constructor"].map(limitUnitOf)).toEqual([
+    "micro_usd",
+    "tokens",
+    undefined,
+    undefined,
+  ]);
+});
