@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatCount, formatShortCount, formatShortUsd, formatUsd } from "./money.ts";
+import { formatCount, formatPicoUsd, formatShortCount, formatShortUsd, formatUsd } from "./money.ts";
 
 test("shows every micro-USD, and at least cents", () => {
   expect([0n, 12n, 5_000_000n, 1_200_000_000n, 1_234_567n, -50_000n].map(formatUsd)).toEqual([
@@ -9,6 +9,15 @@ test("shows every micro-USD, and at least cents", () => {
     "$1,200.00",
     "$1.234567",
     "-$0.05",
+  ]);
+});
+
+test("shows every pico-USD", () => {
+  expect([0n, 150_000_000_000n, 375_000n, 1_250_000_000_000_000n].map(formatPicoUsd)).toEqual([
+    "$0.00",
+    "$0.15",
+    "$0.000000375",
+    "$1,250.00",
   ]);
 });
 

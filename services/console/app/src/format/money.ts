@@ -1,4 +1,5 @@
 const MICRO_PER_USD = 1_000_000n;
+const PICO_PER_USD = 1_000_000_000_000n;
 
 /** Exact amount in USD, with at least cents: `$5.00`, `$1,200.00`, `$0.000012`. */
 export function formatUsd(microUsd: bigint): string {
@@ -9,6 +10,15 @@ export function formatUsd(microUsd: bigint): string {
     .padStart(6, "0")
     .replace(/0{1,4}$/, "");
   return `${sign}$${formatCount(micro / MICRO_PER_USD)}.${fraction}`;
+}
+
+/** Exact amount of pico-USD in USD, with at least cents: `$0.15`, `$0.000000375`. */
+export function formatPicoUsd(picoUsd: bigint): string {
+  const fraction = (picoUsd % PICO_PER_USD)
+    .toString()
+    .padStart(12, "0")
+    .replace(/0{1,10}$/, "");
+  return `$${formatCount(picoUsd / PICO_PER_USD)}.${fraction}`;
 }
 
 /** Whole number with separators of thousands: `1,234,567`. */

@@ -1,11 +1,9 @@
-import { EmptyState } from "../../components/empty-state.tsx";
-import { Page } from "../../components/page.tsx";
+import { useParams } from "wouter";
+import { RequestDetail } from "./request-detail.tsx";
+import { RequestLog } from "./request-log.tsx";
 
 /** Requests: the log, filtered and live, and the receipt of one. */
 export default function Requests() {
-  return (
-    <Page title="Requests">
-      <EmptyState title="Nothing here yet." />
-    </Page>
-  );
+  const { id } = useParams<{ readonly id?: string }>();
+  return id === undefined ? <RequestLog /> : <RequestDetail id={id} />;
 }

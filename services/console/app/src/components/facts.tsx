@@ -1,0 +1,21 @@
+import type { ReactNode } from "react";
+import styles from "./facts.module.css";
+
+/** Fact about a thing: its name and its value. One without a value is left out. */
+export type Fact = readonly [name: string, value: ReactNode];
+
+/** List of facts about one thing. */
+export function Facts({ facts }: { readonly facts: readonly Fact[] }) {
+  return (
+    <dl className={styles.facts}>
+      {facts
+        .filter(([, value]) => value !== undefined && value !== "")
+        .map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+    </dl>
+  );
+}

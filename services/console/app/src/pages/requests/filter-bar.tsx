@@ -1,0 +1,120 @@
+import { useQuery } from "@connectrpc/connect-query";
+import { UsageDimension, type UsageGroup, UsageService } from "@routeplane/contracts/usage";
+import { useMemo, useState } from "react";
+import { type Chip, Chips } from "../../components/chips.tsx";
+import { Field } from "../../components/field.tsx";
+import { RangePicker } from "../../components/range-picker.tsx";
+import { type Suggestion, TextFilter } from "../../components/text-filter.tsx";
+import { formatShortCount } from "../../format/money.ts";
+import { STATUS_NAMES } from "../../format/request-status.ts";
+import { formatTime } from "../../format/time.ts";
+import { timeRangeOf, toProtoRange } from "../../format/time-range.ts";
+import { useTimeZone } from "../../format/use-time-zone.ts";
+import { useKeys } from "../../rpc/use-key-names.ts";
+import styles from "./filter-bar.module.css";
+import { hasFixedRange, type RequestFilters } from "./request-filter.ts";
+
+/** Longest model or provider that the service takes, in characters. */
+const MAX_NAME_LENGTH = 256;
+
+interface FilterBarProps {
+  readonly filters: RequestFilters;
+  readonly onChange: (change: Partial<RequestFilters>) => void;
+  readonly onClear: () => void;
+}
+
+/** Filters of the request log: controls, and a chip for each that is set. */
+export function FilterBar({ filters, onChange, onClear }: FilterBarProps) {
+  const keys = useKeys();
+  const { models, providers } = useNamesInUse(filters);
+  const byName = useMemo(() => [...keys.values()].toSorted((one, other) => one.name.localeCompare(other.name)), [keys]);
+  const chips = useChips(filters, onChange);
+  return (
+    <div className={styles.filters} role="search" aria-label="Requests">
+      <div className={styles.controls}>
+        <Field label="Key">
+          <select value={filters.key} onChange={({ target }) => onChange({ key: target.value })}>
+            <option value="">any</option>
+            {filters.key !== "" && !keys.has(filters.key) && <option value={filters.key}>{filters.key}</option>}
+            {byName.map(({ id, name }) => (
+              <option key={id} value={id}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </Field>
+        <Field label="Model">
+          <TextFilter
+            value={filters.model}
+            options={models}
+            maxLength={MAX_NAME_LENGTH}
+            onChange={(model) => onChange({ model })}
+          />
+        </Field>
+        <Field label="Provider">
+          <TextFilter
+            value={filters.provider}
+            options={providers}
+            maxLength={MAX_NAME_LENGTH}
+            onChange={(provider) => onChange({ provider })}
+          />
+        </Field>
+        <Field label="Status">
+          <select value={filters.status} onChange={({ target }) => onChange({ status: target.value })}>
+            <option value="">any</option>
+            {STATUS_NAMES.map((name) => (
+              <option key={name}>{name}</option>
+            ))}
+          </select>
+        </Field>
+        <RangePicker filters={filters} onChange={onChange} />
+      </div>
+      <Chips chips={chips} onClear={onClear} />
+    </div>
+  );
+}
+
+function useChips(filters: RequestFilters, onChange: FilterBarProps["onChange"]): readonly Chip[] {
+  const keys = useKeys();
+  const [timeZone] = useTimeZone();
+  const { key, model, provider, status, range, from, to } = filters;
+  const time = (text: string): string => formatTime(new Date(text), timeZone);
+  const chips = [
+    ["Key", keys.get(key)?.name ?? key, { key: "" }],
+    ["Model", model, { model: "" }],
+    ["Provider", provider, { provider: "" }],
+    ["Status", status, { status: "" }],
+    hasFixedRange(filters)
+      ? (["Received", `${time(from)} – ${time(to)}`, { from: "", to: "" }] as const)
+      : (["Range", range, { range: "" }] as const),
+  ] as const;
+  return chips
+    .filter(([, value]) => value !== "")
+    .map(([label, value, change]) => ({ label, value, onRemove: () => onChange(change) }));
+}
+
+/** Models and providers that had requests in the range, to choose from. They are an addition: without them names are typed. */
+function useNamesInUse(filters: RequestFilters) {
+  const [openedAt] = useState(() => Date.now());
+  const input = {
+    ...toProtoRange(timeRangeOf(filters, openedAt)),
+    groupBy: [UsageDimension.MODEL, UsageDimension.PROVIDER],
+  };
+  const { data } = useQuery(UsageService.method.getUsage, input, { retry: false, refetchOnWindowFocus: false });
+  return useMemo(() => {
+    const groups = data?.groups ?? [];
+    return { models: suggestionsOf(groups, "model"), providers: suggestionsOf(groups, "provider") };
+  }, [data]);
+}
+
+/** Names of groups, the one with most requests first. */
+function suggestionsOf(groups: readonly UsageGroup[], name: "model" | "provider"): readonly Suggestion[] {
+  const counts = new Map<string, number>();
+  for (const group of groups) {
+    const count = Number(group.requestCount + group.deniedCount);
+    if (group[name] !== "") counts.set(group[name], (counts.get(group[name]) ?? 0) + count);
+  }
+  return [...counts]
+    .toSorted(([, one], [, other]) => other - one)
+    .map(([value, count]) => ({ value, hint: `${formatShortCount(count)} requests` }));
+}

@@ -1,0 +1,44 @@
+import type { Receipt } from "@routeplane/contracts/usage";
+
+/** Stretch of the time of a request, in milliseconds from when the gateway received it. */
+export interface Stretch {
+  readonly name: string;
+  /** `upstream`: an attempt; `gateway`: the time before, between and after them. */
+  readonly by: "gateway" | "upstream";
+  readonly startMs: number;
+  readonly endMs: number;
+  /** End of an attempt, e.g. `429 rate_limit_exceeded`; empty for the gateway. */
+  readonly outcome: string;
+}
+
+/** Use of the time of a request. */
+export interface Timeline {
+  readonly totalMs: number;
+  readonly stretches: readonly Stretch[];
+  /** Undefined if it was no stream, or none came. */
+  readonly firstTokenMs: number | undefined;
+}
+
+/** Returns the use of the time of a request; undefined while that is not known. Attempts without a start of their own follow each other. */
+export function timelineOf({ attempts, totalMs, timeToFirstTokenMs }: Receipt): Timeline | undefined {
+  if (totalMs === undefined) return undefined;
+  const stretches: Stretch[] = [];
+  let reached = 0;
+  const gatewayUntil = (endMs: number): void => {
+    const name = reached === 0 ? "Gateway, before the upstream" : "Gateway";
+    if (endMs > reached) stretches.push({ name, by: "gateway", startMs: reached, endMs, outcome: "" });
+  };
+  for (const { provider, model, status, errorCode, startedMs = reached, durationMs } of attempts) {
+    gatewayUntil(startedMs);
+    reached = startedMs + durationMs;
+    const outcome = [status, errorCode].filter(Boolean).join(" ") || "no answer";
+    const name = [provider, model].filter(Boolean).join("/");
+    stretches.push({ name, by: "upstream", startMs: startedMs, endMs: reached, outcome });
+  }
+  const total = Math.max(Number(totalMs), reached);
+  if (total > reached) {
+    const name = attempts.length === 0 ? "Gateway" : "Gateway, after the upstream";
+    stretches.push({ name, by: "gateway", startMs: reached, endMs: total, outcome: "" });
+  }
+  return { totalMs: total, stretches, firstTokenMs: timeToFirstTokenMs };
+}

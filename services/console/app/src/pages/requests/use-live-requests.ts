@@ -1,0 +1,81 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, createClient } from "@connectrpc/connect";
+import { useTransport } from "@connectrpc/connect-query";
+import { type RequestFilterSchema, UsageService } from "@routeplane/contracts/usage";
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { reportSessionEnd } from "../../session/session-end.ts";
+import { followRequests, type TailState } from "./follow-requests.ts";
+import { addEnded, type LiveRows, NO_ROWS } from "./live-rows.ts";
+
+/** Time after which a silent stream is given up and resumed. The service ends each after 5 seconds. Milliseconds. */
+const STREAM_TIMEOUT_MS = 12_000;
+
+/** State of the live tail of a page; `paused` while its tab is hidden. */
+export type LiveState = TailState | { readonly at: "off" | "paused" };
+
+interface LiveRequests extends LiveRows {
+  readonly state: LiveState;
+}
+
+/**
+ * Follows the request log while it is on and the tab is visible.
+ *
+ * @param filter filter; undefined: off. The tail begins anew when another one is given: keep its identity
+ * @param onStart called when the tail begins anew: the list is to be read again, from there on
+ */
+export function useLiveRequests(
+  filter: MessageInitShape<typeof RequestFilterSchema> | undefined,
+  onStart: () => void,
+): LiveRequests {
+  const transport = useTransport();
+  const isVisible = useSyncExternalStore(subscribeToVisibility, () => document.visibilityState === "visible");
+  const [live, setLive] = useState<LiveRequests>({ ...NO_ROWS, state: { at: "off" } });
+
+  useEffect(() => {
+    if (filter === undefined || !isVisible) {
+      setLive((current) => {
+        const state: LiveState = { at: filter === undefined ? "off" : "paused" };
+        return filter === undefined ? { ...NO_ROWS, state } : { ...current, state };
+      });
+      return;
+    }
+    const stop = new AbortController();
+    const { watchRequests } = createClient(UsageService, transport);
+    void followRequests({
+      filter,
+      signal: stop.signal,
+      watch: (request, signal) => watchRequests(request, { signal, timeoutMs: STREAM_TIMEOUT_MS }),
+      onStart: () => {
+        setLive((current) => ({ ...NO_ROWS, state: current.state }));
+        onStart();
+      },
+      onEnded: (requests) => setLive((current) => ({ ...current, ...addEnded(current, requests) })),
+      onState: (state) => {
+        if (state.at === "failed" && state.error.code === Code.Unauthenticated) reportSessionEnd();
+        setLive((current) => (current.state.at === state.at && state.at === "live" ? current : { ...current, state }));
+      },
+      pause,
+    });
+    return () => stop.abort();
+  }, [filter, isVisible, onStart, transport]);
+  return live;
+}
+
+function subscribeToVisibility(onChange: () => void): () => void {
+  document.addEventListener("visibilitychange", onChange);
+  return () => document.removeEventListener("visibilitychange", onChange);
+}
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}

@@ -1,0 +1,18 @@
+import { useQuery } from "@connectrpc/connect-query";
+import { type Policy, PolicyService } from "@routeplane/contracts/policy";
+import { useMemo } from "react";
+import { holdsScope, useSession } from "../session/use-session.ts";
+
+/** Most policies whose names are read: one page. Policies beyond are shown by their id. */
+const MAX_NAMES = 1_000;
+
+/**
+ * Policies of the namespace by their id, read once for all parts of the app; empty without the scope `policy:read`.
+ *
+ * @param isNeeded false where nothing names a policy, so that none are read
+ */
+export function usePolicies(isNeeded = true): ReadonlyMap<string, Policy> {
+  const enabled = holdsScope(useSession(), "policy:read") && isNeeded;
+  const { data } = useQuery(PolicyService.method.listPolicies, { pageSize: MAX_NAMES }, { enabled, staleTime: 60_000 });
+  return useMemo(() => new Map(data?.policies.map((policy) => [policy.id, policy])), [data]);
+}
