@@ -1,7 +1,7 @@
 import { UsageDimension, type UsageGroup } from "@routeplane/contracts/usage";
 import { statusNameOf } from "../../format/request-status.ts";
 
-/** What bars are stacked by. */
+/** Dimension by which bars are stacked. */
 export interface Dimension {
   readonly title: string;
   readonly groupBy: UsageDimension;

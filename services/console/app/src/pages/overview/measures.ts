@@ -9,7 +9,7 @@ export interface Totals {
   readonly deniedCount: bigint;
 }
 
-/** What a chart and a list of the largest can be of. */
+/** Measure of usage: charts and lists of the largest show one. */
 export interface Measure {
   readonly title: string;
   readonly valueOf: (totals: Totals) => bigint;

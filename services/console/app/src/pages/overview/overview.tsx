@@ -1,9 +1,11 @@
 import { NeedsScope } from "../../components/needs-scope.tsx";
 import { Page } from "../../components/page.tsx";
 import { RangePicker } from "../../components/range-picker.tsx";
+import { Section } from "../../components/section.tsx";
 import { timeRangeOf } from "../../format/time-range.ts";
 import { useNow } from "../../format/use-now.ts";
 import { useFilters } from "../../format/use-filters.ts";
+import { Budgets } from "./budgets.tsx";
 import { dimensionNameOf } from "./dimensions.ts";
 import { measureNameOf } from "./measures.ts";
 import { TopLists } from "./top-lists.tsx";
@@ -21,6 +23,11 @@ export default function Overview() {
         <Usage range={range} measure={measure} by={by} onChange={change} />
         <TopLists range={range} measure={measure} />
       </NeedsScope>
+      <Section title="Budgets">
+        <NeedsScope scope="policy:read">
+          <Budgets />
+        </NeedsScope>
+      </Section>
     </Page>
   );
 }

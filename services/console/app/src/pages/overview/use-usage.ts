@@ -5,7 +5,7 @@ import { bucketUnitOf } from "../../components/chart/time-buckets.ts";
 import { rangeBefore, type TimeRange, toProtoRange } from "../../format/time-range.ts";
 import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
 
-/** While a later range is read, the one before is shown; responses say what range they are of. */
+/** Options of reads that are shown until those of a later range are there. Responses say what range they are of. */
 const OPTIONS = { placeholderData: keepPreviousData };
 
 /** Usage of each hour or day and each value of a dimension, and its totals: one snapshot. Days are those of the time zone. */

@@ -1,5 +1,4 @@
-import { useQuery } from "@connectrpc/connect-query";
-import { BindingMode, PolicyService } from "@routeplane/contracts/policy";
+import { BindingMode } from "@routeplane/contracts/policy";
 import { budgetOf, POLICY_KINDS } from "@routeplane/policy-spec";
 import { Link } from "wouter";
 import { Badge } from "../../components/badge.tsx";
@@ -12,12 +11,10 @@ import { PrincipalLink } from "../../components/principal-link.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
 import { useFilters } from "../../format/use-filters.ts";
 import { useKeys } from "../../rpc/use-key-names.ts";
+import { usePolicies } from "../../rpc/use-policies.ts";
 import styles from "./policy-list.module.css";
 import { type PolicyFilters, type PolicyRow, policyRows } from "./policy-rows.ts";
 import { KIND_TITLES } from "./spec.ts";
-
-/** A namespace has at most so many policies: one page holds all. */
-const MAX_POLICIES = 1_000;
 
 /** Policies of the namespace with what each is bound to, filtered by the address. */
 export function PolicyList() {
@@ -52,7 +49,7 @@ export function PolicyList() {
 
 function Policies({ filters }: { readonly filters: PolicyFilters }) {
   const keys = useKeys();
-  const { data, error, refetch } = useQuery(PolicyService.method.listPolicies, { pageSize: MAX_POLICIES });
+  const { data, error, refetch } = usePolicies();
   if (error !== null) return <ErrorNotice error={error} what="Policies cannot be read." onRetry={refetch} />;
   if (data === undefined) return <Skeleton lines={6} />;
   const rows = policyRows(data.policies, filters, keys);

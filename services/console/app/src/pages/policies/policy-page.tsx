@@ -12,12 +12,12 @@ import { Section } from "../../components/section.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
 import { Time } from "../../components/time.tsx";
 import { fromTimestamp } from "../../format/time.ts";
+import { policyTitle } from "../../format/policy-title.ts";
 import { useKeys } from "../../rpc/use-key-names.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 import { Bindings } from "./bindings.tsx";
 import { PolicyActions } from "./policy-actions.tsx";
 import styles from "./policy-page.module.css";
-import { policyTitle } from "./policy-rows.ts";
 import { SpecView } from "./spec-view.tsx";
 import { KIND_TITLES, readSpec } from "./spec.ts";
 

@@ -1,6 +1,7 @@
 import { BindingMode, type Policy, type PolicyBinding, PrincipalType } from "@routeplane/contracts/policy";
 import { budgetOf, POLICY_KINDS, type PolicyKind, type PolicySpec } from "@routeplane/policy-spec";
 import { findWord, PROTO_POLICY_KINDS } from "@routeplane/policy-spec/proto";
+import { type KeyNames, policyTitle } from "../../format/policy-title.ts";
 import { specSummary } from "./spec-lines.ts";
 import { readSpec } from "./spec.ts";
 
@@ -25,9 +26,6 @@ export interface PolicyFilters {
   readonly text: string;
 }
 
-/** Names of keys by their id. */
-export type KeyNames = ReadonlyMap<string, { readonly name: string }>;
-
 /** Rows of the policies that the filters let through, newest first. */
 export function policyRows(policies: readonly Policy[], filters: PolicyFilters, keys: KeyNames): readonly PolicyRow[] {
   const kind = POLICY_KINDS.find((known) => known === filters.kind);
@@ -37,13 +35,6 @@ export function policyRows(policies: readonly Policy[], filters: PolicyFilters, 
     .filter((row) => kind === undefined || row.kind === kind)
     .filter((row) => needle === "" || textOf(row, keys).includes(needle))
     .toReversed();
-}
-
-/** Name of a policy; limits that a key was minted with are named after the key's id, and are shown with its name. */
-export function policyTitle(name: string, keys: KeyNames): string {
-  const keyId = /^limits of (key_[0-9a-z]{26})$/.exec(name)?.[1];
-  const keyName = keyId === undefined ? undefined : keys.get(keyId)?.name;
-  return keyName === undefined ? name : `limits of ${keyName}`;
 }
 
 function rowOf(policy: Policy, keys: KeyNames): PolicyRow {
