@@ -1,3 +1,4 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import { VerificationService } from "@routeplane/contracts/auth";
 import { authorized } from "@routeplane/testing";
@@ -29,6 +30,19 @@ async function listedKeys(): Promise<readonly string[]> {
     after = { afterNamespaceId: last.namespaceId, afterKeyId: last.keyId };
   }
 }
+
+it("resolves a key with its lineage and the earliest expiry in it, absent without one", async () => {
+  const root = await auth.rootKey();
+  const [early, late] = [Date.now() + 3_600_000, Date.now() + 7_200_000];
+  const sub = await auth.subKey(root.token, undefined, late);
+  const below = await auth.subKey(sub.token, undefined, early);
+  const resolve = ({ id }: { id: string }) => asPolicy().resolveKey({ namespaceId: auth.namespaceId, keyId: id });
+  const unlimited = await resolve(root);
+  expect([unlimited.lineage, unlimited.revoked, unlimited.expiresAt]).toEqual([[root.id], false, undefined]);
+  const resolved = await resolve(below);
+  expect(resolved.lineage).toEqual([root.id, sub.id, below.id]);
+  expect(resolved.expiresAt && timestampMs(resolved.expiresAt)).toBe(early);
+});
 
 describe("a revocation", () => {
   it("is listed from its transaction on, with its time and actor, until it is acknowledged; the keys below are not", async () => {

@@ -206,7 +206,7 @@ export function wirePolicy(wiring: PolicyWiring) {
   const verifier = createVerifier(auth, { log });
   const ledgerAdmission = createAdmission(createLedger(database), reservationTtlMs, recalls);
   const keysOfServices = cachedKeyDirectory(keys, verifier.feed);
-  const admission = admissionService(ledgerAdmission, createServiceAdmission(ledgerAdmission, keysOfServices));
+  const admission = admissionService(ledgerAdmission, createServiceAdmission(ledgerAdmission, keysOfServices, clock));
   const sessions = createGatewaySessions({
     sessions: createSessionStore(database),
     slices: createSliceStore(database),

@@ -22,6 +22,7 @@ export function createFakeAuthService() {
     { serviceCredentialId: string; scopes: string[]; namespaceIds: string[]; allNamespaces: boolean }
   >();
   const revoked = new Map<Id<"key">, { namespaceId: string; keyId: string; at: Date; acknowledged: boolean }>();
+  const expiries = new Map<Id<"key">, Date>();
   const mints = new Map<string, { namespaceId: string; lineage: readonly Id<"key">[]; actorId: string }>();
   const down = { value: false };
   const transport = createRouterTransport(({ service }) => {
@@ -44,7 +45,9 @@ export function createFakeAuthService() {
         if (down.value) throw new Error("the auth service is down");
         const key = [...byToken.values()].find((each) => each.id === keyId && each.namespaceId === namespaceId);
         if (key === undefined) throw toConnectError(notFound());
-        return { lineage: [...key.lineage], revoked: key.lineage.some((id) => revoked.has(id)) };
+        const [expiry] = key.lineage.flatMap((id) => expiries.get(id) ?? []);
+        const known = { lineage: [...key.lineage], revoked: key.lineage.some((id) => revoked.has(id)) };
+        return expiry === undefined ? known : { ...known, expiresAt: toTimestamp(expiry) };
       },
       resolveMint({ namespaceId, keyId }) {
         if (down.value) throw new Error("the auth service is down");
@@ -81,6 +84,8 @@ export function createFakeAuthService() {
       const { namespaceId = "" } = [...byToken.values()].find(({ id }) => id === keyId) ?? {};
       revoked.set(keyId, { namespaceId, keyId, at, acknowledged: false });
     },
+    /** Lets a key expire at a time. At most one key of a lineage has an expiry. */
+    expire: (keyId: Id<"key">, at: Date) => expiries.set(keyId, at),
     /** Begins the mint of a key, by the key or operator credential `actorId`, and returns its id. */
     mint(namespaceId: Id<"ns">, actorId: string, above: readonly Id<"key">[] = []): Id<"key"> {
       const id = newId("key");

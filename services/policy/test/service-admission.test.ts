@@ -128,6 +128,22 @@ describe("a service credential", () => {
     }
   });
 
+  it("admits for a key until it expires, and nothing from then on for it and the keys below it", async () => {
+    const { namespaceId, key } = await boundService();
+    const child = policy.key(namespaceId, key);
+    const cases = [key, child].map(({ lineage }) => lineage);
+    policy.expire(key.id, new Date(Date.now() + 3_600_000));
+    const early = policy.service([namespaceId]);
+    for (const lineage of cases)
+      expect((await rpc(early).admit(requestOf(namespaceId, lineage))).outcome.case).toBe("admission");
+    policy.expire(key.id, new Date());
+    for (const lineage of cases) {
+      const refused = await refusal(rpc(early).admit(requestOf(namespaceId, lineage)));
+      expect(refused).toMatchObject({ code: Code.FailedPrecondition, reason: "STATE_CONFLICT" });
+      expect(refused.message).toContain("has expired");
+    }
+  });
+
   it("needs the scope policy:admit, and is no key", async () => {
     const { namespaceId, key, request } = await boundService();
     const verifying = policy.service([namespaceId], ["keys:verify"]);

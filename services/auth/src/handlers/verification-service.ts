@@ -1,8 +1,14 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { VerificationService } from "@routeplane/contracts/auth";
 import { notFound, requireId } from "@routeplane/domain";
-import { type ChangeFeed, type LocalVerifier, principalOf, type VerificationResult } from "@routeplane/rpc";
-import { isRevoked } from "../domain/grant-rules.ts";
+import {
+  type ChangeFeed,
+  type LocalVerifier,
+  principalOf,
+  toTimestamp,
+  type VerificationResult,
+} from "@routeplane/rpc";
+import { expiryOf, isRevoked } from "../domain/grant-rules.ts";
 import type { LimitedKeyStore, KeyStore, RevocationLog } from "../domain/ports.ts";
 import { callerTokenOf } from "./caller.ts";
 import { toProtoRevokedKey, toProtoVerification, visibleTo } from "./convert-verification.ts";
@@ -47,7 +53,9 @@ export function verificationService({
     async resolveKey({ namespaceId, keyId }) {
       const lineage = await keys.findLineage(requireId("ns", namespaceId), requireId("key", keyId));
       if (lineage === undefined) throw notFound();
-      return { lineage: lineage.map(({ id }) => id), revoked: isRevoked(lineage) };
+      const expiry = expiryOf(lineage);
+      const known = { lineage: lineage.map(({ id }) => id), revoked: isRevoked(lineage) };
+      return expiry === undefined ? known : { ...known, expiresAt: toTimestamp(expiry) };
     },
 
     async resolveMint({ namespaceId, keyId }) {

@@ -185,6 +185,8 @@ export interface Mint {
 export interface KnownKey {
   /** True if the key or a key above it is revoked. */
   readonly revoked: boolean;
+  /** First moment at which the key, or a key above it, has expired; undefined: never. */
+  readonly expiresAt?: Date | undefined;
   /** Key ids from the root key down to the key itself. */
   readonly lineage: readonly Id<"key">[];
 }

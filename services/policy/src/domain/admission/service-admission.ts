@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
-import { DomainError, type Id, invalidField, notFound } from "@routeplane/domain";
-import type { KeyDirectory, ReservationKey } from "../ports.ts";
+import { type Clock, DomainError, type Id, invalidField, notFound } from "@routeplane/domain";
+import type { KeyDirectory, KnownKey, ReservationKey } from "../ports.ts";
 import type { Admission, AdmissionRequest, AdmissionResult } from "./admission.ts";
 import type { RequestUsage } from "./reservation.ts";
 
@@ -29,13 +29,13 @@ export interface ServiceAdmission {
   void(service: AdmittingService, key: ReservationKey, neverSent: boolean): Promise<void>;
 }
 
-export function createServiceAdmission(admission: Admission, keys: KeyDirectory): ServiceAdmission {
+export function createServiceAdmission(admission: Admission, keys: KeyDirectory, clock: Clock): ServiceAdmission {
   return {
     async admit(service, request) {
       const { namespaceId, lineage, sessionId, idempotencyKey } = request;
       requireReach(service, namespaceId);
       if (sessionId !== undefined) throw invalidField("session_id", "must be empty: sessions are those of gateways");
-      await requireLineage(keys, namespaceId, lineage);
+      requireUsable(await findKey(keys, namespaceId, lineage), clock());
       const own = {
         ...request,
         requestId: ownRequestId(service, request.requestId),
@@ -60,12 +60,19 @@ function requireReach(service: AdmittingService, namespaceId: Id<"ns">): void {
   if (!service.reaches(namespaceId)) throw notFound();
 }
 
-async function requireLineage(keys: KeyDirectory, namespaceId: Id<"ns">, lineage: readonly Id<"key">[]): Promise<void> {
+/** @throws DomainError NOT_FOUND for a key that the namespace does not have, and for another lineage */
+async function findKey(keys: KeyDirectory, namespaceId: Id<"ns">, lineage: readonly Id<"key">[]): Promise<KnownKey> {
   const keyId = lineage.at(-1);
   const known = keyId === undefined ? undefined : await keys.find(namespaceId, keyId);
   if (known === undefined || known.lineage.join(" ") !== lineage.join(" ")) throw notFound();
-  if (!known.revoked) return;
-  const message = "the key, or a key above it, is revoked: no request is admitted for it";
+  return known;
+}
+
+/** @throws DomainError FAILED_PRECONDITION for a key that is revoked or expired, or below one that is */
+function requireUsable({ revoked, expiresAt }: KnownKey, now: number): void {
+  const isExpired = expiresAt !== undefined && expiresAt.getTime() <= now;
+  if (!revoked && !isExpired) return;
+  const message = `the key, or a key above it, ${revoked ? "is revoked" : "has expired"}: no request is admitted for it`;
   throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
 }
 

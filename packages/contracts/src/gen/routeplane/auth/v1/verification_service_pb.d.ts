@@ -402,6 +402,13 @@ export declare type ResolveKeyResponse = Message<"routeplane.auth.v1.ResolveKeyR
    * @generated from field: bool revoked = 2;
    */
   revoked: boolean;
+
+  /**
+   * First moment at which it is refused: the earliest expiry of it and of the keys above it; absent: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 3;
+   */
+  expiresAt?: Timestamp | undefined;
 };
 
 /**

@@ -534,9 +534,10 @@ export declare const AdmissionService: GenService<{
    * The output bound is lowered to what budgets and token limits leave, down to one token for each choice.
    * Where a request fits only if gateways return what they have free of their slices, or only with a lower output bound,
    * they are asked to, and the call waits for that, 250 ms or, on a busy machine, at most a second.
-   * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already, SESSION_ENDED if its gateway session is
-   * not open; NOT_FOUND RESOURCE_NOT_FOUND if a service credential names a namespace, key or lineage that is not, or is not in
-   * its namespaces; ALREADY_EXISTS IDEMPOTENCY_KEY_USED if another request of the key has its idempotency key.
+   * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already, and for a service credential if the key is
+   * revoked or expired, or below one that is; SESSION_ENDED if its gateway session is not open; NOT_FOUND RESOURCE_NOT_FOUND if a
+   * service credential names a namespace, key or lineage that is not, or is not in its namespaces; ALREADY_EXISTS
+   * IDEMPOTENCY_KEY_USED if another request of the key has its idempotency key.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Admit
    */
