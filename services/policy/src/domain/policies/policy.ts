@@ -44,9 +44,9 @@ export interface Binding {
 /** Numbers of bindings of a policy. */
 export interface BindingCounts {
   readonly all: number;
-  /** Those of keys; the others are of the namespace. */
+  /** Bindings of keys; the others are of the namespace. */
   readonly ofKeys: number;
-  /** Those in shadow mode. */
+  /** Bindings in shadow mode. */
   readonly inShadow: number;
 }
 
