@@ -3,7 +3,7 @@ import styles from "./dialog.module.css";
 
 interface DialogProps {
   readonly title: string;
-  /** Called when the person closes it, by Escape as well. */
+  /** Called when the person closes it, by Escape as well. The dialog stays until it is no longer rendered. */
   readonly onClose: () => void;
   readonly children: ReactNode;
 }
@@ -17,6 +17,15 @@ export function Dialog({ title, onClose, children }: DialogProps) {
     element?.showModal();
     return () => element?.close();
   }, []);
+  // A browser closes it at the second Escape in a row, whatever the page says: it is opened again if the page keeps it.
+  const onClosed = (): void => {
+    const element = dialog.current;
+    if (element === null || element.open) return;
+    onClose();
+    requestAnimationFrame(() => {
+      if (element.isConnected && !element.open) element.showModal();
+    });
+  };
   return (
     <dialog
       ref={dialog}
@@ -26,6 +35,7 @@ export function Dialog({ title, onClose, children }: DialogProps) {
         event.preventDefault();
         onClose();
       }}
+      onClose={onClosed}
     >
       <h2 id={id}>{title}</h2>
       {children}

@@ -29,9 +29,13 @@ const UNITS = [
   ["second", 1_000],
 ] as const;
 
+/** Future that is taken for the present: `useNow` moves as seldom, and clocks differ. Milliseconds. */
+const TOLERANCE_MS = 30_000;
+
 /** Time from now, rounded to its largest unit: `5 minutes ago`, `in 2 hours`. */
 export function formatRelative(date: Date, now: number): string {
   const difference = date.getTime() - now;
+  if (difference > 0 && difference < TOLERANCE_MS) return "now";
   const format = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
   for (const [unit, length] of UNITS) {
     if (Math.abs(difference) >= length) return format.format(Math.trunc(difference / length), unit);

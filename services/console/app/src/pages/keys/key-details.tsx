@@ -1,6 +1,6 @@
 import { effectiveScopes } from "@routeplane/credentials/scopes";
-import type { ReactNode } from "react";
 import { CopyableId } from "../../components/copyable-id.tsx";
+import { Facts } from "../../components/facts.tsx";
 import { KeyLink } from "../../components/key-link.tsx";
 import { Time } from "../../components/time.tsx";
 import { fromTimestamp } from "../../format/time.ts";
@@ -13,69 +13,58 @@ export function KeyDetails({ branch: { key, lineage, state } }: { readonly branc
   const parent = lineage.at(-2);
   const ownExpiry = fromTimestamp(key.expiresAt);
   return (
-    <dl className={styles.facts}>
-      <Fact name="State">
-        <KeyStateBadge state={state} />
-        {state.ancestor !== undefined && (
+    <Facts
+      facts={Object.entries({
+        State: (
           <>
-            {" "}
-            <KeyLink id={state.ancestor.id} name={state.ancestor.name} /> above it is {state.kind}, and so is this key.
+            <KeyStateBadge state={state} />
+            {state.ancestor !== undefined && (
+              <>
+                {" "}
+                <KeyLink id={state.ancestor.id} name={state.ancestor.name} /> above it is {state.kind}, and so is this
+                key.
+              </>
+            )}
           </>
-        )}
-      </Fact>
-      <Fact name="Id">
-        <CopyableId id={key.id} />
-      </Fact>
-      <Fact name="Token starts with">
-        <code>{key.prefix}</code>
-      </Fact>
-      <Fact name="Scopes">
-        <Scopes granted={key.scopes} held={effectiveScopes(lineage.map(({ scopes }) => scopes))} />
-      </Fact>
-      <Fact name="Minted">
-        <Time date={fromTimestamp(key.createdAt)} />
-        {parent === undefined ? (
-          key.parentId === "" && ", a root key"
-        ) : (
+        ),
+        Id: <CopyableId id={key.id} />,
+        "Token starts with": <code>{key.prefix}</code>,
+        Scopes: <Scopes granted={key.scopes} held={effectiveScopes(lineage.map(({ scopes }) => scopes))} />,
+        Minted: (
           <>
-            {" "}
-            by <KeyLink id={parent.id} name={parent.name} />
+            <Time date={fromTimestamp(key.createdAt)} />
+            {parent === undefined ? (
+              key.parentId === "" && ", a root key"
+            ) : (
+              <>
+                {" "}
+                by <KeyLink id={parent.id} name={parent.name} />
+              </>
+            )}
           </>
-        )}
-      </Fact>
-      <Fact name="Expires">
-        {state.expiresAtMs === undefined ? (
-          "never"
-        ) : (
-          <>
-            <Time date={new Date(state.expiresAtMs)} />
-            {ownExpiry?.getTime() !== state.expiresAtMs && ", with a key above it"}
-          </>
-        )}
-      </Fact>
-      <Fact name="Last used">
-        {key.lastUsedAt === undefined ? "never" : <Time date={fromTimestamp(key.lastUsedAt)} />}
-      </Fact>
-      {key.revokedAt !== undefined && (
-        <Fact name="Revoked">
-          <Time date={fromTimestamp(key.revokedAt)} />
-          {key.revokedReason !== "" && (
+        ),
+        Expires:
+          state.expiresAtMs === undefined ? (
+            "never"
+          ) : (
             <>
-              : <bdi>{key.revokedReason}</bdi>
+              <Time date={new Date(state.expiresAtMs)} />
+              {ownExpiry?.getTime() !== state.expiresAtMs && ", with a key above it"}
             </>
-          )}
-        </Fact>
-      )}
-    </dl>
-  );
-}
-
-function Fact({ name, children }: { readonly name: string; readonly children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
+          ),
+        "Last used": key.lastUsedAt === undefined ? "never" : <Time date={fromTimestamp(key.lastUsedAt)} />,
+        Revoked: key.revokedAt && (
+          <>
+            <Time date={fromTimestamp(key.revokedAt)} />
+            {key.revokedReason !== "" && (
+              <>
+                : <bdi>{key.revokedReason}</bdi>
+              </>
+            )}
+          </>
+        ),
+      })}
+    />
   );
 }
 

@@ -10,6 +10,7 @@ import { Section } from "../../components/section.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
 import { useFilters } from "../../format/use-filters.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
+import { KeyActions } from "./key-actions.tsx";
 import { KeyDetails } from "./key-details.tsx";
 import { KeyLineage } from "./key-lineage.tsx";
 import { KeyUsage } from "./key-usage.tsx";
@@ -29,7 +30,8 @@ export function KeyPage({ id }: { readonly id: string }) {
 }
 
 function KeyOfTree({ id }: { readonly id: string }) {
-  const { tree, error, hasMore, isReadingMore, readMore, retry } = useKeyTree();
+  const query = useKeyTree();
+  const { tree, error, hasMore, isReadingMore, readMore, retry } = query;
   const mayReadUsage = holdsScope(useSession(), "usage:read");
   const [filters, change] = useFilters(["range", "from", "to", "measure"]);
   const branch = tree?.branches.get(id);
@@ -57,7 +59,7 @@ function KeyOfTree({ id }: { readonly id: string }) {
       actions={mayReadUsage && <RangePicker filters={filters} onChange={change} byDefault="30d" />}
     >
       <KeyLineage lineage={branch.lineage} />
-      <Section title="Details">
+      <Section title="Details" actions={<KeyActions branch={branch} query={query} />}>
         <KeyDetails branch={branch} />
       </Section>
       {mayReadUsage && (

@@ -1,3 +1,4 @@
+import { Button } from "../../components/button.tsx";
 import { Field } from "../../components/field.tsx";
 import { NeedsScope } from "../../components/needs-scope.tsx";
 import { Page } from "../../components/page.tsx";
@@ -8,6 +9,7 @@ import { holdsScope, useSession } from "../../session/use-session.ts";
 import { KeyList, type KeyListFilters } from "./key-list.tsx";
 import { ORDERS } from "./key-order.ts";
 import styles from "./keys-page.module.css";
+import { MintDialog } from "./mint-dialog.tsx";
 import { useKeyTree } from "./use-key-tree.ts";
 
 const STATES = {
@@ -26,17 +28,28 @@ interface FilterProps {
 /** Page of all keys of the namespace: tree, state, use and spend, and the mint of a key. */
 export function KeysPage() {
   const session = useSession();
-  const [filters, change] = useFilters(["q", "state", "order", "range", "from", "to"]);
+  const [filters, change] = useFilters(["q", "state", "order", "range", "from", "to", "mint"]);
+  const mayMint = holdsScope(session, "keys:write");
   return (
     <Page
       title="Keys"
-      actions={holdsScope(session, "usage:read") && <RangePicker filters={filters} onChange={change} byDefault="30d" />}
+      actions={
+        <>
+          {holdsScope(session, "usage:read") && <RangePicker filters={filters} onChange={change} byDefault="30d" />}
+          {mayMint && (
+            <Button kind="primary" onClick={() => change({ mint: "1" })}>
+              Mint a key
+            </Button>
+          )}
+        </>
+      }
     >
       <NeedsScope scope="keys:read">
         <Section title="All keys" actions={<Filters filters={filters} onChange={change} />}>
           <AllKeys filters={filters} onChange={change} />
         </Section>
       </NeedsScope>
+      {mayMint && filters.mint !== "" && <MintDialog onClose={() => change({ mint: "" })} />}
     </Page>
   );
 }

@@ -1,0 +1,44 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
+import { expect, test } from "vitest";
+import { errorAt, isUncertain, keyFieldErrorsOf } from "./form-errors.ts";
+
+test("shows the faults of a field and of those in it at the field", () => {
+  const errors = new Map([
+    ["name", "must not be blank"],
+    ["limits.budget.limit_micro_usd", "must be above 0"],
+    ["limits.budget.window", "is missing."],
+    ["limits.budgets", "is another"],
+  ]);
+  expect(errorAt(errors, "name")).toBe("Must not be blank.");
+  expect(errorAt(errors, "limits.budget")).toBe("Must be above 0. Is missing.");
+  expect(errorAt(errors, "scopes")).toBeUndefined();
+});
+
+test("shows a refusal for more than the parent has at its field", () => {
+  const info = { desc: ErrorInfoSchema, value: { reason: "SCOPE_EXCEEDS_PARENT", domain: "routeplane" } };
+  const refusal = new ConnectError("scopes: yours lacks audit:read", Code.PermissionDenied, undefined, [info]);
+  expect([...keyFieldErrorsOf(refusal)]).toEqual([["scopes", "yours lacks audit:read"]]);
+  expect(keyFieldErrorsOf(new ConnectError("down", Code.Unavailable)).size).toBe(0);
+});
+
+test("prefers the fields that the service names", () => {
+  const bad = {
+    desc: BadRequestSchema,
+    value: { fieldViolations: [{ field: "limits.budget", description: "too high" }] },
+  };
+  const error = new ConnectError("limits.budget: too high", Code.PermissionDenied, undefined, [bad]);
+  expect([...keyFieldErrorsOf(error)]).toEqual([["limits.budget", "too high"]]);
+});
+
+test("knows when a change may have been made although the call failed", () => {
+  const withReason = (reason: string) =>
+    new ConnectError("failed", Code.Unavailable, undefined, [
+      { desc: ErrorInfoSchema, value: { reason, domain: "routeplane" } },
+    ]);
+  expect([new ConnectError("no answer", Code.Unavailable), withReason("INTERNAL")].map(isUncertain)).toEqual([
+    true,
+    true,
+  ]);
+  expect(["DEPENDENCY_UNAVAILABLE", "LINEAGE_TOO_DEEP"].map(withReason).map(isUncertain)).toEqual([false, false]);
+});

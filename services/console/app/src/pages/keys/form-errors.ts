@@ -1,0 +1,41 @@
+import { type FieldErrors, fieldErrorsOf, reasonOf } from "../../rpc/field-errors.ts";
+
+/** Field that a refusal for exceeding a parent is about. */
+const FIELDS_OF_REASONS: Readonly<Record<string, string>> = {
+  SCOPE_EXCEEDS_PARENT: "scopes",
+  EXPIRY_EXCEEDS_PARENT: "expires_at",
+};
+
+/** Faults that a service found in the fields of a key, by the field; empty for an error of another kind. */
+export function keyFieldErrorsOf(error: unknown): FieldErrors {
+  const errors = fieldErrorsOf(error);
+  const field = FIELDS_OF_REASONS[reasonOf(error) ?? ""];
+  if (errors.size > 0 || field === undefined || !(error instanceof Error)) return errors;
+  return new Map([[field, messageOf(error, field)]]);
+}
+
+/** Message of an error without its code and the name of its field. */
+function messageOf(error: Error, field: string): string {
+  const message = "rawMessage" in error ? String(error.rawMessage) : error.message;
+  return message.startsWith(`${field}: `) ? message.slice(field.length + 2) : message;
+}
+
+/** Error of a field, or of the fields in it, in one text; undefined if there is none. */
+export function errorAt(errors: FieldErrors, path: string): string | undefined {
+  const found = [...errors].filter(([field]) => field === path || field.startsWith(`${path}.`));
+  return found.length === 0 ? undefined : found.map(([, fault]) => asSentence(fault)).join(" ");
+}
+
+function asSentence(fault: string): string {
+  const text = `${fault.slice(0, 1).toUpperCase()}${fault.slice(1)}`;
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+/** Reasons with which a service answers although it may have made the change. */
+const UNCERTAIN_REASONS: ReadonlySet<string> = new Set(["DEADLINE_EXCEEDED", "INTERNAL", "CANCELLED"]);
+
+/** True if a call failed in a way that leaves open whether its change was made: the answer was lost. */
+export function isUncertain(error: unknown): boolean {
+  const reason = reasonOf(error);
+  return reason === undefined || UNCERTAIN_REASONS.has(reason);
+}

@@ -1,0 +1,51 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { BudgetWindow } from "@routeplane/contracts/policy";
+import { expect, test } from "vitest";
+import { EMPTY_MINT, type MintForm, mintRequestOf } from "./mint-form.ts";
+
+const NOW = Date.parse("2026-11-30T10:00:00Z");
+const read = (form: Partial<MintForm>) =>
+  mintRequestOf({ ...EMPTY_MINT, name: "ci", scopes: ["inference:invoke"], ...form }, NOW, "Europe/Berlin");
+
+test("asks for no limits and no expiry where the form names none", () => {
+  expect(read({ name: " ci " })).toEqual({
+    request: { name: "ci", scopes: ["inference:invoke"] },
+  });
+});
+
+test("asks for the limits of the form, exact to a micro-USD", () => {
+  const form = {
+    limitUsd: "$0.25",
+    window: "day",
+    maxRequests: "1,000",
+    rateWindow: 3600,
+    models: "gpt-*,\n echo ,\n",
+  } as const;
+  expect(read(form)).toMatchObject({
+    request: {
+      limits: {
+        budget: { window: BudgetWindow.DAY, limitMicroUsd: 250_000n },
+        rateLimit: { windowSecs: 3_600, maxRequests: 1_000n },
+        guardrail: { modelAllow: { models: ["gpt-*", "echo"] } },
+      },
+    },
+  });
+});
+
+test("reads an expiry as a span from now, or on the clocks of the chosen time zone", () => {
+  const expiryOf = (kind: string, time = "") => read({ expiry: { kind, time } });
+  expect(expiryOf("8h")).toMatchObject({ request: { expiresAt: timestampFromMs(NOW + 8 * 3_600_000) } });
+  expect(expiryOf("at", "2026-12-01T00:00")).toMatchObject({
+    request: { expiresAt: timestampFromMs(Date.parse("2026-11-30T23:00:00Z")) },
+  });
+});
+
+test("names every text that it cannot read or misses, at its field", () => {
+  const faultyFields = (form: Partial<MintForm>) => {
+    const result = read(form);
+    return "faults" in result ? [...result.faults.keys()] : [];
+  };
+  const all = { name: " ", scopes: [], limitUsd: "5 EUR", maxRequests: "many", expiry: { kind: "at", time: "" } };
+  expect(faultyFields(all)).toEqual(["name", "scopes", "limits.budget", "limits.rate_limit", "expires_at"]);
+  expect(faultyFields({ limitUsd: "5 EUR" })).toEqual(["limits.budget"]);
+});
