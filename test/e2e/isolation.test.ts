@@ -217,6 +217,8 @@ const VALID_REQUESTS: Record<string, ValidRequest> = {
     by: () => accountSessionToken,
     ...outsideAccount,
   },
+  "SessionService/GetSession.id": { kinds: ["ses"], request: () => ({}) },
+  "SessionService/GetSession.id (operator)": { kinds: ["ses"], request: () => ({}), ...byOperator },
   "SessionService/RevokeSession.id": { kinds: ["ses"], request: () => ({}) },
   "SessionService/RevokeSession.id (operator)": { kinds: ["ses"], request: () => ({}), ...byOperator },
   "PolicyService/GetPolicy.id": { kinds: ["pol"], request: () => ({}) },

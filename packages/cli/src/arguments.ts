@@ -150,14 +150,19 @@ export function contextArgument(text: string): string {
   return idArgument(text);
 }
 
-/** Parses the name or the id of a caller that can change resources: a key, or an operator credential by its id. */
+/** Parses the name or the id of a caller that can change resources: a key, or an operator credential or session by its id. */
 export function actorArgument(text: string): string {
-  return nameOrIdOfKind(text, ["key", "op"]);
+  return nameOrIdOfKind(text, ["key", "op", "ses"]);
 }
 
 /** Parses the name or the id of a resource whose changes are in an audit log. */
 export function targetArgument(text: string): string {
-  return nameOrIdOfKind(text, ["key", "ns", "pol", "bnd", "acc", "op", "svc", "dl"]);
+  return nameOrIdOfKind(text, ["key", "ns", "pol", "bnd", "acc", "op", "svc", "ses", "dl"]);
+}
+
+/** Parses the id of a session. */
+export function sessionArgument(text: string): string {
+  return idOfKind(text, ["ses"]);
 }
 
 /** Parses the id of an entry of the audit log. */
@@ -166,7 +171,7 @@ export function entryArgument(text: string): string {
 }
 
 /** Matches what begins like an id of any kind, and is taken for one. */
-const LIKE_AN_ID = /^(?:acc|ns|key|op|svc|pol|bnd|req|aud|dl|den|gws)_/i;
+const LIKE_AN_ID = /^(?:acc|ns|key|op|svc|ses|pol|bnd|req|aud|dl|den|gws)_/i;
 
 /** Parses a name, or an id of one of `kinds`. */
 function nameOrIdOfKind(text: string, kinds: readonly IdKind[]): string {

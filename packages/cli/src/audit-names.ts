@@ -1,11 +1,17 @@
 import type { AuditEntry } from "@routeplane/contracts/audit";
+import type { Session } from "@routeplane/contracts/auth";
 import type { NodeClient } from "./client.ts";
 import { MAX_PAGE_SIZE } from "./views/list.ts";
 
 /** Names beside the ids of an audit log. */
 export interface EntryNames {
-  /** Name of a key, a policy or a namespace; null if it is not known. */
+  /** Name of a key, a policy, a namespace or a session; null if it is not known. */
   of(id: string): string | null;
+}
+
+/** Name of a session in an audit log: that of the credential that opened it, which also makes changes by itself. */
+function nameOfSession(session: Session | undefined): string {
+  return `console of ${session?.name ?? ""}`;
 }
 
 /** Largest number of resources of one kind that are read one by one; of more, the whole list is read. */
@@ -20,7 +26,7 @@ interface NameReads {
 }
 
 /**
- * Names of the keys, policies and namespaces that entries of an audit log name, each looked up once: those of today, and of what is
+ * Names of the keys, policies, namespaces and sessions that entries of an audit log name, each looked up once: those of today, and of what is
  * deleted those that an entry has. They are an addition: where one cannot be read the id alone is shown, and no other of its kind is
  * looked up.
  */
@@ -29,7 +35,7 @@ export class AuditNames implements EntryNames {
   readonly #names = new Map<string, string | null>();
   readonly #unreadable = new Set<NameReads>();
 
-  constructor({ keys, policies, namespaces }: NodeClient) {
+  constructor({ keys, policies, namespaces, sessions }: NodeClient) {
     this.#reads = [
       {
         prefix: "key_",
@@ -53,6 +59,15 @@ export class AuditNames implements EntryNames {
         async page(pageToken) {
           const read = await namespaces.listNamespaces({ pageSize: MAX_PAGE_SIZE, pageToken, showDeleted: true });
           return { names: read.namespaces.map(({ id, name }) => [id, name]), next: read.nextPageToken };
+        },
+      },
+      {
+        prefix: "ses_",
+        one: async (id) => nameOfSession((await sessions.getSession({ id })).session),
+        async page(pageToken) {
+          const read = await sessions.listSessions({ pageSize: MAX_PAGE_SIZE, pageToken, showEnded: true });
+          const names = read.sessions.map((session): [string, string] => [session.id, nameOfSession(session)]);
+          return { names, next: read.nextPageToken };
         },
       },
     ];

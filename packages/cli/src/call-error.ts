@@ -50,6 +50,8 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
       return "Sign in with a key (rp_…): `routeplane cloud login --api-key -`, or set ROUTEPLANE_API_KEY.";
     case "SERVICE_REQUIRED":
       return "Mint one: `routeplane admin service-credentials mint`.";
+    case "SESSION_CREDENTIAL_REFUSED":
+      return "A session is for the console. Use a key (rp_…) or an operator credential (rpo_…): `routeplane cloud login --api-key -`.";
     case "SCOPE_EXCEEDS_PARENT":
       return "A credential mints at most what it holds itself; `routeplane cloud whoami` shows its scopes. Leave the others out.";
     case "EXPIRY_EXCEEDS_PARENT":

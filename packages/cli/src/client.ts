@@ -10,6 +10,7 @@ import {
   NamespaceService,
   OperatorService,
   ServiceCredentialService,
+  SessionService,
 } from "@routeplane/contracts/auth";
 import {
   AuditService as PolicyAuditService,
@@ -33,6 +34,8 @@ export interface NodeClient {
   readonly operators: Client<typeof OperatorService>;
   /** Credentials of services that verify and admit, for operators. */
   readonly services: Client<typeof ServiceCredentialService>;
+  /** Sessions of people at the console. */
+  readonly sessions: Client<typeof SessionService>;
   readonly policies: Client<typeof PolicyService>;
   readonly budgets: Client<typeof BudgetService>;
   /** Budgets of the whole node, for operators. */
@@ -84,6 +87,7 @@ export function createNodeClient({ url, token, onSlow }: NodeClientOptions): Nod
     keys: createClient(KeyService, transport),
     operators: createClient(OperatorService, transport),
     services: createClient(ServiceCredentialService, transport),
+    sessions: createClient(SessionService, transport),
     policies: createClient(PolicyService, transport),
     budgets: createClient(BudgetService, transport),
     budgetAdmin: createClient(BudgetAdminService, transport),

@@ -56,6 +56,12 @@ const CLOUD: readonly LazyCommand[] = [
     load: async () => (await import("./commands/keys/keys.ts")).addKeyCommands,
   },
   {
+    name: "sessions",
+    alias: "session",
+    description: "List and revoke sessions of people at the console",
+    load: async () => (await import("./commands/sessions.ts")).addSessionCommands,
+  },
+  {
     name: "operator",
     alias: "operators",
     description: "Manage operator credentials, which administer the node",

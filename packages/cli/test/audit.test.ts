@@ -32,8 +32,8 @@ async function startLogs() {
 
 describe.concurrent("audit list --actor and --target", () => {
   it.each([
-    ["--actor", "key_1", /key_, op_ and 26/],
-    ["--actor", "pol_01kayeqtfnexes8b2c1x4m9d7z", /key_, op_ and 26/],
+    ["--actor", "key_1", /key_, op_, ses_ and 26/],
+    ["--actor", "pol_01kayeqtfnexes8b2c1x4m9d7z", /key_, op_, ses_ and 26/],
     ["--target", "req_01kayeqtfnexes8b2c1x4m9d7z", /pol_, bnd_/],
     ["--target", "POL_01KAYEQTFNEXES8B2C1X4M9D7Z", /pol_, bnd_/],
   ])("%s %s is a broken id: exit code 2, without a call", async (option, text, message) => {

@@ -58,6 +58,17 @@ async function changeEverything(): Promise<Map<string, readonly string[]>> {
   await auth.as(auth.operatorToken).services.rotateServiceCredential({ id: svc });
   await auth.as(auth.operatorToken).services.revokeServiceCredential({ id: svc });
   changes.set(svc, ["service_credential.create", "service_credential.rotate", "service_credential.revoke"]);
+
+  const { sessions } = operator();
+  for (const [action, end] of [
+    ["session.end", (token: string) => auth.as(token).sessions.endSession({})],
+    ["session.exchange", (token: string) => auth.as(token).sessions.exchangeSession({ namespace })],
+    ["session.revoke", (_token: string, id: string) => sessions.revokeSession({ id })],
+  ] as const) {
+    const { session, token } = await sessions.createSession({});
+    await end(token, session?.id ?? "");
+    changes.set(session?.id ?? "", ["session.create", action]);
+  }
   return changes;
 }
 

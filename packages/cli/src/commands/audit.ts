@@ -91,7 +91,7 @@ function withFilters(command: Command): Command {
   command
     .option("-n, --namespace <name|id>", "Name or id of the namespace (operator only)", namespaceArgument)
     .option("--node", "Show the whole node, or your account (operator only)")
-    .option("--actor <name|id>", "Name or id of the caller (key_… or op_…)", actorArgument)
+    .option("--actor <name|id>", "Name or id of the caller (key_…, op_… or ses_…)", actorArgument)
     .option("--action <action>", "Action, e.g. key.revoke", actionArgument)
     .option("--target <name|id>", "Name or id of what changed, e.g. pol_…", targetArgument);
   return addRangeOptions(command);
@@ -197,5 +197,5 @@ async function toFilter(client: NodeClient, { actor, action, target, namespace, 
 }
 
 function resolveActor(client: NodeClient, nameOrId: string): Promise<string> | string {
-  return nameOrId.startsWith("op_") ? nameOrId : resolveKey(client, nameOrId);
+  return /^(?:op|ses)_/.test(nameOrId) ? nameOrId : resolveKey(client, nameOrId);
 }

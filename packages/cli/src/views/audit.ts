@@ -8,10 +8,10 @@ import { fromProtoRequiredTime, fromProtoText } from "./values.ts";
 export interface AuditView {
   readonly id: string;
   readonly created_at: string;
-  /** `api_key`, `operator` or `service`. */
+  /** `api_key`, `operator`, `session` or `service`. */
   readonly actor_type: string;
   readonly actor_id: string | null;
-  /** Name of a key; null if it is not known. */
+  /** Name of a key, or `console of` the credential that opened a session; null if it is not known. */
   readonly actor_name: string | null;
   /** E.g. `key.create`. */
   readonly action: string;

@@ -212,6 +212,11 @@ export interface SessionStore {
    * @throws DomainError as `open`
    */
   redeem(hash: Buffer, opening: Omit<SessionOpening, "opener">): Promise<NamedSession | undefined>;
+  find(
+    view: NamespaceView,
+    sessionId: Id<"ses">,
+    filter: Pick<SessionFilter, "ofKey">,
+  ): Promise<NamedSession | undefined>;
   list(view: NamespaceView, page: PageRequest<Id<"ses">>, filter: SessionFilter): Promise<Page<NamedSession>>;
   /** Locks a session and writes the one that `decide` returns for it; undefined if there is no such session in the view. */
   change(

@@ -9,8 +9,10 @@ import {
   VerifyKeyResponseSchema,
 } from "@routeplane/contracts/auth";
 import { Reason } from "@routeplane/contracts/errors";
+import { parseToken } from "@routeplane/credentials";
 import { DomainError, type Id } from "@routeplane/domain";
 import {
+  type Principal,
   reachesNamespace,
   type ServicePrincipal,
   toTimestamp,
@@ -58,8 +60,17 @@ export function toPrincipal(verification: Verification): VerifiedPrincipal {
 /** Result for a token that is no key of the caller's namespaces: that of an unknown token, so that nothing tells them apart. */
 const UNKNOWN: VerificationResult = { refusal: new DomainError("unauthenticated", INVALID.reason, INVALID.message) };
 
-/** The part of a result that a service credential learns: which keys of its namespaces are valid, and why others of them are not. */
-export function visibleTo(service: ServicePrincipal, result: VerificationResult): VerificationResult {
+/**
+ * The part of the result for a token that a caller learns. A service credential learns which keys of its namespaces are valid, and why
+ * others of them are not. Sessions are for the services of the node alone.
+ */
+export function visibleTo(caller: Principal, token: string, result: VerificationResult): VerificationResult {
+  if (caller.kind === "internal" && caller.caller !== "workload") return result;
+  if (parseToken(token)?.kind === "session") return UNKNOWN;
+  return caller.kind === "service" ? visibleToService(caller, result) : result;
+}
+
+function visibleToService(service: ServicePrincipal, result: VerificationResult): VerificationResult {
   if ("principal" in result) {
     const { principal } = result;
     return principal.kind === "key" && reachesNamespace(service, principal.namespaceId) ? result : UNKNOWN;

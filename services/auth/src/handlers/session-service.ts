@@ -1,6 +1,6 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { SessionSchema, type SessionService } from "@routeplane/contracts/auth";
-import { type Clock, requireId } from "@routeplane/domain";
+import { type Clock, notFound, requireId } from "@routeplane/domain";
 import { credentialPrincipalOf, type PagedList, toProtoPage, toTimestamp } from "@routeplane/rpc";
 import { currentOrigin } from "@routeplane/runtime";
 import { reachOf } from "../domain/namespaces/account.ts";
@@ -57,6 +57,13 @@ export function sessionService({
       const page = await sessions.list(view, fromProtoPage(LIST.list, "ses", request), { ofKey, liveAt });
       const { messages, nextPageToken } = toProtoPage(page, LIST);
       return { sessions: messages, nextPageToken };
+    },
+
+    async getSession({ id }, context) {
+      const { view, ofKey } = viewOf(context);
+      const session = await sessions.find(view, requireId("ses", id), { ofKey });
+      if (session === undefined) throw notFound();
+      return { session: toProtoSession(session) };
     },
 
     async revokeSession({ id }, context) {

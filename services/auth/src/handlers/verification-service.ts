@@ -38,8 +38,7 @@ export function verificationService({
     // Without a promise where the result is cached: this is the hottest method of the node.
     verifyKey({ token, knownChange }, context) {
       const caller = principalOf(context);
-      const respond = (result: VerificationResult) =>
-        toProtoVerification(caller.kind === "service" ? visibleTo(caller, result) : result);
+      const respond = (result: VerificationResult) => toProtoVerification(visibleTo(caller, token, result));
       const result = verifier.verify(token, knownChange);
       return result instanceof Promise ? result.then(respond) : respond(result);
     },

@@ -16,6 +16,7 @@ import {
   toSecretColumns,
 } from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
+import { endSessions, lockSessions } from "./session-rotation.ts";
 import { lockKeyToken, lockOperatorToken } from "./token-lock.ts";
 
 export function createKeyStore(database: Database<AuthSchema>): KeyStore {
@@ -64,8 +65,11 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
         const lineage = await selectKeyLineage(tx, keyId);
         if (lineage === undefined) return undefined;
         const { key, rotation } = decide(lineage);
+        const opened = sql<boolean>`key_id = ${keyId} and operator_id is null`;
+        if (rotation?.endsAll === true) await lockSessions(tx, opened);
         // Secrets first, so that no transaction waits for a secret while it holds the lock of the change counter.
         if (rotation !== undefined) await replaceSecrets(tx, key, rotation);
+        if (rotation?.endsAll === true) await endSessions(tx, opened, rotation.graceEndsAt);
         if (key !== lastOf(lineage)) {
           await tx.updateTable("keys").set(toChangeableKeyColumns(key)).where("id", "=", keyId).execute();
         }

@@ -16,6 +16,7 @@ import {
   toSecretColumns,
 } from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
+import { endSessions, lockSessions } from "./session-rotation.ts";
 import { lockOperatorToken } from "./token-lock.ts";
 
 /**
@@ -63,8 +64,11 @@ export function createOperatorStore(database: Database<AuthSchema>): OperatorSto
         if (lineage === undefined) return undefined;
         const { operator, rotation } = decide(lineage);
         await enter(reachOf(caller));
+        const opened = sql<boolean>`operator_id = ${operatorId}`;
+        if (rotation?.endsAll === true) await lockSessions(tx, opened);
         // Secrets first, so that no transaction waits for a secret while it holds the lock of the change counter.
         if (rotation !== undefined) await replaceSecrets(tx, operator, rotation);
+        if (rotation?.endsAll === true) await endSessions(tx, opened, rotation.graceEndsAt);
         if (operator !== lastOf(lineage)) {
           const columns = toChangeableOperatorColumns(operator);
           await tx.updateTable("operators").set(columns).where("id", "=", operatorId).execute();

@@ -1,4 +1,4 @@
-import { notFound } from "@routeplane/domain";
+import { type Id, notFound } from "@routeplane/domain";
 import type { Database, Enter, Transaction } from "@routeplane/postgres";
 import { currentOrigin, onBehalfOf, type Origin } from "@routeplane/runtime";
 import { sql } from "kysely";
@@ -83,6 +83,14 @@ export function createSessionStore(database: Database<AuthSchema>): SessionStore
         });
       }),
 
+    find: (view, sessionId, { ofKey }) =>
+      database.within(view, async (tx) => {
+        const one = selectSessions(tx).where("s.id", "=", sessionId);
+        const seen = ofKey === undefined ? one : one.where("s.key_id", "in", keysBelow(tx, ofKey));
+        const row = await seen.executeTakeFirst();
+        return row && fromSessionRow(row);
+      }),
+
     list: (view, page, { ofKey, liveAt }) =>
       database.within(view, async (tx) => {
         let query = selectSessions(tx)
@@ -92,13 +100,7 @@ export function createSessionStore(database: Database<AuthSchema>): SessionStore
         if (liveAt !== undefined) {
           query = query.where("s.revoked_at", "is", null).where("s.expires_at", ">", new Date(liveAt));
         }
-        if (ofKey !== undefined) {
-          const below = tx
-            .selectFrom("keys")
-            .select("id")
-            .where(sql<boolean>`${ofKey} = any(lineage)`);
-          query = query.where("s.key_id", "in", below);
-        }
+        if (ofKey !== undefined) query = query.where("s.key_id", "in", keysBelow(tx, ofKey));
         return toPage((await query.execute()).map(fromSessionRow), page);
       }),
 
@@ -119,6 +121,14 @@ export function createSessionStore(database: Database<AuthSchema>): SessionStore
         return after;
       }),
   };
+}
+
+/** Ids of a key and all below it. */
+function keysBelow(tx: Tx, keyId: Id<"key">) {
+  return tx
+    .selectFrom("keys")
+    .select("id")
+    .where(sql<boolean>`${keyId} = any(lineage)`);
 }
 
 /** @throws DomainError NOT_FOUND for an opener that is not there */

@@ -10,8 +10,10 @@ export type Caller =
       readonly scopes: readonly string[];
       /** Ancestors and the key itself, from the root key down. */
       readonly lineage: readonly Id<"key">[];
+      /** Session that acts as the key; undefined for a token of the key. */
+      readonly sessionId?: Id<"ses"> | undefined;
     }
-  | { readonly kind: "operator" }
+  | { readonly kind: "operator"; readonly sessionId?: Id<"ses"> | undefined }
   | { readonly kind: "service" };
 
 /** Key that makes a call. */

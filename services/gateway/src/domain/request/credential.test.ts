@@ -1,7 +1,7 @@
-import { DomainError } from "@routeplane/domain";
+import { DomainError, newId } from "@routeplane/domain";
 import { describe, expect, it } from "vitest";
 import { callerWith } from "../../../test/fake-verifier.ts";
-import { authenticate, authorise } from "./credential.ts";
+import { authenticate, authorise, requireKey } from "./credential.ts";
 
 const mustNotVerify = (): never => {
   throw new Error("the verifier was called");
@@ -49,6 +49,14 @@ describe("authenticate", () => {
 });
 
 describe("authorise", () => {
+  it("refuses a session, whatever its scopes", () => {
+    const ofKey = { ...callerWith(["inference:*"]), sessionId: newId("ses") };
+    for (const caller of [ofKey, { kind: "operator" as const, sessionId: newId("ses") }]) {
+      expect(() => authorise(caller, "inference:invoke")).toThrow(refusedWith(403, /session credential/));
+      expect(() => requireKey(caller)).toThrow(refusedWith(403, /session credential/));
+    }
+  });
+
   it("accepts a wildcard for its own resource only", () => {
     expect(authorise(callerWith(["inference:*"]), "inference:invoke")).toMatchObject({ kind: "key" });
     expect(() => authorise(callerWith(["keys:*", "usage:read"]), "inference:invoke")).toThrow(

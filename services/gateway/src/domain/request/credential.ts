@@ -40,6 +40,7 @@ function refuseInvalid(error: unknown): never {
 
 /** Requires a key, with any scopes. @throws Refusal 403 */
 export function requireKey(caller: Caller): CallingKey {
+  requireNoSession(caller);
   if (caller.kind === "key") return caller;
   const message = `an ${caller.kind} credential cannot do this: use a namespace key (rp_…)`;
   throw new Refusal("insufficient_scope", message);
@@ -47,6 +48,7 @@ export function requireKey(caller: Caller): CallingKey {
 
 /** Requires a key with a scope. @throws Refusal 403 that names the scope */
 export function authorise(caller: Caller, scope: string): CallingKey {
+  requireNoSession(caller);
   if (caller.kind !== "key") {
     throw forbidden(
       `an ${caller.kind} credential cannot do this: use a namespace key (rp_…) with the scope ${scope}`,
@@ -56,6 +58,12 @@ export function authorise(caller: Caller, scope: string): CallingKey {
   if (!permits(caller.scopes, scope))
     throw forbidden(`this needs the scope ${scope}, which your key does not hold`, scope);
   return caller;
+}
+
+/** Refuses the session of a person, whatever it acts as and whatever its scopes: programs have keys. @throws Refusal 403 */
+function requireNoSession(caller: Caller): void {
+  if (!("sessionId" in caller) || caller.sessionId === undefined) return;
+  throw new Refusal("insufficient_scope", "a session credential (rpw_…) cannot call models: use an API key (rp_…)");
 }
 
 function credentialFault(fault: "missing" | "conflict"): Refusal {

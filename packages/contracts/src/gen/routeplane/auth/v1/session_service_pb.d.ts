@@ -373,6 +373,46 @@ export declare type ListSessionsResponse = Message<"routeplane.auth.v1.ListSessi
 export declare const ListSessionsResponseSchema: GenMessage<ListSessionsResponse>;
 
 /**
+ * Request of GetSession.
+ *
+ * @generated from message routeplane.auth.v1.GetSessionRequest
+ */
+export declare type GetSessionRequest = Message<"routeplane.auth.v1.GetSessionRequest"> & {
+  /**
+   * Id of the session, `ses_…`.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.GetSessionRequest.
+ * Use `create(GetSessionRequestSchema)` to create a new message.
+ */
+export declare const GetSessionRequestSchema: GenMessage<GetSessionRequest>;
+
+/**
+ * Response of GetSession.
+ *
+ * @generated from message routeplane.auth.v1.GetSessionResponse
+ */
+export declare type GetSessionResponse = Message<"routeplane.auth.v1.GetSessionResponse"> & {
+  /**
+   * The session.
+   *
+   * @generated from field: routeplane.auth.v1.Session session = 1;
+   */
+  session?: Session | undefined;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.GetSessionResponse.
+ * Use `create(GetSessionResponseSchema)` to create a new message.
+ */
+export declare const GetSessionResponseSchema: GenMessage<GetSessionResponse>;
+
+/**
  * Request of RevokeSession.
  *
  * @generated from message routeplane.auth.v1.RevokeSessionRequest
@@ -527,6 +567,17 @@ export declare const SessionService: GenService<{
     methodKind: "unary";
     input: typeof ListSessionsRequestSchema;
     output: typeof ListSessionsResponseSchema;
+  },
+  /**
+   * Reads one of the sessions that ListSessions lists.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
+   *
+   * @generated from rpc routeplane.auth.v1.SessionService.GetSession
+   */
+  getSession: {
+    methodKind: "unary";
+    input: typeof GetSessionRequestSchema;
+    output: typeof GetSessionResponseSchema;
   },
   /**
    * Ends a session, at once and for ever. Idempotent: one that has ended stays as it was. A key ends those that it sees in
