@@ -1,10 +1,11 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { base64Encode } from "@bufbuild/protobuf/wire";
 import { PageTokenSchema } from "@routeplane/contracts/paging";
 import { type FieldFault, invalidField } from "@routeplane/domain";
 
-/** Token of the page that follows the row `afterId` of `list`. */
+/** Token of the page that follows the row `afterId` of `list`. Runs in browsers too. */
 export function toPageToken(list: string, afterId: string): string {
-  return Buffer.from(toBinary(PageTokenSchema, create(PageTokenSchema, { list, afterId }))).toString("base64url");
+  return base64Encode(toBinary(PageTokenSchema, create(PageTokenSchema, { list, afterId })), "url");
 }
 
 const PAGE_TOKEN = { field: "page_token", rule: "must be the next_page_token of an earlier page of this list" };

@@ -1,8 +1,8 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { once } from "node:events";
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { mergeAuditPages } from "@routeplane/audit/merged-log";
 import type { AuditEntry, AuditFilterSchema } from "@routeplane/contracts/audit";
-import { toPageToken } from "@routeplane/rpc/page-token";
 import { type Command, Option } from "commander";
 import {
   actionArgument,
@@ -154,29 +154,16 @@ async function entryPages(
 
 type AuditLog = NodeClient["audit"] | NodeClient["policyAudit"] | NodeClient["usageAudit"];
 
-/** Reads pages of the merged logs of services. Ids sort by time: the newest entries of each page are the newest of all. */
+/** Reads pages of the merged logs of services. */
 function mergedPages(
   logs: readonly AuditLog[],
   filter: MessageInitShape<typeof AuditFilterSchema>,
 ): ReadPage<AuditEntry> {
   return async ({ pageSize, pageToken }) => {
     const pages = await Promise.all(logs.map((log) => log.listAuditEntries({ filter, pageSize, pageToken })));
-    const all = pages.flatMap(({ entries }): readonly AuditEntry[] => entries).filter(isReadByAll(pages));
-    const newestFirst = all.toSorted((left, right) => (left.id < right.id ? 1 : -1));
-    const rows = newestFirst.slice(0, pageSize);
-    const more = newestFirst.length > rows.length || pages.some(({ nextPageToken }) => nextPageToken !== "");
-    const last = rows.at(-1);
-    return { rows, nextPageToken: more && last !== undefined ? toPageToken("audit-entries", last.id) : "" };
+    const { entries, nextPageToken } = mergeAuditPages(pages, pageSize);
+    return { rows: entries, nextPageToken };
   };
-}
-
-/**
- * Condition on an entry that no log has entries between it and the end of its page: a page can end before it has as many entries as
- * were asked for, and older entries of another log would then come before the rest of that log's.
- */
-function isReadByAll(pages: readonly { readonly entries: readonly AuditEntry[]; readonly nextPageToken: string }[]) {
-  const ends = pages.flatMap(({ entries, nextPageToken }) => (nextPageToken === "" ? [] : (entries.at(-1)?.id ?? [])));
-  return ({ id }: AuditEntry): boolean => ends.every((end) => id >= end);
 }
 
 /** Id of a namespace. An id is not looked up: the namespace may be deleted, and reading it needs another scope. */

@@ -1,3 +1,4 @@
+import { type Change, changesOf } from "@routeplane/audit/changes";
 import type { AuditEntry } from "@routeplane/contracts/audit";
 import type { EntryNames } from "../audit-names.ts";
 import { textColumn, timeColumn } from "../output/columns.ts";
@@ -24,17 +25,9 @@ export interface AuditView {
   /** The fields that changed; null for a deletion. */
   readonly after: object | null;
   /** Values that changed, each with its path, e.g. `spec.limit_micro_usd`. */
-  readonly changes: readonly ChangeView[];
+  readonly changes: readonly Change[];
   readonly request_id: string | null;
   readonly address: string | null;
-}
-
-export interface ChangeView {
-  readonly field: string;
-  /** Value before; null if there was none. */
-  readonly from: unknown;
-  /** Value after; null if there is none. */
-  readonly to: unknown;
 }
 
 /** Names of the fields of an entry, in the order of `--json` and of exports. */
@@ -74,29 +67,6 @@ export function fromProtoAuditEntry(entry: AuditEntry, names: EntryNames): Audit
   };
 }
 
-/** Depth to which the parts of a value are compared; a deeper one is a value as a whole. */
-const MAX_DEPTH = 4;
-
-/** Lists the values that differ, in the order of their fields. */
-function changesOf(before: object | undefined, after: object | undefined): readonly ChangeView[] {
-  const [was, is] = [partsOf(before ?? {}), partsOf(after ?? {})];
-  return [...new Set([...was.keys(), ...is.keys()])]
-    .map((field) => ({ field, from: was.get(field) ?? null, to: is.get(field) ?? null }))
-    .filter(({ from, to }) => JSON.stringify(from) !== JSON.stringify(to));
-}
-
-/** Values of an object by their paths. */
-function partsOf(value: object, above = "", depth = 1): ReadonlyMap<string, unknown> {
-  const parts = new Map<string, unknown>();
-  for (const [name, part] of Object.entries(value) as [string, unknown][]) {
-    const path = `${above}${name}`;
-    const isObject = typeof part === "object" && part !== null && !Array.isArray(part);
-    if (!isObject || depth === MAX_DEPTH) parts.set(path, part);
-    else for (const [inner, each] of partsOf(part, `${path}.`, depth + 1)) parts.set(inner, each);
-  }
-  return parts;
-}
-
 export const AUDIT_COLUMNS: readonly Column<AuditView>[] = [
   timeColumn("TIME", "created_at"),
   { header: "ID", only: "wide", cell: ({ id }) => id },
@@ -126,7 +96,7 @@ function changesText(entry: AuditView): string {
 }
 
 /** Text of a change, e.g. `spec.limit_micro_usd: 5 -> 9`; of a creation or a deletion the value alone. */
-function changeText({ before, after }: AuditView, { field, from, to }: ChangeView): string {
+function changeText({ before, after }: AuditView, { field, from, to }: Change): string {
   if (before === null) return `${field}: ${valueText(to)}`;
   if (after === null) return `${field}: ${valueText(from)}`;
   return `${field}: ${valueText(from)} -> ${valueText(to)}`;
