@@ -1,4 +1,7 @@
-import { isRangeName, type RangeFilters, type RANGES } from "../format/time-range.ts";
+import { isRangeName, type RangeFilters, type RANGES, type TimeRange, timeRangeOf } from "../format/time-range.ts";
+import { useNow } from "../format/use-now.ts";
+import { useTimeZone } from "../format/use-time-zone.ts";
+import { CustomRange } from "./custom-range.tsx";
 import { Field } from "./field.tsx";
 import { TimeZoneSelect } from "./time-zone-select.tsx";
 import styles from "./range-picker.module.css";
@@ -17,25 +20,35 @@ const TITLES: Readonly<Record<keyof typeof RANGES, string>> = {
   "90d": "Last 90 days",
 };
 
-/** Choice of a range of time and of the time zone in which the app shows times. */
+const CUSTOM = "custom";
+
+/** Choice of a range of time, by its length or by two times, and of the time zone in which the app shows times. */
 export function RangePicker({ filters, onChange, byDefault = "7d" }: RangePickerProps) {
-  const isCustom = filters.from !== "" && filters.to !== "";
+  const now = useNow();
+  const [timeZone] = useTimeZone();
+  const isCustom = Date.parse(filters.from) < Date.parse(filters.to);
   const chosen = isRangeName(filters.range) ? filters.range : byDefault;
+  const range = timeRangeOf(filters, now, byDefault);
+  const changeTimes = ({ from, to }: TimeRange): void =>
+    onChange({ range: "", from: from.toISOString(), to: to.toISOString() });
   return (
     <div className={styles.picker}>
       <Field label="Range">
         <select
-          value={isCustom ? "custom" : chosen}
-          onChange={({ target }) => onChange({ range: target.value, from: "", to: "" })}
+          value={isCustom ? CUSTOM : chosen}
+          onChange={({ target: { value } }) =>
+            value === CUSTOM ? changeTimes(range) : onChange({ range: value, from: "", to: "" })
+          }
         >
-          {isCustom && <option value="custom">{`${filters.from} – ${filters.to}`}</option>}
           {Object.entries(TITLES).map(([name, title]) => (
             <option key={name} value={name}>
               {title}
             </option>
           ))}
+          <option value={CUSTOM}>From … to …</option>
         </select>
       </Field>
+      {isCustom && <CustomRange key={timeZone} range={range} timeZone={timeZone} onChange={changeTimes} />}
       <TimeZoneSelect />
     </div>
   );

@@ -16,14 +16,18 @@ interface ChartTooltipProps {
   readonly format: (value: bigint) => string;
 }
 
-/** Exact numbers of a bar, beside it. The bar's own label says the same to screen readers. */
+/** Width of a chart that has no room beside a bar: its numbers are above the bars. Pixels. */
+const NARROW = 480;
+
+/** Exact numbers of a bar, beside it or above the chart. The bar's own label says the same to screen readers. */
 export function ChartTooltip({ bucket, column, series, index, active, width, format }: ChartTooltipProps) {
   if (bucket === undefined || column === undefined) return null;
   const isLeft = column.left + column.width / 2 < width / 2;
   const place = isLeft ? { left: column.left + column.width + 8 } : { right: width - column.left + 8 };
+  const isNarrow = width < NARROW;
   const parts = [...series.entries()].filter(([, { values }]) => values[index] !== 0n);
   return (
-    <div className={styles.tooltip} style={place} aria-hidden="true">
+    <div className={styles.tooltip} data-narrow={isNarrow} style={isNarrow ? {} : place} aria-hidden="true">
       <strong>{bucket.label}</strong>
       <ul>
         {parts.toReversed().map(([place, { id, name, values }]) => (

@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+import { fromLocalTime, toLocalTime } from "./local-time.ts";
+
+test.each([
+  ["2026-11-30T09:31", "UTC", "2026-11-30T09:31:00.000Z"],
+  ["2026-11-30T09:31", "Europe/Berlin", "2026-11-30T08:31:00.000Z"],
+  ["2026-07-01T00:00", "Europe/Berlin", "2026-06-30T22:00:00.000Z"],
+  ["2026-11-30T00:15", "Asia/Kolkata", "2026-11-29T18:45:00.000Z"],
+  ["2026-01-01T00:00", "Pacific/Kiritimati", "2025-12-31T10:00:00.000Z"],
+  ["2026-03-29T03:00", "Europe/Berlin", "2026-03-29T01:00:00.000Z"],
+])("reads %s in %s, and writes it", (text, timeZone, moment) => {
+  const date = fromLocalTime(text, timeZone);
+  expect(date?.toISOString()).toBe(moment);
+  expect(toLocalTime(new Date(moment), timeZone)).toBe(text);
+});
+
+test("moves a time that clocks skip by the length of the gap", () => {
+  const date = fromLocalTime("2026-03-29T02:30", "Europe/Berlin");
+  expect(["2026-03-29T00:30:00.000Z", "2026-03-29T01:30:00.000Z"]).toContain(date?.toISOString());
+});
+
+test("reads no other text", () => {
+  for (const text of ["", "2026-11-30", "2026-13-30T09:31", "now", "2026-11-30T09:31Z"]) {
+    expect(fromLocalTime(text, "UTC")).toBeUndefined();
+  }
+});
