@@ -1,8 +1,10 @@
 import { TransportProvider } from "@connectrpc/connect-query";
 import { QueryClientProvider } from "@tanstack/react-query";
-import { lazy, Suspense } from "react";
-import { Redirect, Route, Switch } from "wouter";
+import { Suspense } from "react";
+import { Redirect, Route, Switch, useLocation } from "wouter";
 import { Layout } from "./components/layout.tsx";
+import { FaultBoundary } from "./components/section.tsx";
+import { lazyPage } from "./pages/lazy-page.ts";
 import { NotFound } from "./pages/not-found.tsx";
 import { Skeleton } from "./components/skeleton.tsx";
 import { createQueryClient } from "./rpc/query-client.ts";
@@ -10,13 +12,13 @@ import { transport } from "./rpc/transport.ts";
 import { SessionProvider } from "./session/session-provider.tsx";
 import { useSession } from "./session/use-session.ts";
 
-const Overview = lazy(() => import("./pages/overview/overview.tsx"));
-const Requests = lazy(() => import("./pages/requests/requests.tsx"));
-const Keys = lazy(() => import("./pages/keys/keys.tsx"));
-const Policies = lazy(() => import("./pages/policies/policies.tsx"));
-const Audit = lazy(() => import("./pages/audit/audit.tsx"));
-const QuickStart = lazy(() => import("./pages/quick-start/quick-start.tsx"));
-const Namespaces = lazy(() => import("./pages/namespaces/namespaces.tsx"));
+const Overview = lazyPage(() => import("./pages/overview/overview.tsx"));
+const Requests = lazyPage(() => import("./pages/requests/requests.tsx"));
+const Keys = lazyPage(() => import("./pages/keys/keys.tsx"));
+const Policies = lazyPage(() => import("./pages/policies/policies.tsx"));
+const Audit = lazyPage(() => import("./pages/audit/audit.tsx"));
+const QuickStart = lazyPage(() => import("./pages/quick-start/quick-start.tsx"));
+const Namespaces = lazyPage(() => import("./pages/namespaces/namespaces.tsx"));
 
 const queryClient = createQueryClient();
 
@@ -27,13 +29,23 @@ export function App() {
       <QueryClientProvider client={queryClient}>
         <SessionProvider>
           <Layout>
-            <Suspense fallback={<Skeleton lines={6} />}>
-              <Pages />
-            </Suspense>
+            <Content />
           </Layout>
         </SessionProvider>
       </QueryClientProvider>
     </TransportProvider>
+  );
+}
+
+/** The page of the address. Where it cannot be loaded or fails as a whole, the frame stays, and with it the way to other pages. */
+function Content() {
+  const [location] = useLocation();
+  return (
+    <FaultBoundary key={location.split("/")[1]}>
+      <Suspense fallback={<Skeleton lines={6} />}>
+        <Pages />
+      </Suspense>
+    </FaultBoundary>
   );
 }
 

@@ -1,9 +1,11 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useCallback, useEffect, useState } from "react";
+import { Notice } from "../components/notice.tsx";
 import { Skeleton } from "../components/skeleton.tsx";
 import { readSession, type Session, SessionError } from "./session.ts";
 import { onSessionEnd } from "./session-end.ts";
 import { SignIn } from "./sign-in.tsx";
+import styles from "./sign-in.module.css";
 import { SessionContext } from "./use-session.ts";
 
 /** Pause between looks at the session: a revoked one is signed out within 5 seconds. Milliseconds. */
@@ -11,6 +13,7 @@ const HEARTBEAT_MS = 3_000;
 
 type State =
   | { readonly at: "loading" }
+  | { readonly at: "unreachable"; readonly notice: string }
   | { readonly at: "signed-out"; readonly notice?: string }
   | { readonly at: "signed-in"; readonly session: Session };
 
@@ -25,7 +28,7 @@ export function SessionProvider({ children }: { readonly children: ReactNode }) 
       setState(session === undefined ? { at: "signed-out" } : { at: "signed-in", session });
     } catch (error) {
       setState({
-        at: "signed-out",
+        at: "unreachable",
         notice: error instanceof SessionError ? error.message : "The session cannot be read.",
       });
     }
@@ -40,6 +43,11 @@ export function SessionProvider({ children }: { readonly children: ReactNode }) 
 
   useEffect(() => void load(), [load]);
   useEffect(() => onSessionEnd(end), [end]);
+  useEffect(() => {
+    if (state.at !== "unreachable") return;
+    const timer = setTimeout(() => void load(), HEARTBEAT_MS);
+    return () => clearTimeout(timer);
+  }, [state, load]);
   const sessionKey = state.at === "signed-in" ? `${state.session.kind} ${state.session.namespaceId}` : undefined;
   useEffect(() => {
     if (sessionKey === undefined) return;
@@ -64,6 +72,20 @@ export function SessionProvider({ children }: { readonly children: ReactNode }) 
   }, [sessionKey, end]);
 
   if (state.at === "loading") return <Skeleton lines={3} />;
+  if (state.at === "unreachable") return <Unreachable notice={state.notice} />;
   if (state.at === "signed-out") return <SignIn notice={state.notice} onSignedIn={load} />;
   return <SessionContext value={state.session}>{children}</SessionContext>;
+}
+
+/** Shown while nobody knows if this browser is signed in. */
+function Unreachable({ notice }: { readonly notice: string }) {
+  return (
+    <main className={styles.page}>
+      <div className={styles.card}>
+        <h1>Routeplane</h1>
+        <Notice kind="error">{notice}</Notice>
+        <p className={styles.hint}>This page tries again by itself.</p>
+      </div>
+    </main>
+  );
 }
