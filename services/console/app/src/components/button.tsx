@@ -1,4 +1,5 @@
-import type { ButtonHTMLAttributes } from "react";
+import type { ButtonHTMLAttributes, ReactNode } from "react";
+import { Link } from "wouter";
 import styles from "./button.module.css";
 
 interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
@@ -21,5 +22,21 @@ export function Button({ kind, isBusy = false, className, children, disabled, ty
     >
       {children}
     </button>
+  );
+}
+
+interface ButtonLinkProps {
+  readonly href: string;
+  readonly kind?: "primary" | "plain";
+  readonly children: ReactNode;
+}
+
+/** Link that looks like a button: the way to another page where that is the main action. */
+export function ButtonLink({ href, kind, children }: ButtonLinkProps) {
+  const classes = [styles.button, styles.link, kind !== undefined && styles[kind]].filter(Boolean).join(" ");
+  return (
+    <Link href={href} className={classes}>
+      {children}
+    </Link>
   );
 }

@@ -1,8 +1,15 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useCallback } from "react";
+import { useMemo } from "react";
 
-/** Returns the function that reads anew what the page shows, and what other pages have read, after a change. */
-export function useRefresh(): () => Promise<void> {
+/** Ways to read anew after a change: of what the page shows, too, or of the pages that are opened next. */
+export function useRefresh(): { readonly refresh: () => Promise<void>; readonly refreshLater: () => Promise<void> } {
   const queries = useQueryClient();
-  return useCallback(() => queries.invalidateQueries(), [queries]);
+  return useMemo(
+    () => ({
+      refresh: () => queries.invalidateQueries(),
+      /** For a change that leaves the page: what it shows may exist no longer. */
+      refreshLater: () => queries.invalidateQueries({ refetchType: "none" }),
+    }),
+    [queries],
+  );
 }

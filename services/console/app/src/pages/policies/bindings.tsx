@@ -1,8 +1,7 @@
 import { useQuery } from "@connectrpc/connect-query";
-import { type Binding, BindingMode, type BudgetUse, type Policy, PolicyService } from "@routeplane/contracts/policy";
+import { type Binding, type BudgetUse, type Policy, PolicyService } from "@routeplane/contracts/policy";
 import { budgetOf, type PolicySpec } from "@routeplane/policy-spec";
 import { useState } from "react";
-import { Badge } from "../../components/badge.tsx";
 import { BudgetBar } from "../../components/budget-bar.tsx";
 import { Button } from "../../components/button.tsx";
 import { type Column, DataTable } from "../../components/data-table.tsx";
@@ -15,6 +14,8 @@ import { Time } from "../../components/time.tsx";
 import { fromTimestamp } from "../../format/time.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 import { BindDialog } from "./bind-dialog.tsx";
+import styles from "./bindings.module.css";
+import { ModeBadge } from "./mode-badge.tsx";
 import { UnbindDialog } from "./unbind-dialog.tsx";
 
 /** A policy has at most so many bindings: one page holds all. */
@@ -54,7 +55,11 @@ export function Bindings({ policy, spec }: BindingsProps) {
           keyOf={({ binding }) => binding.id}
         />
       )}
-      {canWrite && <Button onClick={() => setBinding(true)}>Bind</Button>}
+      {canWrite && (
+        <div className={styles.actions}>
+          <Button onClick={() => setBinding(true)}>Bind</Button>
+        </div>
+      )}
       {isBinding && <BindDialog policy={policy} onClose={() => setBinding(false)} />}
       {unbound !== undefined && <UnbindDialog binding={unbound} onClose={() => setUnbound(undefined)} />}
     </>
@@ -92,9 +97,4 @@ function columnsOf(
           },
         ]),
   ];
-}
-
-/** Mode of a binding in a word. */
-export function ModeBadge({ mode }: { readonly mode: BindingMode }) {
-  return mode === BindingMode.SHADOW ? <Badge>shadow</Badge> : <Badge kind="good">enforced</Badge>;
 }

@@ -1,19 +1,35 @@
+import { useSearchParams } from "wouter";
+import { ButtonLink } from "../../components/button.tsx";
 import { NeedsScope } from "../../components/needs-scope.tsx";
 import { Page } from "../../components/page.tsx";
 import { Section } from "../../components/section.tsx";
+import { holdsScope, useSession } from "../../session/use-session.ts";
+import { NewPolicy } from "./editor/new-policy.tsx";
+import { EditPolicy } from "./editor/edit-policy.tsx";
 import { PolicyList } from "./policy-list.tsx";
 import { PolicyPage } from "./policy-page.tsx";
 
 interface PoliciesProps {
-  /** Of the address: absent for the list, else the id of a policy. */
+  /** Of the address: absent for the list, `new` for the editor, else the id of a policy. */
   readonly params: { readonly id?: string };
 }
 
 /** Policies: what applies to whom, and what a change would do. */
 export default function Policies({ params: { id } }: PoliciesProps) {
+  const [parameters] = useSearchParams();
+  const canWrite = holdsScope(useSession(), "policy:write");
   if (id === undefined) {
     return (
-      <Page title="Policies">
+      <Page
+        title="Policies"
+        actions={
+          canWrite && (
+            <ButtonLink href="/policies/new" kind="primary">
+              New policy
+            </ButtonLink>
+          )
+        }
+      >
         <NeedsScope scope="policy:read">
           <Section title="All policies">
             <PolicyList />
@@ -22,5 +38,6 @@ export default function Policies({ params: { id } }: PoliciesProps) {
       </Page>
     );
   }
-  return <PolicyPage key={id} id={id} />;
+  if (id === "new") return <NewPolicy />;
+  return parameters.has("edit") ? <EditPolicy key={id} id={id} /> : <PolicyPage key={id} id={id} />;
 }

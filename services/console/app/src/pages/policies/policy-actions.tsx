@@ -2,21 +2,27 @@ import { useMutation } from "@connectrpc/connect-query";
 import { type Policy, PolicyService } from "@routeplane/contracts/policy";
 import { useState } from "react";
 import { useLocation } from "wouter";
-import { Button } from "../../components/button.tsx";
+import { Button, ButtonLink } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
 import { useRefresh } from "../../rpc/use-refresh.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
+import { readSpec } from "./spec.ts";
 
-/** What can be done with a policy: disable or enable, delete. Absent without the scope `policy:write`. */
+/** What can be done with a policy: edit, disable or enable, delete. Absent without the scope `policy:write`. */
 export function PolicyActions({ policy }: { readonly policy: Policy }) {
   const [asked, setAsked] = useState<"disable" | "delete">();
-  const refresh = useRefresh();
+  const { refresh } = useRefresh();
   const enable = useMutation(PolicyService.method.enablePolicy, { onSuccess: refresh });
   if (!holdsScope(useSession(), "policy:write")) return null;
   const isDisabled = policy.disabledAt !== undefined;
   return (
     <>
+      {readSpec(policy.spec) !== undefined && (
+        <ButtonLink href={`/policies/${policy.id}?edit=1`} kind="primary">
+          Edit
+        </ButtonLink>
+      )}
       {isDisabled ? (
         <Button isBusy={enable.isPending} onClick={() => enable.mutate({ id: policy.id })}>
           Enable
@@ -40,7 +46,7 @@ interface PolicyDialogProps {
 }
 
 function DisableDialog({ policy, onClose }: PolicyDialogProps) {
-  const refresh = useRefresh();
+  const { refresh } = useRefresh();
   const disable = useMutation(PolicyService.method.disablePolicy, {
     onSuccess: async () => {
       onClose();
@@ -63,11 +69,11 @@ function DisableDialog({ policy, onClose }: PolicyDialogProps) {
 
 function DeleteDialog({ policy, onClose }: PolicyDialogProps) {
   const [, navigate] = useLocation();
-  const refresh = useRefresh();
+  const { refreshLater } = useRefresh();
   const remove = useMutation(PolicyService.method.deletePolicy, {
     onSuccess: () => {
       navigate("/policies");
-      void refresh();
+      void refreshLater();
     },
   });
   const { bindingCount } = policy;

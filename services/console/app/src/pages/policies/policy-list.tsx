@@ -56,7 +56,8 @@ function Policies({ filters }: { readonly filters: PolicyFilters }) {
   if (data.policies.length === 0) {
     return (
       <EmptyState title="No policies yet.">
-        A policy limits spend or rate, or says which models and texts may pass.
+        A policy limits spend or rate, or says which models and texts may pass.{" "}
+        <Link href="/policies/new">Create the first one.</Link>
       </EmptyState>
     );
   }
@@ -109,9 +110,10 @@ function BoundTo({ row }: { readonly row: PolicyRow }) {
             </li>
           ),
       )}
-      {row.furtherBindings > 0 && (
+      {row.further.count > 0 && (
         <li>
-          <Link href={`/policies/${row.policy.id}`}>and {row.furtherBindings} more</Link>
+          <Link href={`/policies/${row.policy.id}`}>and {row.further.count} more</Link>
+          {row.further.shadow > 0 && `, ${row.further.shadow} in shadow mode`}
         </li>
       )}
     </ul>

@@ -14,6 +14,7 @@ function budget(id: string, name: string, remaining: readonly bigint[], bindingC
     kind: PolicyKind.BUDGET,
     spec: { kind: { case: "budget", value: { window: BudgetWindow.DAY, limitMicroUsd: 100n } } },
     bindingCount,
+    shadowBindingCount: 7,
     bindings: remaining.map((remainingMicroUsd, index) => ({
       binding: {
         id: `bnd_${index}`,
@@ -51,7 +52,7 @@ test("finds a policy by its kind, its name, its rules, and the name of a key tha
 test("shows the binding with the least left of a budget, and counts those that are not listed", () => {
   const [row] = policyRows([budget("pol_1", "Daily", [70n, 3n, 9_007_199_254_740_993n], 8)], ALL, KEYS);
   expect(row?.tightest?.binding?.id).toBe("bnd_1");
-  expect(row?.furtherBindings).toBe(5);
+  expect(row?.further).toEqual({ count: 5, shadow: 4 });
 });
 
 test("names the limits of a key after the key", () => {

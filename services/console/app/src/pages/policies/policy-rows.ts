@@ -13,9 +13,10 @@ export interface PolicyRow {
   readonly spec: PolicySpec | undefined;
   readonly title: string;
   readonly summary: string;
-  /** Oldest bindings, and the number of those that are not among them. */
+  /** Oldest bindings. */
   readonly bindings: readonly PolicyBinding[];
-  readonly furtherBindings: number;
+  /** Number of those that are not among them, and how many of these are in shadow mode. */
+  readonly further: { readonly count: number; readonly shadow: number };
   /** Binding of a budget with the least left of it. */
   readonly tightest: PolicyBinding | undefined;
 }
@@ -46,7 +47,10 @@ function rowOf(policy: Policy, keys: KeyNames): PolicyRow {
     title: policyTitle(policy.name, keys),
     summary: spec === undefined ? "Rules that this version of the console does not know." : specSummary(spec),
     bindings: policy.bindings,
-    furtherBindings: Math.max(0, policy.bindingCount - policy.bindings.length),
+    further: {
+      count: Math.max(0, policy.bindingCount - policy.bindings.length),
+      shadow: Math.max(0, policy.shadowBindingCount - policy.bindings.filter(isShadow).length),
+    },
     tightest: spec === undefined || budgetOf(spec) === undefined ? undefined : tightestOf(policy.bindings),
   };
 }
@@ -54,6 +58,10 @@ function rowOf(policy: Policy, keys: KeyNames): PolicyRow {
 function tightestOf(bindings: readonly PolicyBinding[]): PolicyBinding | undefined {
   const used = bindings.filter(({ budgetUse }) => budgetUse !== undefined);
   return used.toSorted((a, b) => Number(leftOf(a) - leftOf(b)))[0];
+}
+
+function isShadow({ binding }: PolicyBinding): boolean {
+  return binding?.mode === BindingMode.SHADOW;
 }
 
 function leftOf({ budgetUse }: PolicyBinding): bigint {
@@ -66,7 +74,7 @@ function textOf({ policy, title, summary, bindings }: PolicyRow, keys: KeyNames)
     if (binding?.principalType === PrincipalType.NAMESPACE) return "namespace";
     return keys.get(binding?.principalId ?? "")?.name ?? "";
   });
-  const modes = bindings.some(({ binding }) => binding?.mode === BindingMode.SHADOW) ? ["shadow"] : [];
+  const modes = policy.shadowBindingCount > 0 || bindings.some(isShadow) ? ["shadow"] : [];
   const state = policy.disabledAt === undefined ? [] : ["disabled"];
   return [policy.name, title, policy.id, summary, ...principals, ...modes, ...state].join("\n").toLowerCase();
 }

@@ -1,0 +1,41 @@
+import type { BudgetSpec } from "@routeplane/policy-spec";
+import { Field } from "../../../components/field.tsx";
+import { WINDOW_TEXTS } from "../spec-lines.ts";
+import { faultAt } from "./draft-faults.ts";
+import type { BudgetDraft } from "./draft.ts";
+import type { FormProps } from "./form.ts";
+import styles from "./forms.module.css";
+
+/** Fields of a budget. */
+export function BudgetForm({ draft, path, faults, onEdit }: FormProps<BudgetDraft>) {
+  const [limit, window] = [`${path}.limit_micro_usd`, `${path}.window`];
+  return (
+    <div className={styles.row}>
+      <Field label="Limit in USD" error={faultAt(faults, limit)}>
+        <input
+          inputMode="decimal"
+          maxLength={30}
+          placeholder="25.00"
+          value={draft.limitUsd}
+          onChange={({ target }) => onEdit(limit, { limitUsd: target.value })}
+        />
+      </Field>
+      <Field
+        label="Window"
+        hint="Windows roll: what was spent leaves a window when it is as old as the window is long."
+        error={faultAt(faults, window)}
+      >
+        <select
+          value={draft.window}
+          onChange={({ target }) => onEdit(window, { window: target.value as BudgetSpec["window"] })}
+        >
+          {Object.entries(WINDOW_TEXTS).map(([value, text]) => (
+            <option key={value} value={value}>
+              {text}
+            </option>
+          ))}
+        </select>
+      </Field>
+    </div>
+  );
+}

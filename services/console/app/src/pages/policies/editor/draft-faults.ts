@@ -1,0 +1,40 @@
+import type { Faults } from "./spec-faults.ts";
+
+/** Rules of JSON in the words of the form, whose fields are in other units. */
+const FORM_RULES: readonly (readonly [RegExp, string])[] = [
+  [/\.limit_micro_usd$/, "must be an amount in USD above 0, such as 25 or 0.50, up to 9,000,000,000"],
+  [/\.window_secs$/, "must be a whole number; the window is at most 30 days"],
+];
+
+/** Faults of JSON in the words of the form that made it. */
+export function toFormFaults(faults: Faults): Faults {
+  return new Map(
+    Array.from(faults, ([path, rule]) => {
+      const [, formRule] = FORM_RULES.find(([field]) => field.test(path)) ?? [];
+      return [path, formRule ?? rule.replace(/^must set at least one of .*$/s, "must set at least one rule")];
+    }),
+  );
+}
+
+/** Faults that are shown: those of fields that were edited, or all once saving was tried. A field is its whole list, too. */
+export function shownFaults(faults: Faults, edited: ReadonlySet<string>, areAllShown: boolean): Faults {
+  if (areAllShown) return faults;
+  const isEdited = (path: string): boolean =>
+    [...edited].some((field) => path === field || path.startsWith(`${field}[`));
+  return new Map([...faults].filter(([path]) => isEdited(path)));
+}
+
+/** Text of the fault of a field; of a list, that of its first faulty entry. */
+export function faultAt(faults: Faults, path: string): string | undefined {
+  const rule = faults.get(path);
+  if (rule !== undefined) return sentence(rule);
+  for (const [at, entryRule] of faults) {
+    const index = at.startsWith(`${path}[`) ? /^\[(\d+)\]$/.exec(at.slice(path.length))?.[1] : undefined;
+    if (index !== undefined) return `Entry ${Number(index) + 1} ${entryRule}.`;
+  }
+  return undefined;
+}
+
+function sentence(rule: string): string {
+  return `${rule.slice(0, 1).toUpperCase()}${rule.slice(1)}${/[.!?]$/.test(rule) ? "" : "."}`;
+}

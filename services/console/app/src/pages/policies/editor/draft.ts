@@ -1,0 +1,220 @@
+import {
+  type BudgetSpec,
+  type PolicyKind,
+  type PolicySpec,
+  type PresetSpec,
+  type RateLimitSpec,
+} from "@routeplane/policy-spec";
+import { parseUsd, toUsdText } from "./amount.ts";
+
+type GuardrailSpec = NonNullable<PresetSpec["guardrail"]>;
+type ContentPattern = NonNullable<GuardrailSpec["contentPatterns"]>[number];
+
+/** Fields of a budget as they are typed. */
+export interface BudgetDraft {
+  readonly limitUsd: string;
+  readonly window: BudgetSpec["window"];
+}
+
+/** Fields of a rate limit as they are typed; an empty maximum is none. */
+export interface RateLimitDraft {
+  readonly windowCount: string;
+  readonly windowUnit: keyof typeof WINDOW_UNITS;
+  readonly maxRequests: string;
+  readonly maxTokens: string;
+  readonly maxConcurrent: string;
+}
+
+/** Pattern as it is typed. */
+export interface PatternDraft extends ContentPattern {
+  /** Tells the rows of the form apart; no part of the spec. */
+  readonly row: number;
+}
+
+/** Fields of a guardrail as they are typed. A list of undefined allows all; one without entries allows none. */
+export interface GuardrailDraft {
+  /** Models, one a line. */
+  readonly modelAllow: string | undefined;
+  /** Models, one a line; empty: none is denied. */
+  readonly modelDeny: string;
+  readonly maxRequestTokens: string;
+  readonly allowStreaming: boolean | undefined;
+  readonly contentPatterns: readonly PatternDraft[];
+  readonly uninspectable: GuardrailSpec["uninspectable"];
+  readonly serviceTierAllow: readonly string[] | undefined;
+  readonly modalityAllow: readonly string[] | undefined;
+  readonly hostedToolAllow: readonly string[] | undefined;
+}
+
+/** A policy as it is typed. The fields of all kinds are kept, so that another kind can be chosen and left again. */
+export interface PolicyDraft {
+  readonly name: string;
+  readonly kind: PolicyKind;
+  readonly budget: BudgetDraft;
+  readonly rateLimit: RateLimitDraft;
+  readonly guardrail: GuardrailDraft;
+  /** Parts that a preset has. */
+  readonly parts: Readonly<Record<"budget" | "rateLimit" | "guardrail", boolean>>;
+}
+
+/** Units of a window, in seconds. */
+export const WINDOW_UNITS = { second: 1, minute: 60, hour: 3_600, day: 86_400 } as const;
+
+const NEW_BUDGET: BudgetDraft = { limitUsd: "", window: "month" };
+const NEW_RATE_LIMIT: RateLimitDraft = {
+  windowCount: "1",
+  windowUnit: "minute",
+  maxRequests: "",
+  maxTokens: "",
+  maxConcurrent: "",
+};
+const NEW_GUARDRAIL: GuardrailDraft = {
+  modelAllow: undefined,
+  modelDeny: "",
+  maxRequestTokens: "",
+  allowStreaming: undefined,
+  contentPatterns: [],
+  uninspectable: undefined,
+  serviceTierAllow: undefined,
+  modalityAllow: undefined,
+  hostedToolAllow: undefined,
+};
+
+/** Draft of a new policy. */
+export function newDraft(kind: PolicyKind): PolicyDraft {
+  return {
+    name: "",
+    kind,
+    budget: NEW_BUDGET,
+    rateLimit: NEW_RATE_LIMIT,
+    guardrail: NEW_GUARDRAIL,
+    parts: { budget: true, rateLimit: true, guardrail: false },
+  };
+}
+
+/** Draft of a policy that exists, or of a spec that was written as JSON. */
+export function draftOf(name: string, spec: PolicySpec): PolicyDraft {
+  const draft = { ...newDraft(spec.kind), name };
+  switch (spec.kind) {
+    case "budget":
+      return { ...draft, budget: budgetDraft(spec) };
+    case "rate_limit":
+      return { ...draft, rateLimit: rateLimitDraft(spec) };
+    case "guardrail":
+      return { ...draft, guardrail: guardrailDraft(spec) };
+    case "preset": {
+      const { budget, rateLimit, guardrail } = spec;
+      return {
+        ...draft,
+        ...(budget && { budget: budgetDraft(budget) }),
+        ...(rateLimit && { rateLimit: rateLimitDraft(rateLimit) }),
+        ...(guardrail && { guardrail: guardrailDraft(guardrail) }),
+        parts: {
+          budget: budget !== undefined,
+          rateLimit: rateLimit !== undefined,
+          guardrail: guardrail !== undefined,
+        },
+      };
+    }
+  }
+}
+
+/** The spec of a draft as JSON, to be judged. What is no number yet stays a text, and is a fault there. */
+export function toDraftJson({ kind, budget, rateLimit, guardrail, parts }: PolicyDraft): object {
+  switch (kind) {
+    case "budget":
+      return toBudgetJson(budget);
+    case "rate_limit":
+      return toRateLimitJson(rateLimit);
+    case "guardrail":
+      return toGuardrailJson(guardrail);
+    case "preset":
+      return {
+        ...(parts.budget && { budget: toBudgetJson(budget) }),
+        ...(parts.rateLimit && { rate_limit: toRateLimitJson(rateLimit) }),
+        ...(parts.guardrail && { guardrail: toGuardrailJson(guardrail) }),
+      };
+  }
+}
+
+function toBudgetJson({ limitUsd, window }: BudgetDraft) {
+  const micro = parseUsd(limitUsd);
+  return { window, limit_micro_usd: micro === undefined ? limitUsd : Number(micro) };
+}
+
+function toRateLimitJson({ windowCount, windowUnit, maxRequests, maxTokens, maxConcurrent }: RateLimitDraft) {
+  const count = integerOf(windowCount);
+  return {
+    window_secs: typeof count === "number" ? count * WINDOW_UNITS[windowUnit] : (count ?? ""),
+    ...present("max_requests", integerOf(maxRequests)),
+    ...present("max_tokens", integerOf(maxTokens)),
+    ...present("max_concurrent", integerOf(maxConcurrent)),
+  };
+}
+
+function toGuardrailJson(draft: GuardrailDraft) {
+  const { modelAllow, modelDeny, contentPatterns } = draft;
+  const patterns = contentPatterns.map(({ name, pattern, action, appliesTo }) => {
+    return { name, pattern, action, applies_to: appliesTo };
+  });
+  const denied = linesOf(modelDeny);
+  return {
+    ...present("model_allow", modelAllow === undefined ? undefined : linesOf(modelAllow)),
+    ...present("model_deny", denied.length === 0 ? undefined : denied),
+    ...present("max_request_tokens", integerOf(draft.maxRequestTokens)),
+    ...present("allow_streaming", draft.allowStreaming),
+    ...present("content_patterns", patterns.length === 0 ? undefined : patterns),
+    ...present("uninspectable", draft.uninspectable),
+    ...present("service_tier_allow", draft.serviceTierAllow),
+    ...present("modality_allow", draft.modalityAllow),
+    ...present("hosted_tool_allow", draft.hostedToolAllow),
+  };
+}
+
+function budgetDraft({ limitMicroUsd, window }: BudgetSpec): BudgetDraft {
+  return { limitUsd: toUsdText(limitMicroUsd), window };
+}
+
+function rateLimitDraft({ windowSecs, maxRequests, maxTokens, maxConcurrent }: RateLimitSpec): RateLimitDraft {
+  const units = ["day", "hour", "minute"] as const;
+  const windowUnit = units.find((unit) => windowSecs % WINDOW_UNITS[unit] === 0) ?? "second";
+  return {
+    windowCount: String(windowSecs / WINDOW_UNITS[windowUnit]),
+    windowUnit,
+    maxRequests: maxRequests?.toString() ?? "",
+    maxTokens: maxTokens?.toString() ?? "",
+    maxConcurrent: maxConcurrent?.toString() ?? "",
+  };
+}
+
+function guardrailDraft(spec: GuardrailSpec): GuardrailDraft {
+  return {
+    modelAllow: spec.modelAllow?.join("\n"),
+    modelDeny: spec.modelDeny?.join("\n") ?? "",
+    maxRequestTokens: spec.maxRequestTokens?.toString() ?? "",
+    allowStreaming: spec.allowStreaming,
+    contentPatterns: spec.contentPatterns?.map((pattern, row) => ({ ...pattern, row })) ?? [],
+    uninspectable: spec.uninspectable,
+    serviceTierAllow: spec.serviceTierAllow,
+    modalityAllow: spec.modalityAllow,
+    hostedToolAllow: spec.hostedToolAllow,
+  };
+}
+
+/** Number of a text of digits; undefined for an empty text; any other text as it is, which is then a fault. */
+function integerOf(text: string): number | string | undefined {
+  const digits = text.trim().replaceAll(",", "");
+  if (digits === "") return undefined;
+  return /^\d{1,16}$/.test(digits) ? Number(digits) : text;
+}
+
+function linesOf(text: string): readonly string[] {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+}
+
+function present(name: string, value: unknown): object {
+  return value === undefined ? {} : { [name]: value };
+}

@@ -1,0 +1,38 @@
+import { create } from "@bufbuild/protobuf";
+import { SimulatedKeySchema, SimulatePolicyResponseSchema } from "@routeplane/contracts/policy";
+import { expect, test } from "vitest";
+import { keyBars, percentOf, ruleTitle, simulationSentence } from "./simulated-keys.ts";
+
+const key = (requestCount: bigint, refusedCount: bigint) => create(SimulatedKeySchema, { requestCount, refusedCount });
+
+test("draws the requests of each key in proportion to the key with most", () => {
+  expect(keyBars([key(40n, 10n), key(80n, 0n)]).map((bar) => [bar.refusedPercent, bar.admittedPercent])).toEqual([
+    [12.5, 37.5],
+    [0, 100],
+  ]);
+  expect(keyBars(Array.from({ length: 11 }, () => key(0n, 0n)))).toHaveLength(10);
+});
+
+test("takes shares of counts that a number cannot hold", () => {
+  expect([percentOf(9_007_199_254_740_993n, 9_007_199_254_740_993n), percentOf(1n, 3n), percentOf(1n, 0n)]).toEqual([
+    100, 33.33, 0,
+  ]);
+});
+
+test("says what was found in a sentence", () => {
+  const found = (requestCount: bigint, refusedCount: bigint) =>
+    simulationSentence(create(SimulatePolicyResponseSchema, { requestCount, refusedCount }));
+  expect([found(0n, 0n), found(7n, 0n), found(8n, 1n)]).toEqual([
+    "There were no requests to simulate.",
+    "It would have refused none of these requests.",
+    "It would have refused 12.5 % of these requests.",
+  ]);
+});
+
+test("puts rules into words, and keeps the name of one that it does not know", () => {
+  expect(["budget", "rate_limit.max_tokens", "toString"].map(ruleTitle)).toEqual([
+    "Spend",
+    "Tokens in the window",
+    "toString",
+  ]);
+});

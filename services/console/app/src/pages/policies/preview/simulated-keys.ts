@@ -1,0 +1,56 @@
+import type { SimulatedKey, SimulatePolicyResponse } from "@routeplane/contracts/policy";
+
+/** Most keys that the chart shows; the table behind it has all. */
+export const MAX_BARS = 10;
+
+/** Share of a part in a whole, in percent with two digits; 0 of nothing. */
+export function percentOf(part: bigint, whole: bigint): number {
+  return whole === 0n ? 0 : Number((part * 10_000n) / whole) / 100;
+}
+
+/** Bar of one key: its requests in proportion to those of the key with most. Percent of the width. */
+export interface KeyBar {
+  readonly key: SimulatedKey;
+  readonly refusedPercent: number;
+  readonly admittedPercent: number;
+}
+
+/** Bars of the keys with most refusals. */
+export function keyBars(keys: readonly SimulatedKey[]): readonly KeyBar[] {
+  const shown = keys.slice(0, MAX_BARS);
+  const most = shown.reduce((max, { requestCount }) => (requestCount > max ? requestCount : max), 0n);
+  return shown.map((key) => ({
+    key,
+    refusedPercent: percentOf(key.refusedCount, most),
+    admittedPercent: percentOf(key.requestCount - key.refusedCount, most),
+  }));
+}
+
+/** Names of rules, as denials have them, in words. */
+const RULES: Readonly<Record<string, string>> = {
+  budget: "Spend",
+  "rate_limit.max_requests": "Requests in the window",
+  "rate_limit.max_tokens": "Tokens in the window",
+  "rate_limit.max_concurrent": "Requests at the same time",
+  "guardrail.model_allow": "Models that may be called",
+  "guardrail.model_deny": "Models that may not be called",
+  "guardrail.max_request_tokens": "Tokens of one request",
+  "guardrail.allow_streaming": "Streams",
+  "guardrail.content_patterns": "Content patterns",
+  "guardrail.uninspectable": "Content that cannot be inspected",
+  "guardrail.service_tier_allow": "Service tiers",
+  "guardrail.modality_allow": "Kinds of output",
+  "guardrail.hosted_tool_allow": "Tools run by the provider",
+};
+
+/** Rule in words; one that is not known by its name. */
+export function ruleTitle(rule: string): string {
+  return Object.hasOwn(RULES, rule) ? (RULES[rule] ?? rule) : rule;
+}
+
+/** Sentence of what a simulation found. */
+export function simulationSentence({ requestCount, refusedCount }: SimulatePolicyResponse): string {
+  if (requestCount === 0n) return "There were no requests to simulate.";
+  if (refusedCount === 0n) return "It would have refused none of these requests.";
+  return `It would have refused ${percentOf(refusedCount, requestCount)} % of these requests.`;
+}
