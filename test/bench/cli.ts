@@ -13,7 +13,7 @@ import { endedChildrenCpuSeconds, load, median } from "./times.ts";
  */
 
 const runs = Number(process.env["RUNS"] ?? 21);
-const nodeProgram = process.env["NODE"] ?? process.execPath;
+const nodeProgram = process.env["CLI_NODE"] ?? process.execPath;
 const execute = promisify(execFile);
 
 interface Case {
