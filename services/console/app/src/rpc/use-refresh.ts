@@ -1,15 +1,14 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useMemo } from "react";
+import { useCallback } from "react";
 
-/** Ways to read anew after a change: of what the page shows, too, or of the pages that are opened next. */
-export function useRefresh(): { readonly refresh: () => Promise<void>; readonly refreshLater: () => Promise<void> } {
+/** Returns the function that reads anew what the page shows, and what other pages have read, after a change. */
+export function useRefresh(): () => Promise<void> {
   const queries = useQueryClient();
-  return useMemo(
-    () => ({
-      refresh: () => queries.invalidateQueries(),
-      /** For a change that leaves the page: what it shows may exist no longer. */
-      refreshLater: () => queries.invalidateQueries({ refetchType: "none" }),
-    }),
-    [queries],
-  );
+  return useCallback(() => queries.invalidateQueries(), [queries]);
+}
+
+/** Returns the function that has all pages which are opened next read anew: after a change that leaves the page, whose things may be gone. */
+export function useRefreshLater(): () => Promise<void> {
+  const queries = useQueryClient();
+  return useCallback(() => queries.invalidateQueries({ refetchType: "none" }), [queries]);
 }

@@ -17,7 +17,7 @@ export function BindDialog({ policy, onClose }: { readonly policy: Policy; reado
     principalId: namespaceId,
   });
   const [mode, setMode] = useState(BindingMode.SHADOW);
-  const { refresh } = useRefresh();
+  const refresh = useRefresh();
   const bind = useMutation(PolicyService.method.bindPolicy, {
     onSuccess: async () => {
       onClose();

@@ -5,14 +5,14 @@ import { useLocation } from "wouter";
 import { Button, ButtonLink } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
-import { useRefresh } from "../../rpc/use-refresh.ts";
+import { useRefresh, useRefreshLater } from "../../rpc/use-refresh.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 import { readSpec } from "./spec.ts";
 
 /** What can be done with a policy: edit, disable or enable, delete. Absent without the scope `policy:write`. */
 export function PolicyActions({ policy }: { readonly policy: Policy }) {
   const [asked, setAsked] = useState<"disable" | "delete">();
-  const { refresh } = useRefresh();
+  const refresh = useRefresh();
   const enable = useMutation(PolicyService.method.enablePolicy, { onSuccess: refresh });
   if (!holdsScope(useSession(), "policy:write")) return null;
   const isDisabled = policy.disabledAt !== undefined;
@@ -46,7 +46,7 @@ interface PolicyDialogProps {
 }
 
 function DisableDialog({ policy, onClose }: PolicyDialogProps) {
-  const { refresh } = useRefresh();
+  const refresh = useRefresh();
   const disable = useMutation(PolicyService.method.disablePolicy, {
     onSuccess: async () => {
       onClose();
@@ -69,7 +69,7 @@ function DisableDialog({ policy, onClose }: PolicyDialogProps) {
 
 function DeleteDialog({ policy, onClose }: PolicyDialogProps) {
   const [, navigate] = useLocation();
-  const { refreshLater } = useRefresh();
+  const refreshLater = useRefreshLater();
   const remove = useMutation(PolicyService.method.deletePolicy, {
     onSuccess: () => {
       navigate("/policies");

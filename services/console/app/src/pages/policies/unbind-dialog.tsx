@@ -8,7 +8,7 @@ import { useRefresh } from "../../rpc/use-refresh.ts";
 
 /** Asks before a binding and what it has counted are removed. */
 export function UnbindDialog({ binding, onClose }: { readonly binding: Binding; readonly onClose: () => void }) {
-  const { refresh } = useRefresh();
+  const refresh = useRefresh();
   const unbind = useMutation(PolicyService.method.unbindPolicy, {
     onSuccess: async () => {
       onClose();

@@ -7,7 +7,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import type { ChosenPrincipal } from "../../../components/principal-select.tsx";
-import { useRefresh } from "../../../rpc/use-refresh.ts";
+import { useRefreshLater } from "../../../rpc/use-refresh.ts";
 
 interface SavedPolicy {
   readonly name: string;
@@ -24,7 +24,7 @@ interface SavedPolicy {
 export function useSavePolicy(policy: Policy | undefined) {
   const transport = useTransport();
   const [, navigate] = useLocation();
-  const { refreshLater } = useRefresh();
+  const refreshLater = useRefreshLater();
   const [created, setCreated] = useState<Policy>();
   const mutation = useMutation({
     mutationFn: async ({ name, spec, binding }: SavedPolicy): Promise<string> => {
