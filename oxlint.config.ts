@@ -8,7 +8,7 @@ interface ImportRule {
 
 /** Import rules. Each message names the rule, then the mend. */
 const NO_SERVICE: ImportRule = {
-  group: ["@routeplane/{auth,policy,usage,gateway}", "**/services/**", "**/{auth,policy,usage,gateway}/src/**"],
+  group: ["@routeplane/{auth,policy,usage,gateway,console}", "**/services/**", "**/{auth,policy,usage,gateway}/src/**"],
   message: "Services and packages import no service: call its RPCs, or move what both need to packages/.",
 };
 const NO_DRIVER: ImportRule = {

@@ -1,0 +1,77 @@
+import { createClient, type Transport } from "@connectrpc/connect";
+import { IdentityService, type Session as ProtoSession, SessionService } from "@routeplane/contracts/auth";
+import { DomainError } from "@routeplane/domain";
+import { CLIENT_ADDRESS, fromConnectError, fromTimestamp, RELAY_CREDENTIAL } from "@routeplane/rpc";
+import { currentOf, type WatchedSecret } from "@routeplane/runtime";
+import type { Session } from "../domain/session.ts";
+import type { SessionAuthority, SessionCaller } from "../domain/session-authority.ts";
+
+export interface AuthTransports {
+  /** Transport with the credential of this process. */
+  readonly asConsole: Transport;
+  /** Transport without a credential: the calls carry that of the person who signs in, or of the session. */
+  readonly asCaller: Transport;
+  /** Credential of this process, for which auth trusts the client address and request id of the calls. */
+  readonly serviceToken: string | WatchedSecret;
+}
+
+/** Creates the authority of sessions: the auth service. */
+export function createSessionAuthority({ asConsole, asCaller, serviceToken }: AuthTransports): SessionAuthority {
+  const codes = createClient(SessionService, asConsole);
+  const sessions = createClient(SessionService, asCaller);
+  const identity = createClient(IdentityService, asCaller);
+  const headersOf = (token: string, { address }: SessionCaller) => ({
+    headers: {
+      authorization: `Bearer ${token}`,
+      [CLIENT_ADDRESS]: address,
+      [RELAY_CREDENTIAL]: currentOf(serviceToken),
+    },
+  });
+  return {
+    async open(proof, caller) {
+      if ("token" in proof)
+        return toSession(await sessions.createSession({}, headersOf(proof.token, caller)).catch(fail));
+      const options = { headers: { [CLIENT_ADDRESS]: caller.address } };
+      return toSession(await codes.redeemSignInCode({ code: proof.code }, options).catch(failCode));
+    },
+    async identify(token, caller) {
+      const { identity: who } = await identity.whoAmI({}, headersOf(token, caller)).catch(fail);
+      if (who.case === "key") {
+        const { namespaceName, scopes } = who.value;
+        return { kind: "namespace", namespaceName, scopes };
+      }
+      return { kind: "operator", namespaceName: "", scopes: who.value?.scopes ?? [] };
+    },
+    async exchange(token, namespace, caller) {
+      return toSession(await sessions.exchangeSession({ namespace }, headersOf(token, caller)).catch(fail));
+    },
+    async end(token, caller) {
+      await sessions.endSession({}, headersOf(token, caller)).catch(fail);
+    },
+  };
+}
+
+/** Converts the response that opens a session; an absent one has expired. */
+function toSession({
+  session,
+  token,
+}: {
+  readonly session?: ProtoSession | undefined;
+  readonly token: string;
+}): Session {
+  const { namespaceId = "", name = "", canExchange = false, expiresAt } = session ?? {};
+  return { token, namespaceId, name, canSwitch: canExchange, expiresAt: fromTimestamp(expiresAt) ?? new Date(0) };
+}
+
+function fail(error: unknown): never {
+  throw fromConnectError(error, "auth");
+}
+
+/** Codes that are unknown, used or expired are refused alike. */
+function failCode(error: unknown): never {
+  const failure = fromConnectError(error, "auth");
+  if (failure.code !== "not_found" && failure.code !== "invalid_argument") throw failure;
+  const message =
+    "the code of this address is unknown, was used or has expired: `routeplane console` makes another one";
+  throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", message, { cause: error });
+}

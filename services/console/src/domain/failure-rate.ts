@@ -1,0 +1,50 @@
+import { isIPv6 } from "node:net";
+
+/** Failures that a client may have in one window, and the length of the window. */
+const MAX_FAILURES = 20;
+const WINDOW_MS = 60_000;
+/** Most clients that are remembered. The one that failed first is forgotten for a new one. */
+const MAX_CLIENTS = 10_000;
+
+/**
+ * Failed sign-ins by client address. It bounds the calls of auth that guesses cause; to be guessed, codes and tokens are too long.
+ * IPv6 clients count by their network of 64 bits, all of which one of them may have.
+ */
+export class FailureRate {
+  readonly #monotonic: () => number;
+  readonly #clients = new Map<string, { failures: number; readonly endsAt: number }>();
+
+  constructor(monotonic: () => number) {
+    this.#monotonic = monotonic;
+  }
+
+  /** Returns the seconds after which the client may try again; 0: now. */
+  waitOf(address: string): number {
+    const window = this.#windowOf(address);
+    if (window === undefined || window.failures < MAX_FAILURES) return 0;
+    return Math.ceil((window.endsAt - this.#monotonic()) / 1_000);
+  }
+
+  /** Records that a sign-in of the client failed. */
+  record(address: string): void {
+    const window = this.#windowOf(address);
+    if (window !== undefined) return void (window.failures += 1);
+    const client = clientOf(address);
+    this.#clients.delete(client);
+    const [first] = this.#clients.keys();
+    if (first !== undefined && this.#clients.size >= MAX_CLIENTS) this.#clients.delete(first);
+    this.#clients.set(client, { failures: 1, endsAt: this.#monotonic() + WINDOW_MS });
+  }
+
+  #windowOf(address: string) {
+    const window = this.#clients.get(clientOf(address));
+    return window !== undefined && window.endsAt > this.#monotonic() ? window : undefined;
+  }
+}
+
+function clientOf(address: string): string {
+  if (!isIPv6(address) || address.startsWith("::ffff:")) return address;
+  const [head = ""] = address.split("::");
+  const groups = address.includes("::") ? [...head.split(":").filter(Boolean), "0", "0", "0"] : address.split(":");
+  return groups.slice(0, 4).join(":");
+}

@@ -1,0 +1,83 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { newId } from "@routeplane/domain";
+import type { PageOrigin } from "./page-origin.ts";
+
+/** Time after which a client that takes nothing of its answer is disconnected. */
+const STALL_TIMEOUT_MS = 30_000;
+
+/** HTTP request and its answer. */
+export class Exchange {
+  readonly requestId = newId("req");
+  readonly method: string;
+  /** Path of the URL, without the query. */
+  readonly path: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly page: PageOrigin;
+  readonly #left = new AbortController();
+
+  constructor(request: IncomingMessage, response: ServerResponse, page: PageOrigin) {
+    const { method = "GET", url = "/" } = request;
+    this.method = method;
+    this.path = url.split("?", 1)[0] ?? "/";
+    this.request = request;
+    this.response = response;
+    this.page = page;
+    response.once("close", () => this.#left.abort());
+    // A client that resets its connection is no error of this process.
+    response.on("error", () => this.#left.abort());
+  }
+
+  /** Address from which the client connected; empty if unknown. */
+  get clientAddress(): string {
+    return this.request.socket.remoteAddress ?? "";
+  }
+
+  /** Aborted once the client has left, or has the whole answer. */
+  get signal(): AbortSignal {
+    return this.#left.signal;
+  }
+
+  /** Ends the answer in the middle. */
+  cancel(): void {
+    this.response.destroy();
+  }
+
+  begin(status: number, headers: Readonly<Record<string, string>>): void {
+    this.response.writeHead(status, headers);
+    this.response.flushHeaders();
+  }
+
+  /** Sends bytes at the pace of the client. @throws Error if it leaves, or takes none of them for 30 s */
+  async write(bytes: Uint8Array): Promise<void> {
+    if (this.signal.aborted) throw new Error("the client has left");
+    if (this.response.write(bytes)) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onLeft = (): void => reject(new Error("the client has left"));
+    const timer = setTimeout(() => this.cancel(), STALL_TIMEOUT_MS);
+    this.response.once("drain", resolve);
+    this.signal.addEventListener("abort", onLeft);
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      this.response.off("drain", resolve);
+      this.signal.removeEventListener("abort", onLeft);
+    }
+  }
+
+  end(bytes?: Uint8Array): void {
+    this.response.end(bytes);
+  }
+
+  /** Sends a whole answer; its body is left out for HEAD. */
+  send(status: number, headers: Readonly<Record<string, string>>, body: Uint8Array): void {
+    this.response.writeHead(status, { ...headers, "content-length": String(body.length) });
+    this.response.end(this.method === "HEAD" ? undefined : body);
+  }
+
+  sendJson(status: number, body: unknown): void {
+    const headers = { "content-type": "application/json", "cache-control": "no-store" };
+    this.send(status, headers, Buffer.from(JSON.stringify(body)));
+  }
+}
