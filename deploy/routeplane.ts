@@ -10,6 +10,7 @@ const ROLES: Readonly<Record<string, () => Promise<unknown>>> = {
   usage: () => import("@routeplane/usage/src/main.ts"),
   aggregator: () => import("@routeplane/usage/src/aggregator-main.ts"),
   gateway: () => import("@routeplane/gateway/src/main.ts"),
+  console: () => import("@routeplane/console/src/main.ts"),
   provision: () => import("@routeplane/postgres/provision-main"),
   bootstrap: () => import("@routeplane/standalone/bootstrap-main"),
   "operator-token": printOperatorToken,

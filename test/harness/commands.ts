@@ -74,9 +74,12 @@ export function startCliProcess(home: string, args: readonly string[], options: 
   return run([CLI, ...args], { ...options, environment: { ROUTEPLANE_HOME: home, ...options.environment } });
 }
 
+/** Settings of nodes in tests, of which many run side by side: any free ports, and no console unless a test asks for it. */
+const SIDE_BY_SIDE = { ROUTEPLANE_INNER_PORTS: "free", ROUTEPLANE_CONSOLE: "off" };
+
 /** Starts `routeplane up` as `npm start` does. It may run for an hour: the faults in full take 20 minutes. */
 export function runUp(home: string, args: readonly string[], options: RunOptions = {}): RunningCommand {
-  const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_INNER_PORTS: "free", ...options.environment };
+  const environment = { ROUTEPLANE_HOME: home, ...SIDE_BY_SIDE, ...options.environment };
   return run([BOOTSTRAP, "packages/cli/bin/routeplane.cjs", "up", ...args], {
     timeoutMs: 3_600_000,
     ...options,
@@ -88,7 +91,7 @@ export function runUp(home: string, args: readonly string[], options: RunOptions
 export function runNpmStart(home: string, environment: Readonly<Record<string, string>>): RunningCommand {
   return execute(["npm", "start"], {
     timeoutMs: 120_000,
-    environment: { ROUTEPLANE_HOME: home, ROUTEPLANE_INNER_PORTS: "free", ...environment },
+    environment: { ROUTEPLANE_HOME: home, ...SIDE_BY_SIDE, ...environment },
   });
 }
 

@@ -16,8 +16,10 @@ export interface Addresses {
   readonly grpc: Readonly<Record<"auth" | "policy", number>>;
   readonly postgres: number;
   readonly nats: number;
+  /** Port of the console; undefined if the node runs none. */
+  readonly console: number | undefined;
   /** Operations ports of the processes, keyed by role. The gateways after the first have theirs in `Gateway`. */
-  readonly operations: Readonly<Record<Service | "gateway", number>>;
+  readonly operations: Readonly<Record<Service | "gateway" | "console", number>>;
 }
 
 export interface AddressOptions {
@@ -44,10 +46,14 @@ const NAMES = [
   "operations usage",
   "operations aggregator",
   "operations gateway",
+  "operations console",
 ] as const;
 type Name = (typeof NAMES)[number];
 const BLOCKS = 750;
 const BLOCK_SIZE = 16;
+/** Distance of the console's default port from that of the first gateway: no other node near by has it. */
+const CONSOLE_DISTANCE = 10_000;
+const MAX_PORT = 65_535;
 
 /**
  * Chooses the port of each inner process, valid until this process ends: a restarted process listens on the same port again.
@@ -63,8 +69,10 @@ export async function chooseAddresses(options: AddressOptions): Promise<Addresse
     usage: ports["operations usage"],
     aggregator: ports["operations aggregator"],
     gateway: ports["operations gateway"],
+    console: ports["operations console"],
   };
-  return { services: { auth, policy, usage, aggregator }, grpc, postgres, nats, operations };
+  const consolePort = await chooseConsolePort(options, Object.values(ports));
+  return { services: { auth, policy, usage, aggregator }, grpc, postgres, nats, console: consolePort, operations };
 }
 
 /** Default inner port of a node whose first gateway listens on `gatewayPort`. */
@@ -85,6 +93,39 @@ async function fixedPorts({ gatewayPorts, say }: AddressOptions): Promise<Readon
   return Object.fromEntries(ports);
 }
 
+/** Chooses the port of the console, which people open: the one of ROUTEPLANE_CONSOLE_PORT has to be free. */
+async function chooseConsolePort(options: AddressOptions, inner: readonly number[]): Promise<number | undefined> {
+  const { gatewayPorts, environment, say } = options;
+  if (!runsConsole(environment)) return undefined;
+  const isOurs = (port: number): boolean => gatewayPorts.includes(port) || inner.includes(port);
+  const wanted = environment["ROUTEPLANE_CONSOLE_PORT"]?.trim();
+  if (wanted) {
+    const port = /^\d{1,5}$/.test(wanted) ? Number(wanted) : 0;
+    if (port > 0 && port <= MAX_PORT && !isOurs(port) && (await isPortFree(port))) return port;
+    throw new StartFailure(
+      `ROUTEPLANE_CONSOLE_PORT is ${JSON.stringify(wanted)}: set it to a free port from 1 to ${MAX_PORT}, or unset it`,
+    );
+  }
+  if (usesFreePorts(options)) return (await reservePorts(1)).ports[0];
+  const port = defaultConsolePort(gatewayPorts[0] ?? 0);
+  if (!isOurs(port) && (await isPortFree(port))) return port;
+  const free = await findFreePort(isOurs);
+  say(`  port ${port} (console) is in use: this run has ${free} instead`);
+  return free;
+}
+
+/** Default port of the console of a node whose first gateway listens on `gatewayPort`. */
+export function defaultConsolePort(gatewayPort: number): number {
+  const port = gatewayPort + CONSOLE_DISTANCE;
+  return port <= MAX_PORT ? port : gatewayPort - CONSOLE_DISTANCE;
+}
+
+function runsConsole(environment: AddressOptions["environment"]): boolean {
+  const choice = environment["ROUTEPLANE_CONSOLE"]?.trim() || "on";
+  if (choice === "on" || choice === "off") return choice === "on";
+  throw new StartFailure(`ROUTEPLANE_CONSOLE is ${JSON.stringify(choice)}: set it to on or off, or unset it`);
+}
+
 async function anyPorts(): Promise<Readonly<Record<string, number>>> {
   const { ports } = await reservePorts(NAMES.length);
   return Object.fromEntries(NAMES.map((name, index) => [name, ports[index] ?? 0]));
@@ -96,8 +137,10 @@ function usesFreePorts({ environment }: AddressOptions): boolean {
   throw new StartFailure(`ROUTEPLANE_INNER_PORTS is ${JSON.stringify(choice)}: set it to fixed or free, or unset it`);
 }
 
-export function portsOf({ services, grpc, postgres, nats, operations }: Addresses): readonly number[] {
-  return [...Object.values(services), ...Object.values(grpc), postgres, nats, ...Object.values(operations)];
+export function portsOf(addresses: Addresses): readonly number[] {
+  const { services, grpc, postgres, nats, console: consolePort, operations } = addresses;
+  const inner = [...Object.values(services), ...Object.values(grpc), postgres, nats, ...Object.values(operations)];
+  return consolePort === undefined ? inner : [...inner, consolePort];
 }
 
 /** Writes `run/addresses.json` atomically. The README documents its fields. */
@@ -107,7 +150,7 @@ export async function writeAddresses(
   gateways: readonly Pick<Gateway, "role" | "port" | "operationsPort" | "isForSpool">[],
 ): Promise<void> {
   const addressOf = (port: number): string => `127.0.0.1:${port}`;
-  const { services, grpc, postgres, nats, operations } = addresses;
+  const { services, grpc, postgres, nats, console: consolePort, operations } = addresses;
   const gatewayOperations = gateways.map(({ role, operationsPort }) => [role, addressOf(operationsPort)] as const);
   const content = {
     gateways: gateways.filter(({ isForSpool }) => !isForSpool).map(({ port }) => addressOf(port)),
@@ -118,12 +161,14 @@ export async function writeAddresses(
     grpc: { auth: addressOf(grpc.auth), policy: addressOf(grpc.policy) },
     postgres: addressOf(postgres),
     nats: addressOf(nats),
+    ...(consolePort !== undefined && { console: addressOf(consolePort) }),
     operations: {
       auth: addressOf(operations.auth),
       policy: addressOf(operations.policy),
       usage: addressOf(operations.usage),
       aggregator: addressOf(operations.aggregator),
       ...Object.fromEntries(gatewayOperations),
+      ...(consolePort !== undefined && { console: addressOf(operations.console) }),
     },
   };
   await writeAtomically(fileOf(layout), `${JSON.stringify(content, undefined, 2)}\n`, 0o600);

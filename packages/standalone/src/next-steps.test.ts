@@ -3,10 +3,11 @@ import { nextSteps } from "./next-steps.ts";
 import { CHECKOUT } from "./home.ts";
 
 const services = { auth: 1, policy: 2, usage: 3, aggregator: 4 };
-const operations = { ...services, gateway: 9 };
+const operations = { ...services, gateway: 9, console: 10 };
 const ready = {
   gatewayPorts: [8080, 8081],
-  addresses: { postgres: 5, nats: 6, services, grpc: { auth: 7, policy: 8 }, operations },
+  addresses: { postgres: 5, nats: 6, services, grpc: { auth: 7, policy: 8 }, console: 11, operations },
+  signInUrl: "http://127.0.0.1:11/sign-in#code=abc",
   startMs: 2_345,
   isVerbose: false,
 };
@@ -30,4 +31,10 @@ it("names the gRPC ports only if it is asked to", () => {
   const text = nextSteps({ ...ready, ...home, isVerbose: true });
   expect(text).toContain("gRPC: auth 127.0.0.1:1, policy 127.0.0.1:2, usage 127.0.0.1:3\n");
   expect(text).toContain("VerifyKey 127.0.0.1:7, Admit and Settle 127.0.0.1:8\n");
+});
+
+it("shows where the console signs in, unless the node runs none", () => {
+  const home = { home: "/srv/node", isDefaultHome: false, folder: CHECKOUT };
+  expect(nextSteps({ ...ready, ...home })).toContain("\nConsole: http://127.0.0.1:11/sign-in#code=abc\n");
+  expect(nextSteps({ ...ready, ...home, signInUrl: undefined })).not.toContain("onsole");
 });

@@ -12,6 +12,8 @@ export interface ReadyNode {
   readonly addresses: Addresses;
   /** True to name the gRPC ports of the services. */
   readonly isVerbose: boolean;
+  /** Address of the console that signs in, once and within 60 s; undefined if the node runs none. */
+  readonly signInUrl: string | undefined;
   /** Duration of the start. */
   readonly startMs: number;
   /** Folder from which the commands are shown, where `npx routeplane` works. */
@@ -20,12 +22,15 @@ export interface ReadyNode {
 
 /** Text with addresses and first commands, for a node that is ready. It names the file of a token, never the token. */
 export function nextSteps(node: ReadyNode): string {
-  const { home, isDefaultHome, gatewayPorts, addresses, folder, startMs, isVerbose } = node;
+  const { home, isDefaultHome, gatewayPorts, addresses, signInUrl, folder, startMs, isVerbose } = node;
   const [first = 0, ...others] = gatewayPorts;
   const shownHome = quote(pathFrom(folder, home));
   return [
     "",
     `Routeplane is ready on ${[first, ...others].map(urlOf).join(", ")} (after ${(startMs / 1_000).toFixed(1)} s)`,
+    ...(signInUrl === undefined
+      ? []
+      : ["", `Console: ${signInUrl}`, "         once and within 60 s; `npx routeplane console` opens it again"]),
     "",
     "Try it, in another terminal:",
     ...(folder === CHECKOUT ? [] : [`  cd ${quote(folder)}`]),

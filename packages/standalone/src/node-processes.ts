@@ -17,7 +17,7 @@ const isGateway = (role: string): boolean => role.startsWith("gateway");
 
 /** Groups of roles that stop together, in order. */
 const STOP_ORDER: readonly ((role: string) => boolean)[] = [
-  isGateway,
+  (role) => isGateway(role) || role === "console",
   (role) => !["nats", "postgres"].includes(role),
   (role) => role === "nats",
   (role) => role === "postgres",

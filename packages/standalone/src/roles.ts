@@ -23,6 +23,8 @@ export interface RoleOptions {
   /** Folder with the pid files. */
   readonly run: string;
   readonly addresses: Addresses;
+  /** Address of the first gateway. */
+  readonly gatewayUrl: string;
   readonly secrets: NodeSecrets;
   /** Program of the services. */
   readonly program: ServiceProgram;
@@ -111,6 +113,34 @@ export function gatewaySpec({ role, port, operationsPort }: Gateway, options: Ro
   return { ...nodeSpec(role, command, () => answersHealthz(port)), stopSignal: "SIGINT", needs };
 }
 
+/** Specification of the console. @param appFolder folder of the built app */
+export function consoleSpec(port: number, appFolder: string, options: RoleOptions): ProcessSpec {
+  const { addresses, secrets, gatewayUrl } = options;
+  const command = nodeCommand("console", options, {
+    ROUTEPLANE_HOST: HOST,
+    ROUTEPLANE_PORT: `${port}`,
+    ROUTEPLANE_OPERATIONS_PORT: `${addresses.operations.console}`,
+    ROUTEPLANE_SERVICE_TOKEN: secrets.serviceTokens.console,
+    ROUTEPLANE_AUTH_URL: urlOf(addresses.services.auth),
+    ROUTEPLANE_POLICY_URL: urlOf(addresses.services.policy),
+    ROUTEPLANE_USAGE_URL: urlOf(addresses.services.usage),
+    ROUTEPLANE_CONSOLE_KEYS: secrets.consoleKeys,
+    ROUTEPLANE_CONSOLE_DIR: appFolder,
+    ROUTEPLANE_GATEWAY_URL: gatewayUrl,
+    ...consoleUrlOf(options),
+    ROUTEPLANE_DRAIN_TIMEOUT_SECS: "0",
+  });
+  // Like a gateway it waits by itself for the role that it needs.
+  return { ...nodeSpec("console", command, () => answersHealthz(port)), needs: ["auth"] };
+}
+
+/** Variable with the address of the console, as people open it: on this machine, unless the environment says otherwise. */
+function consoleUrlOf({ addresses, environment }: RoleOptions): Record<string, string> {
+  const { console: port } = addresses;
+  if (port === undefined) return {};
+  return { ROUTEPLANE_CONSOLE_URL: environment["ROUTEPLANE_CONSOLE_URL"]?.trim() || urlOf(port) };
+}
+
 /** Number of processes of a gateway on one machine: one unless asked for, and at most 4. A text that is no number is left to the gateway. */
 function processesOfGateway(wanted: string | undefined): string {
   const text = wanted?.trim() || "1";
@@ -152,6 +182,7 @@ function ownVariables(service: Service, options: RoleOptions): Record<string, st
       ...accepted,
       ...policyUrl,
       ...cache,
+      ...consoleUrlOf(options),
       ROUTEPLANE_KEY_PEPPERS: secrets.keyPeppers,
       ROUTEPLANE_GRPC_PORT: `${addresses.grpc.auth}`,
     },

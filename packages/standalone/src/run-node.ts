@@ -10,6 +10,8 @@ import { nextSteps } from "./next-steps.ts";
 import { assertPortsFree } from "./ports.ts";
 import { assertComplete, prepareHome } from "./prepare-home.ts";
 import { type Output, type Progress, showProgress } from "./progress.ts";
+import { urlOf } from "./roles.ts";
+import { signInUrl } from "./sign-in-url.ts";
 import { startNode } from "./start-node.ts";
 
 export interface NodeOptions {
@@ -88,8 +90,11 @@ async function runUntilStopped(
     });
     try {
       const startMs = performance.now() - startedAt;
+      const { console: port, services } = addresses;
+      const signIn = port === undefined ? undefined : await signInUrl(layout.home, urlOf(port), urlOf(services.auth));
+      const { isVerbose } = options;
       options.stdout.write(
-        nextSteps({ ...homeOf(options, layout), gatewayPorts, addresses, startMs, isVerbose: options.isVerbose }),
+        nextSteps({ ...homeOf(options, layout), gatewayPorts, addresses, signInUrl: signIn, startMs, isVerbose }),
       );
       if (!stop.aborted) await once(stop, "abort");
     } finally {

@@ -14,7 +14,7 @@ describe("secrets", () => {
   it("stay the same, and missing ones are added", async () => {
     const path = join(home, "secrets.json");
     // The secrets of an earlier release, in which callers shared one credential.
-    const { natsPasswords: _, serviceTokens: __, ...rest } = await loadSecrets(path);
+    const { natsPasswords: _, serviceTokens: __, consoleKeys: ___, ...rest } = await loadSecrets(path);
     await writeFile(path, JSON.stringify(rest));
     const completed = await loadSecrets(path);
     expect(completed).toMatchObject(rest);
@@ -22,7 +22,8 @@ describe("secrets", () => {
     expect(tokens).toEqual(tokens.map(() => expect.stringMatching(/^rps_\w{43}$/)));
     const passwords = [completed.natsPassword, ...Object.values(completed.natsPasswords)];
     expect(passwords).toEqual(passwords.map(() => expect.stringMatching(/^[0-9a-f]{48}$/)));
-    expect(new Set([...tokens, ...passwords]).size).toBe(8);
+    expect(new Set([...tokens, ...passwords]).size).toBe(9);
+    expect(completed.consoleKeys).toMatch(/^c1:[\w-]{43}$/);
     expect(await loadSecrets(path)).toEqual(completed);
   });
 

@@ -19,6 +19,8 @@ export interface NodeSecrets {
   readonly serviceTokens: Readonly<Record<NodeCaller, string>>;
   /** Pepper, `id:hex` as in ROUTEPLANE_KEY_PEPPERS. Without it no stored key can be verified. */
   readonly keyPeppers: string;
+  /** Key of the console's session cookies, `id:base64url` as in ROUTEPLANE_CONSOLE_KEYS. */
+  readonly consoleKeys: string;
   readonly databasePasswords: Readonly<Record<string, string>>;
 }
 
@@ -47,6 +49,7 @@ export async function loadSecrets(path: string): Promise<NodeSecrets> {
       installer: saved?.serviceTokens?.installer ?? mintServiceToken(),
     },
     keyPeppers: saved?.keyPeppers ?? `p1:${randomBytes(32).toString("hex")}`,
+    consoleKeys: saved?.consoleKeys ?? `c1:${randomBytes(32).toString("base64url")}`,
     databasePasswords: plan.passwords,
   };
   const text = `${JSON.stringify(secrets, undefined, 2)}\n`;

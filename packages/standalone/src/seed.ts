@@ -1,15 +1,12 @@
 import { join } from "node:path";
-import { createClient, type Interceptor } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
+import { createClient } from "@connectrpc/connect";
 import { KeyService } from "@routeplane/contracts/auth";
 import { ALL_SCOPES } from "@routeplane/credentials";
+import { authTransport } from "./auth-transport.ts";
 import { bootstrapNode, ensureOperatorToken, OtherCredentialError } from "./bootstrap.ts";
 import type { HomeLayout } from "./home.ts";
 import { StartFailure } from "./start-failure.ts";
 import { readIfExists, readSaved, writeAtomically, writeSaved } from "./saved-files.ts";
-
-/** Longest time that a service lets a call take. */
-const TIMEOUT_MS = 30_000;
 
 /**
  * Creates the account, the namespace `default`, the operator credential and the root key of a new node, and saves both
@@ -26,7 +23,7 @@ export async function seed(layout: HomeLayout, authUrl: string, serviceToken: st
   const operatorToken = await ensureOperatorToken(join(home, "operator-key"));
   await bootstrap(authUrl, serviceToken, operatorToken);
   if ((await readSaved(home, "api-key")) === undefined) {
-    const keys = createClient(KeyService, transportAs(operatorToken, authUrl));
+    const keys = createClient(KeyService, authTransport(operatorToken, authUrl));
     const { token } = await keys.mintRootKey({ namespace: "default", name: "root", scopes: [...ALL_SCOPES] });
     await writeSaved(home, "api-key", token);
   }
@@ -43,12 +40,4 @@ async function bootstrap(authUrl: string, serviceToken: string, operatorToken: s
       `${error.message} than the one in operator-key: restore that file, or remove the whole folder to start anew`,
     );
   }
-}
-
-function transportAs(token: string, baseUrl: string) {
-  const authorize: Interceptor = (next) => (request) => {
-    request.header.set("authorization", `Bearer ${token}`);
-    return next(request);
-  };
-  return createConnectTransport({ baseUrl, httpVersion: "2", defaultTimeoutMs: TIMEOUT_MS, interceptors: [authorize] });
 }

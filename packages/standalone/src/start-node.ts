@@ -14,7 +14,8 @@ import type { HomeLayout } from "./home.ts";
 import { supervisionMark } from "./orphaned-processes.ts";
 import { describeEnding, runCommand } from "./process/command.ts";
 import type { Progress } from "./progress.ts";
-import { commonVariables, gatewaySpec, isSchemaMigrated, MIGRATED, migrationCommand } from "./roles.ts";
+import { prepareConsoleApp } from "./console-app.ts";
+import { commonVariables, consoleSpec, gatewaySpec, isSchemaMigrated, MIGRATED, migrationCommand } from "./roles.ts";
 import { type RoleOptions, serviceSpec, urlOf } from "./roles.ts";
 import { prepareServiceProgram } from "./service-bundle.ts";
 import { writeSaved } from "./saved-files.ts";
@@ -57,7 +58,8 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
     operationsPort: addresses.operations.gateway,
   });
   const mark = (role: string): Record<string, string> => supervisionMark(role, layout.home);
-  const roles = { spool: layout.spool, run: layout.run, addresses, secrets, environment, mark };
+  const gatewayUrl = urlOf(gatewayPorts[0] ?? 0);
+  const roles = { spool: layout.spool, run: layout.run, addresses, gatewayUrl, secrets, environment, mark };
   const failed = new AbortController();
   const signal = AbortSignal.any([stop, failed.signal]);
   const processes = createNodeProcesses(layout, progress.say, signal);
@@ -68,7 +70,7 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   ];
   try {
     await Promise.all(steps);
-    await writeSaved(layout.home, "url", urlOf(gatewayPorts[0] ?? 0));
+    await writeSaved(layout.home, "url", gatewayUrl);
     return { addresses, processes };
   } catch (error) {
     failed.abort(error);
@@ -101,7 +103,8 @@ function startSteps(start: Start): readonly Promise<unknown>[] {
   });
   const seeded = auth.then(() => seedNode(start));
   const aggregator = Promise.all([schemas.usage, broker]).then(run("aggregator"));
-  const services = [schemas.policy.then(run("policy")), schemas.usage.then(run("usage")), aggregator];
+  const consoleRole = runConsole(start, roles);
+  const services = [consoleRole, schemas.policy.then(run("policy")), schemas.usage.then(run("usage")), aggregator];
   return [roles, seeded, ...services, ...gateways];
 }
 
@@ -110,6 +113,22 @@ async function prepareProgram({ layout, roles, progress, signal, environment }: 
   const log = logFile(layout, "bundle");
   const program = await prepareServiceProgram({ environment, variables, log, signal, say: progress.say });
   return { ...roles, program };
+}
+
+/** Runs the console, unless the node has none. A node whose app cannot be built goes on without it. */
+async function runConsole(start: Start, complete: Promise<RoleOptions>): Promise<void> {
+  const { layout, roles, processes, progress, signal, environment } = start;
+  const port = roles.addresses.console;
+  if (port === undefined) return;
+  const variables = commonVariables("console-app", { environment, mark: roles.mark });
+  const log = logFile(layout, "console-app");
+  const options = { home: layout.home, environment, variables, log, signal, say: progress.say };
+  const appFolder = await prepareConsoleApp(options).catch(async (error: unknown) => {
+    if (signal.aborted) throw error;
+    progress.say(`  the node runs without its console: ${await describeFailure(error)}`);
+  });
+  if (appFolder === undefined) return;
+  await progress.step("console", async () => processes.start(consoleSpec(port, appFolder, await complete)));
 }
 
 async function startPostgres({ layout, roles, processes, progress, signal, environment }: Start): Promise<void> {

@@ -1,0 +1,107 @@
+import { createHash } from "node:crypto";
+import { type Dirent, existsSync, readFileSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { StartFailure } from "./start-failure.ts";
+
+/** Folder of results that are made from the sources of a checkout, each kept under the digest of its sources. */
+export interface DigestCache {
+  /** Folder that holds the results of all checkouts. */
+  readonly folder: string;
+  /** Folder of the sources. */
+  readonly checkout: string;
+  /** Paths of all sources, relative to the checkout and sorted. Dependencies count by the lockfile. */
+  readonly sources: () => Promise<readonly string[]>;
+  /** File that a whole result has, relative to it. */
+  readonly entry: string;
+  /** Makes a result in an empty folder. @throws StartFailure */
+  readonly make: (folder: string) => Promise<void>;
+}
+
+/** Attempts to make a result from sources that change meanwhile. */
+const ATTEMPTS = 3;
+/** Time for which a result without a running node is kept: that of a start between its look-up and its mark. */
+const UNUSED_MS = 60_000;
+
+/**
+ * Finds the result of the sources as they are now, and makes it if there is none, also in several processes at once. It is marked as used
+ * by this process, until that ends. Earlier results of the checkout that no node uses are removed when a new one is made.
+ *
+ * @returns the folder of the result
+ * @throws StartFailure if it cannot be made; another error if the folder cannot be written
+ */
+export async function findOrMake(cache: DigestCache): Promise<string> {
+  const { folder, checkout, entry } = cache;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const digest = await digestOf(cache);
+    const result = join(folder, digest);
+    if (!existsSync(join(result, entry))) {
+      const made = await mkdtemp(join(folder, "new-"));
+      await cache.make(made);
+      await writeFile(join(made, "checkout"), checkout);
+      // Sources that changed while the result was made: nobody knows what is in it.
+      if ((await digestOf(cache)) !== digest) {
+        await rm(made, { recursive: true, force: true });
+        continue;
+      }
+      // Another start may have been faster, with the same result.
+      await rename(made, result).catch(() => rm(made, { recursive: true, force: true }));
+      await removeUnused(folder, digest, checkout);
+    }
+    await markUsed(result);
+    return result;
+  }
+  throw new StartFailure("the sources changed while they were bundled: start again");
+}
+
+/** Paths of the files in a folder of a checkout, relative to the checkout. @param isTaken decides on files and folders */
+export async function filesIn(
+  checkout: string,
+  folder: string,
+  isTaken: (entry: Dirent, path: string) => boolean,
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const entry of await readdir(join(checkout, folder), { withFileTypes: true })) {
+    const path = `${folder}/${entry.name}`;
+    if (!isTaken(entry, path)) continue;
+    if (entry.isDirectory()) found.push(...(await filesIn(checkout, path, isTaken)));
+    else if (entry.isFile()) found.push(path);
+  }
+  return found;
+}
+
+/**
+ * Digest of all sources and their paths. A thousand small files are read in 30 ms of CPU time synchronously, and in 250 ms
+ * otherwise.
+ */
+async function digestOf({ checkout, sources }: DigestCache): Promise<string> {
+  const hash = createHash("sha256").update(checkout);
+  for (const path of await sources()) hash.update(`\0${path}\0`).update(readFileSync(join(checkout, path)));
+  return hash.digest("hex").slice(0, 32);
+}
+
+async function markUsed(result: string): Promise<void> {
+  await mkdir(join(result, "users"), { recursive: true });
+  await writeFile(join(result, "users", `${process.pid}`), "");
+  const now = new Date();
+  await utimes(result, now, now);
+}
+
+/** Removes earlier results of this checkout, and those of checkouts that are gone, unless a running node uses them. */
+async function removeUnused(folder: string, current: string, checkout: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const result = join(folder, name);
+    if (name === current || (await isNeeded(result, checkout))) continue;
+    await rm(result, { recursive: true, force: true });
+  }
+}
+
+async function isNeeded(result: string, checkout: string): Promise<boolean> {
+  const { mtimeMs } = await stat(result);
+  if (Date.now() - mtimeMs < UNUSED_MS) return true;
+  const users = await readdir(join(result, "users")).catch(() => []);
+  if (users.some((pid) => existsSync(`/proc/${pid}`))) return true;
+  const madeFrom = await readFile(join(result, "checkout"), "utf8").catch(() => checkout);
+  return madeFrom !== checkout && existsSync(madeFrom);
+}
