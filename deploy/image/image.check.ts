@@ -22,6 +22,8 @@ const IMAGE = "localhost/routeplane:check";
 const MANIFESTS = await buildKustomizations("production", "provision", "bootstrap");
 const WORKLOADS = workloadsOf(MANIFESTS);
 const SERVING = WORKLOADS.filter(({ kind }) => kind !== "Job");
+/** Roles that are ready by themselves. */
+const OPEN = new Set(["gateway", "console"]);
 const RESTRICTED = { user: 65_532, group: 65_532, capabilities: "0000000000000000" };
 
 const folder = await mkdtemp(join(tmpdir(), "routeplane-volumes-"));
@@ -129,14 +131,14 @@ it("prints an operator token, and names its roles", async () => {
   operatorToken = stdout.trim();
   expect(parseToken(operatorToken)?.kind).toBe("operator");
   const unknown = await engine.tryPodman("run", "--rm", "--network", "none", IMAGE, "no-such-role");
-  expect([unknown.code, unknown.stderr.includes("auth policy usage aggregator gateway")]).toEqual([2, true]);
+  expect([unknown.code, unknown.stderr.includes("auth policy usage aggregator gateway console")]).toEqual([2, true]);
 });
 
 it("is alive in every serving role, before its database is there", { timeout: 300_000 }, async () => {
   for (const { role } of SERVING) await start(role);
   await awaitAll("livenessProbe");
   for (const workload of SERVING)
-    expect(await isPassed(workload, "readinessProbe"), workload.role).toBe(workload.role === "gateway");
+    expect(await isPassed(workload, "readinessProbe"), workload.role).toBe(OPEN.has(workload.role));
 });
 
 it("provisions and migrates in Jobs, and is then ready in every serving role", { timeout: 300_000 }, async () => {
@@ -145,6 +147,13 @@ it("provisions and migrates in Jobs, and is then ready in every serving role", {
     expect(code, `${role}: ${stderr}`).toBe(0);
   }
   await awaitAll("readinessProbe");
+});
+
+it("serves the app of the console", async () => {
+  const page = await fetch(`http://127.0.0.1:${node.portOf("console")}/`);
+  const [, script = ""] = /src="(\/assets\/[^"]+\.js)"/.exec(await page.text()) ?? [];
+  const { status, headers } = await fetch(`http://127.0.0.1:${node.portOf("console")}${script}`);
+  expect([page.status, status, headers.get("content-type")]).toEqual([200, 200, "text/javascript; charset=utf-8"]);
 });
 
 it.each(SERVING.map(({ role }) => role))("confines %s as the manifest says", { timeout: 60_000 }, async (role) => {

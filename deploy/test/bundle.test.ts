@@ -45,6 +45,8 @@ function plausibleEnvironment({ environment }: Workload): Record<string, string>
     if (name === "ROUTEPLANE_SERVICE_CREDENTIALS") return `gateway:${"0f".repeat(32)}`;
     if (name === "ROUTEPLANE_NATS_URL") return "nats://user:password@127.0.0.1:1";
     if (name === "ROUTEPLANE_KEY_PEPPERS") return `p1:${"0f".repeat(32)}`;
+    if (name === "ROUTEPLANE_CONSOLE_KEYS") return `c1:${Buffer.alloc(32, 15).toString("base64url")}`;
+    if (name.endsWith("_URL")) return "https://plausible.example";
     return "plausible";
   };
   return Object.fromEntries(
@@ -92,11 +94,11 @@ function readBundled(file: string): Promise<string> {
   return readFile(join(folder, file), "utf8");
 }
 
-it("has the rules of messages for services alone: a gateway would hold 5 MB for nothing", async () => {
+it("has the rules of messages for services alone: a gateway or a console would hold 5 MB for nothing", async () => {
   const rules = "Cannot validate message ";
-  const [policy, gateway] = [await textOfRole("policy"), await textOfRole("gateway")];
-  expect([policy.includes(rules), gateway.includes(rules)]).toEqual([true, false]);
-  expect(gateway.includes("/v1/chat/completions")).toBe(true);
+  const [policy, gateway, console] = await Promise.all(["policy", "gateway", "console"].map(textOfRole));
+  expect([policy, gateway, console].map((text) => text?.includes(rules))).toEqual([true, false, false]);
+  expect([gateway?.includes("/v1/chat/completions"), console?.includes("/session/namespace")]).toEqual([true, true]);
 });
 
 it("is ASCII, of which a character takes one byte of memory instead of two", async () => {

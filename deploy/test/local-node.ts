@@ -22,7 +22,7 @@ export interface LocalNode {
 
 /** Token of a caller. The bootstrap Job is the caller `installer`. */
 const tokenOf = (role: string): string => `rps_of-${role}`;
-const CALLERS = { gateway: "gateway", policy: "policy", usage: "usage", bootstrap: "installer" };
+const CALLERS = { gateway: "gateway", policy: "policy", usage: "usage", console: "console", bootstrap: "installer" };
 
 /** Creates a node with ports for the serving roles, on a Postgres server and a NATS server of the tests. */
 export async function createLocalNode(serving: readonly string[]): Promise<LocalNode> {
@@ -44,6 +44,7 @@ export async function createLocalNode(serving: readonly string[]): Promise<Local
         .map(([holder, caller]) => `${caller}:${createHash("sha256").update(tokenOf(holder)).digest("hex")}`)
         .join(","),
       ROUTEPLANE_KEY_PEPPERS: `p1:${"0f".repeat(32)}`,
+      ROUTEPLANE_CONSOLE_KEYS: `c1:${Buffer.alloc(32, 15).toString("base64url")}`,
       ROUTEPLANE_NATS_URL: role === "gateway" ? nats.gatewayUrl : nats.aggregatorUrl,
       ROUTEPLANE_ADMIN_DATABASE_URL: server.adminUrl,
       ROUTEPLANE_DATABASE_URL: databaseUrl(`routeplane_${role}` as RoleName),

@@ -8,6 +8,8 @@ import { type Workload, workloadsOf } from "./workloads.ts";
 const POSTGRES_PORT = 5432;
 const NATS_PORT = 4222;
 const OPERATIONS_PORT = 9090;
+/** Roles that others than the services may call, over HTTP. */
+const OPEN = ["gateway", "console"];
 const SOMEBODY_ELSE: Endpoint = { labels: { app: "somebody-else" } };
 const PROMETHEUS: Endpoint = { labels: { "app.kubernetes.io/name": "prometheus" }, namespace: "monitoring" };
 const DNS: Endpoint = { labels: { "k8s-app": "kube-dns" }, namespace: "kube-system" };
@@ -56,9 +58,10 @@ describe.each(INSTALLATIONS)("network of $name", ({ manifests, monitoring }) => 
       });
 
       it("names its protocol, and is headless if that is HTTP/2, so that clients see every pod", () => {
-        const protocol = backends[0]?.role === "gateway" ? "http" : "kubernetes.io/h2c";
+        const isOpen = OPEN.includes(backends[0]?.role ?? "");
+        const protocol = isOpen ? "http" : "kubernetes.io/h2c";
         expect(new Set(spec?.ports?.map(({ appProtocol }) => appProtocol))).toEqual(new Set([protocol]));
-        expect(spec?.clusterIP === "None").toBe(name !== "routeplane-gateway");
+        expect(spec?.clusterIP === "None").toBe(!OPEN.some((open) => name === `routeplane-${open}`));
       });
     },
   );
@@ -80,15 +83,15 @@ describe.each(INSTALLATIONS)("network of $name", ({ manifests, monitoring }) => 
       expect(canReach(SOMEBODY_ELSE, 7000)).toBe(false);
     });
 
-    it("is open to other pods only if it is the gateway", () => {
-      expect(openTo(SOMEBODY_ELSE)).toEqual(role === "gateway" ? ["http"] : []);
-      expect(openTo({ ...SOMEBODY_ELSE, namespace: "elsewhere" })).toEqual(role === "gateway" ? ["http"] : []);
+    it("is open to other pods only if it is the gateway or the console", () => {
+      expect(openTo(SOMEBODY_ELSE)).toEqual(OPEN.includes(role) ? ["http"] : []);
+      expect(openTo({ ...SOMEBODY_ELSE, namespace: "elsewhere" })).toEqual(OPEN.includes(role) ? ["http"] : []);
     });
 
     it("can connect to the services whose address it is given, and to no others", () => {
       const reachable = workloads.flatMap(({ name, labels: to, container }) =>
         (container.ports ?? [])
-          .filter(({ containerPort: port }) => role !== "gateway" || port !== 8080)
+          .filter(({ name }) => name !== "http")
           .filter(({ containerPort: port }) => canReach({ labels: to }, port))
           .map(({ containerPort }) => `${name}:${containerPort}`),
       );

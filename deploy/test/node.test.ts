@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { migrations as authMigrations } from "@routeplane/auth/migrations/index.ts";
@@ -33,6 +33,8 @@ const folder = await mkdtemp(join(tmpdir(), "routeplane-deploy-"));
 const [node, { entry }] = await Promise.all([createLocalNode(SERVING.map(({ role }) => role)), bundle(folder)]);
 const { portOf, operationsPortOf, databaseUrl } = node;
 const running = new Map<string, RunningRole>();
+await mkdir(join(folder, "console"));
+await writeFile(join(folder, "console/index.html"), "<!doctype html><title>Routeplane</title>");
 
 afterAll(async () => {
   await Promise.all([...running.values()].map((role) => role.stop()));
@@ -46,7 +48,8 @@ const byName = ([one]: readonly [string, unknown], [other]: readonly [string, un
 function environmentOf(workload: Workload): Record<string, string> {
   const environment = node.environmentOf(workload);
   const paths = { ROUTEPLANE_PROVIDERS: PROVIDERS_FILE, ROUTEPLANE_SPOOL_DIR: join(folder, "spool") };
-  return { ...environment, ...(workload.role === "gateway" ? paths : {}) };
+  const app = { ROUTEPLANE_CONSOLE_DIR: join(folder, "console") };
+  return { ...environment, ...(workload.role === "gateway" && paths), ...(workload.role === "console" && app) };
 }
 
 async function runJob(role: string): Promise<string> {
@@ -69,10 +72,10 @@ it("is alive but not ready until its database is provisioned and migrated, and t
     });
     expect(await passes(container.startupProbe, operationsPortOf(role)), role).toBe(true);
   }
-  // The gateway is ready by itself, so that its callers get an answer that says what is missing.
-  const services = SERVING.filter(({ role }) => role !== "gateway");
-  const gateway = SERVING.filter(({ role }) => role === "gateway");
-  for (const workload of gateway) await eventually(() => isReady(workload));
+  // Gateway and console are ready by themselves, so that their callers get an answer that says what is missing.
+  const services = SERVING.filter(({ role }) => role !== "gateway" && role !== "console");
+  const open = SERVING.filter((workload) => !services.includes(workload));
+  for (const workload of open) await eventually(() => isReady(workload));
   for (const workload of services) expect(await isReady(workload), workload.role).toBe(false);
   const health = await fetch(`http://127.0.0.1:${portOf("gateway")}/healthz`);
   expect(health.status).toBe(503);

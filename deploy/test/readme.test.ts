@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { parseServiceCredentials, parseToken, SERVICE_CALLERS } from "@routeplane/credentials";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { parseSealKeys } from "@routeplane/console/src/domain/seal-keys.ts";
 import { bundle } from "../bundle.ts";
 import { kubectl } from "./kubectl.ts";
 import { buildKustomization, buildKustomizations, KUSTOMIZE_FOLDER } from "./kustomize.ts";
@@ -87,7 +88,9 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Secrets that the commands create: their values, keyed by name and key. */
 function created(): Readonly<Record<string, Readonly<Record<string, string>>>> {
-  const secrets = calls.filter(({ parameters }) => parameters[0] === "create").map(({ output }) => JSON.parse(output));
+  const secrets = calls
+    .filter(({ parameters }) => parameters[0] === "create" && parameters[1] === "secret")
+    .map(({ output }) => JSON.parse(output));
   return Object.fromEntries(
     secrets.map(({ metadata, data }: { metadata: { name: string }; data: Record<string, string> }) => [
       metadata.name,
@@ -103,16 +106,19 @@ describe("the commands", () => {
       const expected = new Set(used.filter((secret) => secret.startsWith(`${name}/`)));
       expect(new Set(Object.keys(keys).map((key) => `${name}/${key}`))).toEqual(expected);
     }
-    expect(Object.keys(created())).toEqual(["routeplane-callers", "routeplane-bootstrap"]);
+    expect(Object.keys(created())).toEqual(["routeplane-callers", "routeplane-console", "routeplane-bootstrap"]);
   });
 
-  it("make service credentials that services accept, the operator token, and the token of the installer", async () => {
+  it("make service credentials that services accept, the operator token, the token of the installer, and keys of cookies", async () => {
     const accepted = parseServiceCredentials(created()["routeplane-callers"]?.["accepted"]?.trim() ?? "");
     for (const caller of SERVICE_CALLERS)
       expect(accepted?.callerOf(await readFile(join(folder, `${caller}.token`), "utf8"))).toBe(caller);
     const bootstrap = created()["routeplane-bootstrap"] ?? {};
     expect(parseToken(bootstrap["operator-token"]?.trim() ?? "")?.kind).toBe("operator");
     expect(bootstrap["service-token"]).toBe(await readFile(join(folder, "installer.token"), "utf8"));
+    const console = created()["routeplane-console"] ?? {};
+    expect(console["service-token"]).toBe(await readFile(join(folder, "console.token"), "utf8"));
+    expect(parseSealKeys(console["console-keys"] ?? "")?.current.id).toBe("c1");
   });
 
   it("are all for one namespace, and name workloads that the manifests have", () => {

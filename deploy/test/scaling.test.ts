@@ -155,7 +155,7 @@ describe("each component", () => {
     expect(scaled.filter((manifest) => StatefulSet.is(manifest))).toEqual([]);
     for (const manifest of scaled.filter(isServing)) expect(scalerOf(scaled, manifest)).toBeDefined();
     const stored = await buildWith("gateway-volumes");
-    expect(stored.filter(isServing).map(({ spec }) => spec?.replicas)).toEqual([2, 2, 2, 2, 2]);
+    expect(stored.filter(isServing).map(({ spec }) => spec?.replicas)).toEqual([2, 2, 2, 2, 2, 2]);
   });
 
   it("works beside the other, in the order that it says", async () => {
