@@ -127,6 +127,11 @@ const CLOUD: readonly LazyCommand[] = [
     description: "Read the audit log",
     load: async () => (await import("./commands/audit.ts")).addAuditCommands,
   },
+  {
+    name: "open",
+    description: "Open a page of the console in your browser",
+    load: async () => (await import("./commands/console/open.ts")).defineOpen,
+  },
 ];
 
 /** Commands of `routeplane`, in the order of its help. */
@@ -135,6 +140,11 @@ export const COMMANDS: readonly LazyCommand[] = [
     name: "up",
     description: "Run a node on this machine, in the foreground",
     load: async () => (await import("./commands/up.ts")).defineUp,
+  },
+  {
+    name: "console",
+    description: "Open the console of a node in your browser, signed in",
+    load: async () => (await import("./commands/console/console.ts")).defineConsole,
   },
   {
     name: "run",
