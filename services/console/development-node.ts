@@ -3,63 +3,111 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { Plugin } from "vite";
 
+/** Time after which the key ends that a switch to another namespace mints. Milliseconds. */
+const KEY_LIFE_MS = 3_600_000;
+
 /**
- * Stands in for the console's server while the app is developed: relays `/api` to the gateway of a running node with the key that
- * the node saved, and answers `GET /session` from that key's identity. `ROUTEPLANE_HOME` is the node's folder.
+ * Stands in for the console's server while the app is developed: relays `/api` to the gateway of a running node with a credential
+ * that the node saved, and answers `/session` from the identity of that. It begins with the saved key; leaving the namespace goes on
+ * with the operator credential, and entering another one with a key that it mints there for an hour. `ROUTEPLANE_HOME` is the node's
+ * folder.
  */
 export function developmentNode(): Plugin {
   return {
     name: "development-node",
     apply: "serve",
     configureServer({ middlewares }) {
-      const home = process.env["ROUTEPLANE_HOME"] ?? join(import.meta.dirname, "../../.routeplane");
-      const read = (file: string): string => readFileSync(join(home, file), "utf8").trim();
-      middlewares.use("/api", (request, response) => void relay(request, response, read).catch(() => fail(response)));
-      middlewares.use("/session", (_, response) => void session(response, read).catch(() => fail(response)));
+      const node = new DevelopmentNode(
+        process.env["ROUTEPLANE_HOME"] ?? join(import.meta.dirname, "../../.routeplane"),
+      );
+      middlewares.use("/api", (request, response) => void node.relay(request, response).catch(() => fail(response)));
+      middlewares.use("/session", (request, response) => {
+        void node.answerSession(request, response).catch(() => fail(response));
+      });
     },
   };
 }
 
-type Read = (file: string) => string;
+type Identity = Readonly<Record<string, string | string[]>>;
 
-async function relay(request: IncomingMessage, response: ServerResponse, read: Read): Promise<void> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  const kept = ["content-type", "accept", "connect-protocol-version", "connect-timeout-ms"];
-  const headers = Object.fromEntries(
-    kept.flatMap((name) => (request.headers[name] ? [[name, String(request.headers[name])]] : [])),
-  );
-  const isOperatorCall = /OperatorService|UsageAdminService|BudgetAdminService/.test(request.url ?? "");
-  const answer = await fetch(`${read("url")}${request.url}`, {
-    method: "POST",
-    headers: { ...headers, authorization: `Bearer ${read(isOperatorCall ? "operator-key" : "api-key")}` },
-    body: Buffer.concat(chunks),
-  });
-  response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" });
-  for await (const chunk of answer.body ?? []) response.write(chunk);
-  response.end();
+class DevelopmentNode {
+  readonly #home: string;
+  /** Token of the session; undefined: the saved key's. */
+  #token: string | undefined;
+
+  constructor(home: string) {
+    this.#home = home;
+  }
+
+  async relay(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const kept = ["content-type", "accept", "connect-protocol-version", "connect-timeout-ms"];
+    const headers = Object.fromEntries(
+      kept.flatMap((name) => (request.headers[name] ? [[name, String(request.headers[name])]] : [])),
+    );
+    const answer = await fetch(`${this.#read("url")}${request.url}`, {
+      method: "POST",
+      headers: { ...headers, authorization: `Bearer ${this.#token ?? this.#read("api-key")}` },
+      body: await readBody(request),
+    });
+    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" });
+    for await (const chunk of answer.body ?? []) response.write(chunk);
+    response.end();
+  }
+
+  async answerSession(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.url === "/namespace") {
+      const { namespace } = JSON.parse((await readBody(request)).toString()) as { readonly namespace?: string };
+      this.#token = namespace === undefined ? this.#read("operator-key") : await this.#mint(namespace);
+    }
+    const { key, operator } = (await this.#call(
+      "IdentityService/WhoAmI",
+      {},
+      this.#token ?? this.#read("api-key"),
+    )) as Readonly<Record<"key" | "operator", Identity | undefined>>;
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(
+      JSON.stringify({
+        kind: operator === undefined ? "namespace" : "operator",
+        namespace_id: key?.["namespaceId"],
+        namespace_name: key?.["namespaceName"],
+        name: (key ?? operator)?.["name"],
+        scopes: (key ?? operator)?.["scopes"],
+        expires_at: new Date(Date.now() + 12 * 3_600_000).toISOString(),
+        can_switch: true,
+        gateway_url: this.#read("url"),
+      }),
+    );
+  }
+
+  async #mint(namespace: string): Promise<string> {
+    const scopes = ["audit:*", "inference:*", "keys:*", "namespace:*", "policy:*", "usage:*"];
+    const expiresAt = new Date(Date.now() + KEY_LIFE_MS).toISOString();
+    const request = { namespace, name: "console in development", scopes, expiresAt };
+    const { token } = (await this.#call("KeyService/MintRootKey", request, this.#read("operator-key"))) as {
+      readonly token: string;
+    };
+    return token;
+  }
+
+  async #call(method: string, request: object, token: string): Promise<unknown> {
+    const answer = await fetch(`${this.#read("url")}/routeplane.auth.v1.${method}`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+      body: JSON.stringify(request),
+    });
+    if (!answer.ok) throw new Error(`${method}: ${await answer.text()}`);
+    return answer.json();
+  }
+
+  #read(file: string): string {
+    return readFileSync(join(this.#home, file), "utf8").trim();
+  }
 }
 
-async function session(response: ServerResponse, read: Read): Promise<void> {
-  const answer = await fetch(`${read("url")}/routeplane.auth.v1.IdentityService/WhoAmI`, {
-    method: "POST",
-    headers: { "content-type": "application/json", authorization: `Bearer ${read("api-key")}` },
-    body: "{}",
-  });
-  const { key } = (await answer.json()) as { key: Record<string, string | string[]> };
-  response.writeHead(200, { "content-type": "application/json" });
-  response.end(
-    JSON.stringify({
-      kind: "namespace",
-      namespace_id: key["namespaceId"],
-      namespace_name: key["namespaceName"],
-      name: key["name"],
-      scopes: key["scopes"],
-      expires_at: new Date(Date.now() + 12 * 3_600_000).toISOString(),
-      can_switch: true,
-      gateway_url: read("url"),
-    }),
-  );
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
 }
 
 function fail(response: ServerResponse): void {

@@ -8,6 +8,7 @@ import { Page } from "../../components/page.tsx";
 import { RangePicker } from "../../components/range-picker.tsx";
 import { Section } from "../../components/section.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
+import { MEASURES } from "../../format/measures.ts";
 import { useFilters } from "../../format/use-filters.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 import { KeyActions } from "./key-actions.tsx";
@@ -15,7 +16,6 @@ import { KeyDetails } from "./key-details.tsx";
 import { KeyLineage } from "./key-lineage.tsx";
 import { KeyUsage } from "./key-usage.tsx";
 import { SubKeys } from "./sub-keys.tsx";
-import { MEASURES } from "./usage-measure.ts";
 import { useKeyTree } from "./use-key-tree.ts";
 
 /** Page of one key. */
@@ -33,7 +33,7 @@ function KeyOfTree({ id }: { readonly id: string }) {
   const query = useKeyTree();
   const { tree, error, hasMore, isReadingMore, readMore, retry } = query;
   const mayReadUsage = holdsScope(useSession(), "usage:read");
-  const [filters, change] = useFilters(["range", "from", "to", "measure"]);
+  const [filters, change] = useFilters(["range", "from", "to", "show"]);
   const branch = tree?.branches.get(id);
   const isToBeFound = branch === undefined && hasMore;
   useEffect(() => {
@@ -67,7 +67,7 @@ function KeyOfTree({ id }: { readonly id: string }) {
           title="Usage"
           actions={
             <Field label="Show">
-              <select value={filters.measure} onChange={({ target }) => change({ measure: target.value })}>
+              <select value={filters.show} onChange={({ target }) => change({ show: target.value })}>
                 {Object.entries(MEASURES).map(([name, { title }]) => (
                   <option key={name} value={name === "spend" ? "" : name}>
                     {title}

@@ -9,6 +9,7 @@ import { EmptyState } from "../../components/empty-state.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
 import { Money } from "../../components/money.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
+import { measureNameOf, MEASURES } from "../../format/measures.ts";
 import { formatCount } from "../../format/money.ts";
 import { shortText } from "../../format/short-text.ts";
 import { fromTimestamp } from "../../format/time.ts";
@@ -16,11 +17,10 @@ import { type RangeFilters, timeRangeOf, toProtoRange } from "../../format/time-
 import { useNow } from "../../format/use-now.ts";
 import { useTimeZone } from "../../format/use-time-zone.ts";
 import { type ModelUsage, usageByModel } from "./usage-by-model.ts";
-import { measureOf } from "./usage-measure.ts";
 
 interface KeyUsageProps {
   readonly keyId: string;
-  readonly filters: RangeFilters & { readonly measure: string };
+  readonly filters: RangeFilters & { readonly show: string };
 }
 
 /** Usage of a key alone, without that of the keys below it: over time, and by model. One read gives both. */
@@ -45,7 +45,7 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
   if (data.groups.length === 0) return <EmptyState title="It made no requests in this range." />;
 
   const buckets = timeBuckets(range, unit, timeZone);
-  const { title, valueOf, format, formatTick } = measureOf(filters.measure);
+  const { title, valueOf, format, formatTick } = MEASURES[measureNameOf(filters.show)];
   const points = data.groups.map((group) => ({
     id: group.model,
     bucket: bucketIndexOf(buckets, fromTimestamp(group.hour ?? group.day) ?? range.from),

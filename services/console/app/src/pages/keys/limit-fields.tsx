@@ -1,7 +1,7 @@
 import { Field } from "../../components/field.tsx";
 import { FieldGroup } from "../../components/field-group.tsx";
 import type { FieldErrors } from "../../rpc/field-errors.ts";
-import { errorAt } from "./form-errors.ts";
+import { errorAt } from "../../rpc/form-errors.ts";
 import styles from "./key-form.module.css";
 import { MINT_FIELDS, type MintForm, RATE_WINDOWS, WINDOWS } from "./mint-form.ts";
 

@@ -12,14 +12,14 @@ import { useRefresh } from "../../rpc/use-refresh.ts";
 import { useSecretCall } from "../../rpc/use-secret-call.ts";
 import { useSession } from "../../session/use-session.ts";
 import { ExpiryFields } from "./expiry-fields.tsx";
-import { errorAt, isUncertain, keyFieldErrorsOf } from "./form-errors.ts";
+import { errorAt, isUncertain, formErrorsOf } from "../../rpc/form-errors.ts";
 import { EMPTY_MINT, MINT_FIELDS, type MintForm, mintRequestOf } from "./mint-form.ts";
 import styles from "./key-form.module.css";
 import { LimitFields } from "./limit-fields.tsx";
 import { mintScopeOptions } from "./scope-choice.ts";
 import { ScopeCheckboxes } from "./scope-checkboxes.tsx";
 import { type KeyToken, TokenDialog } from "./token-dialog.tsx";
-import { useInvalidFocus } from "./use-invalid-focus.ts";
+import { useInvalidFocus } from "../../components/use-invalid-focus.ts";
 
 const NO_ERRORS: FieldErrors = new Map();
 
@@ -46,7 +46,7 @@ function MintFormDialog({ onMinted, onClose }: MintFormDialogProps) {
   }));
   const [faults, setFaults] = useState<FieldErrors>(NO_ERRORS);
   const { call, error, isBusy } = useSecretCall(KeyService.method.mintKey);
-  const errors = faults.size > 0 ? faults : keyFieldErrorsOf(error);
+  const errors = faults.size > 0 ? faults : formErrorsOf(error);
   const element = useInvalidFocus(faults.size > 0 ? faults : error);
   const change = (part: Partial<MintForm>): void => setForm((current) => ({ ...current, ...part }));
 

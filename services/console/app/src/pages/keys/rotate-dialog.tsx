@@ -8,7 +8,7 @@ import { Field } from "../../components/field.tsx";
 import { Time } from "../../components/time.tsx";
 import { useRefresh } from "../../rpc/use-refresh.ts";
 import { useSecretCall } from "../../rpc/use-secret-call.ts";
-import { isUncertain } from "./form-errors.ts";
+import { isUncertain } from "../../rpc/form-errors.ts";
 import styles from "./key-form.module.css";
 import { type KeyToken, TokenDialog } from "./token-dialog.tsx";
 

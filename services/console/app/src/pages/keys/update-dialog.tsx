@@ -11,13 +11,13 @@ import { useTimeZone } from "../../format/use-time-zone.ts";
 import type { FieldErrors } from "../../rpc/field-errors.ts";
 import { useRefresh } from "../../rpc/use-refresh.ts";
 import { ExpiryFields } from "./expiry-fields.tsx";
-import { errorAt, keyFieldErrorsOf } from "./form-errors.ts";
+import { errorAt, formErrorsOf } from "../../rpc/form-errors.ts";
 import styles from "./key-form.module.css";
 import type { KeyBranch } from "./key-tree.ts";
 import { narrowScopeOptions } from "./scope-choice.ts";
 import { ScopeCheckboxes } from "./scope-checkboxes.tsx";
 import { type UpdateForm, updateFormOf, updateRequestOf } from "./update-form.ts";
-import { useInvalidFocus } from "./use-invalid-focus.ts";
+import { useInvalidFocus } from "../../components/use-invalid-focus.ts";
 
 interface UpdateDialogProps {
   readonly branch: KeyBranch;
@@ -38,7 +38,7 @@ export function UpdateDialog({ branch, onClose }: UpdateDialogProps) {
       await refresh();
     },
   });
-  const errors = faults.size > 0 ? faults : keyFieldErrorsOf(error);
+  const errors = faults.size > 0 ? faults : formErrorsOf(error);
   const element = useInvalidFocus(faults.size > 0 ? faults : error);
   const onSubmit = (event: FormEvent): void => {
     event.preventDefault();

@@ -2,7 +2,7 @@ import type { GetUsageResponse } from "@routeplane/contracts/usage";
 import { formatCount } from "../../format/money.ts";
 import { compare } from "./comparison.ts";
 import styles from "./figures.module.css";
-import { type Measure, type MeasureName, MEASURES, type Totals } from "./measures.ts";
+import { type Measure, type MeasureName, MEASURES, type Totals } from "../../format/measures.ts";
 
 interface FiguresProps {
   readonly totals: GetUsageResponse;

@@ -7,7 +7,7 @@ import { useNow } from "../../format/use-now.ts";
 import { useFilters } from "../../format/use-filters.ts";
 import { Budgets } from "./budgets.tsx";
 import { dimensionNameOf } from "./dimensions.ts";
-import { measureNameOf } from "./measures.ts";
+import { measureNameOf } from "../../format/measures.ts";
 import { TopLists } from "./top-lists.tsx";
 import { Usage } from "./usage.tsx";
 

@@ -1,6 +1,6 @@
 import type { TimeRange } from "../../format/time-range.ts";
 import type { DimensionName } from "./dimensions.ts";
-import type { MeasureName } from "./measures.ts";
+import type { MeasureName } from "../../format/measures.ts";
 
 /** Address of the requests of a range that a number counts: those of one value of a dimension, and denied ones for refusals. */
 export function requestsLink(

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { MEASURES } from "./measures.ts";
+import { MEASURES } from "../../format/measures.ts";
 import { topGroups } from "./top-groups.ts";
 
 const group = (key: string, spend: number, requests = 1) => ({

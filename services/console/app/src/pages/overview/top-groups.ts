@@ -1,5 +1,5 @@
 import { sum } from "../../components/chart/series.ts";
-import type { Measure, Totals } from "./measures.ts";
+import type { Measure, Totals } from "../../format/measures.ts";
 
 /** Most rows of a list of the largest. */
 const MAX_ROWS = 7;

@@ -5,7 +5,7 @@ import { Section } from "../../components/section.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
 import type { TimeRange } from "../../format/time-range.ts";
 import { DIMENSIONS } from "./dimensions.ts";
-import { type MeasureName, MEASURES } from "./measures.ts";
+import { type MeasureName, MEASURES } from "../../format/measures.ts";
 import { topGroups } from "./top-groups.ts";
 import styles from "./top-lists.module.css";
 import { type TopDimension, TopTable } from "./top-table.tsx";

@@ -4,7 +4,7 @@ import { type Column, DataTable } from "../../components/data-table.tsx";
 import { KeyLink } from "../../components/key-link.tsx";
 import { formatCount } from "../../format/money.ts";
 import type { TimeRange } from "../../format/time-range.ts";
-import { type MeasureName, MEASURES } from "./measures.ts";
+import { type MeasureName, MEASURES } from "../../format/measures.ts";
 import { requestsLink } from "./requests-link.ts";
 import type { TopRow } from "./top-groups.ts";
 

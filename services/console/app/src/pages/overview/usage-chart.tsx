@@ -6,7 +6,7 @@ import { bucketIndexOf, bucketUnitOf, timeBuckets } from "../../components/chart
 import { fromTimestamp } from "../../format/time.ts";
 import { fromProtoRange } from "../../format/time-range.ts";
 import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
-import { type MeasureName, MEASURES } from "./measures.ts";
+import { type MeasureName, MEASURES } from "../../format/measures.ts";
 import { requestsLink } from "./requests-link.ts";
 
 interface UsageChartProps {

@@ -10,7 +10,7 @@ import { useTimeZone } from "../../format/use-time-zone.ts";
 import { useKeys } from "../../rpc/use-key-names.ts";
 import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
 import { Figures } from "./figures.tsx";
-import { type MeasureName, MEASURES, type Totals } from "./measures.ts";
+import { type MeasureName, MEASURES, type Totals } from "../../format/measures.ts";
 import { UsageChart } from "./usage-chart.tsx";
 import { useUsageBefore, useUsageOverTime } from "./use-usage.ts";
 

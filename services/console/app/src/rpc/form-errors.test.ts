@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { expect, test } from "vitest";
-import { errorAt, isUncertain, keyFieldErrorsOf } from "./form-errors.ts";
+import { errorAt, isUncertain, formErrorsOf } from "./form-errors.ts";
 
 test("shows the faults of a field and of those in it at the field", () => {
   const errors = new Map([
@@ -18,8 +18,8 @@ test("shows the faults of a field and of those in it at the field", () => {
 test("shows a refusal for more than the parent has at its field", () => {
   const info = { desc: ErrorInfoSchema, value: { reason: "SCOPE_EXCEEDS_PARENT", domain: "routeplane" } };
   const refusal = new ConnectError("scopes: yours lacks audit:read", Code.PermissionDenied, undefined, [info]);
-  expect([...keyFieldErrorsOf(refusal)]).toEqual([["scopes", "yours lacks audit:read"]]);
-  expect(keyFieldErrorsOf(new ConnectError("down", Code.Unavailable)).size).toBe(0);
+  expect([...formErrorsOf(refusal)]).toEqual([["scopes", "yours lacks audit:read"]]);
+  expect(formErrorsOf(new ConnectError("down", Code.Unavailable)).size).toBe(0);
 });
 
 test("prefers the fields that the service names", () => {
@@ -28,7 +28,7 @@ test("prefers the fields that the service names", () => {
     value: { fieldViolations: [{ field: "limits.budget", description: "too high" }] },
   };
   const error = new ConnectError("limits.budget: too high", Code.PermissionDenied, undefined, [bad]);
-  expect([...keyFieldErrorsOf(error)]).toEqual([["limits.budget", "too high"]]);
+  expect([...formErrorsOf(error)]).toEqual([["limits.budget", "too high"]]);
 });
 
 test("knows when a change may have been made although the call failed", () => {

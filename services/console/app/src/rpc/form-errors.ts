@@ -1,13 +1,14 @@
-import { type FieldErrors, fieldErrorsOf, reasonOf } from "../../rpc/field-errors.ts";
+import { type FieldErrors, fieldErrorsOf, reasonOf } from "./field-errors.ts";
 
-/** Field that a refusal for exceeding a parent is about. */
+/** Fields that refusals are about which name none. */
 const FIELDS_OF_REASONS: Readonly<Record<string, string>> = {
   SCOPE_EXCEEDS_PARENT: "scopes",
   EXPIRY_EXCEEDS_PARENT: "expires_at",
+  NAME_TAKEN: "name",
 };
 
-/** Faults that a service found in the fields of a key, by the field; empty for an error of another kind. */
-export function keyFieldErrorsOf(error: unknown): FieldErrors {
+/** Faults that a service found in the fields of a form, by the field; empty for an error of another kind. */
+export function formErrorsOf(error: unknown): FieldErrors {
   const errors = fieldErrorsOf(error);
   const field = FIELDS_OF_REASONS[reasonOf(error) ?? ""];
   if (errors.size > 0 || field === undefined || !(error instanceof Error)) return errors;

@@ -1,4 +1,4 @@
-import { formatCount, formatShortCount, formatShortUsd, formatUsd } from "../../format/money.ts";
+import { formatCount, formatShortCount, formatShortUsd, formatUsd } from "./money.ts";
 
 /** Totals that usage has, of a range or of a group. */
 export interface Totals {
