@@ -24,6 +24,7 @@ import { createFakePolicyService, type FakePolicyService } from "./fake-policy-s
 export const GATEWAY_TOKEN = "rps_of-the-gateway";
 export const POLICY_TOKEN = "rps_of-policy";
 export const INSTALLER_TOKEN = "rps_of-the-installer";
+export const WORKLOAD_TOKEN = "rps_of-a-workload";
 export const CONSOLE_TOKEN = "rps_of-the-console";
 export const CONSOLE_URL = "https://console.test";
 
@@ -32,6 +33,7 @@ const CALLERS: ReadonlyMap<string, ServiceCaller> = new Map([
   [POLICY_TOKEN, "policy"],
   [INSTALLER_TOKEN, "installer"],
   [CONSOLE_TOKEN, "console"],
+  [WORKLOAD_TOKEN, "workload"],
 ]);
 
 /** The auth service on a database of its own, called through its whole interceptor chain. */

@@ -36,13 +36,14 @@ const methods = publishedServices()
 
 /** Calls any method with an empty request. */
 function call(token: string, service: string, method: string): Promise<unknown> {
-  const { accounts, keys, namespaces, operators, services, audit } = auth.as(token);
+  const { accounts, keys, namespaces, operators, services, sessions, audit } = auth.as(token);
   const clients: Readonly<Record<string, object>> = {
     AccountService: accounts,
     KeyService: keys,
     NamespaceService: namespaces,
     OperatorService: operators,
     ServiceCredentialService: services,
+    SessionService: sessions,
     AuditService: audit,
   };
   const send: unknown = Reflect.get(clients[service] ?? {}, method);

@@ -10,12 +10,25 @@ beforeAll(async () => {
 afterAll(() => auth.stop());
 
 describe("row-level security", () => {
-  const tables = ["accounts", "namespaces", "operators", "keys", "key_secrets"] as const;
+  const tables = [
+    "accounts",
+    "namespaces",
+    "operators",
+    "keys",
+    "key_secrets",
+    "sessions",
+    "sign_in_codes",
+    "console_keys",
+  ] as const;
 
   it("shows a query that forgets its filter nothing of another namespace, and nothing at all without one", async () => {
     await auth.as(auth.operatorToken).namespaces.createNamespace({ name: "other" });
     const other = await auth.rootKey("other");
     await auth.rootKey();
+    for (const namespace of ["other", "default", ""]) {
+      await auth.as(auth.operatorToken).sessions.createSession({ namespace });
+      await auth.as(auth.operatorToken).sessions.createSignInCode({ namespace });
+    }
     const unfiltered = (scope: object) =>
       auth.database.within(scope, async (tx) => {
         const rows = await Promise.all(tables.map((table) => tx.selectFrom(table).selectAll().execute()));

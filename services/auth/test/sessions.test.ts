@@ -2,7 +2,7 @@ import { Code } from "@connectrpc/connect";
 import { ALL_OPERATOR_SCOPES, ALL_SCOPES } from "@routeplane/credentials";
 import { newId } from "@routeplane/domain";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AuthUnderTest, refusal, startAuthUnderTest } from "./auth-under-test.ts";
+import { type AuthUnderTest, GATEWAY_TOKEN, refusal, startAuthUnderTest, WORKLOAD_TOKEN } from "./auth-under-test.ts";
 
 const HOUR = 3_600_000;
 
@@ -286,6 +286,19 @@ describe("a session", () => {
     expect(await refusal(open(token))).toMatchObject({ code: Code.ResourceExhausted, reason: "LIMIT_REACHED" });
     await sessionsOf(token).revokeSession({ id });
     await open(token);
+  });
+
+  it("is unknown to service credentials and to services of the operator's own, valid or not", async () => {
+    const root = await auth.rootKey();
+    const { id, token } = await open(root.token);
+    const service = await auth.service();
+    const learned = async (by: string) => (await auth.as(by).verification.verifyKey({ token })).outcome;
+    const unknown = { case: "refusal", value: { message: "invalid API key" } };
+    for (const by of [service.token, WORKLOAD_TOKEN]) expect(await learned(by)).toMatchObject(unknown);
+    expect(await learned(GATEWAY_TOKEN)).toMatchObject({ case: "key" });
+    await sessionsOf(root.token).revokeSession({ id });
+    for (const by of [service.token, WORKLOAD_TOKEN]) expect(await learned(by)).toMatchObject(unknown);
+    expect(await learned(GATEWAY_TOKEN)).toMatchObject({ value: { message: "this session has ended: sign in again" } });
   });
 
   it("is unknown to anybody without its secret", async () => {

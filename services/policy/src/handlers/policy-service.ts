@@ -142,8 +142,8 @@ export function policyService({
 function minterOf(context: HandlerContext): Minter {
   const principal = credentialPrincipalOf(context);
   return principal.kind === "key"
-    ? { id: principal.keyId, lineage: principal.lineage }
-    : { id: principal.operatorId, lineage: [] };
+    ? { id: principal.sessionId ?? principal.keyId, lineage: principal.lineage }
+    : { id: principal.sessionId ?? principal.operatorId, lineage: [] };
 }
 
 /** @throws DomainError INVALID_ARGUMENT without limits, which the contract's validation refuses before */

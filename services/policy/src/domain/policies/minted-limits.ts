@@ -6,9 +6,9 @@ import type { AppliedPolicies, MintDirectory, PolicyStore } from "../ports.ts";
 import { newPolicy } from "./policy.ts";
 import { type GuardrailInRequest, requireValidSpec } from "./spec-rules.ts";
 
-/** Credential that mints a key. */
+/** Credential that mints a key, or session that acts as it. */
 export interface Minter {
-  readonly id: Id<"key"> | Id<"op">;
+  readonly id: Id<"key"> | Id<"op"> | Id<"ses">;
   /** Key ids from the root key down to the minting key; empty for an operator. */
   readonly lineage: readonly Id<"key">[];
 }

@@ -34,6 +34,7 @@ export declare type Key = Message<"routeplane.auth.v1.Key"> & {
 
   /**
    * Start of its newest token, by which people recognise it: `rp_<live|test>_` and the first 8 characters of the lookup id.
+   * Empty for a key without a token, as which sessions of an operator credential act.
    *
    * @generated from field: string prefix = 3;
    */
