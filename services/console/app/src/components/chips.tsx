@@ -1,19 +1,21 @@
 import styles from "./chips.module.css";
 
-/** Filter that is set. */
+/** Filter of a list. */
 export interface Chip {
   /** Name of the filter, e.g. `Key`. */
   readonly label: string;
+  /** Empty: the filter is not set, and has no chip. */
   readonly value: string;
   readonly onRemove: () => void;
 }
 
 /** Filters that are set, each with its removal, and the removal of all where there are several. */
 export function Chips({ chips, onClear }: { readonly chips: readonly Chip[]; readonly onClear: () => void }) {
-  if (chips.length === 0) return null;
+  const set = chips.filter(({ value }) => value !== "");
+  if (set.length === 0) return null;
   return (
     <ul className={styles.chips} aria-label="Filters that are set">
-      {chips.map(({ label, value, onRemove }) => (
+      {set.map(({ label, value, onRemove }) => (
         <li key={label}>
           <button type="button" className={styles.chip} title={value} onClick={onRemove}>
             <span className={styles.text}>
@@ -24,7 +26,7 @@ export function Chips({ chips, onClear }: { readonly chips: readonly Chip[]; rea
           </button>
         </li>
       ))}
-      {chips.length > 1 && (
+      {set.length > 1 && (
         <li>
           <button type="button" className={styles.clear} onClick={onClear}>
             Clear all filters

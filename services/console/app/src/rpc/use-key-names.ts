@@ -6,9 +6,10 @@ import { holdsScope, useSession } from "../session/use-session.ts";
 /** Most keys whose names are read: one page. Keys beyond are shown by their id. */
 const MAX_NAMES = 1_000;
 
-/** Keys of the namespace by their id, read once for all parts of the app; empty without the scope `keys:read`. */
+/** Keys of the namespace by their id, read once for all parts of the app; empty without the scope `keys:read`, and for an operator. */
 export function useKeys(): ReadonlyMap<string, Key> {
-  const enabled = holdsScope(useSession(), "keys:read");
+  const session = useSession();
+  const enabled = session.kind === "namespace" && holdsScope(session, "keys:read");
   const { data } = useQuery(KeyService.method.listKeys, { pageSize: MAX_NAMES }, { enabled, staleTime: 60_000 });
   return useMemo(() => new Map(data?.keys.map((key) => [key.id, key])), [data]);
 }

@@ -7,12 +7,13 @@ import { holdsScope, useSession } from "../session/use-session.ts";
 const MAX_NAMES = 1_000;
 
 /**
- * Policies of the namespace by their id, read once for all parts of the app; empty without the scope `policy:read`.
+ * Policies of the namespace by their id, read once for all parts of the app; empty without the scope `policy:read`, and for an operator.
  *
  * @param isNeeded false where nothing names a policy, so that none are read
  */
 export function usePolicies(isNeeded = true): ReadonlyMap<string, Policy> {
-  const enabled = holdsScope(useSession(), "policy:read") && isNeeded;
+  const session = useSession();
+  const enabled = session.kind === "namespace" && holdsScope(session, "policy:read") && isNeeded;
   const { data } = useQuery(PolicyService.method.listPolicies, { pageSize: MAX_NAMES }, { enabled, staleTime: 60_000 });
   return useMemo(() => new Map(data?.policies.map((policy) => [policy.id, policy])), [data]);
 }

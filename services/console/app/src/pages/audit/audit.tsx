@@ -1,11 +1,9 @@
-import { EmptyState } from "../../components/empty-state.tsx";
-import { Page } from "../../components/page.tsx";
+import { useParams } from "wouter";
+import { AuditDetail } from "./audit-detail.tsx";
+import { AuditLog } from "./audit-log.tsx";
 
 /** Audit: who changed what, from and to. */
 export default function Audit() {
-  return (
-    <Page title="Audit">
-      <EmptyState title="Nothing here yet." />
-    </Page>
-  );
+  const { id } = useParams<{ readonly id?: string }>();
+  return id === undefined ? <AuditLog /> : <AuditDetail id={id} />;
 }

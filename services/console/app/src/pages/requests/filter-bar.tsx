@@ -1,18 +1,17 @@
 import { useQuery } from "@connectrpc/connect-query";
 import { UsageDimension, type UsageGroup, UsageService } from "@routeplane/contracts/usage";
 import { useMemo, useState } from "react";
-import { type Chip, Chips } from "../../components/chips.tsx";
+import { Chips } from "../../components/chips.tsx";
 import { Field } from "../../components/field.tsx";
+import { FilterControls } from "../../components/filter-controls.tsx";
 import { RangePicker } from "../../components/range-picker.tsx";
 import { type Suggestion, TextFilter } from "../../components/text-filter.tsx";
+import { useRangeChip } from "../../components/use-range-chip.ts";
 import { formatShortCount } from "../../format/money.ts";
 import { STATUS_NAMES } from "../../format/request-status.ts";
-import { formatTime } from "../../format/time.ts";
 import { timeRangeOf, toProtoRange } from "../../format/time-range.ts";
-import { useTimeZone } from "../../format/use-time-zone.ts";
 import { useKeys } from "../../rpc/use-key-names.ts";
-import styles from "./filter-bar.module.css";
-import { hasFixedRange, type RequestFilters } from "./request-filter.ts";
+import type { RequestFilters } from "./request-filter.ts";
 
 /** Longest model or provider that the service takes, in characters. */
 const MAX_NAME_LENGTH = 256;
@@ -28,69 +27,55 @@ export function FilterBar({ filters, onChange, onClear }: FilterBarProps) {
   const keys = useKeys();
   const { models, providers } = useNamesInUse(filters);
   const byName = useMemo(() => [...keys.values()].toSorted((one, other) => one.name.localeCompare(other.name)), [keys]);
-  const chips = useChips(filters, onChange);
-  return (
-    <div className={styles.filters} role="search" aria-label="Requests">
-      <div className={styles.controls}>
-        <Field label="Key">
-          <select value={filters.key} onChange={({ target }) => onChange({ key: target.value })}>
-            <option value="">any</option>
-            {filters.key !== "" && !keys.has(filters.key) && <option value={filters.key}>{filters.key}</option>}
-            {byName.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
-              </option>
-            ))}
-          </select>
-        </Field>
-        <Field label="Model">
-          <TextFilter
-            value={filters.model}
-            options={models}
-            maxLength={MAX_NAME_LENGTH}
-            onChange={(model) => onChange({ model })}
-          />
-        </Field>
-        <Field label="Provider">
-          <TextFilter
-            value={filters.provider}
-            options={providers}
-            maxLength={MAX_NAME_LENGTH}
-            onChange={(provider) => onChange({ provider })}
-          />
-        </Field>
-        <Field label="Status">
-          <select value={filters.status} onChange={({ target }) => onChange({ status: target.value })}>
-            <option value="">any</option>
-            {STATUS_NAMES.map((name) => (
-              <option key={name}>{name}</option>
-            ))}
-          </select>
-        </Field>
-        <RangePicker filters={filters} onChange={onChange} />
-      </div>
-      <Chips chips={chips} onClear={onClear} />
-    </div>
-  );
-}
-
-function useChips(filters: RequestFilters, onChange: FilterBarProps["onChange"]): readonly Chip[] {
-  const keys = useKeys();
-  const [timeZone] = useTimeZone();
-  const { key, model, provider, status, range, from, to } = filters;
-  const time = (text: string): string => formatTime(new Date(text), timeZone);
+  const rangeChip = useRangeChip(filters, onChange);
+  const { key, model, provider, status } = filters;
   const chips = [
-    ["Key", keys.get(key)?.name ?? key, { key: "" }],
-    ["Model", model, { model: "" }],
-    ["Provider", provider, { provider: "" }],
-    ["Status", status, { status: "" }],
-    hasFixedRange(filters)
-      ? (["Received", `${time(from)} – ${time(to)}`, { from: "", to: "" }] as const)
-      : (["Range", range, { range: "" }] as const),
-  ] as const;
-  return chips
-    .filter(([, value]) => value !== "")
-    .map(([label, value, change]) => ({ label, value, onRemove: () => onChange(change) }));
+    { label: "Key", value: keys.get(key)?.name ?? key, onRemove: () => onChange({ key: "" }) },
+    { label: "Model", value: model, onRemove: () => onChange({ model: "" }) },
+    { label: "Provider", value: provider, onRemove: () => onChange({ provider: "" }) },
+    { label: "Status", value: status, onRemove: () => onChange({ status: "" }) },
+    rangeChip,
+  ];
+  return (
+    <FilterControls label="Requests" chips={<Chips chips={chips} onClear={onClear} />}>
+      <Field label="Key">
+        <select value={filters.key} onChange={({ target }) => onChange({ key: target.value })}>
+          <option value="">any</option>
+          {filters.key !== "" && !keys.has(filters.key) && <option value={filters.key}>{filters.key}</option>}
+          {byName.map(({ id, name }) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </Field>
+      <Field label="Model">
+        <TextFilter
+          value={filters.model}
+          options={models}
+          maxLength={MAX_NAME_LENGTH}
+          onChange={(model) => onChange({ model })}
+        />
+      </Field>
+      <Field label="Provider">
+        <TextFilter
+          value={filters.provider}
+          options={providers}
+          maxLength={MAX_NAME_LENGTH}
+          onChange={(provider) => onChange({ provider })}
+        />
+      </Field>
+      <Field label="Status">
+        <select value={filters.status} onChange={({ target }) => onChange({ status: target.value })}>
+          <option value="">any</option>
+          {STATUS_NAMES.map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+      </Field>
+      <RangePicker filters={filters} onChange={onChange} />
+    </FilterControls>
+  );
 }
 
 /** Models and providers that had requests in the range, to choose from. They are an addition: without them names are typed. */

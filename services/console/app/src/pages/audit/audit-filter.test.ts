@@ -1,0 +1,31 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { expect, test } from "vitest";
+import { AUDIT_FILTER_NAMES, type AuditFilters, logsOf, toAuditFilter } from "./audit-filter.ts";
+
+const NOW = Date.parse("2026-11-30T08:00:30Z");
+const NONE = Object.fromEntries(AUDIT_FILTER_NAMES.map((name) => [name, ""])) as AuditFilters;
+
+test("passes each filter of the address on, with an end for two times alone", () => {
+  const filters = { ...NONE, actor: "key_1", action: "key.revoke", target: "key_2", range: "1h" };
+  expect(toAuditFilter(filters, NOW)).toEqual({
+    actorId: "key_1",
+    action: "key.revoke",
+    targetId: "key_2",
+    from: timestampFromDate(new Date("2026-11-30T07:01:00Z")),
+  });
+  const fixed = { ...NONE, from: "2026-11-01T00:00:00Z", to: "2026-11-02T00:00:00Z" };
+  expect(toAuditFilter(fixed, NOW).to).toEqual(timestampFromDate(new Date("2026-11-02T00:00:00Z")));
+});
+
+test("shows 30 days where no range is given", () => {
+  expect(toAuditFilter(NONE, NOW).from).toEqual(timestampFromDate(new Date("2026-10-31T08:01:00Z")));
+});
+
+test("asks the service that has an action, and all where none is known to", () => {
+  expect(logsOf("policy.update")).toEqual(["policy"]);
+  expect(logsOf("dead_letter.replay")).toEqual(["usage"]);
+  expect([logsOf(""), logsOf("policy")]).toEqual([
+    ["auth", "policy", "usage"],
+    ["auth", "policy", "usage"],
+  ]);
+});
