@@ -21,7 +21,7 @@ export default function Overview() {
     <Page title="Overview" actions={<RangePicker filters={filters} onChange={change} />}>
       <NeedsScope scope="usage:read">
         <Usage range={range} measure={measure} by={by} onChange={change} />
-        <TopLists range={range} measure={measure} />
+        <TopLists range={range} measure={measure} by={by} />
       </NeedsScope>
       <Section title="Budgets">
         <NeedsScope scope="policy:read">

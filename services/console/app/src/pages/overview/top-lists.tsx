@@ -4,42 +4,59 @@ import { ErrorNotice } from "../../components/error-notice.tsx";
 import { Section } from "../../components/section.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
 import type { TimeRange } from "../../format/time-range.ts";
-import { DIMENSIONS } from "./dimensions.ts";
+import { useTimeZone } from "../../format/use-time-zone.ts";
+import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
 import { type MeasureName, MEASURES } from "../../format/measures.ts";
 import { topGroups } from "./top-groups.ts";
 import styles from "./top-lists.module.css";
 import { type TopDimension, TopTable } from "./top-table.tsx";
-import { useUsageByKeyAndModel } from "./use-usage.ts";
+import { useUsageByKey, useUsageByModel } from "./use-usage.ts";
 
 interface TopListsProps {
   readonly range: TimeRange;
   /** Measure by which the lists are sorted. */
   readonly measure: MeasureName;
+  /** Dimension of the chart. */
+  readonly by: DimensionName;
 }
 
 /** Keys and models with the largest amounts, side by side where there is room. */
-export function TopLists({ range, measure }: TopListsProps) {
-  const { data, error, refetch } = useUsageByKeyAndModel(range);
-  if (error !== null) return <ErrorNotice error={error} what="Keys and models cannot be read." onRetry={refetch} />;
+export function TopLists({ range, measure, by }: TopListsProps) {
+  const [timeZone] = useTimeZone();
+  // As in the chart: what was read by other groups is not shown meanwhile.
   return (
     <div className={styles.lists}>
-      <TopList by="key" {...{ data, range, measure }} />
-      <TopList by="model" {...{ data, range, measure }} />
+      <TopKeys key={by === "key" ? "over time" : "alone"} {...{ range, measure, by, timeZone }} />
+      <TopModels {...{ range, measure }} />
     </div>
   );
 }
 
-function TopList({
-  by,
-  data,
-  range,
-  measure,
-}: TopListsProps & { readonly by: TopDimension; readonly data: GetUsageResponse | undefined }) {
-  const { title } = MEASURES[measure];
-  const caption = `Top ${by}s by ${title.toLowerCase()}`;
+function TopKeys({ range, measure, by, timeZone }: TopListsProps & { readonly timeZone: string }) {
+  return <TopList by="key" usage={useUsageByKey(range, by, timeZone)} {...{ range, measure }} />;
+}
+
+function TopModels({ range, measure }: Omit<TopListsProps, "by">) {
+  return <TopList by="model" usage={useUsageByModel(range)} {...{ range, measure }} />;
+}
+
+interface TopListProps {
+  readonly by: TopDimension;
+  readonly range: TimeRange;
+  readonly measure: MeasureName;
+  readonly usage: {
+    readonly data: GetUsageResponse | undefined;
+    readonly error: Error | null;
+    readonly refetch: () => unknown;
+  };
+}
+
+function TopList({ by, range, measure, usage: { data, error, refetch } }: TopListProps) {
+  const caption = `Top ${by}s by ${MEASURES[measure].title.toLowerCase()}`;
   return (
     <Section title={caption}>
-      {data === undefined && <Skeleton />}
+      {error !== null && <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />}
+      {error === null && data === undefined && <Skeleton />}
       {data?.groups.length === 0 && <EmptyState title="No requests in this range." />}
       {data !== undefined && data.groups.length > 0 && (
         <TopTable

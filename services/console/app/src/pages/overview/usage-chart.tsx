@@ -2,7 +2,9 @@ import type { GetUsageResponse } from "@routeplane/contracts/usage";
 import { useLocation } from "wouter";
 import { toSeries } from "../../components/chart/series.ts";
 import { TimeBarChart } from "../../components/chart/time-bar-chart.tsx";
-import { bucketIndexOf, bucketUnitOf, timeBuckets } from "../../components/chart/time-buckets.ts";
+import { bucketIndexOf, bucketUnitOf, MAX_BUCKETS, timeBuckets } from "../../components/chart/time-buckets.ts";
+import { EmptyState } from "../../components/empty-state.tsx";
+import { formatCount } from "../../format/money.ts";
 import { fromTimestamp } from "../../format/time.ts";
 import { fromProtoRange } from "../../format/time-range.ts";
 import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
@@ -26,6 +28,13 @@ export function UsageChart({ usage, measure, by, timeZone, nameOf }: UsageChartP
   // The range that was read: while another one is, its bars stay.
   const range = fromProtoRange(usage);
   const buckets = timeBuckets(range, bucketUnitOf(range), timeZone);
+  if ((buckets.at(-1)?.to ?? range.to) < range.to) {
+    return (
+      <EmptyState
+        title={`This range has more than ${formatCount(MAX_BUCKETS)} days. Choose a shorter one to see it over time.`}
+      />
+    );
+  }
   const points = usage.groups.map((group) => ({
     id: DIMENSIONS[by].idOf(group),
     bucket: bucketIndexOf(buckets, fromTimestamp(group.hour ?? group.day) ?? range.from),

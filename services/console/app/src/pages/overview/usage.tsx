@@ -32,12 +32,13 @@ function UsageInZone({ range, measure, by, onChange, timeZone }: UsageProps & { 
   const { data, error, refetch } = useUsageOverTime(range, by, timeZone);
   const before = useUsageBefore(range);
   const keys = useKeys();
-  if (error !== null) return <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />;
-  if (data === undefined) return <Skeleton lines={9} />;
+  const failure = error !== null && <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />;
+  if (data === undefined) return failure === false ? <Skeleton lines={9} /> : failure;
   const { title } = MEASURES[measure];
   const nameOf = (id: string): string => (id === "" ? "none" : (keys.get(id)?.name ?? id));
   return (
     <>
+      {failure}
       <Figures totals={data} before={before.data} chosen={measure} onChoose={(show) => onChange({ show })} />
       {before.error !== null && (
         <ErrorNotice error={before.error} what="The range before cannot be read." onRetry={before.refetch} />
@@ -81,7 +82,7 @@ function Nothing({
   if (before === undefined || hasRequests(before)) return <EmptyState title="No requests in this range." />;
   return (
     <EmptyState title="No requests yet, neither in this range nor in the one before.">
-      <Link href="/quick-start">Send the first one</Link>
+      <Link href="/quick-start">Quick start</Link> shows how to send the first one.
     </EmptyState>
   );
 }

@@ -1,5 +1,6 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { useQuery } from "@connectrpc/connect-query";
-import { UsageDimension, UsageService } from "@routeplane/contracts/usage";
+import { type GetUsageRequestSchema, UsageDimension, UsageService } from "@routeplane/contracts/usage";
 import { keepPreviousData } from "@tanstack/react-query";
 import { bucketUnitOf } from "../../components/chart/time-buckets.ts";
 import { rangeBefore, type TimeRange, toProtoRange } from "../../format/time-range.ts";
@@ -10,12 +11,7 @@ const OPTIONS = { placeholderData: keepPreviousData };
 
 /** Usage of each hour or day and each value of a dimension, and its totals: one snapshot. Days are those of the time zone. */
 export function useUsageOverTime(range: TimeRange, by: DimensionName, timeZone: string) {
-  const group = DIMENSIONS[by].groupBy;
-  const input =
-    bucketUnitOf(range) === "hour"
-      ? { ...toProtoRange(range), groupBy: [UsageDimension.HOUR, group] }
-      : { ...toProtoRange(range), groupBy: [UsageDimension.DAY, group], timeZone: timeZone === "UTC" ? "" : timeZone };
-  return useQuery(UsageService.method.getUsage, input, OPTIONS);
+  return useQuery(UsageService.method.getUsage, overTime(range, by, timeZone), OPTIONS);
 }
 
 /** Totals of the range before a range. */
@@ -23,8 +19,26 @@ export function useUsageBefore(range: TimeRange) {
   return useQuery(UsageService.method.getUsage, toProtoRange(rangeBefore(range)), OPTIONS);
 }
 
-/** Usage of each key with each model. */
-export function useUsageByKeyAndModel(range: TimeRange) {
-  const input = { ...toProtoRange(range), groupBy: [UsageDimension.KEY, UsageDimension.MODEL] };
+/** Usage of each key, also in parts of it. Where the chart is by key, its read serves. */
+export function useUsageByKey(range: TimeRange, by: DimensionName, timeZone: string) {
+  const input =
+    by === "key" ? overTime(range, by, timeZone) : { ...toProtoRange(range), groupBy: [UsageDimension.KEY] };
   return useQuery(UsageService.method.getUsage, input, OPTIONS);
+}
+
+/** Usage of each model. */
+export function useUsageByModel(range: TimeRange) {
+  const input = { ...toProtoRange(range), groupBy: [UsageDimension.MODEL] };
+  return useQuery(UsageService.method.getUsage, input, OPTIONS);
+}
+
+function overTime(
+  range: TimeRange,
+  by: DimensionName,
+  timeZone: string,
+): MessageInitShape<typeof GetUsageRequestSchema> {
+  const group = DIMENSIONS[by].groupBy;
+  if (bucketUnitOf(range) === "hour") return { ...toProtoRange(range), groupBy: [UsageDimension.HOUR, group] };
+  const zone = timeZone === "UTC" ? "" : timeZone;
+  return { ...toProtoRange(range), groupBy: [UsageDimension.DAY, group], timeZone: zone };
 }
