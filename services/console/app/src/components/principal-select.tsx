@@ -1,5 +1,6 @@
 import { PrincipalType } from "@routeplane/contracts/policy";
-import { useKeys } from "../rpc/use-key-names.ts";
+import { useState } from "react";
+import { MAX_KEY_NAMES, useKeys } from "../rpc/use-key-names.ts";
 import { holdsScope, useSession } from "../session/use-session.ts";
 import { Field } from "./field.tsx";
 
@@ -11,36 +12,24 @@ export interface ChosenPrincipal {
 
 interface PrincipalSelectProps {
   readonly label: string;
-  readonly hint?: string;
   readonly value: ChosenPrincipal;
   readonly onChange: (principal: ChosenPrincipal) => void;
 }
 
-/** Choice of the namespace or one of its keys. Without the scope `keys:read`, a key is given by its id. */
-export function PrincipalSelect({ label, hint, value, onChange }: PrincipalSelectProps) {
+/**
+ * Choice of the namespace or one of its keys. Without the scope `keys:read`, and where there are more keys than are read, a key is
+ * given by its id.
+ */
+export function PrincipalSelect({ label, value, onChange }: PrincipalSelectProps) {
   const session = useSession();
   const keys = useKeys();
-  const active = [...keys.values()].filter(({ revokedAt, id }) => revokedAt === undefined || id === value.principalId);
-  const choose = (id: string): void =>
-    onChange({
-      principalType: id === session.namespaceId ? PrincipalType.NAMESPACE : PrincipalType.API_KEY,
-      principalId: id,
-    });
-  if (!holdsScope(session, "keys:read")) {
-    return (
-      <Field label={label} hint={hint ?? "The id of the namespace (ns_…) or of a key (key_…)."}>
-        <input
-          value={value.principalId}
-          maxLength={100}
-          spellCheck={false}
-          onChange={({ target }) => choose(target.value.trim())}
-        />
-      </Field>
-    );
+  if (!holdsScope(session, "keys:read") || keys.size >= MAX_KEY_NAMES) {
+    return <PrincipalIdField label={label} value={value} onChange={onChange} />;
   }
+  const active = [...keys.values()].filter(({ revokedAt, id }) => revokedAt === undefined || id === value.principalId);
   return (
-    <Field label={label} hint={hint}>
-      <select value={value.principalId} onChange={({ target }) => choose(target.value)}>
+    <Field label={label}>
+      <select value={value.principalId} onChange={({ target }) => onChange(principalOf(target.value))}>
         <option value={session.namespaceId}>Every key of the namespace {session.namespaceName}</option>
         {value.principalType === PrincipalType.API_KEY && !keys.has(value.principalId) && (
           <option value={value.principalId}>{value.principalId}</option>
@@ -53,4 +42,34 @@ export function PrincipalSelect({ label, hint, value, onChange }: PrincipalSelec
       </select>
     </Field>
   );
+}
+
+const PRINCIPAL_ID = /^(?:ns|key)_[0-9a-z]{26}$/;
+
+/** Takes over an id once it is whole. */
+function PrincipalIdField({ label, value, onChange }: PrincipalSelectProps) {
+  const [text, setText] = useState(value.principalId);
+  return (
+    <Field
+      label={label}
+      hint="The id of a key (key_…), which stands for the keys below it too, or of the namespace (ns_…)."
+      error={PRINCIPAL_ID.test(text.trim()) ? undefined : "Must be an id that begins with key_ or ns_."}
+    >
+      <input
+        value={text}
+        maxLength={100}
+        spellCheck={false}
+        autoComplete="off"
+        onChange={({ target }) => {
+          setText(target.value);
+          if (PRINCIPAL_ID.test(target.value.trim())) onChange(principalOf(target.value.trim()));
+        }}
+      />
+    </Field>
+  );
+}
+
+function principalOf(id: string): ChosenPrincipal {
+  const principalType = id.startsWith("ns_") ? PrincipalType.NAMESPACE : PrincipalType.API_KEY;
+  return { principalType, principalId: id };
 }

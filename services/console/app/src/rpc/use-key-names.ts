@@ -4,12 +4,12 @@ import { useMemo } from "react";
 import { holdsScope, useSession } from "../session/use-session.ts";
 
 /** Most keys whose names are read: one page. Keys beyond are shown by their id. */
-const MAX_NAMES = 1_000;
+export const MAX_KEY_NAMES = 1_000;
 
 /** Keys of the namespace by their id, read once for all parts of the app; empty without the scope `keys:read`, and for an operator. */
 export function useKeys(): ReadonlyMap<string, Key> {
   const session = useSession();
   const enabled = session.kind === "namespace" && holdsScope(session, "keys:read");
-  const { data } = useQuery(KeyService.method.listKeys, { pageSize: MAX_NAMES }, { enabled, staleTime: 60_000 });
+  const { data } = useQuery(KeyService.method.listKeys, { pageSize: MAX_KEY_NAMES }, { enabled, staleTime: 60_000 });
   return useMemo(() => new Map(data?.keys.map((key) => [key.id, key])), [data]);
 }

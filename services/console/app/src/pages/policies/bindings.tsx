@@ -31,7 +31,7 @@ interface BindingRow {
   readonly use: BudgetUse | undefined;
 }
 
-/** What a policy is bound to, with the use of its budget through each binding; binds and unbinds. */
+/** Bindings of a policy with the use of its budget through each; binds and unbinds. */
 export function Bindings({ policy, spec }: BindingsProps) {
   const input = { policyId: policy.id, pageSize: MAX_BINDINGS };
   const { data, error, refetch } = useQuery(PolicyService.method.listBindings, input);

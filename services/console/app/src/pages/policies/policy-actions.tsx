@@ -9,7 +9,7 @@ import { useRefresh, useRefreshLater } from "../../rpc/use-refresh.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 import { readSpec } from "./spec.ts";
 
-/** What can be done with a policy: edit, disable or enable, delete. Absent without the scope `policy:write`. */
+/** Buttons that edit, disable or enable, and delete a policy. Absent without the scope `policy:write`. */
 export function PolicyActions({ policy }: { readonly policy: Policy }) {
   const [asked, setAsked] = useState<"disable" | "delete">();
   const refresh = useRefresh();

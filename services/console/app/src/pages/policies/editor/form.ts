@@ -1,7 +1,7 @@
 import type { PolicyDraft } from "./draft.ts";
 import type { Faults } from "./spec-faults.ts";
 
-/** What the form of one kind gets: its draft, and the faults that are shown. */
+/** Properties of the form of one kind: its draft, and the faults that are shown. */
 export interface FormProps<Draft> {
   readonly draft: Draft;
   /** Path of the spec or of the part of a preset, before the names of its fields. */
@@ -11,7 +11,7 @@ export interface FormProps<Draft> {
   readonly onEdit: (field: string, change: Partial<Draft>) => void;
 }
 
-/** What the form of a spec gets. */
+/** Properties of the form of a spec. */
 export interface SpecFormProps {
   readonly draft: PolicyDraft;
   readonly faults: Faults;

@@ -16,7 +16,7 @@ interface PreviewProps {
   readonly principal: ChosenPrincipal;
 }
 
-/** What a draft would do before it is saved: what applies to a principal together with it, and what it would have refused. */
+/** Effect of a draft before it is saved: all that applies to a principal with it, and the past requests that it would have refused. */
 export function Preview({ spec, policyId, principal }: PreviewProps) {
   const [chosen, setChosen] = useState<ChosenPrincipal>();
   const shown = chosen ?? principal;

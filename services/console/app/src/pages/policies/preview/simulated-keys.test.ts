@@ -14,8 +14,8 @@ test("draws the requests of each key in proportion to the key with most", () => 
 });
 
 test("takes shares of counts that a number cannot hold", () => {
-  expect([percentOf(9_007_199_254_740_993n, 9_007_199_254_740_993n), percentOf(1n, 3n), percentOf(1n, 0n)]).toEqual([
-    100, 33.33, 0,
+  expect([percentOf(9_007_199_254_740_993n, 9_007_199_254_740_993n), percentOf(2n, 3n), percentOf(1n, 0n)]).toEqual([
+    100, 66.7, 0,
   ]);
 });
 
@@ -25,7 +25,7 @@ test("says what was found in a sentence", () => {
   expect([found(0n, 0n), found(7n, 0n), found(8n, 1n)]).toEqual([
     "There were no requests to simulate.",
     "It would have refused none of these requests.",
-    "It would have refused 12.5 % of these requests.",
+    "It would have refused 1 of 8 requests (12.5 %).",
   ]);
 });
 

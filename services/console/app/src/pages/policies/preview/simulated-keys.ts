@@ -1,11 +1,12 @@
+import { formatCount } from "../../../format/money.ts";
 import type { SimulatedKey, SimulatePolicyResponse } from "@routeplane/contracts/policy";
 
 /** Most keys that the chart shows; the table behind it has all. */
 export const MAX_BARS = 10;
 
-/** Share of a part in a whole, in percent with two digits; 0 of nothing. */
+/** Share of a part in a whole, in percent rounded to one digit; 0 of nothing. */
 export function percentOf(part: bigint, whole: bigint): number {
-  return whole === 0n ? 0 : Number((part * 10_000n) / whole) / 100;
+  return whole === 0n ? 0 : Number((part * 2_000n + whole) / (2n * whole)) / 10;
 }
 
 /** Bar of one key: its requests in proportion to those of the key with most. Percent of the width. */
@@ -52,5 +53,6 @@ export function ruleTitle(rule: string): string {
 export function simulationSentence({ requestCount, refusedCount }: SimulatePolicyResponse): string {
   if (requestCount === 0n) return "There were no requests to simulate.";
   if (refusedCount === 0n) return "It would have refused none of these requests.";
-  return `It would have refused ${percentOf(refusedCount, requestCount)} % of these requests.`;
+  const share = `${formatCount(refusedCount)} of ${formatCount(requestCount)} requests`;
+  return `It would have refused ${share} (${percentOf(refusedCount, requestCount)} %).`;
 }

@@ -20,7 +20,7 @@ interface SimulationProps {
   readonly spec: PolicySpec | undefined;
 }
 
-/** What was asked for: the draft as it was then. */
+/** Request of a simulation: the draft as it was then. */
 interface Asked {
   readonly principal: ChosenPrincipal;
   readonly spec: PolicySpec;
