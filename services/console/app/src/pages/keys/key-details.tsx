@@ -1,9 +1,11 @@
 import { effectiveScopes } from "@routeplane/credentials/scopes";
+import { Link } from "wouter";
 import { CopyableId } from "../../components/copyable-id.tsx";
 import { Facts } from "../../components/facts.tsx";
 import { KeyLink } from "../../components/key-link.tsx";
 import { Time } from "../../components/time.tsx";
 import { fromTimestamp } from "../../format/time.ts";
+import { holdsScope, useSession } from "../../session/use-session.ts";
 import styles from "./key-details.module.css";
 import { KeyStateBadge } from "./key-state-badge.tsx";
 import type { KeyBranch } from "./key-tree.ts";
@@ -53,6 +55,7 @@ export function KeyDetails({ branch: { key, lineage, state } }: { readonly branc
             </>
           ),
         "Last used": key.lastUsedAt === undefined ? "never" : <Time date={fromTimestamp(key.lastUsedAt)} />,
+        History: <History keyId={key.id} />,
         Revoked: key.revokedAt && (
           <>
             <Time date={fromTimestamp(key.revokedAt)} />
@@ -88,6 +91,30 @@ function ScopeList({ scopes }: { readonly scopes: readonly string[] }) {
     <span className={styles.scopes}>
       {scopes.map((scope) => (
         <code key={scope}>{scope}</code>
+      ))}
+    </span>
+  );
+}
+
+/** Ways to what the key did, and to what was done to it. */
+function History({ keyId }: { readonly keyId: string }) {
+  const session = useSession();
+  const links = [
+    ...(holdsScope(session, "usage:read") ? [[`/requests?key=${keyId}`, "Requests"] as const] : []),
+    ...(holdsScope(session, "audit:read")
+      ? ([
+          [`/audit?target=${keyId}`, "Changes of it"],
+          [`/audit?actor=${keyId}`, "Changes by it"],
+        ] as const)
+      : []),
+  ];
+  if (links.length === 0) return <>–</>;
+  return (
+    <span className={styles.links}>
+      {links.map(([href, title]) => (
+        <Link key={href} href={href}>
+          {title}
+        </Link>
       ))}
     </span>
   );

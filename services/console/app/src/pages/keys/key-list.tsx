@@ -20,6 +20,7 @@ import { isOrderName, orderKeys } from "./key-order.ts";
 import { type KeySpend, spendByKey } from "./key-spend.ts";
 import { KeyStateBadge } from "./key-state-badge.tsx";
 import { isRefused, type KeyTree, matchesFilter, type TreeRow, treeRows } from "./key-tree.ts";
+import { useKeyLimits } from "./use-key-limits.tsx";
 import type { KeyTreeQuery } from "./use-key-tree.ts";
 
 const NO_SPEND: KeySpend = { own: 0n, withSubKeys: 0n, requestCount: 0n };
@@ -60,6 +61,7 @@ interface KeyTableProps extends Omit<KeyListProps, "query"> {
 function KeyTable({ tree, filters, onChange }: KeyTableProps) {
   const [collapsed, setCollapsed] = useState<ReadonlySet<string>>(new Set());
   const usage = useSpends(tree, filters);
+  const limits = useKeyLimits();
   const filter = { text: filters.q, state: filters.state };
   const order = isOrderName(filters.order) ? filters.order : undefined;
   const matches = [...tree.branches.values()].filter((branch) => matchesFilter(branch, filter));
@@ -92,12 +94,14 @@ function KeyTable({ tree, filters, onChange }: KeyTableProps) {
     { title: "State", cell: ({ branch }) => <KeyStateBadge state={branch.state} /> },
     { title: "Last used", cell: ({ branch }) => <LastUsed date={fromTimestamp(branch.key.lastUsedAt)} /> },
     ...usage.columns,
+    ...limits.columns,
     { title: "Id", cell: ({ branch }) => <CopyableId id={branch.key.id} />, isOptional: true },
   ];
   const hidden = filters.state === "" ? [...tree.branches.values()].filter(({ state }) => isRefused(state)).length : 0;
   return (
     <>
       {usage.notice}
+      {limits.notice}
       <p className={styles.count} role="status">
         {matches.length === 1 ? "1 key" : `${formatCount(matches.length)} keys`}
         {hidden > 0 && (

@@ -1,3 +1,4 @@
+import { PrincipalType } from "@routeplane/contracts/policy";
 import { useEffect } from "react";
 import { Link } from "wouter";
 import { EmptyState } from "../../components/empty-state.tsx";
@@ -11,6 +12,7 @@ import { Skeleton } from "../../components/skeleton.tsx";
 import { MEASURES } from "../../format/measures.ts";
 import { useFilters } from "../../format/use-filters.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
+import { EffectivePreview } from "../policies/preview/effective-preview.tsx";
 import { KeyActions } from "./key-actions.tsx";
 import { KeyDetails } from "./key-details.tsx";
 import { KeyLineage } from "./key-lineage.tsx";
@@ -32,7 +34,8 @@ export function KeyPage({ id }: { readonly id: string }) {
 function KeyOfTree({ id }: { readonly id: string }) {
   const query = useKeyTree();
   const { tree, error, hasMore, isReadingMore, readMore, retry } = query;
-  const mayReadUsage = holdsScope(useSession(), "usage:read");
+  const session = useSession();
+  const mayReadUsage = holdsScope(session, "usage:read");
   const [filters, change] = useFilters(["range", "from", "to", "show"]);
   const branch = tree?.branches.get(id);
   const isToBeFound = branch === undefined && hasMore;
@@ -62,6 +65,15 @@ function KeyOfTree({ id }: { readonly id: string }) {
       <Section title="Details" actions={<KeyActions branch={branch} query={query} />}>
         <KeyDetails branch={branch} />
       </Section>
+      {holdsScope(session, "policy:read") && (
+        <Section title="What applies to it">
+          <EffectivePreview
+            principal={{ principalType: PrincipalType.API_KEY, principalId: id }}
+            spec={undefined}
+            policyId={undefined}
+          />
+        </Section>
+      )}
       {mayReadUsage && (
         <Section
           title="Usage"

@@ -32,8 +32,8 @@ export function EffectivePreview({ principal, spec, policyId }: EffectivePreview
   return (
     <>
       <p className={styles.hint}>
-        A request must pass every rule that is enforced: the strictest one decides. Rules of the draft are in force once
-        it is saved and bound.
+        A request must pass every rule that is enforced: the strictest one decides.
+        {spec !== undefined && " Rules of the draft are in force once it is saved and bound."}
       </p>
       <DataTable caption="Rules that apply" columns={COLUMNS} rows={rows} keyOf={({ id }) => id} />
     </>
