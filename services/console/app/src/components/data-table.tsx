@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import { memo, type ReactNode } from "react";
 import styles from "./data-table.module.css";
 
 /** Column of a `DataTable`. */
@@ -24,8 +24,6 @@ interface DataTableProps<Row> {
 
 /** Table. It scrolls in itself where it is wider than the screen; the first column names the row. */
 export function DataTable<Row>({ caption, columns, rows, keyOf }: DataTableProps<Row>) {
-  const classOf = ({ isNumber, isOptional }: Column<Row>): string =>
-    [isNumber === true && styles.number, isOptional === true && styles.optional].filter(Boolean).join(" ");
   return (
     // A region that scrolls must be reachable by keyboard.
     <div className={styles.scroll} role="region" aria-label={caption} tabIndex={0}>
@@ -42,22 +40,38 @@ export function DataTable<Row>({ caption, columns, rows, keyOf }: DataTableProps
         </thead>
         <tbody>
           {rows.map((row) => (
-            <tr key={keyOf(row)}>
-              {columns.map((column, index) =>
-                index === 0 ? (
-                  <th key={column.id ?? column.title} scope="row" className={classOf(column)}>
-                    {column.cell(row)}
-                  </th>
-                ) : (
-                  <td key={column.id ?? column.title} className={classOf(column)}>
-                    {column.cell(row)}
-                  </td>
-                ),
-              )}
-            </tr>
+            <TableRow key={keyOf(row)} columns={columns} row={row} />
           ))}
         </tbody>
       </table>
     </div>
   );
+}
+
+interface TableRowProps<Row> {
+  readonly columns: readonly Column<Row>[];
+  readonly row: Row;
+}
+
+/** Row. It is drawn again when its row or the columns are others: one that is added at the top costs one row. */
+const TableRow = memo(function TableRow<Row>({ columns, row }: TableRowProps<Row>) {
+  return (
+    <tr>
+      {columns.map((column, index) =>
+        index === 0 ? (
+          <th key={column.id ?? column.title} scope="row" className={classOf(column)}>
+            {column.cell(row)}
+          </th>
+        ) : (
+          <td key={column.id ?? column.title} className={classOf(column)}>
+            {column.cell(row)}
+          </td>
+        ),
+      )}
+    </tr>
+  );
+}) as <Row>(props: TableRowProps<Row>) => ReactNode;
+
+function classOf({ isNumber, isOptional }: Pick<Column<never>, "isNumber" | "isOptional">): string {
+  return [isNumber === true && styles.number, isOptional === true && styles.optional].filter(Boolean).join(" ");
 }

@@ -2,15 +2,28 @@ import { formatRelative, formatTime } from "../format/time.ts";
 import { useNow } from "../format/use-now.ts";
 import { useTimeZone } from "../format/use-time-zone.ts";
 
+interface TimeProps {
+  readonly date: Date | undefined;
+  readonly isExact?: boolean;
+}
+
 /** Time: from now, and whole on hover and for screen readers. With `isExact`, whole. */
-export function Time({ date, isExact = false }: { readonly date: Date | undefined; readonly isExact?: boolean }) {
-  const [timeZone] = useTimeZone();
-  const now = useNow();
+export function Time({ date, isExact = false }: TimeProps) {
   if (date === undefined) return <>–</>;
-  const whole = formatTime(date, timeZone);
+  return isExact ? <ExactTime date={date} /> : <RelativeTime date={date} />;
+}
+
+/** Whole time. It does not follow the clock: tables have hundreds. */
+function ExactTime({ date }: { readonly date: Date }) {
+  const [timeZone] = useTimeZone();
+  return <time dateTime={date.toISOString()}>{formatTime(date, timeZone)}</time>;
+}
+
+function RelativeTime({ date }: { readonly date: Date }) {
+  const [timeZone] = useTimeZone();
   return (
-    <time dateTime={date.toISOString()} title={whole}>
-      {isExact ? whole : formatRelative(date, now)}
+    <time dateTime={date.toISOString()} title={formatTime(date, timeZone)}>
+      {formatRelative(date, useNow())}
     </time>
   );
 }

@@ -5,18 +5,29 @@ export function fromTimestamp(timestamp: Timestamp | undefined): Date | undefine
   return timestamp && timestampDate(timestamp);
 }
 
+/** Formats that were made, by their time zone: making one takes longer than formatting a hundred times. */
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function formatIn(timeZone: string): Intl.DateTimeFormat {
+  const made =
+    formats.get(timeZone) ??
+    new Intl.DateTimeFormat("en-GB", {
+      timeZone,
+      year: "numeric",
+      month: "2-digit",
+      day: "2-digit",
+      hour: "2-digit",
+      minute: "2-digit",
+      second: "2-digit",
+      timeZoneName: "short",
+    });
+  formats.set(timeZone, made);
+  return made;
+}
+
 /** Time with date, seconds and offset in a time zone, e.g. `2026-11-30 09:31:05 GMT+1`: what a reader can compare with a log. */
 export function formatTime(date: Date, timeZone: string): string {
-  const parts = new Intl.DateTimeFormat("en-GB", {
-    timeZone,
-    year: "numeric",
-    month: "2-digit",
-    day: "2-digit",
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-    timeZoneName: "short",
-  }).formatToParts(date);
+  const parts = formatIn(timeZone).formatToParts(date);
   const part = (type: Intl.DateTimeFormatPartTypes): string =>
     parts.find((candidate) => candidate.type === type)?.value ?? "";
   return `${part("year")}-${part("month")}-${part("day")} ${part("hour")}:${part("minute")}:${part("second")} ${part("timeZoneName")}`;

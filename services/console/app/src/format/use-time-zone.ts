@@ -5,12 +5,19 @@ const CHANGED = "routeplane-time-zone-changed";
 
 /** The time zone in which the app shows times and cuts days: the browser's, unless the person chose another in this browser. */
 export function useTimeZone(): readonly [string, (timeZone: string) => void] {
-  return [useSyncExternalStore(subscribe, readTimeZone), writeTimeZone];
+  return [useSyncExternalStore(subscribe, currentTimeZone), writeTimeZone];
 }
 
 function subscribe(onChange: () => void): () => void {
   window.addEventListener(CHANGED, onChange);
   return () => window.removeEventListener(CHANGED, onChange);
+}
+
+/** The choice as it was read last: reading it again for each time of a table would be slow. */
+let current: string | undefined;
+
+function currentTimeZone(): string {
+  return (current ??= readTimeZone());
 }
 
 function readTimeZone(): string {
@@ -22,5 +29,6 @@ function readTimeZone(): string {
 
 function writeTimeZone(timeZone: string): void {
   localStorage.setItem(STORAGE, timeZone);
+  current = undefined;
   window.dispatchEvent(new Event(CHANGED));
 }

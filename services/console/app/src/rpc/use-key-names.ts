@@ -1,6 +1,6 @@
 import { useQuery } from "@connectrpc/connect-query";
 import { type Key, KeyService } from "@routeplane/contracts/auth";
-import { useMemo } from "react";
+import { byId } from "./by-id.ts";
 import { holdsScope, useSession } from "../session/use-session.ts";
 
 /** Most keys whose names are read: one page. Keys beyond are shown by their id. */
@@ -11,5 +11,5 @@ export function useKeys(): ReadonlyMap<string, Key> {
   const session = useSession();
   const enabled = session.kind === "namespace" && holdsScope(session, "keys:read");
   const { data } = useQuery(KeyService.method.listKeys, { pageSize: MAX_KEY_NAMES }, { enabled, staleTime: 60_000 });
-  return useMemo(() => new Map(data?.keys.map((key) => [key.id, key])), [data]);
+  return byId(data?.keys);
 }

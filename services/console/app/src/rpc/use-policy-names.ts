@@ -1,6 +1,6 @@
 import { useQuery } from "@connectrpc/connect-query";
 import { type Policy, PolicyService } from "@routeplane/contracts/policy";
-import { useMemo } from "react";
+import { byId } from "./by-id.ts";
 import { holdsScope, useSession } from "../session/use-session.ts";
 
 /** Most policies whose names are read: one page. Policies beyond are shown by their id. */
@@ -15,5 +15,5 @@ export function usePolicies(isNeeded = true): ReadonlyMap<string, Policy> {
   const session = useSession();
   const enabled = session.kind === "namespace" && holdsScope(session, "policy:read") && isNeeded;
   const { data } = useQuery(PolicyService.method.listPolicies, { pageSize: MAX_NAMES }, { enabled, staleTime: 60_000 });
-  return useMemo(() => new Map(data?.policies.map((policy) => [policy.id, policy])), [data]);
+  return byId(data?.policies);
 }

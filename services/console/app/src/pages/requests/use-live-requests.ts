@@ -17,28 +17,30 @@ interface LiveRequests extends LiveRows {
   readonly state: LiveState;
 }
 
+type Filter = MessageInitShape<typeof RequestFilterSchema>;
+
 /**
  * Follows the request log while it is on and the tab is visible.
  *
  * @param filter filter; undefined: off. The tail begins anew when another one is given: keep its identity
  * @param onStart called when the tail begins anew: the list is to be read again, from there on
  */
-export function useLiveRequests(
-  filter: MessageInitShape<typeof RequestFilterSchema> | undefined,
-  onStart: () => void,
-): LiveRequests {
+export function useLiveRequests(filter: Filter | undefined, onStart: () => void): LiveRequests {
   const transport = useTransport();
   const isVisible = useSyncExternalStore(subscribeToVisibility, () => document.visibilityState === "visible");
-  const [live, setLive] = useState<LiveRequests>({ ...NO_ROWS, state: { at: "off" } });
+  const [live, setLive] = useState<LiveRequests & { readonly filter: Filter | undefined }>({
+    ...NO_ROWS,
+    state: { at: "off" },
+    filter: undefined,
+  });
 
   useEffect(() => {
-    if (filter === undefined || !isVisible) {
-      setLive((current) => {
-        const state: LiveState = { at: filter === undefined ? "off" : "paused" };
-        return filter === undefined ? { ...NO_ROWS, state } : { ...current, state };
-      });
-      return;
-    }
+    // Rows of another filter are dropped; those of this one stay while the tab is hidden.
+    setLive((current) => {
+      const rows = current.filter === filter ? current : NO_ROWS;
+      return { rows: rows.rows, isCut: rows.isCut, filter, state: { at: filter === undefined ? "off" : "paused" } };
+    });
+    if (filter === undefined || !isVisible) return;
     const stop = new AbortController();
     const { watchRequests } = createClient(UsageService, transport);
     void followRequests({
@@ -46,7 +48,7 @@ export function useLiveRequests(
       signal: stop.signal,
       watch: (request, signal) => watchRequests(request, { signal, timeoutMs: STREAM_TIMEOUT_MS }),
       onStart: () => {
-        setLive((current) => ({ ...NO_ROWS, state: current.state }));
+        setLive((current) => ({ ...current, ...NO_ROWS }));
         onStart();
       },
       onEnded: (requests) => setLive((current) => ({ ...current, ...addEnded(current, requests) })),
@@ -58,7 +60,7 @@ export function useLiveRequests(
     });
     return () => stop.abort();
   }, [filter, isVisible, onStart, transport]);
-  return live;
+  return live.filter === filter ? live : { ...NO_ROWS, state: live.state };
 }
 
 function subscribeToVisibility(onChange: () => void): () => void {
