@@ -1,5 +1,5 @@
 import { useQuery } from "@connectrpc/connect-query";
-import { type Binding, type BudgetUse, type Policy, PolicyService } from "@routeplane/contracts/policy";
+import { type Binding, BindingMode, type BudgetUse, type Policy, PolicyService } from "@routeplane/contracts/policy";
 import { budgetOf, type PolicySpec } from "@routeplane/policy-spec";
 import { useState } from "react";
 import { BudgetBar } from "../../components/budget-bar.tsx";
@@ -15,6 +15,7 @@ import { fromTimestamp } from "../../format/time.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 import { BindDialog } from "./bind-dialog.tsx";
 import styles from "./bindings.module.css";
+import { EnforceDialog } from "./enforce-dialog.tsx";
 import { ModeBadge } from "./mode-badge.tsx";
 import { UnbindDialog } from "./unbind-dialog.tsx";
 
@@ -24,6 +25,12 @@ const MAX_BINDINGS = 1_000;
 interface BindingsProps {
   readonly policy: Policy;
   readonly spec: PolicySpec | undefined;
+}
+
+/** Change of a binding that the person is asked about. */
+interface Asked {
+  readonly binding: Binding;
+  readonly action: "unbind" | "enforce";
 }
 
 interface BindingRow {
@@ -36,7 +43,7 @@ export function Bindings({ policy, spec }: BindingsProps) {
   const input = { policyId: policy.id, pageSize: MAX_BINDINGS };
   const { data, error, refetch } = useQuery(PolicyService.method.listBindings, input);
   const [isBinding, setBinding] = useState(false);
-  const [unbound, setUnbound] = useState<Binding>();
+  const [asked, setAsked] = useState<Asked>();
   const canWrite = holdsScope(useSession(), "policy:write");
   if (error !== null) return <ErrorNotice error={error} what="Bindings cannot be read." onRetry={refetch} />;
   if (data === undefined) return <Skeleton />;
@@ -50,7 +57,7 @@ export function Bindings({ policy, spec }: BindingsProps) {
       ) : (
         <DataTable
           caption="What it is bound to"
-          columns={columnsOf(spec, canWrite ? setUnbound : undefined)}
+          columns={columnsOf(spec, canWrite ? setAsked : undefined)}
           rows={rows}
           keyOf={({ binding }) => binding.id}
         />
@@ -61,14 +68,15 @@ export function Bindings({ policy, spec }: BindingsProps) {
         </div>
       )}
       {isBinding && <BindDialog policy={policy} onClose={() => setBinding(false)} />}
-      {unbound !== undefined && <UnbindDialog binding={unbound} onClose={() => setUnbound(undefined)} />}
+      {asked?.action === "unbind" && <UnbindDialog binding={asked.binding} onClose={() => setAsked(undefined)} />}
+      {asked?.action === "enforce" && <EnforceDialog binding={asked.binding} onClose={() => setAsked(undefined)} />}
     </>
   );
 }
 
 function columnsOf(
   spec: PolicySpec | undefined,
-  onUnbind: ((binding: Binding) => void) | undefined,
+  onAction: ((asked: Asked) => void) | undefined,
 ): readonly Column<BindingRow>[] {
   const budget = spec && budgetOf(spec);
   return [
@@ -88,12 +96,19 @@ function columnsOf(
         ]),
     { title: "Since", cell: ({ binding }) => <Time date={fromTimestamp(binding.createdAt)} />, isOptional: true },
     { title: "By", cell: ({ binding }) => <KeyLink id={binding.createdBy} />, isOptional: true },
-    ...(onUnbind === undefined
+    ...(onAction === undefined
       ? []
       : [
           {
             title: "Actions",
-            cell: ({ binding }: BindingRow) => <Button onClick={() => onUnbind(binding)}>Unbind</Button>,
+            cell: ({ binding }: BindingRow) => (
+              <span className={styles.buttons}>
+                {binding.mode === BindingMode.SHADOW && (
+                  <Button onClick={() => onAction({ binding, action: "enforce" })}>Enforce</Button>
+                )}
+                <Button onClick={() => onAction({ binding, action: "unbind" })}>Unbind</Button>
+              </span>
+            ),
           },
         ]),
   ];

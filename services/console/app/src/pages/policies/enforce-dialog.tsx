@@ -1,0 +1,52 @@
+import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
+import { useTransport } from "@connectrpc/connect-query";
+import { type Binding, BindingMode, PolicyService } from "@routeplane/contracts/policy";
+import { useMutation } from "@tanstack/react-query";
+import { Button } from "../../components/button.tsx";
+import { Dialog, DialogActions } from "../../components/dialog.tsx";
+import { ErrorNotice } from "../../components/error-notice.tsx";
+import { PrincipalLink } from "../../components/principal-link.tsx";
+import { useRefresh } from "../../rpc/use-refresh.ts";
+
+/** Asks before a binding in shadow mode is replaced by an enforced one. */
+export function EnforceDialog({ binding, onClose }: { readonly binding: Binding; readonly onClose: () => void }) {
+  const transport = useTransport();
+  const refresh = useRefresh();
+  const enforce = useMutation({
+    mutationFn: () => enforceBinding(createClient(PolicyService, transport), binding),
+    onSuccess: onClose,
+    // Also where it failed: the binding in shadow mode may be gone by then.
+    onSettled: refresh,
+  });
+  return (
+    <Dialog title="Enforce the policy here?" onClose={onClose}>
+      <p>
+        Requests of <PrincipalLink {...binding} /> that break it are refused, from the next one on. What was counted in
+        shadow mode is forgotten: an enforced limit begins at nothing.
+      </p>
+      {enforce.error !== null && <ErrorNotice error={enforce.error} what="The policy is not enforced." />}
+      <DialogActions>
+        <Button onClick={onClose}>Cancel</Button>
+        <Button kind="primary" isBusy={enforce.isPending} onClick={() => enforce.mutate()}>
+          Enforce
+        </Button>
+      </DialogActions>
+    </Dialog>
+  );
+}
+
+/**
+ * Replaces a binding in shadow mode by an enforced one. The service does so at once where it was bound by a key below the caller;
+ * any other is unbound first. Nothing is let through by that which was not before.
+ */
+async function enforceBinding(policies: Client<typeof PolicyService>, binding: Binding): Promise<void> {
+  const { id: bindingId, policyId, principalType, principalId } = binding;
+  const enforced = { policyId, principalType, principalId, mode: BindingMode.ENFORCE };
+  try {
+    await policies.bindPolicy(enforced);
+  } catch (error) {
+    if (ConnectError.from(error).code !== Code.AlreadyExists) throw error;
+    await policies.unbindPolicy({ policyId, bindingId });
+    await policies.bindPolicy(enforced);
+  }
+}
