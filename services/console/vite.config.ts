@@ -2,6 +2,7 @@ import react from "@vitejs/plugin-react";
 import { join } from "node:path";
 import { defineConfig } from "vite";
 import { developmentNode } from "./development-node.ts";
+import { leaveOutValidationRules } from "./validation-rules.ts";
 
 /**
  * Build of the browser app. No file is inlined: the content security policy of the console allows its own origin and nothing else,
@@ -9,7 +10,7 @@ import { developmentNode } from "./development-node.ts";
  */
 export default defineConfig({
   root: join(import.meta.dirname, "app"),
-  plugins: [react(), developmentNode()],
+  plugins: [react(), leaveOutValidationRules(), developmentNode()],
   cacheDir: join(import.meta.dirname, "node_modules/.vite"),
   build: {
     outDir: join(import.meta.dirname, "dist"),

@@ -12,7 +12,8 @@ import { transport } from "./rpc/transport.ts";
 import { SessionProvider } from "./session/session-provider.tsx";
 import { useSession } from "./session/use-session.ts";
 
-const Overview = lazyPage(() => import("./pages/overview/overview.tsx"));
+const loadOverview = () => import("./pages/overview/overview.tsx");
+const Overview = lazyPage(loadOverview);
 const Requests = lazyPage(() => import("./pages/requests/requests.tsx"));
 const Keys = lazyPage(() => import("./pages/keys/keys.tsx"));
 const Policies = lazyPage(() => import("./pages/policies/policies.tsx"));
@@ -21,6 +22,9 @@ const QuickStart = lazyPage(() => import("./pages/quick-start/quick-start.tsx"))
 const Namespaces = lazyPage(() => import("./pages/namespaces/namespaces.tsx"));
 
 const queryClient = createQueryClient();
+
+// Its script is there by the time that the session is. Should this fail, the page is loaded again when it is opened.
+if (["/", "/sign-in"].includes(location.pathname)) void loadOverview().catch(() => undefined);
 
 /** The app: providers from the outside in, then the routes. Each page is a chunk of its own, loaded when it is opened first. */
 export function App() {
