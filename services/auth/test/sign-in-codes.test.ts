@@ -38,6 +38,19 @@ describe("a sign-in code", () => {
     expect(inside.session).toMatchObject(expected);
   });
 
+  it("mints the key of an operator credential in a namespace when it is used, not before", async () => {
+    const { namespace } = await auth.as(auth.operatorToken).namespaces.createNamespace({ name: "looked-at" });
+    const keysThere = async () => {
+      const { token } = await auth.rootKey("looked-at");
+      return (await auth.as(token).keys.listKeys({})).keys.filter(({ name }) => name.startsWith("console of "));
+    };
+    const { code } = await codeOf(auth.operatorToken, "looked-at");
+    expect(await keysThere()).toEqual([]);
+    const { session } = await redeem(code);
+    expect(session?.namespaceId).toBe(namespace?.id);
+    expect((await keysThere()).map(({ id }) => id)).toEqual([session?.keyId]);
+  });
+
   it("opens one session when it is used several times at once", async () => {
     const { code } = await codeOf((await auth.rootKey()).token);
     const settled = await Promise.allSettled(Array.from({ length: 8 }, () => redeem(code)));

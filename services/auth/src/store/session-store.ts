@@ -57,7 +57,7 @@ export function createSessionStore(database: Database<AuthSchema>): SessionStore
       database.within(scopeOf(opener), async (tx, enter) => {
         await lockOpener(tx, opener);
         await (opener.kind === "key" ? lockKeyToken : lockOperatorToken)(tx, caller);
-        check(await requireLineages(tx, enter, opener, now));
+        check(await lineagesWithoutMint(tx, enter, opener, now));
         requireRoomForCode(await countCodes(tx, opener, now));
         await tx.insertInto("sign_in_codes").values(toCodeRow({ opener, hash, expiresAt })).execute();
       }),
@@ -129,6 +129,20 @@ function keysBelow(tx: Tx, keyId: Id<"key">) {
     .selectFrom("keys")
     .select("id")
     .where(sql<boolean>`${keyId} = any(lineage)`);
+}
+
+/**
+ * Reads the lineages of a session that may never be opened: the key of an operator credential, where it is missing, is minted for that
+ * and not kept. @throws DomainError as `requireLineages`
+ */
+async function lineagesWithoutMint(tx: Tx, enter: Enter, opener: SessionOpener, now: number) {
+  await sql`savepoint before_mint`.execute(tx);
+  const lineages = await requireLineages(tx, enter, opener, now);
+  await sql`rollback to savepoint before_mint`.execute(tx);
+  // The scope was rolled back too.
+  const namespaceId = opener.kind === "key" ? opener.namespaceId : opener.namespace?.namespaceId;
+  await enter({ node: true, ...(namespaceId && { namespaceId }) });
+  return lineages;
 }
 
 /** @throws DomainError NOT_FOUND for an opener that is not there */
