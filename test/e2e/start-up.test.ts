@@ -7,8 +7,8 @@ import { afterAll, describe, expect, it } from "vitest";
 import { newHome, processesOf, startNode, type TestNode } from "../harness/index.ts";
 
 /** Environment with the fixed ports of a node that is not a test. */
-const FIXED = { ROUTEPLANE_INNER_PORTS: "fixed" };
-const ROLES = ["aggregator", "auth", "gateway", "nats", "policy", "postgres", "usage"];
+const FIXED = { ROUTEPLANE_INNER_PORTS: "fixed", ROUTEPLANE_CONSOLE: "on" };
+const ROLES = ["aggregator", "auth", "console", "gateway", "nats", "policy", "postgres", "usage"];
 
 /** Node that is started, inspected, stopped and started again. Each test builds on those before it. */
 describe("npm start", () => {
@@ -56,11 +56,12 @@ describe("npm start", () => {
 
   it("writes all addresses to run/addresses.json, under stable names", async () => {
     addresses = await addressesOf(node);
-    const { gateways, auth, policy, usage, aggregator, grpc, postgres, nats, operations, ...others } = addresses;
+    const { gateways, auth, policy, usage, aggregator, grpc, postgres, nats, operations, ...rest } = addresses;
+    const { console, ...others } = rest;
     expect(others).toEqual({});
     expect(gateways).toEqual([`127.0.0.1:${node.port}`]);
-    expect(Object.keys(operations).toSorted()).toEqual(["aggregator", "auth", "gateway", "policy", "usage"]);
-    for (const address of [auth, policy, usage, aggregator, grpc.auth, grpc.policy, postgres, nats]) {
+    expect(Object.keys(operations).toSorted()).toEqual(["aggregator", "auth", "console", "gateway", "policy", "usage"]);
+    for (const address of [auth, policy, usage, aggregator, grpc.auth, grpc.policy, postgres, nats, console]) {
       const socket = connect(Number(address.split(":")[1]), "127.0.0.1");
       await once(socket, "connect");
       socket.destroy();
@@ -142,6 +143,7 @@ interface AddressFile {
   readonly grpc: { readonly auth: string; readonly policy: string };
   readonly postgres: string;
   readonly nats: string;
+  readonly console: string;
   readonly operations: Readonly<Record<string, string>>;
 }
 

@@ -2,13 +2,14 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventually, suspendProcess } from "@routeplane/testing";
+import { WITH_CONSOLE } from "../harness/console.ts";
 import { isAlive, killAll, processesOf, runUp, startNode, type TestNode } from "../harness/index.ts";
 
-const ROLES = ["postgres", "nats", "auth", "policy", "usage", "aggregator", "gateway", "gateway-2"];
+const ROLES = ["postgres", "nats", "auth", "policy", "usage", "aggregator", "gateway", "gateway-2", "console"];
 
 let node: TestNode;
 beforeAll(async () => {
-  node = await startNode({ gateways: 2 });
+  node = await startNode({ gateways: 2, environment: WITH_CONSOLE });
 });
 afterAll(() => node?.remove());
 
