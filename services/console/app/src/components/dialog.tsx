@@ -2,7 +2,7 @@ import { type ReactNode, useEffect, useId, useRef } from "react";
 import styles from "./dialog.module.css";
 
 interface DialogProps {
-  readonly title: string;
+  readonly title: ReactNode;
   /** Called when the person closes it, by Escape as well. The dialog stays until it is no longer rendered. */
   readonly onClose: () => void;
   readonly children: ReactNode;

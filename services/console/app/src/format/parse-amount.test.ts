@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseCount, parseUsd } from "./parse-amount.ts";
+import { parseCount, parseUsd, toUsdText } from "./parse-amount.ts";
 
 test("reads amounts in USD exactly", () => {
   expect(["5", " $0.25 ", "1,000.5", "0.000001", "9999999999", "0"].map(parseUsd)).toEqual([
@@ -20,4 +20,9 @@ test("refuses amounts that are not clear or finer than a micro-USD", () => {
 test("reads whole numbers", () => {
   expect(["60", " 1,000 ", "999999999999999999"].map(parseCount)).toEqual([60n, 1_000n, 999_999_999_999_999_999n]);
   expect(["", "1.5", "-1", "1,00", "6e1"].map(parseCount)).toEqual(Array.from({ length: 5 }, () => undefined));
+});
+
+test("writes amounts for a field, which reads them again", () => {
+  expect(toUsdText(1_200_000_000n)).toBe("1200.00");
+  for (const amount of [1n, 12_345_678_901n, 9_000_000_000_000_000n]) expect(parseUsd(toUsdText(amount))).toBe(amount);
 });

@@ -25,7 +25,14 @@ export function BindDialog({ policy, onClose }: { readonly policy: Policy; reado
     },
   });
   return (
-    <Dialog title={`Bind ${policy.name}`} onClose={onClose}>
+    <Dialog
+      title={
+        <>
+          Bind <bdi>{policy.name}</bdi>
+        </>
+      }
+      onClose={onClose}
+    >
       <PrincipalSelect label="Bind to" value={principal} onChange={setPrincipal} />
       <ModeChoice mode={mode} onChange={setMode} />
       <small>

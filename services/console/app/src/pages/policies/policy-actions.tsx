@@ -54,7 +54,7 @@ function DisableDialog({ policy, onClose }: PolicyDialogProps) {
     },
   });
   return (
-    <Dialog title={`Disable ${policy.name}?`} onClose={onClose}>
+    <Dialog title={<NamedTitle verb="Disable" policy={policy} />} onClose={onClose}>
       <p>It limits nothing until it is enabled again. Its bindings and what they have counted stay.</p>
       {disable.error !== null && <ErrorNotice error={disable.error} what="The policy was not disabled." />}
       <DialogActions>
@@ -78,7 +78,7 @@ function DeleteDialog({ policy, onClose }: PolicyDialogProps) {
   });
   const { bindingCount } = policy;
   return (
-    <Dialog title={`Delete ${policy.name}?`} onClose={onClose}>
+    <Dialog title={<NamedTitle verb="Delete" policy={policy} />} onClose={onClose}>
       <p>
         {bindingCount === 0
           ? "It is bound to nothing. This cannot be undone."
@@ -96,5 +96,14 @@ function DeleteDialog({ policy, onClose }: PolicyDialogProps) {
         </Button>
       </DialogActions>
     </Dialog>
+  );
+}
+
+/** Question about a policy; its name has a direction of its own. */
+function NamedTitle({ verb, policy }: { readonly verb: string; readonly policy: Policy }) {
+  return (
+    <>
+      {verb} <bdi>{policy.name}</bdi>?
+    </>
   );
 }

@@ -5,7 +5,7 @@ import {
   type PresetSpec,
   type RateLimitSpec,
 } from "@routeplane/policy-spec";
-import { parseUsd, toUsdText } from "./amount.ts";
+import { parseCount, parseUsd, toUsdText } from "../../../format/parse-amount.ts";
 
 type GuardrailSpec = NonNullable<PresetSpec["guardrail"]>;
 type ContentPattern = NonNullable<GuardrailSpec["contentPatterns"]>[number];
@@ -203,9 +203,9 @@ function guardrailDraft(spec: GuardrailSpec): GuardrailDraft {
 
 /** Number of a text of digits; undefined for an empty text; any other text as it is, which is then a fault. */
 function integerOf(text: string): number | string | undefined {
-  const digits = text.trim().replaceAll(",", "");
-  if (digits === "") return undefined;
-  return /^\d{1,16}$/.test(digits) ? Number(digits) : text;
+  if (text.trim() === "") return undefined;
+  const count = parseCount(text);
+  return count === undefined ? text : Number(count);
 }
 
 function linesOf(text: string): readonly string[] {
