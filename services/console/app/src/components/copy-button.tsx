@@ -1,5 +1,6 @@
 import { useState } from "react";
 import { Button } from "./button.tsx";
+import { writeClipboard } from "./write-clipboard.ts";
 
 /** Time for which a button says that it has copied. Milliseconds. */
 const SHOWN_MS = 2_000;
@@ -31,13 +32,4 @@ export function CopyButton({ text, what, onCopied }: CopyButtonProps) {
       </span>
     </>
   );
-}
-
-async function writeClipboard(text: string): Promise<boolean> {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false;
-  }
 }

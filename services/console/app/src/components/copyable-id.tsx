@@ -1,21 +1,23 @@
 import { useState } from "react";
 import styles from "./copyable-id.module.css";
+import { writeClipboard } from "./write-clipboard.ts";
 
-/** Id of a thing: short to look at, whole on hover, copied by a click. */
+/** Id of a thing: short to look at, whole on hover, copied by a click. Where the browser lets no page copy, a click shows it whole. */
 export function CopyableId({ id }: { readonly id: string }) {
-  const [isCopied, setCopied] = useState(false);
+  const [result, setResult] = useState<"copied" | "failed">();
   const copy = async (): Promise<void> => {
-    await navigator.clipboard.writeText(id);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1_500);
+    if (!(await writeClipboard(id))) return setResult("failed");
+    setResult("copied");
+    setTimeout(() => setResult(undefined), 1_500);
   };
-  const shown = isCopied ? "copied" : shortId(id);
+  if (result === "failed") return <code>{id}</code>;
+  const shown = result ?? shortId(id);
   return (
     <button
       type="button"
       className={styles.id}
       title={`${id} (click to copy)`}
-      aria-label={isCopied ? shown : `Copy ${shown}`}
+      aria-label={result ?? `Copy ${shown}`}
       onClick={() => void copy()}
     >
       {shown}

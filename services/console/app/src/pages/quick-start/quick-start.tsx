@@ -11,6 +11,9 @@ import { useFilters } from "../../format/use-filters.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 import styles from "./quick-start.module.css";
 
+/** Most characters of a model's name that is suggested: clients can ask for any text. */
+const MAX_SUGGESTED_CHARS = 100;
+
 /** Model that a node on one machine always has; it answers without a provider. */
 const OFFLINE_MODEL = "echo";
 
@@ -79,5 +82,6 @@ export default function QuickStart() {
 function useUsedModels(): readonly string[] {
   const enabled = holdsScope(useSession(), "usage:read");
   const { data } = useQuery(UsageService.method.getUsage, { groupBy: [UsageDimension.MODEL] }, { enabled });
-  return data?.groups.flatMap(({ model, requestCount }) => (model !== "" && requestCount > 0n ? [model] : [])) ?? [];
+  const served = data?.groups.filter(({ requestCount }) => requestCount > 0n) ?? [];
+  return served.map(({ model }) => model).filter((model) => model !== "" && model.length <= MAX_SUGGESTED_CHARS);
 }
