@@ -2,7 +2,6 @@ import { Link } from "wouter";
 import { CopyableId } from "../../components/copyable-id.tsx";
 import { useSession } from "../../session/use-session.ts";
 import { pathOf } from "./thing-path.ts";
-import styles from "./thing-link.module.css";
 
 interface ThingLinkProps {
   readonly id: string;
@@ -18,8 +17,8 @@ export function ThingLink({ id, name }: ThingLinkProps) {
   const path = pathOf(id, kind);
   const text = <bdi>{name}</bdi>;
   return (
-    <span className={styles.thing}>
+    <>
       {path === undefined ? text : <Link href={path}>{text}</Link>} <CopyableId id={id} />
-    </span>
+    </>
   );
 }

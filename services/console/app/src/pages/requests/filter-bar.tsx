@@ -11,10 +11,7 @@ import { formatShortCount } from "../../format/money.ts";
 import { STATUS_NAMES } from "../../format/request-status.ts";
 import { timeRangeOf, toProtoRange } from "../../format/time-range.ts";
 import { useKeys } from "../../rpc/use-key-names.ts";
-import type { RequestFilters } from "./request-filter.ts";
-
-/** Longest model or provider that the service takes, in characters. */
-const MAX_NAME_LENGTH = 256;
+import { MAX_FILTER_LENGTH, type RequestFilters } from "./request-filter.ts";
 
 interface FilterBarProps {
   readonly filters: RequestFilters;
@@ -53,7 +50,7 @@ export function FilterBar({ filters, onChange, onClear }: FilterBarProps) {
         <TextFilter
           value={filters.model}
           options={models}
-          maxLength={MAX_NAME_LENGTH}
+          maxLength={MAX_FILTER_LENGTH}
           onChange={(model) => onChange({ model })}
         />
       </Field>
@@ -61,7 +58,7 @@ export function FilterBar({ filters, onChange, onClear }: FilterBarProps) {
         <TextFilter
           value={filters.provider}
           options={providers}
-          maxLength={MAX_NAME_LENGTH}
+          maxLength={MAX_FILTER_LENGTH}
           onChange={(provider) => onChange({ provider })}
         />
       </Field>

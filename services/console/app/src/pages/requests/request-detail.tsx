@@ -18,6 +18,7 @@ import { fromTimestamp } from "../../format/time.ts";
 import { Charge } from "./charge.tsx";
 import { Decisions } from "./decisions.tsx";
 import { Explanation } from "./explanation.tsx";
+import { MAX_FILTER_LENGTH } from "./request-filter.ts";
 import { TimeBar } from "./time-bar.tsx";
 
 /** Pause between two looks at a request that is under way. Milliseconds. */
@@ -84,7 +85,6 @@ function Unknown({ id, message }: { readonly id: string; readonly message: strin
 function RequestFacts({ request }: { readonly request: LoggedRequest }) {
   const { id, keyId, model, provider, endpoint, streamed, httpStatus, errorCode, upstreamStatus } = request;
   const answered = [httpStatus || "", errorCode].filter(Boolean).join(" ");
-  const filtered = (name: string, value: string): string => `/requests?${new URLSearchParams({ [name]: value })}`;
   return (
     <Facts
       facts={[
@@ -92,26 +92,12 @@ function RequestFacts({ request }: { readonly request: LoggedRequest }) {
         ["Key", <KeyLink key="key" id={keyId} />],
         [
           "Requests of this key",
-          <Link key="requests" href={filtered("key", keyId)}>
+          <Link key="requests" href={requestsOf("key", keyId)}>
             Show them
           </Link>,
         ],
-        [
-          "Model",
-          model && (
-            <Link href={filtered("model", model)}>
-              <Clipped text={model} />
-            </Link>
-          ),
-        ],
-        [
-          "Provider",
-          provider && (
-            <Link href={filtered("provider", provider)}>
-              <Clipped text={provider} />
-            </Link>
-          ),
-        ],
+        ["Model", model && <SharedValue name="model" value={model} />],
+        ["Provider", provider && <SharedValue name="provider" value={provider} />],
         ["Route", `${endpoint}${streamed ? " (streamed)" : ""}`],
         ["Answered", answered],
         ["Upstream status", upstreamStatus],
@@ -121,4 +107,23 @@ function RequestFacts({ request }: { readonly request: LoggedRequest }) {
       ]}
     />
   );
+}
+
+interface SharedValueProps {
+  readonly name: "model" | "provider";
+  readonly value: string;
+}
+
+/** Value that requests have in common: it leads to those, unless it is longer than the service filters by. */
+function SharedValue({ name, value }: SharedValueProps) {
+  if (value.length > MAX_FILTER_LENGTH) return <Clipped text={value} />;
+  return (
+    <Link href={requestsOf(name, value)}>
+      <Clipped text={value} />
+    </Link>
+  );
+}
+
+function requestsOf(name: string, value: string): string {
+  return `/requests?${new URLSearchParams({ [name]: value })}`;
 }

@@ -8,6 +8,9 @@ import { timeRangeOf } from "../../format/time-range.ts";
 export const FILTER_NAMES = ["key", "model", "provider", "status", "range", "from", "to"] as const;
 export type RequestFilters = Readonly<Record<(typeof FILTER_NAMES)[number], string>>;
 
+/** Longest model or provider that the service filters by, in characters. */
+export const MAX_FILTER_LENGTH = 256;
+
 /** Filters of the address as the service takes them. A range that ends now has no end, so that what arrives is in it. */
 export function toRequestFilter(filters: RequestFilters, now: number): MessageInitShape<typeof RequestFilterSchema> {
   const { from, to } = timeRangeOf(filters, now);
