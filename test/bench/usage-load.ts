@@ -32,9 +32,18 @@ export function makeRequests(count: number, namespaceId: Id<"ns">): LoggedReques
     const settled = settledRequest(
       pendingRequest({ ...facts, createdAt: new Date(), slices: onSlices({ sessionId }) }),
     );
+    const totalMs = Math.round(1_500 * spread());
+    const timeToFirstTokenMs = Math.min(totalMs, Math.round(250 * spread()));
     // Without a guardrail, as most requests.
-    return { ...settled, receipt: { ...settled.receipt, guardrailDecisions: [] } };
+    const receipt = { ...settled.receipt, guardrailDecisions: [], timeToFirstTokenMs };
+    return { ...settled, completedAt: new Date(settled.createdAt.getTime() + totalMs), receipt };
   });
+}
+
+/** Factor by which latencies differ: log-normal, from a twentieth to twenty for nearly all. */
+function spread(): number {
+  const normal = Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+  return Math.exp(normal);
 }
 
 /** Admission event of a request that has been settled since. */

@@ -128,12 +128,14 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     "the one writer writes for every namespace",
   "usage.unlogged_denials_hourly/aggregator_writes: lets rows through that the transaction's setting does not name":
     "the one writer writes for every namespace",
+  "usage.latencies_hourly/aggregator_writes: lets rows through that the transaction's setting does not name":
+    "the one writer writes for every namespace",
   "usage.unlogged_denials/owner_prunes: is for everyone, or for a role that is no process's":
     "the owner's function drops what is old, and no process can",
   "usage.unlogged_denials/owner_prunes: lets rows through that the transaction's setting does not name":
     "all of them, in a transaction of the whole node",
   ...Object.fromEntries(
-    ["rollups_hourly", "rollups_daily", "totals", "unlogged_denials_hourly"].flatMap((table) => [
+    ["rollups_hourly", "rollups_daily", "totals", "unlogged_denials_hourly", "latencies_hourly"].flatMap((table) => [
       [
         `usage.${table}_default/owner_prunes: is for everyone, or for a role that is no process's`,
         "the owner's function drops sums without a month of their own, and no process can",

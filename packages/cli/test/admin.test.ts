@@ -4,6 +4,7 @@ import { DeadLetterState, UsageAdminService, UsageDimension } from "@routeplane/
 import { describe, expect, it } from "vitest";
 import { runCli } from "./cli-process.ts";
 import { type FakeNode, startFakeNode } from "./fake-node.ts";
+import { UNKNOWN_LATENCIES } from "./unknown-latencies.ts";
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
 const DAY = "2026-05-01T00:00:00.000Z";
@@ -36,7 +37,7 @@ describe.concurrent("usage --all-namespaces", () => {
     });
     const argv = ["cloud", "usage", "--all-namespaces", "--group-by", "key"];
     const json = await runCli([...argv, "--json"], as(node.url));
-    const denied = { denied_count: 0, denied_unlogged_count: 0 };
+    const denied = { denied_count: 0, denied_unlogged_count: 0, ...UNKNOWN_LATENCIES };
     const numbers = { request_count: 2, prompt_tokens: 0, completion_tokens: 0, spend_micro_usd: 7, ...denied };
     const groups = [{ namespace_id: "ns_1", namespace_name: null, key_id: "key_1", key_name: null, ...numbers }];
     expect(JSON.parse(json.stdout)).toEqual({ from: DAY, to: DAY, ...numbers, groups });
@@ -64,7 +65,8 @@ describe.concurrent("admin reconcile", () => {
     });
     const json = await runCli(["admin", "reconcile", "--to", "2026-06-01T00:00:00Z", "--json"], as(node.url));
     expect(json.code).toBe(1);
-    const none = { prompt_tokens: 0, completion_tokens: 0, denied_count: 0, denied_unlogged_count: 0 };
+    const denied = { denied_count: 0, denied_unlogged_count: 0, ...UNKNOWN_LATENCIES };
+    const none = { prompt_tokens: 0, completion_tokens: 0, ...denied };
     expect(JSON.parse(json.stdout)).toEqual({
       from: DAY,
       to: "2026-06-01T00:00:00.000Z",

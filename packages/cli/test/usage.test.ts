@@ -4,6 +4,7 @@ import { RequestStatus, UsageDimension, UsageService } from "@routeplane/contrac
 import { describe, expect, it } from "vitest";
 import { runCli } from "./cli-process.ts";
 import { type FakeNode, startFakeNode } from "./fake-node.ts";
+import { UNKNOWN_LATENCIES } from "./unknown-latencies.ts";
 
 const BY_GUARDRAIL = { policyId: "pol_1", bindingId: "bnd_1", rule: "guardrail.content_patterns" };
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
@@ -43,7 +44,7 @@ describe.concurrent("usage", () => {
       provider: "local",
     });
     const numbers = { request_count: 2, prompt_tokens: 0, completion_tokens: 0, spend_micro_usd: 7 };
-    const denied = { denied_count: 0, denied_unlogged_count: 0 };
+    const denied = { denied_count: 0, denied_unlogged_count: 0, ...UNKNOWN_LATENCIES };
     const day = "2026-05-01T00:00:00.000Z";
     expect(JSON.parse(stdout)).toEqual({
       from: day,
@@ -95,6 +96,32 @@ describe.concurrent("usage", () => {
     const text = await runCli([...argv, "-o", "table"], as(node.url));
     expect(text.stdout).toMatch(/^denied +500 \(440 of them without a row\)$/m);
     expect(text.stdout).toMatch(/ USD +DENIED$/m);
+  });
+
+  it("asks for latencies, and shows them as fields, in wide groups and in JSON", async () => {
+    const asked: boolean[] = [];
+    await using node = await usage({
+      getUsage({ latency, groupBy }) {
+        asked.push(latency);
+        const totalLatency = { requestCount: 9n, p50Ms: 1_200n, p95Ms: 3_400n, p99Ms: 5_600n };
+        const groups = groupBy.length === 0 ? [] : [{ model: "small", totalLatency }, { model: "large" }];
+        return { from: AT, to: AT, requestCount: 9n, totalLatency, groups };
+      },
+    });
+    const known = { total_p50_ms: 1_200, total_p95_ms: 3_400, total_p99_ms: 5_600 };
+    const { stdout: fields } = await runCli(["cloud", "usage", "-o", "table"], as(node.url));
+    expect(fields).toMatch(/^latency +p50 1200 ms, p95 3400 ms, p99 5600 ms$/m);
+    expect(fields).not.toContain("first token");
+    const argv = ["cloud", "usage", "--group-by", "model"];
+    expect(JSON.parse((await runCli([...argv, "--json"], as(node.url))).stdout)).toMatchObject({
+      ...UNKNOWN_LATENCIES,
+      ...known,
+      groups: [known, UNKNOWN_LATENCIES],
+    });
+    const { stdout: wide } = await runCli([...argv, "-o", "wide"], as(node.url));
+    expect(wide).toMatch(/ P50 MS +P95 MS +P99 MS /);
+    expect(wide).toMatch(/^small .* 1200 +3400 +5600 +- /m);
+    expect(asked).toEqual([true, true, true]);
   });
 
   it("refuses an unknown dimension without a call", async () => {

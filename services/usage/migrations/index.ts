@@ -25,6 +25,7 @@ import * as sumPartitions from "./0024_sum_partitions.ts";
 import * as sessions from "./0025_sessions.ts";
 import * as attempts from "./0026_attempts.ts";
 import * as deniedAmounts from "./0027_denied_amounts.ts";
+import * as latencies from "./0028_latencies.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -53,4 +54,5 @@ export const migrations: Migrations = {
   "0025_sessions": sessions,
   "0026_attempts": attempts,
   "0027_denied_amounts": deniedAmounts,
+  "0028_latencies": latencies,
 };

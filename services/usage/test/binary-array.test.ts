@@ -25,6 +25,7 @@ const values: { readonly [Type in ColumnType]: fc.Arbitrary<ValueOf<Type>> } = {
     .oneof(fc.string({ unit: "grapheme" }), fc.string({ unit: "grapheme-ascii", minLength: 60, maxLength: 300 }))
     .map((text) => text.replaceAll("\0", "")),
   boolean: fc.boolean(),
+  smallint: fc.integer({ min: -(2 ** 15), max: 2 ** 15 - 1 }),
   integer: fc.integer(),
   bigint: fc.oneof(fc.bigInt(INT64), fc.bigInt(-(2n ** 53n), 2n ** 53n), fc.bigInt(-5n, 5n)),
   numeric: fc.oneof(fc.bigInt(-(10n ** 37n), 10n ** 37n), fc.bigInt(INT64), fc.bigInt(-20_000n, 20_000n)),

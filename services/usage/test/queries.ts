@@ -24,6 +24,7 @@ export function usageQuery(given: Partial<UsageQuery> = {}): UsageQuery {
     model: undefined,
     provider: undefined,
     days: undefined,
+    withLatencies: false,
     ...given,
   };
 }

@@ -151,7 +151,7 @@ describe("GetNodeUsage", () => {
 
 describe("ReconcileUsage", () => {
   /** Tables with rows or sums of requests. */
-  const KEPT = ["rollups_hourly", "rollups_daily", "totals", "requests"] as const;
+  const KEPT = ["rollups_hourly", "rollups_daily", "totals", "latencies_hourly", "requests"] as const;
   const range = { from: toTimestamp(new Date("2026-11-19T10:30:00Z")), to: toTimestamp(NOW) };
 
   test("finds no difference in what the aggregator wrote, and reads every namespace", async () => {
@@ -191,6 +191,33 @@ describe("ReconcileUsage", () => {
     await superuser.stop();
   });
 
+  test("names wrong and missing latencies of hours", async () => {
+    const broken = newId("ns");
+    const requests = ["kept", "lost"].map((model) => settledRequest(pendingRequest({ namespaceId: broken, model })));
+    await createRequestLog(aggregator).record(deduplicate(requests));
+    const superuser = open(clone.adminUrlOf("usage"));
+    const spoil = (statement: ReturnType<typeof sql>) => superuser.within({}, (tx) => statement.execute(tx));
+    const ofBroken = sql`namespace_id = ${broken}`;
+    await spoil(
+      sql`update latencies_hourly set total_ms_histogram = 2 * total_ms_histogram where ${ofBroken} and model = 'kept'`,
+    );
+    await spoil(sql`delete from latencies_hourly where ${ofBroken} and model = 'lost'`);
+    const { differences } = await operator.reconcile(range);
+    const hour = toTimestamp(new Date("2026-11-20T10:00:00Z"));
+    const once = { totalLatency: { requestCount: 1n }, firstTokenLatency: { requestCount: 1n } };
+    expect(differences).toMatchObject([
+      {
+        namespaceId: broken,
+        kept: { ...once, hour, model: "kept", totalLatency: { requestCount: 2n } },
+        expected: once,
+      },
+      { namespaceId: broken, kept: { hour, model: "lost" }, expected: once },
+    ]);
+    expect(differences[1]?.kept?.totalLatency).toBeUndefined();
+    for (const table of KEPT) await spoil(sql`delete from ${sql.table(table)} where ${ofBroken}`);
+    await superuser.stop();
+  });
+
   test("finds namespaces that have requests and no sums, sums and no requests, and days without hours", async () => {
     const [unsummed, unlogged, onlyDays] = [newId("ns"), newId("ns"), newId("ns")];
     const requests = [unsummed, unlogged, onlyDays].map((namespaceId) =>
@@ -204,7 +231,7 @@ describe("ReconcileUsage", () => {
       );
     for (const table of ["rollups_hourly", "rollups_daily", "totals"]) await remove(table, unsummed);
     await remove("requests", unlogged);
-    for (const table of ["rollups_hourly", "requests"]) await remove(table, onlyDays);
+    for (const table of ["rollups_hourly", "latencies_hourly", "requests"]) await remove(table, onlyDays);
     await superuser.within({}, (tx) =>
       tx.deleteFrom("totals").where("namespace_id", "=", onlyDays).where("minutes", "=", 5).execute(),
     );
@@ -217,7 +244,8 @@ describe("ReconcileUsage", () => {
       });
     };
     const first = [`${unsummed} hour 0 1`, `${unsummed} all in minutes 0 1`];
-    const second = [`${unlogged} hour 1 0`, `${unlogged} all in minutes 1 0`];
+    // The histogram of its hour, which has neither key nor count.
+    const second = [`${unlogged} hour 1 0`, `${unlogged} all in minutes 1 0`, `${unlogged} all in hour 0 0`];
     const third = [`${onlyDays} day 1 0`, `${onlyDays} all in day 1 0`];
     expect(new Set(await found(wholeDay))).toEqual(new Set([...first, ...second, ...third]));
     expect(new Set(await found(range))).toEqual(new Set([...first, ...second]));

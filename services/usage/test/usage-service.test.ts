@@ -235,6 +235,20 @@ describe("GetUsage by groups", () => {
     expect(await fieldsOf("a".repeat(65))).toEqual([expect.stringMatching(/^time_zone: /)]);
   });
 
+  test("has latencies if asked for them: in total, and by what they are kept by", async () => {
+    // Requests of 1,500 ms with their first output after 250 ms.
+    const totalLatency = { requestCount: 60n, p50Ms: 1_466n, p95Ms: 1_466n, p99Ms: 1_466n };
+    const firstTokenLatency = { requestCount: 60n, p50Ms: 240n, p95Ms: 240n, p99Ms: 240n };
+    const answer = await as(reader).getUsage({ latency: true, groupBy: [UsageDimension.MODEL, UsageDimension.DAY] });
+    expect(answer).toMatchObject({ totalLatency, firstTokenLatency });
+    expect(answer.groups).toMatchObject([{ model: "echo", totalLatency, firstTokenLatency }]);
+    const unasked = await as(reader).getUsage({ groupBy: [UsageDimension.MODEL] });
+    const byKey = await as(reader).getUsage({ latency: true, groupBy: [UsageDimension.KEY] });
+    for (const { totalLatency: none, groups, requestCount } of [unasked, byKey]) {
+      expect([none, groups[0]?.totalLatency, requestCount]).toEqual([undefined, undefined, 60n]);
+    }
+  });
+
   test("has no groups by default, and none of a key of another namespace", async () => {
     expect((await as(reader).getUsage({})).groups).toEqual([]);
     const foreign = await as(reader).getUsage({ keyId: newId("key"), groupBy: [UsageDimension.KEY] });

@@ -84,6 +84,7 @@ async function showUsage(
     ...(from && { from: timestampFromDate(from) }),
     ...(to && { to: timestampFromDate(to) }),
     groupBy: groupBy.map((name) => DIMENSIONS[name]),
+    latency: true,
     ...(groupBy.includes("day") && timeZone !== undefined && { timeZone }),
   };
   if (allNamespaces) {

@@ -54,6 +54,26 @@ const NUMBERS: readonly Column<UsageGroupView>[] = [
   ...moneyColumns<"spend_micro_usd", UsageGroupView>("spend_micro_usd"),
 ];
 
+const LATENCIES = [
+  ["P50 MS", "total_p50_ms"],
+  ["P95 MS", "total_p95_ms"],
+  ["P99 MS", "total_p99_ms"],
+  ["FIRST P50 MS", "first_token_p50_ms"],
+  ["FIRST P95 MS", "first_token_p95_ms"],
+  ["FIRST P99 MS", "first_token_p99_ms"],
+] as const;
+
+function latencyColumn([header, name]: (typeof LATENCIES)[number]): Column<UsageGroupView> {
+  return {
+    header,
+    name,
+    only: "wide",
+    right: true,
+    cell: (group) => String(group[name] ?? "-"),
+    value: (group) => group[name],
+  };
+}
+
 /** Columns of groups. People see the column on denied requests only if there are any. */
 export function groupColumns(
   groupBy: readonly GroupName[],
@@ -68,6 +88,7 @@ export function groupColumns(
     ...NUMBERS,
     countColumn("DENIED", "denied_count", hasDenied ? {} : { only: "programs" }),
     countColumn("DENIED WITHOUT A ROW", "denied_unlogged_count", { only: "programs" }),
+    ...LATENCIES.map(latencyColumn),
   ];
 }
 

@@ -16,6 +16,14 @@ export interface TotalsView {
   readonly denied_count: number;
   /** Denied requests without a row in the request log; part of `denied_count`. */
   readonly denied_unlogged_count: number;
+  /** Latencies of requests that ended, in milliseconds; null where they are not known, as by key or status. */
+  readonly total_p50_ms: number | null;
+  readonly total_p95_ms: number | null;
+  readonly total_p99_ms: number | null;
+  /** Times until the first output of a stream. */
+  readonly first_token_p50_ms: number | null;
+  readonly first_token_p95_ms: number | null;
+  readonly first_token_p99_ms: number | null;
 }
 
 export interface UsageView extends TotalsView {
@@ -85,7 +93,27 @@ export function fromProtoTotals(totals: GetUsageResponse | GetNodeUsageResponse 
     spend_micro_usd: fromProtoInteger(totals.spendMicroUsd),
     denied_count: fromProtoInteger(totals.deniedCount),
     denied_unlogged_count: fromProtoInteger(totals.deniedUnloggedCount),
+    total_p50_ms: fromProtoMs(totals.totalLatency?.p50Ms),
+    total_p95_ms: fromProtoMs(totals.totalLatency?.p95Ms),
+    total_p99_ms: fromProtoMs(totals.totalLatency?.p99Ms),
+    first_token_p50_ms: fromProtoMs(totals.firstTokenLatency?.p50Ms),
+    first_token_p95_ms: fromProtoMs(totals.firstTokenLatency?.p95Ms),
+    first_token_p99_ms: fromProtoMs(totals.firstTokenLatency?.p99Ms),
   };
+}
+
+function fromProtoMs(ms: bigint | undefined): number | null {
+  return ms === undefined ? null : fromProtoInteger(ms);
+}
+
+/** Fields on latencies; empty if none are known. */
+function latencyTexts(usage: TotalsView): readonly [string, string][] {
+  const text = (name: "total" | "first_token"): string =>
+    (["p50", "p95", "p99"] as const).map((quantile) => `${quantile} ${usage[`${name}_${quantile}_ms`]} ms`).join(", ");
+  return [
+    ...(usage.total_p50_ms === null ? [] : [["latency", text("total")] as [string, string]]),
+    ...(usage.first_token_p50_ms === null ? [] : [["first token", text("first_token")] as [string, string]]),
+  ];
 }
 
 /** Field on denied requests; empty if there are none. */
@@ -107,6 +135,7 @@ export function usageFields(
     ["completion tokens", count(usage.completion_tokens)],
     ["spend", formatMicroUsd(usage.spend_micro_usd)],
     ...deniedFields(usage),
+    ...latencyTexts(usage),
   ];
 }
 

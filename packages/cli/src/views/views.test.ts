@@ -25,6 +25,7 @@ import { fromProtoSpec, specText } from "./policies/spec.ts";
 type PolicySpecInit = Exclude<MessageInitShape<typeof PolicySpecSchema>, { $typeName: string }>;
 import { fromProtoRequest } from "./requests/request.ts";
 import { fromProtoUsage } from "./usage.ts";
+import { UNKNOWN_LATENCIES } from "../../test/unknown-latencies.ts";
 
 const AT = "2026-05-01T00:00:00.000Z";
 const at = timestampFromDate(new Date(AT));
@@ -171,6 +172,7 @@ describe("--json", () => {
       prompt_tokens: 0,
       completion_tokens: 0,
       spend_micro_usd: 205_891_132_094_649,
+      ...UNKNOWN_LATENCIES,
     });
   });
 

@@ -1,4 +1,5 @@
 import { type Clock, type Id, invalidField } from "@routeplane/domain";
+import { addLatencies, type Latencies, NO_LATENCIES } from "./latency.ts";
 import type { RequestStatus } from "./request.ts";
 
 /** Half-open range of time: from `from` until before `to`. */
@@ -20,6 +21,8 @@ export interface UsageTotals extends AdmittedTotals {
   readonly deniedCount: bigint;
   /** Number of denied requests without a row in the request log; `deniedCount` includes them. */
   readonly deniedUnloggedCount: bigint;
+  /** Latencies of those that ended; empty unless the query asks for them. */
+  readonly latencies: Latencies;
 }
 
 /** Dimension that usage can be grouped by. */
@@ -40,6 +43,8 @@ export interface UsageQuery {
   readonly provider: string | undefined;
   /** Days that the dimension means, over all of the range; undefined: those of UTC. */
   readonly days: LocalDays | undefined;
+  /** True to read latencies, which takes longer. */
+  readonly withLatencies: boolean;
 }
 
 /** Totals of the requests that are alike in every dimension of the query. Other dimensions are undefined. */
@@ -65,6 +70,7 @@ export const NO_USAGE: UsageTotals = {
   costNanoUsd: 0n,
   deniedCount: 0n,
   deniedUnloggedCount: 0n,
+  latencies: NO_LATENCIES,
 };
 
 /** Adds up the groups of a query, which have no request in common. */
@@ -77,6 +83,7 @@ export function totalOf(groups: readonly UsageTotals[]): UsageTotals {
       costNanoUsd: sum.costNanoUsd + group.costNanoUsd,
       deniedCount: sum.deniedCount + group.deniedCount,
       deniedUnloggedCount: sum.deniedUnloggedCount + group.deniedUnloggedCount,
+      latencies: addLatencies(sum.latencies, group.latencies),
     }),
     NO_USAGE,
   );

@@ -9,6 +9,7 @@ import {
 } from "@routeplane/contracts/usage";
 import { nanoToMicro, parseId, definedFields } from "@routeplane/domain";
 import { fromTimeRange, toTimestamp } from "@routeplane/rpc";
+import { totalMsOf } from "../domain/latency.ts";
 import type { Position, RequestFilter } from "../domain/ports.ts";
 import {
   attemptsOf,
@@ -95,6 +96,7 @@ export function toProtoLoggedRequest(request: ListedRequest): MessageInitShape<t
 export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageInitShape<typeof ReceiptSchema> {
   const { price, admittedAt, guardrailDecisions, attempts: _recorded, deniedAmounts, ...fields } = receipt;
   const attempts = attemptsOf({ ...request, receipt });
+  const totalMs = totalMsOf(request);
   const overrunNanoUsd = request.costNanoUsd - request.reservedNanoUsd;
   return definedFields({
     ...fields,
@@ -102,7 +104,7 @@ export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageI
     reasoningTokens: request.reasoningTokens,
     price: price && definedFields(price),
     admittedAt: admittedAt && toTimestamp(admittedAt),
-    totalMs: totalMsOf(request),
+    totalMs: totalMs === undefined ? undefined : BigInt(totalMs),
     guardrailDecisions: guardrailDecisions.length > 0 ? [...guardrailDecisions] : undefined,
     attempts: attempts.length > 0 ? attempts.map((attempt) => definedFields(attempt)) : undefined,
     deniedAmounts: deniedAmounts && toProtoDeniedAmounts(deniedAmounts),
@@ -112,13 +114,4 @@ export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageI
 
 function toProtoDeniedAmounts({ retryAt, ...amounts }: DeniedAmounts) {
   return { ...amounts, ...(retryAt && { retryAt: toTimestamp(retryAt) }) };
-}
-
-/**
- * Returns the duration of a request; undefined while pending, and if unknown, where the end is that of the reservation. Never
- * negative, because a clock may have stepped back.
- */
-function totalMsOf({ status, createdAt, completedAt }: Pick<LoggedRequest, "status" | "createdAt" | "completedAt">) {
-  if (completedAt === undefined || status === "unknown") return undefined;
-  return BigInt(Math.max(0, completedAt.getTime() - createdAt.getTime()));
 }

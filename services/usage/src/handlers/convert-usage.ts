@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type UsageDifferenceSchema, UsageDimension, type UsageGroupSchema } from "@routeplane/contracts/usage";
 import { nanoToMicro } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
+import { type LatencyHistogram, quantilesOf } from "../domain/latency.ts";
 import type { UsageDifference } from "../domain/reconciliation.ts";
 import type { Dimension, UsageGroup, UsageTotals } from "../domain/usage.ts";
 import { toProtoStatus } from "./convert-request.ts";
@@ -25,10 +26,25 @@ export function fromProtoDimension(dimension: UsageDimension): readonly Dimensio
 const MAX_INT64 = 2n ** 63n - 1n;
 
 export function toProtoTotals(totals: UsageTotals) {
-  const { costNanoUsd, requestCount, promptTokens, completionTokens, deniedCount, deniedUnloggedCount } = totals;
+  const { costNanoUsd, requestCount, promptTokens, completionTokens, deniedCount, deniedUnloggedCount, latencies } =
+    totals;
   const exactMicroUsd = nanoToMicro(costNanoUsd);
   const spendMicroUsd = exactMicroUsd < MAX_INT64 ? exactMicroUsd : MAX_INT64;
-  return { requestCount, promptTokens, completionTokens, spendMicroUsd, deniedCount, deniedUnloggedCount };
+  const counts = { requestCount, promptTokens, completionTokens, spendMicroUsd, deniedCount, deniedUnloggedCount };
+  const [total, firstToken] = [toProtoLatency(latencies.total), toProtoLatency(latencies.firstToken)];
+  return { ...counts, ...(total && { totalLatency: total }), ...(firstToken && { firstTokenLatency: firstToken }) };
+}
+
+function toProtoLatency(histogram: LatencyHistogram) {
+  const quantiles = quantilesOf(histogram);
+  if (quantiles === undefined) return undefined;
+  const { requestCount, p50Ms, p95Ms, p99Ms } = quantiles;
+  return {
+    requestCount: BigInt(requestCount),
+    p50Ms: BigInt(p50Ms),
+    p95Ms: BigInt(p95Ms),
+    p99Ms: BigInt(p99Ms),
+  };
 }
 
 export function toProtoGroup(group: UsageGroup): MessageInitShape<typeof UsageGroupSchema> {

@@ -30,7 +30,7 @@ export function usageAdminService(
   clock: Clock,
 ): ServiceImpl<typeof UsageAdminService> {
   return {
-    async getNodeUsage({ from, to, groupBy, timeZone }, context) {
+    async getNodeUsage({ from, to, groupBy, timeZone, latency }, context) {
       wholeNodeOperatorOf(context);
       const range = wholeHours(usageRange(fromTimestamp(from), fromTimestamp(to), clock));
       const days = localDays(range, timeZone);
@@ -41,6 +41,7 @@ export function usageAdminService(
         model: undefined,
         provider: undefined,
         days: days && roundDays(days, "hour"),
+        withLatencies: latency,
       });
       return {
         from: toTimestamp(range.from),

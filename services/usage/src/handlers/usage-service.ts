@@ -19,7 +19,7 @@ const DEFAULT_PAGE_SIZE = 25;
 
 export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeof UsageService> {
   return {
-    async getUsage({ from, to, groupBy, keyId, model, provider, timeZone }, context) {
+    async getUsage({ from, to, groupBy, keyId, model, provider, timeZone, latency }, context) {
       const range = usageRange(fromTimestamp(from), fromTimestamp(to), clock);
       const groups = await usage.sumUsage(keyPrincipalOf(context).namespaceId, {
         range,
@@ -28,6 +28,7 @@ export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeo
         model: model || undefined,
         provider: provider || undefined,
         days: localDays(range, timeZone),
+        withLatencies: latency,
       });
       return {
         from: toTimestamp(range.from),

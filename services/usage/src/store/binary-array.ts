@@ -4,6 +4,7 @@ import { BinaryEncoder } from "./binary-encoder.ts";
 interface Values {
   readonly text: string;
   readonly boolean: boolean;
+  readonly smallint: number;
   readonly integer: number;
   readonly bigint: bigint;
   /** Whole number of any size. */
@@ -31,6 +32,7 @@ const JSONB_VERSION = 1;
 const CODECS: { readonly [Type in ColumnType]: Codec<Values[Type]> } = {
   text: { oid: 25, bytes: 36, write: (encoder, value) => encoder.text(value) },
   boolean: { oid: 16, bytes: 5, write: (encoder, value) => encoder.byte(value ? 1 : 0) },
+  smallint: { oid: 21, bytes: 6, write: (encoder, value) => encoder.int16(value) },
   integer: { oid: 23, bytes: 8, write: (encoder, value) => encoder.int32(value) },
   bigint: { oid: 20, bytes: 12, write: (encoder, value) => encoder.int64(value) },
   numeric: { oid: 1700, bytes: 24, write: writeNumeric },

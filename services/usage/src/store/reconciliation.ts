@@ -5,15 +5,22 @@ import type { ReconciliationStore, UsageDifference } from "../domain/reconciliat
 import type { RequestStatus } from "../domain/request.ts";
 import { type UsageGroup, type UsageRange, wholeDays } from "../domain/usage.ts";
 import { names } from "./columns.ts";
+import { fromHistogramText, histogramOf } from "./histogram-numbers.ts";
 import type { UsageSchema } from "./schema.ts";
 
 const MAX_DIFFERENCES = 1_000;
 
 const COUNTERS = ["request_count", "prompt_tokens", "completion_tokens", "cost_nano_usd"] as const;
+const HISTOGRAMS = ["total_ms_histogram", "first_token_ms_histogram"] as const;
 const IDENTITY = sql.raw("bucket, key_id, model, provider, status");
 
-type Numbers = Record<`${"kept" | "expected"}_${(typeof COUNTERS)[number]}`, bigint>;
-interface DifferenceRow extends Numbers {
+const SIDES = ["kept", "expected"] as const;
+type Side = (typeof SIDES)[number];
+
+type Numbers = Record<`${Side}_${(typeof COUNTERS)[number]}`, bigint>;
+/** Whole numbers as text; null in a sum that has none. */
+type Histograms = Record<`${Side}_${(typeof HISTOGRAMS)[number]}`, string | null>;
+interface DifferenceRow extends Numbers, Histograms {
   unit: "five minutes" | "hour" | "day";
   bucket: Date;
   /** Empty in a total, as are the other three. */
@@ -91,6 +98,7 @@ function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
       totalOf("hour", sql`(${kept("rollups_hourly", unlogged)}) as sums`),
     ),
   ];
+  checks.push(differingLatencies(kept("latencies_hourly", logged), inRange("created_at", logged)));
   const days = wholeDays(range);
   if (days !== undefined) {
     checks.push(
@@ -113,8 +121,8 @@ const ALL_DIMENSIONS = sql.raw(
 type Unit = DifferenceRow["unit"];
 
 /** Computes the start of a bucket, not by the code that writes sums: a bug there must not be repeated here. */
-const startOf = (unit: Unit): RawBuilder<unknown> =>
-  unit === "five minutes" ? sql`bucket` : sql`date_trunc(${sql.lit(unit)}, bucket, 'UTC')`;
+const startOf = (unit: Unit, time = sql`bucket`): RawBuilder<unknown> =>
+  unit === "five minutes" ? time : sql`date_trunc(${sql.lit(unit)}, ${time}, 'UTC')`;
 
 function of(unit: Unit, finer: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
@@ -129,18 +137,38 @@ function totalOf(unit: Unit, finer: RawBuilder<unknown>): RawBuilder<unknown> {
 /** Builds the query for the sums that differ. A sum of zeros equals a missing one. */
 function differing(unit: Unit, kept: RawBuilder<unknown>, expected: RawBuilder<unknown>): RawBuilder<unknown> {
   const number = (side: "kept" | "expected", counter: string) => sql`coalesce(${sql.ref(`${side}.${counter}`)}, 0)`;
-  const numbers = (["kept", "expected"] as const).flatMap((side) =>
+  const numbers = SIDES.flatMap((side) =>
     COUNTERS.map((counter) => sql`${number(side, counter)} as ${sql.ref(`${side}_${counter}`)}`),
   );
+  const histograms = SIDES.flatMap((side) => HISTOGRAMS.map((name) => sql`null as ${sql.ref(`${side}_${name}`)}`));
   const differ = COUNTERS.map((counter) => sql`${number("kept", counter)} <> ${number("expected", counter)}`);
   return sql`
-    select ${sql.lit(unit)} as unit, ${IDENTITY}, ${sql.join(numbers)}
+    select ${sql.lit(unit)} as unit, ${IDENTITY}, ${sql.join([...numbers, ...histograms])}
     from (${kept}) as kept full join (${expected}) as expected using (${IDENTITY})
     where ${sql.join(differ, sql` or `)}`;
 }
 
+/** Builds the query for the histograms of hours that differ from those of the log, which have neither key nor status. */
+function differingLatencies(kept: RawBuilder<unknown>, isLogged: RawBuilder<unknown>): RawBuilder<unknown> {
+  const histogram = (side: Side, name: string) => sql`coalesce(${sql.ref(`${side}.${name}`)}, 0)`;
+  const numbers = SIDES.flatMap((side) => COUNTERS.map((counter) => sql`0 as ${sql.ref(`${side}_${counter}`)}`));
+  const histograms = SIDES.flatMap((side) =>
+    HISTOGRAMS.map((name) => sql`${histogram(side, name)}::text as ${sql.ref(`${side}_${name}`)}`),
+  );
+  const differ = HISTOGRAMS.map((name) => sql`${histogram("kept", name)} <> ${histogram("expected", name)}`);
+  return sql`
+    select 'hour', bucket, '' as key_id, model, provider, '' as status, ${sql.join([...numbers, ...histograms])}
+    from (${kept}) as kept full join (
+      select ${startOf("hour", sql`created_at`)} as bucket, model, provider,
+        coalesce(sum(${histogramOf(sql.ref("total_ms_cell"))}), 0) as total_ms_histogram,
+        coalesce(sum(${histogramOf(sql.ref("first_token_ms_cell"))}), 0) as first_token_ms_histogram
+      from requests where ${isLogged} group by 1, 2, 3
+    ) as expected using (bucket, model, provider)
+    where ${sql.join(differ, sql` or `)}`;
+}
+
 function fromDifferenceRow(namespaceId: Id<"ns">, row: DifferenceRow): UsageDifference {
-  const side = (name: "kept" | "expected"): UsageGroup => ({
+  const side = (name: Side): UsageGroup => ({
     namespaceId: undefined,
     keyId: row.key_id || undefined,
     model: row.model || undefined,
@@ -155,6 +183,10 @@ function fromDifferenceRow(namespaceId: Id<"ns">, row: DifferenceRow): UsageDiff
     // Sums that are stored have a status instead.
     deniedCount: 0n,
     deniedUnloggedCount: 0n,
+    latencies: {
+      total: fromHistogramText(row[`${name}_total_ms_histogram`]),
+      firstToken: fromHistogramText(row[`${name}_first_token_ms_histogram`]),
+    },
   });
   const fiveMinutes = row.unit === "five minutes" ? row.bucket : undefined;
   return { namespaceId, fiveMinutes, kept: side("kept"), expected: side("expected") };

@@ -3,6 +3,7 @@
  * a list reads all follow from it. To add a column, add it to one of the three groups and to the function that reads it.
  */
 import { definedFields } from "@routeplane/domain";
+import { firstTokenCellOf, totalCellOf } from "../domain/latency.ts";
 import type {
   AdmittedOnSlices,
   Attempt,
@@ -91,8 +92,14 @@ const RECEIPT = {
   ),
 };
 
-export const REQUEST_COLUMNS = { ...FACTS, ...SLICES, ...OUTCOME, ...RECEIPT };
-export const SETTLED_COLUMNS = columnNames({ ...OUTCOME, ...RECEIPT });
+/** Cells of the histograms that the sums have of it, which a settlement replaces; null for none. */
+const LATENCY_CELLS = {
+  total_ms_cell: column("smallint", (request) => totalCellOf(request) ?? null),
+  first_token_ms_cell: column("smallint", (request) => firstTokenCellOf(request) ?? null),
+};
+
+export const REQUEST_COLUMNS = { ...FACTS, ...SLICES, ...OUTCOME, ...RECEIPT, ...LATENCY_CELLS };
+export const SETTLED_COLUMNS = columnNames({ ...OUTCOME, ...RECEIPT, ...LATENCY_CELLS });
 /** Columns of a ListedRequest. A page reads no others, which leaves less to the garbage collector. */
 export const LISTED_COLUMNS = columnNames({ ...FACTS, ...OUTCOME });
 

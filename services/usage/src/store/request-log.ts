@@ -11,7 +11,14 @@ import type { RollupRow, UsageSchema } from "./schema.ts";
 const PARTITION_MONTHS = 4;
 
 /** Tables that are partitioned by month. */
-const PARTITIONED = ["requests", "rollups_hourly", "rollups_daily", "totals", "unlogged_denials_hourly"] as const;
+const PARTITIONED = [
+  "requests",
+  "rollups_hourly",
+  "rollups_daily",
+  "totals",
+  "unlogged_denials_hourly",
+  "latencies_hourly",
+] as const;
 
 /** Time after which a settlement that was sent before the reservation expired has arrived. */
 const EXPIRY_MARGIN_SECS = 60;

@@ -2,6 +2,8 @@ import type { Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { SumUnit } from "../domain/usage.ts";
 import { columnOf, names, statementOver } from "./columns.ts";
+import { ADD_LATENCIES, LATENCY_CELLS } from "./latencies.ts";
+import { startOf } from "./start-of-bucket.ts";
 import type { RollupRow, UsageSchema } from "./schema.ts";
 
 const column = columnOf<RollupRow>();
@@ -38,13 +40,6 @@ const summed = counters.filter((counter) => counter !== "request_count");
 const sides = ["new", "old"] as const;
 /** Movable columns of `written`, as they are and as they were. */
 const moves = sides.flatMap((side) => movable.map((column) => `${side}_${column}`));
-
-const INTERVALS: Readonly<Record<SumUnit, string>> = { "five minutes": "5 minutes", hour: "1 hour", day: "1 day" };
-
-/** Builds the start of a bucket in UTC. It takes a quarter of the time of `date_trunc`, which looks up a time zone. */
-export function startOf(unit: SumUnit, time: string): RawBuilder<unknown> {
-  return sql`date_bin(${sql.lit(INTERVALS[unit])}, ${sql.ref(time)}, timestamptz '2000-01-01 00:00:00Z')`;
-}
 
 /**
  * Changes of the sums by five minutes, from `written`, which has `old` and `new` of each row. A row whose model,
@@ -83,7 +78,8 @@ export const WRITTEN = sql`
       (counter) =>
         sql`new.${sql.ref(counter)} as ${sql.ref(`new_${counter}`)}, old.${sql.ref(counter)} as ${sql.ref(`old_${counter}`)}`,
     ),
-  )}`;
+  )},
+  ${LATENCY_CELLS}`;
 
 /** Builds a statement that changes the sums of `table`, with primary key `key`, by the rows of `deltas`. */
 type Change = (table: string, key: readonly string[], deltas: string) => RawBuilder<unknown>;
@@ -153,7 +149,7 @@ function changeAll(change: Change): RawBuilder<unknown> {
  * nothing.
  */
 export const RAISE_ROLLUPS = sql`
-  , ${DELTAS}, ${changeAll(raise)}
+  , ${DELTAS}, ${ADD_LATENCIES}, ${changeAll(raise)}
   select ${names(identity)}, ${names(counters)} from delta
   where exists (select from delta where least(${names(counters)}) < 0)`;
 

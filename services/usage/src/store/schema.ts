@@ -11,6 +11,7 @@ export interface UsageSchema extends AuditSchema {
   readonly rollups_hourly: RollupRow;
   readonly rollups_daily: RollupRow;
   readonly totals: TotalRow;
+  readonly latencies_hourly: LatencyRow;
   readonly unlogged_denials: UnloggedDenialsRow;
   readonly unlogged_denials_hourly: Omit<UnloggedDenialsRow, "id" | "minute"> & {
     /** First moment of the hour, in UTC. */
@@ -86,6 +87,17 @@ interface TotalRow extends CounterColumns {
   minutes: 5 | 1440;
   /** First moment of the five minutes or of the day, in UTC. */
   bucket: Date;
+}
+
+/** Histograms over the requests of an hour that ended, each one whole number as text. */
+interface LatencyRow {
+  namespace_id: Id<"ns">;
+  /** First moment of the hour, in UTC. */
+  bucket: Date;
+  model: string;
+  provider: string;
+  total_ms_histogram: string;
+  first_token_ms_histogram: string;
 }
 
 interface UnloggedDenialsRow {

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { UnloggedDenials } from "../domain/unlogged-denials.ts";
 import { columnOf, names, statementOver } from "./columns.ts";
-import { startOf } from "./rollups.ts";
+import { startOf } from "./start-of-bucket.ts";
 
 const column = columnOf<UnloggedDenials>();
 

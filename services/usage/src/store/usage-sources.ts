@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import type { RequestStatus } from "../domain/request.ts";
 import type { SumUnit } from "../domain/usage.ts";
+import { histogramOf } from "./histogram-numbers.ts";
 
 /** Sums of a group. */
 export const COUNTERS = [
@@ -10,8 +11,13 @@ export const COUNTERS = [
   "cost_nano_usd",
   "denied_count",
   "denied_unlogged_count",
+  "total_ms_histogram",
+  "first_token_ms_histogram",
 ] as const;
 export type Counter = (typeof COUNTERS)[number];
+
+/** Counters that are histograms, each written as one number. */
+export const HISTOGRAMS: ReadonlySet<Counter> = new Set(["total_ms_histogram", "first_token_ms_histogram"]);
 
 /** Table from which a part of a range is summed, with the amounts and rows that count. */
 export interface Source {
@@ -19,6 +25,7 @@ export interface Source {
     | "totals"
     | "rollups_hourly"
     | "rollups_daily"
+    | "latencies_hourly"
     | "requests"
     | "unlogged_denials"
     | "unlogged_denials_hourly";
@@ -84,4 +91,25 @@ export const DENIED_ROWS: Sources = {
 export const UNLOGGED_DENIALS: Sources = {
   hour: unlogged("unlogged_denials_hourly", "bucket"),
   rest: unlogged("unlogged_denials", "minute"),
+};
+/** Sources of the histograms, which know neither key nor status. */
+export const LATENCIES: Sources = {
+  hour: {
+    table: "latencies_hourly",
+    time: "bucket",
+    counts: {
+      total_ms_histogram: sql.ref("total_ms_histogram"),
+      first_token_ms_histogram: sql.ref("first_token_ms_histogram"),
+    },
+    where: sql`true`,
+  },
+  rest: {
+    table: "requests",
+    time: "created_at",
+    counts: {
+      total_ms_histogram: histogramOf(sql.ref("total_ms_cell")),
+      first_token_ms_histogram: histogramOf(sql.ref("first_token_ms_cell")),
+    },
+    where: sql`total_ms_cell is not null`,
+  },
 };

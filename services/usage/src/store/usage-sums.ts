@@ -16,9 +16,20 @@ import {
   type UsageQuery,
 } from "../domain/usage.ts";
 import { names } from "./columns.ts";
-import { startOf } from "./rollups.ts";
+import { fromHistogramText } from "./histogram-numbers.ts";
+import { startOf } from "./start-of-bucket.ts";
 import type { UsageSchema } from "./schema.ts";
-import { COUNTERS, DENIED_ROWS, ROLLUPS, type Source, TOTALS, UNLOGGED_DENIALS } from "./usage-sources.ts";
+import {
+  type Counter,
+  COUNTERS,
+  LATENCIES,
+  DENIED_ROWS,
+  HISTOGRAMS,
+  ROLLUPS,
+  type Source,
+  TOTALS,
+  UNLOGGED_DENIALS,
+} from "./usage-sources.ts";
 
 /** Expressions of the dimensions but the day, for rows whose time, or start of bucket, is in the column `time`. */
 const DIMENSIONS: Readonly<Record<Exclude<Dimension, "day">, (time: string) => RawBuilder<unknown>>> = {
@@ -44,6 +55,9 @@ interface SumRow {
   cost_nano_usd: bigint;
   denied_count: bigint;
   denied_unlogged_count: bigint;
+  /** Whole number as text; null unless the query asks for it. */
+  total_ms_histogram: string | null;
+  first_token_ms_histogram: string | null;
 }
 
 /**
@@ -64,7 +78,12 @@ export async function sumUsage(
   const columns = [...Object.keys(DIMENSIONS), "day"].map((name) =>
     groupBy.some((dimension) => dimension === name) ? sql.ref(name) : sql`null as ${sql.ref(name)}`,
   );
-  const sums = COUNTERS.map((counter) => sql`coalesce(sum(${sql.ref(counter)}), 0)::numeric as ${sql.ref(counter)}`);
+  const counters = countersOf(query);
+  const sums = COUNTERS.map((counter) => {
+    if (!counters.includes(counter)) return sql`null as ${sql.ref(counter)}`;
+    const type = sql.raw(HISTOGRAMS.has(counter) ? "text" : "numeric");
+    return sql`coalesce(sum(${sql.ref(counter)}), 0)::${type} as ${sql.ref(counter)}`;
+  });
   const statement = sql<SumRow>`
     select ${sql.join([...columns, ...sums])}
     from (${partsFor(namespaceId, query)}) as part
@@ -76,6 +95,15 @@ export async function sumUsage(
     throw invalidField("group_by", `makes more than ${MAX_GROUPS} groups of this range: ask for less at once`);
   }
   return rows.map(fromSumRow);
+}
+
+function countersOf(query: UsageQuery): readonly Counter[] {
+  return COUNTERS.filter((counter) => readsLatencies(query) || !HISTOGRAMS.has(counter));
+}
+
+/** True if a query asks for latencies, and they are kept for what it asks. */
+function readsLatencies({ withLatencies, keyId, groupBy }: UsageQuery): boolean {
+  return withLatencies && keyId === undefined && !groupBy.includes("key") && !groupBy.includes("status");
 }
 
 /** Age up to which sums are always kept. */
@@ -106,6 +134,7 @@ const TOTALS_DIMENSIONS: ReadonlySet<Dimension> = new Set(["namespace", "hour", 
  */
 function partsFor(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuilder<unknown> {
   const { range, groupBy, keyId, model, provider, days } = query;
+  const counters = countersOf(query);
   const isFiltered = keyId !== undefined || model !== undefined || provider !== undefined;
   const inTotals = !isFiltered && groupBy.every((name) => TOTALS_DIMENSIONS.has(name));
   const conditions: RawBuilder<unknown>[] = [];
@@ -114,16 +143,18 @@ function partsFor(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuil
   if (keyId !== undefined) conditions.push(sql`key_id = ${keyId}`);
   if (model !== undefined) conditions.push(sql`model = ${model}`);
   if (provider !== undefined) conditions.push(sql`provider = ${provider}`);
-  const parts = [inTotals ? TOTALS : ROLLUPS, DENIED_ROWS, UNLOGGED_DENIALS].flatMap((sources) => {
+  const grouping = { groupBy, conditions, counters };
+  const latencies = readsLatencies(query) ? [LATENCIES] : [];
+  const parts = [inTotals ? TOTALS : ROLLUPS, DENIED_ROWS, UNLOGGED_DENIALS, ...latencies].flatMap((sources) => {
     // Groups by hour, or by day of a time zone, cannot be read from sums of days.
     const isFiner = groupBy.includes("hour") || (groupBy.includes("day") && days !== undefined);
     const units = SUM_UNITS.filter((unit) => sources[unit] && !(unit === "day" && isFiner));
     return splitRange(range, units).flatMap((part) => {
       const source = (part.unit && sources[part.unit]) ?? sources.rest;
-      const sums = sumsOf(part, source, { groupBy, conditions, day: dayOf(source, part.unit, days) });
+      const sums = sumsOf(part, source, { ...grouping, day: dayOf(source, part.unit, days) });
       if (days === undefined || part.unit === undefined || !groupBy.includes("day")) return [sums];
       const misplaced = misplacedStretches(days, roundDays(days, part.unit), part);
-      return misplaced.length === 0 ? [sums] : [sums, moveRows(misplaced, sources.rest, { groupBy, conditions })];
+      return misplaced.length === 0 ? [sums] : [sums, moveRows(misplaced, sources.rest, grouping)];
     });
   });
   return sql.join(parts, sql` union all `);
@@ -140,6 +171,7 @@ function dayOf({ time }: Source, unit: SumUnit | undefined, days: LocalDays | un
 interface Grouping {
   readonly groupBy: UsageQuery["groupBy"];
   readonly conditions: readonly RawBuilder<unknown>[];
+  readonly counters: readonly Counter[];
   /** Expression of the day. */
   readonly day: RawBuilder<unknown>;
 }
@@ -147,10 +179,10 @@ interface Grouping {
 function sumsOf(
   { from, to, sign }: RangePart,
   source: Source,
-  { groupBy, conditions, day }: Grouping,
+  { groupBy, conditions, counters, day }: Grouping,
 ): RawBuilder<unknown> {
   const at = sql.ref(source.time);
-  const sums = COUNTERS.map((counter) => {
+  const sums = counters.map((counter) => {
     const counted = source.counts[counter];
     const sum = counted === undefined ? sql`0` : sql`sum(${counted})`;
     return sql`${sign === 1 ? sum : sql`-${sum}`} as ${sql.ref(counter)}`;
@@ -184,10 +216,10 @@ function groupByFirst(count: number): RawBuilder<unknown> {
 function moveRows(
   stretches: readonly MisplacedStretch[],
   source: Source,
-  { groupBy, conditions }: Omit<Grouping, "day">,
+  { groupBy, conditions, counters }: Omit<Grouping, "day">,
 ): RawBuilder<unknown> {
   const at = sql.ref(source.time);
-  const sums = COUNTERS.map((counter) => {
+  const sums = counters.map((counter) => {
     const counted = source.counts[counter];
     return sql`${counted === undefined ? sql`0` : sql`sum(sign * ${counted})`} as ${sql.ref(counter)}`;
   });
@@ -218,5 +250,9 @@ function fromSumRow(row: SumRow): UsageGroup {
     costNanoUsd: row.cost_nano_usd,
     deniedCount: row.denied_count,
     deniedUnloggedCount: row.denied_unlogged_count,
+    latencies: {
+      total: fromHistogramText(row.total_ms_histogram),
+      firstToken: fromHistogramText(row.first_token_ms_histogram),
+    },
   };
 }

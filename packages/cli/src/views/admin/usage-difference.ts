@@ -38,8 +38,16 @@ export function fromProtoDifference({ namespaceId, fiveMinutes, kept, expected }
   };
 }
 
-const totalsText = ({ request_count, prompt_tokens, completion_tokens, spend_micro_usd }: TotalsView): string =>
-  `${request_count}/${prompt_tokens}/${completion_tokens}/${spend_micro_usd}`;
+function totalsText({
+  request_count,
+  prompt_tokens,
+  completion_tokens,
+  spend_micro_usd,
+  ...latencies
+}: TotalsView): string {
+  const latency = latencies.total_p95_ms === null ? "" : ` (p95 ${latencies.total_p95_ms} ms)`;
+  return `${request_count}/${prompt_tokens}/${completion_tokens}/${spend_micro_usd}${latency}`;
+}
 
 export const DIFFERENCE_COLUMNS: readonly Column<DifferenceView>[] = [
   { header: "NAMESPACE", cell: ({ namespace_id }) => namespace_id },

@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import type { UsageDimension, UsageGroup } from "./usage_service_pb.js";
+import type { Latency, UsageDimension, UsageGroup } from "./usage_service_pb.js";
 import type { UsageEventBatch } from "../../events/v1/usage_event_pb.js";
 
 /**
@@ -47,6 +47,13 @@ export declare type GetNodeUsageRequest = Message<"routeplane.usage.v1.GetNodeUs
    * @generated from field: string time_zone = 4;
    */
   timeZone: string;
+
+  /**
+   * True to read latencies too, as in GetUsageRequest.
+   *
+   * @generated from field: bool latency = 5;
+   */
+  latency: boolean;
 };
 
 /**
@@ -123,6 +130,20 @@ export declare type GetNodeUsageResponse = Message<"routeplane.usage.v1.GetNodeU
    * @generated from field: int64 denied_unlogged_count = 9;
    */
   deniedUnloggedCount: bigint;
+
+  /**
+   * Latency of whole requests of all namespaces; absent unless it was requested and a request counts in it.
+   *
+   * @generated from field: routeplane.usage.v1.Latency total_latency = 10;
+   */
+  totalLatency?: Latency | undefined;
+
+  /**
+   * Time from receiving a request to sending the first output of its stream; absent likewise.
+   *
+   * @generated from field: routeplane.usage.v1.Latency first_token_latency = 11;
+   */
+  firstTokenLatency?: Latency | undefined;
 };
 
 /**

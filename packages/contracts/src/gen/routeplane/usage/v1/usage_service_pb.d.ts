@@ -67,6 +67,14 @@ export declare type GetUsageRequest = Message<"routeplane.usage.v1.GetUsageReque
    * @generated from field: string time_zone = 7;
    */
   timeZone: string;
+
+  /**
+   * True to read latencies too, which takes longer. They are kept by hour, model and provider: none are returned where the query has
+   * a key, or groups by key or status.
+   *
+   * @generated from field: bool latency = 8;
+   */
+  latency: boolean;
 };
 
 /**
@@ -164,6 +172,20 @@ export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
    * @generated from field: int64 denied_unlogged_count = 12;
    */
   deniedUnloggedCount: bigint;
+
+  /**
+   * Latency of whole requests; absent unless it was requested and a request counts in it.
+   *
+   * @generated from field: routeplane.usage.v1.Latency total_latency = 13;
+   */
+  totalLatency?: Latency | undefined;
+
+  /**
+   * Time from receiving a request to sending the first output of its stream; absent likewise.
+   *
+   * @generated from field: routeplane.usage.v1.Latency first_token_latency = 14;
+   */
+  firstTokenLatency?: Latency | undefined;
 };
 
 /**
@@ -171,6 +193,48 @@ export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
  * Use `create(UsageGroupSchema)` to create a new message.
  */
 export declare const UsageGroupSchema: GenMessage<UsageGroup>;
+
+/**
+ * Quantiles of the latency of requests that ended, whether they succeeded, failed or were cancelled; denied, pending and unknown ones do not count. By
+ * the nearest rank, within 5 % (and half a millisecond). Those of several groups cannot be added up: ask for the larger group.
+ *
+ * @generated from message routeplane.usage.v1.Latency
+ */
+export declare type Latency = Message<"routeplane.usage.v1.Latency"> & {
+  /**
+   * Number of requests that count. Less than ended where a release that recorded no latencies wrote their rows.
+   *
+   * @generated from field: int64 request_count = 1;
+   */
+  requestCount: bigint;
+
+  /**
+   * Latency that half of them do not exceed, in milliseconds; at least 1, as are the others.
+   *
+   * @generated from field: int64 p50_ms = 2;
+   */
+  p50Ms: bigint;
+
+  /**
+   * Latency that 95 % of them do not exceed.
+   *
+   * @generated from field: int64 p95_ms = 3;
+   */
+  p95Ms: bigint;
+
+  /**
+   * Latency that 99 % of them do not exceed.
+   *
+   * @generated from field: int64 p99_ms = 4;
+   */
+  p99Ms: bigint;
+};
+
+/**
+ * Describes the message routeplane.usage.v1.Latency.
+ * Use `create(LatencySchema)` to create a new message.
+ */
+export declare const LatencySchema: GenMessage<Latency>;
 
 /**
  * Response of GetUsage.
@@ -243,6 +307,20 @@ export declare type GetUsageResponse = Message<"routeplane.usage.v1.GetUsageResp
    * @generated from field: int64 denied_unlogged_count = 9;
    */
   deniedUnloggedCount: bigint;
+
+  /**
+   * Latency of whole requests; absent unless it was requested and a request counts in it.
+   *
+   * @generated from field: routeplane.usage.v1.Latency total_latency = 10;
+   */
+  totalLatency?: Latency | undefined;
+
+  /**
+   * Time from receiving a request to sending the first output of its stream; absent likewise.
+   *
+   * @generated from field: routeplane.usage.v1.Latency first_token_latency = 11;
+   */
+  firstTokenLatency?: Latency | undefined;
 };
 
 /**
