@@ -2,6 +2,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useCallback, useEffect, useState } from "react";
 import { Notice } from "../components/notice.tsx";
 import { Skeleton } from "../components/skeleton.tsx";
+import { setPageNamespace } from "../rpc/transport.ts";
 import { readSession, type Session, SessionError } from "./session.ts";
 import { onSessionEnd } from "./session-end.ts";
 import { SignIn } from "./sign-in.tsx";
@@ -15,17 +16,26 @@ type State =
   | { readonly at: "loading" }
   | { readonly at: "unreachable"; readonly notice: string }
   | { readonly at: "signed-out"; readonly notice?: string }
-  | { readonly at: "signed-in"; readonly session: Session };
+  | { readonly at: "signed-in"; readonly session: Session }
+  /** A service refused the session that the page had; nothing of it is shown any more. */
+  | { readonly at: "refused"; readonly former: Session };
 
 /** Shows its children to a signed-in person only. When the session ends, everything that was read with it is forgotten. */
 export function SessionProvider({ children }: { readonly children: ReactNode }) {
   const queries = useQueryClient();
   const [state, setState] = useState<State>({ at: "loading" });
 
-  const load = useCallback(async (): Promise<void> => {
+  const load = useCallback(async (former?: Session): Promise<void> => {
     try {
       const session = await readSession();
-      setState(session === undefined ? { at: "signed-out" } : { at: "signed-in", session });
+      if (session === undefined) {
+        setState({ at: "signed-out", ...(former && { notice: "Your session has ended. Sign in again." }) });
+      } else if (former !== undefined && !isSameNamespace(session, former)) {
+        location.assign("/");
+      } else {
+        setPageNamespace(session.namespaceId);
+        setState({ at: "signed-in", session });
+      }
     } catch (error) {
       setState({
         at: "unreachable",
@@ -36,9 +46,7 @@ export function SessionProvider({ children }: { readonly children: ReactNode }) 
 
   const end = useCallback(() => {
     queries.clear();
-    setState((current) =>
-      current.at === "signed-in" ? { at: "signed-out", notice: "Your session has ended. Sign in again." } : current,
-    );
+    setState((current) => (current.at === "signed-in" ? { at: "refused", former: current.session } : current));
   }, [queries]);
 
   useEffect(() => void load(), [load]);
@@ -48,16 +56,20 @@ export function SessionProvider({ children }: { readonly children: ReactNode }) 
     const timer = setTimeout(() => void load(), HEARTBEAT_MS);
     return () => clearTimeout(timer);
   }, [state, load]);
-  const sessionKey = state.at === "signed-in" ? `${state.session.kind} ${state.session.namespaceId}` : undefined;
+  // The refusal may be of a session that another tab has just replaced by a new one.
   useEffect(() => {
-    if (sessionKey === undefined) return;
+    if (state.at === "refused") void load(state.former);
+  }, [state, load]);
+  const signedIn = state.at === "signed-in" ? state.session : undefined;
+  useEffect(() => {
+    if (signedIn === undefined) return;
     const stop = new AbortController();
     const look = async (): Promise<void> => {
       try {
         const session = await readSession(stop.signal);
         if (session === undefined) end();
         // Another tab switched the namespace, and with it the cookie of all tabs: nothing of the former one is kept.
-        else if (`${session.kind} ${session.namespaceId}` !== sessionKey) location.assign("/");
+        else if (!isSameNamespace(session, signedIn)) location.assign("/");
       } catch {
         // The console or the auth service does not answer now. The page stays; its sections say what they cannot read.
       }
@@ -69,12 +81,16 @@ export function SessionProvider({ children }: { readonly children: ReactNode }) 
       stop.abort();
       clearInterval(timer);
     };
-  }, [sessionKey, end]);
+  }, [signedIn, end]);
 
-  if (state.at === "loading") return <Skeleton lines={3} />;
+  if (state.at === "loading" || state.at === "refused") return <Skeleton lines={3} />;
   if (state.at === "unreachable") return <Unreachable notice={state.notice} />;
   if (state.at === "signed-out") return <SignIn notice={state.notice} onSignedIn={load} />;
   return <SessionContext value={state.session}>{children}</SessionContext>;
+}
+
+function isSameNamespace(session: Session, other: Session): boolean {
+  return session.kind === other.kind && session.namespaceId === other.namespaceId;
 }
 
 /** Shown while nobody knows if this browser is signed in. */
