@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { readSaved, type ReservedPorts, reservePorts, type SavedFile } from "@routeplane/standalone";
 import { copyMigratedHome, eventually, suspendProcess } from "@routeplane/testing";
 import { type CommandResult, runCli, type RunningCommand, type RunOptions, runUp } from "./commands.ts";
-import { isAlive } from "./processes.ts";
+import { isAlive, parentOf } from "./processes.ts";
 
 export interface StartOptions {
   /** Home of an earlier node, to start it again, or of `newHome`. By default a new one whose schemas are migrated already. */
@@ -45,6 +45,8 @@ export interface TestNode {
   kill(role: string): Promise<void>;
   /** Runs `work` while the process of a role is suspended (SIGSTOP): it accepts connections and answers nothing. */
   whileSuspended(role: string, work: () => Promise<void>): Promise<void>;
+  /** Runs `work` while the process of a role is killed and not started again: connections to it are refused. */
+  whileDown(role: string, work: () => Promise<void>): Promise<void>;
   /** Resolves once every gateway reports that it can serve requests. */
   healthy(): Promise<void>;
   /** Stops the node as Ctrl-C does, or with another signal. The home is kept. */
@@ -127,6 +129,19 @@ function testNode({ home, port, gateways, startMs, command, reserved }: Started)
         process.kill(suspended, "SIGCONT");
       }
     },
+    async whileDown(role, work) {
+      const killed = await pid(role);
+      if (killed === undefined) throw new Error(`${role} does not run`);
+      const supervisor = await parentOf(killed);
+      suspendProcess(supervisor);
+      try {
+        process.kill(killed, "SIGKILL");
+        await work();
+      } finally {
+        process.kill(supervisor, "SIGCONT");
+      }
+      await awaitRestart(role, killed, pid);
+    },
     async healthy() {
       for (const url of urls) await eventually(() => isHealthy(`${url}/healthz`), 30_000);
     },
@@ -150,13 +165,18 @@ async function pidOnFile(path: string): Promise<number | undefined> {
   return text === undefined ? undefined : Number(text);
 }
 
-async function killAndAwaitRestart(role: string, pid: (role: string) => Promise<number | undefined>): Promise<void> {
+async function killAndAwaitRestart(role: string, pid: TestNode["pid"]): Promise<void> {
   const before = await pid(role);
   if (before === undefined) throw new Error(`${role} does not run`);
   process.kill(before, "SIGKILL");
+  await awaitRestart(role, before, pid);
+}
+
+/** Resolves once the supervisor has started another process in the place of a killed one. */
+async function awaitRestart(role: string, killed: number, pid: TestNode["pid"]): Promise<void> {
   await eventually(async () => {
     const now = await pid(role);
-    return now !== undefined && now !== before && isAlive(now);
+    return now !== undefined && now !== killed && isAlive(now);
   }, 15_000);
 }
 

@@ -61,7 +61,8 @@ async function pidsOf(node: TestNode, role: Role): Promise<readonly number[]> {
   });
 }
 
-async function memoryOf(pid: number): Promise<Memory> {
+/** Memory of one process. */
+export async function memoryOf(pid: number): Promise<Memory> {
   const [status, rollup] = await Promise.all([read(pid, "status"), read(pid, "smaps_rollup")]);
   return {
     residentMiB: mebibytes(/VmRSS:\s+(\d+) kB/, status),

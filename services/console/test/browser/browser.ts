@@ -1,0 +1,65 @@
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { chromiumPath } from "./chromium.ts";
+
+export type { BrowserContextOptions };
+
+/** Time for the start of a node and the installation of a browser, where there is none yet. */
+export const INSTALL_MS = 700_000;
+
+/** Longest time that an action of a test waits for what it needs. Two busy cores are shared by nodes and browsers. */
+const WAIT_MS = 40_000;
+
+/** Browser of a test file. Each test opens contexts of its own: they share no cookies, storage or cache. */
+export interface TestBrowser {
+  /** Opens a page in a new context. */
+  open(options?: BrowserContextOptions): Promise<TestPage>;
+  close(): Promise<void>;
+}
+
+/** Page that collects what went wrong in it. */
+export interface TestPage {
+  readonly page: Page;
+  readonly context: BrowserContext;
+  /** Faults so far: uncaught errors, violations of the content security policy, and errors on the browser's console. */
+  readonly faults: readonly string[];
+  /** Everything that the page wrote to the browser's console. */
+  readonly consoleTexts: readonly string[];
+  /** Calls of services so far, as `Service/Method`. */
+  readonly calls: readonly string[];
+}
+
+/** Starts a browser without a window. Takes a second; minutes if it has to be installed first. */
+export async function startBrowser(): Promise<TestBrowser> {
+  const browser = await chromium.launch({
+    executablePath: await chromiumPath(),
+    args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
+  });
+  return {
+    open: (options) => openPage(browser, options),
+    close: () => browser.close(),
+  };
+}
+
+async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<TestPage> {
+  const context = await browser.newContext({ viewport: { width: 1_280, height: 900 }, locale: "en-GB", ...options });
+  context.setDefaultTimeout(WAIT_MS);
+  const [faults, consoleTexts, calls]: [string[], string[], string[]] = [[], [], []];
+  context.on("page", (page) => {
+    page.on("console", (message) => {
+      consoleTexts.push(message.text());
+      if (message.type() === "error" && !isRefusal(message.text())) faults.push(message.text());
+    });
+    page.on("pageerror", (error) => faults.push(String(error)));
+    page.on("request", (request) => {
+      const [, call] = /\/api\/routeplane\.\w+\.v1\.(\w+\/\w+)$/.exec(new URL(request.url()).pathname) ?? [];
+      if (call !== undefined) calls.push(call);
+    });
+  });
+  const page = await context.newPage();
+  return { page, context, faults, consoleTexts, calls };
+}
+
+/** True for the line by which the browser reports an answer with an error status: the page shows those itself. */
+function isRefusal(text: string): boolean {
+  return text.startsWith("Failed to load resource: the server responded with a status of");
+}

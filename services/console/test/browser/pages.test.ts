@@ -1,0 +1,190 @@
+import { newId } from "@routeplane/domain";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { formatUsd } from "../../app/src/format/money.ts";
+import { accessibilityFaults } from "./accessibility.ts";
+import { INSTALL_MS, startBrowser, type TestBrowser, type TestPage } from "./browser.ts";
+import { type ConsoleNode, startConsoleNode } from "./console-node.ts";
+import { scriptBytes, settled, signIn, view } from "./page-view.ts";
+import { ask, fillNode, HOSTILE_NAME, LONG_MODEL, type SampleData } from "./sample-data.ts";
+
+const DAY_MS = 86_400_000;
+/** Bounds of the first view of a page. */
+const [MAX_SCRIPT_BYTES, MAX_CALLS] = [150_000, 6];
+
+let node: ConsoleNode;
+let browser: TestBrowser;
+let data: SampleData;
+/** Ids of another namespace. */
+let foreign: Readonly<Record<"key" | "pol" | "req", string>>;
+/** Cookie of a session of the root key, and of one of the operator. */
+let asRoot: BrowserContextOptions;
+let asOperator: BrowserContextOptions;
+
+beforeAll(async () => {
+  [node, browser] = await Promise.all([startConsoleNode(), startBrowser()]);
+  data = await fillNode(node);
+  foreign = await fillForeignNamespace();
+  asRoot = await signIn(node, browser, await node.apiKey());
+  asOperator = await signIn(node, browser, await node.operatorKey());
+}, INSTALL_MS);
+afterAll(async () => {
+  await browser.close();
+  await node.remove();
+});
+
+/** Creates a namespace with a key, a policy and a request. */
+async function fillForeignNamespace(): Promise<typeof foreign> {
+  const operator = await node.operatorKey();
+  await node.rpc("auth.v1.NamespaceService/CreateNamespace", operator, { name: "foreign" });
+  const request = { namespace: "foreign", name: "theirs", scopes: ["inference:invoke", "policy:write"] };
+  const { key, token } = await node.rpc<{ key: { id: string }; token: string }>(
+    "auth.v1.KeyService/MintRootKey",
+    operator,
+    request,
+  );
+  const spec = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "5000000" } };
+  const { policy } = await node.rpc<{ policy: { id: string } }>("policy.v1.PolicyService/CreatePolicy", token, {
+    name: "theirs",
+    spec,
+  });
+  return { key: key.id, pol: policy.id, req: await ask(node, token, "Is this secret?") };
+}
+
+/** Views a page as the root key. */
+const open = (path: string, options: BrowserContextOptions = asRoot): Promise<TestPage> =>
+  view(browser, node.consoleUrl + path, options);
+
+/** Runs a command of the CLI. @returns what it prints with --json */
+async function cli<Answer>(...args: string[]): Promise<Answer> {
+  const { stdout, stderr } = await node.cli([...args, "--json"]);
+  if (stdout === "") throw new Error(stderr);
+  return JSON.parse(stdout) as Answer;
+}
+
+/** Width by which the page is wider than the screen. */
+const overflow = (page: Page): Promise<number> =>
+  page.evaluate<number>("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+
+const PAGES: readonly { readonly name: string; readonly path: () => string; readonly operator?: true }[] = [
+  { name: "overview", path: () => "/?range=30d" },
+  { name: "requests", path: () => "/requests?range=30d" },
+  { name: "keys", path: () => "/keys" },
+  { name: "key", path: () => `/keys/${data.agent.id}` },
+  { name: "policies", path: () => "/policies" },
+  { name: "policy", path: () => `/policies/${data.budgetId}` },
+  { name: "audit", path: () => "/audit" },
+  { name: "quick-start", path: () => "/quick-start" },
+  { name: "namespaces", path: () => "/namespaces", operator: true },
+];
+
+describe.each(PAGES)("the page $name", ({ path, operator }) => {
+  it("reads little, breaks no rule of accessibility, and fits every screen, in light and dark", async () => {
+    const opened = await open(path(), operator === true ? asOperator : asRoot);
+    const { page, calls, faults } = opened;
+    expect(calls.length, calls.join(" ")).toBeLessThanOrEqual(MAX_CALLS);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(await accessibilityFaults(page), colorScheme).toEqual([]);
+    }
+    for (const [width, height] of [
+      [390, 844],
+      [3_840, 2_160],
+    ] as const) {
+      await page.setViewportSize({ width, height });
+      expect(await overflow(page), `${width} pixels`).toBe(0);
+    }
+    expect(faults).toEqual([]);
+  });
+});
+
+it("loads at most 150 kB of script, compressed, until the overview shows", async () => {
+  const bytes = await scriptBytes(browser, `${node.consoleUrl}/`, asRoot);
+  expect(bytes).toBeLessThanOrEqual(MAX_SCRIPT_BYTES);
+  expect(bytes).toBeGreaterThan(50_000);
+});
+
+/** Usage as the CLI prints it. */
+interface Usage {
+  readonly request_count: number;
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly spend_micro_usd: number;
+  readonly denied_count: number;
+}
+
+describe("the overview", () => {
+  it("shows the numbers of `usage --json`, exactly", async () => {
+    // A range that has ended: what arrives meanwhile does not count.
+    const range = { from: new Date(Date.now() - 20 * DAY_MS).toISOString(), to: new Date().toISOString() };
+    const usage = await cli<Usage>("cloud", "usage", "--from", range.from, "--to", range.to);
+    const { page } = await open(`/?${new URLSearchParams(range).toString()}`);
+    const shown = await page
+      .locator("main li data")
+      .evaluateAll((all) => all.map((each) => each.getAttribute("value")));
+    const tokens = usage.prompt_tokens + usage.completion_tokens;
+    const numbers = [usage.spend_micro_usd, usage.request_count, tokens, usage.denied_count];
+    expect(shown).toEqual(numbers.map(String));
+    expect(usage.spend_micro_usd).toBeGreaterThan(0);
+    await page.getByText("Numbers of this chart").click();
+    const all = page.getByRole("row", { name: /^All/ });
+    expect(await all.getByRole("cell").first().innerText()).toBe(formatUsd(BigInt(usage.spend_micro_usd)));
+  });
+
+  it("leads from a bar to its requests, by pointer and by keyboard", async () => {
+    const { page } = await open("/?range=30d&show=requests");
+    const bar = page.locator("[data-bucket]").nth(15);
+    const [, all, , part] = /: (\d+); (.+?) (\d+);/.exec((await bar.getAttribute("aria-label")) ?? "") ?? [];
+    await bar.locator("[data-series='0']").click();
+    await page.getByText(`All ${part} requests of this range are shown.`).waitFor();
+    expect(await page.getByRole("table").locator("tbody tr").count()).toBe(Number(part));
+    await page.goBack();
+    await settled(page);
+    await bar.focus();
+    await page.keyboard.press("Enter");
+    await page.getByText(`All ${all} requests of this range are shown.`).waitFor();
+    expect(await page.getByRole("table").locator("tbody tr").count()).toBe(Number(all));
+  });
+});
+
+describe("the request log", () => {
+  it("shows a request that arrives while it is followed, without being asked again", async () => {
+    const { page, faults } = await open("/requests");
+    await page.getByRole("switch", { name: "Live tail" }).click();
+    await page.getByText("Live", { exact: true }).waitFor();
+    const id = await ask(node, data.agent.token, "Who won?");
+    await page.locator(`a[href="/requests/${id}"]`).waitFor();
+    expect(faults).toEqual([]);
+  });
+});
+
+it("shows names that clients chose as text, whatever they are", async () => {
+  const opened = await open("/keys");
+  const { page } = opened;
+  await page.getByText(HOSTILE_NAME, { exact: true }).first().waitFor();
+  expect(await page.locator("img").count()).toBe(0);
+  await page.goto(`${node.consoleUrl}/requests?range=30d`);
+  await settled(page);
+  await page.getByText(LONG_MODEL).first().waitFor();
+  expect(await overflow(page)).toBe(0);
+  expect(opened.faults).toEqual([]);
+});
+
+describe("an id of another namespace", () => {
+  it.each([
+    { kind: "key", folder: "keys" },
+    { kind: "pol", folder: "policies" },
+    { kind: "req", folder: "requests" },
+  ] as const)("is answered like one that does not exist: $kind", async ({ kind, folder }) => {
+    const answerTo = async (id: string): Promise<string> => {
+      const { page } = await open(`/${folder}/${id}`);
+      await page
+        .getByText(/no such|not found|does not exist/i)
+        .first()
+        .waitFor();
+      const text = await page.getByRole("main").innerText();
+      return text.replaceAll(id, "<id>").replaceAll(/req_\w+/g, "<request>");
+    };
+    expect(await answerTo(foreign[kind])).toBe(await answerTo(newId(kind)));
+  });
+});
