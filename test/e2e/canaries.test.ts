@@ -84,7 +84,7 @@ async function send(path: string, headers: Record<string, string>, body?: unknow
 /** Sends a request, and keeps the answer with its headers. */
 async function use(path: string, headers: Record<string, string>, body?: unknown): Promise<number> {
   const response = await send(path, headers, body);
-  const place = `answer ${response.status} of ${path.replace(/rpo?_\w+/g, "<token>")}`;
+  const place = `answer ${response.status} of ${path.replace(/rp[ow]?_\w+/g, "<token>")}`;
   answers.push({ place, text: JSON.stringify([...response.headers]) + (await response.text()) });
   return response.status;
 }
@@ -103,6 +103,18 @@ async function mint(name: string): Promise<string> {
   const { token } = (await response.json()) as { token: string };
   canaries.push(...tokenCanaries(name, token));
   return token;
+}
+
+/** Opens a session, and makes a sign-in code that nobody uses. @returns the token of the session */
+async function openSession(name: string, opener: string): Promise<string> {
+  const { token } = await answerOf("/routeplane.auth.v1.SessionService/CreateSession", opener);
+  const { code } = await answerOf("/routeplane.auth.v1.SessionService/CreateSignInCode", opener);
+  canaries.push(...tokenCanaries(name, token ?? ""), canary(`a sign-in code beside ${name}`, code ?? ""));
+  return token ?? "";
+}
+
+async function answerOf(path: string, token: string): Promise<{ readonly token?: string; readonly code?: string }> {
+  return (await send(path, bearer(token), {})).json() as Promise<{ readonly token?: string; readonly code?: string }>;
 }
 
 async function idOf(token: string): Promise<string> {
@@ -140,6 +152,17 @@ it("finds no token outside the answer of its mint, however it was used and misus
   canaries.push(...tokenCanaries("a key after its rotation", rotated));
   expect(await use("/v1/models", bearer(rotated))).toBe(200);
   expect(await use("/v1/models", bearer(token))).toBe(200);
+
+  for (const [name, opener] of [
+    ["a session of a key", rotated],
+    ["a session of the operator", operator],
+  ] as const) {
+    const session = await openSession(name, opener);
+    // EndSession is among the methods: the rest are called by a session that has ended.
+    for (const method of outside) await use(pathOf(method), bearer(session), {});
+    await use("/v1/chat/completions", bearer(session), chat("hello", session));
+    await use(`/v1/models/${session}`, bearer(`${session}x`));
+  }
 
   const stray = await mint("a key that is put everywhere");
   const unknown = mintToken("key");
