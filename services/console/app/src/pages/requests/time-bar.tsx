@@ -12,23 +12,25 @@ export function TimeBar({ receipt }: { readonly receipt: Receipt }) {
   const percent = (ms: number): string => `${totalMs === 0 ? 0 : (100 * ms) / totalMs}%`;
   return (
     <>
-      <div className={styles.bar} aria-hidden="true">
-        {stretches.map((stretch) => (
-          <span
-            key={stretch.startMs + stretch.by}
-            className={styles[stretch.by]}
-            title={`${stretch.name}: ${durationOf(stretch)}`}
-            style={{ left: percent(stretch.startMs), width: percent(stretch.endMs - stretch.startMs) }}
-          />
-        ))}
-        {firstTokenMs !== undefined && (
-          <span
-            className={styles.first}
-            title={`First token after ${formatDuration(firstTokenMs)}`}
-            style={{ left: percent(Math.min(firstTokenMs, totalMs)) }}
-          />
-        )}
-      </div>
+      {stretches.length > 0 && (
+        <div className={styles.bar} aria-hidden="true">
+          {stretches.map((stretch) => (
+            <span
+              key={stretch.startMs + stretch.by}
+              className={styles[stretch.by]}
+              title={`${stretch.name}: ${durationOf(stretch)}`}
+              style={{ left: percent(stretch.startMs), width: percent(stretch.endMs - stretch.startMs) }}
+            />
+          ))}
+          {firstTokenMs !== undefined && (
+            <span
+              className={styles.first}
+              title={`First token after ${formatDuration(firstTokenMs)}`}
+              style={{ left: percent(Math.min(firstTokenMs, totalMs)) }}
+            />
+          )}
+        </div>
+      )}
       <DataTable
         caption="Where the time went"
         columns={COLUMNS}

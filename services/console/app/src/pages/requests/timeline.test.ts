@@ -29,8 +29,8 @@ test("shows every attempt with its end, and the pause between two", () => {
   ]);
 });
 
-test("is the gateway's alone without an attempt, and not known for a request under way", () => {
-  expect(partsOf(timelineOf(create(ReceiptSchema, { totalMs: 79n })))).toEqual([["Gateway", 0, 79, ""]]);
+test("is not divided without an attempt, and not known for a request under way", () => {
+  expect(timelineOf(create(ReceiptSchema, { totalMs: 79n }))).toMatchObject({ totalMs: 79, stretches: [] });
   expect(timelineOf(create(ReceiptSchema, { attempts: [ATTEMPT] }))).toBeUndefined();
 });
 

@@ -19,7 +19,10 @@ export interface Timeline {
   readonly firstTokenMs: number | undefined;
 }
 
-/** Returns the use of the time of a request; undefined while that is not known. Attempts without a start of their own follow each other. */
+/**
+ * Returns the use of the time of a request; undefined while that is not known. Attempts without a start of their own follow each other;
+ * without an attempt the time is not divided.
+ */
 export function timelineOf({ attempts, totalMs, timeToFirstTokenMs }: Receipt): Timeline | undefined {
   if (totalMs === undefined) return undefined;
   const stretches: Stretch[] = [];
@@ -36,9 +39,7 @@ export function timelineOf({ attempts, totalMs, timeToFirstTokenMs }: Receipt): 
     stretches.push({ name, by: "upstream", startMs: startedMs, endMs: reached, outcome });
   }
   const total = Math.max(Number(totalMs), reached);
-  if (total > reached) {
-    const name = attempts.length === 0 ? "Gateway" : "Gateway, after the upstream";
-    stretches.push({ name, by: "gateway", startMs: reached, endMs: total, outcome: "" });
-  }
+  if (total > reached && attempts.length > 0)
+    stretches.push({ name: "Gateway, after the upstream", by: "gateway", startMs: reached, endMs: total, outcome: "" });
   return { totalMs: total, stretches, firstTokenMs: timeToFirstTokenMs };
 }
