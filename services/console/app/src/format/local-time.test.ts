@@ -8,6 +8,7 @@ test.each([
   ["2026-11-30T00:15", "Asia/Kolkata", "2026-11-29T18:45:00.000Z"],
   ["2026-01-01T00:00", "Pacific/Kiritimati", "2025-12-31T10:00:00.000Z"],
   ["2026-03-29T03:00", "Europe/Berlin", "2026-03-29T01:00:00.000Z"],
+  ["2026-03-08T03:30", "America/New_York", "2026-03-08T07:30:00.000Z"],
 ])("reads %s in %s, and writes it", (text, timeZone, moment) => {
   const date = fromLocalTime(text, timeZone);
   expect(date?.toISOString()).toBe(moment);

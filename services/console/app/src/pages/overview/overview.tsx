@@ -8,6 +8,7 @@ import { useFilters } from "../../format/use-filters.ts";
 import { Budgets } from "./budgets.tsx";
 import { dimensionNameOf } from "./dimensions.ts";
 import { measureNameOf } from "../../format/measures.ts";
+import { Latencies } from "./latencies.tsx";
 import { TopLists } from "./top-lists.tsx";
 import { Usage } from "./usage.tsx";
 
@@ -22,6 +23,7 @@ export default function Overview() {
       <NeedsScope scope="usage:read">
         <Usage range={range} measure={measure} by={by} onChange={change} />
         <TopLists range={range} measure={measure} by={by} />
+        <Latencies range={range} />
       </NeedsScope>
       <Section title="Budgets">
         <NeedsScope scope="policy:read">

@@ -26,9 +26,9 @@ export function useUsageByKey(range: TimeRange, by: DimensionName, timeZone: str
   return useQuery(UsageService.method.getUsage, input, OPTIONS);
 }
 
-/** Usage of each model. */
+/** Usage and latencies of each model. */
 export function useUsageByModel(range: TimeRange) {
-  const input = { ...toProtoRange(range), groupBy: [UsageDimension.MODEL] };
+  const input = { ...toProtoRange(range), groupBy: [UsageDimension.MODEL], latency: true };
   return useQuery(UsageService.method.getUsage, input, OPTIONS);
 }
 
