@@ -46,7 +46,9 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
 
 function readConsoleUrl(env: Environment): string | undefined {
   const name = "ROUTEPLANE_CONSOLE_URL";
-  return env.optionalText(name) === undefined ? undefined : env.url(name, HTTP).replace(/\/+$/, "");
+  const parse = (text: string): string | undefined =>
+    HTTP.includes(URL.parse(text)?.protocol ?? "") ? text.replace(/\/+$/, "") : undefined;
+  return env.optionalText(name) && env.parsed(name, "must be a URL that starts http:// or https://", parse);
 }
 
 /** Reads the peppers as their file is now. */
