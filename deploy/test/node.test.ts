@@ -94,8 +94,10 @@ it("is alive but not ready until its database is provisioned and migrated, and t
     const newest = Object.keys(SCHEMAS[role === "aggregator" ? "usage" : role] ?? {})
       .toSorted()
       .at(-1);
-    const reported = `"missing":["${newest}"],"msg":"the schema is older than this build`;
-    await eventually(() => running.get(role)?.output().includes(reported) === true);
+    const reported = `"missing":["${newest}"],"msg":"schema is older than this build`;
+    await eventually(() => running.get(role)?.output().includes(reported) === true).catch((cause: unknown) => {
+      throw new Error(`${role} does not report it: ${running.get(role)?.output()}`, { cause });
+    });
   }
   for (const workload of services) expect(await isReady(workload), workload.role).toBe(false);
 
