@@ -64,7 +64,18 @@ async function makeApp(folder: string, options: ConsoleAppOptions): Promise<void
   const { log, signal, say, variables, checkout = CHECKOUT } = options;
   const startedAt = performance.now();
   const settings = join(checkout, CONSOLE, "vite.config.ts");
-  const args = ["build", "--config", settings, "--outDir", folder, "--emptyOutDir", "--logLevel", "warn"];
+  // Several nodes of a checkout may start at once: each builds into a folder of its own.
+  const args = [
+    "build",
+    "--config",
+    settings,
+    "--outDir",
+    folder,
+    "--emptyOutDir",
+    "--logLevel",
+    "warn",
+    "--bypass-lock",
+  ];
   const vite = join(checkout, CONSOLE, "node_modules/vite/bin/vite.js");
   const command = { executable: process.execPath, args: [vite, ...args], environment: variables };
   const ending = await runCommand(command, log, signal);
