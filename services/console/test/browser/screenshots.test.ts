@@ -1,0 +1,39 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, it } from "vitest";
+import { INSTALL_MS, startBrowser, type TestBrowser } from "./browser.ts";
+import { type ConsoleNode, startConsoleNode } from "./console-node.ts";
+import { signIn, view } from "./page-view.ts";
+import { fillNode } from "./sample-data.ts";
+
+const FOLDER = join(import.meta.dirname, "../../../../docs/console");
+
+/** Pictures of `docs/console.md`. They are written when ROUTEPLANE_SCREENSHOTS=write is set. */
+describe.runIf(process.env["ROUTEPLANE_SCREENSHOTS"] === "write")("the pictures of the docs", () => {
+  let node: ConsoleNode;
+  let browser: TestBrowser;
+
+  beforeAll(async () => {
+    [node, browser] = await Promise.all([startConsoleNode(), startBrowser()]);
+  }, INSTALL_MS);
+  afterAll(async () => {
+    await browser.close();
+    await node.remove();
+  });
+
+  it("are written, in light and one in dark", async () => {
+    const data = await fillNode(node, { keyName: "support-bot", modelName: "mistral-large" });
+    const session = await signIn(node, browser, await node.apiKey());
+    const pictures = [
+      { name: "overview", path: "/?range=30d&by=model", colorScheme: "light" },
+      { name: "requests", path: "/requests?range=24h", colorScheme: "light" },
+      { name: "keys", path: "/keys", colorScheme: "dark" },
+      { name: "policy", path: `/policies/${data.budgetId}`, colorScheme: "light" },
+    ] as const;
+    for (const { name, path, colorScheme } of pictures) {
+      const { page, context } = await view(browser, node.consoleUrl + path, { ...session, colorScheme });
+      await page.setViewportSize({ width: 1_100, height: 720 });
+      await page.screenshot({ path: join(FOLDER, `${name}.png`) });
+      await context.close();
+    }
+  });
+});
