@@ -1,0 +1,122 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { INSTALL_MS, startBrowser, type TestBrowser } from "./browser.ts";
+import { type ConsoleNode, startConsoleNode } from "./console-node.ts";
+import { signIn, view } from "./page-view.ts";
+import { fillNode, type SampleData } from "./sample-data.ts";
+
+let node: ConsoleNode;
+let browser: TestBrowser;
+let session: BrowserContextOptions;
+let data: SampleData;
+
+beforeAll(async () => {
+  [node, browser] = await Promise.all([startConsoleNode(), startBrowser()]);
+  data = await fillNode(node);
+  session = await signIn(node, browser, await node.apiKey());
+}, INSTALL_MS);
+afterAll(async () => {
+  await browser.close();
+  await node.remove();
+});
+
+const open = (path: string) => view(browser, node.consoleUrl + path, session);
+const dialog = (page: Page) => page.getByRole("dialog");
+const tokenIn = async (page: Page): Promise<string> => {
+  const [token = ""] = /rp_live_\w+/.exec(await dialog(page).innerText()) ?? [];
+  return token;
+};
+/** Status of a call of a model by a token. */
+const statusOf = async (token: string): Promise<number> =>
+  (await fetch(`${node.url}/v1/models`, { headers: { authorization: `Bearer ${token}` } })).status;
+
+/** Everything that a page and its browser hold, in one text. */
+async function heldBy(page: Page, consoleTexts: readonly string[]): Promise<string> {
+  const stores = "JSON.stringify([{ ...localStorage }, { ...sessionStorage }, history.state, document.cookie])";
+  return [
+    await page.content(),
+    page.url(),
+    await page.evaluate<string>(stores),
+    JSON.stringify(await page.context().cookies()),
+    ...consoleTexts,
+  ].join("\n");
+}
+
+describe("a key", () => {
+  it("is minted with a token that works, is shown once, and is in no place after that", async () => {
+    const { page, consoleTexts, faults } = await open("/keys");
+    await page.getByRole("button", { name: /^Mint/ }).first().click();
+    await dialog(page).getByRole("textbox", { name: "Name" }).fill("minted in a browser");
+    await dialog(page).getByRole("button", { name: "Mint" }).click();
+    await dialog(page).getByText("shown now and never again").waitFor();
+    const token = await tokenIn(page);
+    expect(await statusOf(token)).toBe(200);
+    await dialog(page).getByRole("button", { name: "I have saved it" }).click();
+    await page.getByRole("link", { name: "minted in a browser" }).click();
+    await page.getByRole("heading", { level: 1, name: "minted in a browser" }).waitFor();
+    const [, secret = ""] = /_\w{8}(\w{20})/.exec(token) ?? [];
+    expect(secret).toHaveLength(20);
+    expect(await heldBy(page, consoleTexts)).not.toContain(secret);
+    await page.goBack();
+    expect(await heldBy(page, consoleTexts)).not.toContain(secret);
+    const folder = join(node.home, "log");
+    for (const file of await readdir(folder)) expect(await readFile(join(folder, file), "utf8")).not.toContain(secret);
+    expect(faults).toEqual([]);
+  });
+
+  it("is rotated: the new token works, and without a grace the old one does not", async () => {
+    const { page } = await open(`/keys/${data.hostile.id}`);
+    await page.getByRole("button", { name: "Rotate" }).click();
+    await dialog(page).getByLabel("Grace of the old token").selectOption("0");
+    await dialog(page).getByRole("button", { name: "Rotate" }).click();
+    await dialog(page).getByText("refused from now on").waitFor();
+    expect(await statusOf(await tokenIn(page))).toBe(200);
+    await expect.poll(() => statusOf(data.hostile.token), { timeout: 5_000 }).toBe(401);
+  });
+
+  it("is revoked with the keys below it, whose number is said before", async () => {
+    const { page } = await open(`/keys/${data.agent.id}`);
+    await page.getByRole("button", { name: "Revoke" }).click();
+    await dialog(page).getByText("1 active key below it ends with it").waitFor();
+    await dialog(page).getByRole("checkbox").check();
+    await dialog(page).getByRole("button", { name: "Revoke 2 keys" }).click();
+    await dialog(page).waitFor({ state: "detached" });
+    await page.getByRole("main").getByText("revoked").first().waitFor();
+    await expect.poll(() => statusOf(data.worker.token), { timeout: 5_000 }).toBe(401);
+    await page.goto(`${node.consoleUrl}/keys/${data.worker.id}`);
+    await page.getByText("above it is revoked, and so is this key.").waitFor();
+  });
+});
+
+it("previews a policy with the numbers of `policy simulate --json`, and creates it", async () => {
+  const { page, faults } = await open("/policies/new?kind=guardrail");
+  await page.getByLabel("Name").first().fill("no-claude");
+  await page.getByRole("button", { name: "Edit as JSON" }).click();
+  const spec = { model_deny: ["claude-*"] };
+  await page.getByLabel("Spec as JSON").fill(JSON.stringify(spec));
+  await page.getByLabel("Days back").fill("30");
+  await page.getByRole("button", { name: "Simulate" }).click();
+  const byKey = page.getByRole("table", { name: "Refused by key" });
+  await byKey.waitFor();
+  const args = ["cloud", "policy", "simulate", "--kind", "guardrail", "--spec", "-", "--days", "30", "--json"];
+  const { stdout } = await node.cli(args, { input: JSON.stringify(spec) });
+  const simulated = JSON.parse(stdout) as {
+    readonly request_count: number;
+    readonly refused_count: number;
+    readonly by_key: readonly { readonly request_count: number; readonly refused_count: number }[];
+  };
+  expect(simulated.refused_count).toBeGreaterThan(0);
+  const refused = page.getByText("Refused", { exact: true }).locator("xpath=following-sibling::dd").first();
+  expect(await refused.innerText()).toMatch(
+    new RegExp(`^${simulated.refused_count}\\s+of ${simulated.request_count} requests$`),
+  );
+  const rows = await byKey.locator("tbody tr").allInnerTexts();
+  const numbers = rows.map((row) => row.split("\t").slice(1, 3).map(Number));
+  expect(numbers).toEqual(simulated.by_key.map((key) => [key.request_count, key.refused_count]));
+  await page.getByRole("button", { name: "Create the policy" }).click();
+  await page.getByRole("heading", { level: 1, name: "no-claude" }).waitFor();
+  await page.getByText("shadow").first().waitFor();
+  expect(faults).toEqual([]);
+});
