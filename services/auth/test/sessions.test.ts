@@ -1,3 +1,4 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { ALL_OPERATOR_SCOPES, ALL_SCOPES } from "@routeplane/credentials";
 import { newId } from "@routeplane/domain";
@@ -173,6 +174,20 @@ describe("a session of an operator credential", () => {
     expect(key).toMatchObject({ name: "console of operator", prefix: "", parentId: "" });
     const rotated = await refusal(keys.rotateKey({ id: session?.keyId ?? "" }));
     expect(rotated).toMatchObject({ code: Code.FailedPrecondition, reason: "STATE_CONFLICT" });
+  });
+
+  it("is not shut out of a namespace by a root key that would narrow or expire its key there", async () => {
+    const operator = await auth.operator();
+    const { keyId: id } = await open(operator.token, { namespace: "default" });
+    const { keys } = auth.as((await auth.rootKey()).token);
+    const expiresAt = timestampFromMs(auth.time.now + 1_000);
+    for (const change of [{ expiresAt }, { scopes: ["usage:read"] }, { name: "mine" }]) {
+      const error = await refusal(keys.updateKey({ id, ...change }));
+      expect(error).toMatchObject({ code: Code.FailedPrecondition, reason: "STATE_CONFLICT" });
+    }
+    auth.time.now += 2_000;
+    const { token } = await open(operator.token, { namespace: "default" });
+    expect(await auth.verify(token)).toMatchObject({ case: "key", value: { scopes: ALL_SCOPES } });
   });
 
   it("gets another key in the namespace once that was revoked", async () => {

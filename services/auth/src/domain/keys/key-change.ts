@@ -48,12 +48,14 @@ export function requireKeyAuthority(caller: KeyCaller, target: Key, action: "cha
 }
 
 /**
- * The last key of `lineage` with the changes of `update`, whose scopes and expiry must be within those that it has now.
+ * The last key of `lineage` with the changes of `update`, whose scopes and expiry must be within those that it has now. The key of an
+ * operator credential's sessions stays as it is: were it narrowed or expired, a root key would shut the operator out of the namespace.
  *
  * @throws DomainError INVALID_ARGUMENT, PERMISSION_DENIED or FAILED_PRECONDITION
  */
 export function updatedKey(lineage: KeyLineage, update: KeyUpdate, now: number): Key {
   requireActive(lineage, now, KEY_WORDS);
+  requireToken(lastOf(lineage), "cannot be changed: revoke it to end them");
   const { name, scopes, expiresAt } = update;
   if (name === "") throw invalidField("name", "must not be blank");
   return {
@@ -71,10 +73,7 @@ export function updatedKey(lineage: KeyLineage, update: KeyUpdate, now: number):
  */
 export function rotatedKey(lineage: KeyLineage, prefix: string, now: number): Key {
   requireActive(lineage, now, KEY_WORDS);
-  if (!hasToken(lastOf(lineage))) {
-    const message = "this key has no token to rotate: only sessions of its operator credential act as it";
-    throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
-  }
+  requireToken(lastOf(lineage), "has no token to rotate");
   return { ...lastOf(lineage), prefix };
 }
 
@@ -82,6 +81,13 @@ export function rotatedKey(lineage: KeyLineage, prefix: string, now: number): Ke
 export function revokedKey(lineage: KeyLineage, reason: string | undefined, now: number): Key {
   const key = lastOf(lineage);
   return key.revokedAt === undefined ? { ...key, revokedAt: new Date(now), revokedReason: reason } : key;
+}
+
+/** @throws DomainError FAILED_PRECONDITION for the key as which sessions of an operator credential act */
+function requireToken(key: Key, refusal: string): void {
+  if (hasToken(key)) return;
+  const message = `only sessions of an operator credential act as this key, which ${refusal}`;
+  throw new DomainError("failed_precondition", "STATE_CONFLICT", message);
 }
 
 function narrowedScopes(lineage: KeyLineage, texts: readonly string[]): Key["scopes"] {

@@ -17,7 +17,7 @@ interface KeyActionsProps {
 /** Changes of a key that the session may make; one that it may not make at all is not shown. */
 export function KeyActions({ branch, query }: KeyActionsProps) {
   const mayWrite = holdsScope(useSession(), "keys:write");
-  const { mayChange, mayRotate } = keyAuthority(useCaller(), branch);
+  const { mayRevoke, mayChange, mayRotate } = keyAuthority(useCaller(), branch);
   const [open, setOpen] = useState<"rotate" | "update" | "revoke">();
   const close = (): void => setOpen(undefined);
   const { key, state } = branch;
@@ -27,7 +27,7 @@ export function KeyActions({ branch, query }: KeyActionsProps) {
     <>
       {mayRotate && isActive && <Button onClick={() => setOpen("rotate")}>Rotate</Button>}
       {mayChange && isActive && <Button onClick={() => setOpen("update")}>Change</Button>}
-      {mayChange && (
+      {mayRevoke && (
         <Button kind="danger" onClick={() => setOpen("revoke")}>
           Revoke
         </Button>

@@ -30,7 +30,8 @@ export function KeyDetails({ branch: { key, lineage, state } }: { readonly branc
           </>
         ),
         Id: <CopyableId id={key.id} />,
-        "Token starts with": <code>{key.prefix}</code>,
+        "Token starts with":
+          key.prefix === "" ? "none: only sessions at the console act as it" : <code>{key.prefix}</code>,
         Scopes: <Scopes granted={key.scopes} held={effectiveScopes(lineage.map(({ scopes }) => scopes))} />,
         Minted: (
           <>
