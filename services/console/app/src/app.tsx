@@ -27,11 +27,11 @@ const queryClient = createQueryClient();
 if (["/", "/sign-in"].includes(location.pathname)) void loadOverview().catch(() => undefined);
 
 /** The app: providers from the outside in, then the routes. Each page is a chunk of its own, loaded when it is opened first. */
-export function App() {
+export function App({ signInCode }: { readonly signInCode: string | undefined }) {
   return (
     <TransportProvider transport={transport}>
       <QueryClientProvider client={queryClient}>
-        <SessionProvider>
+        <SessionProvider signInCode={signInCode}>
           <Layout>
             <Content />
           </Layout>

@@ -75,6 +75,24 @@ describe("a sign-in", () => {
     expect(faults).toEqual([]);
   });
 
+  it("is asked about in a browser that has a session, which stays until the person says so", async () => {
+    const { page, context, faults } = await signedIn(rootKey);
+    const { token } = await createNamespace("another");
+    const before = await context.cookies();
+    await page.goto(await node.signInUrl(token, "/keys"));
+    await title(page, "You are signed in").waitFor();
+    expect(page.url()).toBe(`${node.consoleUrl}/keys`);
+    expect(await context.cookies()).toEqual(before);
+    await page.getByRole("button", { name: "Keep the session" }).click();
+    await title(page, "Keys").waitFor();
+    expect(await context.cookies()).toEqual(before);
+    await page.goto(await node.signInUrl(token, "/keys"));
+    await page.getByRole("button", { name: "Sign in anew" }).click();
+    await page.getByText("Signed in by root of another").waitFor();
+    await title(page, "Keys").waitFor();
+    expect(faults).toEqual([]);
+  });
+
   it("takes the address that the command line prints", async () => {
     const { stdout } = await node.cli(["console", "--print"]);
     const { page } = await browser.open();

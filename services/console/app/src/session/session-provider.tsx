@@ -6,6 +6,7 @@ import { setPageNamespace } from "../rpc/transport.ts";
 import { readSession, type Session, SessionError } from "./session.ts";
 import { onSessionEnd } from "./session-end.ts";
 import { SignIn } from "./sign-in.tsx";
+import { SignInAgain } from "./sign-in-again.tsx";
 import styles from "./sign-in.module.css";
 import { SessionContext } from "./use-session.ts";
 
@@ -20,9 +21,16 @@ type State =
   /** A service refused the session that the page had; nothing of it is shown any more. */
   | { readonly at: "refused"; readonly former: Session };
 
+interface SessionProviderProps {
+  /** One-time code of the address that was opened. */
+  readonly signInCode: string | undefined;
+  readonly children: ReactNode;
+}
+
 /** Shows its children to a signed-in person only. When the session ends, everything that was read with it is forgotten. */
-export function SessionProvider({ children }: { readonly children: ReactNode }) {
+export function SessionProvider({ signInCode, children }: SessionProviderProps) {
   const queries = useQueryClient();
+  const [code, setCode] = useState(signInCode);
   const [state, setState] = useState<State>({ at: "loading" });
 
   const load = useCallback(async (former?: Session): Promise<void> => {
@@ -85,7 +93,11 @@ export function SessionProvider({ children }: { readonly children: ReactNode }) 
 
   if (state.at === "loading" || state.at === "refused") return <Skeleton lines={3} />;
   if (state.at === "unreachable") return <Unreachable notice={state.notice} />;
-  if (state.at === "signed-out") return <SignIn notice={state.notice} onSignedIn={load} />;
+  const forgetCode = (): void => setCode(undefined);
+  if (state.at === "signed-out") {
+    return <SignIn notice={state.notice} code={code} onCodeUsed={forgetCode} onSignedIn={load} />;
+  }
+  if (code !== undefined) return <SignInAgain session={state.session} code={code} onKeep={forgetCode} />;
   return <SessionContext value={state.session}>{children}</SessionContext>;
 }
 

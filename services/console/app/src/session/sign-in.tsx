@@ -8,14 +8,18 @@ import styles from "./sign-in.module.css";
 interface SignInProps {
   /** Text on why the person has to sign in, if it is not the first time. */
   readonly notice: string | undefined;
+  /** One-time code of the address that was opened. */
+  readonly code: string | undefined;
+  /** Called before the code is sent: it is of no use any more. */
+  readonly onCodeUsed: () => void;
   readonly onSignedIn: () => Promise<void>;
 }
 
 /**
- * Signs a person in: by the one-time code of the address, at once, or by a pasted API key or operator token. The code leaves the
- * address bar before it is sent, and the token leaves the field.
+ * Signs a person in: by the one-time code of the address, at once, or by a pasted API key or operator token, which leaves the
+ * field before it is sent.
  */
-export function SignIn({ notice, onSignedIn }: SignInProps) {
+export function SignIn({ notice, code, onCodeUsed, onSignedIn }: SignInProps) {
   const [error, setError] = useState<string>();
   const [isBusy, setBusy] = useState(false);
   const input = useRef<HTMLInputElement>(null);
@@ -35,9 +39,9 @@ export function SignIn({ notice, onSignedIn }: SignInProps) {
   };
 
   useEffect(() => {
-    const code = takeCode();
     if (code === undefined || isCodeUsed.current) return;
     isCodeUsed.current = true;
+    onCodeUsed();
     void submit({ code });
   });
 
@@ -68,13 +72,4 @@ export function SignIn({ notice, onSignedIn }: SignInProps) {
       </form>
     </main>
   );
-}
-
-/** Takes the one-time code out of the address, so that neither history nor a bookmark has it. */
-function takeCode(): string | undefined {
-  const code = new URLSearchParams(location.hash.slice(1)).get("code");
-  if (code === null) return undefined;
-  const next = new URLSearchParams(location.search).get("next");
-  history.replaceState(null, "", next !== null && /^\/(?!\/)/.test(next) ? next : "/");
-  return code;
 }
