@@ -9,7 +9,7 @@ import { endedChildrenCpuSeconds, load, median } from "./times.ts";
 
 /**
  * Measures a process of the command line from its start to its end, beside `node -e 0`, all in turns: from the packed package and from the
- * sources of the checkout. Prints the size of the package too. `RUNS` is the number of runs of each, `NODE` the Node.js that runs them.
+ * sources of the checkout. Prints the size of the package too. `RUNS` is the number of runs of each, `CLI_NODE` the Node.js that runs them.
  */
 
 const runs = Number(process.env["RUNS"] ?? 21);
