@@ -158,6 +158,17 @@ describe("the request log", () => {
   });
 });
 
+describe("a browser whose clock is wrong", () => {
+  it.each([-3, 3])("sees the requests of the last hour, %i hours from the node's time", async (hours) => {
+    const id = await ask(node, data.agent.token, "What time is it?");
+    const { page, context } = await browser.open(asRoot);
+    await context.addInitScript(`const now = Date.now; Date.now = () => now() + ${hours * 3_600_000};`);
+    await page.goto(`${node.consoleUrl}/requests?range=1h`);
+    await page.locator(`a[href="/requests/${id}"]`).waitFor();
+    await context.close();
+  });
+});
+
 it("shows names that clients chose as text, whatever they are", async () => {
   const opened = await open("/keys");
   const { page } = opened;

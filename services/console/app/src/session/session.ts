@@ -1,3 +1,4 @@
+import { learnNodeTime } from "../format/node-clock.ts";
 import { CONSOLE_HEADER } from "../rpc/transport.ts";
 
 /** The session of this browser, as the console tells it. It holds no secret. */
@@ -23,6 +24,7 @@ export class SessionError extends Error {}
 /** Reads the session of this browser; undefined if it is not signed in. @throws SessionError if the console does not answer */
 export async function readSession(signal?: AbortSignal): Promise<Session | undefined> {
   const response = await call("GET", "/session", undefined, signal);
+  learnNodeTime(response.headers.get("date"));
   if (response.status === 401) return undefined;
   await requireOk(response);
   return fromSessionJson(await response.json());

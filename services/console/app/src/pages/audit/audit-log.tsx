@@ -26,6 +26,7 @@ import { Target } from "./target.tsx";
 import { ThingLink } from "./thing-link.tsx";
 import { UnreadLogs } from "./unread-logs.tsx";
 import { useThingNames } from "./use-thing-names.ts";
+import { nodeNow } from "../../format/node-clock.ts";
 
 const PAGE_SIZE = 50;
 
@@ -48,7 +49,7 @@ export function AuditLog() {
 function Entries({ filters }: { readonly filters: AuditFilters }) {
   const transport = useTransport();
   const { kind } = useSession();
-  const [openedAt] = useState(() => Date.now());
+  const [openedAt] = useState(() => nodeNow());
   const filter = toAuditFilter(filters, openedAt);
   const pages = useInfiniteQuery({
     queryKey: ["audit", { ...filters, openedAt }],

@@ -20,6 +20,7 @@ import { mintScopeOptions } from "./scope-choice.ts";
 import { ScopeCheckboxes } from "./scope-checkboxes.tsx";
 import { type KeyToken, TokenDialog } from "./token-dialog.tsx";
 import { useInvalidFocus } from "../../components/use-invalid-focus.ts";
+import { nodeNow } from "../../format/node-clock.ts";
 
 const NO_ERRORS: FieldErrors = new Map();
 
@@ -51,7 +52,7 @@ function MintFormDialog({ onMinted, onClose }: MintFormDialogProps) {
   const change = (part: Partial<MintForm>): void => setForm((current) => ({ ...current, ...part }));
 
   const submit = async (): Promise<void> => {
-    const read = mintRequestOf(form, Date.now(), timeZone);
+    const read = mintRequestOf(form, nodeNow(), timeZone);
     setFaults("faults" in read ? read.faults : NO_ERRORS);
     if ("faults" in read) return;
     const response = await call(read.request);

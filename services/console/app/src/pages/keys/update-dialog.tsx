@@ -18,6 +18,7 @@ import { narrowScopeOptions } from "./scope-choice.ts";
 import { ScopeCheckboxes } from "./scope-checkboxes.tsx";
 import { type UpdateForm, updateFormOf, updateRequestOf } from "./update-form.ts";
 import { useInvalidFocus } from "../../components/use-invalid-focus.ts";
+import { nodeNow } from "../../format/node-clock.ts";
 
 interface UpdateDialogProps {
   readonly branch: KeyBranch;
@@ -42,7 +43,7 @@ export function UpdateDialog({ branch, onClose }: UpdateDialogProps) {
   const element = useInvalidFocus(faults.size > 0 ? faults : error);
   const onSubmit = (event: FormEvent): void => {
     event.preventDefault();
-    const read = updateRequestOf(form, key, held, Date.now(), timeZone);
+    const read = updateRequestOf(form, key, held, nodeNow(), timeZone);
     setFaults("faults" in read ? read.faults : new Map());
     if ("request" in read) mutate(read.request);
   };

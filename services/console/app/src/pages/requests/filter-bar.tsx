@@ -12,6 +12,7 @@ import { STATUS_NAMES } from "../../format/request-status.ts";
 import { timeRangeOf, toProtoRange } from "../../format/time-range.ts";
 import { useKeys } from "../../rpc/use-key-names.ts";
 import { MAX_FILTER_LENGTH, type RequestFilters } from "./request-filter.ts";
+import { nodeNow } from "../../format/node-clock.ts";
 
 interface FilterBarProps {
   readonly filters: RequestFilters;
@@ -77,7 +78,7 @@ export function FilterBar({ filters, onChange, onClear }: FilterBarProps) {
 
 /** Models and providers that had requests in the range, to choose from. They are an addition: without them names are typed. */
 function useNamesInUse(filters: RequestFilters) {
-  const [openedAt] = useState(() => Date.now());
+  const [openedAt] = useState(() => nodeNow());
   const input = {
     ...toProtoRange(timeRangeOf(filters, openedAt)),
     groupBy: [UsageDimension.MODEL, UsageDimension.PROVIDER],

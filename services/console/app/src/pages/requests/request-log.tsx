@@ -17,6 +17,7 @@ import { FILTER_NAMES, hasFixedRange, type RequestFilters, toRequestFilter } fro
 import styles from "./request-log.module.css";
 import { useLiveRequests } from "./use-live-requests.ts";
 import { useRequestPages } from "./use-request-pages.ts";
+import { nodeNow } from "../../format/node-clock.ts";
 
 /** The request log: filters, pages newest first, and the live tail. */
 export function RequestLog() {
@@ -58,7 +59,7 @@ function Rows({ filters, isLive, onLive }: RowsProps) {
     onLive(next);
   };
   const refresh = (): void => {
-    setReadAt(Date.now());
+    setReadAt(nodeNow());
     restart();
   };
 
@@ -115,7 +116,7 @@ let lastReadAt = 0;
 /** The time at which ranges that end now were read: it stays, so that pages of a list belong together, until it is set. */
 function useReadTime(): readonly [number, (time: number) => void] {
   const [readAt, setReadAt] = useState(() => {
-    if (Date.now() - lastReadAt > KEPT_MS) lastReadAt = Date.now();
+    if (nodeNow() - lastReadAt > KEPT_MS) lastReadAt = nodeNow();
     return lastReadAt;
   });
   const set = useCallback((time: number): void => {
