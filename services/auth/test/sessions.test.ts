@@ -2,6 +2,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { ALL_OPERATOR_SCOPES, ALL_SCOPES } from "@routeplane/credentials";
 import { newId } from "@routeplane/domain";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, GATEWAY_TOKEN, refusal, startAuthUnderTest, WORKLOAD_TOKEN } from "./auth-under-test.ts";
 
@@ -301,6 +302,20 @@ describe("a session", () => {
     expect(await refusal(open(token))).toMatchObject({ code: Code.ResourceExhausted, reason: "LIMIT_REACHED" });
     await sessionsOf(token).revokeSession({ id });
     await open(token);
+  });
+
+  it("is one of 1,000 that its credential opens within 12 hours at most, ended ones too", async () => {
+    const { token, id } = await auth.rootKey();
+    const first = await open(token);
+    await sessionsOf(token).revokeSession({ id: first.id });
+    await auth.rowsOf(sql`insert into sessions
+      (namespace_id, id, key_id, name, scopes, lookup_id, secret_hash, pepper_id, created_at, expires_at, revoked_at, ended_by, address)
+      select namespace_id, id || n, key_id, name, scopes, lookup_id || n, secret_hash, pepper_id, created_at, expires_at, revoked_at, ended_by, address
+      from sessions, generate_series(1, 998) n where id = ${first.id}`);
+    await open(token);
+    expect(await refusal(open(token))).toMatchObject({ code: Code.ResourceExhausted, reason: "LIMIT_REACHED" });
+    auth.time.now += 12 * HOUR;
+    expect(await open(token)).toMatchObject({ keyId: id });
   });
 
   it("is unknown to service credentials and to services of the operator's own, valid or not", async () => {

@@ -6,7 +6,8 @@ import type { KeyLineage } from "../domain/keys/key.ts";
 import type { OperatorLineage } from "../domain/operators/operator.ts";
 import type { SessionOpener } from "../domain/ports.ts";
 import { newConsoleKey } from "../domain/sessions/console-key.ts";
-import type { SessionLineages } from "../domain/sessions/session.ts";
+import { SESSION_MS, type SessionLineages } from "../domain/sessions/session.ts";
+import type { SessionCounts } from "../domain/sessions/session-quota.ts";
 import { toKeyRow } from "./convert-rows.ts";
 import { selectKeyLineage } from "./key-store.ts";
 import { selectOperatorLineage } from "./operator-store.ts";
@@ -85,24 +86,25 @@ async function consoleKeyOf(
   return lineage;
 }
 
-/** Removes sessions that expired long ago, and counts those of the opener that have neither ended nor expired. */
-export async function countSessions(tx: Tx, opener: SessionOpener, now: number): Promise<number> {
+/** Removes sessions that expired long ago, and counts those of the opener. */
+export async function countSessions(tx: Tx, opener: SessionOpener, now: number): Promise<SessionCounts> {
   const keptFrom = new Date(now - KEPT_MS);
   await sql`delete from sessions where (namespace_id, id) in (
       select namespace_id, id from sessions where expires_at < ${keptFrom}
       order by expires_at limit ${MAX_REMOVED} for update skip locked
     )`.execute(tx);
-  const live = tx
+  const isLive = sql<boolean>`revoked_at is null and expires_at > ${new Date(now)}`;
+  // None of those that were opened before can be alive.
+  const recent = tx
     .selectFrom("sessions")
-    .select((is) => is.fn.countAll<string>().as("count"))
-    .where("revoked_at", "is", null)
-    .where("expires_at", ">", new Date(now));
+    .select((is) => [is.fn.countAll<string>().as("opened"), is.fn.countAll<string>().filterWhere(isLive).as("live")])
+    .where("created_at", ">", new Date(now - SESSION_MS));
   const own =
     opener.kind === "key"
-      ? live.where("key_id", "=", opener.keyId).where("operator_id", "is", null)
-      : live.where("operator_id", "=", opener.operatorId);
-  const { count } = await own.executeTakeFirstOrThrow();
-  return Number(count);
+      ? recent.where("key_id", "=", opener.keyId).where("operator_id", "is", null)
+      : recent.where("operator_id", "=", opener.operatorId);
+  const { opened, live } = await own.executeTakeFirstOrThrow();
+  return { opened: Number(opened), live: Number(live) };
 }
 
 /** Removes codes that have expired, and counts those of the opener that have not. */

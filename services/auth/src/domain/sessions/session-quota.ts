@@ -2,14 +2,26 @@ import { DomainError } from "@routeplane/domain";
 
 /** Maximum number of sessions of one credential that have neither ended nor expired. */
 const MAX_SESSIONS = 100;
+/** Maximum number of sessions that one credential opens in the time that a session lives: those that have ended are kept too. */
+const MAX_OPENED = 1_000;
 /** Maximum number of sign-in codes of one credential that are neither used nor expired. */
 const MAX_CODES = 10;
 
-/** @throws DomainError RESOURCE_EXHAUSTED if a credential has its quota of sessions that have not ended */
-export function requireRoomForSession(count: number): void {
-  if (count < MAX_SESSIONS) return;
-  const message = `a credential has at most ${MAX_SESSIONS} sessions that have not ended: end one (routeplane cloud sessions revoke)`;
-  throw limitReached(message, MAX_SESSIONS);
+/** Sessions that one credential has opened in the time that a session lives. */
+export interface SessionCounts {
+  readonly opened: number;
+  /** Number of those that have neither ended nor expired. */
+  readonly live: number;
+}
+
+/** @throws DomainError RESOURCE_EXHAUSTED if a credential has its quota of sessions, of those that have not ended or of all */
+export function requireRoomForSession({ opened, live }: SessionCounts): void {
+  if (live >= MAX_SESSIONS) {
+    const message = `a credential has at most ${MAX_SESSIONS} sessions that have not ended: end one (routeplane cloud sessions revoke)`;
+    throw limitReached(message, MAX_SESSIONS);
+  }
+  if (opened < MAX_OPENED) return;
+  throw limitReached(`a credential opens at most ${MAX_OPENED} sessions within 12 hours: try again later`, MAX_OPENED);
 }
 
 /** @throws DomainError RESOURCE_EXHAUSTED if a credential has its quota of open sign-in codes */

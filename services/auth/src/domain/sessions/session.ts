@@ -65,7 +65,8 @@ export interface SessionRequest {
   readonly address: string;
 }
 
-const SESSION_MS = 12 * 3_600_000;
+/** Longest life of a session. */
+export const SESSION_MS = 12 * 3_600_000;
 
 const OPEN_ERRORS: GrantErrors = {
   bound: "credential",
