@@ -7,7 +7,7 @@ export type { BrowserContextOptions };
 export const INSTALL_MS = 700_000;
 
 /** Longest time that an action of a test waits for what it needs. Two busy cores are shared by nodes and browsers. */
-const WAIT_MS = 40_000;
+const WAIT_MS = 90_000;
 
 /** Browser of a test file. Each test opens contexts of its own: they share no cookies, storage or cache. */
 export interface TestBrowser {
