@@ -3,17 +3,15 @@ import type { RawBuilder, SqlBool } from "kysely";
 import type { AuthSchema } from "./schema.ts";
 
 /**
- * Ends what a leaked token opened, when the token is rotated without a grace: sessions and sign-in codes of its credential. They are
- * locked before the secrets are written, because a write of either takes the lock of the change counter, which comes last.
+ * Locks the sessions that meet the condition and have not ended, in one order for all transactions. A rotation calls it before it
+ * writes secrets, because a write of either takes the lock of the change counter, which comes last.
  */
-
-/** Locks the sessions that meet the condition and have not ended, in one order for all transactions. */
 export async function lockSessions(tx: Transaction<AuthSchema>, opened: RawBuilder<SqlBool>): Promise<void> {
   const live = tx.selectFrom("sessions").select("id").where(opened).where("revoked_at", "is", null);
   await live.orderBy("id").forNoKeyUpdate().execute();
 }
 
-/** Ends the sessions and removes the sign-in codes that meet the condition. */
+/** Ends the sessions, and removes the sign-in codes, that a leaked token opened, when the token is rotated without a grace. */
 export async function endSessions(
   tx: Transaction<AuthSchema>,
   opened: RawBuilder<SqlBool>,

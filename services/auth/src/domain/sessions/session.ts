@@ -81,8 +81,8 @@ const OPEN_ERRORS: GrantErrors = {
 };
 
 /**
- * A new session that depends on `lineages`, read now. An operator credential's can be exchanged if it is opened with all scopes, or in
- * no namespace.
+ * A new session that depends on `lineages`, read now. A session of an operator credential can be exchanged if it is opened with all
+ * scopes, or in no namespace.
  *
  * @throws DomainError UNAUTHENTICATED, INVALID_ARGUMENT, PERMISSION_DENIED or FAILED_PRECONDITION
  */
