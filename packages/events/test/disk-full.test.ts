@@ -86,7 +86,7 @@ test("a full disk (ENOSPC) does not keep what is pending from being moved: the s
   writeFileSync(join(disk, "others"), Buffer.alloc(bavail * bsize));
   for (const batch of batches) spool.acknowledge(batch);
   await spool.sync();
-  expect(lines.filter((line) => line.includes("not moved"))).toEqual([]);
+  expect(lines.filter((line) => line.includes("moving pending settlements"))).toEqual([]);
   expect(spool.bytes).toBeLessThan(3 * 64 * 1024);
   await spool.close();
 });

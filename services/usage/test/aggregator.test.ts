@@ -104,7 +104,7 @@ function publishRequests(count: number, namespaceId: Id<"ns">, paceMs = 0) {
 
 async function settledExactly(namespaceId: Id<"ns">, expected: AdmittedTotals): Promise<void> {
   await eventually(async () => {
-    expect(await totals(namespaceId)).toEqual(expected);
+    expect(await totals(namespaceId)).toMatchObject(expected);
     return true;
   }, REDELIVERED_BY_MS);
   const { rows } = await database.within({ namespaceId }, (tx) =>

@@ -39,17 +39,20 @@ describe("reading", () => {
       ]),
     );
     const may = { from: new Date("2026-05-01T00:00:00Z"), to: new Date("2026-06-01T00:00:00Z") };
+    const latencies = { total: [], firstToken: [] };
     expect(await totalsIn(usage, namespaceId, may)).toEqual({
       requestCount: 3n,
       promptTokens: 24n,
       completionTokens: 68n,
       costNanoUsd: 2_468_000n,
+      latencies,
     });
     expect(await totalsIn(usage, newId("ns"), may)).toEqual({
       requestCount: 0n,
       promptTokens: 0n,
       completionTokens: 0n,
       costNanoUsd: 0n,
+      latencies,
     });
   });
 
