@@ -76,8 +76,8 @@ describe("a gRPC client", () => {
   });
 
   it("needs no contract at hand: buf curl learns the methods of a port from it, and calls one", async () => {
-    const port = node.stdout().match(/\bauth (127\.0\.0\.1:\d+)/)?.[1];
-    const url = `http://${port}/routeplane.auth.v1.IdentityService/WhoAmI`;
+    const { auth } = JSON.parse(await readFile(join(node.home, "run/addresses.json"), "utf8")) as Ports;
+    const url = `http://${auth}/routeplane.auth.v1.IdentityService/WhoAmI`;
     const credential = ["-H", `authorization: Bearer ${await node.apiKey()}`];
     const options = ["--protocol", "grpc", "--http2-prior-knowledge", ...credential, "-d", "{}"];
     const buf = join(CHECKOUT, "node_modules/.bin/buf");

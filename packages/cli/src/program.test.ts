@@ -31,7 +31,7 @@ const MAX_COLUMNS = 60;
 /** Verbs that descriptions of commands start with. */
 const VERBS = (
   "Administer Bind Change Check Compare Control Create Delete Disable Discard Edit Enable Explain Export Give List " +
-  "Manage Mint Print Read Record Remove Rename Restore Resume Revoke Run Show Simulate Serve Suspend Switch"
+  "Manage Mint Open Print Read Record Remove Rename Restore Resume Revoke Run Show Simulate Serve Suspend Switch"
 ).split(" ");
 
 interface HelpText {

@@ -8,6 +8,7 @@ import {
   NamespaceService,
   OperatorService,
   ServiceCredentialService,
+  SessionService,
 } from "@routeplane/contracts/auth";
 import {
   AuditService as PolicyAuditService,
@@ -32,6 +33,7 @@ const SERVICES = {
   keys: KeyService,
   operators: OperatorService,
   services: ServiceCredentialService,
+  sessions: SessionService,
   policies: PolicyService,
   budgets: BudgetService,
   budgetAdmin: BudgetAdminService,

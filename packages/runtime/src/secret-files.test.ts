@@ -225,7 +225,7 @@ describe("the metrics of secret files", () => {
     // The same secret again, as a mount that was away for a moment.
     writeFileSync(file, "rps_1");
     await eventually(async () => (await figureOf("file_faulty")) === 0);
-    expect(lines.join("")).toContain("can be used again");
+    expect(lines.join("")).toContain("secret file is valid again");
     expect(await figureOf("read_timestamp_seconds")).toBe(readAt);
     replace(file, "rps_2");
     await eventually(async () => secret.current === "rps_2");

@@ -80,7 +80,7 @@ describe("a kill", () => {
     next.append({ event: bytesOf("later") });
     const last = openSpool(killed(copy));
     expect(eventsOf(await takeAll(last))).toEqual(["whole", "later"]);
-    expect(spools.lines.some((line) => line.includes("cut off"))).toBe(true);
+    expect(spools.lines.some((line) => line.includes("unfinished record"))).toBe(true);
     await Promise.all([spool.close(), next.close(), last.close()]);
   });
 
