@@ -1,4 +1,5 @@
 import { newId } from "@routeplane/domain";
+import { eventually } from "@routeplane/testing";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { formatUsd } from "../../app/src/format/money.ts";
@@ -92,7 +93,11 @@ describe.each(PAGES)("the page $name", ({ path, operator }) => {
       [3_840, 2_160],
     ] as const) {
       await page.setViewportSize({ width, height });
-      expect(await overflow(page), `${width} pixels`).toBe(0);
+      // The page is laid out for the new size with its next frame.
+      await eventually(async () => {
+        expect(await overflow(page), `${width} pixels`).toBe(0);
+        return true;
+      });
     }
     expect(faults).toEqual([]);
   });
