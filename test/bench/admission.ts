@@ -4,6 +4,7 @@ import { AdmissionService } from "@routeplane/contracts/policy";
 import { type Id, newId } from "@routeplane/domain";
 import { connectGrpc, type GrpcClient } from "@routeplane/testing";
 import pg from "pg";
+import { addressesOf } from "../harness/addresses.ts";
 import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
 
@@ -30,8 +31,7 @@ async function main(): Promise<void> {
   const node = await startNode();
   try {
     const { serviceToken, postgres } = await internalAccess(node);
-    const [, address = ""] = /Admit and Settle (127\.0\.0\.1:\d+)/.exec(node.stdout()) ?? [];
-    const client = connectGrpc(address);
+    const client = connectGrpc((await addressesOf(node)).grpc.policy);
     for (const [name, budgets] of [
       ["one hot budget", 1],
       [`${BUDGETS} distinct budgets`, BUDGETS],

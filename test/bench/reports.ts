@@ -6,6 +6,7 @@ import { type Id, newId } from "@routeplane/domain";
 import { serviceTransport } from "@routeplane/rpc";
 import { constant, createLogger } from "@routeplane/runtime";
 import pg from "pg";
+import { addressesOf } from "../harness/addresses.ts";
 import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
 import { openInspector } from "./inspector.ts";
@@ -50,9 +51,9 @@ async function main(): Promise<void> {
 }
 
 async function connect(node: TestNode): Promise<Client<typeof GatewaySessionService>> {
-  const read = async (name: string): Promise<unknown> => JSON.parse(await readFile(join(node.home, name), "utf8"));
-  const { serviceTokens } = (await read("secrets.json")) as { serviceTokens: { gateway: string } };
-  const { policy } = (await read("run/addresses.json")) as { policy: string };
+  const secrets: unknown = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));
+  const { serviceTokens } = secrets as { serviceTokens: { gateway: string } };
+  const { policy } = await addressesOf(node);
   const transport = serviceTransport({
     url: `http://${policy}`,
     serviceToken: constant(serviceTokens.gateway),

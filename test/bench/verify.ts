@@ -7,6 +7,7 @@ import { VerificationService } from "@routeplane/contracts/auth";
 import { mintToken } from "@routeplane/credentials";
 import { connectGrpc, type GrpcClient } from "@routeplane/testing";
 import pg from "pg";
+import { addressesOf } from "../harness/addresses.ts";
 import { startNode, type TestNode } from "../harness/node.ts";
 import { cpuSeconds, median } from "./times.ts";
 
@@ -70,8 +71,7 @@ async function main(): Promise<void> {
 }
 
 async function targetsOf(node: TestNode, child: ChildProcess, emptyAddress: string): Promise<readonly Target[]> {
-  const file = await readFile(join(node.home, "run/addresses.json"), "utf8");
-  const { auth: connect, grpc } = JSON.parse(file) as { auth: string; grpc: { auth: string } };
+  const { auth: connect, grpc } = await addressesOf(node);
   const key = await node.apiKey();
   const valid = (): string => key;
   // Of the right shape, with a wrong checksum.

@@ -1,10 +1,11 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { failing, working } from "../../services/gateway/test/fallback-under-test.ts";
 import { type FakeProvider, startFakeProvider } from "../../services/gateway/test/fake-provider.ts";
 import type OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { addressesOf } from "../harness/addresses.ts";
 import { chatBody, cliJson, failureOf, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
@@ -88,10 +89,8 @@ describe("a request to a model that fails", () => {
   });
 
   it("is counted by the outcome of each attempt", async () => {
-    const addresses = JSON.parse(await readFile(join(node.home, "run", "addresses.json"), "utf8")) as {
-      readonly operations: { readonly gateway: string };
-    };
-    const metrics = await (await fetch(`http://${addresses.operations.gateway}/metrics`)).text();
+    const { operations } = await addressesOf(node);
+    const metrics = await (await fetch(`http://${operations.gateway}/metrics`)).text();
     expect(metrics).toContain('routeplane_gateway_upstream_attempts_total{provider="main",outcome="server_error"} 3\n');
     expect(metrics).toContain('routeplane_gateway_upstream_attempts_total{provider="spare",outcome="succeeded"} 1\n');
     expect(metrics).toContain('routeplane_gateway_upstream_circuit_open{provider="main",model="large"} 0\n');

@@ -14,6 +14,7 @@ import { accessOf, internalCallerOf, isInternal, publishedServices } from "@rout
 import { CHECKOUT } from "@routeplane/standalone";
 import { connectGrpc, type GrpcClient } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { addressesOf } from "../harness/addresses.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 interface Secrets {
@@ -23,22 +24,12 @@ interface Secrets {
 
 /** Tests of plain gRPC on the services' own ports, as internal callers use it. */
 
-/** Addresses of `run/addresses.json` at which services serve gRPC. */
-interface Ports {
-  readonly auth: string;
-  readonly policy: string;
-  readonly usage: string;
-  readonly grpc: { readonly auth: string; readonly policy: string };
-}
-
 let node: TestNode;
 const clients = new Map<string, GrpcClient>();
 
 beforeAll(async () => {
   node = await startNode();
-  const { auth, policy, usage, grpc } = JSON.parse(
-    await readFile(join(node.home, "run/addresses.json"), "utf8"),
-  ) as Ports;
+  const { auth, policy, usage, grpc } = await addressesOf(node);
   const addresses = { auth, policy, usage, VerifyKey: grpc.auth, "Admit and Settle": grpc.policy };
   for (const [service, address] of Object.entries(addresses)) clients.set(service, connectGrpc(address));
 });
@@ -76,7 +67,7 @@ describe("a gRPC client", () => {
   });
 
   it("needs no contract at hand: buf curl learns the methods of a port from it, and calls one", async () => {
-    const { auth } = JSON.parse(await readFile(join(node.home, "run/addresses.json"), "utf8")) as Ports;
+    const { auth } = await addressesOf(node);
     const url = `http://${auth}/routeplane.auth.v1.IdentityService/WhoAmI`;
     const credential = ["-H", `authorization: Bearer ${await node.apiKey()}`];
     const options = ["--protocol", "grpc", "--http2-prior-knowledge", ...credential, "-d", "{}"];

@@ -1,5 +1,3 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { VerificationService } from "@routeplane/contracts/auth";
 import { AdmissionService } from "@routeplane/contracts/policy";
@@ -8,20 +6,15 @@ import { serviceTransport } from "@routeplane/rpc";
 import { connectGrpc, eventually, type GrpcClient } from "@routeplane/testing";
 import { status } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { addressesOf, type NodeAddresses } from "../harness/addresses.ts";
 import { chatBody } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type NamespaceKeys, newNamespace } from "../harness/policies.ts";
 
 /** Tests of service credentials on a node: by a stock grpc-js client, and by Connect, at the ports of `run/addresses.json`. */
 
-interface Addresses {
-  readonly auth: string;
-  readonly policy: string;
-  readonly grpc: { readonly auth: string; readonly policy: string };
-}
-
 let node: TestNode;
-let addresses: Addresses;
+let addresses: NodeAddresses;
 let own: NamespaceKeys;
 let foreign: NamespaceKeys;
 /** gRPC clients of the hot methods, and of the ports that serve Connect too. */
@@ -36,7 +29,7 @@ async function mint(name: string, ...options: string[]): Promise<{ id: string; t
 
 beforeAll(async () => {
   node = await startNode();
-  addresses = JSON.parse(await readFile(join(node.home, "run/addresses.json"), "utf8")) as Addresses;
+  addresses = await addressesOf(node);
   [own, foreign] = [await newNamespace(node, "own"), await newNamespace(node, "foreign")];
   clients = { auth: connectGrpc(addresses.grpc.auth), policy: connectGrpc(addresses.grpc.policy) };
   service = await mint("billing", "--scope", "keys:verify policy:admit", "--namespace", "own");

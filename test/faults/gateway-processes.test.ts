@@ -1,10 +1,11 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { addressesOf } from "../harness/addresses.ts";
 import { cliJson, mintKey } from "../harness/gateway.ts";
 import { isAlive, killAll, startNode, type TestNode } from "../harness/index.ts";
 import { COUNTED_PRICE, type CountingUpstream, startCountingUpstream } from "./counting-upstream.ts";
@@ -70,10 +71,8 @@ async function metrics(): Promise<ReadonlyMap<string, number>> {
 }
 
 async function operations(path: string): Promise<{ readonly status: number; readonly body: string }> {
-  const addresses = JSON.parse(await readFile(join(node.home, "run/addresses.json"), "utf8")) as {
-    operations: { gateway: string };
-  };
-  const response = await fetch(`http://${addresses.operations.gateway}${path}`);
+  const { operations: ports } = await addressesOf(node);
+  const response = await fetch(`http://${ports.gateway}${path}`);
   return { status: response.status, body: await response.text() };
 }
 

@@ -28,10 +28,15 @@ export function chatBody<M extends object = object>(content: string, model = "ec
 }
 
 /** Status of a chat completion. */
-export async function chatStatus({ url }: Pick<TestNode, "url">, token: string, content: string): Promise<number> {
+export async function chatStatus(
+  { url }: Pick<TestNode, "url">,
+  token: string,
+  content: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<number> {
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    headers: { ...headers, authorization: `Bearer ${token}`, "content-type": "application/json" },
     body: JSON.stringify(chatBody(content)),
   });
   await response.body?.cancel();

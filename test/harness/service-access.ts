@@ -1,5 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { addressesOf } from "./addresses.ts";
 import type { TestNode } from "./node.ts";
 
 /** Addresses of the services of a node, and a credential for them, as a service of one's own is given them. */
@@ -11,8 +10,7 @@ export interface ServiceAccess {
 
 /** Mints a service credential for all namespaces, and reads where the services are. */
 export async function serviceAccessOf(node: Pick<TestNode, "home" | "url" | "operatorKey">): Promise<ServiceAccess> {
-  const text = await readFile(join(node.home, "run/addresses.json"), "utf8");
-  const { auth, policy } = JSON.parse(text) as { readonly auth: string; readonly policy: string };
+  const { auth, policy } = await addressesOf(node);
   const response = await fetch(`${node.url}/routeplane.auth.v1.ServiceCredentialService/MintServiceCredential`, {
     method: "POST",
     headers: { authorization: `Bearer ${await node.operatorKey()}`, "content-type": "application/json" },

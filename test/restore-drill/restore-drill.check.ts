@@ -10,6 +10,7 @@ import { preparePostgres, supervise } from "@routeplane/standalone/servers";
 import { connectGrpc, eventually } from "@routeplane/testing";
 import pg from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { addressesOf } from "../harness/addresses.ts";
 import { queryAsSuperuser, superuserUrl } from "../harness/database.ts";
 import { chatStatus } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
@@ -33,6 +34,9 @@ const backup = (action: string, file: string, variables: Readonly<Record<string,
   run("sh", [join(CHECKOUT, "deploy/backup.sh"), action, file], { env: { ...process.env, ...variables } });
 
 const send = (token: string): Promise<number> => chatStatus(node, token, "two words");
+/** Sends a request with an idempotency key, which is admitted by the policy service and not on a slice. */
+const sendOnce = (token: string, idempotencyKey: string): Promise<number> =>
+  chatStatus(node, token, "two words", { "idempotency-key": idempotencyKey });
 const query = (statement: string): Promise<readonly object[]> => queryAsSuperuser(node.home, statement);
 
 const countOf = async (from: string): Promise<number> => (await query(`select from ${from}`)).length;
@@ -56,8 +60,7 @@ it(
     await eventually(async () => (await countOf("policy.holds where state = 'open'")) === 0);
     // A request that is running.
     const secrets = JSON.parse(await readFile(join(node.home, "secrets.json"), "utf8"));
-    const [, address = ""] = /Admit and Settle (127\.0\.0\.1:\d+)/.exec(node.stdout()) ?? [];
-    const grpc = connectGrpc(address);
+    const grpc = connectGrpc((await addressesOf(node)).grpc.policy);
     const running = { namespaceId: drill.namespaceId, keyId: root.id, requestId: newId("req") };
     await grpc.call(
       AdmissionService.method.admit,
@@ -116,11 +119,11 @@ it(
     // Three of before, the one that waited in NATS, and two of now. The five that were acknowledged are gone.
     await eventually(async () => (await spend()) === 6 * COST);
     expect(await reconciles()).toBe(true);
-    // The running request is charged in full when its reservation expires.
+    // The running request is charged in full once its reservation has expired, by the next admission of the policy service itself.
     await query(
       `update policy.holds set expires_at = now() - interval '1 hour' where request_id = '${running.requestId}'`,
     );
-    expect(await send(root.token)).toBe(200);
+    expect(await sendOnce(root.token, "drill")).toBe(200);
     await eventually(async () => (await countOf("policy.holds where state = 'open'")) === 0);
     expect(await countOf(`policy.holds where request_id = '${running.requestId}' and state = 'expired'`)).toBe(1);
   },
