@@ -9,6 +9,10 @@ export interface ServedModel {
   readonly status?: unknown;
   readonly context_tokens?: unknown;
   readonly capabilities?: unknown;
+  /** Price of a short input, in pico-USD, under the names of a receipt's. */
+  readonly price?: unknown;
+  /** Least that is reserved for a request. */
+  readonly cheapest_request_micro_usd?: unknown;
 }
 
 /**

@@ -21,13 +21,18 @@ const budget = (remainingMicroUsd: bigint, leasedMicroUsd = 0n) => ({
 });
 
 /** Runs `policy explain` of a key with this effective policy. */
-async function explain(effectivePolicy: object, ...options: string[]) {
+function explain(effectivePolicy: object, ...options: string[]) {
+  return explainServed([], effectivePolicy, ...options);
+}
+
+/** Runs `policy explain` of a key with this effective policy at a node that serves these models. */
+async function explainServed(models: readonly object[], effectivePolicy: object, ...options: string[]) {
   await using node = await startFakeNode((router) => {
     router.service(KeyService, { listKeys: () => ({ keys: [{ id: "key_1", name: "my-agent" }] }) });
     router.service(EffectivePolicyService, {
       getEffectivePolicy: () => ({ effectivePolicy }),
     });
-  });
+  }, models);
   const environment = { ROUTEPLANE_HOME: "/nonexistent", ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: "rp_live_env" };
   const argv = ["cloud", "policy", "explain", "--key", "my-agent", "--model", "openai/gpt-4o", ...options];
   const [text, json] = [await runCli(argv, environment), await runCli([...argv, "--json"], environment)];
@@ -73,6 +78,43 @@ describe("policy explain", () => {
     expect(used.json).toMatchObject({ refused: true, budget_remaining_micro_usd: 0 });
     const leased = await explain({ budgets: [budget(0n, 40n), budget(70n)] });
     expect(leased.json).toMatchObject({ refused: false, objections: [], budget_remaining_micro_usd: 40 });
+  });
+
+  it("tells what the cheapest request costs, and into which budgets it does not fit", async () => {
+    const priced = { id: "gpt-4o", owned_by: "openai", cheapest_request_micro_usd: 41 };
+    const budgets = [budget(40n), { ...budget(0n, 41n), source: source("team-cap") }];
+    const { text, json } = await explainServed([priced], { budgets });
+    expect(json).toMatchObject({
+      refused: true,
+      cheapest_request_micro_usd: 41,
+      objections: [{ rule: "budget", policy_name: "daily-cap" }],
+      budgets: [
+        { policy_name: "daily-cap", remaining_micro_usd: 40, fits_cheapest_request: false },
+        { policy_name: "team-cap", remaining_micro_usd: 41, fits_cheapest_request: true },
+      ],
+      not_judged: ["what the request costs beyond the cheapest one"],
+    });
+    expect(text).toMatch(
+      /^refused by +budget of daily-cap on key_0: 40 micro-USD .* and the cheapest request costs 41 /m,
+    );
+    expect(text).toMatch(/^cheapest request +41 micro-USD/m);
+    expect(text).toMatch(/^budget +daily-cap on key_0: 40 .* left, the cheapest request does not fit$/m);
+    expect(text).toMatch(/^budget +team-cap on key_0: 41 .* left, the cheapest request fits$/m);
+  });
+
+  it("holds no budget against a model that costs nothing, and does not guess a price that it is not told", async () => {
+    const free = await explainServed([{ id: "gpt-4o", owned_by: "openai", cheapest_request_micro_usd: 0 }], {
+      budgets: [budget(0n)],
+    });
+    expect(free.json).toMatchObject({ refused: false, objections: [], budgets: [{ fits_cheapest_request: true }] });
+    const unknown = await explain({ budgets: [budget(1n)] });
+    expect(unknown.json).toMatchObject({
+      refused: false,
+      cheapest_request_micro_usd: null,
+      budgets: [{ fits_cheapest_request: null }],
+      not_judged: ["the cost of the request, because its price is not known"],
+    });
+    expect(unknown.text).toMatch(/^budget +daily-cap on key_0: 1 micro-USD \(\S+\) left$/m);
   });
 
   it("refuses nothing by a binding in shadow mode, and reports it", async () => {

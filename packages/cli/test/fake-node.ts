@@ -14,10 +14,15 @@ export interface FakeNode extends AsyncDisposable {
   readonly authorizations: readonly (string | undefined)[];
 }
 
-export function startFakeNode(routes: (router: ConnectRouter) => void): Promise<FakeNode> {
+/** @param models models that `GET /v1/models` lists; none by default */
+export function startFakeNode(
+  routes: (router: ConnectRouter) => void,
+  models: readonly object[] = [],
+): Promise<FakeNode> {
   const rpc = connectNodeAdapter({ routes, connect: true, grpc: false, grpcWeb: false });
   return startFakeHttpServer((request, response) => {
     if (request.url === "/healthz") response.end("ok");
+    else if (request.url === "/v1/models") response.end(JSON.stringify({ object: "list", data: models }));
     else rpc(request, response);
   });
 }

@@ -18,22 +18,57 @@ const json = (status: number, body: object): RequestListener => {
 
 describe("cloud models", () => {
   it("lists what the key may call, with what is known of it", async () => {
-    const known = { status: "unavailable", context_tokens: 1000, capabilities: { tools: true, other: "?" } };
+    const rates = { input_pico_usd: 2_500_000, output_pico_usd: 10_000_000, request_pico_usd: 0 };
+    const known = {
+      status: "unavailable",
+      context_tokens: 1000,
+      capabilities: { tools: true, other: "?" },
+      cheapest_request_micro_usd: 13,
+    };
+    const price = { version: "catalogue:1", ...rates, reasoning_pico_usd: 5, input_audio_pico_usd: "?" };
     const data = [
       { id: "echo", object: "model", created: 1, owned_by: "local", status: "available" },
-      { id: "gpt-4o", object: "model", created: 1, owned_by: "openai", ...known },
+      { id: "gpt-4o", object: "model", created: 1, owned_by: "openai", ...known, price },
     ];
-    const rest = { status: "available", context_tokens: null, capabilities: {} };
-    expect(await models(json(200, { object: "list", data }))).toMatchObject({
+    const unknown = { price: null, cheapest_request_micro_usd: null };
+    const rest = { status: "available", context_tokens: null, capabilities: {}, ...unknown };
+    expect(await models(json(200, { object: "list", data }))).toEqual({
       code: 0,
+      error: "",
       list: {
         data: [
           { id: "echo", provider: "local", ...rest },
-          { id: "gpt-4o", provider: "openai", ...known, capabilities: { tools: true } },
+          {
+            id: "gpt-4o",
+            provider: "openai",
+            ...known,
+            capabilities: { tools: true },
+            price: { ...rates, reasoning_pico_usd: 5 },
+          },
         ],
         next_page_token: null,
       },
     });
+  });
+
+  it("shows rates in USD per million tokens, and none of a price that is broken", async () => {
+    const price = { input_pico_usd: 150_000, output_pico_usd: 600_000, request_pico_usd: 0 };
+    const data = [
+      { id: "priced", owned_by: "a", price },
+      { id: "broken", owned_by: "a", price: { ...price, output_pico_usd: -1 } },
+    ];
+    await using node = await startFakeHttpServer(json(200, { object: "list", data }));
+    const settings = { ROUTEPLANE_HOME: "/nonexistent", ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: "rp_live_env" };
+    const { stdout } = await runCli(["cloud", "models", "-o", "table"], settings);
+    const lines = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.trim().split(/ +/));
+    expect(lines).toEqual([
+      ["MODEL", "PROVIDER", "STATUS", "CONTEXT", "IN/MTOK", "OUT/MTOK"],
+      ["priced", "a", "available", "$0.15", "$0.6"],
+      ["broken", "a", "available"],
+    ]);
   });
 
   it.each([

@@ -18,13 +18,20 @@ const FILE = `providers:
     base_url: http://127.0.0.1:1/v1
     api_key_env: HERE_API_KEY
     models:
-      - {id: big, context_tokens: 1000, capabilities: {tools: true, images: false}}
-      - {id: vectors, wires: [embeddings]}
+      - id: big
+        wires: [chat]
+        context_tokens: 1000
+        capabilities: {tools: true, images: false}
+        price: {input_usd_per_mtok: 2.5, output_usd_per_mtok: 10, cached_input_usd_per_mtok: 1.25}
+      - {id: vectors, wires: [embeddings], price: {input_usd_per_mtok: 3, output_usd_per_mtok: 9}}
   - name: there
     protocol: anthropic
     base_url: http://127.0.0.1:2/v1
     api_key_env: THERE_API_KEY
-    models: [{id: big}, {id: small}, {id: tiny, fallback: [small, here/big]}]
+    models:
+      - {id: big, price: {input_usd_per_mtok: 1, output_usd_per_mtok: 1}}
+      - {id: small, price: {input_usd_per_mtok: 1, output_usd_per_mtok: 1}}
+      - {id: tiny, fallback: [small, here/big], price: {input_usd_per_mtok: 1, output_usd_per_mtok: 1}}
 `;
 const LOADED_AT = new Date("2026-11-30T01:02:03.456Z");
 
@@ -56,6 +63,15 @@ describe("the list of models", () => {
   it("has the form of the OpenAI API, what is known of each model, and the unavailable ones", async () => {
     const { body } = await get("/v1/models");
     const common = { object: "model", created: Math.floor(LOADED_AT.getTime() / 1000) };
+    const price = (input: number, output: number, rates: object = {}) => ({
+      price: {
+        version: expect.stringMatching(/^file:[0-9a-f]{12}$/) as string,
+        input_pico_usd: input * 1e6,
+        output_pico_usd: output * 1e6,
+        request_pico_usd: 0,
+        ...rates,
+      },
+    });
     expect(body).toEqual({
       object: "list",
       data: [
@@ -66,12 +82,28 @@ describe("the list of models", () => {
           status: "available",
           context_tokens: 1_000,
           capabilities: { tools: true, images: false },
+          ...price(2.5, 10, { cached_input_pico_usd: 1_250_000 }),
+          cheapest_request_micro_usd: 13,
         },
-        { id: "vectors", ...common, owned_by: "here", status: "available" },
-        { id: "there/big", ...common, owned_by: "there", status: "unavailable" },
-        { id: "small", ...common, owned_by: "there", status: "unavailable" },
-        // Its provider lacks its key; one of its fallbacks does not.
-        { id: "tiny", ...common, owned_by: "there", status: "available" },
+        {
+          id: "vectors",
+          ...common,
+          owned_by: "here",
+          status: "available",
+          ...price(3, 9),
+          cheapest_request_micro_usd: 3,
+        },
+        { id: "there/big", ...common, owned_by: "there", status: "unavailable", ...price(1, 1) },
+        { id: "small", ...common, owned_by: "there", status: "unavailable", ...price(1, 1) },
+        // Its provider lacks its key; one of its fallbacks does not, and is what a request is admitted for.
+        {
+          id: "tiny",
+          ...common,
+          owned_by: "there",
+          status: "available",
+          ...price(1, 1),
+          cheapest_request_micro_usd: 13,
+        },
       ],
     });
     expect((await get("/v1/models/there/big")).body).toEqual((body["data"] as object[])[2]);

@@ -2,6 +2,13 @@ import { formatCount } from "../output/money.ts";
 import type { Column } from "../output/table.ts";
 import type { ServedModel } from "../served-models.ts";
 
+/** Prices of tokens, in pico-USD each: 1,000,000 is 1 USD per million tokens. */
+interface ModelPriceView {
+  readonly input_pico_usd: number;
+  readonly output_pico_usd: number;
+  readonly request_pico_usd: number;
+}
+
 export interface ModelView {
   /** Name to call it by. */
   readonly id: string;
@@ -12,9 +19,21 @@ export interface ModelView {
   readonly context_tokens: number | null;
   /** Capabilities of which it is known that it has them, or has not, by name. */
   readonly capabilities: Readonly<Record<string, boolean>>;
+  /** Price of a short input at the default service tier, with the rates of parts that have one; null if the node tells none. */
+  readonly price: ModelPriceView | null;
+  /** Least that is reserved for a request: a token of input, and of output if it must have any; null if the node tells none. */
+  readonly cheapest_request_micro_usd: number | null;
 }
 
-export function fromServedModel({ id, owned_by, status, context_tokens, capabilities }: ServedModel): ModelView {
+export function fromServedModel({
+  id,
+  owned_by,
+  status,
+  context_tokens,
+  capabilities,
+  price,
+  cheapest_request_micro_usd,
+}: ServedModel): ModelView {
   const known = Object.entries(capabilities ?? {}).filter((entry): entry is [string, boolean] => {
     return typeof entry[1] === "boolean";
   });
@@ -24,6 +43,41 @@ export function fromServedModel({ id, owned_by, status, context_tokens, capabili
     status: status === "unavailable" ? "unavailable" : "available",
     context_tokens: typeof context_tokens === "number" ? context_tokens : null,
     capabilities: Object.fromEntries(known),
+    price: priceOf(price),
+    cheapest_request_micro_usd: amountOf(cheapest_request_micro_usd),
+  };
+}
+
+/** Amount in an answer; null for what is no whole number >= 0. */
+function amountOf(value: unknown): number | null {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null;
+}
+
+function priceOf(value: unknown): ModelPriceView | null {
+  const rates = Object.entries(value ?? {}).filter(
+    ([name, rate]) => name.endsWith("_pico_usd") && amountOf(rate) !== null,
+  );
+  const price: Partial<ModelPriceView> = Object.fromEntries(rates);
+  const { input_pico_usd, output_pico_usd, request_pico_usd } = price;
+  if (input_pico_usd === undefined || output_pico_usd === undefined || request_pico_usd === undefined) return null;
+  return { ...price, input_pico_usd, output_pico_usd, request_pico_usd };
+}
+
+const PICO_USD_PER_TOKEN_IN_USD_PER_MTOK = 1e6;
+
+/** Column of a rate in USD per million tokens. */
+function rateColumn(
+  header: string,
+  rate: "input_pico_usd" | "output_pico_usd",
+  leaveOutRank: number,
+): Column<ModelView> {
+  return {
+    header,
+    leaveOutRank,
+    right: true,
+    name: rate,
+    cell: ({ price }) => (price === null ? "" : `$${price[rate] / PICO_USD_PER_TOKEN_IN_USD_PER_MTOK}`),
+    value: ({ price }) => price?.[rate] ?? null,
   };
 }
 
@@ -39,4 +93,6 @@ export const MODEL_COLUMNS: readonly Column<ModelView>[] = [
     cell: ({ context_tokens }) => (context_tokens === null ? "" : formatCount(context_tokens)),
     value: ({ context_tokens }) => context_tokens,
   },
+  rateColumn("IN/MTOK", "input_pico_usd", 4),
+  rateColumn("OUT/MTOK", "output_pico_usd", 5),
 ];

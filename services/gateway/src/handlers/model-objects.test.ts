@@ -13,6 +13,7 @@ const listed = (id: string): ListedModel => ({
     outputField: "max_tokens",
   },
   isAvailable: true,
+  cheapestRequestNanoUsd: 1_000n,
 });
 
 interface Page {

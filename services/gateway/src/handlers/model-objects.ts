@@ -1,5 +1,6 @@
+import { nanoToMicro } from "@routeplane/domain";
 import { badField } from "../domain/errors/refusal.ts";
-import type { Model } from "../domain/request/model-directory.ts";
+import { type Model, priceAt } from "../domain/request/model-directory.ts";
 
 /** Model as it is listed. */
 export interface ListedModel {
@@ -7,17 +8,43 @@ export interface ListedModel {
   readonly id: string;
   /** Time at which its provider was loaded. */
   readonly createdAt: Date;
+  /** Model at the prices of the moment. */
   readonly model: Model;
   /** False if requests to it are refused because no provider that could serve them has its key. */
   readonly isAvailable: boolean;
+  /** Cost of the cheapest request, a multiple of 1,000; undefined if no model can serve one. */
+  readonly cheapestRequestNanoUsd: bigint | undefined;
 }
 
 /** Renders a model as the OpenAI API does, with what is known of it besides. */
-export function toOpenAiModel({ id, createdAt, model, isAvailable }: ListedModel): object {
+export function toOpenAiModel({ id, createdAt, model, isAvailable, cheapestRequestNanoUsd }: ListedModel): object {
   const { provider, contextTokens, capabilities } = model;
   const created = Math.floor(createdAt.getTime() / 1000);
-  const known = { context_tokens: contextTokens, capabilities };
+  const known = {
+    context_tokens: contextTokens,
+    capabilities,
+    price: toPriceObject(model),
+    cheapest_request_micro_usd:
+      cheapestRequestNanoUsd === undefined ? undefined : Number(nanoToMicro(cheapestRequestNanoUsd)),
+  };
   return { id, object: "model", created, owned_by: provider, status: statusOf(isAvailable), ...known };
+}
+
+/** Renders the price of a model for a short input and without a service tier, under the names that it has in a receipt. */
+function toPriceObject(model: Model): object {
+  const price = priceAt(model, 1);
+  const ofPart = (picoUsd: bigint | undefined) => (picoUsd === undefined ? undefined : Number(picoUsd));
+  return {
+    version: model.priceVersion,
+    input_pico_usd: Number(price.inputPicoUsd),
+    output_pico_usd: Number(price.outputPicoUsd),
+    request_pico_usd: Number(price.requestPicoUsd ?? 0n),
+    cached_input_pico_usd: ofPart(price.cachedInputPicoUsd),
+    cache_write_pico_usd: ofPart(price.cacheWritePicoUsd),
+    input_audio_pico_usd: ofPart(price.inputAudioPicoUsd),
+    output_audio_pico_usd: ofPart(price.outputAudioPicoUsd),
+    reasoning_pico_usd: ofPart(price.reasoningPicoUsd),
+  };
 }
 
 /** Renders a model as the Anthropic API does. */

@@ -9,6 +9,7 @@ import { authenticate, authorise, INFERENCE_SCOPE } from "../domain/request/cred
 import { type Model, modelAt, resolveModel } from "../domain/request/model-directory.ts";
 import { servesWire } from "../domain/request/model-fit.ts";
 import { qualifiedName } from "../domain/request/model-names.ts";
+import { cheapestRequestCost } from "../domain/routing/cheapest-request.ts";
 import { hasAvailableHop } from "../domain/routing/hop-order.ts";
 import { credentialHeadersOf } from "./credential-headers.ts";
 import type { Exchange } from "./exchange.ts";
@@ -40,7 +41,9 @@ export function modelsRoutes({ verifyKey, guardOf, providers }: ModelsDependenci
         announceRequestId(exchange);
         const mayCall = await allowedModels(exchange);
         const { current } = providers;
-        const models = current.directory.models.filter(mayCall).map((model) => listed(model, current));
+        const models = current.directory.models
+          .filter(mayCall)
+          .map((model) => listed(model, current, exchange.createdAt));
         await exchange.sendJson(
           200,
           isAnthropicClient(exchange.request)
@@ -61,7 +64,7 @@ export function modelsRoutes({ verifyKey, guardOf, providers }: ModelsDependenci
         const model = resolveModel(current.directory, decode(rest));
         if (!mayCall(model)) throw modelNotFound(model.id);
         const toObject = isAnthropicClient(exchange.request) ? toAnthropicModel : toOpenAiModel;
-        await exchange.sendJson(200, toObject(listed(model, current)));
+        await exchange.sendJson(200, toObject(listed(model, current, exchange.createdAt)));
       },
     },
   ];
@@ -90,10 +93,15 @@ function queryOf({ request: { url = "" } }: Exchange): URLSearchParams {
   return new URLSearchParams(start === -1 ? "" : url.slice(start));
 }
 
-/** A model is listed by its bare id unless that names another provider's model. */
-function listed(model: Model, { directory, loadedAt: createdAt }: ProviderSet): ListedModel {
-  const id = directory.find(model.id) === model ? model.id : qualifiedName(model);
-  return { id, createdAt, model, isAvailable: hasAvailableHop(directory, model) };
+/** A model is listed by its bare id unless that names another provider's model, and at the prices of the moment. */
+function listed(model: Model, { directory, loadedAt: createdAt }: ProviderSet, moment: Date): ListedModel {
+  return {
+    id: directory.find(model.id) === model ? model.id : qualifiedName(model),
+    createdAt,
+    model: modelAt(model, moment),
+    isAvailable: hasAvailableHop(directory, model),
+    cheapestRequestNanoUsd: cheapestRequestCost(directory, model, moment),
+  };
 }
 
 function decode(rest: string): string {

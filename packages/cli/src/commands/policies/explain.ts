@@ -7,8 +7,9 @@ import { block } from "../../output/table.ts";
 import { resolveKey } from "../../resolve-name.ts";
 import { readServedModels } from "../../served-models.ts";
 import { loginCredential } from "../../session.ts";
+import { fromServedModel } from "../../views/model.ts";
 import { fromProtoEffectivePolicy } from "../../views/policies/effective-policy.ts";
-import { explainedCall, explainedCallFields } from "../../views/policies/explained-call.ts";
+import { type ExplainedCall, explainedCall, explainedCallFields } from "../../views/policies/explained-call.ts";
 import { requirePresent } from "../../views/values.ts";
 import { withExamples } from "../examples.ts";
 
@@ -29,7 +30,7 @@ export function addExplainCommand(policy: Command, context: Context): void {
     .option("--stream", "Explain a request for a stream")
     .addHelpText(
       "after",
-      "\nJudges the model, streaming, the output bound and limits that are used up. What\ndepends on the content or its price is not judged. Nothing is sent or reserved.",
+      "\nJudges the model, streaming, the output bound, limits that are used up, and what\nthe cheapest request of the model costs. What depends on the content is not judged. Nothing is sent or reserved.",
     )
     .action((options: ExplainOptions) => explainCall(context, options));
   withExamples(
@@ -46,22 +47,30 @@ async function explainCall(context: Context, { key, model: name, maxTokens, stre
   const principal = { principalType: PROTO_PRINCIPAL_TYPES.api_key, principalId: keyId };
   const { effectivePolicy } = await client.effectivePolicy.getEffectivePolicy(principal);
   const effective = fromProtoEffectivePolicy(requirePresent(effectivePolicy));
-  const model = await findModel(context, credential.token, name);
+  const { model, cheapestMicroUsd } = await findModel(context, credential.token, name);
   const maxOutput = maxTokens === undefined ? undefined : Number(maxTokens);
-  const view = explainedCall(effective, { keyId, model, streamed: stream, maxTokens: maxOutput });
+  const call = { keyId, model, streamed: stream, maxTokens: maxOutput, cheapestMicroUsd };
+  const view = explainedCall(effective, call);
   context.output.data(view, () => block(explainedCallFields(view)));
 }
 
 /** Model that a request would mean: one that is served, by `provider/id` or id, else the name as it is written. */
-async function findModel(context: Context, token: string, name: string): Promise<ResolvedModel> {
+async function findModel(
+  context: Context,
+  token: string,
+  name: string,
+): Promise<Pick<ExplainedCall, "model" | "cheapestMicroUsd">> {
   const served = await readServedModels(await context.url(), token).catch(() => []);
   const wanted = name.trim().toLowerCase();
   const isNamed = (text: string): boolean => text.toLowerCase() === wanted;
   const found = served.find(({ id, owned_by }) => isNamed(`${owned_by}/${id}`)) ?? served.find(({ id }) => isNamed(id));
-  if (found !== undefined) {
-    const prefix = `${found.owned_by}/`;
-    return { provider: found.owned_by, id: found.id.startsWith(prefix) ? found.id.slice(prefix.length) : found.id };
-  }
+  if (found === undefined) return { model: writtenModel(name), cheapestMicroUsd: null };
+  const { provider, id, cheapest_request_micro_usd: cheapestMicroUsd } = fromServedModel(found);
+  const prefix = `${provider}/`;
+  return { model: { provider, id: id.startsWith(prefix) ? id.slice(prefix.length) : id }, cheapestMicroUsd };
+}
+
+function writtenModel(name: string): ResolvedModel {
   const slash = name.indexOf("/");
   return slash === -1 ? { provider: "", id: name } : { provider: name.slice(0, slash), id: name.slice(slash + 1) };
 }

@@ -10,6 +10,8 @@ export interface ExplainedCall {
   readonly streamed: boolean;
   /** Output bound; undefined if it is not given. */
   readonly maxTokens: number | undefined;
+  /** Least that is reserved for a request to the model; null if the node tells the credential in use no price. */
+  readonly cheapestMicroUsd: number | null;
 }
 
 /** Rule that would refuse the request, or that would only report it. */
@@ -27,6 +29,14 @@ export interface ObjectionView {
   readonly frees_up_at: string | null;
 }
 
+/** Budget that applies, and whether the cheapest request fits into it. */
+export interface BudgetFitView extends Omit<ObjectionView, "rule" | "reason"> {
+  /** Amount that requests can still use, slices of gateways included. */
+  readonly remaining_micro_usd: number;
+  /** Null if the cost of the cheapest request is not known. */
+  readonly fits_cheapest_request: boolean | null;
+}
+
 export interface ExplainedCallView {
   readonly key_id: string;
   readonly model: string;
@@ -36,6 +46,9 @@ export interface ExplainedCallView {
   /** True if one of the judged rules would refuse the request. */
   readonly refused: boolean;
   readonly objections: readonly ObjectionView[];
+  /** Least that is reserved for a request to the model; null if the node tells the credential in use no price of it. */
+  readonly cheapest_request_micro_usd: number | null;
+  readonly budgets: readonly BudgetFitView[];
   /** Least that is left of a budget that is enforced, slices of gateways included; null if there is none. */
   readonly budget_remaining_micro_usd: number | null;
   /** Rules that apply and depend on what is not known before the request. */
@@ -45,13 +58,15 @@ export interface ExplainedCallView {
 type Source = Omit<ObjectionView, "rule" | "reason" | "frees_up_at">;
 
 export function explainedCall(effective: EffectivePolicyView, call: ExplainedCall): ExplainedCallView {
-  const { keyId, model, streamed, maxTokens } = call;
-  const { guardrail, shadow_guardrail, budgets } = effective;
+  const { keyId, model, streamed, maxTokens, cheapestMicroUsd } = call;
+  const { guardrail, shadow_guardrail } = effective;
+  const budgets = effective.budgets.map((budget) => budgetFit(budget, cheapestMicroUsd));
   const objections = [
     ...[guardrail, shadow_guardrail].flatMap((rules) => (rules === null ? [] : guardrailObjections(rules, call))),
-    ...limitObjections(effective),
+    ...effective.budgets.flatMap((budget) => budgetObjections(budget, cheapestMicroUsd)),
+    ...rateObjections(effective),
   ];
-  const left = budgets.flatMap((budget) => (budget.mode === "enforce" ? [usableOf(budget)] : []));
+  const left = budgets.flatMap((budget) => (budget.mode === "enforce" ? [budget.remaining_micro_usd] : []));
   return {
     key_id: keyId,
     model: model.id,
@@ -60,14 +75,40 @@ export function explainedCall(effective: EffectivePolicyView, call: ExplainedCal
     max_tokens: maxTokens ?? null,
     refused: objections.some(({ mode }) => mode === "enforce"),
     objections,
+    cheapest_request_micro_usd: cheapestMicroUsd,
+    budgets,
     budget_remaining_micro_usd: left.length === 0 ? null : Math.min(...left),
-    not_judged: notJudged(effective),
+    not_judged: notJudged(effective, cheapestMicroUsd),
   };
 }
 
+type EffectiveBudgetView = EffectivePolicyView["budgets"][number];
+
 /** Amount of a budget that requests can still use: what nobody reserved, and what gateways have set aside to admit them on. */
-function usableOf(budget: EffectivePolicyView["budgets"][number]): number {
+function usableOf(budget: EffectiveBudgetView): number {
   return budget.remaining_micro_usd + budget.leased_micro_usd;
+}
+
+function budgetFit(budget: EffectiveBudgetView, cheapestMicroUsd: number | null): BudgetFitView {
+  const usable = usableOf(budget);
+  return {
+    ...sourceOf(budget),
+    frees_up_at: budget.frees_up_at,
+    remaining_micro_usd: usable,
+    fits_cheapest_request: cheapestMicroUsd === null ? null : cheapestMicroUsd <= usable,
+  };
+}
+
+/** Objection of a budget into which no request to the model fits. A free model needs nothing of it. */
+function budgetObjections(budget: EffectiveBudgetView, cheapestMicroUsd: number | null): readonly ObjectionView[] {
+  const usable = usableOf(budget);
+  if (usable >= (cheapestMicroUsd ?? 1)) return [];
+  const limit = formatMicroUsd(budget.limit_micro_usd);
+  const reason =
+    usable <= 0 || cheapestMicroUsd === null
+      ? `nothing is left of ${limit}`
+      : `${formatMicroUsd(usable)} is left of ${limit}, and the cheapest request costs ${formatMicroUsd(cheapestMicroUsd)}`;
+  return [objectionOf(budget, "budget", reason)];
 }
 
 function guardrailObjections(
@@ -94,12 +135,9 @@ function guardrailObjections(
   return objections;
 }
 
-/** Limits of which nothing is left. */
-function limitObjections({ budgets, rate_limits }: EffectivePolicyView): readonly ObjectionView[] {
-  const ofBudgets = budgets
-    .filter((budget) => usableOf(budget) <= 0)
-    .map((budget) => objectionOf(budget, "budget", `nothing is left of ${formatMicroUsd(budget.limit_micro_usd)}`));
-  const ofRates = rate_limits.flatMap((limit) => [
+/** Objections of rate limits of which nothing is left. */
+function rateObjections({ rate_limits }: EffectivePolicyView): readonly ObjectionView[] {
+  return rate_limits.flatMap((limit) => [
     ...(limit.max_requests !== null && limit.requests >= limit.max_requests
       ? [objectionOf(limit, "rate_limit.max_requests", `all ${limit.max_requests} requests of its window are used`)]
       : []),
@@ -107,31 +145,31 @@ function limitObjections({ budgets, rate_limits }: EffectivePolicyView): readonl
       ? [objectionOf(limit, "rate_limit.max_tokens", `all ${limit.max_tokens} tokens of its window are used`)]
       : []),
   ]);
-  return [...ofBudgets, ...ofRates];
 }
 
 function objectionOf(
-  {
-    policy_id,
-    policy_name,
-    binding_id,
-    principal_type,
-    principal_id,
-    mode,
-    frees_up_at,
-  }: Source & {
-    readonly frees_up_at: string | null;
-  },
+  limit: Source & { readonly frees_up_at: string | null },
   rule: string,
   reason: string,
 ): ObjectionView {
-  return { rule, reason, policy_id, policy_name, binding_id, principal_type, principal_id, mode, frees_up_at };
+  return { rule, reason, ...sourceOf(limit), frees_up_at: limit.frees_up_at };
 }
 
-function notJudged({ guardrail, budgets, rate_limits }: EffectivePolicyView): readonly string[] {
+function sourceOf({ policy_id, policy_name, binding_id, principal_type, principal_id, mode }: Source): Source {
+  return { policy_id, policy_name, binding_id, principal_type, principal_id, mode };
+}
+
+function notJudged(
+  { guardrail, budgets, rate_limits }: EffectivePolicyView,
+  cheapestMicroUsd: number | null,
+): readonly string[] {
+  const cost =
+    cheapestMicroUsd === null
+      ? "the cost of the request, because its price is not known"
+      : "what the request costs beyond the cheapest one";
   return [
     ...(guardrail !== null && guardrail.content_patterns.length > 0 ? ["guardrail.content_patterns"] : []),
-    ...(budgets.length > 0 ? ["the cost of the request against what budgets have left"] : []),
+    ...(budgets.length > 0 ? [cost] : []),
     ...(rate_limits.some(({ max_concurrent }) => max_concurrent !== null) ? ["rate_limit.max_concurrent"] : []),
   ];
 }
@@ -140,7 +178,7 @@ type Field = readonly [string, string];
 
 /** Fields of an explanation: the decision first. */
 export function explainedCallFields(view: ExplainedCallView): readonly Field[] {
-  const { refused, objections, budget_remaining_micro_usd: left, not_judged } = view;
+  const { refused, objections, cheapest_request_micro_usd: cheapest, budgets, not_judged } = view;
   return [
     ["decision", refused ? "refused" : "not refused by what is judged"],
     ["key", view.key_id],
@@ -149,20 +187,28 @@ export function explainedCallFields(view: ExplainedCallView): readonly Field[] {
       objection.mode === "enforce" ? "refused by" : "reported by",
       objectionText(objection),
     ]),
-    ...(left === null ? [] : [["budget left", formatMicroUsd(left)] as const]),
+    ...(cheapest === null ? [] : [["cheapest request", formatMicroUsd(cheapest)] as const]),
+    ...budgets.map((budget): Field => ["budget", budgetText(budget)]),
     ...not_judged.map((rule): Field => ["not judged", rule]),
   ];
 }
 
-function objectionText({
-  rule,
-  reason,
+/** Text of a budget, e.g. "daily-cap on the namespace: 40 micro-USD ($0.00004) left, the cheapest request fits". */
+function budgetText({
   policy_name,
-  principal_type,
-  principal_id,
-  frees_up_at,
-}: ObjectionView): string {
-  const place = principal_type === "namespace" ? "the namespace" : principal_id;
+  remaining_micro_usd,
+  fits_cheapest_request: fits,
+  ...place
+}: BudgetFitView): string {
+  const fit = fits === null ? "" : `, the cheapest request ${fits ? "fits" : "does not fit"}`;
+  return `${policy_name} on ${placeOf(place)}: ${formatMicroUsd(remaining_micro_usd)} left${fit}`;
+}
+
+function objectionText({ rule, reason, policy_name, frees_up_at, ...place }: ObjectionView): string {
   const when = frees_up_at === null ? "" : `; a part is free again at ${formatTime(frees_up_at)}`;
-  return `${rule} of ${policy_name} on ${place}: ${reason}${when}`;
+  return `${rule} of ${policy_name} on ${placeOf(place)}: ${reason}${when}`;
+}
+
+function placeOf({ principal_type, principal_id }: Pick<Source, "principal_type" | "principal_id">): string {
+  return principal_type === "namespace" ? "the namespace" : principal_id;
 }
