@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
 import { AuditService as AuthAudit, KeyService } from "@routeplane/contracts/auth";
 import { AuditService as PolicyAudit, PolicyService } from "@routeplane/contracts/policy";
@@ -187,6 +190,64 @@ describe.concurrent("entries of the audit log", () => {
     await using few = await startNamedLog();
     await runCli(["cloud", "audit", "list"], environment(few.url));
     expect(few.read).toEqual([KEY]);
+  });
+});
+
+describe.concurrent("audit export --output", () => {
+  it("resumes where it was interrupted, with the entries from its start, each once", async () => {
+    const received: { pageToken: string; from: bigint | undefined; to: bigint | undefined }[] = [];
+    await using node = await startFakeNode((router) => {
+      router.service(PolicyAudit, {
+        listAuditEntries: ({ pageToken, filter }) => {
+          received.push({ pageToken, from: filter?.from?.seconds, to: filter?.to?.seconds });
+          if (received.length === 2) throw refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away");
+          return pageToken === "" ? { entries: [UPDATE], nextPageToken: "t1" } : { entries: [DELETION] };
+        },
+      });
+      router.service(KeyService, { getKey: ({ id }) => ({ key: { id, name: "my_agent" } }) });
+      router.service(PolicyService, { getPolicy: ({ id }) => ({ policy: { id, name: "cap" } }) });
+    });
+    const folder = await mkdtemp(join(tmpdir(), "routeplane-audit-"));
+    const output = join(folder, "log.jsonl");
+    const selected = ["--action", "policy.update", "--since", "24h", "--actor", KEY];
+    const argv = ["cloud", "audit", "export", "--format", "jsonl", "--output", output, ...selected];
+    const run = (...options: string[]) => runCli([...argv, ...options], environment(node.url));
+    expect(await run()).toMatchObject({ code: 1, stdout: "" });
+    expect(await run()).toMatchObject({ code: 2, stderr: expect.stringContaining("--resume") });
+    expect(await run("--target", POLICY, "--resume")).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("had other options"),
+    });
+    const resumed = await run("--resume", "--json");
+    expect(resumed).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(resumed.stdout)).toEqual({ file: output, format: "jsonl", entry_count: 2 });
+    const [first, second, repeated] = received.map(({ pageToken }) => pageToken);
+    expect([received.length, first, second]).toEqual([3, "", expect.stringMatching(/./)]);
+    expect(repeated).toBe(second);
+    expect(new Set(received.map(({ from, to }) => `${from} ${to}`)).size).toBe(1);
+    const lines = (await readFile(output, "utf8")).trimEnd().split("\n");
+    expect(lines.map((line) => (JSON.parse(line) as { id: string }).id)).toEqual([ENTRY, DELETION.id]);
+    expect(await readdir(folder)).toEqual(["log.jsonl"]);
+    await rm(folder, { recursive: true });
+  });
+
+  it("of stdout cannot be resumed: exit code 2, without a call", async () => {
+    const argv = ["cloud", "audit", "export", "--format", "csv", "--resume"];
+    expect(await runCli(argv, environment("http://127.0.0.1:1"))).toMatchObject({
+      code: 2,
+      stdout: "",
+      stderr: expect.stringContaining("only an export to a file can go on"),
+    });
+  });
+
+  it("leaves stdout empty, without the CSV header, if the first call is refused", async () => {
+    await using node = await startFakeNode((router) => {
+      router.service(AuthAudit, {
+        listAuditEntries: () => Promise.reject(refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away")),
+      });
+    });
+    const argv = ["cloud", "audit", "export", "--format", "csv", "--action", "key.revoke"];
+    expect(await runCli(argv, environment(node.url))).toMatchObject({ code: 1, stdout: "" });
   });
 });
 

@@ -1,9 +1,8 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { once } from "node:events";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { mergeAuditPages } from "@routeplane/audit/merged-log";
 import type { AuditEntry, AuditFilterSchema } from "@routeplane/contracts/audit";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import {
   actionArgument,
   actorArgument,
@@ -17,8 +16,6 @@ import { AuditNames } from "../audit-names.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
-import { csvLine } from "../output/csv.ts";
-import { startProgress } from "../output/progress.ts";
 import { block } from "../output/table.ts";
 import { notFound, resolveChanged, resolveKey } from "../resolve-name.ts";
 import { loginCredential, operatorCredential } from "../session.ts";
@@ -26,6 +23,7 @@ import { AUDIT_COLUMNS, AUDIT_FIELD_NAMES, auditFields, type AuditView, fromProt
 import { type ListPage, pagesOf, type ReadPage, showPages } from "../views/list.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
+import { type ExportOptions, exportRows, withExportOptions, writtenRangeOf } from "./export/export-rows.ts";
 import { addRangeOptions, type RangeOptions, type TimeRange, withRange } from "./time-range.ts";
 
 interface AuditFilter {
@@ -41,7 +39,6 @@ interface ListOptions {
   readonly pageToken?: string;
 }
 
-type ExportFormat = "csv" | "jsonl";
 type AuditOptions = AuditFilter & TimeRange;
 
 export function addAuditCommands(audit: Command, context: Context): void {
@@ -72,16 +69,17 @@ export function addAuditCommands(audit: Command, context: Context): void {
     .action((id: string, options: AuditFilter) => showEntry(context, id, options));
   withExamples(get, "cloud audit get aud_01jxyz…", "cloud audit get aud_01jxyz… --json");
 
-  const exported = withFilters(audit.command("export"))
-    .description("Export the audit log to stdout, newest first")
-    .addOption(new Option("--format <format>", "Format of the rows").choices(["csv", "jsonl"]).makeOptionMandatory())
+  const exported = withExportOptions(withFilters(audit.command("export")), audit)
+    .description("Export the audit log, newest first")
     .addHelpText("after", "\nWrites the log as it is at the start, page by page.")
-    .action((options: AuditFilter & RangeOptions & { format: ExportFormat }) =>
-      exportEntries(context, withRange(options)),
+    // Commander assigns --output to the program, wherever it stands.
+    .action((_: object, self: Command) =>
+      exportEntries(context, self.optsWithGlobals<AuditFilter & RangeOptions & ExportOptions>()),
     );
   withExamples(
     exported,
-    "cloud audit export --format csv --from 2026-05-01 --to 2026-06-01 > may.csv",
+    "cloud audit export --format csv --output may.csv --from 2026-05-01 --to 2026-06-01",
+    "cloud audit export --format csv --output may.csv --from 2026-05-01 --to 2026-06-01 --resume",
     "cloud audit export --format jsonl --target daily-cap | jq .changes",
   );
 }
@@ -112,44 +110,65 @@ async function showEntry(context: Context, id: string, options: AuditFilter): Pr
   throw notFound(`no entry ${id} in the audit log that the credential in use reads`);
 }
 
-async function exportEntries(context: Context, options: AuditOptions & { format: ExportFormat }): Promise<void> {
-  const { stdout, output } = context;
-  const { format, to = new Date() } = options;
-  const lineOf = (view: AuditView): string =>
-    format === "jsonl" ? `${JSON.stringify(view)}\n` : csvLine(AUDIT_FIELD_NAMES.map((name) => view[name]));
-  let [head, count] = [format === "csv" ? csvLine(AUDIT_FIELD_NAMES) : "", 0];
-  const progress = startProgress(context, "entries");
-  for await (const { rows } of await entryPages(context, { ...options, to })) {
-    if (!stdout.write(head + rows.map(lineOf).join(""))) await once(stdout, "drain");
-    head = "";
-    progress.show((count += rows.length));
-  }
-  progress.clear();
-  output.note(`${count} entries`);
+async function exportEntries(context: Context, written: AuditFilter & RangeOptions & ExportOptions): Promise<void> {
+  const options = withRange(written);
+  await exportRows(context, options, async () => {
+    const { selected, read } = await entryReader(context, options);
+    return {
+      rowsName: "entries",
+      countName: "entry_count",
+      fieldNames: AUDIT_FIELD_NAMES,
+      selection: { ...selected, node: options.node, ...writtenRangeOf(written) },
+      pages: ({ from, to, pageToken }) => read({ ...(from && { from }), to }, { pageToken }),
+    };
+  });
+}
+
+interface WantedPages {
+  readonly limit?: number;
+  readonly pageToken?: string;
 }
 
 /** Pages of the entries that options select, with names. @param id only this entry; empty: all */
 async function entryPages(
   context: Context,
   options: AuditOptions,
-  page: { readonly limit?: number; readonly pageToken?: string } = {},
+  page: WantedPages,
   id = "",
 ): Promise<AsyncIterable<ListPage<AuditView>>> {
+  const { read } = await entryReader(context, options);
+  return read(options, page, id);
+}
+
+/** Reader of the entries that options select. */
+interface EntryReader {
+  /** Filter without its range, by ids. */
+  readonly selected: MessageInitShape<typeof AuditFilterSchema>;
+  /** @param id only this entry; empty: all */
+  readonly read: (range: TimeRange, page: WantedPages, id?: string) => AsyncIterable<ListPage<AuditView>>;
+}
+
+/** Looks up what options name. */
+async function entryReader(context: Context, options: AuditOptions): Promise<EntryReader> {
   const { namespace, node = false, action } = options;
   if (node && namespace !== undefined) throw usageError("--node and --namespace cannot be combined: give one of them");
   const credential = node || namespace !== undefined ? operatorCredential : loginCredential;
   const client = await context.connect(await credential(context.settings));
-  const filter = { ...(await toFilter(client, options)), id };
+  const selected = await toFilter(client, options);
   const logs = { auth: client.audit, policy: client.policyAudit, usage: client.usageAudit };
   const queried = action === undefined ? Object.values(logs) : [logs[action.service]];
   const names = new AuditNames(client);
-  const read = mergedPages(queried, filter);
-  const readNamed: typeof read = async (request) => {
-    const entries = await read(request);
-    await names.load(entries.rows);
-    return entries;
+  const read: EntryReader["read"] = ({ from, to }, page, id = "") => {
+    const range = { ...(from && { from: timestampFromDate(from) }), ...(to && { to: timestampFromDate(to) }) };
+    const readPage = mergedPages(queried, { ...selected, ...range, id });
+    const readNamed: typeof readPage = async (request) => {
+      const entries = await readPage(request);
+      await names.load(entries.rows);
+      return entries;
+    };
+    return pagesOf(readNamed, (entry) => fromProtoAuditEntry(entry, names), page);
   };
-  return pagesOf(readNamed, (entry) => fromProtoAuditEntry(entry, names), page);
+  return { selected, read };
 }
 
 type AuditLog = NodeClient["audit"] | NodeClient["policyAudit"] | NodeClient["usageAudit"];
@@ -172,14 +191,12 @@ async function namespaceIdOf({ namespaces }: NodeClient, nameOrId: string): Prom
   return requirePresent((await namespaces.getNamespace({ namespace: nameOrId })).namespace).id;
 }
 
-async function toFilter(client: NodeClient, { actor, action, target, namespace, from, to }: AuditOptions) {
+async function toFilter(client: NodeClient, { actor, action, target, namespace }: AuditFilter) {
   return {
     actorId: actor === undefined ? "" : await resolveActor(client, actor),
     action: action?.name ?? "",
     targetId: target === undefined ? "" : await resolveChanged(client, target),
     namespaceId: namespace === undefined ? "" : await namespaceIdOf(client, namespace),
-    ...(from && { from: timestampFromDate(from) }),
-    ...(to && { to: timestampFromDate(to) }),
   };
 }
 
