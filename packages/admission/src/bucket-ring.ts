@@ -1,33 +1,38 @@
 /**
- * Rolling sums in bounded space. A window is cut into 100 buckets of equal width; a ring holds the amount of each bucket of the
- * window and of the one that is leaving it, 101 at most, however much was counted. Bucket `n` covers `[n * bucketMs, (n + 1) *
- * bucketMs)`, in milliseconds since the epoch. A bucket counts in full until all of it is outside the window, so that a sum is
- * never too low, and at most that of a window one bucket longer. A ring is a value: every function returns a new one.
+ * Sums over a window in bounded space. A scale cuts time into buckets; a ring holds the amount of each bucket of the window and of the one that
+ * is leaving it, 101 at most, however much was counted. A bucket counts in full until all of it is outside the window, so that a sum is
+ * never too low, and at most that of a window one bucket longer; the buckets of a calendar window end with it, so that its sum is exact.
+ * A ring is a value: every function returns a new one.
  */
+import { isTimeZone } from "@routeplane/domain";
+import {
+  bucketAt,
+  ENDLESS,
+  haveSameBuckets,
+  keptBuckets,
+  leavesAt,
+  oldestBucket,
+  rollingScale,
+  type Scale,
+  startOfBucket,
+} from "./scale.ts";
 
-/** Amounts counted within a rolling window. */
+/** Amounts counted within a window. */
 export interface Ring {
-  /** Width of a bucket: a hundredth of the window, or `FOR_EVER_MS` if the window never ends. */
-  readonly bucketMs: number;
+  readonly scale: Scale;
   /** Number of the newest bucket. */
   readonly newest: number;
   /** Amount of each bucket, from the newest back; >= 0. */
   readonly amounts: readonly bigint[];
 }
 
-/** Length of a window in buckets. */
-export const WINDOW_BUCKETS = 100;
-
-/** Value of `bucketMs` for a window that never ends and has one bucket. */
-export const FOR_EVER_MS = 0;
-
-export function emptyRing(bucketMs: number): Ring {
-  return { bucketMs, newest: 0, amounts: [] };
+export function emptyRing(scale: Scale): Ring {
+  return { scale, newest: 0, amounts: [] };
 }
 
 /**
- * Sum of the window that ends at `nowMs`: never less than the exact rolling sum, never more than that of a window one bucket
- * longer. Amounts dated after now, which a clock that was set back leaves, count as well.
+ * Sum of the window that ends at `nowMs`: never less than the exact sum, never more than that of a window one bucket longer. Amounts
+ * dated after now, which a clock that was set back leaves, count as well.
  */
 export function ringSum(ring: Ring, nowMs: number): bigint {
   return amountsInWindow(ring, nowMs).reduce((sum, amount) => sum + amount, 0n);
@@ -40,14 +45,12 @@ export function ringSum(ring: Ring, nowMs: number): bigint {
  */
 export function addToRing(ring: Ring, amount: bigint, atMs: number, nowMs: number): Ring {
   if (amount < 0n) throw new RangeError("an amount to add must not be negative");
-  const bucket = bucketOf(ring.bucketMs, atMs);
-  if (amount === 0n || bucket < oldestCounted(ring.bucketMs, nowMs)) return ring;
-  const opened =
-    ring.amounts.length === 0
-      ? { ...ring, newest: bucket }
-      : openedUpTo(ring, bucket, oldestCounted(ring.bucketMs, nowMs));
+  const bucket = bucketAt(ring.scale, atMs);
+  const oldest = oldestBucket(ring.scale, nowMs);
+  if (amount === 0n || bucket < oldest) return ring;
+  const opened = ring.amounts.length === 0 ? { ...ring, newest: bucket } : openedUpTo(ring, bucket, oldest);
   // A clock that was set back by more than a window makes the amount count longer than it needs to.
-  const index = Math.min(opened.newest - bucket, WINDOW_BUCKETS);
+  const index = Math.min(opened.newest - bucket, keptBuckets(ring.scale) - 1);
   const amounts = [...opened.amounts];
   while (amounts.length <= index) amounts.push(0n);
   amounts[index] = (amounts[index] ?? 0n) + amount;
@@ -62,7 +65,7 @@ export function addToRing(ring: Ring, amount: bigint, atMs: number, nowMs: numbe
  */
 export function subtractFromRing(ring: Ring, amount: bigint, atMs: number): Ring {
   if (amount < 0n) throw new RangeError("an amount to subtract must not be negative");
-  const index = ring.newest - bucketOf(ring.bucketMs, atMs);
+  const index = ring.newest - bucketAt(ring.scale, atMs);
   const counted = ring.amounts[index];
   if (counted === undefined) return ring;
   return { ...ring, amounts: ring.amounts.with(index, counted > amount ? counted - amount : 0n) };
@@ -76,41 +79,33 @@ export function ringFreesAt(ring: Ring, atMost: bigint, nowMs: number): number |
   const amounts = amountsInWindow(ring, nowMs);
   let sum = amounts.reduce((total, amount) => total + amount, 0n);
   if (sum <= atMost) return nowMs;
-  if (atMost < 0n || ring.bucketMs === FOR_EVER_MS) return undefined;
+  if (atMost < 0n) return undefined;
   let oldest = amounts.length;
   while (sum > atMost && oldest > 0) sum -= amounts[--oldest] ?? 0n;
-  return (ring.newest - oldest + 1 + WINDOW_BUCKETS) * ring.bucketMs;
+  return leavesAt(ring.scale, ring.newest - oldest);
 }
 
 /**
- * Ring of the same amounts in buckets of another width, for a window of another length. Each old bucket counts as if all of it
- * had been added at its end, because the moment within it is not known: so by up to one old bucket too long, never too short.
- * Amounts that a shorter window has dropped are lost.
+ * Ring of the same amounts on another scale, for another window. Each old bucket counts as if all of it had been added at its end,
+ * because the moment within it is not known: so by up to one old bucket too long, never too short. Amounts that a shorter window has
+ * dropped are lost.
  */
-export function resizeRing(ring: Ring, bucketMs: number, nowMs: number): Ring {
-  if (ring.bucketMs === bucketMs) return ring;
+export function resizeRing(ring: Ring, scale: Scale, nowMs: number): Ring {
+  if (haveSameBuckets(ring.scale, scale)) return ring.scale.kind === scale.kind ? ring : { ...ring, scale };
   return ring.amounts.reduceRight<Ring>((resized, amount, index) => {
     return addToRing(resized, amount, lastMoment(ring, ring.newest - index, nowMs), nowMs);
-  }, emptyRing(bucketMs));
+  }, emptyRing(scale));
 }
 
 /** Latest moment at which an amount of this bucket can have been added. */
-function lastMoment({ bucketMs }: Ring, bucket: number, nowMs: number): number {
-  if (bucketMs === FOR_EVER_MS) return nowMs;
-  return Math.max(bucket * bucketMs, Math.min((bucket + 1) * bucketMs - 1, nowMs));
-}
-
-function bucketOf(bucketMs: number, ms: number): number {
-  return bucketMs === FOR_EVER_MS ? 0 : Math.floor(ms / bucketMs);
-}
-
-function oldestCounted(bucketMs: number, nowMs: number): number {
-  return bucketOf(bucketMs, nowMs) - WINDOW_BUCKETS;
+function lastMoment({ scale }: Ring, bucket: number, nowMs: number): number {
+  if (scale.kind === "endless") return nowMs;
+  return Math.max(startOfBucket(scale, bucket), Math.min(startOfBucket(scale, bucket + 1) - 1, nowMs));
 }
 
 /** Amounts that count at `nowMs`, newest first. */
-function amountsInWindow({ bucketMs, newest, amounts }: Ring, nowMs: number): readonly bigint[] {
-  return amounts.slice(0, Math.max(0, newest - oldestCounted(bucketMs, nowMs) + 1));
+function amountsInWindow({ scale, newest, amounts }: Ring, nowMs: number): readonly bigint[] {
+  return amounts.slice(0, Math.max(0, newest - oldestBucket(scale, nowMs) + 1));
 }
 
 /**
@@ -122,24 +117,55 @@ function amountsInWindow({ bucketMs, newest, amounts }: Ring, nowMs: number): re
 function openedUpTo(ring: Ring, bucket: number, oldest: number): Ring {
   const ahead = bucket - ring.newest;
   if (ahead <= 0) return ring;
-  const between = Array.from({ length: Math.min(ahead, WINDOW_BUCKETS + 1) }, () => 0n);
-  const amounts = [...between, ...ring.amounts].slice(0, WINDOW_BUCKETS + 1);
-  const dropped = ring.amounts.filter((_, index) => index + ahead > WINDOW_BUCKETS && ring.newest - index >= oldest);
+  const kept = keptBuckets(ring.scale);
+  const between = Array.from({ length: Math.min(ahead, kept) }, () => 0n);
+  const amounts = [...between, ...ring.amounts].slice(0, kept);
+  const dropped = ring.amounts.filter((_, index) => index + ahead >= kept && ring.newest - index >= oldest);
   const moved = dropped.reduce((sum, amount) => sum + amount, 0n);
-  if (moved > 0n) amounts[WINDOW_BUCKETS] = (amounts[WINDOW_BUCKETS] ?? 0n) + moved;
+  if (moved > 0n) amounts[kept - 1] = (amounts[kept - 1] ?? 0n) + moved;
   return { ...ring, newest: bucket, amounts };
 }
 
-/** Ring as an array of integers >= 0, to be stored: the width, the number of the newest bucket, then the amounts. */
-export function toRingNumbers({ bucketMs, newest, amounts }: Ring): readonly bigint[] {
-  const last = amounts.findLastIndex((amount) => amount > 0n);
-  return [BigInt(bucketMs), BigInt(newest), ...amounts.slice(0, last + 1)];
+/** Ring as it is stored. */
+export interface StoredRing {
+  /**
+   * Integers >= 0. First the scale: the width of its buckets in milliseconds, which is 10 at least, or a number below that of
+   * `STORED_SCALES`. Then the newest bucket: its number, or of a calendar window its first moment, which says to those that do not know
+   * time zones which bucket it is. Then the amounts.
+   */
+  readonly numbers: readonly bigint[];
+  /** Time zone of a calendar window. */
+  readonly timeZone: string | undefined;
 }
 
-/** @throws Error if the numbers are not those of a ring: a request that needs the ring must be refused */
-export function fromRingNumbers(numbers: readonly bigint[]): Ring {
-  const [bucketMs, newest, ...amounts] = numbers;
-  const readable = amounts.length <= WINDOW_BUCKETS + 1 && numbers.every((number) => number >= 0n);
-  if (bucketMs === undefined || newest === undefined || !readable) throw new Error("a window cannot be read");
-  return { bucketMs: Number(bucketMs), newest: Number(newest), amounts };
+const STORED_SCALES = { endless: 0n, calendar_day: 1n, calendar_month: 2n } as const;
+
+/** Moment of a day at which its number is read: far from its ends, which a change of the time zone's rules can move. */
+const INSIDE_DAY_MS = 11 * 3_600_000;
+
+export function toStoredRing({ scale, newest, amounts }: Ring): StoredRing {
+  const last = amounts.findLastIndex((amount) => amount > 0n);
+  const counted = amounts.slice(0, last + 1);
+  const isCalendar = "timeZone" in scale;
+  const position = isCalendar && amounts.length > 0 ? startOfBucket(scale, newest) : newest;
+  const stored = scale.kind === "rolling" ? BigInt(scale.bucketMs) : STORED_SCALES[scale.kind];
+  return { numbers: [stored, BigInt(position), ...counted], timeZone: isCalendar ? scale.timeZone : undefined };
+}
+
+/** @throws Error if the ring cannot be read: a request that needs it must be refused */
+export function fromStoredRing({ numbers, timeZone }: StoredRing): Ring {
+  const [stored, position, ...amounts] = numbers;
+  const scale = stored === undefined ? undefined : storedScale(stored, timeZone);
+  if (scale === undefined || position === undefined) throw new Error("a window cannot be read");
+  if (amounts.length > keptBuckets(scale) || numbers.some((number) => number < 0n))
+    throw new Error("a window cannot be read");
+  const newest = "timeZone" in scale ? bucketAt(scale, Number(position) + INSIDE_DAY_MS) : Number(position);
+  return { scale, newest, amounts };
+}
+
+function storedScale(stored: bigint, timeZone: string | undefined): Scale | undefined {
+  if (stored === STORED_SCALES.endless) return ENDLESS;
+  if (stored > STORED_SCALES.calendar_month) return rollingScale(Number(stored));
+  if (timeZone === undefined || !isTimeZone(timeZone)) return undefined;
+  return { kind: stored === STORED_SCALES.calendar_day ? "calendar_day" : "calendar_month", timeZone };
 }

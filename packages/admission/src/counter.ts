@@ -1,9 +1,9 @@
 import { addToRing, emptyRing, type Ring, resizeRing, subtractFromRing } from "./bucket-ring.ts";
-import { budgetBucketMs, type BudgetWindow, rateBucketMs } from "./window.ts";
+import type { Scale } from "./scale.ts";
+import { budgetScale, rateScale, type TimedWindow } from "./window.ts";
 
 /** Limit that settled and reserved amounts together never exceed within the window. */
-export interface BudgetLimit {
-  readonly window: BudgetWindow;
+export interface BudgetLimit extends TimedWindow {
   readonly limitNano: bigint;
 }
 
@@ -70,17 +70,17 @@ export interface DatedAmount {
   readonly atMs: number;
 }
 
-/** Counter whose rings have the windows of these limits. Editing the length of a window keeps what was counted. */
+/** Counter whose rings have the windows of these limits. Editing a window keeps what was counted. */
 export function resizeCounter(counter: Counter, { budget, rateLimit }: Limits, nowMs: number): Counter {
-  const resize = (ring: Ring | undefined, bucketMs: number): Ring =>
-    ring === undefined ? emptyRing(bucketMs) : resizeRing(ring, bucketMs, nowMs);
-  const budgetMs = budget && budgetBucketMs(budget.window);
-  const rateMs = rateLimit && rateBucketMs(rateLimit.windowSecs);
+  const resize = (ring: Ring | undefined, scale: Scale): Ring =>
+    ring === undefined ? emptyRing(scale) : resizeRing(ring, scale, nowMs);
+  const ofBudget = budget && budgetScale(budget);
+  const ofRate = rateLimit && rateScale(rateLimit.windowSecs);
   return {
     ...counter,
-    spend: budgetMs === undefined ? counter.spend : resize(counter.spend, budgetMs),
-    requests: rateMs === undefined ? counter.requests : resize(counter.requests, rateMs),
-    tokens: rateMs === undefined ? counter.tokens : resize(counter.tokens, rateMs),
+    spend: ofBudget === undefined ? counter.spend : resize(counter.spend, ofBudget),
+    requests: ofRate === undefined ? counter.requests : resize(counter.requests, ofRate),
+    tokens: ofRate === undefined ? counter.tokens : resize(counter.tokens, ofRate),
   };
 }
 

@@ -4,6 +4,7 @@ import { EMPTY_COUNTER } from "./counter.ts";
 import { decideAdmission, type LimitedBinding, type RequestBounds } from "./decide.ts";
 import { reservationCost } from "./price.ts";
 import { addToRing, emptyRing } from "./bucket-ring.ts";
+import { ENDLESS } from "./scale.ts";
 
 const NOW_MS = Date.UTC(2026, 10, 23);
 
@@ -14,7 +15,7 @@ interface Budget {
 }
 
 function bindingOf({ limitNano, spentNano, reservedNano }: Budget): LimitedBinding {
-  const spend = addToRing(emptyRing(0), spentNano, NOW_MS, NOW_MS);
+  const spend = addToRing(emptyRing(ENDLESS), spentNano, NOW_MS, NOW_MS);
   const limits = { budget: { window: "total" as const, limitNano } };
   return { limits, counter: { ...EMPTY_COUNTER, spend, reservedNano }, shadow: false };
 }

@@ -18,14 +18,22 @@ export { dearestPrice, type Rates, requestCost, reservationCost, type TokenPrice
 export { type RateLimitState, type TightestLimits, tightestLimitsOf } from "./tightest-limits.ts";
 export {
   addToRing,
-  fromRingNumbers,
+  fromStoredRing,
   type Ring,
   ringFreesAt,
   ringSum,
+  type StoredRing,
   subtractFromRing,
-  toRingNumbers,
+  toStoredRing,
 } from "./bucket-ring.ts";
-export { BUDGET_WINDOWS, type BudgetWindow, budgetWindowSecs, rateBucketMs } from "./window.ts";
+export {
+  BUDGET_WINDOWS,
+  type BudgetWindow,
+  budgetWindowSecs,
+  DEFAULT_TIME_ZONE,
+  isCalendarWindow,
+  rateBucketMs,
+} from "./window.ts";
 export { Appetite } from "./slices/appetite.ts";
 export { LimitSet, type SliceBounds, type SliceReservation } from "./slices/limit-set.ts";
 export { RateSlices } from "./slices/rate-slices.ts";

@@ -1,4 +1,5 @@
 import { type Counter, type Limits, resizeCounter } from "./counter.ts";
+import { ENDLESS } from "./scale.ts";
 import { emptyRing, type Ring, ringFreesAt, ringSum } from "./bucket-ring.ts";
 
 /** Name of one limit of a budget or rate limit, as denials name it. */
@@ -28,7 +29,7 @@ export function limitStatesOf(limits: Limits, counter: Counter, nowMs: number): 
   const current = resizeCounter(counter, limits, nowMs);
   const states: LimitState[] = [];
   const addWindow = (rule: LimitRule, limit: bigint, ring: Ring | undefined, reserved = 0n): void => {
-    states.push(windowState(rule, limit, ring ?? emptyRing(0), reserved, nowMs));
+    states.push(windowState(rule, limit, ring ?? emptyRing(ENDLESS), reserved, nowMs));
   };
   if (budget !== undefined) addWindow("budget", budget.limitNano, current.spend, current.reservedNano);
   const { maxRequests, maxTokens, maxConcurrent } = rateLimit ?? {};

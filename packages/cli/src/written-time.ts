@@ -1,4 +1,4 @@
-import { parseTime } from "@routeplane/domain";
+import { isTimeZone, parseTime, startOfLocalDay } from "@routeplane/domain";
 import { InvalidArgumentError } from "commander";
 
 /** A time as a command line writes it: a moment, a date, or a span from now. `text` is as it was written. */
@@ -16,6 +16,7 @@ export interface TimeReference {
 }
 
 const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
+const DAY_MS = 86_400_000;
 const MAX_SPAN_SECS = 3_650 * SECONDS.d;
 
 /** Seconds of a whole number of s, m, h or d; not a number for any other text. */
@@ -43,11 +44,8 @@ export function expiryArgument(text: string): Date {
 
 /** Parses a time zone that Node.js knows. */
 export function timeZoneArgument(text: string): string {
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: text }).format();
-  } catch {
+  if (!isTimeZone(text))
     throw new InvalidArgumentError("It must be the name of a time zone, e.g. Europe/Berlin or UTC.");
-  }
   // As it was written: the name that it resolves to can be an older one.
   return text;
 }
@@ -77,30 +75,7 @@ function isDate(text: string): boolean {
   return /^\d{4}-\d{2}-\d{2}$/.test(text) && text >= "1970-01-01" && parseTime(`${text}T00:00:00Z`) !== undefined;
 }
 
-/** Hours by which no clock on earth differs from that of UTC. */
-const MAX_OFFSET_HOURS = 16;
-
-/**
- * First moment of a date in a time zone: not always midnight, because clocks can be put forward then. It is searched, because
- * `Intl` tells the local date of a moment and not the reverse.
- */
-export function startOfDate(date: string, timeZone: string | undefined): Date {
-  const localDate = dateClock(timeZone);
-  const midnight = Date.parse(`${date}T00:00:00Z`);
-  let [before, from] = [midnight - MAX_OFFSET_HOURS * 3_600_000, midnight + MAX_OFFSET_HOURS * 3_600_000];
-  while (from - before > 1) {
-    const middle = Math.floor((before + from) / 2);
-    if (localDate(middle) < date) before = middle;
-    else from = middle;
-  }
-  return new Date(from);
-}
-
-/** Creates a function that returns the date of a moment in a time zone, e.g. `2026-05-01`. */
-function dateClock(timeZone: string | undefined): (time: number) => string {
-  const format = new Intl.DateTimeFormat("en", { timeZone, year: "numeric", month: "2-digit", day: "2-digit" });
-  return (time) => {
-    const parts = Object.fromEntries(format.formatToParts(time).map(({ type, value }) => [type, value]));
-    return `${parts["year"]?.padStart(4, "0")}-${parts["month"]}-${parts["day"]}`;
-  };
+/** First moment of a date in a time zone: not always midnight, because clocks can be put forward then. */
+export function startOfDate(date: string, timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone): Date {
+  return new Date(startOfLocalDay(Date.parse(`${date}T00:00:00Z`) / DAY_MS, timeZone));
 }

@@ -28,6 +28,7 @@ export {
   MAX_UPSTREAM_ID_CHARS,
   printableText,
 } from "./request-bounds.ts";
+export { isTimeZone, type LocalClock, localClock, localDayAt, startOfLocalDay } from "./local-time.ts";
 export { foldName, nameFault } from "./names.ts";
 export { type JsonFault, StrictJson } from "./strict-json.ts";
 export { type Clock, parseTime } from "./time.ts";

@@ -2,7 +2,7 @@
  * Specs as JSON: the form in which users write and read them, and in which they are stored. Reading fails closed: a field that
  * is not known might be a rule that would then not be enforced.
  */
-import { BUDGET_WINDOWS } from "@routeplane/admission";
+import { BUDGET_WINDOWS, DEFAULT_TIME_ZONE, isCalendarWindow } from "@routeplane/admission";
 import { definedFields, type StrictJson } from "@routeplane/domain";
 import {
   type ContentPattern,
@@ -25,6 +25,7 @@ import {
   type RateLimitSpec,
   type SpecOf,
 } from "./spec.ts";
+import { timeZoneFault } from "./time-zone.ts";
 
 /** Origin of JSON: a user, whose spec has defaults and bounds, or the database, where every word is written out. */
 type Origin = "written" | "stored";
@@ -74,13 +75,18 @@ interface ShownPreset extends Pick<PresetSpec, "rateLimit"> {
   readonly budget?: ShownBudget;
 }
 
-export function toBudgetJson({ window, limitMicroUsd }: ShownBudget) {
-  return { window, limit_micro_usd: Number(limitMicroUsd) };
+export function toBudgetJson({ window, timeZone, limitMicroUsd }: ShownBudget) {
+  return { window, ...definedFields({ time_zone: timeZone }), limit_micro_usd: Number(limitMicroUsd) };
 }
 
 function budgetFrom(json: StrictJson, origin: Origin): BudgetSpec {
-  const { window, limit_micro_usd: limit } = json.object("budget", ["window", "limit_micro_usd"]);
-  return { window: window.oneOf(BUDGET_WINDOWS), limitMicroUsd: integerFrom(limit, origin) };
+  const fields = json.object("budget", ["window", "time_zone", "limit_micro_usd"]);
+  const window = fields.window.oneOf(BUDGET_WINDOWS);
+  const written = fields.time_zone.optional((name) => name.text());
+  const timeZone = written ?? (origin === "written" && isCalendarWindow(window) ? DEFAULT_TIME_ZONE : undefined);
+  const fault = timeZoneFault(window, timeZone);
+  if (fault !== undefined) throw fields.time_zone.fault(fault);
+  return { window, ...definedFields({ timeZone }), limitMicroUsd: integerFrom(fields.limit_micro_usd, origin) };
 }
 
 export function toRateLimitJson({ windowSecs, maxRequests, maxTokens, maxConcurrent }: RateLimitSpec) {

@@ -53,6 +53,8 @@ export const PROTO_BUDGET_WINDOWS = {
   week: ProtoWindow.WEEK,
   month: ProtoWindow.MONTH,
   total: ProtoWindow.TOTAL,
+  calendar_day: ProtoWindow.CALENDAR_DAY,
+  calendar_month: ProtoWindow.CALENDAR_MONTH,
 } as const satisfies Readonly<Record<BudgetWindow, ProtoWindow>>;
 
 export const PROTO_PATTERN_ACTIONS = {
@@ -130,14 +132,18 @@ export function toProtoSpec(spec: PolicySpec): MessageInitShape<typeof PolicySpe
 }
 
 export function fromProtoBudget<Window>(
-  { window, limitMicroUsd }: ProtoBudget,
+  { window, timeZone, limitMicroUsd }: ProtoBudget,
   words: Pick<WordReader<Window, unknown, unknown, unknown>, "window">,
 ) {
-  return { window: words.window(window), limitMicroUsd };
+  return { window: words.window(window), ...definedFields({ timeZone }), limitMicroUsd };
 }
 
-export function toProtoBudget({ window, limitMicroUsd }: BudgetSpec): MessageInitShape<typeof BudgetSpecSchema> {
-  return { window: PROTO_BUDGET_WINDOWS[window], limitMicroUsd };
+export function toProtoBudget({
+  window,
+  timeZone,
+  limitMicroUsd,
+}: BudgetSpec): MessageInitShape<typeof BudgetSpecSchema> {
+  return { window: PROTO_BUDGET_WINDOWS[window], ...definedFields({ timeZone }), limitMicroUsd };
 }
 
 export function fromProtoRateLimit(rateLimit: ProtoRateLimit): RateLimitSpec {
@@ -229,7 +235,8 @@ const LIMIT_UNITS = {
 } as const;
 
 /** Converts a limit of GetOwnLimits. A word that only newer nodes send becomes `unknown`. */
-export function fromProtoOwnLimit({ source, unit, window, windowSecs, resetsAt, ...amounts }: OwnLimit): LimitJson {
+export function fromProtoOwnLimit(ownLimit: OwnLimit): LimitJson {
+  const { source, unit, window, windowSecs, timeZone, resetsAt, ...amounts } = ownLimit;
   return {
     policy_id: source?.policyId ?? "",
     policy_name: source?.policyName ?? "",
@@ -240,6 +247,7 @@ export function fromProtoOwnLimit({ source, unit, window, windowSecs, resetsAt, 
     kind: unit === ProtoUnit.MICRO_USD ? "budget" : "rate_limit",
     unit: wordOf(LIMIT_UNITS, unit),
     window: window === ProtoWindow.UNSPECIFIED ? null : wordOf(PROTO_BUDGET_WINDOWS, window),
+    time_zone: timeZone === "" ? null : timeZone,
     window_secs: windowSecs === 0 ? null : windowSecs,
     limit: Number(amounts.limit),
     used: Number(amounts.used),

@@ -15,6 +15,8 @@ export const MAX_CONCURRENT = 100_000;
 /** Limit that settled and reserved amounts together never exceed within the window. */
 export interface BudgetSpec {
   readonly window: BudgetWindow;
+  /** IANA name of the time zone of a calendar window; undefined for another window. */
+  readonly timeZone?: string;
   /** > 0. */
   readonly limitMicroUsd: bigint;
 }

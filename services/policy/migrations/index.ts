@@ -14,6 +14,7 @@ import * as holdPartitions from "./0012_hold_partitions.ts";
 import * as gatewaySessions from "./0013_gateway_sessions.ts";
 import * as sessionEndings from "./0014_session_endings.ts";
 import * as mintedLimits from "./0015_minted_limits.ts";
+import * as calendarWindows from "./0016_calendar_windows.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -31,4 +32,5 @@ export const migrations: Migrations = {
   "0013_gateway_sessions": gatewaySessions,
   "0014_session_endings": sessionEndings,
   "0015_minted_limits": mintedLimits,
+  "0016_calendar_windows": calendarWindows,
 };

@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { budgetWindowSecs } from "@routeplane/admission";
 import { LimitUnit, type OwnLimitSchema } from "@routeplane/contracts/policy";
 import { PROTO_BUDGET_WINDOWS } from "@routeplane/policy-spec/proto";
+import { definedFields } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
 import type { EffectivePolicyWithUse } from "../domain/effective/read-effective-policy.ts";
 import { toProtoSource } from "./convert-effective-policy.ts";
@@ -29,6 +30,7 @@ function toProtoBudgetLimit({ spec, use, ...source }: EffectivePolicyWithUse["bu
     unit: LimitUnit.MICRO_USD,
     window: PROTO_BUDGET_WINDOWS[spec.window],
     windowSecs: budgetWindowSecs(spec.window) ?? 0,
+    ...definedFields({ timeZone: spec.timeZone }),
     limit: spec.limitMicroUsd,
     used: spentMicroUsd,
     reserved: reservedMicroUsd,

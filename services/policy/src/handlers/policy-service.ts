@@ -18,7 +18,7 @@ import {
   toProtoBudgetUses,
   toProtoPolicy,
 } from "./convert-policy.ts";
-import { guardrailInRequest, requireProtoSpec } from "./convert-spec.ts";
+import { completeSpec, guardrailInRequest, requireProtoSpec } from "./convert-spec.ts";
 import { BINDING_LIST, BOUND_POLICY_LIST, POLICY_LIST } from "./policy-lists.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
@@ -149,7 +149,7 @@ function minterOf(context: HandlerContext): Minter {
 /** @throws DomainError INVALID_ARGUMENT without limits, which the contract's validation refuses before */
 function requireProtoLimits(limits: PresetSpec | undefined): SpecOf<"preset"> {
   if (limits === undefined) throw invalidField("limits", "is required");
-  return { kind: "preset", ...fromProtoPreset(limits, VALIDATED_WORDS) };
+  return completeSpec({ kind: "preset", ...fromProtoPreset(limits, VALIDATED_WORDS) }, "limits");
 }
 
 /** @throws DomainError INVALID_ARGUMENT unless exactly one choice is made */

@@ -5,6 +5,7 @@ import type {
   UpdatePresetRequest,
   UpdateRateLimitRequest,
 } from "@routeplane/contracts/policy";
+import { isCalendarWindow } from "@routeplane/admission";
 import { invalidField, type DefinedFields, definedFields } from "@routeplane/domain";
 import type { PolicyKind, SpecOf } from "@routeplane/policy-spec";
 import {
@@ -13,6 +14,7 @@ import {
   fromProtoRateLimit,
   VALIDATED_WORDS,
 } from "@routeplane/policy-spec/proto";
+import { completeBudget } from "./convert-spec.ts";
 import type { GuardrailInRequest } from "../domain/policies/spec-rules.ts";
 
 /** Change of a spec by an update request. */
@@ -22,12 +24,23 @@ export interface SpecChange<Kind extends PolicyKind> {
   readonly guardrail?: GuardrailInRequest | undefined;
 }
 
-export function budgetChange({ window, limitMicroUsd }: UpdateBudgetRequest): SpecChange<"budget"> | undefined {
-  const set = definedFields({
-    window: window === undefined ? undefined : VALIDATED_WORDS.window(window),
-    limitMicroUsd,
-  });
-  return partsChange<"budget">(set, {});
+export function budgetChange({
+  window: number,
+  timeZone,
+  limitMicroUsd,
+}: UpdateBudgetRequest): SpecChange<"budget"> | undefined {
+  const window = number === undefined ? undefined : VALIDATED_WORDS.window(number);
+  const change = partsChange<"budget">(definedFields({ window, timeZone, limitMicroUsd }), {});
+  return (
+    change && {
+      spec: (current) => {
+        const { timeZone: stored, ...next } = change.spec(current);
+        // The time zone of a calendar window goes with it.
+        const kept = definedFields({ timeZone: isCalendarWindow(next.window) ? stored : timeZone });
+        return { ...next, ...completeBudget({ ...next, ...kept }, "") };
+      },
+    }
+  );
 }
 
 export function rateLimitChange(request: UpdateRateLimitRequest): SpecChange<"rate_limit"> | undefined {
@@ -58,7 +71,7 @@ export function guardrailChange(request: UpdateGuardrailRequest): SpecChange<"gu
 export function presetChange(request: UpdatePresetRequest): SpecChange<"preset"> | undefined {
   const guardrail = request.guardrail && fromProtoGuardrail(request.guardrail, VALIDATED_WORDS);
   const rateLimit = request.rateLimit && fromProtoRateLimit(request.rateLimit);
-  const budget = request.budget && fromProtoBudget(request.budget, VALIDATED_WORDS);
+  const budget = request.budget && completeBudget(fromProtoBudget(request.budget, VALIDATED_WORDS), "budget.");
   const change = partsChange<"preset">(definedFields({ guardrail, rateLimit, budget }), {
     guardrail: request.clearGuardrail,
     rateLimit: request.clearRateLimit,

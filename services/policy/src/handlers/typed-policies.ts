@@ -10,7 +10,7 @@ import type { Policy } from "../domain/policies/policy.ts";
 import type { PolicyStore } from "../domain/ports.ts";
 import { fromProtoPrincipal, toProtoBinding, toProtoPolicy } from "./convert-policy.ts";
 import { POLICY_LIST } from "./policy-lists.ts";
-import { guardrailInRequest } from "./convert-spec.ts";
+import { completeSpec, guardrailInRequest } from "./convert-spec.ts";
 import type { SpecChange } from "./spec-changes.ts";
 
 const DEFAULT_PAGE_SIZE = 100;
@@ -58,7 +58,8 @@ export function typedPolicies<Kind extends PolicyKind>(
     return policy;
   };
   return {
-    async create({ name, bindTo }, spec, context) {
+    async create({ name, bindTo }, written, context) {
+      const spec = completeSpec(written, "spec");
       const guardrail = guardrailInRequest(spec, "spec");
       const draft = { name, spec, guardrail, bindTo: bindTo.map(fromProtoPrincipal) };
       const { policy, bindings } = await management.create(keyPrincipalOf(context), draft);

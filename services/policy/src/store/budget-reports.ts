@@ -27,6 +27,9 @@ export interface BudgetReportsRow {
 /** Bindings of a limit set; the rows of a larger one take longer than the round trips that this saves. */
 const MAX_BINDINGS = 20;
 
+/** Shortest day of any time zone: one in which its clocks are put forward by two hours. What comes later in a day is left to `apply`. */
+const SHORTEST_DAY_MS = 22 * 3_600_000;
+
 /**
  * Statement that applies distinct reports on one limit set; undefined if they are not on budgets alone.
  *
@@ -58,6 +61,7 @@ export function budgetReportsStatement(
     sorted.map((report) => openedAt(report, now).toISOString()),
     rows.map(({ state }) => state),
     rows.map(({ costNano }) => costNano ?? null),
+    SHORTEST_DAY_MS,
   ];
   return { scope: { namespaceId }, text: TEXT, values };
 }
@@ -78,8 +82,11 @@ now as materialized (select clock_timestamp() as at),
 plain as materialized (
   select exists (select from session)
     and not exists (
-      select from locked, now where $4::bigint > 0 and (cardinality(spend) > 2 and spend[2] =
-        case when spend[1] > 0 then floor(extract(epoch from at) * 1000)::bigint / spend[1] else 0 end) is not true)
+      select from locked, lateral (select floor(extract(epoch from at) * 1000)::bigint as ms from now) as now
+      where $4::bigint > 0 and (cardinality(spend) > 2 and case
+        when spend_time_zone is not null then ms between spend[2] and spend[2] + $13 - 1
+        when spend[1] > 0 then spend[2] = ms / spend[1]
+        else spend[2] = 0 end) is not true)
     and not exists (select from mine where held_back > 0 or granted - returned - mine.used < $5::bigint)
     as is_plain
 ),

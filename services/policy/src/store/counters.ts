@@ -1,4 +1,4 @@
-import { type Counter, fromRingNumbers, type Ring, toRingNumbers } from "@routeplane/admission";
+import { type Counter, fromStoredRing, type Ring, toStoredRing } from "@routeplane/admission";
 import type { Database } from "@routeplane/postgres";
 import { type Selectable, sql } from "kysely";
 import type { CounterReader } from "../domain/ports.ts";
@@ -35,22 +35,30 @@ export function createCounterReader(database: Database<PolicySchema>): CounterRe
 
 /** @throws Error if a window cannot be read: a request that it limits must be refused */
 export function fromCounterRow(
-  row: Pick<CounterRow, "reserved_nano" | "open_holds" | "spend" | "requests" | "tokens">,
+  row: Pick<CounterRow, "reserved_nano" | "open_holds" | "spend" | "spend_time_zone" | "requests" | "tokens">,
 ): Counter {
   return {
     reservedNano: row.reserved_nano,
     openReservations: row.open_holds,
-    spend: fromRingColumn(row.spend),
+    spend: fromRingColumn(row.spend, row.spend_time_zone),
     requests: fromRingColumn(row.requests),
     tokens: fromRingColumn(row.tokens),
   };
 }
 
-function fromRingColumn(column: CounterRow["spend"]): Ring | undefined {
-  return column === null ? undefined : fromRingNumbers(column.map(BigInt));
+function fromRingColumn(column: CounterRow["spend"], timeZone: string | null = null): Ring | undefined {
+  return column === null ? undefined : fromStoredRing({ numbers: column.map(BigInt), timeZone: timeZone ?? undefined });
 }
 
-/** Ring as the text of a `bigint[]`, because no parameter holds an array of arrays; null for a ring that has not changed. */
-export function toRingColumn(ring: Ring | undefined, before: Ring | undefined): string | null {
-  return ring === undefined || ring === before ? null : `{${toRingNumbers(ring).join(",")}}`;
+/** Ring as columns: its numbers as the text of a `bigint[]`, because no parameter holds an array of arrays, and its time zone. */
+export interface RingColumns {
+  /** Null for a ring that has not changed. */
+  readonly numbers: string | null;
+  readonly timeZone: string | null;
+}
+
+export function toRingColumns(ring: Ring | undefined, before: Ring | undefined): RingColumns {
+  if (ring === undefined || ring === before) return { numbers: null, timeZone: null };
+  const { numbers, timeZone = null } = toStoredRing(ring);
+  return { numbers: `{${numbers.join(",")}}`, timeZone };
 }

@@ -4,7 +4,7 @@ import { andCommit, type Transaction } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import type { Reservation, ReservationChange } from "../domain/admission/reservation.ts";
 import type { ReservationRequest, ReservationKey, NewReservation } from "../domain/ports.ts";
-import { toRingColumn } from "./counters.ts";
+import { type RingColumns, toRingColumns } from "./counters.ts";
 import type { LockedCounters } from "./ledger-reads.ts";
 import type { PolicySchema } from "./schema.ts";
 
@@ -138,20 +138,24 @@ export function counterChanges(
  */
 export function writeCounters(namespaceId: Id<"ns">, changes: readonly CounterChange[]): RawBuilder<unknown> {
   const rings = (name: "spend" | "requests" | "tokens") =>
-    changes.map(({ before, after }) => toRingColumn(after[name], before?.[name]));
+    changes.map(({ before, after }) => toRingColumns(after[name], before?.[name]));
+  const numbers = (columns: readonly RingColumns[]) => columns.map((each) => each.numbers);
+  const spend = rings("spend");
   return sql`counted as (
-    insert into counters as c (namespace_id, binding_id, reserved_nano, open_holds, spend, requests, tokens)
-    select ${namespaceId}, r.binding_id, r.reserved_nano, r.open_holds, r.spend::bigint[], r.requests::bigint[],
-      r.tokens::bigint[]
+    insert into counters as c (namespace_id, binding_id, reserved_nano, open_holds, spend, spend_time_zone, requests, tokens)
+    select ${namespaceId}, r.binding_id, r.reserved_nano, r.open_holds, r.spend::bigint[], r.spend_time_zone,
+      r.requests::bigint[], r.tokens::bigint[]
     from unnest(
       ${changes.map(({ bindingId }) => bindingId)}::text[],
       ${changes.map(({ after }) => after.reservedNano)}::bigint[],
       ${changes.map(({ after }) => after.openReservations)}::bigint[],
-      ${rings("spend")}::text[], ${rings("requests")}::text[], ${rings("tokens")}::text[]
-    ) as r (binding_id, reserved_nano, open_holds, spend, requests, tokens)
+      ${numbers(spend)}::text[], ${spend.map(({ timeZone }) => timeZone)}::text[],
+      ${numbers(rings("requests"))}::text[], ${numbers(rings("tokens"))}::text[]
+    ) as r (binding_id, reserved_nano, open_holds, spend, spend_time_zone, requests, tokens)
     on conflict (namespace_id, binding_id) do update
     set reserved_nano = excluded.reserved_nano, open_holds = excluded.open_holds,
       spend = coalesce(excluded.spend, c.spend),
+      spend_time_zone = case when excluded.spend is null then c.spend_time_zone else excluded.spend_time_zone end,
       requests = coalesce(excluded.requests, c.requests),
       tokens = coalesce(excluded.tokens, c.tokens))`;
 }

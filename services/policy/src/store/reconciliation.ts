@@ -97,7 +97,7 @@ export function createBudgetRecords(database: Database<PolicySchema>): BudgetRec
 /**
  * Reads all counters of a namespace with the sums of their reservations and slices, in one statement and so in one snapshot. A window is
  * compared by the buckets that began at `from` or later. A window that never ends is compared as a whole, so that only a binding
- * younger than `from` has an exact sum. A reservation that was settled after it had expired was charged at both moments: if the
+ * younger than `from` has an exact sum; of a calendar window the newest day is compared, whose sum is exact if it began at `from` or later. A reservation that was settled after it had expired was charged at both moments: if the
  * first compared bucket began in between, anything from 0 to its cost may count.
  */
 function counters(namespaceId: Id<"ns">, from: Date) {
@@ -109,15 +109,20 @@ function counters(namespaceId: Id<"ns">, from: Date) {
   return sql<CounterRow>`
     with counted as materialized (
       select c.binding_id, b.policy_id, c.reserved_nano, spend[1] as width, spend[2] as newest, spend[3:] as amounts,
-        case when spend[1] > 0 then to_timestamp(spend[1] * greatest(
-          ceil(extract(epoch from ${from}::timestamptz) * 1000 / spend[1]), spend[2] - 100) / 1000.0) end as since,
-        spend[1] = 0 and b.created_at < ${from} as is_older,
+        spend_time_zone is not null as is_calendar,
+        case when spend_time_zone is not null then to_timestamp(spend[2] / 1000.0)
+          when spend[1] > 0 then to_timestamp(spend[1] * greatest(
+            ceil(extract(epoch from ${from}::timestamptz) * 1000 / spend[1]), spend[2] - 100) / 1000.0) end as since,
+        case when spend_time_zone is not null then to_timestamp(spend[2] / 1000.0) < ${from}
+          else spend[1] = 0 and b.created_at < ${from} end as is_older,
         exists (
           select from audit_entries a
           where a.namespace_id = c.namespace_id and a.target_id = b.policy_id and a.action = 'policy.update'
             and a.created_at >= ${from}::timestamptz - make_interval(days => ${EDITED_DAYS})
-            and coalesce(a.before #>> '{spec,window}', a.before #>> '{spec,budget,window}')
-              is distinct from coalesce(a.after #>> '{spec,window}', a.after #>> '{spec,budget,window}')
+            and (coalesce(a.before #>> '{spec,window}', a.before #>> '{spec,budget,window}')
+                is distinct from coalesce(a.after #>> '{spec,window}', a.after #>> '{spec,budget,window}')
+              or coalesce(a.before #>> '{spec,time_zone}', a.before #>> '{spec,budget,time_zone}')
+                is distinct from coalesce(a.after #>> '{spec,time_zone}', a.after #>> '{spec,budget,time_zone}'))
         ) as edited
       from counters c join bindings b on b.namespace_id = c.namespace_id and b.id = c.binding_id
       where c.namespace_id = ${namespaceId}
@@ -134,7 +139,8 @@ function counters(namespaceId: Id<"ns">, from: Date) {
         where s.namespace_id = ${namespaceId} and s.binding_id = counted.binding_id and dimension = 'money'
       ) as expected_reserved,
       (select coalesce(sum(amount), 0)::bigint from unnest(amounts) with ordinality as bucket (amount, nth)
-       where since is null or to_timestamp((newest - nth + 1) * width / 1000.0) >= since) as spent,
+       where since is null or case when is_calendar then nth = 1
+         else to_timestamp((newest - nth + 1) * width / 1000.0) >= since end) as spent,
       coalesce(min_spent, 0) as min_spent, case when is_older then null else coalesce(max_spent, 0) end as max_spent,
       since, edited
     from counted left join reservations using (binding_id)

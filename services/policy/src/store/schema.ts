@@ -50,6 +50,8 @@ export interface PolicySchema extends AuditSchema {
     open_holds: bigint;
     /** Ring, read through `fromCounterRow` only, as the next two. */
     spend: readonly string[] | null;
+    /** Time zone of `spend`; null unless it is of a calendar window. */
+    spend_time_zone: string | null;
     requests: readonly string[] | null;
     tokens: readonly string[] | null;
   };

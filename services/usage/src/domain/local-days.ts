@@ -1,4 +1,4 @@
-import { invalidField } from "@routeplane/domain";
+import { invalidField, isTimeZone, type LocalClock, localClock } from "@routeplane/domain";
 import type { LocalDays, UsageRange } from "./usage.ts";
 
 /** Upper bound of the days of one query: those of 27 years. */
@@ -19,7 +19,8 @@ const LONGEST_DAY_MS = 50 * HOUR_MS;
  */
 export function localDays(range: UsageRange, timeZone: string): LocalDays | undefined {
   if (timeZone === "") return undefined;
-  const clock = clockOf(timeZone);
+  if (!isTimeZone(timeZone)) throw invalidField("time_zone", "must be the name of a time zone, e.g. Europe/Berlin");
+  const clock = localClock(timeZone);
   if ((range.to.getTime() - range.from.getTime()) / DAY_MS > MAX_DAYS) {
     throw invalidField("time_zone", `is not taken for a range of more than ${MAX_DAYS} days: ask for less at once`);
   }
@@ -30,45 +31,23 @@ export function localDays(range: UsageRange, timeZone: string): LocalDays | unde
   return starts.every((start) => start % DAY_MS === 0) ? undefined : starts.map((start) => new Date(start));
 }
 
-/** Returns the time that the clock of a time zone shows at a moment, as the milliseconds of the same reading in UTC. */
-type ZoneClock = (time: number) => number;
-
-/** @throws DomainError INVALID_ARGUMENT for an unknown time zone */
-function clockOf(timeZone: string): ZoneClock {
-  const format = formatOf(timeZone);
-  return (time) => {
-    const [, sign, hours = 0, minutes = 0, seconds = 0] =
-      /GMT(?:([+-])(\d{2}):(\d{2})(?::(\d{2}))?)?$/.exec(format.format(time)) ?? [];
-    const offsetMs = ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000;
-    return time + (sign === "-" ? -offsetMs : offsetMs);
-  };
-}
-
-function formatOf(timeZone: string): Intl.DateTimeFormat {
-  try {
-    return new Intl.DateTimeFormat("en-US", { timeZone, timeZoneName: "longOffset" });
-  } catch {
-    throw invalidField("time_zone", "must be the name of a time zone, e.g. Europe/Berlin");
-  }
-}
-
-function endOfDay(clock: ZoneClock, start: number): number {
+function endOfDay(clock: LocalClock, start: number): number {
   const next = start + DAY_MS;
   // Mostly no clock changes within the day; the last change of date within the longest day is searched otherwise.
   if (clock(start) % DAY_MS === 0 && clock(next) - next === clock(start) - start) return next;
   return firstChange(clock, start, start + LONGEST_DAY_MS);
 }
 
-const dateOf = (clock: ZoneClock, time: number): number => Math.floor(clock(time) / DAY_MS);
+const dateOf = (clock: LocalClock, time: number): number => Math.floor(clock(time) / DAY_MS);
 
 /** Finds the first moment after `from` with another date than that of `from`, if there is one up to `to`. */
-function firstChange(clock: ZoneClock, from: number, to: number): number {
+function firstChange(clock: LocalClock, from: number, to: number): number {
   const date = dateOf(clock, from);
   return search(from, to, (time) => dateOf(clock, time) > date);
 }
 
 /** Finds the first moment with the date of `to`, if there is another date at `from`. */
-function lastChange(clock: ZoneClock, from: number, to: number): number {
+function lastChange(clock: LocalClock, from: number, to: number): number {
   const date = dateOf(clock, to);
   return search(from, to, (time) => dateOf(clock, time) === date);
 }

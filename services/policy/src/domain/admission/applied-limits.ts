@@ -18,6 +18,6 @@ export function limitsOf(spec: PolicySpec): Limits | undefined {
   return { budget: budget && toBudgetLimit(budget), rateLimit };
 }
 
-export function toBudgetLimit({ window, limitMicroUsd }: BudgetSpec): BudgetLimit {
-  return { window, limitNano: microToNano(limitMicroUsd) };
+export function toBudgetLimit({ window, timeZone, limitMicroUsd }: BudgetSpec): BudgetLimit {
+  return { window, timeZone, limitNano: microToNano(limitMicroUsd) };
 }

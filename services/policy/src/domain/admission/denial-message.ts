@@ -1,4 +1,4 @@
-import type { Excess } from "@routeplane/admission";
+import type { BudgetLimit, Excess } from "@routeplane/admission";
 import { microToNano, nanoToMicro } from "@routeplane/domain";
 import type { AppliedLimits } from "./applied-limits.ts";
 
@@ -11,7 +11,7 @@ export function denialMessage(excess: Excess<AppliedLimits>): string {
   switch (rule) {
     case "budget":
       return (
-        `budget "${policyName}" (${limits.budget?.window}, ${nanoToMicro(limit)} micro-USD) has ` +
+        `budget "${policyName}" (${windowText(limits.budget)}, ${nanoToMicro(limit)} micro-USD) has ` +
         `${remaining / microToNano(1n)} micro-USD left; the request's bound is at least ${nanoToMicro(needed)} micro-USD${never}`
       );
     case "rate_limit.max_requests":
@@ -24,4 +24,9 @@ export function denialMessage(excess: Excess<AppliedLimits>): string {
     case "rate_limit.max_concurrent":
       return `rate limit "${policyName}" allows ${limit} requests at the same time, and so many are under way`;
   }
+}
+
+function windowText(budget: BudgetLimit | undefined): string {
+  const { window = "", timeZone } = budget ?? {};
+  return timeZone === undefined ? window : `${window} in ${timeZone}`;
 }

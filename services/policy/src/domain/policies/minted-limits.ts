@@ -106,7 +106,7 @@ function maximaOf(spec: PolicySpec): readonly Maximum[] {
     value === undefined ? [] : [{ kind: `${field} ${window}`, field, value: BigInt(value) }];
   const [budget, rateLimit] = [budgetOf(spec), rateLimitOf(spec)];
   return [
-    ...maximum("budget.limit_micro_usd", budget?.limitMicroUsd, budget?.window),
+    ...maximum("budget.limit_micro_usd", budget?.limitMicroUsd, budget && `${budget.window} ${budget.timeZone}`),
     ...maximum("rate_limit.max_requests", rateLimit?.maxRequests, rateLimit?.windowSecs),
     ...maximum("rate_limit.max_tokens", rateLimit?.maxTokens, rateLimit?.windowSecs),
     ...maximum("rate_limit.max_concurrent", rateLimit?.maxConcurrent),

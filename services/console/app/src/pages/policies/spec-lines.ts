@@ -22,6 +22,8 @@ export const WINDOW_TEXTS: Readonly<Record<BudgetSpec["window"], string>> = {
   week: "in any 7 days",
   month: "in any 30 days",
   total: "in total",
+  calendar_day: "in a calendar day",
+  calendar_month: "in a calendar month",
 };
 
 /** Every rule of a spec, a line each. */

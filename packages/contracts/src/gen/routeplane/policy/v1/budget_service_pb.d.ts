@@ -207,6 +207,13 @@ export declare type UpdateBudgetRequest = Message<"routeplane.policy.v1.UpdateBu
    * @generated from field: string etag = 5;
    */
   etag: string;
+
+  /**
+   * The new time zone of a calendar window; absent: unchanged, or UTC if the window becomes one of a calendar.
+   *
+   * @generated from field: optional string time_zone = 6;
+   */
+  timeZone?: string | undefined;
 };
 
 /**

@@ -636,7 +636,7 @@ export declare type OwnLimit = Message<"routeplane.policy.v1.OwnLimit"> & {
   window: BudgetWindow;
 
   /**
-   * Length of the rolling window in seconds; 0 if there is none: a budget in total, and concurrency.
+   * Length of the rolling window in seconds; 0 if there is none: a budget in total or of a calendar window, and concurrency.
    *
    * @generated from field: int32 window_secs = 4;
    */
@@ -681,11 +681,18 @@ export declare type OwnLimit = Message<"routeplane.policy.v1.OwnLimit"> & {
 
   /**
    * First moment at which a part of what is used leaves the rolling window; absent if nothing is used, and where nothing ever
-   * leaves: a budget in total, and concurrency.
+   * leaves: a budget in total, and concurrency. All of a calendar window leaves when the next one begins.
    *
    * @generated from field: google.protobuf.Timestamp resets_at = 10;
    */
   resetsAt?: Timestamp | undefined;
+
+  /**
+   * IANA name of the time zone of a calendar window; empty for any other limit.
+   *
+   * @generated from field: string time_zone = 11;
+   */
+  timeZone: string;
 };
 
 /**

@@ -63,7 +63,7 @@ export declare type PolicySpec = Message<"routeplane.policy.v1.PolicySpec"> & {
 export declare const PolicySpecSchema: GenMessage<PolicySpec>;
 
 /**
- * A limit on spend within a rolling window. An admission never makes settled and reserved together exceed it; an overrun can.
+ * A limit on spend within a window. An admission never makes settled and reserved together exceed it; an overrun can.
  *
  * @generated from message routeplane.policy.v1.BudgetSpec
  */
@@ -81,6 +81,13 @@ export declare type BudgetSpec = Message<"routeplane.policy.v1.BudgetSpec"> & {
    * @generated from field: int64 limit_micro_usd = 2;
    */
   limitMicroUsd: bigint;
+
+  /**
+   * IANA name of the time zone of a calendar window, e.g. `Europe/Berlin`; absent: UTC. Refused with any other window.
+   *
+   * @generated from field: optional string time_zone = 3;
+   */
+  timeZone?: string | undefined;
 };
 
 /**
@@ -425,6 +432,20 @@ export enum BudgetWindow {
    * @generated from enum value: BUDGET_WINDOW_TOTAL = 5;
    */
   TOTAL = 5,
+
+  /**
+   * Present day of a time zone, from its midnight.
+   *
+   * @generated from enum value: BUDGET_WINDOW_CALENDAR_DAY = 6;
+   */
+  CALENDAR_DAY = 6,
+
+  /**
+   * Present month of a time zone, from the midnight of its first day.
+   *
+   * @generated from enum value: BUDGET_WINDOW_CALENDAR_MONTH = 7;
+   */
+  CALENDAR_MONTH = 7,
 }
 
 /**

@@ -1,0 +1,99 @@
+/** Dates as the clocks of a time zone show them, by `Intl`, which tells the local time of a moment and not the reverse. */
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** Longer than any time zone is ahead of UTC or behind it. */
+const MAX_OFFSET_MS = 16 * HOUR_MS;
+/** Longest name that is taken: nearly three times that of the longest in the time zone database. */
+const MAX_NAME_CHARS = 100;
+/** Clocks that are kept: several times the number of time zones, because a name can be written in several cases. */
+const MAX_CLOCKS = 2_000;
+
+/** Returns the time that the clocks of a time zone show at a moment, as the milliseconds of the same reading in UTC. */
+export type LocalClock = (ms: number) => number;
+
+interface LocalDay {
+  /** Days from 1970-01-01 to its date. */
+  readonly day: number;
+  /** First moment of the day, and that of the next. */
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+/** Clocks by name of time zone, each with the day that was asked for last. */
+const clocks = new Map<string, { readonly clock: LocalClock; recent: LocalDay | undefined }>();
+
+/** Tells whether a text is the IANA name of a time zone that is known here, e.g. `Europe/Berlin`. */
+export function isTimeZone(name: string): boolean {
+  if (name.length > MAX_NAME_CHARS || !/^[A-Za-z]/.test(name)) return false;
+  if (clocks.has(name)) return true;
+  try {
+    zoneOf(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @throws RangeError for an unknown time zone */
+export function localClock(timeZone: string): LocalClock {
+  return zoneOf(timeZone).clock;
+}
+
+/**
+ * Number of days from 1970-01-01 to the date that the clocks of a time zone show at a moment.
+ *
+ * @throws RangeError for an unknown time zone
+ */
+export function localDayAt(ms: number, timeZone: string): number {
+  const zone = zoneOf(timeZone);
+  const { recent } = zone;
+  if (recent !== undefined && recent.startMs <= ms && ms < recent.endMs) return recent.day;
+  const day = Math.floor(zone.clock(ms) / DAY_MS);
+  const startMs = firstMomentOf(day, zone.clock);
+  const endMs = firstMomentOf(day + 1, zone.clock);
+  // Where clocks are put back over midnight, a date shows twice.
+  if (startMs <= ms && ms < endMs) zone.recent = { day, startMs, endMs };
+  return day;
+}
+
+/**
+ * First moment at which the clocks of a time zone show a date or a later one: not always midnight, because clocks can be put forward then.
+ *
+ * @param day days from 1970-01-01 to the date
+ * @throws RangeError for an unknown time zone
+ */
+export function startOfLocalDay(day: number, timeZone: string): number {
+  const { clock, recent } = zoneOf(timeZone);
+  if (recent?.day === day) return recent.startMs;
+  return recent?.day === day - 1 ? recent.endMs : firstMomentOf(day, clock);
+}
+
+function firstMomentOf(day: number, clock: LocalClock): number {
+  let [before, from] = [day * DAY_MS - MAX_OFFSET_MS, day * DAY_MS + MAX_OFFSET_MS];
+  while (from - before > 1) {
+    const middle = Math.floor((before + from) / 2);
+    if (clock(middle) < day * DAY_MS) before = middle;
+    else from = middle;
+  }
+  return from;
+}
+
+function zoneOf(timeZone: string) {
+  const known = clocks.get(timeZone);
+  if (known !== undefined) return known;
+  const zone = { clock: createClock(timeZone), recent: undefined };
+  if (clocks.size >= MAX_CLOCKS) clocks.clear();
+  clocks.set(timeZone, zone);
+  return zone;
+}
+
+function createClock(timeZone: string): LocalClock {
+  const format = new Intl.DateTimeFormat("en-US", { timeZone, timeZoneName: "longOffset" });
+  return (ms) => {
+    const [, sign, hours = 0, minutes = 0, seconds = 0] =
+      /GMT(?:([+-])(\d{2}):(\d{2})(?::(\d{2}))?)?$/.exec(format.format(ms)) ?? [];
+    const offsetMs = ((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1_000;
+    return ms + (sign === "-" ? -offsetMs : offsetMs);
+  };
+}

@@ -1,0 +1,12 @@
+import { isCalendarWindow } from "@routeplane/admission";
+import { isTimeZone } from "@routeplane/domain";
+
+/** Rule that the time zone of a budget breaks: a calendar window has one, and no other window does; undefined if it is sound. */
+export function timeZoneFault(window: string, timeZone: string | undefined): string | undefined {
+  if (!isCalendarWindow(window)) {
+    return timeZone === undefined ? undefined : "is for the windows calendar_day and calendar_month alone";
+  }
+  return timeZone !== undefined && isTimeZone(timeZone)
+    ? undefined
+    : "must be the name of a time zone, e.g. Europe/Berlin";
+}
