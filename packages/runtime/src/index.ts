@@ -13,6 +13,8 @@ export { currentOrigin, onBehalfOf, type Origin } from "./origin.ts";
 export { currentRequestId, withRequestId } from "./request-id.ts";
 export { type PeriodicJob, runPeriodically } from "./periodic-job.ts";
 export { MAX_SECRET_BYTES, readSecretFile, type SecretFile, SecretFault, SecretFiles } from "./secret-files.ts";
+export { AddressRanges } from "./addresses/address-ranges.ts";
+export { readTrustedProxies, TrustedProxies } from "./addresses/trusted-proxies.ts";
 export { constant, currentOf, type Watched, type WatchedSecret } from "./watched.ts";
 export { Dependencies, type Dependency } from "./operations/dependencies.ts";
 export { counter, gauge, histogram, readMetrics } from "./operations/metrics.ts";

@@ -46,7 +46,15 @@ export async function startConsole(config: Config): Promise<RunningProcess> {
 export interface ConsoleWiring {
   readonly config: Pick<
     Config,
-    "serviceToken" | "tls" | "authUrl" | "policyUrl" | "usageUrl" | "sealKeys" | "publicOrigin" | "gatewayUrl"
+    | "serviceToken"
+    | "tls"
+    | "authUrl"
+    | "policyUrl"
+    | "usageUrl"
+    | "sealKeys"
+    | "publicOrigin"
+    | "trustedProxies"
+    | "gatewayUrl"
   >;
   readonly files: AppFiles;
   readonly log: Logger;
@@ -58,7 +66,7 @@ const CALL_TIMEOUT_MS = 10_000;
 
 /** Wires the console without its process and its server. */
 export function wireConsole({ config, files, log, clock }: ConsoleWiring) {
-  const { serviceToken, sealKeys, publicOrigin, gatewayUrl } = config;
+  const { serviceToken, sealKeys, publicOrigin, trustedProxies, gatewayUrl } = config;
   const urls = { auth: config.authUrl, policy: config.policyUrl, usage: config.usageUrl };
   const connections = openConnections(urls, { tls: config.tls, log });
   const transportTo = (service: RelayedService) =>
@@ -92,6 +100,7 @@ export function wireConsole({ config, files, log, clock }: ConsoleWiring) {
   const session = createSessionRoutes({ authority, sessions, failures: new FailureRate(monotonic), gatewayUrl, log });
   const handle = createRouter({
     publicOrigin,
+    trustedProxies,
     routes: {
       health: createHealthRoute(dependencies),
       session: session.session,

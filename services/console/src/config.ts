@@ -4,7 +4,9 @@ import {
   type Environment,
   readEnvironment,
   readServerConfig,
+  readTrustedProxies,
   type ServerConfig,
+  type TrustedProxies,
   type Watched,
   type WatchedSecret,
 } from "@routeplane/runtime";
@@ -23,6 +25,8 @@ export interface Config extends ServerConfig {
   readonly sealKeys: Watched<SealKeys>;
   /** Address that people open; undefined if there is none but the machine itself. */
   readonly publicOrigin: URL | undefined;
+  /** Proxies that name the addresses of their clients. */
+  readonly trustedProxies: TrustedProxies;
   /** Address at which clients call models, for the page's snippets; empty if it is not configured. */
   readonly gatewayUrl: string;
   /** Folder of the built app. */
@@ -43,6 +47,7 @@ export function readConfig(variables: Readonly<Record<string, string | undefined
     usageUrl: env.url("ROUTEPLANE_USAGE_URL", HTTP),
     sealKeys: env.parsedSecret("ROUTEPLANE_CONSOLE_KEYS", SEAL_KEYS_RULE, parseSealKeys),
     publicOrigin: readPublicOrigin(env),
+    trustedProxies: readTrustedProxies(env),
     gatewayUrl: readGatewayUrl(env),
     appFolder: env.text("ROUTEPLANE_CONSOLE_DIR", BUILT_APP),
   }));

@@ -4,7 +4,7 @@ import { request as open } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { constant, createLogger } from "@routeplane/runtime";
+import { constant, createLogger, readEnvironment, readTrustedProxies } from "@routeplane/runtime";
 import { onTestFinished } from "vitest";
 import { wireConsole } from "../src/app.ts";
 import { parseSealKeys, type SealKeys } from "../src/domain/seal-keys.ts";
@@ -18,6 +18,8 @@ export interface ConsoleOptions {
   readonly urls?: { readonly authUrl?: string; readonly policyUrl?: string; readonly usageUrl?: string };
   readonly sealKeys?: SealKeys;
   readonly publicOrigin?: string;
+  /** Ranges of trusted proxies; none by default. */
+  readonly proxies?: string;
   readonly clock?: () => number;
   readonly log?: ReturnType<typeof createLogger>;
 }
@@ -73,6 +75,9 @@ export async function startConsoleUnderTest(options: ConsoleOptions = {}) {
       ...options.urls,
       sealKeys: constant(sealKeys),
       publicOrigin: publicOrigin === undefined ? undefined : new URL(publicOrigin),
+      ...readEnvironment({ ROUTEPLANE_TRUSTED_PROXIES: options.proxies }, (env) => ({
+        trustedProxies: readTrustedProxies(env),
+      })),
       gatewayUrl: "http://127.0.0.1:8080",
     },
     files: await loadAppFiles(writeApp()),

@@ -8,7 +8,7 @@ import { mintToken } from "@routeplane/credentials";
 import { DomainError, newId } from "@routeplane/domain";
 import { healthRoutes, type KeyPrincipal } from "@routeplane/rpc";
 import { rpcChain, startRpcServer } from "@routeplane/rpc/server";
-import { createLogger } from "@routeplane/runtime";
+import { createLogger, currentOrigin } from "@routeplane/runtime";
 import { SERVING } from "@routeplane/testing";
 import { onTestFinished } from "vitest";
 
@@ -23,8 +23,8 @@ export interface FakeServices {
   /** API key by which a person signs in. */
   readonly apiKey: string;
   readonly namespaceId: string;
-  /** Headers of the calls that were served, keyed by method. */
-  readonly calls: { readonly method: string; readonly header: Headers }[];
+  /** Calls that were served, with their headers and the address of their client. */
+  readonly calls: { readonly method: string; readonly header: Headers; readonly address: string | undefined }[];
   /** Tokens of sessions that have not ended. */
   readonly sessions: Map<string, KeyPrincipal>;
   /** Watches that run. */
@@ -83,7 +83,8 @@ export async function startFakeServices(): Promise<FakeServices> {
   const routes = (router: ConnectRouter): void => {
     const service = router.service.bind(router);
     healthRoutes(SERVING)(router);
-    const seen = (method: string, header: Headers) => void calls.push({ method, header: new Headers(header) });
+    const seen = (method: string, header: Headers) =>
+      void calls.push({ method, header: new Headers(header), address: currentOrigin()?.address });
     service(SessionService, {
       createSession(_, { requestHeader }) {
         seen("CreateSession", requestHeader);

@@ -45,6 +45,7 @@ describe("a sign-in", () => {
     const { request, services } = await startConsoleUnderTest();
     await request("POST", "/session", json({ code: services.makeCode() }));
     await request("POST", "/session", json({ token: services.apiKey }));
+    expect(services.calls.map(({ address }) => address)).toEqual(["127.0.0.1", "127.0.0.1"]);
     const [redeemed, created] = services.calls.map(({ header }) => header);
     expect(redeemed?.get("authorization")).toBe(`Bearer ${CONSOLE_TOKEN}`);
     expect(created?.get("authorization")).toBe(`Bearer ${services.apiKey}`);
@@ -82,6 +83,28 @@ describe("a sign-in", () => {
     const { status, headers } = await request("POST", "/session", json({ token: services.apiKey }));
     expect([status, services.calls.length]).toEqual([429, calls]);
     expect(Number(headers["retry-after"])).toBeGreaterThan(50);
+  });
+
+  it("is refused by the client's own failures behind a trusted proxy, and not by those of others", async () => {
+    const { request, services } = await startConsoleUnderTest({ proxies: "127.0.0.0/8" });
+    const signInFrom = (forwarded: string, proof: object) =>
+      request("POST", "/session", {
+        headers: { ...PAGE, "x-forwarded-for": forwarded },
+        body: JSON.stringify(proof),
+      });
+    for (let count = 0; count < 20; count++) await signInFrom(`203.0.113.${count}, 192.0.2.1`, { code: "wrong" });
+    expect((await signInFrom("198.51.100.7, 192.0.2.1", { token: services.apiKey })).status).toBe(429);
+    expect((await signInFrom("192.0.2.1, 198.51.100.7", { token: services.apiKey })).status).toBe(204);
+    expect(services.calls.at(-1)?.address).toBe("198.51.100.7");
+  });
+
+  it("is refused by the failures of its connection's address without a trusted proxy, whatever addresses it names", async () => {
+    const { request, services } = await startConsoleUnderTest({ proxies: "10.0.0.0/8" });
+    const signInFrom = (forwarded: string) =>
+      request("POST", "/session", { headers: { ...PAGE, "x-forwarded-for": forwarded }, body: '{"code":"wrong"}' });
+    for (let count = 0; count < 20; count++) await signInFrom(`192.0.2.${count}`);
+    expect((await signInFrom("192.0.2.99")).status).toBe(429);
+    expect(services.calls.at(-1)?.address).toBe("127.0.0.1");
   });
 
   it("ends the session that the browser had before", async () => {

@@ -118,6 +118,7 @@ export interface GatewayWiring {
     | "natsOutage"
     | "reportWithinMs"
     | "maxRequestBytes"
+    | "trustedProxies"
     | "heartbeatMs"
     | "keyCacheBytes"
     | "guardrailCacheBytes"
@@ -197,12 +198,12 @@ export function wireGateway({ config, publisher, providers, log, clock }: Gatewa
     { name: "spool", isReachable: () => Promise.resolve(publisher.acceptsNew()) },
     ...management.dependencies,
   ]);
-  const { maxRequestBytes } = config;
+  const { maxRequestBytes, trustedProxies } = config;
   const routes = [
     ...inferenceRoutes({ serve, maxRequestBytes }),
     ...modelsRoutes({ verifyKey, guardOf, providers }),
-    ownKeyRoute({ verifyKey, readOwnKey: management.readOwnKey }),
-    ...managementRoutes({ relays: management.relays, authenticate: createAuthenticate(verifyKey) }),
+    ownKeyRoute({ verifyKey, readOwnKey: management.readOwnKey, trustedProxies }),
+    ...managementRoutes({ relays: management.relays, authenticate: createAuthenticate(verifyKey), trustedProxies }),
     healthRoute(dependencies),
   ];
   return {

@@ -4,7 +4,9 @@ import {
   type Environment,
   readEnvironment,
   readServerConfig,
+  readTrustedProxies,
   type ServerConfig,
+  type TrustedProxies,
   type Watched,
   type WatchedSecret,
 } from "@routeplane/runtime";
@@ -62,6 +64,8 @@ export interface Config extends ServerConfig {
   readonly heartbeatMs: number;
   /** Origins whose pages may call the gateway from a browser. */
   readonly corsOrigins: readonly string[];
+  /** Proxies that name the addresses of their clients. */
+  readonly trustedProxies: TrustedProxies;
   /** Behaviour while NATS is disconnected: `spool` syncs events to the disk, `refuse` refuses requests. */
   readonly natsOutage: "spool" | "refuse";
   readonly providers: readonly Provider[];
@@ -168,6 +172,7 @@ function readSettings(env: Environment) {
       parseOrigins,
       "",
     ),
+    trustedProxies: readTrustedProxies(env),
     natsOutage: env.parsed("ROUTEPLANE_WHEN_NATS_IS_AWAY", "must be spool or refuse", parseNatsOutage, "spool"),
     providersFile: env.optionalText("ROUTEPLANE_PROVIDERS"),
     echo: env.parsed("ROUTEPLANE_ECHO", "must be on or off", parseSwitch, "off"),

@@ -1,6 +1,6 @@
 import { type Authenticate, createServiceRelay, ServiceConnection } from "@routeplane/rpc";
 import { newId } from "@routeplane/domain";
-import { createLogger } from "@routeplane/runtime";
+import { createLogger, readEnvironment, readTrustedProxies } from "@routeplane/runtime";
 import { onTestFinished } from "vitest";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
 import { startHttpServer } from "../src/handlers/http-server.ts";
@@ -17,15 +17,21 @@ const asKey: Authenticate = async () => {
 /**
  * Starts the routes of the management API, which all lead to one service, until the test ends.
  *
+ * @param proxies ranges of trusted proxies
  * @returns their address
  */
 export async function startManagement(
   service: string | ServiceConnection,
   authenticate: Authenticate = asKey,
+  proxies = "",
 ): Promise<string> {
   const connection = typeof service === "string" ? new ServiceConnection({ url: service }) : service;
   const relay = createServiceRelay("usage", connection, "rps_of-the-gateway");
-  const routes = managementRoutes({ relays: { auth: relay, policy: relay, usage: relay }, authenticate });
+  const { trustedProxies } = readEnvironment({ ROUTEPLANE_TRUSTED_PROXIES: proxies }, (env) => ({
+    trustedProxies: readTrustedProxies(env),
+  }));
+  const relays = { auth: relay, policy: relay, usage: relay };
+  const routes = managementRoutes({ relays, authenticate, trustedProxies });
   const router = createRouter({
     routes,
     unknownMethod,

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { UsageService } from "@routeplane/contracts/usage";
-import { createAuthenticate, type KeyPrincipal, ServiceConnection } from "@routeplane/rpc";
+import { CLIENT_ADDRESS, createAuthenticate, type KeyPrincipal, ServiceConnection } from "@routeplane/rpc";
 import { rpcChain, startRpcServer } from "@routeplane/rpc/server";
 import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
@@ -41,6 +41,26 @@ it("breaks off the answer of a service that was killed, so that it is not taken 
   // Like the kernel when a process is killed: ends the connection without a further frame.
   (await service.answered).socket.destroy();
   await expect(reader?.read()).rejects.toThrow("terminated");
+});
+
+it("names the client's address to a service: that of the connection, or the one that a trusted proxy names", async () => {
+  const named: unknown[] = [];
+  const server = createServer();
+  server.on("stream", (stream, headers) => {
+    named.push(headers[CLIENT_ADDRESS]);
+    stream.respond({ ":status": 200, "content-type": "application/json" });
+    stream.end("{}");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const service = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  for (const proxies of ["", "127.0.0.0/8"]) {
+    const url = await startManagement(service, undefined, proxies);
+    const headers = { "x-forwarded-for": "192.0.2.1, 198.51.100.7", [CLIENT_ADDRESS]: "192.0.2.2" };
+    await fetch(`${url}/routeplane.usage.v1.UsageService/GetUsage`, { method: "POST", headers, body: "{}" });
+  }
+  expect(named).toEqual(["127.0.0.1", "198.51.100.7"]);
 });
 
 it("makes a read again whose answer breaks off, when another process serves it", async () => {

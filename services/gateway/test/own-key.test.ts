@@ -3,7 +3,7 @@ import { IdentityService } from "@routeplane/contracts/auth";
 import { BudgetWindow, EffectivePolicyService, LimitUnit, PrincipalType } from "@routeplane/contracts/policy";
 import { DomainError } from "@routeplane/domain";
 import { CLIENT_ADDRESS, RELAY_CREDENTIAL, toConnectError, toTimestamp } from "@routeplane/rpc";
-import { createLogger } from "@routeplane/runtime";
+import { createLogger, readEnvironment, readTrustedProxies } from "@routeplane/runtime";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createReadOwnKey } from "../src/clients/own-key.ts";
 import { BodyBudget } from "../src/handlers/body-budget.ts";
@@ -51,7 +51,10 @@ beforeEach(async () => {
   const readOwnKey = createReadOwnKey({ auth: transport, policy: transport, serviceToken: GATEWAY_TOKEN });
   const bodies = new BodyBudget(1 << 20);
   const log = createLogger("gateway", (line) => line, "silent");
-  const routes = [ownKeyRoute({ verifyKey: verifier.verify, readOwnKey })];
+  const { trustedProxies } = readEnvironment({ ROUTEPLANE_TRUSTED_PROXIES: "127.0.0.1" }, (env) => ({
+    trustedProxies: readTrustedProxies(env),
+  }));
+  const routes = [ownKeyRoute({ verifyKey: verifier.verify, readOwnKey, trustedProxies })];
   const router = createRouter({ routes, unknownMethod, bodies, redact: (text) => text, log, clock: Date.now });
   const server = await startHttpServer({ host: "127.0.0.1", port: 0, ...router });
   url = `http://127.0.0.1:${server.port}/v1/key`;
@@ -59,8 +62,8 @@ beforeEach(async () => {
 });
 afterEach(() => stop());
 
-async function read(token: string) {
-  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+async function read(token: string, headers: Readonly<Record<string, string>> = {}) {
+  const response = await fetch(url, { headers: { authorization: `Bearer ${token}`, ...headers } });
   return { status: response.status, headers: response.headers, body: (await response.json()) as object };
 }
 
@@ -86,6 +89,11 @@ describe("the own key", () => {
       expect(headers.get(RELAY_CREDENTIAL)).toBe(GATEWAY_TOKEN);
       expect(headers.get(CLIENT_ADDRESS)).toBe("127.0.0.1");
     }
+  });
+
+  it("is read from the address that a trusted proxy names", async () => {
+    await read(verifier.mint([]).token, { "x-forwarded-for": "192.0.2.1, 198.51.100.7" });
+    expect(calls.map((headers) => headers.get(CLIENT_ADDRESS))).toEqual(["198.51.100.7", "198.51.100.7"]);
   });
 
   it("costs no call for a token that the gateway knows to be invalid", async () => {

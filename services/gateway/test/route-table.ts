@@ -1,5 +1,5 @@
 import type { Logger } from "@routeplane/runtime";
-import { constant, createLogger } from "@routeplane/runtime";
+import { constant, createLogger, readEnvironment, readTrustedProxies } from "@routeplane/runtime";
 import { type Gateway, wireGateway } from "../src/app.ts";
 import { ProviderSet } from "../src/domain/provider-set.ts";
 import { createModelDirectory } from "../src/domain/request/model-directory.ts";
@@ -33,6 +33,7 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
     natsOutage,
     reportWithinMs: 1_000,
     maxRequestBytes: 1 << 20,
+    ...readEnvironment({}, (env) => ({ trustedProxies: readTrustedProxies(env) })),
     heartbeatMs: 15_000,
     keyCacheBytes: 1024 ** 2,
     guardrailCacheBytes: 1024 ** 2,

@@ -5,6 +5,12 @@ import type { PageOrigin } from "./page-origin.ts";
 /** Time after which a client that takes nothing of its answer is disconnected. */
 const STALL_TIMEOUT_MS = 30_000;
 
+/** Where a request comes from. */
+export interface ExchangeOrigin {
+  readonly page: PageOrigin;
+  readonly clientAddress: string;
+}
+
 /** HTTP request and its answer. */
 export class Exchange {
   readonly requestId = newId("req");
@@ -14,23 +20,21 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly page: PageOrigin;
+  /** Address of the browser, as far as trusted proxies name it; empty if unknown. */
+  readonly clientAddress: string;
   readonly #left = new AbortController();
 
-  constructor(request: IncomingMessage, response: ServerResponse, page: PageOrigin) {
+  constructor(request: IncomingMessage, response: ServerResponse, { page, clientAddress }: ExchangeOrigin) {
     const { method = "GET", url = "/" } = request;
     this.method = method;
     this.path = url.split("?", 1)[0] ?? "/";
     this.request = request;
     this.response = response;
     this.page = page;
+    this.clientAddress = clientAddress;
     response.once("close", () => this.#left.abort());
     // A client that resets its connection is no error of this process.
     response.on("error", () => this.#left.abort());
-  }
-
-  /** Address from which the client connected; empty if unknown. */
-  get clientAddress(): string {
-    return this.request.socket.remoteAddress ?? "";
   }
 
   /** Aborted once the client has left, or has the whole answer. */

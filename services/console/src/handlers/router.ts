@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Code } from "@connectrpc/connect";
 import { DomainError } from "@routeplane/domain";
 import { toConnectAnswer, toConnectError } from "@routeplane/rpc";
-import { counter, histogram, type Logger, withRequestId } from "@routeplane/runtime";
+import { counter, histogram, type Logger, type TrustedProxies, withRequestId } from "@routeplane/runtime";
 import { Exchange } from "./exchange.ts";
 import { refuseForged } from "./forgery-guard.ts";
 import { type PageOrigin, pageOriginOf } from "./page-origin.ts";
@@ -26,6 +26,7 @@ type Handler = (exchange: Exchange) => Promise<void> | void;
 export interface RouterOptions {
   /** Address that people open; undefined if there is none but the machine itself. */
   readonly publicOrigin: URL | undefined;
+  readonly trustedProxies: TrustedProxies;
   readonly routes: {
     readonly health: Handler;
     readonly session: Handler;
@@ -42,7 +43,7 @@ const MAX_LOGGED_PATH = 200;
 const READS = new Set(["GET", "HEAD"]);
 
 /** Creates the function that answers every request: host, headers, protection against forgery, then the route. It never rejects. */
-export function createRouter({ publicOrigin, routes, log }: RouterOptions) {
+export function createRouter({ publicOrigin, trustedProxies, routes, log }: RouterOptions) {
   const routeOf = (path: string): readonly [RouteLabel, Handler] => {
     if (path === "/healthz") return ["health", routes.health];
     if (path === "/session") return ["session", routes.session];
@@ -68,7 +69,8 @@ export function createRouter({ publicOrigin, routes, log }: RouterOptions) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const startedAt = performance.now();
     const known = pageOriginOf(request.headers.host, publicOrigin);
-    const exchange = new Exchange(request, response, known ?? NO_PAGE);
+    const clientAddress = trustedProxies.clientAddressOf(request);
+    const exchange = new Exchange(request, response, { page: known ?? NO_PAGE, clientAddress });
     const { requestId, method, page } = exchange;
     response.setHeader("x-request-id", requestId);
     for (const [name, value] of Object.entries(securityHeaders(page.isSecure))) response.setHeader(name, value);

@@ -14,6 +14,7 @@ import {
   toConnectAnswer,
   toRelayError,
 } from "@routeplane/rpc";
+import type { TrustedProxies } from "@routeplane/runtime";
 import { Refusal } from "../domain/errors/refusal.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Route } from "./router.ts";
@@ -22,18 +23,19 @@ export interface ManagementDependencies {
   readonly relays: Readonly<Record<RelayedService, ServiceRelay>>;
   /** Verifies the caller before the body is read. The service behind the relay authenticates and authorises again. */
   readonly authenticate: Authenticate;
+  readonly trustedProxies: TrustedProxies;
 }
 
 /**
  * Routes of the management API: every method of the contracts that is not internal, relayed unchanged. Internal methods have no
  * route, so that they look like unknown ones.
  */
-export function managementRoutes({ relays, authenticate }: ManagementDependencies): readonly Route[] {
+export function managementRoutes({ relays, ...dependencies }: ManagementDependencies): readonly Route[] {
   return relayedMethods().map((relayed): Route => ({
     method: "POST",
     path: relayed.path,
     reaches: "service",
-    handle: (exchange) => forward(exchange, { ...relayed, relay: relays[relayed.service], authenticate }),
+    handle: (exchange) => forward(exchange, { ...relayed, ...dependencies, relay: relays[relayed.service] }),
   }));
 }
 
@@ -42,13 +44,12 @@ export async function unknownMethod(exchange: Exchange): Promise<void> {
   await sendConnectError(exchange, new ConnectError("there is no such method", Code.Unimplemented), { status: 404 });
 }
 
-interface ManagementMethod extends RelayedMethod {
+interface ManagementMethod extends RelayedMethod, Omit<ManagementDependencies, "relays"> {
   readonly relay: ServiceRelay;
-  readonly authenticate: Authenticate;
 }
 
 async function forward(exchange: Exchange, called: ManagementMethod): Promise<void> {
-  const { service, method, path, relay, authenticate } = called;
+  const { service, method, path, relay, authenticate, trustedProxies } = called;
   const { request, response, reply, requestId } = exchange;
   if (request.headers["content-type"]?.startsWith("application/grpc") === true) {
     const message = "gRPC needs HTTP/2: call the service's own port, or use Connect here";
@@ -63,8 +64,9 @@ async function forward(exchange: Exchange, called: ManagementMethod): Promise<vo
     const body = await exchange.readBody(maxBytes, holdersOf(caller));
     const isStream = method.methodKind !== "unary";
     if (isStream) exchange.markEndless();
-    const client = { headers: request.headers, clientAddress: request.socket.remoteAddress ?? "", requestId };
-    await relay.forward({ ...client, path, body, isStream, isIdempotent: isIdempotent(method) }, reply);
+    const clientAddress = trustedProxies.clientAddressOf(request);
+    const call = { path, headers: request.headers, requestId, clientAddress, body, isStream };
+    await relay.forward({ ...call, isIdempotent: isIdempotent(method) }, reply);
   } catch (error) {
     if (response.headersSent || reply.signal.aborted) {
       response.destroy();

@@ -1,4 +1,5 @@
 import { DomainError } from "@routeplane/domain";
+import type { TrustedProxies } from "@routeplane/runtime";
 import { Refusal } from "../domain/errors/refusal.ts";
 import type { VerifyKey } from "../domain/ports/key-verifier.ts";
 import type { OwnKey, ReadOwnKey } from "../domain/ports/own-key.ts";
@@ -9,16 +10,17 @@ import type { Route } from "./router.ts";
 export interface OwnKeyDependencies {
   readonly verifyKey: VerifyKey;
   readonly readOwnKey: ReadOwnKey;
+  readonly trustedProxies: TrustedProxies;
 }
 
 /** Route by which any valid key reads itself and the limits that apply to it, whatever its scopes. */
-export function ownKeyRoute({ verifyKey, readOwnKey }: OwnKeyDependencies): Route {
+export function ownKeyRoute({ verifyKey, readOwnKey, trustedProxies }: OwnKeyDependencies): Route {
   return {
     method: "GET",
     path: "/v1/key",
     reaches: "gateway",
     async handle(exchange) {
-      const address = exchange.request.socket.remoteAddress ?? "";
+      const address = trustedProxies.clientAddressOf(exchange.request);
       const key = await authenticate(credentialHeadersOf(exchange), async (token) => {
         // Refused from the cache, without a call, where the gateway knows the token.
         requireKey(await verifyKey(token));

@@ -1,5 +1,4 @@
-import { BlockList, isIP } from "node:net";
-import { ConfigurationError } from "@routeplane/runtime";
+import { AddressRanges, ConfigurationError } from "@routeplane/runtime";
 import type { Proxy } from "../upstreams/proxy.ts";
 
 export interface FoundProxy {
@@ -61,7 +60,7 @@ function matches(entry: string, host: string, port: string): boolean {
   if (entryPort !== undefined && entryPort !== port) return false;
   const name = bracketed ?? named ?? entry;
   if (name === "*") return true;
-  if (name.includes("/")) return isWithin(host, name);
+  if (name.includes("/")) return AddressRanges.parse([name])?.contains(host) ?? false;
   const domain = plainHost(name.replace(/^\*?\./, ""));
   return host.endsWith(`.${domain}`) || (host === domain && !name.startsWith("*"));
 }
@@ -69,16 +68,4 @@ function matches(entry: string, host: string, port: string): boolean {
 /** Host without brackets and without the dot of its root. */
 function plainHost(host: string): string {
   return host.replace(/^\[(.+)\]$/, "$1").replace(/(.)\.$/, "$1");
-}
-
-function isWithin(host: string, range: string): boolean {
-  const [network = "", prefix = ""] = range.split("/");
-  const family = isIP(network);
-  const bits = Number(prefix);
-  if (family === 0 || isIP(host) !== family || !/^\d{1,3}$/.test(prefix) || bits > (family === 4 ? 32 : 128))
-    return false;
-  const type = family === 4 ? "ipv4" : "ipv6";
-  const list = new BlockList();
-  list.addSubnet(network, bits, type);
-  return list.check(host, type);
 }
