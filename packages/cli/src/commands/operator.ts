@@ -53,7 +53,8 @@ export function addOperatorCommands(operator: Command, context: Context): void {
   addGraceOptions(rotate).addHelpText(
     "after",
     "\nA credential rotates itself and those below it. The old token may only read until its grace ends. If it is saved on this\n" +
-      "machine, the new token replaces it.",
+      "machine, the new token replaces it. Sessions that it opened in the console go on, until `routeplane cloud sessions revoke`\n" +
+      "or their end, unless the token has leaked.",
   );
   withExamples(rotate, "cloud operator rotate op_01jxyz…", "cloud operator rotate op_01jxyz… --leaked");
 
@@ -136,6 +137,7 @@ async function rotateOperator(context: Context, id: string, options: GraceOption
       return { view, fields: operatorFields(view), token, graceEndsAt };
     },
     allowedDuringGrace: "read",
+    opensSessions: true,
   });
 }
 

@@ -40,6 +40,8 @@ export interface Rotated {
   }>;
   /** Verbs allowed to the old token during its grace, e.g. `invoke and read`. */
   readonly allowedDuringGrace: string;
+  /** True for a credential by which people sign in. */
+  readonly opensSessions: boolean;
 }
 
 interface ProtoGrace {
@@ -74,6 +76,13 @@ export async function rotateCredential(
       ? "No earlier token works any more."
       : `The old one works until ${formatTime(graceEndsAt)}, only to ${rotated.allowedDuringGrace}.`,
   );
+  if (rotated.opensSessions) {
+    output.note(
+      seconds === 0
+        ? "Sessions that it opened in the console have ended."
+        : "Sessions that it opened in the console go on, for 12 hours at most: routeplane cloud sessions revoke ends one.",
+    );
+  }
   if (savedIn.length > 0) output.note(`Saved the new one in ${savedIn.join(" and ")}, in place of the old one.`);
   for (const storedToken of stored) {
     if (storedToken.kind === "variable")

@@ -57,7 +57,7 @@ interface Peer {
 
 /** Reads the proxies of a process that people or programs connect to over HTTP. */
 export function readTrustedProxies(env: Environment): TrustedProxies {
-  return env.parsed("ROUTEPLANE_TRUSTED_PROXIES", RULE, TrustedProxies.parse, "");
+  return env.parsed("ROUTEPLANE_TRUSTED_PROXIES", RULE, (text) => TrustedProxies.parse(text), "");
 }
 
 /** Lists the last entries of a header, the last one first. */

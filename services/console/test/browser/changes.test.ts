@@ -69,7 +69,9 @@ describe("a key", () => {
   it("is rotated: the new token works, and without a grace the old one does not", async () => {
     const { page } = await open(`/keys/${data.hostile.id}`);
     await page.getByRole("button", { name: "Rotate" }).click();
+    await dialog(page).getByText("Sessions that it opened in the console go on").waitFor();
     await dialog(page).getByLabel("Grace of the old token").selectOption("0");
+    await dialog(page).getByText("Sessions that it opened in the console end at once").waitFor();
     await dialog(page).getByRole("button", { name: "Rotate" }).click();
     await dialog(page).getByText("refused from now on").waitFor();
     expect(await statusOf(await tokenIn(page))).toBe(200);

@@ -17,12 +17,12 @@ const NO_TOKEN = { field: "resume_token", rule: "must be a resume_token of an ea
 
 type WatchRequests = ServiceImpl<typeof UsageService>["watchRequests"];
 
-/** Returns the handler of WatchRequests, with a bound of open streams for each credential. */
+/** Returns the handler of WatchRequests, with a bound of open streams for each key and session. */
 export function watchRequests(usage: UsageStore): WatchRequests {
   const watches = new OpenWatches();
   const stream = streamEnded(usage);
   return async function* (request, context: HandlerContext) {
-    const close = watches.open(keyPrincipalOf(context).keyId, context.signal);
+    const close = watches.open(keyPrincipalOf(context), context.signal);
     try {
       yield* stream(request, context);
     } finally {

@@ -163,6 +163,7 @@ async function rotateServiceCredential(context: Context, nameOrId: string, optio
       return { view, fields: serviceCredentialFields(view), token, graceEndsAt };
     },
     allowedDuringGrace: "do what the new one does",
+    opensSessions: false,
   });
 }
 

@@ -51,7 +51,8 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
   addGraceOptions(rotate).addHelpText(
     "after",
     "\nA key, even a root key, rotates only itself and the keys below it. Its id, limits and usage stay. The old token may\n" +
-      "only invoke and read until its grace ends. If it is saved on this machine, the new token replaces it.",
+      "only invoke and read until its grace ends. If it is saved on this machine, the new token replaces it. Sessions that the key\n" +
+      "opened in the console go on, until `routeplane cloud sessions revoke` or their end, unless the token has leaked.",
   );
   withExamples(rotate, "cloud keys rotate key_01jxyz…", "cloud keys rotate key_01jxyz… --leaked");
 
@@ -100,6 +101,7 @@ async function rotateKey(context: Context, nameOrId: string, options: GraceOptio
       return { view, fields: keyFields(view), token, graceEndsAt };
     },
     allowedDuringGrace: "invoke and read",
+    opensSessions: true,
   });
 }
 

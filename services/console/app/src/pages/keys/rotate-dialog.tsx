@@ -75,6 +75,16 @@ export function RotateDialog({ target, onClose }: RotateDialogProps) {
           ))}
         </select>
       </Field>
+      <p className={styles.text}>
+        {graceMs === 0 ? (
+          "Sessions that it opened in the console end at once."
+        ) : (
+          <>
+            Sessions that it opened in the console go on, for 12 hours at most. To end one sooner:{" "}
+            <code>routeplane cloud sessions revoke</code>
+          </>
+        )}
+      </p>
       {error !== undefined && (
         <ErrorNotice
           error={error}

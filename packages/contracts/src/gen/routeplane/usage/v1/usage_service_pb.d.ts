@@ -1293,7 +1293,8 @@ export declare const UsageService: GenService<{
    * Streams requests as they end, each once, in the order in which they were recorded: none is skipped, however late it is
    * recorded, and one that is corrected afterwards is not repeated. The stream ends after a few seconds, so that its
    * credential is verified again: a call with the last token continues without a gap or a repetition.
-   * A credential has at most 5 of these streams open at a time, at each process of this service.
+   * A key has at most 5 of these streams open at a time, at each process of this service, and so has each session; a key and the sessions
+   * that act as it have at most 50.
    * Errors: INVALID_ARGUMENT FIELD_INVALID for an invalid resume token, RESOURCE_EXHAUSTED LIMIT_REACHED for a sixth stream.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.WatchRequests
