@@ -5,7 +5,7 @@ import type { PageOrigin } from "./page-origin.ts";
 /** Time after which a client that takes nothing of its answer is disconnected. */
 const STALL_TIMEOUT_MS = 30_000;
 
-/** Where a request comes from. */
+/** Origin of a request: the page that made it, and the address of its browser. */
 export interface ExchangeOrigin {
   readonly page: PageOrigin;
   readonly clientAddress: string;
