@@ -61,8 +61,7 @@ export async function lockApplied(
       order by binding_id for no key update
     )
     select locked.*, locked.binding_id as counted, applied.*, applied.id as binding_id, clock_timestamp() as now, sliced.*,
-      exists (select from ${requestsOf(keys)} as r cross join lateral (
-                select from holds where ${ofRequest(namespaceId, keys)} limit 1) as h) as known,
+      exists (select from holds where ${isOfRequests(namespaceId, keys)}) as known,
       exists (select from holds where namespace_id = ${namespaceId} and state = 'open'
               and expires_at <= statement_timestamp() and ${isRecent(Date.now())}) as expiry_due
     from (select) always left join applied on true left join locked on locked.binding_id = applied.id
@@ -140,7 +139,7 @@ export function readReservations(
   namespaceId: Id<"ns">,
   keys: readonly ReservationKey[],
 ): Promise<Reservations> {
-  return selectReservations(tx, namespaceId, keys, sql`limit 2`);
+  return selectReservations(tx, namespaceId, keys, sql``);
 }
 
 /** Locks open reservations that are due to expire, in order of expiry. Rows that another transaction has locked are skipped. */
@@ -169,7 +168,7 @@ export async function lockCounters(tx: Tx, namespaceId: Id<"ns">, bindingIds: re
   return { counters, now: latest(rows) ?? new Date(0) };
 }
 
-/** Reads reservations by one index lookup for each request, in order of key and request id, which is the order of locks. */
+/** Reads reservations in order of key and request id, which is the order of locks. */
 async function selectReservations(
   tx: Tx,
   namespaceId: Id<"ns">,
@@ -177,11 +176,16 @@ async function selectReservations(
   locking: RawBuilder<unknown>,
 ): Promise<Reservations> {
   const { rows } = await sql<Selectable<PolicySchema["holds"]>>`
-    select h.* from ${requestsOf(keys)} as r cross join lateral (
-      select * from holds where ${ofRequest(namespaceId, keys)} ${locking}) as h`.execute(tx);
-  const all = rows.map(fromReservationRow);
-  const byId = new Map(all.map((reservation) => [`${reservation.keyId} ${reservation.requestId}`, reservation]));
-  return { all, of: ({ keyId, requestId }) => byId.get(`${keyId} ${requestId}`) ?? byId.get(` ${requestId}`) };
+    select * from holds where ${isOfRequests(namespaceId, keys)} order by key_id, request_id ${locking}`.execute(tx);
+  const asked = new Set(keys.flatMap(({ keyId, requestId }) => [`${keyId} ${requestId}`, ` ${requestId}`]));
+  const byId = new Map(
+    rows.flatMap((row) => {
+      const name = `${row.key_id} ${row.request_id}`;
+      return asked.has(name) ? [[name, fromReservationRow(row)] as const] : [];
+    }),
+  );
+  const of = ({ keyId, requestId }: ReservationKey) => byId.get(`${keyId} ${requestId}`) ?? byId.get(` ${requestId}`);
+  return { all: [...byId.values()], of };
 }
 
 /** Finds the requests, not voided, that have the idempotency keys of these requests. */
@@ -211,21 +215,19 @@ export interface UsedIdempotencyKeys {
   byOther(request: ReservationRequest): Id<"req"> | undefined;
 }
 
-function requestsOf(keys: readonly ReservationKey[]): RawBuilder<unknown> {
-  const sorted = keys.toSorted((a, b) => (`${a.keyId} ${a.requestId}` < `${b.keyId} ${b.requestId}` ? -1 : 1));
-  const keyIds = sorted.map(({ keyId }) => keyId);
-  const requestIds = sorted.map(({ requestId }) => requestId);
-  return sql`(select * from unnest(${keyIds}::text[], ${requestIds}::text[]) as r (key_id, request_id))`;
-}
-
 /**
- * Condition for the reservation of a request `r` among `keys`: under its key, or under none, as an earlier version wrote it. The
- * bounds of all ids say nothing more, but by them Postgres leaves out the other partitions before a statement starts.
+ * Condition for the reservations of requests: under one of their keys, or under none, as an earlier version wrote them. Also for that of a
+ * request under the key of another one, should there be one.
+ *
+ * The bounds of all ids say nothing more, but by them Postgres leaves out the other partitions before a statement starts. It must not do so
+ * for each request, as in a join with them: when a row that a statement locks, here or elsewhere in it, was changed while it waited, Postgres 18
+ * numbers the partitions that are left anew, a second time, finds none of the rows from then on, or crashes.
  */
-function ofRequest(namespaceId: Id<"ns">, keys: readonly ReservationKey[]): RawBuilder<unknown> {
+function isOfRequests(namespaceId: Id<"ns">, keys: readonly ReservationKey[]): RawBuilder<unknown> {
+  const keyIds = [...new Set(["", ...keys.map(({ keyId }) => keyId)])];
   const ids = keys.map(({ requestId }) => requestId).toSorted();
-  return sql`namespace_id = ${namespaceId} and holds.key_id = any(array[r.key_id, '']) and holds.request_id = r.request_id
-    and holds.request_id >= ${ids[0] ?? ""} and holds.request_id <= ${ids.at(-1) ?? ""}`;
+  return sql`namespace_id = ${namespaceId} and key_id = any(${keyIds}::text[]) and request_id = any(${ids}::text[])
+    and request_id >= ${ids[0] ?? ""} and request_id <= ${ids.at(-1) ?? ""}`;
 }
 
 /** Time of request ids, before and after now, in which an admission looks for what is due to expire. A job expires the others. */
