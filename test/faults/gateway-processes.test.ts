@@ -121,7 +121,7 @@ it(
     for (let round = 0; round < ROUNDS; round++) {
       const [killed, other] = round % 2 === 0 ? WORKERS : WORKERS.toReversed();
       const before = load.sent.answered.size;
-      await eventually(() => load.sent.answered.size > before + 40, 30_000);
+      await eventually(() => load.sent.answered.size > before + 40);
       const survivor = await node.pid(other ?? "");
       const supervisor = await node.pid("gateway");
       const served = (await metrics()).get(MODELS_SERVED) ?? 0;
@@ -137,13 +137,13 @@ it(
     await expectAgreement(ledger, load);
     await ledger.close();
   },
-  120_000 + ROUNDS * 15_000,
+  120_000 + ROUNDS * 60_000,
 );
 
 it("ends all processes at once when the supervisor is killed, and is started again whole", async () => {
   const before = await Promise.all(WORKERS.map((worker) => node.pid(worker)));
   process.kill((await node.pid("gateway")) ?? 0, "SIGKILL");
-  await eventually(() => before.every((pid) => !isAlive(pid ?? 0)), 2_000);
+  await eventually(() => before.every((pid) => !isAlive(pid ?? 0)));
   expect(await node.log("gateway")).not.toContain("supervisor gone");
   await node.healthy();
   await bothServe();
@@ -151,13 +151,13 @@ it("ends all processes at once when the supervisor is killed, and is started aga
 
 it("SIGTERM drains all processes without the loss of a request", async () => {
   const { load, ledger } = await startBudgetedLoad("drain");
-  await eventually(() => load.sent.answered.size > 40, 30_000);
+  await eventually(() => load.sent.answered.size > 40);
   const gateway = (await node.pid("gateway")) ?? 0;
   process.kill(gateway, "SIGTERM");
-  await eventually(async () => (await operations("/readyz").catch(() => ({ status: 0 }))).status !== 200, 10_000);
+  await eventually(async () => (await operations("/readyz").catch(() => ({ status: 0 }))).status !== 200);
   await load.stop();
   expect(load.failed).toBe(0);
-  await eventually(() => !isAlive(gateway), 30_000);
+  await eventually(() => !isAlive(gateway));
   await node.healthy();
   await bothServe();
   await expectAgreement(ledger, load);
@@ -166,7 +166,7 @@ it("SIGTERM drains all processes without the loss of a request", async () => {
 
 it("a start with fewer processes sends what more of them left", async () => {
   const { load, ledger: former, keyId } = await startBudgetedLoad("fewer processes");
-  await eventually(() => load.sent.answered.size > 40, 30_000);
+  await eventually(() => load.sent.answered.size > 40);
   await killAll(node.home);
   await Promise.all([load.stop(), former.close()]);
   expect(await readdir(join(node.home, "spool/gateway"))).toContain("process-2");

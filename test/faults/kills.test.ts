@@ -51,7 +51,7 @@ async function expectAgreement({ load, ledger }: { readonly load: Load; readonly
   expect(faults).toEqual([]);
   // The operator's reconciliation agrees too, over the earlier tests as well.
   expect((await reconcile(node)).requestCount).toBeGreaterThan(20);
-  expect(await counted.reconciled(20_000)).toEqual(NO_DIFFERENCES);
+  expect(await counted.reconciled(AGREEMENT_TIMEOUT_MS)).toEqual(NO_DIFFERENCES);
 }
 
 describe("SIGKILL under load", () => {
@@ -69,7 +69,7 @@ describe("SIGKILL under load", () => {
       for (let kill = 0; kill < KILLS; kill++) {
         await node.healthy();
         const before = load.sent.answered.size;
-        await eventually(() => load.sent.answered.size > before + 40, 30_000);
+        await eventually(() => load.sent.answered.size > before + 40);
         await delay(Math.random() * 300);
         await node.kill(role);
       }
@@ -82,12 +82,12 @@ describe("SIGKILL under load", () => {
       if (role === "gateway") {
         expect(statuses["pending"]).toBeGreaterThan(0);
         await ledger.expirePending();
-        await eventually(async () => (await ledger.statuses())["unknown"] === statuses["pending"], 30_000);
+        await eventually(async () => (await ledger.statuses())["unknown"] === statuses["pending"]);
         await expectAgreement({ load, ledger });
       }
       await ledger.close();
     },
-    60_000 + KILLS * 15_000 + AGREEMENT_TIMEOUT_MS,
+    120_000 + KILLS * 60_000 + AGREEMENT_TIMEOUT_MS,
   );
 });
 

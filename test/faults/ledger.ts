@@ -42,6 +42,9 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
+/** Longest wait for a connection: Postgres may be suspended, or wait for a core. */
+const CONNECT_TIMEOUT_MS = 30_000;
+
 /**
  * Opens the ledger of a key.
  *
@@ -49,7 +52,8 @@ export interface Ledger {
  */
 export async function openLedger(node: TestNode, keyId: string, isBudgeted: boolean): Promise<Ledger> {
   // An error between queries (Postgres is killed) is reported by the next query.
-  const pool = new pg.Pool({ connectionString: await superuserUrl(node.home), max: 2, connectionTimeoutMillis: 2_000 });
+  const connectionString = await superuserUrl(node.home);
+  const pool = new pg.Pool({ connectionString, max: 2, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   pool.on("error", () => {});
   const readRows = async (): Promise<readonly Row[]> => {
     const { rows } = await pool.query<Row>(

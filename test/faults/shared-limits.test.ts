@@ -94,7 +94,7 @@ describe.runIf(isFull).each([300, 1_000])("%i requests at a time over three gate
     expect(read).toHaveLength(3);
     for (const { limit_micro_usd: limit, spent_micro_usd: spent, reserved_micro_usd: reserved } of read)
       expect(spent + reserved).toBeLessThanOrEqual(limit);
-    expect(await counted.reconciled(30_000)).toEqual(NO_DIFFERENCES);
+    expect(await counted.reconciled(60_000)).toEqual(NO_DIFFERENCES);
     expect(Math.max(...(await budgets()).map((each) => each.spent_micro_usd))).toBe(tightUpstream.spentMicroUsd);
   });
 });

@@ -143,7 +143,7 @@ function testNode({ home, port, gateways, startMs, command, reserved }: Started)
       await awaitRestart(role, killed, pid);
     },
     async healthy() {
-      for (const url of urls) await eventually(() => isHealthy(`${url}/healthz`), 30_000);
+      for (const url of urls) await eventually(() => isHealthy(`${url}/healthz`));
     },
     stop,
     async remove() {
@@ -177,11 +177,11 @@ async function awaitRestart(role: string, killed: number, pid: TestNode["pid"]):
   await eventually(async () => {
     const now = await pid(role);
     return now !== undefined && now !== killed && isAlive(now);
-  }, 15_000);
+  });
 }
 
 async function isHealthy(url: string): Promise<boolean> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+  const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
   const text = await response.text();
   if (!response.ok) throw new Error(`${url} answers ${response.status}: ${text}`);
   return true;
