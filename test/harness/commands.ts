@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Text on stdin. None by default. */
   readonly input?: string;
-  /** Time after which the command is killed. 30 s by default. */
+  /** Time after which the command is killed. 120 s by default. */
   readonly timeoutMs?: number;
   /** Working directory. The checkout by default. */
   readonly folder?: string;
@@ -44,7 +44,7 @@ const SETPRIV = "/usr/bin/setpriv";
 export async function runCli(
   home: string,
   args: readonly string[],
-  { environment = {}, input = "", timeoutMs = 30_000 }: RunOptions = {},
+  { environment = {}, input = "", timeoutMs = 120_000 }: RunOptions = {},
 ): Promise<CommandResult> {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
   stdin.end(input);
@@ -102,7 +102,7 @@ function run(args: readonly string[], options: RunOptions): RunningCommand {
 
 /** Runs a program with only PATH and HOME of this process's environment. It is ended when this process ends. */
 function execute(program: readonly string[], options: RunOptions): RunningCommand {
-  const { environment = {}, input, timeoutMs = 30_000, folder = CHECKOUT } = options;
+  const { environment = {}, input, timeoutMs = 120_000, folder = CHECKOUT } = options;
   const command = [...(existsSync(SETPRIV) ? [SETPRIV, "--pdeathsig", "TERM"] : []), ...program];
   const [executable = "", ...rest] = command;
   const child = spawn(executable, rest, {

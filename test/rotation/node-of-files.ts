@@ -71,7 +71,7 @@ export interface NodeOfFiles {
   stop(): Promise<readonly string[]>;
 }
 
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 150_000;
 /** Loopback network of this process. */
 const NETWORK = `127.${216 + (process.pid % 30)}.${(process.pid >> 5) % 250}`;
 const nameOf = (role: string): string => `${role}.rotation`;
