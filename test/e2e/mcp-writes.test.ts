@@ -38,7 +38,15 @@ describe("mint_key", () => {
     expect(JSON.stringify(await writing.value("list_requests"))).not.toContain(key.token);
   });
 
+  it("mints a budget of a calendar window in its time zone", async () => {
+    const window = { window: "calendar_month", time_zone: "Europe/Berlin" };
+    const key = await writing.value<MintedKey>("mint_key", { ...MINT, ...window });
+    const { data } = await cliAs(node, key.token).json<{ data: readonly unknown[] }>("cloud", "limits");
+    expect(data).toContainEqual(expect.objectContaining({ principal_id: key.id, ...window }));
+  });
+
   it.each([
+    ["a time zone beside a window that has none", { time_zone: "UTC" }, "COMMAND_LINE_INVALID", "--time-zone"],
     ["no budget", { limit_usd: undefined }, "ARGUMENT_INVALID", "limit_usd"],
     ["no window", { window: undefined }, "ARGUMENT_INVALID", "window"],
     ["no expiry", { expires_in: undefined }, "ARGUMENT_INVALID", "expires_in"],

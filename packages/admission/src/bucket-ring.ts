@@ -88,13 +88,15 @@ export function ringFreesAt(ring: Ring, atMost: bigint, nowMs: number): number |
 /**
  * Ring of the same amounts on another scale, for another window. Each old bucket counts as if all of it had been added at its end,
  * because the moment within it is not known: so by up to one old bucket too long, never too short. Amounts that a shorter window has
- * dropped are lost.
+ * dropped are lost; a calendar day drops none of its month.
  */
 export function resizeRing(ring: Ring, scale: Scale, nowMs: number): Ring {
   if (haveSameBuckets(ring.scale, scale)) return ring.scale.kind === scale.kind ? ring : { ...ring, scale };
-  return ring.amounts.reduceRight<Ring>((resized, amount, index) => {
-    return addToRing(resized, amount, lastMoment(ring, ring.newest - index, nowMs), nowMs);
-  }, emptyRing(scale));
+  const kept: Scale = "timeZone" in scale ? { ...scale, kind: "calendar_month" } : scale;
+  const resized = ring.amounts.reduceRight((next, amount, index) => {
+    return addToRing(next, amount, lastMoment(ring, ring.newest - index, nowMs), nowMs);
+  }, emptyRing(kept));
+  return { ...resized, scale };
 }
 
 /** Latest moment at which an amount of this bucket can have been added. */

@@ -40,14 +40,18 @@ const arrivals = fc
     return steps.map(([gapMs, amount]): Arrival => ({ atMs: (atMs += gapMs), amount }));
   });
 
+const DATES = new Map(TIME_ZONES.map((timeZone) => [timeZone, new Intl.DateTimeFormat("sv-SE", { timeZone })]));
+
 /** Date, or month, that the clocks of the time zone show: the text of another formatter than that of the ring. */
 function periodOf({ kind, timeZone }: CalendarScale, ms: number): string {
-  const date = new Date(ms).toLocaleDateString("sv-SE", { timeZone });
+  const date = DATES.get(timeZone)?.format(ms) ?? "";
   return kind === "calendar_day" ? date : date.slice(0, 7);
 }
 
-const exactSum = (log: readonly Arrival[], scale: CalendarScale, nowMs: number): bigint =>
-  log.reduce((sum, { atMs, amount }) => (periodOf(scale, atMs) === periodOf(scale, nowMs) ? sum + amount : sum), 0n);
+function exactSum(log: readonly Arrival[], scale: CalendarScale, nowMs: number): bigint {
+  const now = periodOf(scale, nowMs);
+  return log.reduce((sum, { atMs, amount }) => (periodOf(scale, atMs) === now ? sum + amount : sum), 0n);
+}
 
 const counting = (scale: CalendarScale, log: readonly Arrival[]): Ring =>
   log.reduce((ring, { atMs, amount }) => addToRing(ring, amount, atMs, atMs), emptyRing(scale));
@@ -128,6 +132,9 @@ describe("a ring of a calendar window", () => {
     const tokyo = resizeRing(month, { kind: "calendar_month", timeZone: "Asia/Tokyo" }, nowMs);
     // The last day of October in UTC ends in November in Tokyo.
     expect(ringSum(tokyo, nowMs)).toBe(7n);
+    const dayInTokyo = resizeRing(month, { kind: "calendar_day", timeZone: "Asia/Tokyo" }, nowMs);
+    expect(ringSum(dayInTokyo, nowMs)).toBe(4n);
+    expect(ringSum(resizeRing(dayInTokyo, { kind: "calendar_month", timeZone: "UTC" }, nowMs), nowMs)).toBe(7n);
   });
 
   it("counts never less than the exact sum after its time zone was edited", () => {

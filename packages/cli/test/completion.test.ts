@@ -95,6 +95,10 @@ describe("the completion of a shell", () => {
       ["api_key", "namespace"],
     ],
     [["cloud", "budget", "create", "--window", "w"], ["week"]],
+    [
+      ["cloud", "keys", "mint", "--window", "c"],
+      ["calendar_day", "calendar_month"],
+    ],
     [["cloud", "policy", "create", "--spec", ""], [""]],
     [["completion", "z"], ["zsh"]],
   ])("after %j offers %j", async (words, expected) => {

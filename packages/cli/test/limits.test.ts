@@ -58,6 +58,16 @@ const TOTAL = {
   limit: 7n,
   left: 7n,
 };
+const CALENDAR = {
+  source: source("books", API_KEY, KEY),
+  unit: LimitUnit.MICRO_USD,
+  window: BudgetWindow.CALENDAR_MONTH,
+  timeZone: "Europe/Berlin",
+  limit: 9_000_000n,
+  used: 1_000_000n,
+  left: 8_000_000n,
+  resetsAt: AT,
+};
 const REQUESTS = {
   source: source("rate", API_KEY, KEY),
   unit: LimitUnit.REQUESTS,
@@ -76,9 +86,9 @@ const SLOTS = {
 
 describe.concurrent("limits", () => {
   it("are shown in JSON with what is used, reserved and left, and null where there is no window or end", async () => {
-    await using node = await nodeWith({ getOwnLimits: () => ({ limits: [BUDGET, TOTAL] }) });
+    await using node = await nodeWith({ getOwnLimits: () => ({ limits: [BUDGET, TOTAL, CALENDAR] }) });
     const { code, stdout } = await runCli(["cloud", "limits", "--json"], as(node.url));
-    expect({ code, json: JSON.parse(stdout) }).toEqual({
+    expect({ code, json: JSON.parse(stdout) }).toStrictEqual({
       code: 0,
       json: {
         data: [
@@ -101,6 +111,12 @@ describe.concurrent("limits", () => {
             resets_at: "2026-05-01T00:00:00.000Z",
           },
           expect.objectContaining({ principal_type: "api_key", window: "total", window_secs: null, resets_at: null }),
+          expect.objectContaining({
+            window: "calendar_month",
+            time_zone: "Europe/Berlin",
+            window_secs: null,
+            resets_at: "2026-05-01T00:00:00.000Z",
+          }),
         ],
         next_page_token: null,
       },
@@ -108,10 +124,10 @@ describe.concurrent("limits", () => {
   });
 
   it("are shown to people in their units, with the window and what they are bound to", async () => {
-    await using node = await nodeWith({ getOwnLimits: () => ({ limits: [BUDGET, TOTAL, REQUESTS, SLOTS] }) });
+    await using node = await nodeWith({ getOwnLimits: () => ({ limits: [BUDGET, TOTAL, CALENDAR, REQUESTS, SLOTS] }) });
     const { stdout } = await runCli(["cloud", "limits", "-o", "table"], as(node.url));
     const lines = stdout.split("\n").map((line) => line.trimEnd().split(/ {2,}/));
-    expect(lines.slice(0, 5)).toEqual([
+    expect(lines.slice(0, 6)).toEqual([
       ["LIMIT", "USED", "RESERVED", "LEFT", "RESETS", "MODE", "POLICY", "BOUND TO"],
       [
         "$5.00 per day",
@@ -124,6 +140,16 @@ describe.concurrent("limits", () => {
         "the namespace",
       ],
       ["$0.000007 in total", "$0.00", "$0.00", "$0.000007", "enforce", "life", PARENT],
+      [
+        "$9.00 per calendar_month Europe/Berlin",
+        "$1.00",
+        "$0.00",
+        "$8.00",
+        expect.stringContaining("2026-05-01"),
+        "enforce",
+        "books",
+        "this key",
+      ],
       ["5 requests per 60 s", "2", "0", "3", "enforce", "rate", "this key"],
       ["4 at the same time", "1", "0", "3", "enforce", "rate", "this key"],
     ]);

@@ -38,10 +38,25 @@ const WINDOW = { window_secs: 60 };
 
 describe("an invalid spec ends with 2, names the path and the rule, and calls no node", () => {
   it.each<[kind: string, spec: unknown, message: string]>([
-    ["budget", { ...WINDOW, max_requests: 1 }, "spec.window_secs: is not known: a budget has window, limit_micro_usd"],
+    [
+      "budget",
+      { ...WINDOW, max_requests: 1 },
+      "spec.window_secs: is not known: a budget has window, time_zone, limit_micro_usd",
+    ],
     ["budget", [], "spec: must be an object"],
     ["budget", null, "spec: must be an object"],
     ["budget", { window: "year", limit_micro_usd: 1 }, "spec.window: must be one of hour, day, week, month, total"],
+    [
+      "budget",
+      { window: "month", time_zone: "UTC", limit_micro_usd: 1 },
+      "spec.time_zone: is for the windows calendar_day and calendar_month alone",
+    ],
+    [
+      "budget",
+      { window: "calendar_day", time_zone: "Mars/Olympus", limit_micro_usd: 1 },
+      "spec.time_zone: must be the name of a time zone, e.g. Europe/Berlin",
+    ],
+    ["budget", { window: "calendar_day", time_zone: null, limit_micro_usd: 1 }, "spec.time_zone: must be a text"],
     ["budget", { window: "day" }, "spec.limit_micro_usd: must be a whole number from 1"],
     ["budget", { window: "day", limit_micro_usd: 0 }, "spec.limit_micro_usd: must be a whole number from 1"],
     ["budget", { window: "day", limit_micro_usd: -1 }, "spec.limit_micro_usd: must be a whole number from 1"],
@@ -69,6 +84,11 @@ describe("an invalid spec ends with 2, names the path and the rule, and calls no
     ["guardrail", { content_patterns: [{ name: "a" }] }, "spec.content_patterns[0].pattern: must be a text"],
     ["preset", {}, "spec: must set at least one of guardrail, rate_limit, budget"],
     ["preset", { guardrail: { content_patterns: [{ foo: 1 }] } }, "spec.guardrail.content_patterns[0].foo: is not"],
+    [
+      "preset",
+      { budget: { window: "total", time_zone: "UTC", limit_micro_usd: 1 } },
+      "spec.budget.time_zone: is for the windows calendar_day and calendar_month alone",
+    ],
     ["preset", { rate_limit: WINDOW }, "spec.rate_limit: must set at least one of"],
   ])("%s %j", async (kind, spec, message) => {
     const source = await file(JSON.stringify(spec));
@@ -136,6 +156,26 @@ describe("flags", () => {
       "budget without its flags",
       ["budget", "create", "--name", "x"],
       "give --window and --limit-usd or --limit-micro-usd, or --spec",
+    ],
+    [
+      "time zone beside a rolling window",
+      ["budget", "create", "--name", "x", "--window", "month", "--time-zone", "UTC", "--limit-usd", "1"],
+      "--time-zone needs --window calendar_day or calendar_month",
+    ],
+    [
+      "time zone of an update to a rolling window",
+      ["budget", "update", "x", "--window", "total", "--time-zone", "UTC"],
+      "--time-zone needs --window calendar_day or calendar_month",
+    ],
+    ...["Mars/Olympus", "GMT+25", "+02:00", "x".repeat(101), ""].map((name): [string, string[], string] => [
+      `unknown time zone ${name.slice(0, 20)}`,
+      ["budget", "create", "--name", "x", "--window", "calendar_day", "--limit-usd", "1", "--time-zone", name],
+      "the name of a time zone",
+    ]),
+    [
+      "time zone of a mint without a window",
+      ["keys", "mint", "--name", "x", "--scope", "inference:*", "--limit-usd", "1", "--time-zone", "UTC"],
+      "--time-zone needs --window calendar_day or calendar_month",
     ],
     ["rate limit without a maximum", ["rate-limit", "create", "--name", "x", "--window-secs", "1"], "at least one of"],
     ["guardrail without a rule", ["guardrail", "create", "--name", "x"], "give at least one of --model-allow"],

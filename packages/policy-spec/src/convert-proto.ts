@@ -247,7 +247,7 @@ export function fromProtoOwnLimit(ownLimit: OwnLimit): LimitJson {
     kind: unit === ProtoUnit.MICRO_USD ? "budget" : "rate_limit",
     unit: wordOf(LIMIT_UNITS, unit),
     window: window === ProtoWindow.UNSPECIFIED ? null : wordOf(PROTO_BUDGET_WINDOWS, window),
-    time_zone: timeZone === "" ? null : timeZone,
+    ...(timeZone !== "" && { time_zone: timeZone }),
     window_secs: windowSecs === 0 ? null : windowSecs,
     limit: Number(amounts.limit),
     used: Number(amounts.used),

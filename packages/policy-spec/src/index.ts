@@ -9,6 +9,7 @@ export {
   toSpecJson,
 } from "./convert-json.ts";
 export { guardrailTextFaults, type TextFault } from "./text-faults.ts";
+export { isCalendarWindow } from "@routeplane/admission";
 export { timeZoneFault } from "./time-zone.ts";
 export type { LimitJson } from "./limit-json.ts";
 export {

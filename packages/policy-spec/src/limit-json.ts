@@ -14,8 +14,8 @@ export interface LimitJson {
   readonly unit: string;
   /** Window of a budget, in the words of its spec; null for a rate limit. */
   readonly window: string | null;
-  /** Time zone of a calendar window; null for another. */
-  readonly time_zone: string | null;
+  /** Time zone of a calendar window; absent for another. */
+  readonly time_zone?: string;
   /** Length of the rolling window; null if there is none. */
   readonly window_secs: number | null;
   readonly limit: number;

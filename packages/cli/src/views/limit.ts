@@ -1,7 +1,9 @@
+import { definedFields } from "@routeplane/domain";
 import type { LimitJson } from "@routeplane/policy-spec";
 import { formatCount, formatUsd } from "../output/money.ts";
 import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
+import { budgetWindowText } from "./policies/budget-window.ts";
 
 /** Columns of the limits of a key. @param keyId the key, which is not named where a limit is bound to it */
 export function limitColumns(keyId: string): readonly Column<LimitJson>[] {
@@ -13,6 +15,7 @@ export function limitColumns(keyId: string): readonly Column<LimitJson>[] {
     },
     { header: "UNIT", only: "programs", cell: ({ unit }) => unit },
     { header: "WINDOW", only: "programs", cell: ({ window }) => window ?? "" },
+    { header: "TIME ZONE", only: "programs", cell: ({ time_zone = "" }) => time_zone },
     { header: "WINDOW SECS", only: "programs", cell: String, value: ({ window_secs }) => window_secs },
     amountColumn("USED", "used"),
     amountColumn("RESERVED", "reserved", 2),
@@ -46,8 +49,8 @@ function amountText({ unit }: LimitJson, amount: number): string {
   return unit === "micro_usd" ? formatUsd(amount) : formatCount(amount);
 }
 
-function windowText({ unit, window, window_secs: secs }: LimitJson): string {
-  if (unit === "micro_usd") return window === "total" ? "in total" : `per ${window ?? `${secs} s`}`;
+function windowText({ unit, window, time_zone, window_secs: secs }: LimitJson): string {
+  if (unit === "micro_usd") return budgetWindowText({ window: window ?? `${secs} s`, ...definedFields({ time_zone }) });
   return unit === "concurrent" ? "at the same time" : `${unit} per ${secs} s`;
 }
 

@@ -23,6 +23,7 @@ import { requirePresent } from "../../views/values.ts";
 import { expiryArgument } from "../../written-time.ts";
 import { withExamples } from "../examples.ts";
 import { addKeyLifecycleCommands } from "./lifecycle.ts";
+import { WINDOW_HELP } from "../budget-window.ts";
 import { addLimitOptions, type LimitOptions, toProtoExpiry, toProtoLimits } from "./limit-options.ts";
 
 interface MintOptions extends LimitOptions {
@@ -87,7 +88,8 @@ function addMint(keys: Command, context: Context): void {
     "after",
     "\nScopes: inference:invoke keys:read keys:write policy:read policy:write usage:read namespace:read audit:read, or resource:*\n" +
       "Limits hold from the first request on, for the key and all below it, beside those of the keys above it. They are kept in\n" +
-      "a preset, and removed once the key has expired or was revoked.",
+      "a preset, and removed once the key has expired or was revoked.\n" +
+      WINDOW_HELP,
   );
   withExamples(
     mint,

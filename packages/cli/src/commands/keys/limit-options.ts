@@ -1,15 +1,15 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { PresetSpecSchema } from "@routeplane/contracts/policy";
-import { PROTO_BUDGET_WINDOWS } from "@routeplane/policy-spec/proto";
-import { type Command, Option } from "commander";
+import { definedFields } from "@routeplane/domain";
+import type { Command } from "commander";
 import { durationArgument, modelsArgument, rateArgument, type RequestRate, usdArgument } from "../../arguments.ts";
 import { usageError } from "../../errors.ts";
+import { addWindowOptions, toProtoWindow, type WindowFlags } from "../budget-window.ts";
 
 /** Options of a mint that limit the new key. */
-export interface LimitOptions {
+export interface LimitOptions extends WindowFlags {
   readonly limitUsd?: bigint;
-  readonly window?: keyof typeof PROTO_BUDGET_WINDOWS;
   readonly maxRequests?: RequestRate;
   readonly models?: readonly string[];
   readonly expiresIn?: number;
@@ -17,26 +17,24 @@ export interface LimitOptions {
 
 /** Adds the options that limit a new key. */
 export function addLimitOptions(command: Command): Command {
-  return command
-    .option("--limit-usd <amount>", "Budget of the key and all below it, e.g. 5 or 0.25", usdArgument)
-    .addOption(
-      new Option("--window <window>", "Window of --limit-usd (default: total)").choices(
-        Object.keys(PROTO_BUDGET_WINDOWS),
-      ),
-    )
+  command.option("--limit-usd <amount>", "Budget of the key and all below it, e.g. 5 or 0.25", usdArgument);
+  return addWindowOptions(command, "Window of --limit-usd (default: total)")
     .option("--max-requests <n>/<time>", "Rate limit, e.g. 60/1m", rateArgument)
     .option("--models <globs>", "Models that it may call, e.g. 'gpt-*'; repeatable", modelsArgument)
     .option("--expires-in <time>", "Expiry from now, e.g. 30m, 2h or 7d", durationArgument);
 }
 
-/** Limits to mint a key with; undefined if none is given. @throws CliError for a window without an amount */
+/**
+ * Limits to mint a key with; undefined if none is given.
+ *
+ * @throws CliError for a window without an amount, or a time zone without a window that has one
+ */
 export function toProtoLimits(options: LimitOptions): MessageInitShape<typeof PresetSpecSchema> | undefined {
-  const { limitUsd: limitMicroUsd, window, maxRequests: rate, models } = options;
+  const { limitUsd: limitMicroUsd, window, timeZone, maxRequests: rate, models } = options;
   if (window !== undefined && limitMicroUsd === undefined) throw usageError("--window needs --limit-usd");
+  const budgetWindow = toProtoWindow({ window: window ?? "total", ...definedFields({ timeZone }) });
   const limits = {
-    ...(limitMicroUsd !== undefined && {
-      budget: { window: PROTO_BUDGET_WINDOWS[window ?? "total"], limitMicroUsd },
-    }),
+    ...(limitMicroUsd !== undefined && { budget: { ...budgetWindow, limitMicroUsd } }),
     ...(rate !== undefined && { rateLimit: { windowSecs: rate.windowSecs, maxRequests: rate.maxRequests } }),
     ...(models !== undefined && { guardrail: { modelAllow: { models: [...models] } } }),
   };

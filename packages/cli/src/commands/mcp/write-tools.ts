@@ -27,6 +27,12 @@ const mintKey = defineTool({
       .refine((usd) => Number(usd.toFixed(MICRO_USD_DECIMALS)) === usd, "must have at most 6 decimals")
       .describe("Budget in USD of the key and all below it, e.g. 5 or 0.25"),
     window: z.enum(BUDGET_WINDOWS).describe("Window of the budget; `total` for the whole life of the key"),
+    time_zone: z
+      .string()
+      .min(1)
+      .max(100)
+      .optional()
+      .describe("Time zone of the windows calendar_day and calendar_month, e.g. Europe/Berlin; UTC without it"),
     expires_in: duration.describe("Expiry from now in s, m, h or d, e.g. 30m, 2h or 7d"),
     max_requests: z
       .string()
@@ -41,7 +47,7 @@ const mintKey = defineTool({
       .describe('Models that it may call, e.g. ["gpt-*"]; all without it'),
   }),
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false, openWorldHint: false },
-  call: ({ name, scopes, limit_usd, window, expires_in, max_requests, models = [] }, run) =>
+  call: ({ name, scopes, limit_usd, window, time_zone, expires_in, max_requests, models = [] }, run) =>
     run(
       "cloud",
       "keys",
@@ -50,6 +56,7 @@ const mintKey = defineTool({
       ...scopes.flatMap((scope) => option("scope", scope)),
       ...option("limit-usd", limit_usd.toFixed(MICRO_USD_DECIMALS)),
       ...option("window", window),
+      ...option("time-zone", time_zone),
       ...option("expires-in", expires_in),
       ...option("max-requests", max_requests),
       ...models.flatMap((model) => option("models", model)),

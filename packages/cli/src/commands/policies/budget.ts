@@ -3,16 +3,15 @@ import type { BudgetSpecSchema, UpdateBudgetRequestSchema } from "@routeplane/co
 import { definedFields } from "@routeplane/domain";
 import { fromWrittenJson } from "@routeplane/policy-spec";
 import { toProtoBudget } from "@routeplane/policy-spec/proto";
-import { PROTO_BUDGET_WINDOWS } from "@routeplane/policy-spec/proto";
 import { type Command, Option } from "commander";
 import { limitArgument, usdArgument } from "../../arguments.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { writtenJson } from "../../specs/read-spec.ts";
+import { addWindowOptions, toProtoWindow, WINDOW_HELP, type WindowFlags } from "../budget-window.ts";
 import { addPolicyKindCommands, type PolicyKindDefinition } from "./kind-commands.ts";
 
-interface Flags {
-  readonly window?: keyof typeof PROTO_BUDGET_WINDOWS;
+interface Flags extends WindowFlags {
   readonly limitMicroUsd?: bigint;
   readonly limitUsd?: bigint;
 }
@@ -29,35 +28,35 @@ const budget: PolicyKindDefinition<
       "cloud budget create --name daily-cap --window day --limit-micro-usd 5000000",
       "cloud budget create --name agent-cap --window week --limit-usd 5 --bind-key key_01jxyz…",
       "cloud budget create --name total --window total --limit-micro-usd 90000000 --bind-namespace",
+      "cloud budget create --name books --window calendar_month --time-zone Europe/Berlin --limit-usd 200",
     ],
-    update: ["cloud budget update daily-cap --limit-usd 9"],
+    update: ["cloud budget update daily-cap --limit-usd 9", "cloud budget update books --time-zone Asia/Tokyo"],
   },
 
   addFlags(command) {
-    command
-      .addOption(
-        new Option("--window <window>", "Rolling window: 1 hour, 24 hours, 7 days, 30 days, or total").choices(
-          Object.keys(PROTO_BUDGET_WINDOWS),
-        ),
-      )
+    addWindowOptions(command, "Window within which spend counts")
       .addOption(
         new Option("--limit-micro-usd <number>", "Limit in micro-USD; 5000000 is 5 USD")
           .argParser(limitArgument)
           .conflicts("limitUsd"),
       )
-      .option("--limit-usd <amount>", "Limit in USD, e.g. 5 or 0.25", usdArgument);
+      .option("--limit-usd <amount>", "Limit in USD, e.g. 5 or 0.25", usdArgument)
+      .addHelpText("after", WINDOW_HELP);
   },
   addClearFlags: (command: Command) => command,
 
-  async spec({ window, limitUsd, limitMicroUsd = limitUsd }) {
+  async spec({ limitUsd, limitMicroUsd = limitUsd, ...flags }) {
+    const { window, timeZone } = toProtoWindow(flags);
     if (window === undefined || limitMicroUsd === undefined) {
       throw usageError("give --window and --limit-usd or --limit-micro-usd, or --spec");
     }
-    return { window: PROTO_BUDGET_WINDOWS[window], limitMicroUsd };
+    return { window, ...definedFields({ timeZone }), limitMicroUsd };
   },
   read: (json) => toProtoBudget(fromWrittenJson("budget", writtenJson(json))),
-  change: async ({ window, limitUsd, limitMicroUsd = limitUsd }) =>
-    definedFields({ window: window === undefined ? undefined : PROTO_BUDGET_WINDOWS[window], limitMicroUsd }),
+  change: async ({ limitUsd, limitMicroUsd = limitUsd, ...flags }) => ({
+    ...toProtoWindow(flags),
+    ...definedFields({ limitMicroUsd }),
+  }),
 
   calls: ({ budgets }) => ({
     create: (request) => budgets.createBudget(request),

@@ -7,6 +7,7 @@ import {
   type SourcedNames,
   type SourcedUninspectable,
 } from "@routeplane/contracts/policy";
+import { definedFields } from "@routeplane/domain";
 import {
   PROTO_BINDING_MODES,
   PROTO_BUDGET_WINDOWS,
@@ -20,6 +21,7 @@ import type { Style } from "../../output/style.ts";
 import { block, type Column, table } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
 import { fromProtoInteger, requirePresent, fromProtoTime } from "../values.ts";
+import { budgetWindowText } from "./budget-window.ts";
 import { wordOf } from "./spec.ts";
 
 export type EffectivePolicyView = ReturnType<typeof fromProtoEffectivePolicy>;
@@ -84,10 +86,11 @@ function fromProtoUninspectable(rule: SourcedUninspectable | undefined) {
 }
 
 function fromProtoBudget({ source, spec, freesUpAt, ...use }: EffectiveBudget) {
-  const { window, limitMicroUsd } = requirePresent(spec);
+  const { window, timeZone, limitMicroUsd } = requirePresent(spec);
   return {
     ...fromProtoSource(requirePresent(source)),
     window: wordOf(PROTO_BUDGET_WINDOWS, window),
+    ...definedFields({ time_zone: timeZone }),
     limit_micro_usd: fromProtoInteger(limitMicroUsd),
     spent_micro_usd: fromProtoInteger(use.spentMicroUsd),
     reserved_micro_usd: fromProtoInteger(use.reservedMicroUsd),
@@ -184,9 +187,8 @@ function ruleColumns(from: From): readonly Column<Rule>[] {
 }
 
 function budgetColumns(from: From): readonly Column<BudgetView>[] {
-  const per = (window: string): string => (window === "total" ? "in total" : `per ${window}`);
   return [
-    { header: "BUDGET", cell: ({ limit_micro_usd, window }) => `${formatMicroUsd(limit_micro_usd)} ${per(window)}` },
+    { header: "BUDGET", cell: (row) => `${formatMicroUsd(row.limit_micro_usd)} ${budgetWindowText(row)}` },
     { header: "SPENT", cell: ({ spent_micro_usd }) => formatUsd(spent_micro_usd), right: "point" },
     {
       header: "RESERVED",

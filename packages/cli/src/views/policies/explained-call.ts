@@ -1,6 +1,7 @@
 import { judgeModel, type ResolvedModel } from "@routeplane/guardrails";
 import { formatMicroUsd } from "../../output/money.ts";
 import { formatTime } from "../../output/time.ts";
+import { budgetWindowText } from "./budget-window.ts";
 import type { EffectivePolicyView } from "./effective-policy.ts";
 
 /** Request that is explained before it is sent. */
@@ -103,7 +104,7 @@ function budgetFit(budget: EffectiveBudgetView, cheapestMicroUsd: number | null)
 function budgetObjections(budget: EffectiveBudgetView, cheapestMicroUsd: number | null): readonly ObjectionView[] {
   const usable = usableOf(budget);
   if (usable >= (cheapestMicroUsd ?? 1)) return [];
-  const limit = formatMicroUsd(budget.limit_micro_usd);
+  const limit = `${formatMicroUsd(budget.limit_micro_usd)} ${budgetWindowText(budget)}`;
   const reason =
     usable <= 0 || cheapestMicroUsd === null
       ? `nothing is left of ${limit}`

@@ -13,6 +13,7 @@ import {
   type WordReader,
 } from "@routeplane/policy-spec/proto";
 import { formatMicroUsd } from "../../output/money.ts";
+import { budgetWindowText } from "./budget-window.ts";
 
 /** Word of the command line and of JSON for a number of an enum; `unknown` for a number that only newer nodes send. */
 export function wordOf(words: Readonly<Record<string, number>>, number: number): string {
@@ -67,8 +68,8 @@ export function specFields(spec: SpecView): Fields {
   return guardrailFields(spec as GuardrailView);
 }
 
-function budgetText({ window, limit_micro_usd }: BudgetView): string {
-  return `${formatMicroUsd(limit_micro_usd)} ${window === "total" ? "in total" : `per ${window}`}`;
+function budgetText(budget: BudgetView): string {
+  return `${formatMicroUsd(budget.limit_micro_usd)} ${budgetWindowText(budget)}`;
 }
 
 function rateLimitText({ window_secs, max_requests, max_tokens, max_concurrent }: RateLimitView): string {
