@@ -82,6 +82,7 @@ const INTERNAL_METHODS: Readonly<Record<string, readonly ServiceCaller[]>> = {
   "VerificationService/ListRevokedKeys": ["policy"],
   "VerificationService/AcknowledgeRevokedKeys": ["policy"],
   "SessionService/RedeemSignInCode": ["console"],
+  "SessionService/LeaveNamespace": ["console"],
   "BootstrapService/BootstrapNode": ["installer"],
   "AdmissionService/Admit": ["gateway", "workload"],
   "AdmissionService/Settle": ["gateway", "workload"],

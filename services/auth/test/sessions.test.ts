@@ -4,7 +4,14 @@ import { ALL_OPERATOR_SCOPES, ALL_SCOPES } from "@routeplane/credentials";
 import { newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AuthUnderTest, GATEWAY_TOKEN, refusal, startAuthUnderTest, WORKLOAD_TOKEN } from "./auth-under-test.ts";
+import {
+  type AuthUnderTest,
+  CONSOLE_TOKEN,
+  GATEWAY_TOKEN,
+  refusal,
+  startAuthUnderTest,
+  WORKLOAD_TOKEN,
+} from "./auth-under-test.ts";
 
 const HOUR = 3_600_000;
 
@@ -279,6 +286,75 @@ describe("an exchange", () => {
     const { token } = await sessionsOf(limited.token).createSession({ namespace: own });
     const error = await refusal(sessionsOf(token).exchangeSession({ namespace: auth.namespaceId }));
     expect(error).toMatchObject({ code: Code.NotFound, reason: "RESOURCE_NOT_FOUND" });
+  });
+});
+
+describe("a session whose namespace was suspended or deleted", () => {
+  const leave = (token: string, to = "") => auth.as(CONSOLE_TOKEN).sessions.leaveNamespace({ token, namespace: to });
+  const namespaces = () => auth.as(auth.operatorToken).namespaces;
+
+  it.each(["suspended", "deleted"] as const)("is replaced by one elsewhere, once: %s", async (state) => {
+    const name = `to-leave-${state}`;
+    await namespace(name);
+    const inside = await open(auth.operatorToken, { namespace: name });
+    await (state === "suspended" ? namespaces().suspendNamespace : namespaces().deleteNamespace)({ namespace: name });
+    const refused = await refusal(sessionsOf(inside.token).exchangeSession({}));
+    expect(refused).toMatchObject({ code: Code.Unauthenticated, reason: `NAMESPACE_${state.toUpperCase()}` });
+    const { session, token } = await leave(inside.token);
+    expect(session).toMatchObject({ namespaceId: "", scopes: ALL_OPERATOR_SCOPES, expiresAt: inside.expiresAt });
+    expect(await auth.verify(token)).toMatchObject({ case: "operator" });
+    expect(await auth.verify(inside.token)).toMatchObject({ value: { message: expect.stringContaining("has ended") } });
+    expect(await refusal(leave(inside.token))).toMatchObject({ reason: "CREDENTIAL_REVOKED" });
+  });
+
+  it("enters another namespace at once, and never the one that it left", async () => {
+    const from = await namespace("left-for-another");
+    const to = await namespace("entered-instead");
+    const inside = await open(auth.operatorToken, { namespace: from });
+    await namespaces().suspendNamespace({ namespace: from });
+    expect(await refusal(leave(inside.token, from))).toMatchObject({ reason: "STATE_CONFLICT" });
+    const { session, token } = await leave(inside.token, to);
+    expect(session).toMatchObject({ namespaceId: to, scopes: ALL_SCOPES });
+    expect(await auth.verify(token)).toMatchObject({ case: "key", value: { namespaceId: to } });
+  });
+
+  it("is named in the audit log as who made the change", async () => {
+    const name = await namespace("left-and-audited");
+    const inside = await open(auth.operatorToken, { namespace: name });
+    await namespaces().suspendNamespace({ namespace: name });
+    await leave(inside.token);
+    const entries = sql<{ actor_type: string; actor_id: string }>`select actor_type, actor_id from audit_entries
+      where action = 'session.exchange' and target_id = ${inside.id}`;
+    expect(await auth.rowsOf(entries)).toEqual([{ actor_type: "session", actor_id: inside.id }]);
+  });
+
+  it("stays refused if a key opened it, or chosen scopes, or if its operator credential is revoked", async () => {
+    const name = await namespace("not-to-leave");
+    const operator = await auth.operator();
+    const ofKey = await open((await auth.rootKey(name)).token);
+    const chosen = await open(auth.operatorToken, { namespace: name, scopes: ["usage:read"] });
+    const revoked = await open(operator.token, { namespace: name });
+    const ended = await open(auth.operatorToken, { namespace: name });
+    await sessionsOf(ended.token).endSession({});
+    await namespaces().suspendNamespace({ namespace: name });
+    await auth.as(auth.operatorToken).operators.revokeOperator({ id: operator.id });
+    for (const { token } of [ofKey, chosen]) {
+      expect(await refusal(leave(token))).toMatchObject({ reason: "SESSION_CREDENTIAL_REFUSED" });
+    }
+    for (const { token } of [revoked, ended]) {
+      expect(await refusal(leave(token))).toMatchObject({ reason: "CREDENTIAL_REVOKED" });
+    }
+    for (const token of ["", "rpw_live_x", auth.operatorToken, `${ofKey.token.slice(0, -1)}x`]) {
+      expect(await refusal(leave(token))).toMatchObject({ reason: "CREDENTIAL_INVALID" });
+    }
+  });
+
+  it("is replaced for the console alone", async () => {
+    const inside = await open(auth.operatorToken, { namespace: "default" });
+    for (const by of [inside.token, auth.operatorToken]) {
+      const error = await refusal(auth.as(by).sessions.leaveNamespace({ token: inside.token }));
+      expect(error).toMatchObject({ code: Code.PermissionDenied, reason: "INTERNAL_ONLY" });
+    }
   });
 });
 

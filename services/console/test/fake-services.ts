@@ -31,6 +31,8 @@ export interface FakeServices {
   readonly watches: () => number;
   /** Makes a code that can be redeemed once. */
   makeCode(): string;
+  /** Suspends the namespaces of all sessions. */
+  suspend(): void;
   /** Ends all sessions. */
   revokeAll(): void;
   stop(): Promise<void>;
@@ -42,6 +44,7 @@ export async function startFakeServices(): Promise<FakeServices> {
   const sessions = new Map<string, KeyPrincipal>();
   const codes = new Set<string>();
   const calls: FakeServices["calls"] = [];
+  const suspended = new Set<string>();
   let watches = 0;
 
   const principalIn = (namespace: string): KeyPrincipal => ({
@@ -77,6 +80,8 @@ export async function startFakeServices(): Promise<FakeServices> {
       const principal = principals.get(token) ?? sessions.get(token);
       if (principal === undefined)
         throw new DomainError("unauthenticated", "CREDENTIAL_REVOKED", "the session has ended");
+      if (suspended.has(principal.namespaceId))
+        throw new DomainError("unauthenticated", "NAMESPACE_SUSPENDED", "the namespace is suspended");
       return principal;
     },
   });
@@ -97,6 +102,11 @@ export async function startFakeServices(): Promise<FakeServices> {
       },
       exchangeSession({ namespace }, { requestHeader }) {
         sessions.delete(tokenOf(requestHeader));
+        return openSession(namespace);
+      },
+      leaveNamespace({ token, namespace }, { requestHeader }) {
+        seen("LeaveNamespace", requestHeader);
+        if (!sessions.delete(token)) throw new DomainError("unauthenticated", "CREDENTIAL_REVOKED", "it has ended");
         return openSession(namespace);
       },
       endSession(_, { requestHeader }) {
@@ -155,6 +165,9 @@ export async function startFakeServices(): Promise<FakeServices> {
       const code = `code-${codes.size}-${newId("req")}`;
       codes.add(code);
       return code;
+    },
+    suspend() {
+      for (const { namespaceId: each } of sessions.values()) suspended.add(each);
     },
     revokeAll: () => sessions.clear(),
     stop,

@@ -1,3 +1,4 @@
+import { newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
 import { newSealKeys, PAGE, startConsoleUnderTest } from "./console-under-test.ts";
@@ -143,6 +144,7 @@ describe("the session of a browser", () => {
         kind: "namespace",
         namespace_id: services.namespaceId,
         namespace_name: "default",
+        namespace_state: "active",
         name: "root",
         scopes: ["keys:*", "usage:read"],
         expires_at: expect.stringMatching(/Z$/),
@@ -151,6 +153,34 @@ describe("the session of a browser", () => {
       },
     ]);
     expect(body).not.toContain("rpw_");
+  });
+
+  it("in a namespace that was suspended keeps its cookie, is told of it, and goes on in another namespace", async () => {
+    const { signIn, request, services } = await startConsoleUnderTest();
+    const { cookie } = await signIn();
+    const headers = { ...PAGE, cookie };
+    const [first = ""] = services.sessions.keys();
+    services.suspend();
+    const called = await request("POST", LIST_KEYS, { headers, body: "{}" });
+    expect([called.status, called.headers["set-cookie"]]).toEqual([401, undefined]);
+    const looked = await request("GET", "/session", { headers });
+    expect([looked.status, looked.headers["set-cookie"], JSON.parse(looked.body)]).toMatchObject([
+      200,
+      undefined,
+      { namespace_id: services.namespaceId, namespace_name: "", namespace_state: "suspended", scopes: [] },
+    ]);
+    const target = newId("ns");
+    const switched = await request("POST", "/session/namespace", {
+      headers,
+      body: JSON.stringify({ namespace: target }),
+    });
+    expect([switched.status, JSON.parse(switched.body)]).toMatchObject([
+      200,
+      { namespace_id: target, namespace_state: "active" },
+    ]);
+    expect(services.calls.at(-1)?.header.get("authorization")).toBe(`Bearer ${CONSOLE_TOKEN}`);
+    expect([services.sessions.has(first), services.sessions.size]).toEqual([false, 1]);
+    expect(String(switched.headers["set-cookie"])).not.toContain("Max-Age=0");
   });
 
   it("ends in auth and in the browser at the sign-out", async () => {
@@ -177,10 +207,24 @@ describe("the session of a browser", () => {
     services.revokeAll();
     const look = await request("GET", "/session", { headers: { cookie } });
     const call = await request("POST", LIST_KEYS, { headers: { ...PAGE, cookie }, body: "{}" });
-    for (const { status, headers, body } of [look, call]) {
+    for (const { status, body } of [look, call]) {
       expect([status, JSON.parse(body)]).toMatchObject([401, { code: "unauthenticated" }]);
-      expect(String(headers["set-cookie"])).toContain("Max-Age=0");
     }
+    expect(String(look.headers["set-cookie"])).toContain("Max-Age=0");
+    // The session could leave its namespace, so a look at it decides.
+    expect(call.headers["set-cookie"]).toBeUndefined();
+  });
+
+  it("of the operator view is removed by the first call that is refused", async () => {
+    const { signIn, request, services } = await startConsoleUnderTest();
+    const switched = await request("POST", "/session/namespace", {
+      headers: { ...PAGE, ...(await signIn()) },
+      body: "{}",
+    });
+    const cookie = String(switched.headers["set-cookie"]).split(";", 1)[0] ?? "";
+    services.revokeAll();
+    const { status, headers } = await request("POST", LIST_KEYS, { headers: { ...PAGE, cookie }, body: "{}" });
+    expect([status, String(headers["set-cookie"])]).toEqual([401, expect.stringContaining("Max-Age=0")]);
   });
 
   it("is exchanged for another namespace; a call that was under way does not remove the new cookie", async () => {

@@ -1,5 +1,5 @@
 import { parseToken, type ParsedToken, type Peppers, type TokenKind } from "@routeplane/credentials";
-import type { Clock, Id } from "@routeplane/domain";
+import { type Clock, DomainError, type Id } from "@routeplane/domain";
 import { isExpired, isRevoked, lastOf } from "./grant-rules.ts";
 import type { Key, KeyLineage } from "./keys/key.ts";
 import type { Operator } from "./operators/operator.ts";
@@ -138,6 +138,18 @@ function refusalOf(credential: ProvenCredential, now: number): VerificationRefus
   const { namespaceState } = lastOf(key);
   if (namespaceState === "active") return undefined;
   return namespaceState === "deleted" ? NAMESPACE_DELETED : NAMESPACE_SUSPENDED;
+}
+
+/**
+ * Requires that a session is good, but for the state of its namespace: a session of an operator credential may leave a namespace that
+ * was suspended or deleted.
+ *
+ * @throws DomainError UNAUTHENTICATED
+ */
+export function requireLeavable(credential: ProvenSession, now: number): void {
+  const refused = refusalOf(credential, now);
+  if (refused === undefined || refused === NAMESPACE_SUSPENDED || refused === NAMESPACE_DELETED) return;
+  throw new DomainError("unauthenticated", refused.reason, refused.message);
 }
 
 function toVerification(credential: ProvenCredential): Verification {

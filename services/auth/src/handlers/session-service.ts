@@ -42,6 +42,10 @@ export function sessionService({
       return toProtoOpened(await lifecycle.exchange(sessionCallerOf(context), namespace));
     },
 
+    async leaveNamespace({ token, namespace }) {
+      return toProtoOpened(await lifecycle.leave(token, namespace));
+    },
+
     async createSignInCode({ namespace }, context) {
       const { code, expiresAt } = await lifecycle.createCode(sessionCallerOf(context), namespace);
       return { code, expiresAt: toTimestamp(expiresAt), consoleUrl };

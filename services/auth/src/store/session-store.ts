@@ -5,7 +5,7 @@ import { sql } from "kysely";
 import type { NewSignInCode, SessionOpener, SessionStore } from "../domain/ports.ts";
 import { requireLiveSession } from "../domain/sessions/session-bound.ts";
 import { requireRoomForCode, requireRoomForSession } from "../domain/sessions/session-quota.ts";
-import { endedSession } from "../domain/sessions/session.ts";
+import { endedSession, type Session } from "../domain/sessions/session.ts";
 import { toPage } from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 import { countCodes, countSessions, enterSession, fromCodeRow, lockOpener, scopeOf } from "./session-openings.ts";
@@ -46,11 +46,13 @@ export function createSessionStore(database: Database<AuthSchema>): SessionStore
         const replaced = await selectSession(tx, sessionId);
         requireLiveSession(replaced);
         if (replaced === undefined) throw notFound();
-        const lineages = await requireLineages(tx, enter, opener, now);
-        const session = await insertSession(tx, build(lineages, replaced), secret);
-        const columns = toChangeableSessionColumns(endedSession(replaced, "exchange", now));
-        await tx.updateTable("sessions").set(columns).where("id", "=", sessionId).execute();
-        return session;
+        return onBehalfOf(originOfSession(replaced), async () => {
+          const lineages = await requireLineages(tx, enter, opener, now);
+          const session = await insertSession(tx, build(lineages, replaced), secret);
+          const columns = toChangeableSessionColumns(endedSession(replaced, "exchange", now));
+          await tx.updateTable("sessions").set(columns).where("id", "=", sessionId).execute();
+          return session;
+        });
       }),
 
     addCode: ({ opener, now, check, hash, expiresAt }, caller) =>
@@ -163,6 +165,12 @@ function toCodeRow({ opener, hash, expiresAt }: Pick<NewSignInCode, "opener" | "
     account_id: namespace?.accountId ?? accountId ?? null,
   };
   return { ...code, ...bound, key_id: null, operator_id: operatorId };
+}
+
+/** Origin of an exchange, which the console may ask for with the token of the session. */
+function originOfSession({ id, accountId }: Pick<Session, "id" | "accountId">): Origin {
+  const { requestId = "", address = "" } = currentOrigin() ?? {};
+  return { actorType: "session", actorId: id, accountId: accountId ?? "", requestId, address };
 }
 
 /** Origin of what a code's sign-in changes: the credential that made the code, from the address of the browser. */

@@ -4,7 +4,7 @@ import { DomainError } from "@routeplane/domain";
 import { CLIENT_ADDRESS, fromConnectError, fromTimestamp, RELAY_CREDENTIAL } from "@routeplane/rpc";
 import { currentOf, type WatchedSecret } from "@routeplane/runtime";
 import type { Session } from "../domain/session.ts";
-import type { SessionAuthority, SessionCaller } from "../domain/session-authority.ts";
+import type { NamespaceState, SessionAuthority, SessionCaller } from "../domain/session-authority.ts";
 
 export interface AuthTransports {
   /** Transport with the credential of this process. */
@@ -17,7 +17,7 @@ export interface AuthTransports {
 
 /** Creates the authority of sessions: the auth service. */
 export function createSessionAuthority({ asConsole, asCaller, serviceToken }: AuthTransports): SessionAuthority {
-  const codes = createClient(SessionService, asConsole);
+  const own = createClient(SessionService, asConsole);
   const sessions = createClient(SessionService, asCaller);
   const identity = createClient(IdentityService, asCaller);
   const headersOf = (token: string, { address }: SessionCaller) => ({
@@ -32,24 +32,43 @@ export function createSessionAuthority({ asConsole, asCaller, serviceToken }: Au
       if ("token" in proof)
         return toSession(await sessions.createSession({}, headersOf(proof.token, caller)).catch(fail));
       const options = { headers: { [CLIENT_ADDRESS]: caller.address } };
-      return toSession(await codes.redeemSignInCode({ code: proof.code }, options).catch(failCode));
+      return toSession(await own.redeemSignInCode({ code: proof.code }, options).catch(failCode));
     },
-    async identify(token, caller) {
-      const { identity: who } = await identity.whoAmI({}, headersOf(token, caller)).catch(fail);
+    async identify({ token, canSwitch }, caller) {
+      const response = await identity.whoAmI({}, headersOf(token, caller)).catch((error: unknown) => {
+        const failure = fromConnectError(error, "auth");
+        const namespaceState = canSwitch ? CLOSED_STATES[failure.reason] : undefined;
+        if (namespaceState === undefined) throw failure;
+        return { kind: "namespace", namespaceName: "", namespaceState, scopes: [] } as const;
+      });
+      if ("kind" in response) return response;
+      const { identity: who } = response;
       if (who.case === "key") {
         const { namespaceName, scopes } = who.value;
-        return { kind: "namespace", namespaceName, scopes };
+        return { kind: "namespace", namespaceName, namespaceState: "active", scopes };
       }
-      return { kind: "operator", namespaceName: "", scopes: who.value?.scopes ?? [] };
+      return { kind: "operator", namespaceName: "", namespaceState: "active", scopes: who.value?.scopes ?? [] };
     },
     async exchange(token, namespace, caller) {
-      return toSession(await sessions.exchangeSession({ namespace }, headersOf(token, caller)).catch(fail));
+      const options = { headers: { [CLIENT_ADDRESS]: caller.address } };
+      const leave = async (error: unknown) => {
+        const failure = fromConnectError(error, "auth");
+        if (CLOSED_STATES[failure.reason] === undefined) throw failure;
+        return own.leaveNamespace({ token, namespace }, options).catch(fail);
+      };
+      return toSession(await sessions.exchangeSession({ namespace }, headersOf(token, caller)).catch(leave));
     },
     async end(token, caller) {
       await sessions.endSession({}, headersOf(token, caller)).catch(fail);
     },
   };
 }
+
+/** States of a namespace in which its credentials are refused, by the reason of the refusal. */
+const CLOSED_STATES: Readonly<Partial<Record<string, NamespaceState>>> = {
+  NAMESPACE_SUSPENDED: "suspended",
+  NAMESPACE_DELETED: "deleted",
+};
 
 /** Converts the response that opens a session; an absent one has expired. */
 function toSession({

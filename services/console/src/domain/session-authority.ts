@@ -1,10 +1,15 @@
 import type { Session } from "./session.ts";
 
+export type NamespaceState = "active" | "suspended" | "deleted";
+
 /** State of a session as the service that minted it knows it now. */
 export interface SessionIdentity {
   /** `namespace`: one namespace with the scopes of a key; `operator`: the node as an operator credential sees it. */
   readonly kind: "namespace" | "operator";
+  /** Empty in no namespace, and in one that is not active. */
   readonly namespaceName: string;
+  /** State of the namespace. In one that is not active the session holds nothing, and can only be exchanged. */
+  readonly namespaceState: NamespaceState;
   readonly scopes: readonly string[];
 }
 
@@ -23,8 +28,9 @@ export interface SessionCaller {
  */
 export interface SessionAuthority {
   open(proof: SignInProof, caller: SessionCaller): Promise<Session>;
-  identify(token: string, caller: SessionCaller): Promise<SessionIdentity>;
-  /** Ends the session and opens one in another namespace. @param namespace name or id; empty: the operator view */
+  /** A session is refused, as any other call of it, unless it can be exchanged: then it may be in a namespace that is not active. */
+  identify(session: Pick<Session, "token" | "canSwitch">, caller: SessionCaller): Promise<SessionIdentity>;
+  /** Ends the session, also one in a namespace that is not active, and opens one in another namespace. @param namespace name or id; empty: the operator view */
   exchange(token: string, namespace: string, caller: SessionCaller): Promise<Session>;
   end(token: string, caller: SessionCaller): Promise<void>;
 }

@@ -63,7 +63,9 @@ export function createRelayRoute({ relays, sessions, slots }: RelayRouteOptions)
     const headers = { ...request.headers, authorization: `Bearer ${session.token}`, "x-api-key": undefined };
     const call = { path, headers, requestId, clientAddress, body, isStream, isIdempotent: isIdempotent(method) };
     const begin = (status: number, answered: Readonly<Record<string, string>>): void => {
-      if (status === UNAUTHORIZED) sessions.removeRefused(exchange, session);
+      // In a namespace that it can leave, this may be the namespace's state: `GET /session`, which the page calls next, tells.
+      const canLeave = session.canSwitch && session.namespaceId !== "";
+      if (status === UNAUTHORIZED && !canLeave) sessions.removeRefused(exchange, session);
       exchange.begin(status, { ...answered, ...NOT_STORED, ...(isStream && UNBUFFERED) });
     };
     const write = (bytes: Uint8Array): Promise<void> => exchange.write(bytes);

@@ -42,7 +42,7 @@ export function createSessionRoutes(options: SessionRoutesOptions): SessionRoute
   const callerOf = ({ clientAddress: address }: Exchange) => ({ address });
 
   const describe = async (exchange: Exchange, session: BrowserSession): Promise<void> => {
-    const identity = await refusing(exchange, session, () => authority.identify(session.token, callerOf(exchange)));
+    const identity = await refusing(exchange, session, () => authority.identify(session, callerOf(exchange)));
     exchange.sendJson(200, toSessionJson(session, identity, gatewayUrl));
   };
 
@@ -98,7 +98,7 @@ export function createSessionRoutes(options: SessionRoutesOptions): SessionRoute
       authority.exchange(session.token, namespace, callerOf(exchange)),
     );
     sessions.set(exchange, opened);
-    const identity = await authority.identify(opened.token, callerOf(exchange));
+    const identity = await authority.identify(opened, callerOf(exchange));
     exchange.sendJson(200, toSessionJson(opened, identity, gatewayUrl));
   };
 
@@ -185,6 +185,7 @@ function toSessionJson(session: Session, identity: SessionIdentity, gatewayUrl: 
     kind: identity.kind,
     namespace_id: session.namespaceId,
     namespace_name: identity.namespaceName,
+    namespace_state: identity.namespaceState,
     name: session.name,
     scopes: identity.scopes,
     expires_at: session.expiresAt.toISOString(),

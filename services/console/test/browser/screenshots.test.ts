@@ -23,14 +23,24 @@ describe.runIf(process.env["ROUTEPLANE_SCREENSHOTS"] === "write")("the pictures 
   it("are written, in light and one in dark", async () => {
     const data = await fillNode(node, { keyName: "support-bot", modelName: "mistral-large" });
     const session = await signIn(node, browser, await node.apiKey());
+    const operator = await node.operatorKey();
+    for (const name of ["production", "staging"]) {
+      await node.rpc("auth.v1.NamespaceService/CreateNamespace", operator, { name });
+    }
+    await node.rpc("auth.v1.NamespaceService/SuspendNamespace", operator, { namespace: "staging" });
+    const ofOperator = await signIn(node, browser, operator);
     const pictures = [
       { name: "overview", path: "/?range=30d&by=model", colorScheme: "light" },
       { name: "requests", path: "/requests?range=24h", colorScheme: "light" },
       { name: "keys", path: "/keys", colorScheme: "dark" },
       { name: "policy", path: `/policies/${data.budgetId}`, colorScheme: "light" },
+      { name: "audit", path: "/audit", colorScheme: "light" },
+      { name: "quick-start", path: "/quick-start", colorScheme: "light" },
+      { name: "namespaces", path: "/namespaces", colorScheme: "light", by: ofOperator },
     ] as const;
-    for (const { name, path, colorScheme } of pictures) {
-      const { page, context } = await view(browser, node.consoleUrl + path, { ...session, colorScheme });
+    for (const { name, path, colorScheme, ...more } of pictures) {
+      const { by = session } = "by" in more ? more : {};
+      const { page, context } = await view(browser, node.consoleUrl + path, { ...by, colorScheme });
       await page.setViewportSize({ width: 1_100, height: 720 });
       await page.screenshot({ path: join(FOLDER, `${name}.png`) });
       await context.close();

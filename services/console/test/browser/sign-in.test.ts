@@ -202,6 +202,30 @@ describe("a session", () => {
     expect(await page.content()).not.toContain("short-lived");
   });
 
+  it("of an operator leaves a namespace that was suspended or deleted, without a new sign-in", async () => {
+    await createNamespace("closed-for-now");
+    const operator = await node.operatorKey();
+    const { page } = await signedIn(operator, { path: "/namespaces", title: "Namespaces" });
+    const outside = (state: string) => title(page, `The namespace closed-for-now is ${state}`);
+    const change = (verb: string) =>
+      node.rpc(`auth.v1.NamespaceService/${verb}Namespace`, operator, { namespace: "closed-for-now" });
+    await page.evaluate(
+      `fetch("/session/namespace", { method: "POST", body: '{"namespace":"closed-for-now"}',
+        headers: { "x-routeplane-console": "1", "content-type": "application/json" } })`,
+    );
+    await page.goto(`${node.consoleUrl}/keys`);
+    await title(page, "Keys").waitFor();
+    await change("Suspend");
+    await outside("suspended").waitFor();
+    expect(await page.getByRole("navigation").count()).toBe(0);
+    await change("Resume");
+    await title(page, "Keys").waitFor();
+    await change("Delete");
+    await outside("deleted").waitFor();
+    await page.getByRole("button", { name: "All namespaces" }).click();
+    await title(page, "Namespaces").waitFor();
+  });
+
   it("ends at the sign-out on the node too: its cookie opens nothing any more", async () => {
     const { page, context } = await signedIn(rootKey);
     const [cookie] = await context.cookies();

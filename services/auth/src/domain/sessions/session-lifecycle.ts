@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
-import type { Peppers } from "@routeplane/credentials";
+import { parseToken, type Peppers } from "@routeplane/credentials";
 import { type Clock, DomainError, type Id, notFound } from "@routeplane/domain";
 import { type NamespaceView, reachOf } from "../namespaces/account.ts";
-import type { NamespaceStore, OperatorStore, SessionOpener, SessionStore } from "../ports.ts";
-import { newToken } from "../secret.ts";
+import type { NamespaceStore, OperatorStore, SecretStore, SessionOpener, SessionStore } from "../ports.ts";
+import { newToken, provesSecret } from "../secret.ts";
+import { requireLeavable } from "../verification.ts";
 import { requireNamespaceScope } from "./console-key.ts";
 import { requireSessionAuthority, type SessionCaller } from "./session-caller.ts";
 import {
@@ -38,6 +39,8 @@ export interface SessionLifecycle {
   create(caller: SessionCaller, namespace: string, request: SessionRequest): Promise<OpenedSession>;
   /** @throws DomainError as `create` and `exchangedSession` */
   exchange(caller: SessionCaller, namespace: string): Promise<OpenedSession>;
+  /** Exchanges the session of a token whose namespace may have been suspended or deleted. @throws DomainError as `exchange` and `requireLeavable` */
+  leave(token: string, namespace: string): Promise<OpenedSession>;
   /** @throws DomainError as `create` and `SessionStore.addCode` */
   createCode(caller: SessionCaller, namespace: string): Promise<SignInCode>;
   /** @throws DomainError NOT_FOUND for a code that opens no session, whatever the cause; RESOURCE_EXHAUSTED */
@@ -52,6 +55,7 @@ export interface SessionLifecycleDependencies {
   readonly sessions: SessionStore;
   readonly namespaces: Pick<NamespaceStore, "find">;
   readonly operators: Pick<OperatorStore, "find">;
+  readonly secrets: Pick<SecretStore, "findSession">;
   readonly peppers: Peppers;
   readonly clock: Clock;
 }
@@ -63,6 +67,7 @@ export function createSessionLifecycle({
   sessions,
   namespaces,
   operators,
+  secrets,
   peppers,
   clock,
 }: SessionLifecycleDependencies): SessionLifecycle {
@@ -87,6 +92,23 @@ export function createSessionLifecycle({
     return { kind: "operator", operatorId, accountId, namespace: await requireNamespace(reachOf(caller), nameOrId) };
   }
 
+  /** Replaces a session by one of the operator credential that opened it, in another namespace or in none. */
+  async function replace(sessionId: Id<"ses">, operatorId: Id<"op"> | undefined, nameOrId: string) {
+    const operator = operatorId && (await operators.find({ node: true }, operatorId));
+    if (operator === undefined) throw sessionRefused("a key opened this session: it stays in its namespace");
+    const { id, accountId } = operator;
+    const namespace = nameOrId === "" ? undefined : await requireNamespace(reachOf(operator), nameOrId);
+    const { token, secret } = newToken("session", peppers);
+    const now = clock();
+    const session = await sessions.exchange(sessionId, {
+      opener: { kind: "operator", operatorId: id, accountId, namespace },
+      secret,
+      now,
+      build: (lineages, replaced) => exchangedSession(replaced, lineages, now),
+    });
+    return { session, token };
+  }
+
   return {
     async create(caller, namespace, request) {
       const opener = await openerOf(caller, namespace, "opens no other one");
@@ -100,20 +122,16 @@ export function createSessionLifecycle({
       const { sessionId } = caller;
       if (sessionId === undefined) throw noSession();
       const operatorId = caller.kind === "key" ? caller.operatorLineage?.at(-1) : caller.operatorId;
-      const operator = operatorId && (await operators.find({ node: true }, operatorId));
-      if (operator === undefined) throw sessionRefused("a key opened this session: it stays in its namespace");
-      const { id, accountId } = operator;
-      const namespace = nameOrId === "" ? undefined : await requireNamespace(reachOf(operator), nameOrId);
-      const { token, secret } = newToken("session", peppers);
-      const now = clock();
-      const opener = { kind: "operator", operatorId: id, accountId, namespace } as const;
-      const session = await sessions.exchange(sessionId, {
-        opener,
-        secret,
-        now,
-        build: (lineages, replaced) => exchangedSession(replaced, lineages, now),
-      });
-      return { session, token };
+      return replace(sessionId, operatorId, nameOrId);
+    },
+
+    async leave(text, nameOrId) {
+      const token = parseToken(text);
+      if (token?.kind !== "session") throw invalidSession();
+      const proven = await secrets.findSession(token.lookupId, (secret) => provesSecret(token, secret, peppers));
+      if (proven === undefined) throw invalidSession();
+      requireLeavable(proven, clock());
+      return replace(proven.session.id, proven.session.operatorId, nameOrId);
     },
 
     async createCode(caller, namespace) {
@@ -160,6 +178,10 @@ export function createSessionLifecycle({
 /** SHA-256 of a code. A fast hash is enough, because a code has 256 random bits. */
 function hashOf(code: string): Buffer {
   return createHash("sha256").update(code).digest();
+}
+
+function invalidSession(): DomainError {
+  return new DomainError("unauthenticated", "CREDENTIAL_INVALID", "this is no session (rpw_…)");
 }
 
 function noSession(): DomainError {

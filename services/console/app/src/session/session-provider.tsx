@@ -3,6 +3,7 @@ import { type ReactNode, useCallback, useEffect, useState } from "react";
 import { Notice } from "../components/notice.tsx";
 import { Skeleton } from "../components/skeleton.tsx";
 import { setPageNamespace } from "../rpc/transport.ts";
+import { LeaveNamespace } from "./leave-namespace.tsx";
 import { readSession, type Session, SessionError } from "./session.ts";
 import { onSessionEnd } from "./session-end.ts";
 import { SignIn } from "./sign-in.tsx";
@@ -18,6 +19,8 @@ type State =
   | { readonly at: "unreachable"; readonly notice: string }
   | { readonly at: "signed-out"; readonly notice?: string }
   | { readonly at: "signed-in"; readonly session: Session }
+  /** The namespace is suspended or deleted, and the session can go to another one. */
+  | { readonly at: "outside"; readonly session: Session; readonly name: string | undefined }
   /** A service refused the session that the page had; nothing of it is shown any more. */
   | { readonly at: "refused"; readonly former: Session };
 
@@ -40,6 +43,8 @@ export function SessionProvider({ signInCode, children }: SessionProviderProps) 
         setState({ at: "signed-out", ...(former && { notice: "Your session has ended. Sign in again." }) });
       } else if (former !== undefined && !isSameNamespace(session, former)) {
         location.assign("/");
+      } else if (session.namespaceState !== "active") {
+        setState((current) => ({ at: "outside", session, name: former?.namespaceName ?? nameOf(current) }));
       } else {
         setPageNamespace(session.namespaceId);
         setState({ at: "signed-in", session });
@@ -60,7 +65,7 @@ export function SessionProvider({ signInCode, children }: SessionProviderProps) 
   useEffect(() => void load(), [load]);
   useEffect(() => onSessionEnd(end), [end]);
   useEffect(() => {
-    if (state.at !== "unreachable") return;
+    if (state.at !== "unreachable" && state.at !== "outside") return;
     const timer = setTimeout(() => void load(), HEARTBEAT_MS);
     return () => clearTimeout(timer);
   }, [state, load]);
@@ -75,7 +80,7 @@ export function SessionProvider({ signInCode, children }: SessionProviderProps) 
     const look = async (): Promise<void> => {
       try {
         const session = await readSession(stop.signal);
-        if (session === undefined) end();
+        if (session === undefined || session.namespaceState !== "active") end();
         // Another tab switched the namespace, and with it the cookie of all tabs: nothing of the former one is kept.
         else if (!isSameNamespace(session, signedIn)) location.assign("/");
       } catch {
@@ -97,8 +102,13 @@ export function SessionProvider({ signInCode, children }: SessionProviderProps) 
   if (state.at === "signed-out") {
     return <SignIn notice={state.notice} code={code} onCodeUsed={forgetCode} onSignedIn={load} />;
   }
+  if (code === undefined && state.at === "outside") return <LeaveNamespace session={state.session} name={state.name} />;
   if (code !== undefined) return <SignInAgain session={state.session} code={code} onKeep={forgetCode} />;
   return <SessionContext value={state.session}>{children}</SessionContext>;
+}
+
+function nameOf(state: State): string | undefined {
+  return state.at === "outside" ? state.name : undefined;
 }
 
 function isSameNamespace(session: Session, other: Session): boolean {

@@ -7,7 +7,10 @@ export interface Session {
   readonly kind: "namespace" | "operator";
   /** `ns_…`; empty for an operator session. */
   readonly namespaceId: string;
+  /** Empty in no namespace, and in one that is not active. */
   readonly namespaceName: string;
+  /** State of the namespace. In one that is not active the session can only be exchanged. */
+  readonly namespaceState: "active" | "suspended" | "deleted";
   /** Name of the credential that opened it. */
   readonly name: string;
   readonly scopes: readonly string[];
@@ -78,12 +81,18 @@ function fromSessionJson(json: unknown): Session {
     kind: fields["kind"] === "operator" ? "operator" : "namespace",
     namespaceId: textOf(fields["namespace_id"]),
     namespaceName: textOf(fields["namespace_name"]),
+    namespaceState: stateOf(fields["namespace_state"]),
     name: textOf(fields["name"]),
     scopes: Array.isArray(fields["scopes"]) ? fields["scopes"].map(String) : [],
     expiresAt: new Date(textOf(fields["expires_at"])),
     canSwitch: fields["can_switch"] === true,
     gatewayUrl: textOf(fields["gateway_url"]),
   };
+}
+
+/** The state of a namespace; `active` for a console of the release before, which knows no other session. */
+function stateOf(value: unknown): Session["namespaceState"] {
+  return value === "suspended" || value === "deleted" ? value : "active";
 }
 
 function textOf(value: unknown): string {

@@ -19,7 +19,8 @@ interface SignInAgainProps {
 export function SignInAgain({ session, code, onKeep }: SignInAgainProps) {
   const [error, setError] = useState<string>();
   const [isBusy, setBusy] = useState(false);
-  const place = session.kind === "operator" ? "all namespaces" : `the namespace ${session.namespaceName}`;
+  const place =
+    session.kind === "operator" ? "all namespaces" : `the namespace ${session.namespaceName || session.namespaceId}`;
 
   const replace = async (): Promise<void> => {
     setBusy(true);

@@ -312,6 +312,60 @@ export declare type RedeemSignInCodeResponse = Message<"routeplane.auth.v1.Redee
 export declare const RedeemSignInCodeResponseSchema: GenMessage<RedeemSignInCodeResponse>;
 
 /**
+ * Request of LeaveNamespace.
+ *
+ * @generated from message routeplane.auth.v1.LeaveNamespaceRequest
+ */
+export declare type LeaveNamespaceRequest = Message<"routeplane.auth.v1.LeaveNamespaceRequest"> & {
+  /**
+   * Token of the session, `rpw_…`.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Name or `ns_…` id of the namespace of the new session. Empty: none.
+   *
+   * @generated from field: string namespace = 2;
+   */
+  namespace: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.LeaveNamespaceRequest.
+ * Use `create(LeaveNamespaceRequestSchema)` to create a new message.
+ */
+export declare const LeaveNamespaceRequestSchema: GenMessage<LeaveNamespaceRequest>;
+
+/**
+ * Response of LeaveNamespace.
+ *
+ * @generated from message routeplane.auth.v1.LeaveNamespaceResponse
+ */
+export declare type LeaveNamespaceResponse = Message<"routeplane.auth.v1.LeaveNamespaceResponse"> & {
+  /**
+   * The new session.
+   *
+   * @generated from field: routeplane.auth.v1.Session session = 1;
+   */
+  session?: Session | undefined;
+
+  /**
+   * Token of the session, `rpw_…`. It is in this response and nowhere else.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message routeplane.auth.v1.LeaveNamespaceResponse.
+ * Use `create(LeaveNamespaceResponseSchema)` to create a new message.
+ */
+export declare const LeaveNamespaceResponseSchema: GenMessage<LeaveNamespaceResponse>;
+
+/**
  * Request of ListSessions.
  *
  * @generated from message routeplane.auth.v1.ListSessionsRequest
@@ -556,6 +610,21 @@ export declare const SessionService: GenService<{
     methodKind: "unary";
     input: typeof RedeemSignInCodeRequestSchema;
     output: typeof RedeemSignInCodeResponseSchema;
+  },
+  /**
+   * Replaces a session whose namespace was suspended or deleted meanwhile, by one in another namespace, or in none. Such a session is
+   * refused everywhere, ExchangeSession included, although the operator credential that opened it is still good; its token is the
+   * proof here. What it reaches is what ExchangeSession would have given it: nothing of the namespace that it leaves. Atomic; not
+   * idempotent. The token is in this response and nowhere else.
+   * Errors: UNAUTHENTICATED CREDENTIAL_INVALID, CREDENTIAL_REVOKED or CREDENTIAL_EXPIRED for a session that is refused for any cause but
+   * its namespace; otherwise as ExchangeSession.
+   *
+   * @generated from rpc routeplane.auth.v1.SessionService.LeaveNamespace
+   */
+  leaveNamespace: {
+    methodKind: "unary";
+    input: typeof LeaveNamespaceRequestSchema;
+    output: typeof LeaveNamespaceResponseSchema;
   },
   /**
    * Lists sessions, oldest first. A root key sees all of its namespace, a sub-key its own and those of the keys below it, an operator
