@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
-import { access, copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { CHECKOUT } from "@routeplane/standalone";
+import { findOrInstall } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startNode, type TestNode } from "../harness/index.ts";
 
@@ -14,30 +15,22 @@ const EXAMPLE = join(CHECKOUT, "examples/grpc-python");
 // Debian's, which has its packages, whatever else is on the PATH.
 const PYTHON = "/usr/bin/python3";
 
-async function whyNotPython(): Promise<string | undefined> {
-  const needed = [run(PYTHON, ["-c", "import grpc, google.protobuf"]), run("protoc", ["--version"])];
-  const plugin = access("/usr/bin/grpc_python_plugin");
-  const isThere = await Promise.all([...needed, plugin]).then(
-    () => true,
-    () => false,
-  );
-  return isThere
-    ? undefined
-    : "python3-grpcio, protobuf-compiler and protobuf-compiler-grpc of Debian are not installed";
-}
-
-const missing = await whyNotPython();
+const PROGRAMS = {
+  find: `${PYTHON} -c "import grpc, google.protobuf" && command -v protoc && command -v grpc_python_plugin`,
+  packages: ["python3-grpcio", "python3-protobuf", "protobuf-compiler", "protobuf-compiler-grpc"],
+};
+const INSTALL_TIMEOUT_MS = 720_000;
 
 describe("stubs for Python", () => {
   let node: TestNode;
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "routeplane-stubs-"));
-    if (missing !== undefined) return;
+    await findOrInstall(PROGRAMS);
     node = await startNode();
     await run(join(CHECKOUT, "node_modules/.bin/buf"), ["generate", "--output", folder], { cwd: EXAMPLE });
     await copyFile(join(EXAMPLE, "client.py"), join(folder, "client.py"));
-  });
+  }, INSTALL_TIMEOUT_MS);
   afterAll(async () => {
     await node?.remove();
     await rm(folder, { recursive: true });
@@ -48,8 +41,7 @@ describe("stubs for Python", () => {
     return run(PYTHON, ["client.py", auth], { cwd: folder, env: { ROUTEPLANE_API_KEY: token } });
   };
 
-  it("list the keys of a namespace, over more than one page", async ({ skip }) => {
-    skip(missing !== undefined, missing);
+  it("list the keys of a namespace, over more than one page", async () => {
     const ids: string[] = [];
     for (let count = 0; count < 101; count += 1) {
       const mint = ["cloud", "keys", "mint", "--name", `key-${count}`, "--scope", "usage:read", "--json"];
@@ -61,8 +53,7 @@ describe("stubs for Python", () => {
     expect(lines.slice(1)).toEqual(ids.map((id, count) => `${id} key-${count} usage:read`));
   });
 
-  it("get the code and the message of a refusal", async ({ skip }) => {
-    skip(missing !== undefined, missing);
+  it("get the code and the message of a refusal", async () => {
     await expect(client("rp_nonsense")).rejects.toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^UNAUTHENTICATED: .+/),

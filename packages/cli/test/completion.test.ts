@@ -7,9 +7,11 @@ import { promisify } from "node:util";
 import { Code } from "@connectrpc/connect";
 import { IdentityService, KeyService, NamespaceService } from "@routeplane/contracts/auth";
 import { PolicyService } from "@routeplane/contracts/policy";
+import { findOrInstall } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CLI_BIN, runCli, runCliProcess } from "./cli-process.ts";
 import { type FakeNode, refusal, startFakeHttpServer, startFakeNode } from "./fake-node.ts";
+import { offeredInFish, offeredInZsh, SHELL_PROGRAMS } from "./shells.ts";
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
 const KEYS = [
@@ -22,6 +24,7 @@ const KEYS = [
   { id: "key_7", name: "--json" },
   { id: "key_8", name: "key_1" },
   { id: "key_9", name: "gone", revokedAt: AT },
+  { id: "key_10", name: `it's "quoted"` },
 ].map((key) => Object.assign(key, { createdAt: AT }));
 
 let script: string;
@@ -58,16 +61,22 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Words that bash offers at the end of a command line. @param words the first one is the command, with its completion function */
-async function offeredBy(complete: string, words: readonly string[]): Promise<readonly string[]> {
-  const lines = `${script}
-COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); ${complete}; printf "%s\\n" "\${COMPREPLY[@]}"`;
-  const env = {
+/** Variables of a shell that has `routeplane` and `npx`, and a login at the node. */
+function environment(): Readonly<Record<string, string>> {
+  return {
     PATH: `${folder}:${process.env["PATH"] ?? ""}`,
+    HOME: folder,
     XDG_CONFIG_HOME: join(folder, "routeplane-config"),
     ROUTEPLANE_URL: node.url,
     ROUTEPLANE_API_KEY: "rp_live_x",
   };
+}
+
+/** Words that bash offers at the end of a command line. @param words the first one is the command, with its completion function */
+async function offeredBy(complete: string, words: readonly string[]): Promise<readonly string[]> {
+  const lines = `${script}
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); ${complete}; printf "%s\\n" "\${COMPREPLY[@]}"`;
+  const env = environment();
   const { stdout, stderr } = await promisify(execFile)("bash", ["--norc", "-c", lines, "bash", ...words], {
     env,
     cwd: folder,
@@ -124,9 +133,52 @@ describe("the completion of a shell", () => {
   });
 });
 
-describe("the names that a shell completes", () => {
-  const KEY_WORDS = ["agent", "key_2", "key_3", "key_4", "key_5", "key_6", "key_7", "key_8"];
+const KEY_WORDS = ["agent", "key_2", "key_3", "key_4", "key_5", "key_6", "key_7", "key_8", "key_10"];
 
+describe.each([
+  { shell: "fish", offeredIn: offeredInFish },
+  { shell: "zsh", offeredIn: offeredInZsh },
+])("the completion of $shell itself", ({ shell, offeredIn }) => {
+  let shellScript: string;
+  beforeAll(async () => {
+    await findOrInstall(SHELL_PROGRAMS);
+    shellScript = (await runCli(["completion", shell], {})).stdout;
+  }, 720_000);
+
+  const offer = (line: string) => offeredIn({ script: shellScript, folder, env: environment() }, line);
+  const names = (words: readonly string[]) => words.filter((word) => !word.startsWith("-")).toSorted();
+
+  it.each([
+    ["commands", "routeplane cloud keys r", ["revoke", "rotate"]],
+    ["values of an option", "routeplane cloud budget create --window w", ["week"]],
+    ["keys, by id where a name is of several or no plain word", "routeplane cloud keys get ", KEY_WORDS.toSorted()],
+    ["policies", "routeplane cloud policy get da", ["daily-cap"]],
+    ["contexts", "routeplane cloud keys list --context ", ["home", "staging"]],
+    ["names behind other words for the command", "routeplane cloud key show ag", ["agent"]],
+    ["names behind a word with blanks", 'routeplane cloud budget create --name "a cap" --bind-key ag', ["agent"]],
+    ["names behind a word with a quote", "routeplane cloud budget create --name it\\'s --bind-key ag", ["agent"]],
+    ["names for npx", "npx routeplane cloud keys get ag", ["agent"]],
+    ["commands for npx with an option", "npx --no routeplane cloud bud", ["budget"]],
+  ])("offers %s", async (_, line, expected) => {
+    const { words } = await offer(line);
+    expect(names(words)).toEqual(expected);
+    expect(await readdir(folder)).not.toContain("run-by-shell");
+  });
+
+  it("offers nothing of the node behind another package of npx", async () => {
+    const before = node.authorizations.length;
+    expect((await offer("npx other cloud keys get ag")).words).not.toContain("agent");
+    expect(node.authorizations).toHaveLength(before);
+  });
+});
+
+it("zsh completes the line by a name that it was offered", async () => {
+  const zshScript = (await runCli(["completion", "zsh"], {})).stdout;
+  const home = { script: zshScript, folder, env: environment() };
+  expect((await offeredInZsh(home, "routeplane cloud keys get ag")).line).toBe("routeplane cloud keys get agent ");
+});
+
+describe("the names that a shell completes", () => {
   it.each([
     ["keys, by id where a name is of several or no plain word", ["cloud", "keys", "get", ""], KEY_WORDS],
     ["keys that begin with a text", ["cloud", "keys", "revoke", "ag"], ["agent"]],

@@ -4,6 +4,7 @@ export { createAuthority, type IssuedCertificate, type TestAuthority } from "./c
 export { cloneDatabase, createEmptyDatabase, type TestDatabase } from "./clone-database.ts";
 export { compileCache } from "./compile-cache.ts";
 export { copyMigratedHome } from "./copy-home.ts";
+export { findOrInstall } from "./debian-packages.ts";
 export { connectGrpc, type GrpcClient, type GrpcOptions } from "./grpc-client.ts";
 export { eventually } from "./eventually.ts";
 export { findNode20 } from "./find-node-20.ts";

@@ -39,22 +39,22 @@ ${paths}
   esac
 }
 
-# Completes the words behind the one at $1; the rest is the command that looks names up.
+# Completes the words behind the one at $1; the rest is the command that looks names up. In zsh, path and words are variables of the shell.
 _routeplane_complete() {
   local first="$1" at=routeplane current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}"
-  local word words path offered="" context="" n
+  local word next longer offered="" context="" line_break=$'\\n' n
   shift
   for ((n = first + 1; n < COMP_CWORD; n++)); do
     word="\${COMP_WORDS[n]}"
     [[ "\${COMP_WORDS[n-1]}" == --context ]] && context="$word"
     case "$word" in
       -*) ;;
-      *) path="$(_routeplane_path "$at $word")"; _routeplane_words "$path" > /dev/null && at="$path" ;;
+      *) longer="$(_routeplane_path "$at $word")"; _routeplane_words "$longer" > /dev/null && at="$longer" ;;
     esac
   done
   case "$previous" in
-    -*) words="$(_routeplane_words "$at $previous")" || words="$(_routeplane_words "$at")" ;;
-    *) words="$(_routeplane_words "$at")" ;;
+    -*) next="$(_routeplane_words "$at $previous")" || next="$(_routeplane_words "$at")" ;;
+    *) next="$(_routeplane_words "$at")" ;;
   esac
   # Names are looked up only where no option is being typed.
   while read -r word; do
@@ -65,7 +65,7 @@ _routeplane_complete() {
         ;;
       *) offered+=" $word" ;;
     esac
-  done <<< "\${words// /$'\\n'}"
+  done <<< "\${next// /$line_break}"
   COMPREPLY=($(compgen -W "$offered" -- "$current"))
 }
 
