@@ -91,6 +91,7 @@ describe.concurrent("admin reconcile", () => {
         namespace_count: 0,
         request_count: 0,
         running_count: 0,
+        service_count: 0,
         counter_count: 0,
         partial_counter_count: 0,
         charges: [],
@@ -110,7 +111,7 @@ describe.concurrent("admin reconcile", () => {
       {
         reconcileBudgets({ from, to, pageToken }) {
           received.push([from?.seconds, to?.seconds, pageToken]);
-          const page = { comparedFrom: AT, namespaceCount: 1, requestCount: 2n, counterCount: 1n };
+          const page = { comparedFrom: AT, namespaceCount: 1, requestCount: 2n, counterCount: 1n, serviceCount: 3n };
           return pageToken === ""
             ? {
                 ...page,
@@ -134,6 +135,7 @@ describe.concurrent("admin reconcile", () => {
         namespace_count: 2,
         request_count: 4,
         running_count: 0,
+        service_count: 6,
         counter_count: 2,
         partial_counter_count: 0,
         charges: [

@@ -15,7 +15,7 @@ export interface ShellHome {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What a shell offers at the end of a line, and the line as it is after the Tab key. */
+/** Words that a shell offers at the end of a line, and the line as it is after the Tab key. */
 export interface Offer {
   readonly words: readonly string[];
   /** Undefined in fish, which is asked without a terminal. */
@@ -43,7 +43,7 @@ export async function offeredInZsh({ script, folder, env }: ShellHome, line: str
   await writeFile(join(home, ".zshrc"), ZSHRC);
   const variables = { ...env, ZDOTDIR: home, COMPLETION: completion, OFFERED: offered };
   await run("zsh", ["-f", "-c", TYPE, "zsh", line], { env: variables, cwd: folder, timeout: 60_000 });
-  const lines = (await readFile(offered, "utf8")).trimEnd().split("\n");
+  const lines = (await readFile(offered, "utf8")).split("\n").slice(0, -1);
   return { words: lines.slice(0, -1).filter((word) => word !== ""), line: lines.at(-1) };
 }
 

@@ -15,6 +15,7 @@ import * as gatewaySessions from "./0013_gateway_sessions.ts";
 import * as sessionEndings from "./0014_session_endings.ts";
 import * as mintedLimits from "./0015_minted_limits.ts";
 import * as calendarWindows from "./0016_calendar_windows.ts";
+import * as serviceReservations from "./0017_service_reservations.ts";
 
 export const migrations: Migrations = {
   "0001_budgets": budgets,
@@ -33,4 +34,5 @@ export const migrations: Migrations = {
   "0014_session_endings": sessionEndings,
   "0015_minted_limits": mintedLimits,
   "0016_calendar_windows": calendarWindows,
+  "0017_service_reservations": serviceReservations,
 };

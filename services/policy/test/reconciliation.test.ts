@@ -5,7 +5,14 @@ import { toTimestamp } from "@routeplane/rpc";
 import { type RawBuilder, sql } from "kysely";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ReservationKey } from "../src/domain/ports.ts";
-import { type PolicyUnderTest, refusal, requestOf, startPolicyUnderTest, used } from "./policy-under-test.ts";
+import {
+  MICRO_PER_TOKEN,
+  type PolicyUnderTest,
+  refusal,
+  requestOf,
+  startPolicyUnderTest,
+  used,
+} from "./policy-under-test.ts";
 
 /** Reconciliation of budgets with the request log and with their counters. */
 
@@ -55,12 +62,21 @@ async function reconcile(range: { from?: Date; to?: Date } = {}) {
     ...(range.from && { from: toTimestamp(range.from) }),
     ...(range.to && { to: toTimestamp(range.to) }),
   };
-  const sum = { namespaces: 0, requests: 0n, running: 0n, counters: 0n, partial: 0n, differences: [] as string[] };
+  const sum = {
+    namespaces: 0,
+    requests: 0n,
+    running: 0n,
+    services: 0n,
+    counters: 0n,
+    partial: 0n,
+    differences: [] as string[],
+  };
   for (let pageToken = ""; ;) {
     const page = await operator.reconcileBudgets({ ...rangeFields, pageToken });
     sum.namespaces += page.namespaceCount;
     sum.requests += page.requestCount;
     sum.running += page.runningCount;
+    sum.services += page.serviceCount;
     sum.counters += page.counterCount;
     sum.partial += page.partialCounterCount;
     sum.differences.push(
@@ -124,6 +140,7 @@ describe("agreement", () => {
       namespaces: 1,
       requests: 8n,
       running: 3n,
+      services: 0n,
       counters: 3n,
       partial: 0n,
       differences: [],
@@ -149,6 +166,7 @@ describe("agreement", () => {
       namespaces: 2,
       requests: 2345n,
       running: 0n,
+      services: 0n,
       counters: 1n,
       partial: 0n,
       differences: [],
@@ -181,6 +199,34 @@ describe("agreement", () => {
     const reading = reconcile();
     setTimeout(() => log(one, RequestStatus.SUCCEEDED, 7n), 200);
     expect(await reading).toMatchObject({ requests: 1n, differences: [] });
+  });
+});
+
+describe("requests of services, which no gateway logs", () => {
+  it("are counted apart in every state, and hide no request of a gateway whose row is lost", async () => {
+    const budgeted = await policy.oneBudget(10_000n);
+    const { namespaceId, key } = budgeted;
+    const { admission } = policy.as(policy.service([namespaceId]));
+    const admitted = async () => {
+      const one = { namespaceId, keyId: key.id, requestId: newId("req"), lineage: [...key.lineage] };
+      await admission.admit({ ...one, price: MICRO_PER_TOKEN, outputTokensMax: 100n });
+      return one;
+    };
+    const [settled, voided] = [await admitted(), await admitted(), await admitted()];
+    await admission.settle({ ...settled, costNanoUsd: nano(60n) });
+    await admission.void({ ...voided, neverSent: true });
+    await spend(budgeted, 100n, 60n);
+    const lost = await spend(budgeted, 100n, 50n);
+    policy.usage.charges.splice(policy.usage.charges.indexOf(charge(lost.requestId)), 1);
+    expect(await reconcile()).toEqual({
+      namespaces: 1,
+      requests: 2n,
+      running: 0n,
+      services: 3n,
+      counters: 1n,
+      partial: 0n,
+      differences: [`${lost.requestId}: settled 50, - 0`],
+    });
   });
 });
 

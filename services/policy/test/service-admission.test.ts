@@ -52,6 +52,38 @@ describe("a service credential", () => {
     expect(await refusal(rpc(token).admit(first))).toMatchObject({ reason: "STATE_CONFLICT" });
   });
 
+  it.each(["with a budget", "without a limit"])(
+    "is refused what it voided before, admitted or not, %s",
+    async (limits) => {
+      const { namespaceId, token, request, total } = await boundService();
+      const elsewhere = newId("ns");
+      const free = () => requestOf(elsewhere, policy.key(elsewhere).lineage);
+      const isLimited = limits === "with a budget";
+      const [by, next] = isLimited ? [token, request] : [policy.service([elsewhere]), free];
+      const conflict = {
+        code: Code.FailedPrecondition,
+        reason: "STATE_CONFLICT",
+        message: "this request is already voided",
+      };
+      const [unsent, admitted] = [next(), next()];
+      await rpc(by).void(unsent);
+      if (isLimited) {
+        await rpc(by).admit(admitted);
+        await rpc(by).void({ ...admitted, neverSent: true });
+      }
+      for (const voided of isLimited ? [unsent, admitted] : [unsent]) {
+        for (let times = 0; times < 2; times++) expect(await refusal(rpc(by).admit(voided))).toMatchObject(conflict);
+        await rpc(by).void(voided);
+        await rpc(by).settle({ ...voided, costNanoUsd: 10_000n });
+      }
+      if (isLimited) expect(await total()).toMatchObject({ reservedNano: 0n, spentNano: 0n });
+      // Only that id, and only of this service.
+      expect((await rpc(by).admit({ ...unsent, requestId: newId("req") })).outcome.case).toBe("admission");
+      const another = policy.service([isLimited ? namespaceId : elsewhere]);
+      expect((await rpc(another).admit(unsent)).outcome.case).toBe("admission");
+    },
+  );
+
   it("gets the same bytes for a foreign and an unknown namespace, in every method", async () => {
     const [own, foreign] = [await boundService(), await boundService()];
     const victim = foreign.request(50n);
@@ -179,6 +211,13 @@ it("does the same over grpc-js", async () => {
   await client.call(settle, { ...own, costNanoUsd: 30_000n }, { token });
   expect(await total()).toMatchObject({ reservedNano: 10_000n, spentNano: 30_000n });
   await expect(client.call(admit, foreign, { token })).rejects.toMatchObject({ code: status.NOT_FOUND });
+  await expect(client.call(admit, own, { token })).rejects.toMatchObject({ code: status.FAILED_PRECONDITION });
+  const unsent = request(10n);
+  await client.call(voidReservation, unsent, { token });
+  await expect(client.call(admit, unsent, { token })).rejects.toMatchObject({
+    code: status.FAILED_PRECONDITION,
+    details: "this request is already voided",
+  });
   await expect(client.call(admit, own, { token: key.token })).rejects.toMatchObject({ code: status.PERMISSION_DENIED });
   client.close();
   await server.stop();

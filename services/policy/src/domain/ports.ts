@@ -208,6 +208,8 @@ export interface ReservationRequest {
   readonly idempotencyKey: string | undefined;
   /** Gateway session that asks; undefined if none does. */
   readonly sessionId: Id<"gws"> | undefined;
+  /** Service credential that asks; undefined if none does. */
+  readonly serviceCredentialId?: Id<"svc"> | undefined;
 }
 
 /** State that an admission is decided on. None of it changes until the decision is written. */

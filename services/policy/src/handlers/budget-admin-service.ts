@@ -49,6 +49,7 @@ export function budgetAdminService(
         namespaceCount: result.namespaceCount,
         requestCount: BigInt(result.requestCount),
         runningCount: BigInt(result.runningCount),
+        serviceCount: BigInt(result.serviceCount),
         counterCount: BigInt(result.counterCount),
         partialCounterCount: BigInt(result.partialCounterCount),
         differences: toProtoDifferences(result),

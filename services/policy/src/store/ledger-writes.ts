@@ -33,13 +33,13 @@ export async function insertReservations(
   inserted: readonly (readonly [ReservationRequest, NewReservation])[],
   counters: readonly CounterChange[],
 ): Promise<void> {
-  const rows = inserted.map(([{ key, idempotencyKey }, { bindings, ...reservation }]) => {
+  const rows = inserted.map(([{ key, idempotencyKey, serviceCredentialId }, { bindings, ...reservation }]) => {
     const { keyId, requestId } = key;
     const idsOf = (limit: "budget" | "rateLimit") =>
       bindings.filter(({ limits }) => limits[limit] !== undefined).map(({ bindingId }) => bindingId);
     const on = { budgetBindingIds: idsOf("budget"), rateBindingIds: idsOf("rateLimit") };
     const row = toHoldRow({ ...reservation, ...on, keyId, requestId, state: "open", endedAt: undefined });
-    return { ...row, idempotency_key: idempotencyKey };
+    return { ...row, idempotency_key: idempotencyKey, service_credential_id: serviceCredentialId };
   });
   await andCommit(sql`with ${writeCounters(namespaceId, counters)} ${insertHoldRows(namespaceId, rows)}`).execute(tx);
 }
@@ -113,16 +113,17 @@ function toHoldRow(reservation: Reservation, costNano?: bigint) {
 
 interface HoldRow extends ReturnType<typeof toHoldRow> {
   readonly idempotency_key?: string | undefined;
+  readonly service_credential_id?: Id<"svc"> | undefined;
 }
 
 function insertHoldRows(namespaceId: Id<"ns">, rows: readonly HoldRow[]): RawBuilder<unknown> {
   return sql`
     insert into holds (namespace_id, key_id, request_id, budget_binding_ids, rate_binding_ids, amount_nano, tokens,
-      output_tokens_max, opened_at, expires_at, state, closed_at, cost_nano, idempotency_key)
+      output_tokens_max, opened_at, expires_at, state, closed_at, cost_nano, idempotency_key, service_credential_id)
     select ${namespaceId}, r.* from json_to_recordset(${JSON.stringify(rows)}::json) as r (
       key_id text, request_id text, budget_binding_ids text[], rate_binding_ids text[], amount_nano bigint, tokens bigint,
       output_tokens_max bigint, opened_at timestamptz, expires_at timestamptz, state text, closed_at timestamptz,
-      cost_nano bigint, idempotency_key text)`;
+      cost_nano bigint, idempotency_key text, service_credential_id text)`;
 }
 
 export function counterChanges(

@@ -12,10 +12,10 @@ import type { PolicySchema } from "./schema.ts";
 
 type HoldRow = Pick<
   Selectable<PolicySchema["holds"]>,
-  "request_id" | "state" | "expires_at" | "amount_nano" | "cost_nano"
+  "request_id" | "state" | "expires_at" | "amount_nano" | "cost_nano" | "service_credential_id"
 > & { readonly key_id: Id<"key"> };
 
-const COLUMNS = sql.raw("key_id, request_id, state, expires_at, amount_nano, cost_nano");
+const COLUMNS = sql.raw("key_id, request_id, state, expires_at, amount_nano, cost_nano, service_credential_id");
 
 /** Days after an edit of a window in which moved amounts may count: longer than any window. */
 const EDITED_DAYS = 90;
@@ -189,6 +189,7 @@ function fromReservationRow(row: HoldRow): ChargedReservation {
     expiresAt: row.expires_at,
     reservedNano: row.amount_nano,
     costNano: row.cost_nano ?? undefined,
+    isOfService: row.service_credential_id !== null,
   };
 }
 

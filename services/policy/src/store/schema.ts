@@ -73,6 +73,8 @@ export interface PolicySchema extends AuditSchema {
     /** Nano-USD. */
     cost_nano: bigint | null;
     idempotency_key: string | null;
+    /** Null for a reservation of a gateway. */
+    service_credential_id: Id<"svc"> | null;
   };
   readonly gateway_sessions: {
     id: Id<"gws">;

@@ -36,6 +36,8 @@ interface BudgetReconciliation {
   request_count: number;
   /** Number of requests under way, which were not compared. */
   running_count: number;
+  /** Number of requests of services, which are in no request log and were not compared. */
+  service_count: number;
   counter_count: number;
   /** Number of counters that could be compared only in part. */
   partial_counter_count: number;
@@ -90,6 +92,8 @@ async function reconcileAll(context: Context, { from, to = new Date() }: TimeRan
       : `${budgetDifferences} differences in budgets: ${budgets.request_count} requests since ${budgets.compared_from}, ` +
           `${budgets.counter_count} counters (${budgets.partial_counter_count} in part); ${budgets.running_count} requests are under way`,
   );
+  if (budgets.service_count > 0)
+    note(`${budgets.service_count} requests of services are in no request log: only counters include them.`);
   if (differences.length + budgetDifferences > 0) context.setExitCode(ExitCode.failed);
 }
 
@@ -121,6 +125,7 @@ async function reconcileBudgets(
     namespace_count: 0,
     request_count: 0,
     running_count: 0,
+    service_count: 0,
     counter_count: 0,
     partial_counter_count: 0,
     charges: [],
@@ -134,6 +139,7 @@ async function reconcileBudgets(
     progress.show(all.namespace_count);
     all.request_count += fromProtoInteger(page.requestCount);
     all.running_count += fromProtoInteger(page.runningCount);
+    all.service_count += fromProtoInteger(page.serviceCount);
     all.counter_count += fromProtoInteger(page.counterCount);
     all.partial_counter_count += fromProtoInteger(page.partialCounterCount);
     for (const { charges, counters, sessions } of page.differences.map(fromProtoBudgetDifference)) {

@@ -41,6 +41,8 @@ export interface AdmissionRequest extends RequestBounds {
   readonly idempotencyKey: string | undefined;
   /** Gateway session that asks; undefined if none does. */
   readonly sessionId: Id<"gws"> | undefined;
+  /** Service credential that asks; undefined if none does. */
+  readonly serviceCredentialId?: Id<"svc"> | undefined;
 }
 
 export type AdmissionResult = {
@@ -84,9 +86,9 @@ export function createAdmission(ledger: Ledger, reservationTtlMs: number, recall
     request: AdmissionRequest,
     wait: RecallWait | undefined,
   ): Promise<AdmissionResult | RecallNeeded> {
-    const { namespaceId, requestId, lineage, idempotencyKey, sessionId } = request;
+    const { namespaceId, requestId, lineage, idempotencyKey, sessionId, serviceCredentialId } = request;
     const key = { namespaceId, requestId, keyId: callingKeyOf(lineage) };
-    const reserving = { key, lineage, idempotencyKey, sessionId };
+    const reserving = { key, lineage, idempotencyKey, sessionId, serviceCredentialId };
     const decide = (state: AdmissionState) => decideWith(state, request, reservationTtlMs, wait);
     const first = await ledger.admit(reserving, (state) => (state.isExpiryDue ? { result: undefined } : decide(state)));
     if (first !== undefined) return first;

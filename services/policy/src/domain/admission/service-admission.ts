@@ -38,6 +38,7 @@ export function createServiceAdmission(admission: Admission, keys: KeyDirectory,
       requireUsable(await findKey(keys, namespaceId, lineage), clock());
       const own = {
         ...request,
+        serviceCredentialId: service.serviceCredentialId,
         requestId: ownRequestId(service, request.requestId),
         idempotencyKey: idempotencyKey && ownIdempotencyKey(service, idempotencyKey),
       };

@@ -8,6 +8,8 @@ export interface ChargedReservation extends Pick<Reservation, "requestId" | "sta
   readonly reservedNano: bigint;
   /** Settled cost in nano-USD; undefined unless settled. */
   readonly costNano: bigint | undefined;
+  /** True if a service made it for a request of its own, which no gateway logs. */
+  readonly isOfService: boolean;
 }
 
 /** Row of the request log. */
@@ -81,13 +83,14 @@ export interface SessionDifference {
  *
  * @param reservation undefined if there is none, though a budget applies
  * @param rows of the request; more than one is a fault of the log, and each of them charges
- * @returns undefined if both are equal, `running` if the request has not ended yet
+ * @returns undefined if both are equal, `running` if the request has not ended yet, `unlogged` if it is one of a service
  */
 export function compareCharge(
   reservation: ChargedReservation | undefined,
   rows: readonly LoggedCharge[],
   now: Date,
-): ChargeDifference | "running" | undefined {
+): ChargeDifference | "running" | "unlogged" | undefined {
+  if (reservation?.isOfService === true && rows.length === 0) return "unlogged";
   const isOpen = reservation?.state === "open" && reservation.expiresAt > now;
   if (rows.some(({ status }) => status === "pending") || (isOpen && rows.length === 0)) return "running";
   const [row] = rows;

@@ -1,7 +1,7 @@
 /**
  * Reconciliation of budgets with the request log, for each namespace in three parts:
  *
- * 1. `reservations`: every reservation on a budget with the rows of its request.
+ * 1. `reservations`: every reservation on a budget with the rows of its request. Those of services have none, and are counted apart.
  * 2. `requests`: every row with a cost, under a key that a budget applies to, with its reservation.
  * 3. `counters`: every counter with its reservations and slices, and the sessions of those.
  *
@@ -85,6 +85,8 @@ export interface BudgetReconciliation {
   namespaceCount: number;
   requestCount: number;
   runningCount: number;
+  /** Requests of services, which are in no request log. */
+  serviceCount: number;
   counterCount: number;
   partialCounterCount: number;
   readonly charges: InNamespace<ChargeDifference>[];
@@ -131,6 +133,7 @@ export async function reconcileBudgets(
     namespaceCount: 0,
     requestCount: 0,
     runningCount: 0,
+    serviceCount: 0,
     counterCount: 0,
     partialCounterCount: 0,
     charges: [],
@@ -168,9 +171,12 @@ async function reconcilePage(
 ): Promise<ReconciliationCursor> {
   const { budgets, log, keys } = dependencies;
   const compare = async (requests: readonly RequestKey[], isCounted: boolean): Promise<void> => {
-    const { differences, running } = await compareAll(dependencies, namespaceId, requests, now);
-    if (isCounted) result.requestCount += requests.length - running;
-    if (isCounted) result.runningCount += running;
+    const { differences, running, unlogged } = await compareAll(dependencies, namespaceId, requests, now);
+    if (isCounted) {
+      result.requestCount += requests.length - running - unlogged;
+      result.runningCount += running;
+      result.serviceCount += unlogged;
+    }
     for (const difference of differences) result.charges.push({ namespaceId, difference });
   };
   if (part === "reservations") {
@@ -226,8 +232,8 @@ async function compareAll(
   namespaceId: Id<"ns">,
   requests: readonly RequestKey[],
   now: Date,
-): Promise<{ readonly differences: readonly ChargeDifference[]; readonly running: number }> {
-  let running = 0;
+): Promise<{ readonly differences: readonly ChargeDifference[]; readonly running: number; readonly unlogged: number }> {
+  let [running, unlogged] = [0, 0];
   const compare = async (keys: readonly RequestKey[]): Promise<readonly ChargeDifference[]> => {
     if (keys.length === 0) return [];
     const requestIds = keys.map(({ requestId }) => requestId);
@@ -240,7 +246,8 @@ async function compareAll(
       const name = formatRequestKey(key);
       const difference = compareCharge(reservations.get(name), rows.get(name) ?? [], now);
       if (difference === "running") running++;
-      return difference === "running" || difference === undefined ? [] : [difference];
+      if (difference === "unlogged") unlogged++;
+      return typeof difference === "object" ? [difference] : [];
     });
   };
   let differences = await compare(requests);
@@ -249,7 +256,7 @@ async function compareAll(
     await delay(delayMs);
     differences = await compare(differences);
   }
-  return { differences, running };
+  return { differences, running, unlogged };
 }
 
 function formatRequestKey({ keyId, requestId }: RequestKey): string {

@@ -559,7 +559,9 @@ export declare const AdmissionService: GenService<{
   },
   /**
    * Release: ends the reservation of a request without a charge: its money, its tokens and its slot. The request itself stays
-   * counted, unless it was never sent upstream. Idempotent.
+   * counted, unless it was never sent upstream. Idempotent. A request that is not admitted yet is voided too, for a day: an Admit that
+   * comes later, or is still running, is refused with FAILED_PRECONDITION STATE_CONFLICT. To send it after all, admit it under
+   * a new request_id.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Void
    */

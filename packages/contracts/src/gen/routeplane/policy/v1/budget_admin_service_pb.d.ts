@@ -108,6 +108,14 @@ export declare type ReconcileBudgetsResponse = Message<"routeplane.policy.v1.Rec
    * @generated from field: string next_page_token = 8;
    */
   nextPageToken: string;
+
+  /**
+   * Number of requests of this page that were admitted by a service credential: no gateway logs them, so that there is nothing to
+   * compare their charges with. Counters include them.
+   *
+   * @generated from field: int64 service_count = 9;
+   */
+  serviceCount: bigint;
 };
 
 /**
@@ -337,8 +345,8 @@ export declare const BudgetAdminService: GenService<{
   /**
    * Compares the charges of budgets with the request log, request by request, and the counters of budgets with their
    * reservations and slices; names gateway sessions whose state and slices do not agree. What came late of lost sessions is charged
-   * before. Covers the last 23 hours, because reservations are not kept longer. Running requests are counted apart and are
-   * no difference. A difference is read again, twice within two seconds, before it is reported; a request that is not in the
+   * before. Covers the last 23 hours, because reservations are not kept longer. Running requests, and those of services,
+   * which no gateway logs, are counted apart and are no difference. A difference is read again, twice within two seconds, before it is reported; a request that is not in the
    * log by then is reported, also if its event is still on its way.
    * Errors: UNAVAILABLE if the usage service does not answer.
    *
