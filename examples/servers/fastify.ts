@@ -1,5 +1,5 @@
 /** A server of Fastify whose callers need an API key. */
-import { verifier } from "@routeplane/client"; // protects
+import { authenticateCall, verifier } from "@routeplane/client"; // protects
 import { fastify } from "fastify";
 
 const { PORT = "3000", ROUTEPLANE_AUTH_URL: url = "", ROUTEPLANE_SERVICE_CREDENTIAL = "" } = process.env;
@@ -7,10 +7,17 @@ const { PORT = "3000", ROUTEPLANE_AUTH_URL: url = "", ROUTEPLANE_SERVICE_CREDENT
 const app = fastify();
 
 const keys = verifier({ url, serviceCredential: ROUTEPLANE_SERVICE_CREDENTIAL }); // protects
-app.addHook("onRequest", ({ headers }) => keys.authenticate(headers, { scope: "inference:invoke" })); // protects
+const invoking = { scope: "inference:invoke" }; // protects
+app.addHook("onRequest", ({ raw }, reply) => authenticateCall(keys, invoking, raw, reply.raw)); // protects
 
 // The caller is cached: to ask for it again makes no call.
 app.get("/", async ({ headers }) => `hello ${(await keys.authenticate(headers)).keyId}`);
+
+// Runs until the caller leaves, or its key is revoked.
+app.get("/events", (_request, reply) => {
+  reply.hijack();
+  reply.raw.write("begun");
+});
 
 await app.listen({ port: Number(PORT), host: "127.0.0.1" });
 process.stdout.write(`${JSON.stringify(app.server.address())}\n`);

@@ -5,22 +5,23 @@ import {
   ServerCredentials,
   ServerInterceptingCall,
   type ServerUnaryCall,
+  type ServerWritableStream,
 } from "@grpc/grpc-js";
 import { callerOf, grpcInterceptor, verifier } from "@routeplane/client"; // protects
 
 const { PORT = "3000", ROUTEPLANE_AUTH_URL: url = "", ROUTEPLANE_SERVICE_CREDENTIAL = "" } = process.env;
 
 const text = { serialize: (value: string) => Buffer.from(value), deserialize: (bytes: Buffer) => bytes.toString() };
+const common = {
+  requestStream: false,
+  requestSerialize: text.serialize,
+  requestDeserialize: text.deserialize,
+  responseSerialize: text.serialize,
+  responseDeserialize: text.deserialize,
+};
 const greeter = {
-  hello: {
-    path: "/example.Greeter/Hello",
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: text.serialize,
-    requestDeserialize: text.deserialize,
-    responseSerialize: text.serialize,
-    responseDeserialize: text.deserialize,
-  },
+  hello: { ...common, path: "/example.Greeter/Hello", responseStream: false },
+  events: { ...common, path: "/example.Greeter/Events", responseStream: true },
 };
 
 const keys = verifier({ url, serviceCredential: ROUTEPLANE_SERVICE_CREDENTIAL }); // protects
@@ -30,6 +31,10 @@ const server = new Server({ interceptors });
 server.addService(greeter, {
   hello({ metadata }: ServerUnaryCall<string, string>, callback: sendUnaryData<string>) {
     callback(null, `hello ${callerOf(metadata).keyId}`);
+  },
+  // Runs until the caller leaves, or its key is revoked.
+  events(call: ServerWritableStream<string, string>) {
+    call.write("begun");
   },
 });
 server.bindAsync(`127.0.0.1:${PORT}`, ServerCredentials.createInsecure(), (error, port) => {

@@ -4,8 +4,10 @@ import { type AuthenticatedListener, protect, verifier } from "@routeplane/clien
 
 const { PORT = "3000", ROUTEPLANE_AUTH_URL: url = "", ROUTEPLANE_SERVICE_CREDENTIAL = "" } = process.env;
 
-const hello: AuthenticatedListener = (_request, response, { caller }) => {
-  response.end(`hello ${caller.keyId}`);
+const hello: AuthenticatedListener = ({ url: path }, response, { caller }) => {
+  // Runs until the caller leaves, or its key is revoked.
+  if (path === "/events") response.write("begun");
+  else response.end(`hello ${caller.keyId}`);
 };
 
 const keys = verifier({ url, serviceCredential: ROUTEPLANE_SERVICE_CREDENTIAL }); // protects

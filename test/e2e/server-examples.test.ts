@@ -66,12 +66,48 @@ function callGrpc(port: number): Call {
   };
 }
 
+/** Begins a call that ends with the key of its caller. Resolves once the answer has begun, with a promise of how it ends. */
+type BeginCall = (port: number, token: string) => Promise<{ readonly end: Promise<unknown> }>;
+
+const beginHttp: BeginCall = async (port, token) => {
+  const headers = { authorization: `Bearer ${token}` };
+  const response = await fetch(`http://127.0.0.1:${port}/events`, { headers });
+  const body = response.body?.getReader() ?? expect.fail("no body");
+  expect(Buffer.from((await body.read()).value ?? []).toString()).toBe("begun");
+  const end = body.read().then(
+    ({ done }) => (done ? "whole" : "more"),
+    () => "broken off",
+  );
+  return { end };
+};
+
+const beginGrpc: BeginCall = async (port, token) => {
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+  onTestFinished(() => client.close());
+  const metadata = new Metadata();
+  metadata.set("authorization", `Bearer ${token}`);
+  const text = (bytes: Buffer): string => bytes.toString();
+  const call = client.makeServerStreamRequest(
+    "/example.Greeter/Events",
+    () => Buffer.from("world"),
+    text,
+    "",
+    metadata,
+  );
+  const end = once(call, "end").then(
+    () => "whole",
+    (error: { readonly code: number }) => error.code,
+  );
+  expect(await once(call, "data")).toEqual(["begun"]);
+  return { end };
+};
+
 describe.each([
-  { name: "node-http.ts", calls: callHttp, unauthenticated: 401, denied: 403 },
-  { name: "fastify.ts", calls: callHttp, unauthenticated: 401, denied: 403 },
-  { name: "hono.ts", calls: callHttp, unauthenticated: 401, denied: 403 },
-  { name: "grpc-js.ts", calls: callGrpc, unauthenticated: 16, denied: 7 },
-])("the server in $name", ({ name, calls, unauthenticated, denied }) => {
+  { name: "node-http.ts", calls: callHttp, begin: beginHttp, unauthenticated: 401, denied: 403, ended: "broken off" },
+  { name: "fastify.ts", calls: callHttp, begin: beginHttp, unauthenticated: 401, denied: 403, ended: "broken off" },
+  { name: "hono.ts", calls: callHttp, begin: beginHttp, unauthenticated: 401, denied: 403, ended: "broken off" },
+  { name: "grpc-js.ts", calls: callGrpc, begin: beginGrpc, unauthenticated: 16, denied: 7, ended: 16 },
+])("the server in $name", ({ name, calls, begin, unauthenticated, denied, ended }) => {
   it("serves callers with a valid key and the scope alone, until it is revoked", async () => {
     const call = calls(await start(name));
     const { id, token } = await mintKey(node, name);
@@ -81,6 +117,13 @@ describe.each([
     expect(await call((await mintKey(node, `${name} reader`, "keys:read")).token)).toBe(denied);
     await node.cli(["cloud", "keys", "revoke", id]);
     await eventually(async () => (await call(token)) === unauthenticated, 5_000);
+  });
+
+  it("ends a call that still runs when the key of its caller is revoked", async () => {
+    const { id, token } = await mintKey(node, `${name} caller`);
+    const { end } = await begin(await start(name), token);
+    await node.cli(["cloud", "keys", "revoke", id]);
+    expect(await end).toBe(ended);
   });
 
   it("needs the number of lines that the README of the client states", async () => {

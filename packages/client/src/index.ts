@@ -11,7 +11,7 @@ export {
 export type { Grant, Usage } from "./grant.ts";
 export { callerOf, type GrpcRequirement, grpcInterceptor } from "./grpc-js.ts";
 export type { Log } from "./log.ts";
-export { type AuthenticatedCall, type AuthenticatedListener, protect } from "./node-http.ts";
+export { type AuthenticatedCall, type AuthenticatedListener, authenticateCall, protect } from "./node-http.ts";
 export type { Price } from "./price.ts";
 export type { Credential, ServiceOptions } from "./service.ts";
 export {

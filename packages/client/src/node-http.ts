@@ -1,6 +1,8 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { Writable } from "node:stream";
+import type { CallHeaders } from "./call-headers.ts";
 import { RouteplaneError } from "./error.ts";
-import type { Caller, CallerSubscription, Requirement, Verifier } from "./verifier.ts";
+import type { Caller, Requirement, Verifier } from "./verifier.ts";
 
 /** A request of an authenticated caller. */
 export interface AuthenticatedCall {
@@ -16,6 +18,29 @@ export type AuthenticatedListener = (
 ) => void | Promise<void>;
 
 /**
+ * Authenticates a call of node:http, or of a framework on it. A response that still runs when the caller's key is revoked, or ends
+ * otherwise, is destroyed.
+ *
+ *     app.addHook("onRequest", ({ raw }, reply) => authenticateCall(keys, { scope: "inference:invoke" }, raw, reply.raw)); // Fastify
+ *
+ * @param response response of node:http, also that of its HTTP/2
+ * @throws RouteplaneError as the verifier
+ */
+export async function authenticateCall(
+  verifier: Verifier,
+  requirement: Requirement,
+  { headers }: { readonly headers: CallHeaders },
+  response: Writable,
+): Promise<AuthenticatedCall> {
+  const { caller, signal, release } = await verifier.subscribe(headers, requirement);
+  // The client may have hung up while its key was verified.
+  if (response.closed) release();
+  else response.once("close", release);
+  signal.addEventListener("abort", () => response.destroy(), { once: true });
+  return { caller, signal };
+}
+
+/**
  * Protects a server of node:http: the listener gets requests with a valid key alone, any other is refused with status and body of
  * the error. A response that still runs when its key is revoked is destroyed. A `RouteplaneError` of the listener, e.g. a denial by
  * a budget, is answered likewise.
@@ -28,19 +53,15 @@ export function protect(
   listener: AuthenticatedListener,
 ): RequestListener {
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    let subscription: CallerSubscription;
+    let call: AuthenticatedCall;
     try {
-      subscription = await verifier.subscribe(request.headers, requirement);
+      call = await authenticateCall(verifier, requirement, request, response);
     } catch (error) {
       return answer(request, response, error);
     }
-    const { caller, signal, release } = subscription;
-    // The client may have hung up while its key was verified.
-    if (response.closed) return release();
-    response.once("close", release);
-    signal.addEventListener("abort", () => response.destroy(), { once: true });
+    if (response.closed) return;
     try {
-      await listener(request, response, { caller, signal });
+      await listener(request, response, call);
     } catch (error) {
       answer(request, response, error);
     }
