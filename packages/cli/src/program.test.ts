@@ -30,8 +30,8 @@ await loadAllCommands(program);
 const MAX_COLUMNS = 60;
 /** Verbs that descriptions of commands start with. */
 const VERBS = (
-  "Administer Bind Change Check Compare Control Create Delete Disable Discard Edit Enable Explain Export Give List " +
-  "Manage Mint Open Print Read Record Remove Rename Restore Resume Revoke Run Show Simulate Serve Suspend Switch"
+  "Administer Bind Change Check Compare Control Create Delete Disable Discard Edit Enable Explain Export List " +
+  "Manage Mint Open Print Read Remove Rename Replace Replay Restore Resume Revoke Run Show Simulate Serve Suspend Switch"
 ).split(" ");
 
 interface HelpText {

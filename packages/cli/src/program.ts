@@ -38,12 +38,12 @@ Data goes to stdout, everything else to stderr.`;
  */
 export function createProgram(context: Context): Command {
   const program = new Command("routeplane")
-    .description("Control and record the calls of your models")
+    .description("Control and record calls to your models")
     .version(packageJson.version, "-V, --version", "Print the version")
     .helpOption("-h, --help", "Show this help")
     .option("--json", "Print JSON, errors included")
     .addOption(outputOption())
-    .option("--jq <expression>", "Print what a jq expression makes of the JSON")
+    .option("--jq <expression>", "Filter the JSON with a jq expression")
     .option("-q, --quiet", "Print no remarks, only data and errors")
     .option("--context <name>", "Login to use, from `cloud context list`")
     .on("option:context", (name: string) => context.changeSettings({ context: name }))

@@ -30,7 +30,7 @@ export function addContextCommands(group: Command, context: Context): void {
   group.addHelpText(
     "after",
     "\nA context is a login with a name, made by `cloud login --name`. The login in the home is the context `home`.\n" +
-      "--context and ROUTEPLANE_CONTEXT choose one for a command; ROUTEPLANE_API_KEY and ROUTEPLANE_URL win over all.",
+      "--context and ROUTEPLANE_CONTEXT choose one for a command; ROUTEPLANE_API_KEY and ROUTEPLANE_URL take precedence.",
   );
 
   const list = group

@@ -47,7 +47,7 @@ export function addOperatorCommands(operator: Command, context: Context): void {
 
   const rotate = operator
     .command("rotate")
-    .description("Give an operator credential a new token, shown once")
+    .description("Replace the token of an operator credential; shown once")
     .argument("<id>", "Id of the credential (op_…)", idArgument)
     .action((id: string, options: GraceOptions) => rotateOperator(context, id, options));
   addGraceOptions(rotate).addHelpText(
@@ -79,7 +79,7 @@ function addMint(operator: Command, context: Context): void {
     .requiredOption("--name <name>", "Name for people; need not be unique", nameArgument)
     .requiredOption("--scope <scopes>", "Scopes, at most yours, separated by blanks or commas", scopesArgument)
     .option("--expires-at <time>", "Expiry, e.g. 30d, 2027-01-01; not after the parent's", expiryArgument)
-    .option("--account <name|id>", "Account that it is limited to for good", idArgument)
+    .option("--account <name|id>", "Account that it is limited to, permanently", idArgument)
     .action((options: MintOptions) => mintOperator(context, options));
   mint.addHelpText(
     "after",

@@ -44,9 +44,9 @@ const DIMENSIONS: Readonly<Record<DimensionName, UsageDimension>> = {
 export function defineUsage(usage: Command, context: Context): void {
   addRangeOptions(usage, "Start (default: --to minus 30 days)", "End, exclusive (default: now)")
     .option("--group-by <dimensions>", "Dimensions to group by, separated by commas", groupByArgument)
-    .option("--key <name|id>", "Name or id of the key whose requests count", keyArgument)
-    .option("--model <id>", "Model whose requests count, as id or provider/id", idArgument)
-    .option("--provider <name>", "Provider whose requests count", idArgument)
+    .option("--key <name|id>", "Key whose requests are counted, as name or id", keyArgument)
+    .option("--model <id>", "Model whose requests are counted, as id or provider/id", idArgument)
+    .option("--provider <name>", "Provider whose requests are counted", idArgument)
     .option("--all-namespaces", "Show every namespace of the node (operator only)")
     .addOption(new Option("--format <format>", "Format, as with --output").choices(["table", "csv", "json"]))
     .addHelpText(

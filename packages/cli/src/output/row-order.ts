@@ -18,7 +18,7 @@ export function addOrderOptions(command: Command, rows: string): Command {
     .addOption(new Option("--top <number>", `Number of ${rows} to show, from the first`).argParser(rowsArgument))
     .addHelpText(
       "after",
-      "\n--sort takes a name of a column, as `-o csv` shows it: largest numbers first, texts from A to Z; -name reverses that.",
+      "\n--sort takes the name of a column, as `-o csv` shows it: largest numbers first, texts from A to Z; -name reverses that.",
     );
 }
 

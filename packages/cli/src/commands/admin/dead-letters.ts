@@ -47,7 +47,7 @@ export function addDeadLetterCommands(admin: Command, context: Context): void {
 
   const replay = letters
     .command("replay")
-    .description("Record a dead letter again, within seconds")
+    .description("Replay a dead letter: record it, within seconds")
     .argument("<id>", "Id of the dead letter (dl_…)", idArgument)
     .addHelpText("after", "\nIf it fails again, it is held again, with the new reason.")
     .action((id: string) => changeDeadLetter(context, (client) => client.usageAdmin.replayDeadLetter({ id })));

@@ -93,7 +93,9 @@ async function reconcileAll(context: Context, { from, to = new Date() }: TimeRan
           `${budgets.counter_count} counters (${budgets.partial_counter_count} in part); ${budgets.running_count} requests are under way`,
   );
   if (budgets.service_count > 0)
-    note(`${budgets.service_count} requests of services are in no request log: only counters include them.`);
+    note(
+      `${budgets.service_count} requests that services admitted have no rows in the request log: only counters include them.`,
+    );
   if (differences.length + budgetDifferences > 0) context.setExitCode(ExitCode.failed);
 }
 

@@ -67,7 +67,7 @@ export function addServiceCredentialCommands(admin: Command, context: Context): 
 
   const rotate = services
     .command("rotate")
-    .description("Give a service credential a new token, shown once")
+    .description("Replace the token of a service credential; shown once")
     .argument("<name|id>", ID, idArgument)
     .action((nameOrId: string, options: GraceOptions) => rotateServiceCredential(context, nameOrId, options));
   addGraceOptions(rotate).addHelpText("after", "\nThe old token does the same as before until its grace ends.");

@@ -45,7 +45,7 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
 
   const rotate = keys
     .command("rotate")
-    .description("Give a key a new token, shown once")
+    .description("Replace the token of a key; the new one is shown once")
     .argument("<name|id>", "Name or id of the key (key_…)", keyArgument)
     .action((id: string, options: GraceOptions) => rotateKey(context, id, options));
   addGraceOptions(rotate).addHelpText(

@@ -23,7 +23,7 @@ interface ExplainOptions {
 export function addExplainCommand(policy: Command, context: Context): void {
   const explain = policy
     .command("explain")
-    .description("Explain what policies would make of a request now")
+    .description("Explain whether policies would refuse a request now")
     .requiredOption("--key <name|id>", "Name or id of the key (key_…)", keyArgument)
     .requiredOption("--model <model>", "Model, as the request would name it", idArgument)
     .option("--max-tokens <n>", "Output bound of the request", countArgument(MAX_COUNT))

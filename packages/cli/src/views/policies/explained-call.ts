@@ -181,7 +181,7 @@ type Field = readonly [string, string];
 export function explainedCallFields(view: ExplainedCallView): readonly Field[] {
   const { refused, objections, cheapest_request_micro_usd: cheapest, budgets, not_judged } = view;
   return [
-    ["decision", refused ? "refused" : "not refused by what is judged"],
+    ["decision", refused ? "refused" : "not refused, as far as it can be judged"],
     ["key", view.key_id],
     ["model", [view.provider, view.model].filter((part) => part !== null).join("/")],
     ...objections.map((objection): Field => [
