@@ -1,4 +1,4 @@
-import { readFile, rm, mkdtemp } from "node:fs/promises";
+import { readdir, readFile, rm, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, matchesGlob, relative } from "node:path";
 import { expect, it } from "vitest";
@@ -8,6 +8,16 @@ import { bundle } from "../bundle.ts";
 const CHECKOUT = join(import.meta.dirname, "../..");
 const read = (path: string): Promise<string> => readFile(join(CHECKOUT, path), "utf8");
 
+/** Files that configure the build of the console's app, and those that it builds. */
+const BUILD_SOURCES = ["vite.config.ts", "development-node.ts", "validation-rules.ts"].map(
+  (name) => `services/console/${name}`,
+);
+const APP_SOURCES = [
+  ...BUILD_SOURCES,
+  ...(await readdir(join(CHECKOUT, "services/console/app"), { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile() && !entry.name.includes(".test."))
+    .map((entry) => relative(CHECKOUT, join(entry.parentPath, entry.name))),
+];
 const dockerfile = await read("deploy/Dockerfile");
 const instructions = (name: string): readonly string[] =>
   [...dockerfile.matchAll(new RegExp(`^${name} (.*)$`, "gm"))].map(([, text = ""]) => text);
@@ -42,6 +52,22 @@ it("runs as the user that the manifests demand, without a shell", async () => {
   expect(instructions("ENTRYPOINT")).toEqual(['["node", "/app/routeplane.mjs"]']);
 });
 
+it("builds the app of the console, from what is installed without development, to the folder that the role reads", async () => {
+  const manifest = JSON.parse(await read("services/console/package.json")) as { dependencies: Record<string, string> };
+  const config = await Promise.all(BUILD_SOURCES.map(read));
+  const tools = [...config.join("\n").matchAll(/ from "([^."][^"]*)"/g)].map(([, name = ""]) => name);
+  const packages = tools
+    .filter((name) => !name.startsWith("node:"))
+    .map((name) => (name.startsWith("@") ? name.split("/", 2).join("/") : name));
+  expect(packages).toContain("vite");
+  expect(packages.filter((name) => !(name in manifest.dependencies))).toEqual([]);
+  const build = instructions("RUN").find((command) => command.includes("vite.js build")) ?? "";
+  const [, folder = ""] = /--outDir (\S+)/.exec(build) ?? [];
+  expect(instructions("COPY")).toContain("--from=build /bundle ./");
+  const app = folder.replace("/bundle", instructions("WORKDIR").at(-1) ?? "");
+  expect(instructions("ENV")).toContain(`ROUTEPLANE_CONSOLE_DIR=${app}`);
+});
+
 it("gets all files that the bundle is made from, and no state or secret of a checkout", async () => {
   const patterns = (await read(".dockerignore")).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   const isIgnored = (path: string): boolean =>
@@ -52,7 +78,9 @@ it("gets all files that the bundle is made from, and no state or secret of a che
     const sources = inputs.map((path) => relative(CHECKOUT, path)).filter((path) => !path.includes("node_modules"));
     expect(sources).toContain("services/auth/src/main.ts");
     expect(
-      [...sources, "package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", "deploy/bundle.ts"].filter(isIgnored),
+      [...sources, ...APP_SOURCES, "package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", "deploy/bundle.ts"].filter(
+        isIgnored,
+      ),
     ).toEqual([]);
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient, type Transport } from "@connectrpc/connect";
@@ -22,14 +22,15 @@ import {
 } from "@routeplane/testing";
 import pg from "pg";
 import { bundle } from "../../deploy/bundle.ts";
+import type { ConsoleAddress } from "../fleet/console-client.ts";
 import { createHosts } from "../fleet/hosts.ts";
 import { newSecret, SecretVolume } from "./secret-volume.ts";
 import { startKeyedUpstream, type KeyedUpstream } from "./keyed-upstream.ts";
 
 /** Roles in the order of their start. */
-export const ROLES = ["auth", "policy", "usage", "aggregator", "gateway"] as const;
+export const ROLES = ["auth", "policy", "usage", "aggregator", "gateway", "console"] as const;
 export type Role = (typeof ROLES)[number];
-export const CALLERS = ["gateway", "policy", "usage", "installer"] as const;
+export const CALLERS = ["gateway", "policy", "usage", "console", "installer"] as const;
 /** Roles that have a login at the database. */
 export const DATABASE_ROLES = ["auth", "policy", "usage", "aggregator"] as const;
 
@@ -56,6 +57,7 @@ export interface NodeOfFiles {
   authority: TestAuthority;
   readonly processes: readonly RoleProcess[];
   readonly gatewayUrls: readonly string[];
+  readonly consoles: readonly ConsoleAddress[];
   readonly operationsUrls: readonly string[];
   readonly operatorToken: string;
   readonly apiKey: string;
@@ -75,6 +77,9 @@ const START_TIMEOUT_MS = 150_000;
 /** Loopback network of this process. */
 const NETWORK = `127.${216 + (process.pid % 30)}.${(process.pid >> 5) % 250}`;
 const nameOf = (role: string): string => `${role}.rotation`;
+
+/** A key of session cookies. */
+export const newConsoleKey = (id: string): string => `${id}:${randomBytes(32).toString("base64url")}`;
 
 export const newServiceToken = (): string => `rps_${randomBytes(32).toString("hex")}`;
 
@@ -115,6 +120,9 @@ export async function startNodeOfFiles(replicas: number): Promise<NodeOfFiles> {
     providers,
     `providers: [{name: rotated, protocol: openai, base_url: "${upstream.baseUrl}", api_key_env: ROTATED_KEY, models: [{id: rotated, price: {input_usd_per_mtok: 1, output_usd_per_mtok: 1}}]}]`,
   );
+  const appFolder = join(folder, "app");
+  await mkdir(appFolder);
+  await writeFile(join(appFolder, "index.html"), "<!doctype html><title>Routeplane</title>");
   const tokens = Object.fromEntries(CALLERS.map((caller) => [caller, newServiceToken()]));
   const [providerKey = ""] = upstream.keys;
   const pepper = `p1:${randomBytes(32).toString("hex")}`;
@@ -127,7 +135,7 @@ export async function startNodeOfFiles(replicas: number): Promise<NodeOfFiles> {
       ROUTEPLANE_TLS_KEY: key,
       ROUTEPLANE_TLS_CA: authority.ca,
     };
-    if (role !== "gateway") {
+    if (role !== "gateway" && role !== "console") {
       const login = new URL(database.adminUrl);
       [login.username, login.password] = [`${loginPrefix}_${role}`, newSecret()];
       await createLogin(admin, database.name, login.username, `routeplane_${role}`, login.password);
@@ -135,6 +143,7 @@ export async function startNodeOfFiles(replicas: number): Promise<NodeOfFiles> {
     }
     if (role in tokens) secrets["ROUTEPLANE_SERVICE_TOKEN"] = tokens[role] ?? "";
     if (["auth", "policy", "usage"].includes(role)) secrets["ROUTEPLANE_SERVICE_CREDENTIALS"] = acceptedCallers(tokens);
+    if (role === "console") secrets["ROUTEPLANE_CONSOLE_KEYS"] = newConsoleKey("k1");
     if (role === "auth") secrets["ROUTEPLANE_KEY_PEPPERS"] = pepper;
     if (role === "aggregator") secrets["ROUTEPLANE_NATS_URL"] = nats.aggregatorUrl;
     if (role === "gateway") Object.assign(secrets, { ROUTEPLANE_NATS_URL: nats.gatewayUrl, ROTATED_KEY: providerKey });
@@ -156,6 +165,7 @@ export async function startNodeOfFiles(replicas: number): Promise<NodeOfFiles> {
       ROUTEPLANE_TLS_CLIENT_AUTH: "require",
       ROUTEPLANE_SPOOL_DIR: join(folder, `spool-${address}`),
       ROUTEPLANE_PROVIDERS: providers,
+      ROUTEPLANE_CONSOLE_DIR: appFolder,
       ...Object.fromEntries(
         ["auth", "policy", "usage"].map((name) => [
           `ROUTEPLANE_${name.toUpperCase()}_URL`,
@@ -202,6 +212,7 @@ export async function startNodeOfFiles(replicas: number): Promise<NodeOfFiles> {
     authority,
     processes,
     gatewayUrls: processes.flatMap(({ role, address }) => (role === "gateway" ? [`http://${address}:${port}`] : [])),
+    consoles: processes.flatMap(({ role, address }) => (role === "console" ? [{ address, port }] : [])),
     operationsUrls,
     operatorToken,
     apiKey,

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { askConsole, type ConsoleAddress, signInAt } from "../fleet/console-client.ts";
 import { canMountHosts } from "../fleet/hosts.ts";
 import { type Canary, canary, canariesIn, searchDatabase } from "../harness/canaries.ts";
 import { type NodeOfFiles, ROLES, startNodeOfFiles } from "./node-of-files.ts";
@@ -34,13 +35,15 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
       ...all,
       ["operator", credentials.operatorToken] as const,
       ["key", node.apiKey] as const,
+      ["cookie", credentials.cookie.slice(credentials.cookie.indexOf(".") + 1)] as const,
     ])
       for (const text of partsOf(name, value)) secrets.set(text, canary(name, text));
   };
 
   beforeAll(async () => {
     node = await startNodeOfFiles(REPLICAS);
-    credentials = { operatorToken: node.operatorToken };
+    const [first] = node.consoles as [ConsoleAddress];
+    credentials = { operatorToken: node.operatorToken, cookie: await signInAt(first, node.apiKey) };
     rotations = rotationsOf(node, credentials).filter(({ name }) => IS_FULL || !FULL_ONLY.has(name));
     collectSecrets();
   }, 180_000);
@@ -54,7 +57,19 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
     const running = new Set<Promise<void>>();
     const before = answered;
     const stopping = new AbortController();
+    const sendToConsole = async (n: number): Promise<void> => {
+      const at = node.consoles[n % node.consoles.length] ?? { address: "", port: 0 };
+      const { cookie } = credentials;
+      try {
+        const { status, body } = await askConsole(at, "GET", "/session", { cookie });
+        // The cookie may have been replaced, and its key retired, while the request was on its way.
+        if (status !== 200 && cookie === credentials.cookie) failures.push(`console: ${status} ${body}`);
+      } catch (error) {
+        failures.push(`console: ${String(error)}`);
+      }
+    };
     const send = async (n: number): Promise<void> => {
+      if (n % 4 === 3) return sendToConsole(n >> 2);
       const kind = n % 3;
       const [path, token] =
         kind === 0
@@ -132,6 +147,7 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
       "keys of providers",
       "certificates and their authority",
       "peppers",
+      "keys of session cookies",
       "operator credential",
     ]) {
       it(`is replaced under load without a failed request: ${name}`, () =>
@@ -183,5 +199,5 @@ function partsOf(name: string, value: string): readonly string[] {
   if (name.endsWith("_TLS_KEY")) return [value.split("\n")[1] ?? ""];
   const { password = "" } = URL.parse(value) ?? {};
   if (password !== "") return [decodeURIComponent(password)];
-  return value.split(",").map((text) => text.replace(/^p\d:/, ""));
+  return value.split(",").map((text) => text.replace(/^[pk]\d:/, ""));
 }

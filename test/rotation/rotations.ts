@@ -4,7 +4,8 @@ import { createClient } from "@connectrpc/connect";
 import { VerificationService } from "@routeplane/contracts/auth";
 import { createAuthority, eventually } from "@routeplane/testing";
 import { expect } from "vitest";
-import { acceptedCallers, CALLERS, newServiceToken, type NodeOfFiles, ROLES } from "./node-of-files.ts";
+import { askConsole, type ConsoleAddress, signInAt } from "../fleet/console-client.ts";
+import { acceptedCallers, CALLERS, newConsoleKey, newServiceToken, type NodeOfFiles, ROLES } from "./node-of-files.ts";
 import { databasePasswords, databaseRoles } from "./database-rotations.ts";
 import { changesOf, type Rotation } from "./rotation.ts";
 import { newSecret } from "./secret-volume.ts";
@@ -15,6 +16,8 @@ const GRACE_SECONDS = 10;
 /** Credentials that the load uses at the gateway. */
 export interface LoadCredentials {
   operatorToken: string;
+  /** Cookie of a session at the consoles. */
+  cookie: string;
 }
 
 export function rotationsOf(node: NodeOfFiles, load: LoadCredentials): readonly Rotation[] {
@@ -26,13 +29,14 @@ export function rotationsOf(node: NodeOfFiles, load: LoadCredentials): readonly 
     providerKey(node),
     certificates(node),
     peppers(node),
+    consoleKeys(node, load),
     operatorCredential(node, load),
   ];
 }
 
 function serviceTokens(node: NodeOfFiles): Rotation {
   const services = ["auth", "policy", "usage"] as const;
-  const callers = ["gateway", "policy", "usage"] as const;
+  const callers = ["gateway", "policy", "usage", "console"] as const;
   const tokens = Object.fromEntries(CALLERS.map((caller) => [caller, newServiceToken()]));
   const accept = (accepted: string) =>
     node.replace(changesOf(services, () => ({ ROUTEPLANE_SERVICE_CREDENTIALS: accepted })));
@@ -143,7 +147,7 @@ function certificates(node: NodeOfFiles): Rotation {
     },
     async prove() {
       for (const { role, address } of node.processes) {
-        if (role === "gateway") continue;
+        if (role === "gateway" || role === "console") continue;
         const shake = (ca: string, shown: { cert: string; key: string }) =>
           handshake({ host: address, port: node.port, ca, ...shown });
         await shake(next.ca, node.issue(next));
@@ -187,6 +191,34 @@ function peppers(node: NodeOfFiles): Rotation {
     use: () => set(`${next},${former}`),
     retire: async () => {},
     prove: async () => {},
+  };
+}
+
+/** Keys of session cookies. A session that the former key sealed goes on until that is retired; then its person signs in again. */
+function consoleKeys(node: NodeOfFiles, load: LoadCredentials): Rotation {
+  const former = node.secretsOf("console")["ROUTEPLANE_CONSOLE_KEYS"] ?? "";
+  const next = newConsoleKey("k2");
+  const sealedByFormer = load.cookie;
+  const set = (all: string) => node.replace({ console: { ROUTEPLANE_CONSOLE_KEYS: all } });
+  const statusOf = async (at: ConsoleAddress, cookie: string) =>
+    (await askConsole(at, "GET", "/session", { cookie })).status;
+  return {
+    name: "keys of session cookies",
+    // Every process must open what the new one seals before any of them seals with it.
+    admit: () => set(`${former},${next}`),
+    async use() {
+      await set(`${next},${former}`);
+      for (const each of node.consoles) expect(await statusOf(each, sealedByFormer)).toBe(200);
+      const [first = { address: "", port: 0 }] = node.consoles;
+      load.cookie = await signInAt(first, node.apiKey);
+      expect(load.cookie).toContain("=k2.");
+    },
+    retire: () => set(next),
+    async prove() {
+      for (const each of node.consoles) {
+        expect([await statusOf(each, sealedByFormer), await statusOf(each, load.cookie)]).toEqual([401, 200]);
+      }
+    },
   };
 }
 
