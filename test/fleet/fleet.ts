@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -16,8 +16,8 @@ import { createHosts } from "./hosts.ts";
 import { createPodNetwork, type PodNetwork } from "./pod-network.ts";
 import { FLEET_ROLES, type FleetRole, type Replica, ready, startReplica } from "./replica.ts";
 
-/** Number of replicas of each role. */
-export type FleetSize = Readonly<Record<FleetRole, number>>;
+/** Number of replicas of each role; no console by default, which the previous release does not have. */
+export type FleetSize = Readonly<Record<Exclude<FleetRole, "console">, number>> & { readonly console?: number };
 
 /**
  * Several processes of each role of the bundle, as in a cluster: every process listens on the ports of its role at a loopback
@@ -44,6 +44,8 @@ export interface Fleet {
   addIsolated(role: "auth" | "policy"): Promise<IsolatedReplica>;
   /** Removes a process for good: from DNS, and then with SIGTERM. @throws Error with its output unless it ends with 0 */
   remove(replica: Replica): Promise<void>;
+  /** Port of every process. */
+  readonly port: number;
   /** Addresses of the gateways that are listed. */
   readonly urls: readonly string[];
   /** Starts a process again that was killed, at its address, and waits until it is ready. */
@@ -107,7 +109,18 @@ export async function startFleet(
   let { entry } = built;
   const [port = 0, grpcPort = 0, operationsPort = 0] = reserved.ports;
   const hosts = await createHosts(join(folder, "hosts"));
-  const wiring = { folder, database, nats, port, grpcPort, operationsPort, environment };
+  const { console: consoles = 0 } = size;
+  // A release before the console does not start with a list that names it.
+  const callers = [...CALLERS, ...(consoles > 0 ? ["console"] : [])];
+  const appFolder = join(folder, "app");
+  await mkdir(appFolder);
+  await writeFile(join(appFolder, "index.html"), "<!doctype html><title>Routeplane</title>");
+  const ofConsole = {
+    ROUTEPLANE_CONSOLE_KEYS: `k1:${randomBytes(32).toString("base64url")}`,
+    ROUTEPLANE_CONSOLE_DIR: appFolder,
+  };
+  const more = { ...ofConsole, ...environment };
+  const wiring = { folder, database, nats, port, grpcPort, operationsPort, callers, environment: more };
   const running: Replica[] = [];
   const listed = new Set<Replica>();
   const networks: PodNetwork[] = [];
@@ -160,7 +173,7 @@ export async function startFleet(
     running.filter((replica) => replica.role === role && replica.isRunning);
 
   // As in a cluster, nobody is ready before those that it depends on.
-  const launched = FLEET_ROLES.map((role) => Array.from({ length: size[role] }, () => launch(role)));
+  const launched = FLEET_ROLES.map((role) => Array.from({ length: size[role] ?? 0 }, () => launch(role)));
   for (const ofRole of launched) {
     await Promise.all(ofRole.map((replica) => ready(replica, port)));
     await Promise.all(ofRole.map((replica) => list(replica)));
@@ -181,6 +194,7 @@ export async function startFleet(
     namespaceId,
     replicas,
     url: endpoints.url,
+    port,
     get urls() {
       return [...listed].flatMap(({ role, address }) => (role === "gateway" ? [`http://${address}:${port}`] : []));
     },
@@ -254,18 +268,20 @@ interface Wiring {
   readonly port: number;
   readonly grpcPort: number;
   readonly operationsPort: number;
+  /** Callers whose service tokens the services accept. */
+  readonly callers: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
 }
 
 function environmentOf(role: FleetRole, address: string, wiring: Wiring): Record<string, string> {
-  const { folder, database, nats, port, grpcPort, operationsPort } = wiring;
+  const { folder, database, nats, port, grpcPort, operationsPort, callers } = wiring;
   const urls = Object.fromEntries(
     ["auth", "policy", "usage"].map((name) => [
       `ROUTEPLANE_${name.toUpperCase()}_URL`,
       `http://${nameOf(name)}:${port}`,
     ]),
   );
-  const accepted = CALLERS.map((caller) => `${caller}:${createHash("sha256").update(tokenOf(caller)).digest("hex")}`);
+  const accepted = callers.map((caller) => `${caller}:${createHash("sha256").update(tokenOf(caller)).digest("hex")}`);
   return {
     PATH: process.env["PATH"] ?? "",
     NODE_COMPILE_CACHE: join(folder, "compiled"),

@@ -7,7 +7,7 @@ import { ServiceConnection, serviceTransport } from "@routeplane/rpc";
 import { eventually } from "@routeplane/testing";
 
 /** Roles that a fleet runs, in the order in which they start. */
-export const FLEET_ROLES = ["auth", "policy", "usage", "aggregator", "gateway"] as const;
+export const FLEET_ROLES = ["auth", "policy", "usage", "aggregator", "gateway", "console"] as const;
 export type FleetRole = (typeof FLEET_ROLES)[number];
 
 /** One process of a role, at an address of its own. */

@@ -2,6 +2,7 @@ import { Agent } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { askConsole, type ConsoleAddress, signInAt } from "./console-client.ts";
 import { printFigures, record, type Shares, sharesOf } from "./figures.ts";
 import { type Fleet, startFleet } from "./fleet.ts";
 import { canMountHosts } from "./hosts.ts";
@@ -39,13 +40,16 @@ type Service = "auth" | "policy" | "usage";
 describe.skipIf(!canMountHosts())("several processes of each service, under load", () => {
   let fleet: Fleet;
   beforeAll(async () => {
-    fleet = await startFleet({ auth: 2, policy: 2, usage: 2, aggregator: 2, gateway: 2 });
+    fleet = await startFleet({ auth: 2, policy: 2, usage: 2, aggregator: 2, gateway: 2, console: 2 });
     if (IS_FULL) await warmUp();
   }, 180_000);
   afterAll(async () => {
     if (IS_FULL) printFigures();
     expect(await fleet.stop()).toEqual([]);
   }, 60_000);
+
+  const consoles = (): readonly ConsoleAddress[] =>
+    fleet.replicas("console").map(({ address }) => ({ address, port: fleet.port }));
 
   /** Inference, which calls policy, and relayed reads of every service, half of each. */
   const readOrChat = (n: number) =>
@@ -179,6 +183,29 @@ describe.skipIf(!canMountHosts())("several processes of each service, under load
     },
     240_000,
   );
+
+  it("console: a session that one process opened goes on at every other, while all are replaced, and ends at all", async () => {
+    const [first, second] = consoles() as [ConsoleAddress, ConsoleAddress];
+    const cookie = await signInAt(first, fleet.operatorToken);
+    const entered = await askConsole(second, "POST", "/session/namespace", { cookie, body: { namespace: "default" } });
+    expect(entered.status, entered.body).toBe(200);
+    const use = async (at: ConsoleAddress) => {
+      const { status, body } = await askConsole(at, "GET", "/session", { cookie: entered.cookie });
+      const keys = await askConsole(at, "POST", "/api/routeplane.auth.v1.KeyService/ListKeys", {
+        cookie: entered.cookie,
+        body: {},
+      });
+      return [status, status === 200 && JSON.parse(body), keys.status] as const;
+    };
+    const inside = { kind: "namespace", namespace_id: fleet.namespaceId };
+    for (const at of consoles()) expect(await use(at)).toMatchObject([200, inside, 200]);
+    await fleet.roll("console");
+    expect(consoles().map(({ address }) => address)).not.toContain(first.address);
+    for (const at of consoles()) expect(await use(at)).toMatchObject([200, inside, 200]);
+    const [one, other] = consoles() as [ConsoleAddress, ConsoleAddress];
+    expect((await askConsole(one, "DELETE", "/session", { cookie: entered.cookie })).status).toBe(204);
+    expect(await use(other)).toEqual([401, false, 401]);
+  }, 120_000);
 
   it("migrations of a later release cost no request", async () => {
     const failures = await under(
