@@ -4,6 +4,7 @@ import { ConfigurationError, type Logger, type WatchedSecret } from "@routeplane
 import { type CompiledQuery, Kysely, type Transaction as KyselyTransaction, sql } from "kysely";
 import pg from "pg";
 import { DEFAULT_STATEMENT_TIMEOUT_MS } from "./config.ts";
+import { CONNECT_TIMEOUT_MS, connectInTime, OPEN_TIMEOUT_MS } from "./connect-in-time.ts";
 import { PooledConnection, ScopedDialect } from "./dialect.ts";
 import { connectionFailure, fromDriverError, isUnreadableTable, unavailable } from "./errors.ts";
 import { createLogin } from "./login.ts";
@@ -104,8 +105,6 @@ export interface DatabaseOptions {
   readonly genericPlans?: boolean;
 }
 
-const CONNECT_TIMEOUT_MS = 2_000;
-
 /** Maximum number of transactions of one namespace that wait for a connection. */
 const MAX_WAITING_TRANSACTIONS = 1_000;
 
@@ -116,7 +115,7 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
     Client: clientOf(login),
     application_name: options.applicationName,
     max: poolSize,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: OPEN_TIMEOUT_MS,
     // The server's own time-out comes first; this one is for a server that does not answer at all.
     query_timeout: statementTimeoutMs + 1_000,
     // No settings here: they would be start-up parameters, which poolers refuse. `provision` sets them on the roles.
@@ -135,7 +134,7 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
   const names = options.keepPlans === true ? new StatementNames() : undefined;
   const connect = async (): Promise<PooledConnection> => {
     const client = await login
-      .connectBy(() => pool.connect())
+      .connectBy(() => connectInTime(pool.connect()))
       .catch((error: unknown) => {
         throw connectionFailure(error);
       });

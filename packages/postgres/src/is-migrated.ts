@@ -1,4 +1,5 @@
 import pg from "pg";
+import { OPEN_TIMEOUT_MS } from "./connect-in-time.ts";
 import { compareSchema, MIGRATION_TABLE } from "./schema-state.ts";
 
 export interface MigratedOptions {
@@ -9,14 +10,12 @@ export interface MigratedOptions {
   readonly known: readonly string[];
 }
 
-const CONNECT_TIMEOUT_MS = 5_000;
-
 /**
  * True if all migrations of this build are applied to a schema, and the roles of its processes may read which ones are: a migration
  * process has nothing to do then.
  */
 export async function isMigrated({ url, schema, known }: MigratedOptions): Promise<boolean> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: OPEN_TIMEOUT_MS });
   // A broken connection fails the next query; without a listener its error event would end the process.
   client.on("error", () => {});
   await client.connect();

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger, WatchedSecret } from "@routeplane/runtime";
 import pg from "pg";
+import { OPEN_TIMEOUT_MS } from "./connect-in-time.ts";
 import { connectionFailure } from "./errors.ts";
 import { createLogin, type Login } from "./login.ts";
 
@@ -37,7 +38,6 @@ export interface ListenConnection {
   stop(): Promise<void>;
 }
 
-const CONNECT_TIMEOUT_MS = 2_000;
 /** Longest wait for a probe; after it the connection counts as lost. */
 const PROBE_TIMEOUT_MS = 1_000;
 const RECONNECT_MS = 200;
@@ -75,7 +75,7 @@ async function listenOnce(options: ListenOptions, login: Login, signal: AbortSig
   const client = new pg.Client({
     connectionString,
     application_name: applicationName,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: OPEN_TIMEOUT_MS,
     query_timeout: PROBE_TIMEOUT_MS,
   });
   const lost = Promise.withResolvers<never>();

@@ -2,8 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { currentOf, type Logger, type WatchedSecret } from "@routeplane/runtime";
 import pg from "pg";
 import { isRefusedLogin } from "./errors.ts";
+import { OPEN_TIMEOUT_MS } from "./connect-in-time.ts";
 
-const CONNECT_TIMEOUT_MS = 2_000;
 /** Pause between attempts with a new connection string; doubled for each failure. */
 const MIN_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 2_000;
@@ -88,7 +88,7 @@ export function createLogin(url: string | WatchedSecret, log?: Logger): Login {
 
 /** Connects and closes the connection. @throws Error of the driver */
 async function tryOnce(connectionString: string): Promise<void> {
-  const client = new pg.Client({ connectionString, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+  const client = new pg.Client({ connectionString, connectionTimeoutMillis: OPEN_TIMEOUT_MS });
   client.on("error", () => {});
   try {
     await client.connect();

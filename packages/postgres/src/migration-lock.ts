@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
+import { OPEN_TIMEOUT_MS } from "./connect-in-time.ts";
 import { refusalOf } from "./errors.ts";
 import { MIGRATION_TABLE } from "./schema-state.ts";
 
@@ -8,7 +9,6 @@ const LOCK_KEY = "7263114905582017364";
 const POLL_MS = 200;
 /** Longest wait for another migration process: that of a Job before Kubernetes ends it. */
 const MAX_WAIT_MS = 1_800_000;
-const CONNECT_TIMEOUT_MS = 5_000;
 
 export interface MigrationLockOptions {
   readonly url: string;
@@ -27,7 +27,7 @@ export async function withMigrationLock<T>(
   { url, onWait }: MigrationLockOptions,
   work: (readApplied: ReadApplied) => Promise<T>,
 ): Promise<T> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: OPEN_TIMEOUT_MS });
   // A lost connection fails the next query; without a listener its error event would end the process.
   client.on("error", () => {});
   await client.connect().catch((error: unknown) => {

@@ -20,8 +20,8 @@ afterAll(async () => {
 /** The parameters that every pooler takes: PgBouncer refuses a connection with any other. */
 const ACCEPTED = ["application_name", "client_encoding", "database", "user"];
 
-/** A proxy in front of Postgres that records the names of the start-up parameters of each connection. */
-async function recordingProxy(target: URL) {
+/** A proxy in front of Postgres that records the names of the start-up parameters of each connection, and passes them on after a while. */
+async function recordingProxy(target: URL, delayMs = 0) {
   const names = new Set<string>();
   const sockets = new Set<Socket>();
   let connections = 0;
@@ -36,8 +36,10 @@ async function recordingProxy(target: URL) {
       // Length and protocol version, then name and value of each parameter, each ended by a zero.
       const texts = packet.subarray(8, packet.readInt32BE(0)).toString().split("\0");
       for (let at = 0; texts[at]; at += 2) names.add(texts[at] ?? "");
-      upstream.write(packet);
-      client.pipe(upstream).pipe(client);
+      setTimeout(() => {
+        upstream.write(packet);
+        client.pipe(upstream).pipe(client);
+      }, delayMs);
     });
   });
   server.listen(0, "127.0.0.1");
@@ -85,6 +87,23 @@ it("sends no start-up parameter that a pooler refuses, whatever a connection is 
     expect([...proxy.names].toSorted()).toEqual(ACCEPTED);
   } finally {
     await Promise.all([listener.stop(), database.stop()]);
+    proxy.close();
+  }
+});
+
+it("keeps a connection that took longer to open than its caller could wait, for the next one", async () => {
+  const proxy = await recordingProxy(new URL(clone.adminUrl), 3_000);
+  const url = proxy.urlOf(clone.url("routeplane_auth"));
+  const database = openDatabase({ url, schema: "auth", applicationName: "t", poolSize: 1 });
+  try {
+    const startedAt = performance.now();
+    const failure = await database.within({}, (tx) => sql`select 1`.execute(tx)).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: "unavailable", message: "the database does not answer; try again" });
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    await eventually(() => database.isReachable(), 20_000);
+    expect(proxy.connections()).toBe(1);
+  } finally {
+    await database.stop();
     proxy.close();
   }
 });
