@@ -45,7 +45,9 @@ function enforceDeadline(): Interceptor {
     const { signal } = request;
     const onAbort = (): void => {
       const { reason } = signal as { reason: unknown };
-      reject(reason instanceof ConnectError ? reason : new ConnectError("cancelled", Code.Canceled));
+      // INTERNAL: the caller reset the stream, as connect-node's clients do at their deadline. That is no fault of the service.
+      const isEnd = reason instanceof ConnectError && reason.code !== Code.Internal;
+      reject(isEnd ? reason : new ConnectError("cancelled", Code.Canceled));
     };
     if (signal.aborted) onAbort();
     // Never removed: the signal belongs to the call and ends with it.

@@ -38,6 +38,7 @@ beforeAll(async () => {
       service(KeyService, {
         mintKey: ({ name }) => {
           if (name === "broken") throw Object.assign(new Error("a write"), { code: "ERR_STREAM_DESTROYED" });
+          if (name === "endless") return new Promise(() => {});
           served.push(name);
           return { token: "minted" };
         },
@@ -192,6 +193,29 @@ it("gives running calls the time of a drain, and ends them when that is cut shor
   await Promise.all([drained, ended]);
   await busy.stop();
 }, 30_000);
+
+it("a caller that resets its call with an error, as at its deadline, is no fault of the service", async () => {
+  const loggedBefore = logged.length;
+  const stream = session.request({
+    ":method": "POST",
+    ":path": PATH,
+    "content-type": "application/json",
+    authorization: "Bearer keys:write",
+  });
+  stream.on("error", () => {});
+  const closed = new Promise((resolve) => stream.once("close", resolve));
+  stream.end('{"name":"endless","scopes":["keys:read"]}');
+  // A call after it on the session: the first one is being handled.
+  await call("application/json", "keys:write", Buffer.from('{"name":"after it","scopes":["keys:read"]}'));
+  expect(served.splice(0)).toEqual(["after it"]);
+  stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  await closed;
+  const linesSince = (): readonly string[] => logged.slice(loggedBefore);
+  await eventually(() =>
+    linesSince().some((line) => line.includes(`"code":"Canceled"`) || line.includes("call failed")),
+  );
+  expect(linesSince().join("")).not.toContain("call failed");
+});
 
 it("a subscriber of a stream that hangs up is no fault of the service", async () => {
   const stream = session.request({
