@@ -25,6 +25,12 @@ export type AddressListener = (event: AddressEvent) => void;
 /** Pause before a lost session is opened again, if no call asks for it; doubled for each failure. */
 const MIN_RECONNECT_MS = 250;
 const MAX_RECONNECT_MS = 3_000;
+/**
+ * Longest time to open a session; doubled for each failure. Callers give up sooner, by their deadlines. But where opening takes longer,
+ * because both processes wait for a core, attempts that all end after as long would never lead to a session.
+ */
+const MIN_CONNECT_TIMEOUT_MS = 2_000;
+const MAX_CONNECT_TIMEOUT_MS = 8_000;
 /** Time for which an address whose calls had no answer is used only if there is no other. */
 const PENALTY_MS = 5_000;
 /** Longest time for which streams may run on after their address was removed. Longer than any call but a stream without end. */
@@ -80,12 +86,12 @@ export class ServiceAddress {
     return this.#current?.waitingCalls ?? 0;
   }
 
-  /** Opens a session unless there is one. Rejects with a ConnectError UNAVAILABLE within 2 s. */
+  /** Opens a session unless there is one. Rejects with a ConnectError UNAVAILABLE within 8 s. */
   connect(): Promise<void> {
     return this.#usable().connected;
   }
 
-  /** Opens a stream. @throws ConnectError UNAVAILABLE if there is no connection within 2 s */
+  /** Opens a stream. @throws ConnectError UNAVAILABLE if there is no connection within 8 s */
   async request(
     method: string,
     path: string,
@@ -148,6 +154,7 @@ export class ServiceAddress {
       authority,
       address,
       certificates: tls?.certificates.current,
+      connectTimeoutMs: Math.min(MIN_CONNECT_TIMEOUT_MS * 2 ** this.#failures, MAX_CONNECT_TIMEOUT_MS),
       onRetired: ({ reason, kind }) => {
         if (kind === "unanswered") this.#penaltyUntil = performance.now() + PENALTY_MS;
         const level = kind === "none" ? "debug" : "warn";

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { constants, createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect as connectSocket, createServer as createTcpServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { Code, createClient } from "@connectrpc/connect";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -124,9 +124,30 @@ describe("a connection to a service", () => {
     const { connection, sessions } = await startPeer(answer);
     expect(await call(connection)).toBe("answer");
     sessions[0]?.close();
-    await eventually(async () => sessions[0]?.destroyed === true);
-    expect(await call(connection)).toBe("answer");
-    expect(sessions).toHaveLength(2);
+    // A call that is sent before the client has heard of it is refused.
+    await eventually(async () => (await call(connection)) === "answer" && sessions.length === 2);
+  });
+
+  it("reaches a peer on which every session takes longer to open than a call can wait", async () => {
+    const server = createServer((_request, response) => response.end("answer"));
+    server.listen(0, "127.0.0.1");
+    const slow = createTcpServer((client) => {
+      client.pause().on("error", () => {});
+      setTimeout(() => {
+        const { port } = server.address() as AddressInfo;
+        const upstream = connectSocket(port, "127.0.0.1").on("error", () => {});
+        client.pipe(upstream).pipe(client);
+      }, 3_000);
+    });
+    slow.listen(0, "127.0.0.1");
+    await Promise.all([once(server, "listening"), once(slow, "listening")]);
+    const connection = new ServiceConnection({ url: `http://127.0.0.1:${(slow.address() as AddressInfo).port}` });
+    onTestFinished(() => {
+      connection.stop();
+      slow.close();
+      server.close();
+    });
+    expect(await eventually(() => call(connection), 20_000)).toBe("answer");
   });
 
   it("fails with UNAVAILABLE every time while nothing listens", async () => {

@@ -10,7 +10,6 @@ import { connect as connectTls } from "node:tls";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Certificates } from "../tls.ts";
 
-const CONNECT_TIMEOUT_MS = 2_000;
 /** Interval at which the owner of a session calls `check`. */
 export const CHECK_INTERVAL_MS = 250;
 /** Checks without a byte from the peer after which it is pinged: 1 s. */
@@ -43,6 +42,8 @@ export interface ServiceSessionOptions {
   readonly address: string;
   /** Certificates for TLS. */
   readonly certificates: Certificates | undefined;
+  /** Longest time until the peer has answered with its settings. */
+  readonly connectTimeoutMs: number;
   /** Called once, when the session takes no further streams although it is not closed. */
   readonly onRetired: (retirement: Retirement) => void;
   /** Called at every check while the peer is suspect. */
@@ -78,7 +79,7 @@ export class ServiceSession {
   #isPinging = false;
 
   constructor(options: ServiceSessionOptions) {
-    const { authority, address, certificates } = options;
+    const { authority, address, certificates, connectTimeoutMs } = options;
     const socket = openSocket(new URL(authority), address, certificates);
     let fault = "the connection was closed";
     // For the life of the socket and of the session: an error without a listener would end the process.
@@ -97,7 +98,7 @@ export class ServiceSession {
     this.connected = promise;
     // A rejection that nobody awaits needs no handling.
     promise.catch(() => {});
-    const timer = setTimeout(() => this.destroy("no connection in time"), CONNECT_TIMEOUT_MS);
+    const timer = setTimeout(() => this.destroy("no connection in time"), connectTimeoutMs);
     // A suspended process accepts connections: the kernel does. Only its settings show that it serves.
     http2.once("remoteSettings", () => {
       clearTimeout(timer);
