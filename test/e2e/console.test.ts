@@ -34,7 +34,7 @@ describe("an address that signs in", () => {
   it("is printed by the start, works once, and can switch the namespace", async () => {
     const code = codeIn(node.stdout());
     const browser = await console.signIn({ code });
-    expect([browser.status, (await console.signIn({ code })).status]).toEqual([204, 401]);
+    expect([browser.status, (await console.signIn({ code })).status]).toEqual([200, 401]);
     expect(await sessionOf(browser)).toMatchObject({
       kind: "namespace",
       namespace_name: "default",
@@ -50,7 +50,7 @@ describe("an address that signs in", () => {
     const browser = await console.signIn({ code: codeIn(stdout) });
     expect(await sessionOf(browser)).toMatchObject({ namespace_name: "staging", can_switch: true });
     const { url, expires_at: expiresAt } = await json("console");
-    expect((await console.signIn({ code: codeIn(String(url)) })).status).toBe(204);
+    expect((await console.signIn({ code: codeIn(String(url)) })).status).toBe(200);
     expect(Date.parse(String(expiresAt)) - Date.now()).toBeLessThanOrEqual(60_000);
   });
 

@@ -8,7 +8,7 @@ export const WITH_CONSOLE = { ROUTEPLANE_CONSOLE: "on" };
 /** The console of a node, as a browser without a page uses it. */
 export interface ConsoleClient {
   readonly url: string;
-  /** Signs in. @returns the status, and the session if that is 204 */
+  /** Signs in. @returns the status, and the session if that is 200 */
   signIn(proof: { readonly code: string } | { readonly token: string }): Promise<SignedIn>;
 }
 

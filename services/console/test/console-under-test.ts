@@ -98,7 +98,7 @@ export async function startConsoleUnderTest(options: ConsoleOptions = {}) {
       headers: PAGE,
       body: JSON.stringify({ token: services.apiKey }),
     });
-    if (status !== 204) throw new Error(`the sign-in was answered with ${status}`);
+    if (status !== 200) throw new Error(`the sign-in was answered with ${status}`);
     return { cookie: String(headers["set-cookie"]).split(";", 1)[0] ?? "" };
   };
   return { services, server, port, request, signIn };

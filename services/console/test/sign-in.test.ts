@@ -11,13 +11,13 @@ describe("a sign-in", () => {
   it("gives a cookie that scripts, other sites and other paths cannot have, and no token", async () => {
     const { request, services, port } = await startConsoleUnderTest();
     const { status, headers, body } = await request("POST", "/session", json({ token: services.apiKey }));
-    expect([status, body]).toEqual([204, ""]);
+    expect(status).toBe(200);
     const [cookie = ""] = headers["set-cookie"] ?? [];
     expect(cookie).toMatch(
       new RegExp(`^routeplane-session-${port}=k1\\.[\\w-]+; Path=/; Max-Age=(43199|43200); HttpOnly; SameSite=Strict$`),
     );
     const [token = ""] = services.sessions.keys();
-    expect(JSON.stringify(headers) + Buffer.from(cookie, "base64url").toString("latin1")).not.toContain(token);
+    expect(JSON.stringify(headers) + body + Buffer.from(cookie, "base64url").toString("latin1")).not.toContain(token);
   });
 
   it("gives a cookie for this host and TLS alone at a public address", async () => {
@@ -35,7 +35,7 @@ describe("a sign-in", () => {
   it("opens the session of a code, once", async () => {
     const { request, services } = await startConsoleUnderTest();
     const code = services.makeCode();
-    expect((await request("POST", "/session", json({ code }))).status).toBe(204);
+    expect((await request("POST", "/session", json({ code }))).status).toBe(200);
     const again = await request("POST", "/session", json({ code }));
     expect([again.status, again.headers["set-cookie"]]).toEqual([401, undefined]);
     expect(JSON.parse(again.body)).toMatchObject({ code: "unauthenticated" });
@@ -95,7 +95,7 @@ describe("a sign-in", () => {
       });
     for (let count = 0; count < 20; count++) await signInFrom(`203.0.113.${count}, 192.0.2.1`, { code: "wrong" });
     expect((await signInFrom("198.51.100.7, 192.0.2.1", { token: services.apiKey })).status).toBe(429);
-    expect((await signInFrom("192.0.2.1, 198.51.100.7", { token: services.apiKey })).status).toBe(204);
+    expect((await signInFrom("192.0.2.1, 198.51.100.7", { token: services.apiKey })).status).toBe(200);
     expect(services.calls.at(-1)?.address).toBe("198.51.100.7");
   });
 
@@ -181,6 +181,14 @@ describe("the session of a browser", () => {
     expect(services.calls.at(-1)?.header.get("authorization")).toBe(`Bearer ${CONSOLE_TOKEN}`);
     expect([services.sessions.has(first), services.sessions.size]).toEqual([false, 1]);
     expect(String(switched.headers["set-cookie"])).not.toContain("Max-Age=0");
+  });
+
+  it("is described by the answer to the sign-in already", async () => {
+    const { request, services } = await startConsoleUnderTest();
+    const { headers, body } = await request("POST", "/session", json({ token: services.apiKey }));
+    const cookie = String(headers["set-cookie"]).split(";", 1)[0] ?? "";
+    expect(JSON.parse(body)).toMatchObject({ namespace_id: services.namespaceId, scopes: ["keys:*", "usage:read"] });
+    expect(body).toBe((await request("GET", "/session", { headers: { cookie } })).body);
   });
 
   it("ends in auth and in the browser at the sign-out", async () => {

@@ -1,19 +1,16 @@
 import { TransportProvider } from "@connectrpc/connect-query";
 import { QueryClientProvider } from "@tanstack/react-query";
-import { Suspense } from "react";
 import { Redirect, Route, Switch, useLocation } from "wouter";
 import { Layout } from "./components/layout.tsx";
 import { FaultBoundary } from "./components/section.tsx";
-import { lazyPage } from "./pages/lazy-page.ts";
+import { lazyPage } from "./pages/lazy-page.tsx";
 import { NotFound } from "./pages/not-found.tsx";
-import { Skeleton } from "./components/skeleton.tsx";
+import Overview from "./pages/overview/overview.tsx";
 import { createQueryClient } from "./rpc/query-client.ts";
 import { transport } from "./rpc/transport.ts";
 import { SessionProvider } from "./session/session-provider.tsx";
 import { useSession } from "./session/use-session.ts";
 
-const loadOverview = () => import("./pages/overview/overview.tsx");
-const Overview = lazyPage(loadOverview);
 const Requests = lazyPage(() => import("./pages/requests/requests.tsx"));
 const Keys = lazyPage(() => import("./pages/keys/keys.tsx"));
 const Policies = lazyPage(() => import("./pages/policies/policies.tsx"));
@@ -23,10 +20,10 @@ const Namespaces = lazyPage(() => import("./pages/namespaces/namespaces.tsx"));
 
 const queryClient = createQueryClient();
 
-// Its script is there by the time that the session is. Should this fail, the page is loaded again when it is opened.
-if (["/", "/sign-in"].includes(location.pathname)) void loadOverview().catch(() => undefined);
-
-/** The app: providers from the outside in, then the routes. Each page is a chunk of its own, loaded when it is opened first. */
+/**
+ * The app: providers from the outside in, then the routes. The overview, where most people begin, is part of the first script; each other
+ * page is a chunk of its own, loaded when it is opened first.
+ */
 export function App({ signInCode }: { readonly signInCode: string | undefined }) {
   return (
     <TransportProvider transport={transport}>
@@ -46,9 +43,7 @@ function Content() {
   const [location] = useLocation();
   return (
     <FaultBoundary key={location.split("/")[1]}>
-      <Suspense fallback={<Skeleton lines={6} />}>
-        <Pages />
-      </Suspense>
+      <Pages />
     </FaultBoundary>
   );
 }

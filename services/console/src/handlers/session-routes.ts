@@ -42,7 +42,11 @@ export function createSessionRoutes(options: SessionRoutesOptions): SessionRoute
   const callerOf = ({ clientAddress: address }: Exchange) => ({ address });
 
   const describe = async (exchange: Exchange, session: BrowserSession): Promise<void> => {
-    const identity = await refusing(exchange, session, () => authority.identify(session, callerOf(exchange)));
+    await refusing(exchange, session, () => sendSession(exchange, session));
+  };
+
+  const sendSession = async (exchange: Exchange, session: Session): Promise<void> => {
+    const identity = await authority.identify(session, callerOf(exchange));
     exchange.sendJson(200, toSessionJson(session, identity, gatewayUrl));
   };
 
@@ -67,9 +71,10 @@ export function createSessionRoutes(options: SessionRoutesOptions): SessionRoute
       throw new Refusal(429, Code.ResourceExhausted, message, { "retry-after": String(waitSecs) });
     }
     const former = sessions.read(exchange);
+    let session: Session;
     try {
       requireCredential(proof);
-      sessions.set(exchange, await authority.open(proof, callerOf(exchange)));
+      session = await authority.open(proof, callerOf(exchange));
     } catch (error) {
       const isRefused = error instanceof DomainError && error.code !== "unavailable";
       if (isRefused) failures.record(clientAddress);
@@ -77,8 +82,10 @@ export function createSessionRoutes(options: SessionRoutesOptions): SessionRoute
       throw error;
     }
     signIns.inc({ kind, outcome: "opened" });
+    // From here on the browser is signed in, even if the answer to what comes next is an error.
+    sessions.set(exchange, session);
     if (former !== undefined) await endFormer(exchange, former);
-    sendNothing(exchange);
+    await sendSession(exchange, session);
   };
 
   /** Ends the session that the browser had before. Without an answer it ends by itself. */
@@ -98,8 +105,7 @@ export function createSessionRoutes(options: SessionRoutesOptions): SessionRoute
       authority.exchange(session.token, namespace, callerOf(exchange)),
     );
     sessions.set(exchange, opened);
-    const identity = await authority.identify(opened, callerOf(exchange));
-    exchange.sendJson(200, toSessionJson(opened, identity, gatewayUrl));
+    await sendSession(exchange, opened);
   };
 
   const signOut = async (exchange: Exchange): Promise<void> => {

@@ -36,26 +36,35 @@ export function SessionProvider({ signInCode, children }: SessionProviderProps) 
   const [code, setCode] = useState(signInCode);
   const [state, setState] = useState<State>({ at: "loading" });
 
-  const load = useCallback(async (former?: Session): Promise<void> => {
-    try {
-      const session = await readSession();
-      if (session === undefined) {
-        setState({ at: "signed-out", ...(former && { notice: "Your session has ended. Sign in again." }) });
-      } else if (former !== undefined && !isSameNamespace(session, former)) {
-        location.assign("/");
-      } else if (session.namespaceState !== "active") {
-        setState((current) => ({ at: "outside", session, name: former?.namespaceName ?? nameOf(current) }));
-      } else {
-        setPageNamespace(session.namespaceId);
-        setState({ at: "signed-in", session });
-      }
-    } catch (error) {
-      setState({
-        at: "unreachable",
-        notice: error instanceof SessionError ? error.message : "The session cannot be read.",
-      });
+  const enter = useCallback((session: Session, former?: Session): void => {
+    if (session.namespaceState !== "active") {
+      setState((current) => ({ at: "outside", session, name: former?.namespaceName ?? nameOf(current) }));
+      return;
     }
+    setPageNamespace(session.namespaceId);
+    setState({ at: "signed-in", session });
   }, []);
+
+  const load = useCallback(
+    async (former?: Session): Promise<void> => {
+      try {
+        const session = await readSession();
+        if (session === undefined) {
+          setState({ at: "signed-out", ...(former && { notice: "Your session has ended. Sign in again." }) });
+        } else if (former !== undefined && !isSameNamespace(session, former)) {
+          location.assign("/");
+        } else {
+          enter(session, former);
+        }
+      } catch (error) {
+        setState({
+          at: "unreachable",
+          notice: error instanceof SessionError ? error.message : "The session cannot be read.",
+        });
+      }
+    },
+    [enter],
+  );
 
   const end = useCallback(() => {
     queries.clear();
@@ -100,7 +109,7 @@ export function SessionProvider({ signInCode, children }: SessionProviderProps) 
   if (state.at === "unreachable") return <Unreachable notice={state.notice} />;
   const forgetCode = (): void => setCode(undefined);
   if (state.at === "signed-out") {
-    return <SignIn notice={state.notice} code={code} onCodeUsed={forgetCode} onSignedIn={load} />;
+    return <SignIn notice={state.notice} code={code} onCodeUsed={forgetCode} onSignedIn={enter} />;
   }
   if (code === undefined && state.at === "outside") return <LeaveNamespace session={state.session} name={state.name} />;
   if (code !== undefined) return <SignInAgain session={state.session} code={code} onKeep={forgetCode} />;

@@ -27,15 +27,12 @@ export class SessionError extends Error {}
 /** Reads the session of this browser; undefined if it is not signed in. @throws SessionError if the console does not answer */
 export async function readSession(signal?: AbortSignal): Promise<Session | undefined> {
   const response = await call("GET", "/session", undefined, signal);
-  learnNodeTime(response.headers.get("date"));
-  if (response.status === 401) return undefined;
-  await requireOk(response);
-  return fromSessionJson(await response.json());
+  return response.status === 401 ? undefined : toSession(response);
 }
 
 /** Signs in with a one-time code, an API key or an operator token. The console keeps none of them in the page. @throws SessionError */
-export async function signIn(credential: { readonly code: string } | { readonly token: string }): Promise<void> {
-  await requireOk(await call("POST", "/session", credential));
+export async function signIn(credential: { readonly code: string } | { readonly token: string }): Promise<Session> {
+  return toSession(await call("POST", "/session", credential));
 }
 
 /** Exchanges the session for one in another namespace, or for the operator view. @param namespace name or id @throws SessionError */
@@ -58,6 +55,12 @@ async function call(method: string, path: string, body?: object, signal?: AbortS
   return fetch(path, init).catch((error: unknown) => {
     throw new SessionError("The console does not answer. Check that the node runs, then try again.", { cause: error });
   });
+}
+
+async function toSession(response: Response): Promise<Session> {
+  learnNodeTime(response.headers.get("date"));
+  await requireOk(response);
+  return fromSessionJson(await response.json());
 }
 
 async function requireOk(response: Response): Promise<void> {

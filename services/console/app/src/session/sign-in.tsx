@@ -2,7 +2,7 @@ import { type FormEvent, useEffect, useRef, useState } from "react";
 import { Button } from "../components/button.tsx";
 import { Field } from "../components/field.tsx";
 import { Notice } from "../components/notice.tsx";
-import { signIn } from "./session.ts";
+import { type Session, signIn } from "./session.ts";
 import styles from "./sign-in.module.css";
 
 interface SignInProps {
@@ -12,7 +12,7 @@ interface SignInProps {
   readonly code: string | undefined;
   /** Called before the code is sent: it is of no use any more. */
   readonly onCodeUsed: () => void;
-  readonly onSignedIn: () => Promise<void>;
+  readonly onSignedIn: (session: Session) => void;
 }
 
 /**
@@ -29,8 +29,7 @@ export function SignIn({ notice, code, onCodeUsed, onSignedIn }: SignInProps) {
     setBusy(true);
     setError(undefined);
     try {
-      await signIn(credential);
-      await onSignedIn();
+      onSignedIn(await signIn(credential));
     } catch (failure) {
       setError(failure instanceof Error ? failure.message : String(failure));
     } finally {

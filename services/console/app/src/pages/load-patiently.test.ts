@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { loadPatiently } from "./lazy-page.ts";
+import { loadPatiently } from "./load-patiently.ts";
 
 test("loads again after failures, and throws the last of them", async () => {
   let attempts = 0;

@@ -1,12 +1,5 @@
-import { type ComponentType, lazy } from "react";
-
 /** Pauses before further attempts to load a page: while the console restarts there is no answer. Milliseconds. */
 const PAUSES_MS = [500, 1_000, 2_000, 4_000, 8_000];
-
-/** Page whose script is loaded when it is opened first. One that cannot be loaded throws where it would show. */
-export function lazyPage<Props>(load: () => Promise<{ readonly default: ComponentType<Props> }>) {
-  return lazy(() => loadPatiently(load));
-}
 
 /** Loads with further attempts after each failure. @throws the error of the last attempt */
 export async function loadPatiently<T>(load: () => Promise<T>, pausesMs: readonly number[] = PAUSES_MS): Promise<T> {
