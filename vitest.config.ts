@@ -27,6 +27,15 @@ export const servers = {
 /** A worker runs one file after the other: it loads the command line and the services once. */
 const shared = { ...servers, include: SHARED, exclude, isolate: false };
 
+/** Tests in a browser whose files share a node and the browser. A file that kills processes has a node of its own, and is no part. */
+const BROWSER = ["sign-in", "pages", "changes"].map((file) => `services/console/test/browser/${file}.test.ts`);
+const browser = {
+  ...servers,
+  include: BROWSER,
+  exclude,
+  globalSetup: [servers.globalSetup, "./services/console/test/browser/global-setup.ts"],
+};
+
 /** Pure tests beside the code, which start no server: a worker runs one file after the other. That takes half the CPU time. */
 const units = { ...servers, globalSetup: [], include: UNITS, exclude, isolate: false };
 
@@ -34,7 +43,8 @@ export default defineConfig({
   test: {
     maxWorkers,
     projects: [
-      { test: { ...servers, exclude: [...servers.exclude, ...SHARED], name: "servers" } },
+      { test: { ...servers, exclude: [...servers.exclude, ...SHARED, ...BROWSER], name: "servers" } },
+      { test: { ...browser, name: "browser" } },
       { test: { ...shared, name: "shared" } },
       { test: { ...units, name: "units" } },
     ],

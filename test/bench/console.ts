@@ -3,7 +3,7 @@ import {
   startBrowser,
   type TestBrowser,
 } from "../../services/console/test/browser/browser.ts";
-import { type ConsoleNode, startConsoleNode } from "../../services/console/test/browser/console-node.ts";
+import { startConsoleNode, type StartedConsoleNode } from "../../services/console/test/browser/console-node.ts";
 import { scriptBytes, signIn, view } from "../../services/console/test/browser/page-view.ts";
 import { fillRequests } from "../harness/request-rows.ts";
 import { memoryOf } from "./cost/node-figures.ts";
@@ -59,7 +59,7 @@ async function printFirstLoad(browser: TestBrowser, url: string, session: Browse
 
 /** Signs in by a one-time URL that leads to the chart of 30 days, in a browser without a cache. */
 async function timeToChart(
-  node: ConsoleNode,
+  node: StartedConsoleNode,
   browser: TestBrowser,
 ): Promise<{ fromUrlMs: number; afterSignInMs: number }> {
   const url = await node.signInUrl(undefined, "/?range=30d");
@@ -76,7 +76,7 @@ async function timeToChart(
   return { fromUrlMs: shownAt - began, afterSignInMs: shownAt - signedInAt };
 }
 
-async function printMemory(node: ConsoleNode, when: string): Promise<void> {
+async function printMemory(node: StartedConsoleNode, when: string): Promise<void> {
   const { residentMiB, proportionalMiB } = await memoryOf((await node.pid("console")) ?? 0);
   process.stdout.write(
     `memory of the role ${when}: ${residentMiB.toFixed(0)} MiB (proportional ${proportionalMiB.toFixed(0)})\n`,

@@ -30,7 +30,7 @@ export function cliOf(node: TestNode, run = runCli): Cli {
 }
 
 /** CLI with a token and an empty home. */
-export function cliAs(node: TestNode, token: string, run = runCli): Cli {
+export function cliAs(node: Pick<TestNode, "url">, token: string, run = runCli): Cli {
   return cliIn("/nonexistent", { ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: token }, run);
 }
 

@@ -114,8 +114,8 @@ function testNode({ home, port, gateways, startMs, command, reserved }: Started)
     stdout: command.stdout,
     stderr: command.stderr,
     cli: (args, options) => runCli(home, args, options),
-    apiKey: () => saved(home, "api-key"),
-    operatorKey: () => saved(home, "operator-key"),
+    apiKey: () => savedToken(home, "api-key"),
+    operatorKey: () => savedToken(home, "operator-key"),
     log: (role) => readFile(join(home, "log", `${role}.log`), "utf8"),
     pid,
     kill: (role) => killAndAwaitRestart(role, pid),
@@ -154,7 +154,8 @@ function testNode({ home, port, gateways, startMs, command, reserved }: Started)
   };
 }
 
-async function saved(home: string, file: SavedFile): Promise<string> {
+/** Token that the first start of a node has saved. @throws Error if there is none */
+export async function savedToken(home: string, file: SavedFile): Promise<string> {
   const text = await readSaved(home, file);
   if (text === undefined) throw new Error(`the node has saved no ${file}`);
   return text;

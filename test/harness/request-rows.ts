@@ -25,8 +25,11 @@ export interface RequestRows {
 /** Id of the nth row that `fillRequests` makes. */
 export const requestId = (nth: number): string => `req_${String(nth).padStart(26, "0")}`;
 
-/** Fills the log of a new node with requests, one in 53 failed, and their sums. 10 million rows take 3 to 6 minutes and 10 GB. */
-export async function fillRequests(node: TestNode, rows: RequestRows): Promise<void> {
+/**
+ * Fills the log of a namespace that has no requests yet, one in 53 failed, and their sums. 10 million rows take 3 to 6 minutes and
+ * 10 GB. Calls for one node wait for each other.
+ */
+export async function fillRequests(node: Pick<TestNode, "home">, rows: RequestRows): Promise<void> {
   const postgres = new pg.Client({ connectionString: await superuserUrl(node.home) });
   await postgres.connect();
   try {
@@ -41,8 +44,9 @@ async function fill(postgres: pg.Client, options: RequestRows): Promise<void> {
   const { namespaceId, rows, fromMs, toMs, models = MODELS, modelsPerKey = 2 } = options;
   const { keyIds = Array.from({ length: 100 }, () => newId("key")) } = options;
   await postgres.query("set synchronous_commit = off; set maintenance_work_mem = '512MB'; set work_mem = '256MB'");
+  await postgres.query("select pg_advisory_lock($1)", [FILL_LOCK]);
   await makeMonths(postgres);
-  const indexes = await dropIndexes(postgres);
+  const indexes = rows > CHUNK ? await dropIndexes(postgres) : [];
   for (let first = 0; first < rows; first += CHUNK) {
     await postgres.query(
       `insert into usage.requests (namespace_id, id, created_at, key_id, status, endpoint, model, provider, streamed,
@@ -71,31 +75,36 @@ async function fill(postgres: pg.Client, options: RequestRows): Promise<void> {
     if (rows > CHUNK) process.stderr.write(`\r${first} rows`);
   }
   for (const statement of indexes) await postgres.query(statement);
-  await postgres.query(SUMS);
+  for (const statement of SUMS) await postgres.query(statement, [namespaceId]);
   for (const table of ["requests", "rollups_hourly", "rollups_daily", "totals"])
     await postgres.query(`vacuum analyze usage.${table}`);
   await postgres.query("checkpoint");
 }
 
-const SUMS = `
-  insert into usage.rollups_hourly (namespace_id, bucket, key_id, model, provider, status, request_count, prompt_tokens,
+/** Lock of the session that fills a log. */
+const FILL_LOCK = 7_120_031;
+
+/** Statements that add the requests of a namespace up. */
+const SUMS = [
+  `insert into usage.rollups_hourly (namespace_id, bucket, key_id, model, provider, status, request_count, prompt_tokens,
     completion_tokens, cost_nano_usd)
   select namespace_id, date_bin('1 hour', created_at, '2000-01-01Z'), key_id, model, provider, status, count(*),
     sum(prompt_tokens), sum(completion_tokens), sum(cost_nano_usd)
-  from usage.requests group by 1, 2, 3, 4, 5, 6;
-  insert into usage.rollups_daily (namespace_id, bucket, key_id, model, provider, status, request_count, prompt_tokens,
+  from usage.requests where namespace_id = $1 group by 1, 2, 3, 4, 5, 6`,
+  `insert into usage.rollups_daily (namespace_id, bucket, key_id, model, provider, status, request_count, prompt_tokens,
     completion_tokens, cost_nano_usd)
   select namespace_id, date_bin('1 day', bucket, '2000-01-01Z'), key_id, model, provider, status, sum(request_count),
     sum(prompt_tokens), sum(completion_tokens), sum(cost_nano_usd)
-  from usage.rollups_hourly group by 1, 2, 3, 4, 5, 6;
-  insert into usage.totals (namespace_id, minutes, bucket, request_count, prompt_tokens, completion_tokens, cost_nano_usd)
+  from usage.rollups_hourly where namespace_id = $1 group by 1, 2, 3, 4, 5, 6`,
+  `insert into usage.totals (namespace_id, minutes, bucket, request_count, prompt_tokens, completion_tokens, cost_nano_usd)
   select namespace_id, 5, date_bin('5 minutes', created_at, '2000-01-01Z'), count(*), sum(prompt_tokens),
     sum(completion_tokens), sum(cost_nano_usd)
-  from usage.requests group by 1, 3;
-  insert into usage.totals (namespace_id, minutes, bucket, request_count, prompt_tokens, completion_tokens, cost_nano_usd)
+  from usage.requests where namespace_id = $1 group by 1, 3`,
+  `insert into usage.totals (namespace_id, minutes, bucket, request_count, prompt_tokens, completion_tokens, cost_nano_usd)
   select namespace_id, 1440, date_bin('1 day', bucket, '2000-01-01Z'), sum(request_count), sum(prompt_tokens),
     sum(completion_tokens), sum(cost_nano_usd)
-  from usage.totals where minutes = 5 group by 1, 3`;
+  from usage.totals where namespace_id = $1 and minutes = 5 group by 1, 3`,
+];
 
 /** Creates the partitions of a node that is older than its retention: each adds to the planning of a query. */
 async function makeMonths(postgres: pg.Client): Promise<void> {
@@ -106,7 +115,7 @@ async function makeMonths(postgres: pg.Client): Promise<void> {
         month timestamptz := date_trunc('month', now()) - interval '${ago} months';
         name text := to_char(month, '"requests_y"YYYY"m"MM');
       begin
-        execute format('create table usage.%I partition of usage.requests for values from (%L) to (%L)',
+        execute format('create table if not exists usage.%I partition of usage.requests for values from (%L) to (%L)',
           name, month, month + interval '1 month');
         execute format('alter table usage.%I owner to routeplane_usage_owner', name);
         execute format('alter table usage.%I enable row level security, force row level security', name);

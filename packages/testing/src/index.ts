@@ -3,7 +3,7 @@ export { type BreakableTransport, breakable } from "./breakable-transport.ts";
 export { createAuthority, type IssuedCertificate, type TestAuthority } from "./certificates.ts";
 export { cloneDatabase, createEmptyDatabase, type TestDatabase } from "./clone-database.ts";
 export { compileCache } from "./compile-cache.ts";
-export { copyMigratedHome } from "./copy-home.ts";
+export { copyHome, copyMigratedHome } from "./copy-home.ts";
 export { findOrInstall } from "./debian-packages.ts";
 export { connectGrpc, type GrpcClient, type GrpcOptions } from "./grpc-client.ts";
 export { eventually } from "./eventually.ts";

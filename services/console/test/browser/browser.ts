@@ -1,4 +1,12 @@
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  type BrowserServer,
+  chromium,
+  type LaunchOptions,
+  type Page,
+} from "playwright-core";
 import { chromiumPath } from "./chromium.ts";
 
 export type { BrowserContextOptions };
@@ -30,14 +38,28 @@ export interface TestPage {
 
 /** Starts a browser without a window. Takes a second; minutes if it has to be installed first. */
 export async function startBrowser(): Promise<TestBrowser> {
-  const browser = await chromium.launch({
+  return toTestBrowser(await chromium.launch(await launchOptions()));
+}
+
+/** Starts a browser as `startBrowser` does, to which other processes connect. */
+export async function startBrowserServer(): Promise<BrowserServer> {
+  return chromium.launchServer(await launchOptions());
+}
+
+/** Connects to a browser that another process has started. Contexts of other connections are not seen, and close with those. */
+export async function connectBrowser(endpoint: string): Promise<TestBrowser> {
+  return toTestBrowser(await chromium.connect(endpoint));
+}
+
+async function launchOptions(): Promise<LaunchOptions> {
+  return {
     executablePath: await chromiumPath(),
     args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
-  });
-  return {
-    open: (options) => openPage(browser, options),
-    close: () => browser.close(),
   };
+}
+
+function toTestBrowser(browser: Browser): TestBrowser {
+  return { open: (options) => openPage(browser, options), close: () => browser.close() };
 }
 
 async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<TestPage> {

@@ -2,25 +2,27 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { INSTALL_MS, startBrowser, type TestBrowser } from "./browser.ts";
-import { type ConsoleNode, startConsoleNode } from "./console-node.ts";
+import type { TestBrowser } from "./browser.ts";
+import type { ConsoleNode } from "./console-node.ts";
 import { signIn, view } from "./page-view.ts";
-import { fillNode, type SampleData } from "./sample-data.ts";
+import { FILL_MS, fillNamespace, jsonOf, type SampleData } from "./sample-data.ts";
+import { connectSharedConsole } from "./shared-console.ts";
 
 let node: ConsoleNode;
 let browser: TestBrowser;
 let session: BrowserContextOptions;
+/** Token of the root key of this file's namespace. */
+let rootKey: string;
 let data: SampleData;
 
 beforeAll(async () => {
-  [node, browser] = await Promise.all([startConsoleNode(), startBrowser()]);
-  data = await fillNode(node);
-  session = await signIn(node, browser, await node.apiKey());
-}, INSTALL_MS);
-afterAll(async () => {
-  await browser.close();
-  await node.remove();
-});
+  ({ node, browser } = await connectSharedConsole());
+  const namespace = await node.createNamespace("changes");
+  rootKey = namespace.token;
+  data = await fillNamespace(node, namespace);
+  session = await signIn(node, browser, rootKey);
+}, FILL_MS);
+afterAll(() => browser.close());
 
 const open = (path: string) => view(browser, node.consoleUrl + path, session);
 const dialog = (page: Page) => page.getByRole("dialog");
@@ -102,13 +104,12 @@ it("previews a policy with the numbers of `policy simulate --json`, and creates 
   await page.getByRole("button", { name: "Simulate" }).click();
   const byKey = page.getByRole("table", { name: "Refused by key" });
   await byKey.waitFor();
-  const args = ["cloud", "policy", "simulate", "--kind", "guardrail", "--spec", "-", "--days", "30", "--json"];
-  const { stdout } = await node.cli(args, { input: JSON.stringify(spec) });
-  const simulated = JSON.parse(stdout) as {
+  const args = ["cloud", "policy", "simulate", "--kind", "guardrail", "--spec", "-", "--days", "30"];
+  const simulated = await jsonOf<{
     readonly request_count: number;
     readonly refused_count: number;
     readonly by_key: readonly { readonly request_count: number; readonly refused_count: number }[];
-  };
+  }>(node, rootKey, args, JSON.stringify(spec));
   expect(simulated.refused_count).toBeGreaterThan(0);
   const refused = page.getByText("Refused", { exact: true }).locator("xpath=following-sibling::dd").first();
   expect(await refused.innerText()).toMatch(

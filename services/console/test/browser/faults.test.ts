@@ -1,18 +1,20 @@
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { INSTALL_MS, startBrowser, type TestBrowser } from "./browser.ts";
-import { type ConsoleNode, startConsoleNode } from "./console-node.ts";
+import { startConsoleNode, type StartedConsoleNode } from "./console-node.ts";
 import { signIn } from "./page-view.ts";
-import { fillNode } from "./sample-data.ts";
+import { fillNamespace } from "./sample-data.ts";
 
-let node: ConsoleNode;
+/** Node of this file alone, whose processes are killed. */
+let node: StartedConsoleNode;
 let browser: TestBrowser;
 let session: BrowserContextOptions;
 
 beforeAll(async () => {
   [node, browser] = await Promise.all([startConsoleNode(), startBrowser()]);
-  await fillNode(node);
-  session = await signIn(node, browser, await node.apiKey());
+  const namespace = await node.createNamespace("faults");
+  await fillNamespace(node, namespace);
+  session = await signIn(node, browser, namespace.token);
 }, INSTALL_MS);
 afterAll(async () => {
   await browser.close();

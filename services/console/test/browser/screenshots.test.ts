@@ -1,15 +1,15 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { INSTALL_MS, startBrowser, type TestBrowser } from "./browser.ts";
-import { type ConsoleNode, startConsoleNode } from "./console-node.ts";
+import { startConsoleNode, type StartedConsoleNode } from "./console-node.ts";
 import { signIn, view } from "./page-view.ts";
-import { fillNode } from "./sample-data.ts";
+import { fillNamespace } from "./sample-data.ts";
 
 const FOLDER = join(import.meta.dirname, "../../../../docs/console");
 
 /** Pictures of `docs/console.md`. They are written when ROUTEPLANE_SCREENSHOTS=write is set. */
 describe.runIf(process.env["ROUTEPLANE_SCREENSHOTS"] === "write")("the pictures of the docs", () => {
-  let node: ConsoleNode;
+  let node: StartedConsoleNode;
   let browser: TestBrowser;
 
   beforeAll(async () => {
@@ -21,12 +21,11 @@ describe.runIf(process.env["ROUTEPLANE_SCREENSHOTS"] === "write")("the pictures 
   });
 
   it("are written, in light and one in dark", async () => {
-    const data = await fillNode(node, { keyName: "support-bot", modelName: "mistral-large" });
-    const session = await signIn(node, browser, await node.apiKey());
+    const namespace = await node.createNamespace("production");
+    const data = await fillNamespace(node, namespace, { keyName: "support-bot", modelName: "mistral-large" });
+    const session = await signIn(node, browser, namespace.token);
+    await node.createNamespace("staging");
     const operator = await node.operatorKey();
-    for (const name of ["production", "staging"]) {
-      await node.rpc("auth.v1.NamespaceService/CreateNamespace", operator, { name });
-    }
     await node.rpc("auth.v1.NamespaceService/SuspendNamespace", operator, { namespace: "staging" });
     const ofOperator = await signIn(node, browser, operator);
     const pictures = [

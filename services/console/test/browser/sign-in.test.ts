@@ -2,8 +2,9 @@ import { eventually } from "@routeplane/testing";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { queryAsSuperuser } from "../../../../test/harness/database.ts";
-import { INSTALL_MS, startBrowser, type TestBrowser, type TestPage } from "./browser.ts";
-import { type ConsoleNode, startConsoleNode } from "./console-node.ts";
+import type { TestBrowser, TestPage } from "./browser.ts";
+import type { ConsoleNode } from "./console-node.ts";
+import { connectSharedConsole } from "./shared-console.ts";
 
 let node: ConsoleNode;
 let browser: TestBrowser;
@@ -11,16 +12,17 @@ let browser: TestBrowser;
 let rootKey: string;
 
 beforeAll(async () => {
-  [node, browser] = await Promise.all([startConsoleNode(), startBrowser()]);
+  ({ node, browser } = await connectSharedConsole());
   rootKey = await node.apiKey();
-}, INSTALL_MS);
-afterAll(async () => {
-  await browser.close();
-  await node.remove();
 });
+afterAll(() => browser.close());
 
 const title = (page: Page, name: string) => page.getByRole("heading", { level: 1, name });
 const signInForm = (page: Page) => title(page, "Sign in to Routeplane");
+
+/** Statement by which the codes of the namespace `default` have expired: those of other files are of other namespaces. */
+const EXPIRE_CODES = `update auth.sign_in_codes set expires_at = expires_at - interval '2 minutes'
+  where namespace_id = (select id from auth.namespaces where name = 'default')`;
 
 /** Opens the console with a one-time URL, and waits for a page. */
 async function signedIn(token: string, options: { readonly path?: string; readonly title?: string } = {}) {
@@ -49,23 +51,6 @@ async function mintKey(parent: string, scopes: readonly string[]): Promise<{ tok
   return { id: key.id, token };
 }
 
-/** Creates a namespace with a root key. */
-async function createNamespace(name: string): Promise<{ token: string; id: string }> {
-  const operator = await node.operatorKey();
-  const { namespace } = await node.rpc<{ namespace: { id: string } }>(
-    "auth.v1.NamespaceService/CreateNamespace",
-    operator,
-    { name },
-  );
-  const request = {
-    namespace: name,
-    name: `root of ${name}`,
-    scopes: ["keys:*", "usage:*", "policy:*", "namespace:*"],
-  };
-  const { token } = await node.rpc<{ token: string }>("auth.v1.KeyService/MintRootKey", operator, request);
-  return { token, id: namespace.id };
-}
-
 describe("a sign-in", () => {
   it("needs nothing but a one-time URL, whose code leaves the address", async () => {
     const { page, faults } = await signedIn(rootKey);
@@ -77,7 +62,7 @@ describe("a sign-in", () => {
 
   it("is asked about in a browser that has a session, which stays until the person says so", async () => {
     const { page, context, faults } = await signedIn(rootKey);
-    const { token } = await createNamespace("another");
+    const { token } = await node.createNamespace("another");
     const before = await context.cookies();
     await page.goto(await node.signInUrl(token, "/keys"));
     await title(page, "You are signed in").waitFor();
@@ -155,7 +140,7 @@ describe("a sign-in", () => {
     await opened.page.goto(used);
     await title(opened.page, "Overview").waitFor();
     const expired = await node.signInUrl(rootKey);
-    await queryAsSuperuser(node.home, "update auth.sign_in_codes set expires_at = expires_at - interval '2 minutes'");
+    await queryAsSuperuser(node.home, EXPIRE_CODES);
     const foreign = `${node.consoleUrl}/sign-in#code=${"A".repeat(43)}`;
     const answers = [];
     for (const url of [used, expired, foreign]) {
@@ -194,7 +179,7 @@ describe("a session", () => {
   });
 
   it("ends when its namespace is deleted while a page is open", async () => {
-    const { token } = await createNamespace("short-lived");
+    const { token } = await node.createNamespace("short-lived");
     const { page } = await signedIn(token);
     const { exitCode, stderr } = await node.cli(["cloud", "namespace", "delete", "short-lived", "--yes"]);
     expect(exitCode, stderr).toBe(0);
@@ -203,7 +188,7 @@ describe("a session", () => {
   });
 
   it("of an operator leaves a namespace that was suspended or deleted, without a new sign-in", async () => {
-    await createNamespace("closed-for-now");
+    await node.createNamespace("closed-for-now");
     const operator = await node.operatorKey();
     const { page } = await signedIn(operator, { path: "/namespaces", title: "Namespaces" });
     const outside = (state: string) => title(page, `The namespace closed-for-now is ${state}`);
@@ -255,7 +240,7 @@ describe("a session", () => {
   });
 
   it("is of one namespace in every tab: another tab's switch leaves nothing of the former one", async () => {
-    await createNamespace("other-tab");
+    await node.createNamespace("other-tab");
     const operator = await node.operatorKey();
     const enter = async (page: Page, namespace: string): Promise<void> => {
       const answer = await page.evaluate<number>(
