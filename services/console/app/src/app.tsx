@@ -6,10 +6,12 @@ import { FaultBoundary } from "./components/section.tsx";
 import { lazyPage } from "./pages/lazy-page.tsx";
 import { NotFound } from "./pages/not-found.tsx";
 import Overview from "./pages/overview/overview.tsx";
+import { prefetchOverview } from "./pages/overview/prefetch-overview.ts";
 import { createQueryClient } from "./rpc/query-client.ts";
 import { transport } from "./rpc/transport.ts";
 import { SessionProvider } from "./session/session-provider.tsx";
-import { useSession } from "./session/use-session.ts";
+import type { Session } from "./session/session.ts";
+import { holdsScope, useSession } from "./session/use-session.ts";
 
 const Requests = lazyPage(() => import("./pages/requests/requests.tsx"));
 const Keys = lazyPage(() => import("./pages/keys/keys.tsx"));
@@ -20,6 +22,11 @@ const Namespaces = lazyPage(() => import("./pages/namespaces/namespaces.tsx"));
 
 const queryClient = createQueryClient();
 
+function readAhead(session: Session): void {
+  const isOverview = session.kind === "namespace" && location.pathname === "/";
+  if (isOverview && holdsScope(session, "usage:read")) prefetchOverview(queryClient, transport, location.search);
+}
+
 /**
  * The app: providers from the outside in, then the routes. The overview, where most people begin, is part of the first script; each other
  * page is a chunk of its own, loaded when it is opened first.
@@ -28,7 +35,7 @@ export function App({ signInCode }: { readonly signInCode: string | undefined })
   return (
     <TransportProvider transport={transport}>
       <QueryClientProvider client={queryClient}>
-        <SessionProvider signInCode={signInCode}>
+        <SessionProvider signInCode={signInCode} onSession={readAhead}>
           <Layout>
             <Content />
           </Layout>

@@ -9,7 +9,7 @@ const TICK_MS = 30_000;
  * nothing is read for a tab that nobody looks at. By the node's clock, in milliseconds since 1970.
  */
 export function useNow(): number {
-  return useSyncExternalStore(subscribe, readNow);
+  return useSyncExternalStore(subscribe, presentTime);
 }
 
 let now = nodeNow();
@@ -28,7 +28,8 @@ function subscribe(onChange: () => void): () => void {
   };
 }
 
-function readNow(): number {
+/** The present as `useNow` has it, outside of a component. */
+export function presentTime(): number {
   // A page that is opened after a long time reads the clock anew.
   if (Math.abs(nodeNow() - now) >= TICK_MS && !document.hidden) now = nodeNow();
   return now;

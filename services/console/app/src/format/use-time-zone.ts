@@ -16,7 +16,8 @@ function subscribe(onChange: () => void): () => void {
 /** The choice as it was read last: reading it again for each time of a table would be slow. */
 let current: string | undefined;
 
-function currentTimeZone(): string {
+/** The time zone as `useTimeZone` has it, outside of a component. */
+export function currentTimeZone(): string {
   return (current ??= readTimeZone());
 }
 

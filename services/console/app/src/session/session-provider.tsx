@@ -27,23 +27,29 @@ type State =
 interface SessionProviderProps {
   /** One-time code of the address that was opened. */
   readonly signInCode: string | undefined;
+  /** Called with each new session, before anything of it is shown. */
+  readonly onSession: (session: Session) => void;
   readonly children: ReactNode;
 }
 
 /** Shows its children to a signed-in person only. When the session ends, everything that was read with it is forgotten. */
-export function SessionProvider({ signInCode, children }: SessionProviderProps) {
+export function SessionProvider({ signInCode, onSession, children }: SessionProviderProps) {
   const queries = useQueryClient();
   const [code, setCode] = useState(signInCode);
   const [state, setState] = useState<State>({ at: "loading" });
 
-  const enter = useCallback((session: Session, former?: Session): void => {
-    if (session.namespaceState !== "active") {
-      setState((current) => ({ at: "outside", session, name: former?.namespaceName ?? nameOf(current) }));
-      return;
-    }
-    setPageNamespace(session.namespaceId);
-    setState({ at: "signed-in", session });
-  }, []);
+  const enter = useCallback(
+    (session: Session, former?: Session): void => {
+      if (session.namespaceState !== "active") {
+        setState((current) => ({ at: "outside", session, name: former?.namespaceName ?? nameOf(current) }));
+        return;
+      }
+      setPageNamespace(session.namespaceId);
+      onSession(session);
+      setState({ at: "signed-in", session });
+    },
+    [onSession],
+  );
 
   const load = useCallback(
     async (former?: Session): Promise<void> => {

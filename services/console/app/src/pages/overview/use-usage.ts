@@ -1,7 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { useQuery } from "@connectrpc/connect-query";
+import type { Transport } from "@connectrpc/connect";
+import { createQueryOptions, useQuery } from "@connectrpc/connect-query";
 import { type GetUsageRequestSchema, UsageDimension, UsageService } from "@routeplane/contracts/usage";
-import { keepPreviousData } from "@tanstack/react-query";
+import { keepPreviousData, type QueryClient } from "@tanstack/react-query";
 import { bucketUnitOf } from "../../components/chart/time-buckets.ts";
 import { rangeBefore, type TimeRange, toProtoRange } from "../../format/time-range.ts";
 import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
@@ -12,6 +13,16 @@ const OPTIONS = { placeholderData: keepPreviousData };
 /** Usage of each hour or day and each value of a dimension, and its totals: one snapshot. Days are those of the time zone. */
 export function useUsageOverTime(range: TimeRange, by: DimensionName, timeZone: string) {
   return useQuery(UsageService.method.getUsage, overTime(range, by, timeZone), OPTIONS);
+}
+
+/** Begins to read what `useUsageOverTime` reads, before a part of the page does. */
+export function prefetchUsageOverTime(
+  queries: QueryClient,
+  transport: Transport,
+  { range, by, timeZone }: { readonly range: TimeRange; readonly by: DimensionName; readonly timeZone: string },
+): void {
+  const input = overTime(range, by, timeZone);
+  void queries.prefetchQuery(createQueryOptions(UsageService.method.getUsage, input, { transport }));
 }
 
 /** Totals of the range before a range. */
