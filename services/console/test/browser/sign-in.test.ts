@@ -32,6 +32,11 @@ async function signedIn(token: string, options: { readonly path?: string; readon
   return opened;
 }
 
+/** Resolves once a page has noticed the switch of its session to a namespace and loaded itself anew, which would undo a navigation. */
+async function reloaded(page: Page, namespace: string): Promise<void> {
+  await page.getByRole("banner").getByText(namespace, { exact: true }).waitFor();
+}
+
 /** Presses Tab until the focus is on what the selector names: what a person without a pointer can reach. */
 async function tabTo(page: Page, selector: string): Promise<void> {
   for (let presses = 0; presses < 40; presses++) {
@@ -198,6 +203,7 @@ describe("a session", () => {
       `fetch("/session/namespace", { method: "POST", body: '{"namespace":"closed-for-now"}',
         headers: { "x-routeplane-console": "1", "content-type": "application/json" } })`,
     );
+    await reloaded(page, "closed-for-now");
     await page.goto(`${node.consoleUrl}/keys`);
     await title(page, "Keys").waitFor();
     await change("Suspend");
@@ -248,6 +254,7 @@ describe("a session", () => {
           headers: { "x-routeplane-console": "1", "content-type": "application/json" } }).then(({ status }) => status)`,
       );
       expect(answer).toBe(200);
+      await reloaded(page, namespace);
       await page.goto(`${node.consoleUrl}/keys`);
       await title(page, "Keys").waitFor();
     };
