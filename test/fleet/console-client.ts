@@ -47,6 +47,6 @@ export function askConsole(
 /** Signs in with a token. @returns the cookie. @throws Error if it is refused */
 export async function signInAt(console: ConsoleAddress, token: string): Promise<string> {
   const { status, body, cookie } = await askConsole(console, "POST", "/session", { body: { token } });
-  if (status !== 204 || cookie === "") throw new Error(`the sign-in was answered with ${status}: ${body}`);
+  if (status !== 200 || cookie === "") throw new Error(`the sign-in was answered with ${status}: ${body}`);
   return cookie;
 }
