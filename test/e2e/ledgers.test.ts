@@ -1,6 +1,7 @@
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { chatBody, cliJson, type RequestRow } from "../harness/gateway.ts";
+import { queryAsSuperuser } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
 /**
@@ -79,6 +80,12 @@ async function bind(token: string, name: string, limit: number, type: string, id
   await as(token, "policy", "bind", policy.id, "--principal-type", type, "--principal-id", id);
 }
 
+/** Time zone in which it is noon now, so that its day does not end meanwhile. */
+function noonZone(): string {
+  const offset = 12 - new Date().getUTCHours();
+  return offset === 0 ? "Etc/GMT" : `Etc/GMT${offset > 0 ? "-" : "+"}${Math.abs(offset)}`;
+}
+
 describe("a budget", () => {
   it("is spent to its last micro-USD and not beyond, by 80 concurrent requests over two gateways", async () => {
     const root = await capped("exact", 30 * COST);
@@ -86,6 +93,38 @@ describe("a budget", () => {
     expect(statuses.filter((status) => status === 200)).toHaveLength(30);
     expect(statuses.filter((status) => status === 402)).toHaveLength(50);
     await eventually(async () => (await usage(root.token)).spend_micro_usd === 30 * COST);
+  });
+
+  it("of a calendar day is not overspent over two gateways, is named by the 402, and begins anew with the next day", async () => {
+    const root = await capped("calendar", 10_000 * COST);
+    const timeZone = noonZone();
+    const window = ["--window", "calendar_day", "--time-zone", timeZone];
+    const limit = ["--limit-micro-usd", `${20 * COST}`, "--bind-namespace"];
+    const { id } = await as<{ id: string }>(root.token, "budget", "create", "--name", "books", ...window, ...limit);
+    const statuses = await burst(40, root.token);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(20);
+    expect(statuses.filter((status) => status === 402)).toHaveLength(20);
+    const refused = await fetch(`http://127.0.0.1:${node.port}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${root.token}`, "content-type": "application/json" },
+      body: BODY,
+    });
+    expect([refused.status, await refused.text()]).toEqual([
+      402,
+      expect.stringContaining(`calendar_day in ${timeZone}`),
+    ]);
+    const books = async () => {
+      const { data } = await as<{ data: Record<string, unknown>[] }>(root.token, "limits");
+      return data.find(({ policy_name }) => policy_name === "books");
+    };
+    await eventually(async () => (await books())?.["used"] === 20 * COST);
+    expect(await books()).toMatchObject({ window: "calendar_day", time_zone: timeZone, window_secs: null, left: 0 });
+    const bindings = "select id from policy.bindings where policy_id = $1";
+    const yesterday = `update policy.counters set spend[2] = spend[2] - 86400000 where binding_id in (${bindings})`;
+    await queryAsSuperuser(node.home, yesterday, [id]);
+    await eventually(async () => (await burst(1, root.token))[0] === 200);
+    // Its counter is none to reconcile any more.
+    await as(root.token, "budget", "delete", id, "--yes");
   });
 
   it("of a parent or the namespace applies to its sub-keys, which share it, and to newly minted ones", async () => {
@@ -169,8 +208,8 @@ interface Reconciliation {
 describe("after all these faults", () => {
   it("the operator's reconciliation finds request log, sums and budgets of every namespace in agreement", async () => {
     const { budgets, ...usage } = await cliJson<Reconciliation>(node, "admin", "reconcile");
-    expect(usage).toMatchObject({ differences: [], namespace_count: 4 });
-    expect(budgets).toMatchObject({ charges: [], counters: [], running_count: 0, counter_count: 5 });
+    expect(usage).toMatchObject({ differences: [], namespace_count: 5 });
+    expect(budgets).toMatchObject({ charges: [], counters: [], running_count: 0, counter_count: 6 });
     const rows = 30 + 15 + 2 + 1;
     expect(budgets.request_count).toBeGreaterThan(rows);
   });

@@ -80,6 +80,12 @@ describe("policy explain", () => {
     expect(leased.json).toMatchObject({ refused: false, objections: [], budget_remaining_micro_usd: 40 });
   });
 
+  it("names the time zone of a calendar window that is used up, and when it begins anew", async () => {
+    const spec = { window: BudgetWindow.CALENDAR_MONTH, timeZone: "Europe/Berlin", limitMicroUsd: 100n };
+    const { text } = await explain({ budgets: [{ ...budget(0n), spec }] });
+    expect(text).toMatch(/nothing is left of .* per calendar_month Europe\/Berlin; a part is free again at 2026-/);
+  });
+
   it("tells what the cheapest request costs, and into which budgets it does not fit", async () => {
     const priced = { id: "gpt-4o", owned_by: "openai", cheapest_request_micro_usd: 41 };
     const budgets = [budget(40n), { ...budget(0n, 41n), source: source("team-cap") }];

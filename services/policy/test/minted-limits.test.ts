@@ -124,6 +124,21 @@ describe("a limit above one that applies to whoever mints", () => {
     ["requests of the same length", rate(60, { maxRequests: 11n }), "rate_limit.max_requests"],
     ["slots, whatever the length", rate(5, { maxConcurrent: 5n }), "rate_limit.max_concurrent"],
     ["tokens of a request", { guardrail: { maxRequestTokens: 101n } }, "guardrail.max_request_tokens"],
+    [
+      "a budget of the same calendar window and time zone, in any case",
+      { budget: { window: BudgetWindow.CALENDAR_DAY, timeZone: "europe/berlin", limitMicroUsd: 201n } },
+      "budget.limit_micro_usd",
+    ],
+    [
+      "a budget of a calendar day elsewhere",
+      { budget: { window: BudgetWindow.CALENDAR_DAY, timeZone: "Asia/Tokyo", limitMicroUsd: 201n } },
+      undefined,
+    ],
+    [
+      "a budget of a calendar month there",
+      { budget: { window: BudgetWindow.CALENDAR_MONTH, timeZone: "Europe/Berlin", limitMicroUsd: 201n } },
+      undefined,
+    ],
     ["the same budget", { budget: { window: BudgetWindow.DAY, limitMicroUsd: 300n } }, undefined],
     ["a budget of another window", { budget: { window: BudgetWindow.TOTAL, limitMicroUsd: 301n } }, undefined],
     ["requests of another length", rate(61, { maxRequests: 11n }), undefined],
@@ -136,6 +151,9 @@ describe("a limit above one that applies to whoever mints", () => {
     await policy.bound(own.namespaceId, rateLimit);
     await policy.bound(own.namespaceId, { kind: "guardrail", maxRequestTokens: 100 });
     await policy.bound(own.namespaceId, { kind: "budget", window: "day", limitMicroUsd: 1n }, undefined, "shadow");
+    const timeZone = "Europe/Berlin";
+    const calendar = { kind: "budget", window: "calendar_day", timeZone, limitMicroUsd: 200n } as const;
+    const ofDay = await policy.bound(own.namespaceId, calendar);
     const { keyId, bind } = minting(own, limits);
     if (field === undefined) {
       await bind();
@@ -144,7 +162,8 @@ describe("a limit above one that applies to whoever mints", () => {
     }
     const refused = await refusal(bind());
     expect(refused).toMatchObject({ reason: "LIMIT_EXCEEDS_PARENT", fields: [`limits.${field}`] });
-    if (field.startsWith("budget")) expect(refused.metadata).toEqual({ limit: "300", policy_id: lowest.policy.id });
+    const [limit, above] = limits.budget?.timeZone === undefined ? ["300", lowest] : ["200", ofDay];
+    if (field.startsWith("budget")) expect(refused.metadata).toEqual({ limit, policy_id: above.policy.id });
     expect(await boundTo(keyId)).toEqual([]);
   });
 });

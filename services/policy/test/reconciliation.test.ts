@@ -338,6 +338,25 @@ describe("a fault is reported, and nothing else", () => {
     },
   );
 
+  it.each(["calendar_day", "calendar_month"] as const)(
+    "what a counter of `%s` says was spent today, and no difference where there is none, also of days before",
+    async (window) => {
+      const namespaceId = newId("ns");
+      const key = policy.key(namespaceId);
+      const timeZone = "Etc/GMT+12";
+      const spec = { kind: "budget", window, timeZone, limitMicroUsd: 10_000n } as const;
+      const { binding } = await policy.bound(namespaceId, spec);
+      const today = requestOf(namespaceId, key.lineage, 100n);
+      await policy.admission.admit(today);
+      await policy.admission.settle(today, used(nano(60n)));
+      log(today, RequestStatus.SUCCEEDED, 60n);
+      await policy.tamper(sql`update counters set spend = spend || 7000::bigint where binding_id = ${binding.id}`);
+      expect(await reconcile()).toMatchObject({ counters: 1n, differences: [] });
+      await policy.tamper(sql`update counters set spend[3] = spend[3] - 1000 where binding_id = ${binding.id}`);
+      expect((await reconcile()).differences).toEqual([expect.stringContaining(`${binding.id}: spent 59, not 60 to `)]);
+    },
+  );
+
   it("a counter that is lost", async () => {
     const { binding, differences } = await broken(sql`update counters set spend = null`);
     expect(differences).toEqual([`${binding}: spent 0, not 180 to 180`]);

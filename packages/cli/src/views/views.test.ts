@@ -1,10 +1,13 @@
+import { PassThrough } from "node:stream";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { KeySchema, WhoAmIResponseSchema } from "@routeplane/contracts/auth";
 import {
   BindingMode,
   BindingSchema,
+  type BudgetSpecSchema,
   BudgetWindow,
+  EffectivePolicySchema,
   PatternAction,
   PatternScope,
   Uninspectable,
@@ -16,10 +19,12 @@ import {
 import { GetUsageResponseSchema, LoggedRequestSchema, RequestStatus } from "@routeplane/contracts/usage";
 import { PROTO_BUDGET_WINDOWS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import { describe, expect, it } from "vitest";
+import { styleFor } from "../output/style.ts";
 import { fromProtoIdentity } from "./identity.ts";
 import { fromProtoKey } from "./keys/key.ts";
 import { allPages } from "./list.ts";
 import { BUDGET_COLUMNS, POLICY_COLUMNS, fromProtoBinding, fromProtoPolicy } from "./policies/policy.ts";
+import { effectivePolicyText, fromProtoEffectivePolicy } from "./policies/effective-policy.ts";
 import { fromProtoSpec, specText } from "./policies/spec.ts";
 
 type PolicySpecInit = Exclude<MessageInitShape<typeof PolicySpecSchema>, { $typeName: string }>;
@@ -112,6 +117,29 @@ describe("--json", () => {
         },
       ],
     });
+  });
+
+  it("shows the time zone of a calendar window, and none of another", () => {
+    const shown = (value: MessageInitShape<typeof BudgetSpecSchema>) =>
+      fromProtoSpec(create(PolicySpecSchema, { kind: { case: "budget", value } }));
+    const calendar = { window: BudgetWindow.CALENDAR_MONTH, timeZone: "Europe/Berlin", limitMicroUsd: 5_000_000n };
+    const spec = shown(calendar);
+    expect(spec).toStrictEqual({ window: "calendar_month", time_zone: "Europe/Berlin", limit_micro_usd: 5_000_000 });
+    expect(specText(spec)).toBe("5000000 micro-USD ($5.00) per calendar_month Europe/Berlin");
+    expect(shown({ window: BudgetWindow.DAY, limitMicroUsd: 5n })).toStrictEqual({ window: "day", limit_micro_usd: 5 });
+    const effective = create(EffectivePolicySchema, {
+      principalType: PrincipalType.API_KEY,
+      budgets: [
+        { source: { policyName: "books" }, spec: calendar },
+        { source: {}, spec: { window: BudgetWindow.DAY } },
+      ],
+    });
+    const view = fromProtoEffectivePolicy(effective);
+    expect(view.budgets[0]).toMatchObject({ window: "calendar_month", time_zone: "Europe/Berlin" });
+    expect(view.budgets[1]).not.toHaveProperty("time_zone");
+    expect(effectivePolicyText(view, styleFor(new PassThrough()))).toContain(
+      "($5.00) per calendar_month Europe/Berlin",
+    );
   });
 
   it("shows specs as they are written, without fields that are not set", () => {

@@ -30,6 +30,14 @@ const tokenIn = async (page: Page): Promise<string> => {
   const [token = ""] = /rp_live_\w+/.exec(await dialog(page).innerText()) ?? [];
   return token;
 };
+/** Waits for a dialog to show a token. */
+async function shown(page: Page): Promise<Page> {
+  await dialog(page).getByText("shown now and never again").waitFor();
+  return page;
+}
+
+const BROWSER_ZONE = "new Intl.DateTimeFormat().resolvedOptions().timeZone";
+
 /** Status of a call of a model by a token. */
 const statusOf = async (token: string): Promise<number> =>
   (await fetch(`${node.url}/v1/models`, { headers: { authorization: `Bearer ${token}` } })).status;
@@ -68,6 +76,27 @@ describe("a key", () => {
     expect(faults).toEqual([]);
   });
 
+  it("is minted with a budget of a calendar window, in the time zone of the browser unless another is typed", async () => {
+    const { page, faults } = await open("/keys");
+    await page.getByRole("button", { name: /^Mint/ }).first().click();
+    await dialog(page).getByRole("textbox", { name: "Name" }).fill("of a month");
+    await dialog(page).getByLabel("Budget in USD").fill("5");
+    const timeZone = dialog(page).getByLabel("Time zone of the budget");
+    expect(await timeZone.count()).toBe(0);
+    await dialog(page).getByLabel("Window of the budget").selectOption("calendar_month");
+    expect(await timeZone.inputValue()).toBe(await page.evaluate<string>(BROWSER_ZONE));
+    await timeZone.fill("Mars/Olympus");
+    await dialog(page).getByRole("button", { name: "Mint" }).click();
+    await dialog(page).getByText("Write the name of a time zone").waitFor();
+    await timeZone.fill("Asia/Tokyo");
+    await dialog(page).getByRole("button", { name: "Mint" }).click();
+    const token = await tokenIn(await shown(page));
+    const limits = await node.cli(["cloud", "limits", "--json"], { environment: { ROUTEPLANE_API_KEY: token } });
+    const { data: rows } = JSON.parse(limits.stdout) as { readonly data: readonly object[] };
+    expect(rows).toContainEqual(expect.objectContaining({ window: "calendar_month", time_zone: "Asia/Tokyo" }));
+    expect(faults).toEqual([]);
+  });
+
   it("is rotated: the new token works, and without a grace the old one does not", async () => {
     const { page } = await open(`/keys/${data.hostile.id}`);
     await page.getByRole("button", { name: "Rotate" }).click();
@@ -92,6 +121,22 @@ describe("a key", () => {
     await page.goto(`${node.consoleUrl}/keys/${data.worker.id}`);
     await page.getByText("above it is revoked, and so is this key.").waitFor();
   });
+});
+
+it("edits a budget of a calendar window as a form, and judges its time zone as it is typed", async () => {
+  const { page, faults } = await open("/policies/new?kind=budget");
+  await page.getByLabel("Name").first().fill("books");
+  await page.getByLabel("Limit in USD").fill("200");
+  await page.getByLabel("Window").selectOption("calendar_month");
+  const timeZone = page.getByLabel("Time zone", { exact: true });
+  expect(await timeZone.last().inputValue()).toBe(await page.evaluate<string>(BROWSER_ZONE));
+  await timeZone.last().fill("Mars/Olympus");
+  await page.getByText("Must be the name of a time zone, e.g. Europe/Berlin.").waitFor();
+  await timeZone.last().fill("Europe/Berlin");
+  await page.getByRole("button", { name: "Create the policy" }).click();
+  await page.getByRole("heading", { level: 1, name: "books" }).waitFor();
+  await page.getByText("in a calendar month, Europe/Berlin").first().waitFor();
+  expect(faults).toEqual([]);
 });
 
 it("previews a policy with the numbers of `policy simulate --json`, and creates it", async () => {

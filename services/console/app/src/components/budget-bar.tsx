@@ -6,13 +6,14 @@ import { Money } from "./money.tsx";
 import { Time } from "./time.tsx";
 
 interface BudgetBarProps {
-  readonly limitMicroUsd: bigint;
+  /** Limit, and the time zone if the window is one of a calendar. */
+  readonly spec: { readonly limitMicroUsd: bigint; readonly timeZone?: string | undefined };
   /** Amounts of a `BudgetUse` or an `EffectiveBudget`. */
   readonly use: Pick<BudgetUse, "spentMicroUsd" | "reservedMicroUsd" | "remainingMicroUsd" | "freesUpAt">;
 }
 
 /** Budget of one binding: a bar of what is spent and reserved, and the exact amounts in words. */
-export function BudgetBar({ limitMicroUsd, use }: BudgetBarProps) {
+export function BudgetBar({ spec: { limitMicroUsd, timeZone }, use }: BudgetBarProps) {
   const { spentMicroUsd, reservedMicroUsd, remainingMicroUsd, freesUpAt } = use;
   const spent = shareOf(spentMicroUsd, limitMicroUsd);
   const reserved = Math.min(shareOf(reservedMicroUsd, limitMicroUsd), 100 - spent);
@@ -32,7 +33,7 @@ export function BudgetBar({ limitMicroUsd, use }: BudgetBarProps) {
         , <Money microUsd={remainingMicroUsd} /> left
         {freesUpAt !== undefined && (
           <>
-            , frees up <Time date={fromTimestamp(freesUpAt)} />
+            , {timeZone === undefined ? "frees up" : "resets"} <Time date={fromTimestamp(freesUpAt)} />
           </>
         )}
       </span>

@@ -23,9 +23,11 @@ export function currentTimeZone(): string {
 
 function readTimeZone(): string {
   const stored = localStorage.getItem(STORAGE);
-  return stored !== null && Intl.supportedValuesOf("timeZone").includes(stored)
-    ? stored
-    : new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return stored !== null && Intl.supportedValuesOf("timeZone").includes(stored) ? stored : browserTimeZone();
+}
+
+export function browserTimeZone(): string {
+  return new Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
 
 function writeTimeZone(timeZone: string): void {

@@ -1,5 +1,12 @@
 import { type Clock, DomainError, type Id, newId, notFound } from "@routeplane/domain";
-import { budgetOf, guardrailOf, type PolicySpec, rateLimitOf, type SpecOf } from "@routeplane/policy-spec";
+import {
+  type BudgetSpec,
+  budgetOf,
+  guardrailOf,
+  type PolicySpec,
+  rateLimitOf,
+  type SpecOf,
+} from "@routeplane/policy-spec";
 import { onBehalfOf } from "@routeplane/runtime";
 import type { Applied } from "../effective/applied-policy.ts";
 import type { AppliedPolicies, MintDirectory, PolicyStore } from "../ports.ts";
@@ -101,12 +108,17 @@ export function requireWithinApplied(spec: SpecOf<"preset">, applied: readonly A
   }
 }
 
+/** Window and time zone, whose name counts in any case. */
+function windowOf({ window, timeZone = "" }: BudgetSpec): string {
+  return `${window} ${timeZone.toLowerCase()}`;
+}
+
 function maximaOf(spec: PolicySpec): readonly Maximum[] {
   const maximum = (field: string, value: bigint | number | undefined, window: string | number = ""): Maximum[] =>
     value === undefined ? [] : [{ kind: `${field} ${window}`, field, value: BigInt(value) }];
   const [budget, rateLimit] = [budgetOf(spec), rateLimitOf(spec)];
   return [
-    ...maximum("budget.limit_micro_usd", budget?.limitMicroUsd, budget && `${budget.window} ${budget.timeZone}`),
+    ...maximum("budget.limit_micro_usd", budget?.limitMicroUsd, budget && windowOf(budget)),
     ...maximum("rate_limit.max_requests", rateLimit?.maxRequests, rateLimit?.windowSecs),
     ...maximum("rate_limit.max_tokens", rateLimit?.maxTokens, rateLimit?.windowSecs),
     ...maximum("rate_limit.max_concurrent", rateLimit?.maxConcurrent),

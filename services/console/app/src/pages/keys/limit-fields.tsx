@@ -1,5 +1,7 @@
+import { isCalendarWindow } from "@routeplane/policy-spec";
 import { Field } from "../../components/field.tsx";
 import { FieldGroup } from "../../components/field-group.tsx";
+import { TimeZoneField } from "../../components/time-zone-field.tsx";
 import type { FieldErrors } from "../../rpc/field-errors.ts";
 import { errorAt } from "../../rpc/form-errors.ts";
 import styles from "./key-form.module.css";
@@ -41,6 +43,13 @@ export function LimitFields({ form, onChange, errors }: LimitFieldsProps) {
               </option>
             ))}
           </select>
+          {isCalendarWindow(form.window) && (
+            <TimeZoneField
+              aria-label="Time zone of the budget"
+              timeZone={form.windowTimeZone}
+              onPick={(windowTimeZone) => onChange({ windowTimeZone })}
+            />
+          )}
         </div>
       </FieldGroup>
       <FieldGroup

@@ -32,6 +32,18 @@ test("asks for the limits of the form, exact to a micro-USD", () => {
   });
 });
 
+test("asks for a calendar window in the time zone of the form, and names one that is unknown", () => {
+  const form = { limitUsd: "5", window: "calendar_month", windowTimeZone: "Asia/Tokyo" } as const;
+  const budget = { window: BudgetWindow.CALENDAR_MONTH, timeZone: "Asia/Tokyo", limitMicroUsd: 5_000_000n };
+  expect(read(form)).toMatchObject({ request: { limits: { budget } } });
+  const rolling = { window: BudgetWindow.MONTH, limitMicroUsd: 5_000_000n };
+  expect(read({ ...form, window: "month" })).toEqual({
+    request: { name: "ci", scopes: ["inference:invoke"], limits: { budget: rolling } },
+  });
+  const unknown = read({ ...form, windowTimeZone: "Mars/Olympus" });
+  expect("faults" in unknown && [...unknown.faults.keys()]).toEqual(["limits.budget"]);
+});
+
 test("reads an expiry as a span from now, or on the clocks of the chosen time zone", () => {
   const expiryOf = (kind: string, time = "") => read({ expiry: { kind, time } });
   expect(expiryOf("8h")).toMatchObject({ request: { expiresAt: timestampFromMs(NOW + 8 * 3_600_000) } });

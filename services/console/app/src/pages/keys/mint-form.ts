@@ -2,6 +2,9 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { MintKeyRequestSchema } from "@routeplane/contracts/auth";
 import { BudgetWindow, type PresetSpecSchema } from "@routeplane/contracts/policy";
+import { definedFields, isTimeZone } from "@routeplane/domain";
+import { isCalendarWindow } from "@routeplane/policy-spec";
+import { browserTimeZone } from "../../format/use-time-zone.ts";
 import { parseCount, parseUsd } from "../../format/parse-amount.ts";
 import type { FieldErrors } from "../../rpc/field-errors.ts";
 import { type ExpiryChoice, expiryOf, NO_EXPIRY } from "./expiry.ts";
@@ -12,6 +15,8 @@ export const WINDOWS = {
   day: { title: "in any 24 hours", value: BudgetWindow.DAY },
   week: { title: "in any 7 days", value: BudgetWindow.WEEK },
   month: { title: "in any 30 days", value: BudgetWindow.MONTH },
+  calendar_day: { title: "in a calendar day", value: BudgetWindow.CALENDAR_DAY },
+  calendar_month: { title: "in a calendar month", value: BudgetWindow.CALENDAR_MONTH },
   total: { title: "in total", value: BudgetWindow.TOTAL },
 } as const;
 
@@ -26,6 +31,8 @@ export interface MintForm {
   /** Budget in USD; empty: none. */
   readonly limitUsd: string;
   readonly window: keyof typeof WINDOWS;
+  /** Time zone of a calendar window. */
+  readonly windowTimeZone: string;
   /** Maximum of requests; empty: none. */
   readonly maxRequests: string;
   /** Seconds. */
@@ -40,6 +47,7 @@ export const EMPTY_MINT: MintForm = {
   expiry: NO_EXPIRY,
   limitUsd: "",
   window: "total",
+  windowTimeZone: browserTimeZone(),
   maxRequests: "",
   rateWindow: 60,
   models: "",
@@ -67,6 +75,9 @@ export function mintRequestOf(
   const limitMicroUsd = parseUsd(form.limitUsd);
   if (form.limitUsd.trim() !== "" && limitMicroUsd === undefined)
     faults.set(MINT_FIELDS.budget, "Write an amount in USD with at most 6 decimals, e.g. 5 or 0.25");
+  const budget = limitMicroUsd === undefined ? undefined : budgetOf(form, limitMicroUsd);
+  if (budget?.timeZone !== undefined && !isTimeZone(budget.timeZone))
+    faults.set(MINT_FIELDS.budget, "Write the name of a time zone, e.g. Europe/Berlin");
   const maxRequests = parseCount(form.maxRequests);
   if (form.maxRequests.trim() !== "" && maxRequests === undefined)
     faults.set(MINT_FIELDS.rate, "Write a whole number, e.g. 60");
@@ -79,7 +90,7 @@ export function mintRequestOf(
     .map((model) => model.trim())
     .filter((model) => model !== "");
   const limits: MessageInitShape<typeof PresetSpecSchema> = {
-    ...(limitMicroUsd !== undefined && { budget: { window: WINDOWS[form.window].value, limitMicroUsd } }),
+    ...(budget !== undefined && { budget }),
     ...(maxRequests !== undefined && { rateLimit: { windowSecs: form.rateWindow, maxRequests } }),
     ...(models.length > 0 && { guardrail: { modelAllow: { models } } }),
   };
@@ -91,4 +102,9 @@ export function mintRequestOf(
       ...(Object.keys(limits).length > 0 && { limits }),
     },
   };
+}
+
+function budgetOf({ window, windowTimeZone }: MintForm, limitMicroUsd: bigint) {
+  const budget = { window: WINDOWS[window].value, limitMicroUsd };
+  return { ...budget, ...definedFields({ timeZone: isCalendarWindow(window) ? windowTimeZone.trim() : undefined }) };
 }

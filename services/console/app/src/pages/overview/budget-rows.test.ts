@@ -41,7 +41,9 @@ test("lists budgets of presets, and leaves out disabled ones and policies withou
 test("tells in words how much is used", () => {
   const states = [0n, 20n, 21n].map((left) => budgetRows([policy("one", 100n, [left])], KEYS)[0]?.state);
   expect(states).toEqual(["used up", "nearly used up", ""]);
-  expect(windowText(BudgetWindow.MONTH)).toBe("any 30 days");
+  expect(windowText({ window: BudgetWindow.MONTH })).toBe("any 30 days");
+  const calendar = { window: BudgetWindow.CALENDAR_MONTH, timeZone: "Europe/Berlin" };
+  expect(windowText(calendar)).toBe("a calendar month, Europe/Berlin");
 });
 
 test("names the key whose own limits a budget is", () => {

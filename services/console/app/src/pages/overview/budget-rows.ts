@@ -37,9 +37,10 @@ export function furtherBindings(policies: readonly Policy[]): number {
     .reduce((sum, { bindingCount, bindings }) => sum + Math.max(0, bindingCount - bindings.length), 0);
 }
 
-/** Text of the window of a budget. */
-export function windowText(window: BudgetWindow): string {
-  return WINDOWS[window] ?? "a window that this version of the console does not know";
+/** Text of the window of a budget, with the time zone of a calendar window. */
+export function windowText({ window, timeZone }: Pick<BudgetSpec, "window" | "timeZone">): string {
+  const text = WINDOWS[window] ?? "a window that this version of the console does not know";
+  return timeZone === undefined ? text : `${text}, ${timeZone}`;
 }
 
 const WINDOWS: Partial<Readonly<Record<BudgetWindow, string>>> = {
@@ -48,6 +49,8 @@ const WINDOWS: Partial<Readonly<Record<BudgetWindow, string>>> = {
   [BudgetWindow.WEEK]: "any 7 days",
   [BudgetWindow.MONTH]: "any 30 days",
   [BudgetWindow.TOTAL]: "all time",
+  [BudgetWindow.CALENDAR_DAY]: "a calendar day",
+  [BudgetWindow.CALENDAR_MONTH]: "a calendar month",
 };
 
 function rowsOf(policy: Policy, keys: KeyNames): readonly BudgetRow[] {

@@ -58,11 +58,11 @@ const COLUMNS: readonly Column<BudgetRow>[] = [
   },
   {
     title: "Spent, reserved, left",
-    cell: ({ spec, use }) => <BudgetBar limitMicroUsd={spec.limitMicroUsd} use={use} />,
+    cell: ({ spec, use }) => <BudgetBar spec={spec} use={use} />,
   },
   {
     title: "Limits",
     cell: ({ binding }) => <PrincipalLink principalType={binding.principalType} principalId={binding.principalId} />,
   },
-  { title: "Within", cell: ({ spec }) => windowText(spec.window), isOptional: true },
+  { title: "Within", cell: ({ spec }) => windowText(spec), isOptional: true },
 ];

@@ -90,8 +90,7 @@ function columnsOf(
       : [
           {
             title: "Budget",
-            cell: ({ use }: BindingRow) =>
-              use === undefined ? "–" : <BudgetBar limitMicroUsd={budget.limitMicroUsd} use={use} />,
+            cell: ({ use }: BindingRow) => (use === undefined ? "–" : <BudgetBar spec={budget} use={use} />),
           },
         ]),
     { title: "Since", cell: ({ binding }) => <Time date={fromTimestamp(binding.createdAt)} />, isOptional: true },

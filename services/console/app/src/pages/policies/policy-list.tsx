@@ -124,5 +124,5 @@ function TightestBudget({ row: { spec, tightest } }: { readonly row: PolicyRow }
   const budget = spec && budgetOf(spec);
   const use = tightest?.budgetUse;
   if (budget === undefined || use === undefined) return <>–</>;
-  return <BudgetBar limitMicroUsd={budget.limitMicroUsd} use={use} />;
+  return <BudgetBar spec={budget} use={use} />;
 }

@@ -35,6 +35,12 @@ test("puts every rule of a preset into words", () => {
   ]);
 });
 
+test("names the time zone of a calendar window", () => {
+  const budget = { kind: "budget", timeZone: "Europe/Berlin", limitMicroUsd: 5_000_000n } as const;
+  expect(specSummary({ ...budget, window: "calendar_month" })).toBe("Spend: $5.00 in a calendar month, Europe/Berlin");
+  expect(specSummary({ ...budget, window: "calendar_day" })).toBe("Spend: $5.00 in a calendar day, Europe/Berlin");
+});
+
 test("sums up a spec within the space of a table", () => {
   const modelAllow = [`provider/${"m".repeat(900)}`];
   const summary = specSummary({

@@ -55,8 +55,9 @@ function presetLines({ budget, rateLimit, guardrail }: SpecOf<"preset">): readon
   ];
 }
 
-function budgetLine({ limitMicroUsd, window }: BudgetSpec): SpecLine {
-  return { rule: "Spend", value: `${formatUsd(limitMicroUsd)} ${WINDOW_TEXTS[window]}` };
+function budgetLine({ limitMicroUsd, window, timeZone }: BudgetSpec): SpecLine {
+  const within = timeZone === undefined ? WINDOW_TEXTS[window] : `${WINDOW_TEXTS[window]}, ${timeZone}`;
+  return { rule: "Spend", value: `${formatUsd(limitMicroUsd)} ${within}` };
 }
 
 function rateLimitLines({ windowSecs, maxRequests, maxTokens, maxConcurrent }: RateLimitSpec): readonly SpecLine[] {

@@ -1,5 +1,6 @@
-import type { BudgetSpec } from "@routeplane/policy-spec";
+import { type BudgetSpec, isCalendarWindow } from "@routeplane/policy-spec";
 import { Field } from "../../../components/field.tsx";
+import { TimeZoneField } from "../../../components/time-zone-field.tsx";
 import { WINDOW_TEXTS } from "../spec-lines.ts";
 import { faultAt } from "./draft-faults.ts";
 import type { BudgetDraft } from "./draft.ts";
@@ -8,7 +9,7 @@ import styles from "./forms.module.css";
 
 /** Fields of a budget. */
 export function BudgetForm({ draft, path, faults, onEdit }: FormProps<BudgetDraft>) {
-  const [limit, window] = [`${path}.limit_micro_usd`, `${path}.window`];
+  const [limit, window, timeZone] = [`${path}.limit_micro_usd`, `${path}.window`, `${path}.time_zone`];
   return (
     <div className={styles.row}>
       <Field label="Limit in USD" error={faultAt(faults, limit)}>
@@ -22,7 +23,7 @@ export function BudgetForm({ draft, path, faults, onEdit }: FormProps<BudgetDraf
       </Field>
       <Field
         label="Window"
-        hint="Windows roll: what was spent leaves a window when it is as old as the window is long."
+        hint="What was spent leaves a window when it is as old as the window is long; a calendar day or month begins anew at midnight."
         error={faultAt(faults, window)}
       >
         <select
@@ -36,6 +37,11 @@ export function BudgetForm({ draft, path, faults, onEdit }: FormProps<BudgetDraf
           ))}
         </select>
       </Field>
+      {isCalendarWindow(draft.window) && (
+        <Field label="Time zone" hint="Its midnight begins the window." error={faultAt(faults, timeZone)}>
+          <TimeZoneField timeZone={draft.timeZone} onPick={(name) => onEdit(timeZone, { timeZone: name })} />
+        </Field>
+      )}
     </div>
   );
 }

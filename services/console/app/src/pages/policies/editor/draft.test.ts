@@ -4,6 +4,7 @@ import { draftOf, newDraft, toDraftJson } from "./draft.ts";
 
 const SPECS: readonly PolicySpec[] = [
   { kind: "budget", window: "total", limitMicroUsd: 9_000_000_000_000_000n },
+  { kind: "budget", window: "calendar_month", timeZone: "europe/berlin", limitMicroUsd: 1n },
   { kind: "rate_limit", windowSecs: 5_400, maxRequests: 5n },
   { kind: "rate_limit", windowSecs: 61, maxTokens: 7n, maxConcurrent: 2n },
   {
@@ -37,6 +38,19 @@ test("an empty field is no rule, and what is no number stays a text", () => {
     max_requests: 1_000,
     max_tokens: "-1",
   });
+});
+
+test("a calendar window has a time zone, by default that of the browser, and no other window has one", () => {
+  const { budget, ...draft } = newDraft("budget");
+  const json = (change: object) => toDraftJson({ ...draft, budget: { ...budget, limitUsd: "1", ...change } });
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  expect(json({ window: "calendar_day" })).toEqual({
+    window: "calendar_day",
+    time_zone: timeZone,
+    limit_micro_usd: 1_000_000,
+  });
+  expect(json({ window: "calendar_month", timeZone: " Asia/Tokyo " })).toMatchObject({ time_zone: "Asia/Tokyo" });
+  expect(json({ window: "week", timeZone: "Asia/Tokyo" })).toEqual({ window: "week", limit_micro_usd: 1_000_000 });
 });
 
 test("blank lines are no models", () => {

@@ -1,10 +1,12 @@
 import {
   type BudgetSpec,
+  isCalendarWindow,
   type PolicyKind,
   type PolicySpec,
   type PresetSpec,
   type RateLimitSpec,
 } from "@routeplane/policy-spec";
+import { browserTimeZone } from "../../../format/use-time-zone.ts";
 import { parseCount, parseUsd, toUsdText } from "../../../format/parse-amount.ts";
 
 type GuardrailSpec = NonNullable<PresetSpec["guardrail"]>;
@@ -14,6 +16,8 @@ type ContentPattern = NonNullable<GuardrailSpec["contentPatterns"]>[number];
 export interface BudgetDraft {
   readonly limitUsd: string;
   readonly window: BudgetSpec["window"];
+  /** Time zone of a calendar window; kept while another is chosen. */
+  readonly timeZone: string;
 }
 
 /** Fields of a rate limit as they are typed; an empty maximum is none. */
@@ -60,7 +64,7 @@ export interface PolicyDraft {
 /** Units of a window, in seconds. */
 export const WINDOW_UNITS = { second: 1, minute: 60, hour: 3_600, day: 86_400 } as const;
 
-const NEW_BUDGET: BudgetDraft = { limitUsd: "", window: "month" };
+const NEW_BUDGET: BudgetDraft = { limitUsd: "", window: "month", timeZone: browserTimeZone() };
 const NEW_RATE_LIMIT: RateLimitDraft = {
   windowCount: "1",
   windowUnit: "minute",
@@ -137,9 +141,13 @@ export function toDraftJson({ kind, budget, rateLimit, guardrail, parts }: Polic
   }
 }
 
-function toBudgetJson({ limitUsd, window }: BudgetDraft) {
+function toBudgetJson({ limitUsd, window, timeZone }: BudgetDraft) {
   const micro = parseUsd(limitUsd);
-  return { window, limit_micro_usd: micro === undefined ? limitUsd : Number(micro) };
+  return {
+    window,
+    ...(isCalendarWindow(window) && { time_zone: timeZone.trim() }),
+    limit_micro_usd: micro === undefined ? limitUsd : Number(micro),
+  };
 }
 
 function toRateLimitJson({ windowCount, windowUnit, maxRequests, maxTokens, maxConcurrent }: RateLimitDraft) {
@@ -171,8 +179,8 @@ function toGuardrailJson(draft: GuardrailDraft) {
   };
 }
 
-function budgetDraft({ limitMicroUsd, window }: BudgetSpec): BudgetDraft {
-  return { limitUsd: toUsdText(limitMicroUsd), window };
+function budgetDraft({ limitMicroUsd, window, timeZone = NEW_BUDGET.timeZone }: BudgetSpec): BudgetDraft {
+  return { limitUsd: toUsdText(limitMicroUsd), window, timeZone };
 }
 
 function rateLimitDraft({ windowSecs, maxRequests, maxTokens, maxConcurrent }: RateLimitSpec): RateLimitDraft {

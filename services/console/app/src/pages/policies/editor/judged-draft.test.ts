@@ -5,7 +5,7 @@ import { judgeDraft } from "./judged-draft.ts";
 const DRAFT = { ...newDraft("budget"), name: "Daily" };
 
 test("judges the fields, or the JSON in their place", () => {
-  expect(judgeDraft({ ...DRAFT, budget: { limitUsd: "2", window: "day" } }, undefined)).toMatchObject({
+  expect(judgeDraft({ ...DRAFT, budget: { ...DRAFT.budget, limitUsd: "2", window: "day" } }, undefined)).toMatchObject({
     spec: { kind: "budget", limitMicroUsd: 2_000_000n, window: "day" },
     faults: new Map(),
   });

@@ -10,12 +10,27 @@ test("names every field of a preset that breaks a rule, by its path", () => {
     guardrail: { model_allow: ["gpt-4o", "\u200b"], content_patterns: [{ name: "a", pattern: "b" }, { name: "c" }] },
   };
   expect(faults("preset", json)).toEqual({
-    "spec.budget.window": "must be one of hour, day, week, month, total",
+    "spec.budget.window": "must be one of hour, day, week, month, total, calendar_day, calendar_month",
     "spec.budget.limit_micro_usd": "must be a whole number from 1 to 9000000000000000",
     "spec.rate_limit.window_secs": "must be a whole number from 1 to 2592000",
     "spec.rate_limit.max_concurrent": "must be a whole number from 1 to 100000",
     "spec.guardrail.model_allow[1]": "must not be blank",
     "spec.guardrail.content_patterns[1].pattern": "must be a text",
+  });
+});
+
+test("judges a time zone by its window, also beside other faults", () => {
+  const faulty = { limit_micro_usd: 0, time_zone: "Mars/Olympus" };
+  const limit = "must be a whole number from 1 to 9000000000000000";
+  expect(faults("budget", { ...faulty, window: "calendar_day" })).toEqual({
+    "spec.limit_micro_usd": limit,
+    "spec.time_zone": "must be the name of a time zone, e.g. Europe/Berlin",
+  });
+  expect(faults("budget", { ...faulty, window: "calendar_day", time_zone: "UTC" })).toEqual({
+    "spec.limit_micro_usd": limit,
+  });
+  expect(faults("budget", { window: "day", limit_micro_usd: 1, time_zone: "UTC" })).toEqual({
+    "spec.time_zone": "is for the windows calendar_day and calendar_month alone",
   });
 });
 

@@ -83,18 +83,24 @@ const VALID_FIELDS = {
 
 function fieldFaults(kind: Exclude<PolicyKind, "preset">, json: unknown, path: string): Faults {
   const faults = new Map<string, string>();
-  for (const [name, value] of membersOf(json)) {
+  const members = membersOf(json);
+  for (const [name, value] of members) {
     const patterns = name === "content_patterns" && Array.isArray(value) ? value : [];
     for (const [index, pattern] of patterns.entries()) {
       const fault = read("guardrail", { content_patterns: [pattern] as unknown }, path);
       if (fault instanceof SpecFault) faults.set(fault.path.replace("[0]", `[${index}]`), fault.rule);
     }
     if ([...faults.keys()].some((at) => at.startsWith(`${path}.${name}[`))) continue;
-    const spec = read(kind, { ...VALID_FIELDS[kind], [name]: value }, path);
+    const spec = read(kind, { ...VALID_FIELDS[kind], ...requiredBy(name, members), [name]: value }, path);
     if (spec instanceof SpecFault) faults.set(spec.path, spec.rule);
     else if (spec.kind === "guardrail") for (const [at, rule] of listFaults(spec, path)) faults.set(at, rule);
   }
   return faults;
+}
+
+/** Field that another is judged with: the time zone by the window. */
+function requiredBy(name: string, members: ReadonlyMap<string, unknown>): object {
+  return name === "time_zone" && members.has("window") ? { window: members.get("window") } : {};
 }
 
 function* listFaults(spec: SpecOf<"guardrail">, path: string): Generator<readonly [string, string]> {

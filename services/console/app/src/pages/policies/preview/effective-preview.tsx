@@ -66,7 +66,7 @@ function SourcePolicy({ row: { source, isReplaced } }: { readonly row: Effective
 }
 
 function Use({ row: { budget, rateLimit, rule } }: { readonly row: EffectiveRow }) {
-  if (budget !== undefined) return <BudgetBar limitMicroUsd={budget.spec?.limitMicroUsd ?? 0n} use={budget} />;
+  if (budget !== undefined) return <BudgetBar spec={budget.spec ?? { limitMicroUsd: 0n }} use={budget} />;
   if (rateLimit === undefined) return <>–</>;
   const used = { Requests: rateLimit.requests, Tokens: rateLimit.tokens }[rule] ?? rateLimit.concurrent;
   return <>{formatCount(used)}</>;
