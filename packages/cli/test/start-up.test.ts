@@ -43,6 +43,8 @@ describe("a command line loads only what it needs", () => {
     expect(commandsIn(await loadedFiles("cloud", "audit", "list"))).toEqual([
       "audit.ts",
       "examples.ts",
+      "export/export-file.ts",
+      "export/export-rows.ts",
       "time-range.ts",
     ]);
   });
