@@ -38,7 +38,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 /** Variables that Node.js reads before the bundle runs. */
 const READ_BY_NODE = ["NODE_OPTIONS"];
 
-/** Environment of a workload, with plausible values of its Secrets and the path of the providers file here. */
+/** Environment of a workload, with plausible values of its Secrets and ConfigMaps, and the path of the providers file here. */
 function plausibleEnvironment({ environment }: Workload): Record<string, string> {
   const plausible = (name: string): string => {
     if (name.endsWith("DATABASE_URL")) return "postgres://role:password@127.0.0.1:1/routeplane";
@@ -46,6 +46,7 @@ function plausibleEnvironment({ environment }: Workload): Record<string, string>
     if (name === "ROUTEPLANE_NATS_URL") return "nats://user:password@127.0.0.1:1";
     if (name === "ROUTEPLANE_KEY_PEPPERS") return `p1:${"0f".repeat(32)}`;
     if (name === "ROUTEPLANE_CONSOLE_KEYS") return `c1:${Buffer.alloc(32, 15).toString("base64url")}`;
+    if (name === "ROUTEPLANE_TRUSTED_PROXIES") return "10.0.0.0/8";
     if (name.endsWith("_URL")) return "https://plausible.example";
     return "plausible";
   };
