@@ -14,15 +14,15 @@ export interface FakeNode extends AsyncDisposable {
   readonly authorizations: readonly (string | undefined)[];
 }
 
-/** @param models models that `GET /v1/models` lists; none by default */
+/** @param models models that `GET /v1/models` lists; by default it has no such route */
 export function startFakeNode(
   routes: (router: ConnectRouter) => void,
-  models: readonly object[] = [],
+  models?: readonly object[],
 ): Promise<FakeNode> {
   const rpc = connectNodeAdapter({ routes, connect: true, grpc: false, grpcWeb: false });
   return startFakeHttpServer((request, response) => {
     if (request.url === "/healthz") response.end("ok");
-    else if (request.url === "/v1/models") response.end(JSON.stringify({ object: "list", data: models }));
+    else if (models !== undefined && request.url === "/v1/models") response.end(JSON.stringify({ object: "list", data: models }));
     else rpc(request, response);
   });
 }
