@@ -15,14 +15,12 @@ export interface FakeNode extends AsyncDisposable {
 }
 
 /** @param models models that `GET /v1/models` lists; by default it has no such route */
-export function startFakeNode(
-  routes: (router: ConnectRouter) => void,
-  models?: readonly object[],
-): Promise<FakeNode> {
+export function startFakeNode(routes: (router: ConnectRouter) => void, models?: readonly object[]): Promise<FakeNode> {
   const rpc = connectNodeAdapter({ routes, connect: true, grpc: false, grpcWeb: false });
   return startFakeHttpServer((request, response) => {
     if (request.url === "/healthz") response.end("ok");
-    else if (models !== undefined && request.url === "/v1/models") response.end(JSON.stringify({ object: "list", data: models }));
+    else if (models !== undefined && request.url === "/v1/models")
+      response.end(JSON.stringify({ object: "list", data: models }));
     else rpc(request, response);
   });
 }

@@ -5,7 +5,7 @@ import { jsonFault } from "./json-fault.ts";
 
 const patterns = [{ name: "a" }, { name: "b", appliesTo: 1 }, { name: "c", foo: 1 }];
 const WINDOWS =
-  "must be one of BUDGET_WINDOW_HOUR, BUDGET_WINDOW_DAY, BUDGET_WINDOW_WEEK, BUDGET_WINDOW_MONTH, BUDGET_WINDOW_TOTAL";
+  "must be one of BUDGET_WINDOW_HOUR, BUDGET_WINDOW_DAY, BUDGET_WINDOW_WEEK, BUDGET_WINDOW_MONTH, BUDGET_WINDOW_TOTAL, BUDGET_WINDOW_CALENDAR_DAY, BUDGET_WINDOW_CALENDAR_MONTH";
 const WHOLE = "must be a whole number of at most";
 
 describe("the fault in the JSON of a message", () => {

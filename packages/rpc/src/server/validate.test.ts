@@ -51,7 +51,7 @@ describe("a message that breaks a rule of its schema", () => {
     ["no window", budget({ limitMicroUsd: 5n }), "spec.budget.window"],
   ])("is answered with the valid names: %s", async (_, spec, field) => {
     expect(await faultsOf(spec)).toEqual([
-      { field, rule: expect.stringMatching(/^must be one of BUDGET_WINDOW_HOUR, .*BUDGET_WINDOW_TOTAL$/) },
+      { field, rule: expect.stringMatching(/^must be one of BUDGET_WINDOW_HOUR, .*BUDGET_WINDOW_CALENDAR_MONTH$/) },
     ]);
   });
 
