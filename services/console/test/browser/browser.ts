@@ -17,10 +17,12 @@ export const INSTALL_MS = 700_000;
 /** Longest time that an action of a test waits for what it needs. Two busy cores are shared by nodes and browsers. */
 const WAIT_MS = 90_000;
 
-/** Browser of a test file. Each test opens contexts of its own: they share no cookies, storage or cache. */
+/** Browser of a test file. Each test opens contexts of its own: they share no cookies, storage or cache. A page that stays open goes on working. */
 export interface TestBrowser {
   /** Opens a page in a new context. */
   open(options?: BrowserContextOptions): Promise<TestPage>;
+  /** Closes all contexts that were opened here. */
+  closePages(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -59,7 +61,13 @@ async function launchOptions(): Promise<LaunchOptions> {
 }
 
 function toTestBrowser(browser: Browser): TestBrowser {
-  return { open: (options) => openPage(browser, options), close: () => browser.close() };
+  return {
+    open: (options) => openPage(browser, options),
+    async closePages() {
+      await Promise.all(browser.contexts().map((context) => context.close()));
+    },
+    close: () => browser.close(),
+  };
 }
 
 async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<TestPage> {

@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { TestBrowser } from "./browser.ts";
 import type { ConsoleNode } from "./console-node.ts";
 import { signIn, view } from "./page-view.ts";
@@ -22,6 +22,7 @@ beforeAll(async () => {
   data = await fillNamespace(node, namespace);
   session = await signIn(node, browser, rootKey);
 }, FILL_MS);
+afterEach(() => browser.closePages());
 afterAll(() => browser.close());
 
 const open = (path: string) => view(browser, node.consoleUrl + path, session);

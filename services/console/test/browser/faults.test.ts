@@ -1,5 +1,5 @@
 import type { BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { INSTALL_MS, startBrowser, type TestBrowser } from "./browser.ts";
 import { startConsoleNode, type StartedConsoleNode } from "./console-node.ts";
 import { signIn } from "./page-view.ts";
@@ -16,6 +16,7 @@ beforeAll(async () => {
   await fillNamespace(node, namespace);
   session = await signIn(node, browser, namespace.token);
 }, INSTALL_MS);
+afterEach(() => browser.closePages());
 afterAll(async () => {
   await browser.close();
   await node.remove();

@@ -1,7 +1,7 @@
 import { newId } from "@routeplane/domain";
 import { eventually } from "@routeplane/testing";
 import type { BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { formatUsd } from "../../app/src/format/money.ts";
 import { accessibilityFaults } from "./accessibility.ts";
 import type { TestBrowser, TestPage } from "./browser.ts";
@@ -34,6 +34,7 @@ beforeAll(async () => {
   asRoot = await signIn(node, browser, token);
   asOperator = await signIn(node, browser, await node.operatorKey());
 }, FILL_MS);
+afterEach(() => browser.closePages());
 afterAll(() => browser.close());
 
 /** Creates a namespace with a key, a policy and a request. */

@@ -1,6 +1,6 @@
 import { eventually } from "@routeplane/testing";
 import type { Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { queryAsSuperuser } from "../../../../test/harness/database.ts";
 import type { TestBrowser, TestPage } from "./browser.ts";
 import type { ConsoleNode } from "./console-node.ts";
@@ -15,6 +15,7 @@ beforeAll(async () => {
   ({ node, browser } = await connectSharedConsole());
   rootKey = await node.apiKey();
 });
+afterEach(() => browser.closePages());
 afterAll(() => browser.close());
 
 const title = (page: Page, name: string) => page.getByRole("heading", { level: 1, name });
