@@ -131,9 +131,8 @@ function openedUpTo(ring: Ring, bucket: number, oldest: number): Ring {
 /** Ring as it is stored. */
 export interface StoredRing {
   /**
-   * Integers >= 0. First the scale: the width of its buckets in milliseconds, which is 10 at least, or a number below that of
-   * `STORED_SCALES`. Then the newest bucket: its number, or of a calendar window its first moment, which says to those that do not know
-   * time zones which bucket it is. Then the amounts.
+   * Integers >= 0. First the scale: one of `STORED_SCALES`, or the width of its buckets in milliseconds, which is 10 at least. Then the
+   * newest bucket: its number, or for a calendar window its first moment, so that Postgres needs no time zone to compare it. Then the amounts.
    */
   readonly numbers: readonly bigint[];
   /** Time zone of a calendar window. */
