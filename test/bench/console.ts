@@ -1,3 +1,4 @@
+import { newId } from "@routeplane/domain";
 import {
   type BrowserContextOptions,
   startBrowser,
@@ -10,11 +11,12 @@ import { memoryOf } from "./cost/node-figures.ts";
 import { load, printTimes } from "./times.ts";
 
 /**
- * Measures the console of a node with ROWS requests (100,000 by default) in 30 days, in a browser: script of the first load, calls of
+ * Measures the console of a node with ROWS requests (100,000 by default) of KEYS keys (100) in 30 days, in a browser: script of the first load, calls of
  * services for the first view of each page, the time from a sign-in until the chart of 30 days shows, and the memory of the role.
  */
 
 const ROWS = Number(process.env["ROWS"] ?? 100_000);
+const KEYS = Number(process.env["KEYS"] ?? 100);
 const RUNS = Number(process.env["RUNS"] ?? 10);
 const DAYS_MS = 30 * 24 * 60 * 60 * 1000;
 const PATHS = ["/?range=30d", "/requests?range=30d", "/keys", "/policies", "/audit", "/quick-start"];
@@ -26,7 +28,8 @@ async function main(): Promise<void> {
     const namespaceId = (JSON.parse(stdout) as { namespace: { id: string } }).namespace.id;
     await printMemory(node, "after the start");
     const toMs = Date.now();
-    await fillRequests(node, { namespaceId, rows: ROWS, fromMs: toMs - DAYS_MS, toMs });
+    const keyIds = Array.from({ length: KEYS }, () => newId("key"));
+    await fillRequests(node, { namespaceId, rows: ROWS, fromMs: toMs - DAYS_MS, toMs, keyIds });
     const session = await signIn(node, browser, await node.apiKey());
     await printFirstLoad(browser, `${node.consoleUrl}/`, session);
     for (const path of PATHS) {
@@ -36,7 +39,7 @@ async function main(): Promise<void> {
     }
     const runs: Awaited<ReturnType<typeof timeToChart>>[] = [];
     while (runs.length < RUNS) runs.push(await timeToChart(node, browser));
-    process.stdout.write(`${ROWS} requests in 30 days, ${RUNS} sign-ins, ${load()}\n`);
+    process.stdout.write(`${ROWS} requests of ${KEYS} keys in 30 days, ${RUNS} sign-ins, ${load()}\n`);
     printTimes(
       "from the one-time URL until the chart shows",
       runs.map(({ fromUrlMs }) => fromUrlMs),

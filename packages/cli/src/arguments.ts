@@ -256,6 +256,14 @@ export function rowsArgument(text: string): number {
   return wholeNumber(text, 1, MAX_ROWS);
 }
 
+/** Most values with groups of their own. */
+export const MAX_LARGEST = 1_000;
+
+/** Parses a number of values with groups of their own. */
+export function largestArgument(text: string): number {
+  return wholeNumber(text, 1, MAX_LARGEST);
+}
+
 export function portArgument(text: string): number {
   return wholeNumber(text, 1, 65_535);
 }

@@ -2,6 +2,10 @@
 export const DIMENSIONS = ["key", "model", "provider", "status", "hour", "day"] as const;
 export type DimensionName = (typeof DIMENSIONS)[number];
 
+/** Amounts by which values of dimensions are the largest. */
+export const MEASURES = ["spend", "requests", "tokens", "denied"] as const;
+export type MeasureName = (typeof MEASURES)[number];
+
 /** Statuses of requests. */
 export const STATUSES = ["pending", "succeeded", "failed", "cancelled", "denied", "unknown"] as const;
 export type StatusName = (typeof STATUSES)[number];

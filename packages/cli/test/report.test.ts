@@ -18,18 +18,24 @@ beforeAll(async () => {
   node = await startFakeNode((router) => {
     router.service(KeyService, { getKey: ({ id }) => ({ key: { id, name: `name of ${id}`, createdAt: FROM } }) });
     router.service(UsageService, {
-      getUsage({ from, to, groupBy: [dimension] }) {
+      getUsage({ from, to, groupBy: [dimension], largest }) {
         const iso = (time: typeof from): string =>
           time === undefined ? "" : timestampDate(time).toISOString().slice(0, 10);
         read.push(`${iso(from)} ${iso(to)} ${dimension === undefined ? "" : UsageDimension[dimension]}`.trim());
         const range = { from: from ?? FROM, to: to ?? TO };
         const isBefore = from !== undefined && timestampDate(from) < timestampDate(FROM);
-        const spends = [1n, 9n, 5n, 7n];
+        const spends = [9n, 7n, 5n, 1n];
         const numbers = (spendMicroUsd: bigint) => ({ requestCount: 1n, spendMicroUsd });
         const groupOfKey = (spend: bigint) => ({ keyId: `key_${spend}`, requestCount: 1n, spendMicroUsd: spend });
         switch (dimension) {
           case UsageDimension.KEY:
-            return { ...range, groups: spends.map(groupOfKey) };
+            return {
+              ...range,
+              groups: [
+                ...spends.slice(0, largest).map(groupOfKey),
+                { restCount: 4n - BigInt(largest), ...numbers(6n) },
+              ],
+            };
           case UsageDimension.MODEL:
             return { ...range, groups: [{ model: "m", ...numbers(22n) }] };
           case UsageDimension.STATUS:

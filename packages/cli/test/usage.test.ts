@@ -1,6 +1,6 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { KeyService } from "@routeplane/contracts/auth";
-import { RequestStatus, UsageDimension, UsageService } from "@routeplane/contracts/usage";
+import { RequestStatus, UsageDimension, UsageMeasure, UsageService } from "@routeplane/contracts/usage";
 import { describe, expect, it } from "vitest";
 import { runCli } from "./cli-process.ts";
 import { type FakeNode, startFakeNode } from "./fake-node.ts";
@@ -122,6 +122,52 @@ describe.concurrent("usage", () => {
     expect(wide).toMatch(/ P50 MS +P95 MS +P99 MS /);
     expect(wide).toMatch(/^small .* 1200 +3400 +5600 +- /m);
     expect(asked).toEqual([true, true, true]);
+  });
+
+  it("asks for the largest values, and shows the rest as one", async () => {
+    const asked: object[] = [];
+    await using node = await usage({
+      getUsage({ groupBy, largest, largestBy }) {
+        asked.push({ groupBy, largest, largestBy });
+        const groups = [
+          { day: AT, keyId: KEY, model: "small", requestCount: 9n },
+          { day: AT, requestCount: 20n, restCount: 1_398n },
+        ];
+        return { from: AT, to: AT, requestCount: 29n, groups };
+      },
+    });
+    const argv = ["cloud", "usage", "--group-by", "day,key,model,status", "--largest", "1"];
+    const { stdout } = await runCli([...argv, "--json"], as(node.url));
+    expect(JSON.parse(stdout)).toMatchObject({
+      request_count: 29,
+      groups: [
+        { key_id: KEY, model: "small", request_count: 9 },
+        { key_id: null, key_name: null, model: null, status: null, request_count: 20, rest_count: 1_398 },
+      ],
+    });
+    expect(stdout.match(/rest_count/g)).toHaveLength(1);
+    const { stdout: text } = await runCli([...argv, "--largest-by", "requests", "-o", "table"], as(node.url));
+    expect(text).toMatch(/^2026-05-01 +1,398 others +1,398 others +1,398 others +20 /m);
+    const { stdout: csv } = await runCli([...argv, "-o", "csv"], as(node.url));
+    expect(csv).toMatch(/^day,.*,rest_count$/m);
+    expect(csv).toMatch(/^2026-05-01T00:00:00.000Z,,,,,20,.*,1398\r?$/m);
+    const groupBy = [UsageDimension.DAY, UsageDimension.KEY, UsageDimension.MODEL, UsageDimension.STATUS];
+    const bySpend = { groupBy, largest: 1, largestBy: UsageMeasure.SPEND };
+    expect(asked).toEqual([bySpend, { ...bySpend, largestBy: UsageMeasure.REQUESTS }, bySpend]);
+  });
+
+  it.each([
+    [["--largest", "3"], "--largest needs --group-by with key, model, provider or status"],
+    [["--largest", "3", "--group-by", "day,hour"], "--largest needs --group-by with key, model, provider or status"],
+    [["--group-by", "key", "--largest-by", "tokens"], "--largest-by needs --largest"],
+    [["--group-by", "key", "--largest", "1001"], "It must be a whole number from 1 to 1000."],
+    [
+      ["--group-by", "key", "--largest", "2", "--largest-by", "cost"],
+      "Allowed choices are spend, requests, tokens, denied.",
+    ],
+  ])("refuses %j without a call", async (argv, message) => {
+    const { code, stderr } = await runCli(["cloud", "usage", ...argv], as("http://127.0.0.1:1"));
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
   });
 
   it("refuses an unknown dimension without a call", async () => {

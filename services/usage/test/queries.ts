@@ -25,6 +25,7 @@ export function usageQuery(given: Partial<UsageQuery> = {}): UsageQuery {
     provider: undefined,
     days: undefined,
     withLatencies: false,
+    largest: undefined,
     ...given,
   };
 }

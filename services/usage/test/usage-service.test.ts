@@ -277,6 +277,23 @@ describe("GetUsage by groups", () => {
     const all = as(`${crowded}/usage:read`).getUsage({ ...range, groupBy: [UsageDimension.KEY] });
     expect(await errorOf(all)).toMatchObject({ fields: [expect.stringMatching(/^group_by: .*10000/)] });
     expect((await as(`${crowded}/usage:read`).getUsage(range)).requestCount).toBe(10_001n);
+    const groupBy = [UsageDimension.KEY, UsageDimension.HOUR];
+    const { groups } = await as(`${crowded}/usage:read`).getUsage({ ...range, groupBy, largest: 8 });
+    expect(groups.map(({ restCount }) => restCount)).toEqual([...Array.from({ length: 8 }, () => 0n), 9_993n]);
+    expect(groups.at(-1)).toMatchObject({ keyId: "", requestCount: 9_993n });
+  });
+
+  test.each([
+    [{ groupBy: [UsageDimension.DAY, UsageDimension.HOUR], largest: 1 }, /^largest: .*neither hour nor day$/],
+    [{ largest: 1 }, /^largest: .*neither hour nor day$/],
+    [{ groupBy: [UsageDimension.KEY], largest: -1 }, /^largest: /],
+    [{ groupBy: [UsageDimension.KEY], largest: 1_001 }, /^largest: /],
+    [{ groupBy: [UsageDimension.KEY], largest: 1, largestBy: 99 }, /^largest_by: /],
+  ])("refuses %j, naming the field", async (request, field) => {
+    expect(await errorOf(as(reader).getUsage(request))).toMatchObject({
+      code: "InvalidArgument",
+      fields: [expect.stringMatching(field)],
+    });
   });
 });
 

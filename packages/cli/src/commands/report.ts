@@ -1,13 +1,13 @@
 import { type Timestamp, timestampFromDate, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type GetUsageResponse, UsageDimension } from "@routeplane/contracts/usage";
 import { type Command, Option } from "commander";
-import { type DimensionName, rowsArgument } from "../arguments.ts";
+import { type DimensionName, MAX_LARGEST, rowsArgument } from "../arguments.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { RequestNames } from "../request-names.ts";
 import { loginCredential } from "../session.ts";
 import { reportText, type ReportView } from "../views/report.ts";
-import { fromProtoUsage, fromProtoUsageGroup, type UsageGroupView } from "../views/usage.ts";
+import { fromProtoUsage, fromProtoUsageGroup } from "../views/usage.ts";
 import { requirePresent } from "../views/values.ts";
 import { withExamples } from "./examples.ts";
 import { addRangeOptions, type RangeOptions, type TimeRange, withRange } from "./time-range.ts";
@@ -44,36 +44,46 @@ async function showReport(
   const asked = { ...(from && { from: timestampFromDate(from) }), ...(to && { to: timestampFromDate(to) }) };
   // The node decides on the range, of which all parts of the report are.
   const response = await client.usage.getUsage(asked);
-  const [previous, keys, models, statuses, days] = await readParts(client, response);
+  const [previous, keys, models, statuses, days] = await readParts(client, response, top);
   const names = new RequestNames(client, context.output);
-  const largest = (groups: readonly UsageGroupView[]) =>
-    groups.toSorted((left, right) => right.spend_micro_usd - left.spend_micro_usd).slice(0, top);
   const view = (by: DimensionName, { groups }: GetUsageResponse) =>
     groups.map((group) => fromProtoUsageGroup(group, [by], names));
-  await names.load(largest(view("key", keys)).map(({ key_id = "" }) => key_id));
+  const largest = (by: DimensionName, response: GetUsageResponse) =>
+    view(by, response)
+      .filter(({ rest_count }) => rest_count === undefined)
+      .slice(0, top);
+  await names.load(largest("key", keys).flatMap(({ key_id }) => key_id ?? []));
   const report: ReportView = {
     ...fromProtoUsage(response),
     previous: fromProtoUsage(previous),
-    keys: largest(view("key", keys)),
-    models: largest(view("model", models)),
+    keys: largest("key", keys),
+    models: largest("model", models),
     statuses: view("status", statuses),
     days: view("day", days),
   };
-  const counts = { keys: keys.groups.length, models: models.groups.length };
+  const counts = { keys: valueCountOf(keys), models: valueCountOf(models) };
   context.output.data(report, (style) => reportText(report, counts, style, timeZone));
 }
 
-/** Reads usage of as long a time before, and that of the range by key, model, status and day. */
+/** Number of values of the only dimension that was asked for. */
+function valueCountOf({ groups }: GetUsageResponse): number {
+  return groups.reduce((sum, { restCount }) => sum + (Number(restCount) || 1), 0);
+}
+
+/** Reads usage of as long a time before, and that of the range by key, model, status and day; of keys and models, those that spent most. */
 async function readParts(
   { usage }: NodeClient,
   range: GetUsageResponse,
+  top: number,
 ): Promise<readonly [GetUsageResponse, GetUsageResponse, GetUsageResponse, GetUsageResponse, GetUsageResponse]> {
   const [from, to] = [requirePresent(range.from), requirePresent(range.to)];
-  const by = (dimension: UsageDimension) => usage.getUsage({ from, to, groupBy: [dimension] });
+  const by = (dimension: UsageDimension, largest = 0) => usage.getUsage({ from, to, groupBy: [dimension], largest });
+  // More are read as they are, up to the bound of the node.
+  const largest = top <= MAX_LARGEST ? top : 0;
   return Promise.all([
     usage.getUsage({ from: startBefore(from, to), to: from }),
-    by(UsageDimension.KEY),
-    by(UsageDimension.MODEL),
+    by(UsageDimension.KEY, largest),
+    by(UsageDimension.MODEL, largest),
     by(UsageDimension.STATUS),
     by(UsageDimension.DAY),
   ]);

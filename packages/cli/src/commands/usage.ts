@@ -1,14 +1,15 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { type GetNodeUsageRequestSchema, UsageDimension } from "@routeplane/contracts/usage";
+import { type GetNodeUsageRequestSchema, UsageDimension, UsageMeasure } from "@routeplane/contracts/usage";
 import { type Command, Option } from "commander";
-import { type DimensionName, groupByArgument, idArgument, keyArgument } from "../arguments.ts";
+import { type DimensionName, groupByArgument, idArgument, keyArgument, largestArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { delimitedText, isDelimited } from "../output/delimited.ts";
 import { addOrderOptions, orderOf, type RowOrder } from "../output/row-order.ts";
 import { block } from "../output/table.ts";
 import { namespaceNames, RequestNames } from "../request-names.ts";
+import { type MeasureName, MEASURES } from "../request-words.ts";
 import { loginCredential, operatorCredential } from "../session.ts";
 import {
   fromProtoNamespaceUsage,
@@ -30,6 +31,8 @@ interface UsageOptions extends RowOrder {
   readonly model?: string;
   readonly provider?: string;
   readonly allNamespaces?: boolean;
+  readonly largest?: number;
+  readonly largestBy?: MeasureName;
 }
 
 const DIMENSIONS: Readonly<Record<DimensionName, UsageDimension>> = {
@@ -41,17 +44,30 @@ const DIMENSIONS: Readonly<Record<DimensionName, UsageDimension>> = {
   day: UsageDimension.DAY,
 };
 
+const USAGE_MEASURES: Readonly<Record<MeasureName, UsageMeasure>> = {
+  spend: UsageMeasure.SPEND,
+  requests: UsageMeasure.REQUESTS,
+  tokens: UsageMeasure.TOKENS,
+  denied: UsageMeasure.DENIED,
+};
+
 export function defineUsage(usage: Command, context: Context): void {
   addRangeOptions(usage, "Start (default: --to minus 30 days)", "End, exclusive (default: now)")
     .option("--group-by <dimensions>", "Dimensions to group by, separated by commas", groupByArgument)
     .option("--key <name|id>", "Key whose requests are counted, as name or id", keyArgument)
     .option("--model <id>", "Model whose requests are counted, as id or provider/id", idArgument)
     .option("--provider <name>", "Provider whose requests are counted", idArgument)
+    .addOption(
+      new Option("--largest <number>", "Values with groups of their own; all others are one").argParser(
+        largestArgument,
+      ),
+    )
+    .addOption(new Option("--largest-by <amount>", "Amount that is compared (default: spend)").choices(MEASURES))
     .option("--all-namespaces", "Show every namespace of the node (operator only)")
     .addOption(new Option("--format <format>", "Format, as with --output").choices(["table", "csv", "json"]))
     .addHelpText(
       "after",
-      "\nDimensions: key, model, provider, status, hour, day. Days are those of UTC, or of --time-zone if it is given.\n--all-namespaces counts whole hours, by which days begin too.",
+      "\nDimensions: key, model, provider, status, hour, day. Days are those of UTC, or of --time-zone if it is given.\n--all-namespaces counts whole hours, by which days begin too.\n--largest compares values, or combinations of them, over the whole range. --top leaves groups out instead.",
     )
     .action((options: UsageOptions & RangeOptions) => showUsage(context, withRange(options), options.timeZone));
   addOrderOptions(usage, "groups");
@@ -65,6 +81,7 @@ export function defineUsage(usage: Command, context: Context): void {
     "cloud usage --key ci-bot",
     "cloud usage --provider openai --group-by model",
     "cloud usage --group-by key --sort spend_micro_usd --top 10",
+    "cloud usage --group-by day,key --largest 5 --largest-by requests",
     "cloud usage --all-namespaces",
   );
 }
@@ -78,6 +95,10 @@ async function showUsage(
   const dimensions = allNamespaces ? (["namespace", ...groupBy] as const) : groupBy;
   if (dimensions.length === 0 && (options.sort ?? options.top) !== undefined)
     throw usageError("--sort and --top order groups: add --group-by");
+  const { largest, largestBy } = options;
+  if (largest === undefined && largestBy !== undefined) throw usageError("--largest-by needs --largest");
+  if (largest !== undefined && !dimensions.some((name) => name !== "hour" && name !== "day"))
+    throw usageError("--largest needs --group-by with key, model, provider or status");
   const order = orderOf(groupColumns(dimensions, true), options);
   const grouping = { shown: groupBy, timeZone, order };
   const query = {
@@ -85,6 +106,7 @@ async function showUsage(
     ...(to && { to: timestampFromDate(to) }),
     groupBy: groupBy.map((name) => DIMENSIONS[name]),
     latency: true,
+    ...(largest !== undefined && { largest, largestBy: USAGE_MEASURES[largestBy ?? "spend"] }),
     ...(groupBy.includes("day") && timeZone !== undefined && { timeZone }),
   };
   if (allNamespaces) {
@@ -100,7 +122,7 @@ async function showUsage(
   const totals = fromProtoUsage(response);
   if (groupBy.length === 0) return context.output.data(totals, (style) => block(usageFields(totals, style, timeZone)));
   const names = new RequestNames(client, context.output);
-  if (groupBy.includes("key")) await names.load(response.groups.map(({ keyId }) => keyId));
+  if (groupBy.includes("key")) await names.load(response.groups.flatMap(({ keyId }) => keyId || []));
   const groups = response.groups.map((group) => fromProtoUsageGroup(group, groupBy, names));
   showGroups(context, { ...totals, groups: order(groups) }, groupBy, timeZone);
 }

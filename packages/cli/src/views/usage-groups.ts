@@ -1,5 +1,6 @@
 import type { DimensionName } from "../arguments.ts";
 import { countColumn, moneyColumns } from "../output/columns.ts";
+import { formatCount } from "../output/money.ts";
 import { formatTime } from "../output/time.ts";
 import { type Column, table, type TableStyle } from "../output/table.ts";
 import type { TotalsView, UsageGroupView } from "./usage.ts";
@@ -11,8 +12,8 @@ type NameColumns = Readonly<Record<GroupName, readonly Column<UsageGroupView>[]>
 /** Columns of the dimensions. @param timeZone IANA name of the one that people see days and hours in */
 const nameColumns = (timeZone: string): NameColumns => ({
   namespace: [
-    nameColumn("NAMESPACE", "namespace_name", ({ namespace_name, namespace_id }) => namespace_name ?? namespace_id),
-    { header: "NAMESPACE ID", leaveOutRank: 2, cell: ({ namespace_id = "" }) => namespace_id },
+    valueColumn("NAMESPACE", "namespace_name", ({ namespace_name, namespace_id }) => namespace_name ?? namespace_id),
+    idColumn("NAMESPACE ID", "namespace_id"),
   ],
   day: [
     {
@@ -30,21 +31,25 @@ const nameColumns = (timeZone: string): NameColumns => ({
       value: ({ hour }) => hour,
     },
   ],
-  key: [
-    nameColumn("KEY", "key_name", ({ key_name, key_id }) => key_name ?? key_id),
-    { header: "KEY ID", leaveOutRank: 2, cell: ({ key_id = "" }) => key_id },
-  ],
-  model: [{ header: "MODEL", cell: ({ model }) => model ?? "-", value: ({ model }) => model }],
-  provider: [{ header: "PROVIDER", cell: ({ provider }) => provider ?? "-", value: ({ provider }) => provider }],
-  status: [{ header: "STATUS", cell: ({ status = "" }) => status }],
+  key: [valueColumn("KEY", "key_name", ({ key_name, key_id }) => key_name ?? key_id), idColumn("KEY ID", "key_id")],
+  model: [valueColumn("MODEL", "model")],
+  provider: [valueColumn("PROVIDER", "provider")],
+  status: [valueColumn("STATUS", "status")],
 });
 
-function nameColumn(
+/** Column of the value of a dimension, which people see as the number of others in groups of the rest. */
+function valueColumn(
   header: string,
-  name: "key_name" | "namespace_name",
-  cell: (group: UsageGroupView) => string | undefined,
+  name: "key_name" | "namespace_name" | "model" | "provider" | "status",
+  textOf: (group: UsageGroupView) => string | null | undefined = (group) => group[name],
 ): Column<UsageGroupView> {
-  return { header, name, cell: (group) => cell(group) ?? "", value: (group) => group[name] };
+  const othersOf = ({ rest_count }: UsageGroupView): string | undefined =>
+    rest_count === undefined ? undefined : `${formatCount(rest_count)} others`;
+  return { header, name, cell: (group) => othersOf(group) ?? textOf(group) ?? "-", value: (group) => group[name] };
+}
+
+function idColumn(header: string, name: "key_id" | "namespace_id"): Column<UsageGroupView> {
+  return { header, leaveOutRank: 2, cell: (group) => group[name] ?? "", value: (group) => group[name] };
 }
 
 const NUMBERS: readonly Column<UsageGroupView>[] = [
@@ -89,6 +94,7 @@ export function groupColumns(
     countColumn("DENIED", "denied_count", hasDenied ? {} : { only: "programs" }),
     countColumn("DENIED WITHOUT A ROW", "denied_unlogged_count", { only: "programs" }),
     ...LATENCIES.map(latencyColumn),
+    { header: "REST", name: "rest_count", only: "programs", cell: () => "", value: ({ rest_count }) => rest_count },
   ];
 }
 

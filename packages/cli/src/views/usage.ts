@@ -32,20 +32,22 @@ export interface UsageView extends TotalsView {
   readonly to: string;
 }
 
-/** Totals of one group. It has one field for each dimension of `--group-by`, null if its requests have no value of it. */
+/** Totals of one group. It has one field for each dimension of `--group-by`, null if its requests have no value of it, as those of the rest. */
 export interface UsageGroupView extends TotalsView {
-  readonly namespace_id?: string;
+  readonly namespace_id?: string | null;
   readonly namespace_name?: string | null;
-  readonly key_id?: string;
+  readonly key_id?: string | null;
   /** Name of the key today; null if it is not known. */
   readonly key_name?: string | null;
   readonly model?: string | null;
   readonly provider?: string | null;
-  readonly status?: string;
+  readonly status?: string | null;
   /** Start of the hour, in UTC. */
   readonly hour?: string;
   /** Start of the day: of UTC, or by the clock of `--time-zone`. */
   readonly day?: string;
+  /** Number of values of the rest in the range; only in its groups, which `--largest` makes. */
+  readonly rest_count?: number;
 }
 
 export function fromProtoUsage(usage: GetUsageResponse | GetNodeUsageResponse): UsageView {
@@ -61,14 +63,16 @@ export function fromProtoUsageGroup(
   groupBy: readonly DimensionName[],
   names: Pick<Names, "key">,
 ): UsageGroupView {
+  const isRest = group.restCount > 0n;
   return {
-    ...(groupBy.includes("key") && { key_id: group.keyId, key_name: names.key(group.keyId) }),
+    ...(groupBy.includes("key") && { key_id: fromProtoText(group.keyId), key_name: names.key(group.keyId) }),
     ...(groupBy.includes("model") && { model: fromProtoText(group.model) }),
     ...(groupBy.includes("provider") && { provider: fromProtoText(group.provider) }),
-    ...(groupBy.includes("status") && { status: fromProtoStatus(group.status) }),
+    ...(groupBy.includes("status") && { status: isRest ? null : fromProtoStatus(group.status) }),
     ...(groupBy.includes("hour") && { hour: fromProtoRequiredTime(group.hour) }),
     ...(groupBy.includes("day") && { day: fromProtoRequiredTime(group.day) }),
     ...fromProtoTotals(group),
+    ...(isRest && { rest_count: fromProtoInteger(group.restCount) }),
   };
 }
 
@@ -79,7 +83,7 @@ export function fromProtoNamespaceUsage(
   namespaces: ReadonlyMap<string, string>,
 ): UsageGroupView {
   return {
-    namespace_id: namespaceId,
+    namespace_id: fromProtoText(namespaceId),
     namespace_name: namespaces.get(namespaceId) ?? null,
     ...fromProtoUsageGroup(requirePresent(usage), groupBy, { key: () => null }),
   };

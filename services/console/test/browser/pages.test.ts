@@ -2,7 +2,8 @@ import { newId } from "@routeplane/domain";
 import { eventually } from "@routeplane/testing";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { formatUsd } from "../../app/src/format/money.ts";
+import { formatCount, formatUsd } from "../../app/src/format/money.ts";
+import { fillRequests } from "../../../../test/harness/request-rows.ts";
 import { accessibilityFaults } from "./accessibility.ts";
 import type { TestBrowser, TestPage } from "./browser.ts";
 import type { ConsoleNode } from "./console-node.ts";
@@ -129,6 +130,47 @@ describe("the overview", () => {
     await page.getByText("Numbers of this chart").click();
     const all = page.getByRole("row", { name: /^All/ });
     expect(await all.getByRole("cell").first().innerText()).toBe(formatUsd(BigInt(usage.spend_micro_usd)));
+  });
+
+  it("shows the largest of more keys than a read has groups for, by each measure, and all others as one", async () => {
+    const crowded = await node.createNamespace("crowded");
+    const [many, few] = [480, 20].map((count) => Array.from({ length: count }, () => newId("key")));
+    const [toMs, fromMs] = [Date.now(), Date.now() - 30 * DAY_MS];
+    // Of the few, each has more requests than the one before.
+    const keyIds = [
+      ...(many ?? []),
+      ...(few ?? []).flatMap((id, index) => Array.from({ length: 2 + index }, () => id)),
+    ];
+    await fillRequests(node, { namespaceId: crowded.id, rows: 25_000, fromMs, toMs, keyIds });
+    const range = { from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString() };
+    const { groups } = await jsonOf<{ groups: readonly (Usage & { key_id: string })[] }>(node, crowded.token, [
+      ...["cloud", "usage", "--group-by", "key", "--from", range.from, "--to", range.to, "--sort", "request_count"],
+    ]);
+    expect(groups).toHaveLength(500);
+    const session = await signIn(node, browser, crowded.token);
+    const [largest, others] = [groups.slice(0, 7), groups.slice(7)];
+    const sumOf = (of: readonly Usage[]) => of.reduce((sum, { request_count }) => sum + request_count, 0);
+    for (const show of ["requests", "spend"]) {
+      const { page } = await open(`/?${new URLSearchParams({ ...range, show }).toString()}`, session);
+      const rows = page.getByRole("table", { name: /^Table: Top keys by/ }).locator("tbody tr");
+      const requests = (
+        await rows.getByRole("cell").evaluateAll((all) => all.map((cell) => cell.textContent ?? ""))
+      ).join("|");
+      for (const { request_count } of largest) expect(requests).toContain(String(request_count));
+      expect(await rows.last().innerText()).toMatch(/^493 others/);
+      expect(await rows.last().innerText()).toContain(formatCount(sumOf(others)));
+      await page.getByText("Numbers of this chart").click();
+      const numbers = page.getByRole("table", { name: /^Numbers of/ });
+      expect(await numbers.getByRole("columnheader").last().innerText()).toBe("Rest (493)");
+      const totals = await numbers.getByRole("row", { name: /^All/ }).getByRole("cell").allInnerTexts();
+      const amounts = [...largest.map((group) => [group]), others].map((of) =>
+        show === "requests"
+          ? formatCount(sumOf(of))
+          : formatUsd(BigInt(of.reduce((sum, { spend_micro_usd }) => sum + spend_micro_usd, 0))),
+      );
+      expect(totals.slice(1)).toEqual(amounts);
+      await page.close();
+    }
   });
 
   it("leads from a bar to its requests, by pointer and by keyboard", async () => {

@@ -28,6 +28,18 @@ export interface UsageTotals extends AdmittedTotals {
 /** Dimension that usage can be grouped by. */
 export type Dimension = "namespace" | "key" | "model" | "provider" | "status" | "hour" | "day";
 
+/** Dimensions of time. The values of all others, or their combinations, can be summed as a rest. */
+export const TIME_DIMENSIONS: readonly Dimension[] = ["day", "hour"];
+
+/** Amount by which values are compared. */
+export type Measure = "spend" | "requests" | "tokens" | "denied";
+
+/** Number of values, or combinations of values, with groups of their own: those with the largest amounts in the range. */
+export interface Largest {
+  readonly count: number;
+  readonly by: Measure;
+}
+
 /** Days by the clock of a time zone: their first moments, ascending, each the end of the day before. */
 export type LocalDays = readonly Date[];
 
@@ -45,6 +57,8 @@ export interface UsageQuery {
   readonly days: LocalDays | undefined;
   /** True to read latencies, which takes longer. */
   readonly withLatencies: boolean;
+  /** Values with groups of their own, all others being one; undefined: every value. Needs a dimension other than time. */
+  readonly largest: Largest | undefined;
 }
 
 /** Totals of the requests that are alike in every dimension of the query. Other dimensions are undefined. */
@@ -58,6 +72,19 @@ export interface UsageGroup extends UsageTotals {
   readonly hour: Date | undefined;
   /** First moment of the day. */
   readonly day: Date | undefined;
+  /** Number of values of the rest in the range, if this is a group of the rest; else 0. */
+  readonly restCount: bigint;
+}
+
+/**
+ * Converts the parameters of a query. @param count of 0 means every value
+ *
+ * @throws DomainError INVALID_ARGUMENT unless a dimension has values to compare
+ */
+export function largestOf(count: number, by: Measure, groupBy: readonly Dimension[]): Largest | undefined {
+  if (count === 0) return undefined;
+  if (groupBy.some((dimension) => !TIME_DIMENSIONS.includes(dimension))) return { count, by };
+  throw invalidField("largest", "needs a dimension in group_by that is neither hour nor day");
 }
 
 /** Upper bound of the groups of one query. */

@@ -1,10 +1,15 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { type UsageDifferenceSchema, UsageDimension, type UsageGroupSchema } from "@routeplane/contracts/usage";
+import {
+  type UsageDifferenceSchema,
+  UsageDimension,
+  type UsageGroupSchema,
+  UsageMeasure,
+} from "@routeplane/contracts/usage";
 import { nanoToMicro } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
 import { type LatencyHistogram, quantilesOf } from "../domain/latency.ts";
 import type { UsageDifference } from "../domain/reconciliation.ts";
-import type { Dimension, UsageGroup, UsageTotals } from "../domain/usage.ts";
+import type { Dimension, Measure, UsageGroup, UsageTotals } from "../domain/usage.ts";
 import { toProtoStatus } from "./convert-request.ts";
 
 const DIMENSIONS: Readonly<Record<UsageDimension, readonly Dimension[]>> = {
@@ -20,6 +25,18 @@ const DIMENSIONS: Readonly<Record<UsageDimension, readonly Dimension[]>> = {
 /** Returns the dimension; none for UNSPECIFIED, which the contract refuses before. */
 export function fromProtoDimension(dimension: UsageDimension): readonly Dimension[] {
   return DIMENSIONS[dimension];
+}
+
+const MEASURES: Readonly<Record<UsageMeasure, Measure>> = {
+  [UsageMeasure.UNSPECIFIED]: "spend",
+  [UsageMeasure.SPEND]: "spend",
+  [UsageMeasure.REQUESTS]: "requests",
+  [UsageMeasure.TOKENS]: "tokens",
+  [UsageMeasure.DENIED]: "denied",
+};
+
+export function fromProtoMeasure(measure: UsageMeasure): Measure {
+  return MEASURES[measure];
 }
 
 /** Largest amount of the contract: 9.2 million million USD. */
@@ -48,7 +65,7 @@ function toProtoLatency(histogram: LatencyHistogram) {
 }
 
 export function toProtoGroup(group: UsageGroup): MessageInitShape<typeof UsageGroupSchema> {
-  const { keyId = "", model = "", provider = "", status, hour, day } = group;
+  const { keyId = "", model = "", provider = "", status, hour, day, restCount } = group;
   return {
     keyId,
     model,
@@ -57,6 +74,7 @@ export function toProtoGroup(group: UsageGroup): MessageInitShape<typeof UsageGr
     ...(hour && { hour: toTimestamp(hour) }),
     ...(day && { day: toTimestamp(day) }),
     ...toProtoTotals(group),
+    restCount,
   };
 }
 

@@ -13,8 +13,14 @@ import { type DeadLetter, type DeadLetterStore, moveDeadLetter } from "../domain
 import { localDays } from "../domain/local-days.ts";
 import type { UsageStore } from "../domain/ports.ts";
 import { reconcile, type ReconciliationStore } from "../domain/reconciliation.ts";
-import { roundDays, totalOf, usageRange, wholeHours } from "../domain/usage.ts";
-import { fromProtoDimension, toProtoDifference, toProtoGroup, toProtoTotals } from "./convert-usage.ts";
+import { type Dimension, largestOf, roundDays, totalOf, usageRange, wholeHours } from "../domain/usage.ts";
+import {
+  fromProtoDimension,
+  fromProtoMeasure,
+  toProtoDifference,
+  toProtoGroup,
+  toProtoTotals,
+} from "./convert-usage.ts";
 import { fromProtoDeadLetterState, toProtoDeadLetter, toProtoDeadLetterInFull } from "./convert-dead-letter.ts";
 
 const DEFAULT_PAGE_SIZE = 25;
@@ -30,18 +36,20 @@ export function usageAdminService(
   clock: Clock,
 ): ServiceImpl<typeof UsageAdminService> {
   return {
-    async getNodeUsage({ from, to, groupBy, timeZone, latency }, context) {
+    async getNodeUsage({ from, to, groupBy, timeZone, latency, largest, largestBy }, context) {
       wholeNodeOperatorOf(context);
       const range = wholeHours(usageRange(fromTimestamp(from), fromTimestamp(to), clock));
       const days = localDays(range, timeZone);
+      const dimensions: readonly Dimension[] = ["namespace", ...groupBy.flatMap(fromProtoDimension)];
       const groups = await usage.sumNodeUsage({
         range,
-        groupBy: ["namespace", ...groupBy.flatMap(fromProtoDimension)],
+        groupBy: dimensions,
         keyId: undefined,
         model: undefined,
         provider: undefined,
         days: days && roundDays(days, "hour"),
         withLatencies: latency,
+        largest: largestOf(largest, fromProtoMeasure(largestBy), dimensions),
       });
       return {
         from: toTimestamp(range.from),

@@ -5,7 +5,7 @@ import { fromPageToken, fromTimestamp, keyPrincipalOf, toProtoPage, toTimestamp 
 import { watchRequests } from "./watch-requests.ts";
 import { localDays } from "../domain/local-days.ts";
 import type { UsageStore } from "../domain/ports.ts";
-import { totalOf, usageRange } from "../domain/usage.ts";
+import { largestOf, totalOf, usageRange } from "../domain/usage.ts";
 import {
   fromPositionText,
   fromProtoFilter,
@@ -13,22 +13,24 @@ import {
   toProtoLoggedRequest,
   toProtoReceipt,
 } from "./convert-request.ts";
-import { fromProtoDimension, toProtoGroup, toProtoTotals } from "./convert-usage.ts";
+import { fromProtoDimension, fromProtoMeasure, toProtoGroup, toProtoTotals } from "./convert-usage.ts";
 
 const DEFAULT_PAGE_SIZE = 25;
 
 export function usageService(usage: UsageStore, clock: Clock): ServiceImpl<typeof UsageService> {
   return {
-    async getUsage({ from, to, groupBy, keyId, model, provider, timeZone, latency }, context) {
+    async getUsage({ from, to, groupBy, keyId, model, provider, timeZone, latency, largest, largestBy }, context) {
       const range = usageRange(fromTimestamp(from), fromTimestamp(to), clock);
+      const dimensions = groupBy.flatMap(fromProtoDimension);
       const groups = await usage.sumUsage(keyPrincipalOf(context).namespaceId, {
         range,
-        groupBy: groupBy.flatMap(fromProtoDimension),
+        groupBy: dimensions,
         keyId: keyId || undefined,
         model: model || undefined,
         provider: provider || undefined,
         days: localDays(range, timeZone),
         withLatencies: latency,
+        largest: largestOf(largest, fromProtoMeasure(largestBy), dimensions),
       });
       return {
         from: toTimestamp(range.from),

@@ -176,6 +176,7 @@ function fromDifferenceRow(namespaceId: Id<"ns">, row: DifferenceRow): UsageDiff
     status: row.status || undefined,
     hour: row.unit === "hour" ? row.bucket : undefined,
     day: row.unit === "day" ? row.bucket : undefined,
+    restCount: 0n,
     requestCount: row[`${name}_request_count`],
     promptTokens: row[`${name}_prompt_tokens`],
     completionTokens: row[`${name}_completion_tokens`],

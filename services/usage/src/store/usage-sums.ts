@@ -5,13 +5,16 @@ import { type MisplacedStretch, misplacedStretches } from "../domain/local-days.
 import type { RequestStatus } from "../domain/request.ts";
 import {
   type Dimension,
+  type Largest,
   type LocalDays,
   MAX_GROUPS,
+  type Measure,
   roundDays,
   splitRange,
   type RangePart,
   SUM_UNITS,
   type SumUnit,
+  TIME_DIMENSIONS,
   type UsageGroup,
   type UsageQuery,
 } from "../domain/usage.ts";
@@ -41,6 +44,8 @@ const DIMENSIONS: Readonly<Record<Exclude<Dimension, "day">, (time: string) => R
   hour: (time) => startOf("hour", time),
 };
 
+const ALL_DIMENSIONS: readonly Dimension[] = ["namespace", "key", "model", "provider", "status", "hour", "day"];
+
 interface SumRow {
   namespace: Id<"ns"> | null;
   key: Id<"key"> | null;
@@ -58,6 +63,7 @@ interface SumRow {
   /** Whole number as text; null unless the query asks for it. */
   total_ms_histogram: string | null;
   first_token_ms_histogram: string | null;
+  rest_count: bigint;
 }
 
 /**
@@ -75,26 +81,77 @@ export async function sumUsage(
   const { groupBy } = query;
   const scope: Scope = namespaceId === undefined ? { node: true } : { namespaceId };
   await requireKept(database, scope, query.range.from);
-  const columns = [...Object.keys(DIMENSIONS), "day"].map((name) =>
-    groupBy.some((dimension) => dimension === name) ? sql.ref(name) : sql`null as ${sql.ref(name)}`,
-  );
-  const counters = countersOf(query);
-  const sums = COUNTERS.map((counter) => {
-    if (!counters.includes(counter)) return sql`null as ${sql.ref(counter)}`;
-    const type = sql.raw(HISTOGRAMS.has(counter) ? "text" : "numeric");
-    return sql`coalesce(sum(${sql.ref(counter)}), 0)::${type} as ${sql.ref(counter)}`;
-  });
-  const statement = sql<SumRow>`
-    select ${sql.join([...columns, ...sums])}
+  const sums = sql`select ${sql.join([...groupBy.map((name) => sql.ref(name)), ...countersOf(query).map(summed)])}
     from (${partsFor(namespaceId, query)}) as part
-    ${groupBy.length === 0 ? sql`` : sql`group by ${names(groupBy)} having sum(request_count) > 0 or sum(denied_count) > 0`}
-    order by day, hour, cost_nano_usd desc, request_count desc, denied_count desc, namespace, key, model, provider, status
+    ${groupBy.length === 0 ? sql`` : sql`group by ${names(groupBy)} having sum(request_count) > 0 or sum(denied_count) > 0`}`;
+  const statement = sql<SumRow>`
+    ${query.largest === undefined ? everyGroup(query, sums) : largestGroups(query, sums, query.largest)}
+    order by day, hour, rest_count, cost_nano_usd desc, request_count desc, denied_count desc,
+      namespace, key, model, provider, status
     limit ${MAX_GROUPS + 1}`;
   const rows = await database.read(scope, (builder) => statement.compile(builder));
   if (rows.length > MAX_GROUPS) {
-    throw invalidField("group_by", `makes more than ${MAX_GROUPS} groups of this range: ask for less at once`);
+    const advice = "ask for less at once, or for the largest alone";
+    throw invalidField("group_by", `makes more than ${MAX_GROUPS} groups of this range: ${advice}`);
   }
   return rows.map(fromSumRow);
+}
+
+const summed = (counter: Counter): RawBuilder<unknown> =>
+  sql`coalesce(sum(${sql.ref(counter)}), 0) as ${sql.ref(counter)}`;
+
+function everyGroup(query: UsageQuery, sums: RawBuilder<unknown>): RawBuilder<unknown> {
+  const dimensions = dimensionColumns(query, (name) => sql.ref(name));
+  const counters = counterColumns(query, (counter) => sql.ref(counter));
+  return sql`select ${sql.join([...dimensions, ...counters])}, 0::int8 as rest_count from (${sums}) as sums`;
+}
+
+/** Builds the query that joins the groups of all values but the largest. Arrays compare nulls as equal, which columns do not. */
+function largestGroups(query: UsageQuery, sums: RawBuilder<unknown>, { count, by }: Largest): RawBuilder<unknown> {
+  const isTime = (name: Dimension): boolean => TIME_DIMENSIONS.includes(name);
+  const compared = query.groupBy.filter((name) => !isTime(name));
+  const value = sql`array[${sql.join(compared.map((name) => sql`${sql.ref(name)}::text collate "C"`))}]`;
+  const dimensions = dimensionColumns(query, (name) =>
+    isTime(name) ? sql.ref(name) : sql`case when rank <= ${count} then ${sql.ref(name)} end`,
+  );
+  const counters = counterColumns(query, (counter) => sql`sum(${sql.ref(counter)})`);
+  return sql`
+    with sums as materialized (${sums}),
+    ranked as (
+      select ${value} as value, count(*) over () as value_count,
+        row_number() over (order by sum(${MEASURES[by]}) desc, ${value}) as rank
+      from sums group by ${value})
+    select ${sql.join([...dimensions, ...counters])},
+      case when rank > ${count} then value_count - ${count} else 0 end as rest_count
+    from sums join ranked on ranked.value = ${value}
+    group by ${sql.raw(dimensions.map((_, at) => at + 1).join(", "))}, rest_count`;
+}
+
+const MEASURES: Readonly<Record<Measure, RawBuilder<unknown>>> = {
+  spend: sql`cost_nano_usd`,
+  requests: sql`request_count`,
+  tokens: sql`prompt_tokens + completion_tokens`,
+  denied: sql`denied_count`,
+};
+
+/** Builds a column of each dimension, null for those that the query does not group by. */
+function dimensionColumns(
+  { groupBy }: UsageQuery,
+  columnOf: (name: Dimension) => RawBuilder<unknown>,
+): readonly RawBuilder<unknown>[] {
+  return ALL_DIMENSIONS.map((name) => sql`${groupBy.includes(name) ? columnOf(name) : sql`null`} as ${sql.ref(name)}`);
+}
+
+/** Builds a column of each counter, null for those that the query does not read. */
+function counterColumns(
+  query: UsageQuery,
+  columnOf: (counter: Counter) => RawBuilder<unknown>,
+): readonly RawBuilder<unknown>[] {
+  const read = countersOf(query);
+  return COUNTERS.map((counter) => {
+    const type = sql.raw(HISTOGRAMS.has(counter) ? "text" : "numeric");
+    return sql`${read.includes(counter) ? columnOf(counter) : sql`null`}::${type} as ${sql.ref(counter)}`;
+  });
 }
 
 function countersOf(query: UsageQuery): readonly Counter[] {
@@ -244,6 +301,7 @@ function fromSumRow(row: SumRow): UsageGroup {
     status: row.status ?? undefined,
     hour: row.hour ?? undefined,
     day: row.day ?? undefined,
+    restCount: row.rest_count,
     requestCount: row.request_count,
     promptTokens: row.prompt_tokens,
     completionTokens: row.completion_tokens,

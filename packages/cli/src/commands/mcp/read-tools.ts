@@ -1,5 +1,6 @@
 import * as z from "zod/v4";
 import { groupBy, keyName, MAX_ROWS, ownKey, page, requestFilter, requestId, status } from "./inputs.ts";
+import { MEASURES } from "../../request-words.ts";
 import { defineTool, option, type Tool } from "./tool.ts";
 
 /** Tools that change nothing. */
@@ -37,10 +38,26 @@ const getUsage = defineTool({
   input: z.strictObject({
     ...requestFilter,
     group_by: groupBy.optional().describe('Dimensions to group by, e.g. ["model", "day"]'),
+    largest: z
+      .int()
+      .min(1)
+      .max(MAX_ROWS)
+      .optional()
+      .describe(
+        "Values of the dimensions with groups of their own; all others are one, with their number in `rest_count`",
+      ),
+    largest_by: z.enum(MEASURES).optional().describe("Amount by which values are the largest; spend by default"),
   }),
   annotations,
-  call: ({ group_by, ...filter }, run) =>
-    run("cloud", "usage", ...filterWords(filter), ...option("group-by", group_by?.join(","))),
+  call: ({ group_by, largest, largest_by, ...filter }, run) =>
+    run(
+      "cloud",
+      "usage",
+      ...filterWords(filter),
+      ...option("group-by", group_by?.join(",")),
+      ...option("largest", largest),
+      ...option("largest-by", largest_by),
+    ),
 });
 
 const listRequests = defineTool({

@@ -6,14 +6,16 @@ interface SectionProps {
   readonly title: string;
   /** Controls beside the title. */
   readonly actions?: ReactNode;
+  /** True while what it shows is read anew. */
+  readonly isBusy?: boolean;
   readonly children: ReactNode;
 }
 
 /** Titled part of a page. A fault in it is shown in its place, and the rest of the page goes on. */
-export function Section({ title, actions, children }: SectionProps) {
+export function Section({ title, actions, isBusy = false, children }: SectionProps) {
   const id = useId();
   return (
-    <section className={styles.section} aria-labelledby={id}>
+    <section className={styles.section} aria-labelledby={id} aria-busy={isBusy || undefined}>
       <header className={styles.header}>
         <h2 id={id}>{title}</h2>
         {actions !== undefined && <div className={styles.actions}>{actions}</div>}

@@ -1,3 +1,4 @@
+import { UsageMeasure } from "@routeplane/contracts/usage";
 import { formatCount, formatShortCount, formatShortUsd, formatUsd } from "./money.ts";
 
 /** Totals that usage has, of a range or of a group. */
@@ -12,6 +13,8 @@ export interface Totals {
 /** Measure of usage: charts and lists of the largest show one. */
 export interface Measure {
   readonly title: string;
+  /** Name of the measure in requests for usage. */
+  readonly usageMeasure: UsageMeasure;
   readonly valueOf: (totals: Totals) => bigint;
   /** Exact text. */
   readonly format: (value: bigint) => string;
@@ -25,17 +28,29 @@ const count = { format: formatCount, formatTick: formatShortCount };
 export const MEASURES = {
   spend: {
     title: "Spend",
+    usageMeasure: UsageMeasure.SPEND,
     valueOf: ({ spendMicroUsd }) => spendMicroUsd,
     format: formatUsd,
     formatTick: formatShortUsd,
   },
-  requests: { title: "Requests", valueOf: ({ requestCount }) => requestCount, ...count },
+  requests: {
+    title: "Requests",
+    usageMeasure: UsageMeasure.REQUESTS,
+    valueOf: ({ requestCount }) => requestCount,
+    ...count,
+  },
   tokens: {
     title: "Tokens",
+    usageMeasure: UsageMeasure.TOKENS,
     valueOf: ({ promptTokens, completionTokens }) => promptTokens + completionTokens,
     ...count,
   },
-  refusals: { title: "Refusals", valueOf: ({ deniedCount }) => deniedCount, ...count },
+  refusals: {
+    title: "Refusals",
+    usageMeasure: UsageMeasure.DENIED,
+    valueOf: ({ deniedCount }) => deniedCount,
+    ...count,
+  },
 } as const satisfies Readonly<Record<string, Measure>>;
 
 export type MeasureName = keyof typeof MEASURES;

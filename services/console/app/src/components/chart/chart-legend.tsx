@@ -13,7 +13,7 @@ export function ChartLegend({ series, active, format }: ChartLegendProps) {
   return (
     <ul className={styles.legend}>
       {series.map(({ id, name, total }, index) => (
-        <li key={id ?? ""} data-active={index === active}>
+        <li key={id ?? " rest"} data-active={index === active}>
           <span className={styles.swatch} data-series={index} aria-hidden="true" />
           <bdi className={styles.name} title={name}>
             {name}

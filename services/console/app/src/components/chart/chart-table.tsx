@@ -46,7 +46,7 @@ function toColumns(series: readonly Series[], format: (value: bigint) => string)
   return [
     { title: "Time", cell: ({ label }) => label },
     { title: "Total", cell: ({ values }) => format(sum(values)), isNumber: true },
-    ...series.map(({ id = "", name }, index) => ({
+    ...series.map(({ id = " rest", name }, index) => ({
       id: `series ${id}`,
       title: name,
       cell: ({ values }: Row) => format(values[index] ?? 0n),

@@ -31,3 +31,22 @@ test("names an eighth series rather than showing a rest of one", () => {
   const points = Array.from({ length: 8 }, (_, index) => ({ id: `s${index}`, bucket: 0, value: 8n - BigInt(index) }));
   expect(toSeries(points, 1).at(-1)).toMatchObject({ id: "s7", name: "s7" });
 });
+
+test("adds what was not read apart to the rest, which then is there although there are few series", () => {
+  const points = [
+    { id: undefined, bucket: 1, value: 50n },
+    { id: "", bucket: 0, value: 3n },
+    { id: undefined, bucket: 0, value: 1n },
+  ];
+  expect(toSeries(points, 2, (id) => id || "none", 392)).toEqual([
+    { id: "", name: "none", values: [3n, 0n], total: 3n },
+    { name: "Rest (392)", values: [1n, 50n], total: 51n },
+  ]);
+  const many = Array.from({ length: 8 }, (_, index) => ({ id: `s${index}`, bucket: 0, value: 8n - BigInt(index) }));
+  const notRead = points.filter(({ id }) => id === undefined);
+  const series = toSeries([...many, ...notRead], 2, undefined, 392);
+  expect(series.map(({ name }) => name)).toEqual(["s0", "s1", "s2", "s3", "s4", "s5", "s6", "Rest (393)"]);
+  expect(series.at(-1)?.values).toEqual([2n, 50n]);
+  // A rest without any amount is no series either.
+  expect(toSeries([{ id: undefined, bucket: 0, value: 0n }, ...many], 1, undefined, 9)).toHaveLength(8);
+});

@@ -1,10 +1,13 @@
 /** Most series of a chart that have a colour of their own. */
 const MAX_SERIES = 7;
 
+/** Number of series to read for a chart: the next one is shown by its name unless there are more. */
+export const SERIES_TO_READ = MAX_SERIES + 1;
+
 /** Amount of one series in one bucket. */
 export interface Point {
-  /** Identifies the series. */
-  readonly id: string;
+  /** Identifies the series; undefined: it is the sum of series that were not read apart. */
+  readonly id: string | undefined;
   /** Index of the bucket. */
   readonly bucket: number;
   readonly value: bigint;
@@ -23,29 +26,36 @@ export interface Series {
 /**
  * Adds points up to series, the largest first. Those beyond the seventh are one series, `Rest`. Series without any amount are left
  * out; amounts are never lost: the totals of the series add up to the sum of the points.
+ *
+ * @param restCount number of series that points without an id are the sums of
  */
 export function toSeries(
   points: readonly Point[],
   bucketCount: number,
   nameOf: (id: string) => string = (id) => id,
+  restCount = 0,
 ): readonly Series[] {
-  const byId = new Map<string, bigint[]>();
-  for (const { id, bucket, value } of points) {
-    const values = byId.get(id) ?? Array.from({ length: bucketCount }, () => 0n);
-    values[bucket] = (values[bucket] ?? 0n) + value;
-    byId.set(id, values);
-  }
+  const valuesOf = (parts: readonly Point[]): readonly bigint[] => {
+    const values = Array.from({ length: bucketCount }, () => 0n);
+    for (const { bucket, value } of parts) values[bucket] = (values[bucket] ?? 0n) + value;
+    return values;
+  };
+  const byId = Map.groupBy(points, ({ id }) => id);
+  const notRead = valuesOf(byId.get(undefined) ?? []);
   const all = [...byId]
-    .map(([id, values]): Series => ({ id, name: nameOf(id), values, total: sum(values) }))
+    .flatMap(([id, parts]): readonly Series[] => {
+      if (id === undefined) return [];
+      const values = valuesOf(parts);
+      return [{ id, name: nameOf(id), values, total: sum(values) }];
+    })
     .filter(({ total }) => total !== 0n)
     .toSorted((a, b) => compare(b.total, a.total) || compare(a.name, b.name));
   // One series more is shown by its name rather than as a rest of one.
-  if (all.length <= MAX_SERIES + 1) return all;
+  if (all.length <= MAX_SERIES + 1 && sum(notRead) === 0n) return all;
   const others = all.slice(MAX_SERIES);
-  const values = Array.from({ length: bucketCount }, (_, bucket) =>
-    sum(others.map((series) => series.values[bucket] ?? 0n)),
-  );
-  return [...all.slice(0, MAX_SERIES), { name: `Rest (${others.length})`, values, total: sum(values) }];
+  const values = notRead.map((value, bucket) => value + sum(others.map((series) => series.values[bucket] ?? 0n)));
+  const rest = { name: `Rest (${others.length + restCount})`, values, total: sum(values) };
+  return [...all.slice(0, MAX_SERIES), rest];
 }
 
 /** Sum of amounts. */

@@ -1,9 +1,9 @@
 import { useQuery } from "@connectrpc/connect-query";
 import { UsageDimension, UsageService } from "@routeplane/contracts/usage";
 import { Link, useLocation } from "wouter";
-import { toSeries } from "../../components/chart/series.ts";
 import { TimeBarChart } from "../../components/chart/time-bar-chart.tsx";
-import { bucketIndexOf, bucketUnitOf, timeBuckets } from "../../components/chart/time-buckets.ts";
+import { bucketUnitOf, timeBuckets } from "../../components/chart/time-buckets.ts";
+import { largestBy, usageSeries } from "../../components/chart/usage-series.ts";
 import { type Column, DataTable } from "../../components/data-table.tsx";
 import { EmptyState } from "../../components/empty-state.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
@@ -12,7 +12,6 @@ import { Skeleton } from "../../components/skeleton.tsx";
 import { measureNameOf, MEASURES } from "../../format/measures.ts";
 import { formatCount } from "../../format/money.ts";
 import { shortText } from "../../format/short-text.ts";
-import { fromTimestamp } from "../../format/time.ts";
 import { type RangeFilters, timeRangeOf, toProtoRange } from "../../format/time-range.ts";
 import { useNow } from "../../format/use-now.ts";
 import { useTimeZone } from "../../format/use-time-zone.ts";
@@ -29,6 +28,7 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
   const [, navigate] = useLocation();
   const range = timeRangeOf(filters, useNow(), "30d");
   const unit = bucketUnitOf(range);
+  const measure = measureNameOf(filters.show);
   const dimension = unit === "hour" ? UsageDimension.HOUR : UsageDimension.DAY;
   const { data, error, refetch } = useQuery(
     UsageService.method.getUsage,
@@ -36,6 +36,7 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
       ...toProtoRange(range),
       keyId,
       groupBy: [dimension, UsageDimension.MODEL],
+      ...largestBy(measure),
       timeZone: timeZone === "UTC" ? "" : timeZone,
     },
     { placeholderData: (previous) => previous },
@@ -45,12 +46,7 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
   if (data.groups.length === 0) return <EmptyState title="It made no requests in this range." />;
 
   const buckets = timeBuckets(range, unit, timeZone);
-  const { title, valueOf, format, formatTick } = MEASURES[measureNameOf(filters.show)];
-  const points = data.groups.map((group) => ({
-    id: group.model,
-    bucket: bucketIndexOf(buckets, fromTimestamp(group.hour ?? group.day) ?? range.from),
-    value: valueOf(group),
-  }));
+  const { title, format, formatTick } = MEASURES[measure];
   const logOf = (change: Readonly<Record<string, string>>): string =>
     `/requests?${new URLSearchParams({ key: keyId, ...change }).toString()}`;
   const { range: rangeName, from, to } = filters;
@@ -59,7 +55,7 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
       <TimeBarChart
         caption={`${title} by model`}
         buckets={buckets}
-        series={toSeries(points, buckets.length, modelName)}
+        series={usageSeries(data.groups, { buckets, measure, idOf: ({ model }) => model, nameOf: modelName })}
         format={format}
         formatTick={formatTick}
         onSelect={(bucket, series) =>
@@ -76,7 +72,7 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
         caption="Usage by model"
         columns={columnsOf((model) => logOf({ model, range: rangeName || "30d", from, to }))}
         rows={usageByModel(data.groups)}
-        keyOf={({ model }) => model}
+        keyOf={({ model }) => model ?? " others"}
       />
     </>
   );
@@ -90,11 +86,14 @@ function columnsOf(logOf: (model: string) => string): readonly Column<ModelUsage
   return [
     {
       title: "Model",
-      cell: ({ model }) => (
-        <Link href={logOf(model)} title={model}>
-          <bdi>{shortText(modelName(model))}</bdi>
-        </Link>
-      ),
+      cell: ({ model, count }) =>
+        model === undefined ? (
+          `${formatCount(count)} others`
+        ) : (
+          <Link href={logOf(model)} title={model}>
+            <bdi>{shortText(modelName(model))}</bdi>
+          </Link>
+        ),
     },
     { title: "Requests", cell: ({ requestCount }) => formatCount(requestCount), isNumber: true },
     { title: "Refused", cell: ({ deniedCount }) => formatCount(deniedCount), isNumber: true, isOptional: true },

@@ -1,13 +1,12 @@
 import { useQuery } from "@connectrpc/connect-query";
 import { UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
-import { toSeries } from "../../components/chart/series.ts";
 import { TimeBarChart } from "../../components/chart/time-bar-chart.tsx";
-import { bucketIndexOf, bucketUnitOf, timeBuckets } from "../../components/chart/time-buckets.ts";
+import { bucketUnitOf, timeBuckets } from "../../components/chart/time-buckets.ts";
+import { largestBy, usageSeries } from "../../components/chart/usage-series.ts";
 import { EmptyState } from "../../components/empty-state.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
 import { type MeasureName, MEASURES } from "../../format/measures.ts";
-import { fromTimestamp } from "../../format/time.ts";
 import { type TimeRange, toProtoRange } from "../../format/time-range.ts";
 import { useTimeZone } from "../../format/use-time-zone.ts";
 
@@ -26,6 +25,7 @@ export function NodeUsage({ range, measure, nameOf }: NodeUsageProps) {
     {
       ...toProtoRange(range),
       groupBy: [unit === "hour" ? UsageDimension.HOUR : UsageDimension.DAY],
+      ...largestBy(measure),
       timeZone: timeZone === "UTC" ? "" : timeZone,
     },
     { placeholderData: (previous) => previous },
@@ -33,22 +33,16 @@ export function NodeUsage({ range, measure, nameOf }: NodeUsageProps) {
   if (error !== null) return <ErrorNotice error={error} what="Usage of the node cannot be read." onRetry={refetch} />;
   if (data === undefined) return <Skeleton lines={8} />;
   if (data.groups.length === 0) return <EmptyState title="No requests in this range, in any namespace." />;
-  const { title, valueOf, format, formatTick } = MEASURES[measure];
+  const { title, format, formatTick } = MEASURES[measure];
   const buckets = timeBuckets(range, unit, timeZone);
-  const points = data.groups.flatMap(({ namespaceId, usage }) =>
-    usage === undefined
-      ? []
-      : {
-          id: namespaceId,
-          bucket: bucketIndexOf(buckets, fromTimestamp(usage.hour ?? usage.day) ?? range.from),
-          value: valueOf(usage),
-        },
+  const groups = data.groups.flatMap(({ namespaceId, usage }) =>
+    usage === undefined ? [] : { ...usage, namespaceId },
   );
   return (
     <TimeBarChart
       caption={`${title} by namespace`}
       buckets={buckets}
-      series={toSeries(points, buckets.length, nameOf)}
+      series={usageSeries(groups, { buckets, measure, idOf: ({ namespaceId }) => namespaceId, nameOf })}
       format={format}
       formatTick={formatTick}
     />

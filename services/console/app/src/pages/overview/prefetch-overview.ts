@@ -1,5 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
 import type { QueryClient } from "@tanstack/react-query";
+import { measureNameOf } from "../../format/measures.ts";
 import { timeRangeOf } from "../../format/time-range.ts";
 import { presentTime } from "../../format/use-now.ts";
 import { currentTimeZone } from "../../format/use-time-zone.ts";
@@ -19,6 +20,7 @@ export function prefetchOverview(queries: QueryClient, transport: Transport, sea
   prefetchUsageOverTime(queries, transport, {
     range: timeRangeOf(filters, presentTime()),
     by: dimensionNameOf(textOf("by")),
+    measure: measureNameOf(textOf("show")),
     timeZone: currentTimeZone(),
   });
 }

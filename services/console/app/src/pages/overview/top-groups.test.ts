@@ -9,6 +9,7 @@ const group = (key: string, spend: number, requests = 1) => ({
   completionTokens: 3n,
   spendMicroUsd: BigInt(spend),
   deniedCount: 4n,
+  restCount: 0n,
 });
 const keyOf = ({ key }: { readonly key: string }): string => key;
 
@@ -39,4 +40,13 @@ test("joins what is beyond the seventh in one row, unless that is a single one",
   expect(rows.at(-1)).toMatchObject({ count: 3, totals: { spendMicroUsd: 93n + 92n + 91n } });
   expect(rows.at(-1)?.id).toBeUndefined();
   expect(topGroups(groups.slice(0, 8), keyOf, MEASURES.spend).at(-1)).toMatchObject({ id: "k7", count: 1 });
+});
+
+test("adds what was not read apart to the row of the others, and has it although there are few rows", () => {
+  const rest = (spend: number) => ({ ...group("", spend), restCount: 392n });
+  const groups = [rest(500), ...Array.from({ length: 8 }, (_, index) => group(`k${index}`, 100 - index)), rest(7)];
+  const rows = topGroups(groups, keyOf, MEASURES.spend);
+  expect(rows.map(({ id }) => id)).toEqual(["k0", "k1", "k2", "k3", "k4", "k5", "k6", undefined]);
+  expect(rows.at(-1)).toMatchObject({ count: 393, totals: { spendMicroUsd: 507n + 93n } });
+  expect(topGroups([group("", 1), rest(5)], keyOf, MEASURES.spend)).toMatchObject([{ id: "" }, { count: 392 }]);
 });

@@ -1,3 +1,4 @@
+import type { UsageGroup } from "@routeplane/contracts/usage";
 import { sum } from "../../components/chart/series.ts";
 import type { Measure, Totals } from "../../format/measures.ts";
 
@@ -14,19 +15,20 @@ export interface TopRow {
 }
 
 /** Groups with the largest amounts of a measure, and one row for all others. The rows add up to the groups. */
-export function topGroups<Group extends Totals>(
+export function topGroups<Group extends Totals & Pick<UsageGroup, "restCount">>(
   groups: readonly Group[],
   idOf: (group: Group) => string,
   { valueOf }: Measure,
 ): readonly TopRow[] {
-  const rows = Map.groupBy(groups, idOf)
-    .entries()
-    .map(([id, parts]): TopRow => ({ id, count: 1, totals: addUp(parts) }))
-    .toArray()
+  const byId = Map.groupBy(groups, (group) => (group.restCount > 0n ? undefined : idOf(group)));
+  const rows = [...byId]
+    .flatMap(([id, parts]): readonly TopRow[] => (id === undefined ? [] : [{ id, count: 1, totals: addUp(parts) }]))
     .toSorted((a, b) => compareDown(valueOf(a.totals), valueOf(b.totals)));
+  const rest = byId.get(undefined) ?? [];
+  if (rows.length <= MAX_ROWS + 1 && rest.length === 0) return rows;
   const others = rows.slice(MAX_ROWS);
-  if (others.length <= 1) return rows;
-  return [...rows.slice(0, MAX_ROWS), { count: others.length, totals: addUp(others.map(({ totals }) => totals)) }];
+  const count = others.length + Number(rest[0]?.restCount ?? 0n);
+  return [...rows.slice(0, MAX_ROWS), { count, totals: addUp([...others.map(({ totals }) => totals), ...rest]) }];
 }
 
 function addUp(parts: readonly Totals[]): Totals {

@@ -33,7 +33,7 @@ export function TopLists({ range, measure, by }: TopListsProps) {
 }
 
 function TopKeys({ range, measure, by, timeZone }: TopListsProps & { readonly timeZone: string }) {
-  return <TopList by="key" usage={useUsageByKey(range, by, timeZone)} {...{ range, measure }} />;
+  return <TopList by="key" usage={useUsageByKey({ range, by, measure, timeZone })} {...{ range, measure }} />;
 }
 
 function TopModels({ range, measure }: Omit<TopListsProps, "by">) {
@@ -46,15 +46,16 @@ interface TopListProps {
   readonly measure: MeasureName;
   readonly usage: {
     readonly data: GetUsageResponse | undefined;
+    readonly isPlaceholderData: boolean;
     readonly error: Error | null;
     readonly refetch: () => unknown;
   };
 }
 
-function TopList({ by, range, measure, usage: { data, error, refetch } }: TopListProps) {
+function TopList({ by, range, measure, usage: { data, isPlaceholderData, error, refetch } }: TopListProps) {
   const caption = `Top ${by}s by ${MEASURES[measure].title.toLowerCase()}`;
   return (
-    <Section title={caption}>
+    <Section title={caption} isBusy={isPlaceholderData}>
       {error !== null && <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />}
       {error === null && data === undefined && <Skeleton />}
       {data?.groups.length === 0 && <EmptyState title="No requests in this range." />}

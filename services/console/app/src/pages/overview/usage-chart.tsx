@@ -1,11 +1,10 @@
 import type { GetUsageResponse } from "@routeplane/contracts/usage";
 import { useLocation } from "wouter";
-import { toSeries } from "../../components/chart/series.ts";
 import { TimeBarChart } from "../../components/chart/time-bar-chart.tsx";
-import { bucketIndexOf, bucketUnitOf, MAX_BUCKETS, timeBuckets } from "../../components/chart/time-buckets.ts";
+import { bucketUnitOf, MAX_BUCKETS, timeBuckets } from "../../components/chart/time-buckets.ts";
+import { usageSeries } from "../../components/chart/usage-series.ts";
 import { EmptyState } from "../../components/empty-state.tsx";
 import { formatCount } from "../../format/money.ts";
-import { fromTimestamp } from "../../format/time.ts";
 import { fromProtoRange } from "../../format/time-range.ts";
 import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
 import { type MeasureName, MEASURES } from "../../format/measures.ts";
@@ -24,7 +23,7 @@ interface UsageChartProps {
 /** Measure over time, stacked by a dimension. A bar leads to its requests. */
 export function UsageChart({ usage, measure, by, timeZone, nameOf }: UsageChartProps) {
   const [, navigate] = useLocation();
-  const { title, valueOf, format, formatTick } = MEASURES[measure];
+  const { title, format, formatTick } = MEASURES[measure];
   // The range that was read: while another one is, its bars stay.
   const range = fromProtoRange(usage);
   const buckets = timeBuckets(range, bucketUnitOf(range), timeZone);
@@ -35,16 +34,11 @@ export function UsageChart({ usage, measure, by, timeZone, nameOf }: UsageChartP
       />
     );
   }
-  const points = usage.groups.map((group) => ({
-    id: DIMENSIONS[by].idOf(group),
-    bucket: bucketIndexOf(buckets, fromTimestamp(group.hour ?? group.day) ?? range.from),
-    value: valueOf(group),
-  }));
   return (
     <TimeBarChart
       caption={`${title} by ${by}`}
       buckets={buckets}
-      series={toSeries(points, buckets.length, nameOf)}
+      series={usageSeries(usage.groups, { buckets, measure, idOf: DIMENSIONS[by].idOf, nameOf })}
       format={format}
       formatTick={formatTick}
       onSelect={(bucket, series) => navigate(requestsLink(bucket, measure, by, series?.id))}

@@ -29,7 +29,7 @@ export function Usage(props: UsageProps) {
 }
 
 function UsageInZone({ range, measure, by, onChange, timeZone }: UsageProps & { readonly timeZone: string }) {
-  const { data, error, refetch } = useUsageOverTime(range, by, timeZone);
+  const { data, isPlaceholderData, error, refetch } = useUsageOverTime({ range, by, measure, timeZone });
   const before = useUsageBefore(range);
   const keys = useKeys();
   const failure = error !== null && <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />;
@@ -43,7 +43,11 @@ function UsageInZone({ range, measure, by, onChange, timeZone }: UsageProps & { 
       {before.error !== null && (
         <ErrorNotice error={before.error} what="The range before cannot be read." onRetry={before.refetch} />
       )}
-      <Section title={`${title} over time`} actions={<StackedBy by={by} onChange={(next) => onChange({ by: next })} />}>
+      <Section
+        title={`${title} over time`}
+        actions={<StackedBy by={by} onChange={(next) => onChange({ by: next })} />}
+        isBusy={isPlaceholderData}
+      >
         {MEASURES[measure].valueOf(data) === 0n ? (
           <Nothing title={title} totals={data} before={before.data} />
         ) : (

@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import type { Latency, UsageDimension, UsageGroup } from "./usage_service_pb.js";
+import type { Latency, UsageDimension, UsageGroup, UsageMeasure } from "./usage_service_pb.js";
 import type { UsageEventBatch } from "../../events/v1/usage_event_pb.js";
 
 /**
@@ -54,6 +54,21 @@ export declare type GetNodeUsageRequest = Message<"routeplane.usage.v1.GetNodeUs
    * @generated from field: bool latency = 5;
    */
   latency: boolean;
+
+  /**
+   * Number of values with groups of their own, as in GetUsageRequest. Values are namespaces, or combinations of one and the requested
+   * dimensions other than time. The namespace of the rest is empty.
+   *
+   * @generated from field: int32 largest = 6;
+   */
+  largest: number;
+
+  /**
+   * Amount by which values are the largest; unspecified: SPEND.
+   *
+   * @generated from field: routeplane.usage.v1.UsageMeasure largest_by = 7;
+   */
+  largestBy: UsageMeasure;
 };
 
 /**
@@ -159,7 +174,7 @@ export declare const GetNodeUsageResponseSchema: GenMessage<GetNodeUsageResponse
  */
 export declare type NamespaceUsage = Message<"routeplane.usage.v1.NamespaceUsage"> & {
   /**
-   * `ns_…`.
+   * `ns_…`; empty for the rest.
    *
    * @generated from field: string namespace_id = 1;
    */

@@ -75,6 +75,22 @@ export declare type GetUsageRequest = Message<"routeplane.usage.v1.GetUsageReque
    * @generated from field: bool latency = 8;
    */
   latency: boolean;
+
+  /**
+   * Number of values with groups of their own: those with the largest amounts in the range. All others are one, the rest, so that the
+   * groups still add up to the totals. Values are those of the requested dimensions other than time, or their combinations. 0: every
+   * value has groups. INVALID_ARGUMENT FIELD_INVALID if HOUR and DAY are the only dimensions.
+   *
+   * @generated from field: int32 largest = 9;
+   */
+  largest: number;
+
+  /**
+   * Amount by which values are the largest; unspecified: SPEND.
+   *
+   * @generated from field: routeplane.usage.v1.UsageMeasure largest_by = 10;
+   */
+  largestBy: UsageMeasure;
 };
 
 /**
@@ -186,6 +202,14 @@ export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
    * @generated from field: routeplane.usage.v1.Latency first_token_latency = 14;
    */
   firstTokenLatency?: Latency | undefined;
+
+  /**
+   * Number of values that the rest has in the range, if this group is one of the rest: its dimensions other than time are unset. 0 in
+   * groups of one value.
+   *
+   * @generated from field: int64 rest_count = 15;
+   */
+  restCount: bigint;
 };
 
 /**
@@ -286,7 +310,7 @@ export declare type GetUsageResponse = Message<"routeplane.usage.v1.GetUsageResp
 
   /**
    * One group for each combination that has requests, denied ones too; they add up to the totals. Sorted by time if hours or
-   * days are dimensions, then by spend, most first. Empty if no dimension was requested.
+   * days are dimensions, then by spend, most first, the rest last. Empty if no dimension was requested.
    *
    * @generated from field: repeated routeplane.usage.v1.UsageGroup groups = 7;
    */
@@ -1137,6 +1161,53 @@ export declare type ListRequestsResponse = Message<"routeplane.usage.v1.ListRequ
  * Use `create(ListRequestsResponseSchema)` to create a new message.
  */
 export declare const ListRequestsResponseSchema: GenMessage<ListRequestsResponse>;
+
+/**
+ * Amount of usage.
+ *
+ * @generated from enum routeplane.usage.v1.UsageMeasure
+ */
+export enum UsageMeasure {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: USAGE_MEASURE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Sum of the costs.
+   *
+   * @generated from enum value: USAGE_MEASURE_SPEND = 1;
+   */
+  SPEND = 1,
+
+  /**
+   * Requests that were admitted.
+   *
+   * @generated from enum value: USAGE_MEASURE_REQUESTS = 2;
+   */
+  REQUESTS = 2,
+
+  /**
+   * Input and output tokens.
+   *
+   * @generated from enum value: USAGE_MEASURE_TOKENS = 3;
+   */
+  TOKENS = 3,
+
+  /**
+   * Requests that a policy refused.
+   *
+   * @generated from enum value: USAGE_MEASURE_DENIED = 4;
+   */
+  DENIED = 4,
+}
+
+/**
+ * Describes the enum routeplane.usage.v1.UsageMeasure.
+ */
+export declare const UsageMeasureSchema: GenEnum<UsageMeasure>;
 
 /**
  * Dimension of groups of usage.

@@ -1,0 +1,39 @@
+import type { UsageGroup } from "@routeplane/contracts/usage";
+import { type MeasureName, MEASURES } from "../../format/measures.ts";
+import { fromTimestamp } from "../../format/time.ts";
+import { type Series, SERIES_TO_READ, toSeries } from "./series.ts";
+import { bucketIndexOf, type TimeBucket } from "./time-buckets.ts";
+
+/** Fields of a request for usage that ask for what a chart of a measure shows by itself, and the rest as one sum. */
+export function largestBy(measure: MeasureName) {
+  return { largest: SERIES_TO_READ, largestBy: MEASURES[measure].usageMeasure };
+}
+
+interface UsageSeriesOptions<Group> {
+  readonly buckets: readonly TimeBucket[];
+  readonly measure: MeasureName;
+  /** Value of the dimension by which the groups are stacked. */
+  readonly idOf: (group: Group) => string;
+  readonly nameOf: (id: string) => string;
+}
+
+/** Series of groups of usage by time and one dimension. */
+export function usageSeries<Group extends UsageGroup>(
+  groups: readonly Group[],
+  { buckets, measure, idOf, nameOf }: UsageSeriesOptions<Group>,
+): readonly Series[] {
+  const points = groups.map((group) => {
+    const start = fromTimestamp(group.hour ?? group.day);
+    return {
+      id: group.restCount > 0n ? undefined : idOf(group),
+      bucket: start === undefined ? 0 : bucketIndexOf(buckets, start),
+      value: MEASURES[measure].valueOf(group),
+    };
+  });
+  return toSeries(points, buckets.length, nameOf, restCountOf(groups));
+}
+
+/** Number of values of the rest, of which every group of it has the same. */
+export function restCountOf(groups: readonly UsageGroup[]): number {
+  return Number(groups.find(({ restCount }) => restCount > 0n)?.restCount ?? 0n);
+}
