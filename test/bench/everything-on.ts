@@ -34,7 +34,7 @@ export async function everythingOn(node: TestNode, namespace: string): Promise<s
   return child.token;
 }
 
-/** Starts a node with two providers at an upstream of `servers.ts`: model `tiny` answers at once, `streamed` with 40 words. */
+/** Starts a node with providers at an upstream of `servers.ts`: model `tiny` answers at once, `late` after 200 ms, `streamed` with 40 words. */
 export async function startNodeWithUpstream(upstream: string, options: StartOptions = {}): Promise<TestNode> {
   const folder = await mkdtemp(join(tmpdir(), "routeplane-bench-"));
   const file = join(folder, "providers.yaml");
@@ -44,7 +44,10 @@ export async function startNodeWithUpstream(upstream: string, options: StartOpti
     models:
       - {id: ${name}, price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}}
 `;
-  const yaml = `providers:\n${provider("tiny", `${upstream}/v1`)}${provider("streamed", `${upstream}/stream/v1`)}`;
+  const paths = { tiny: "", late: "/late", streamed: "/stream" };
+  const yaml = `providers:\n${Object.entries(paths)
+    .map(([name, path]) => provider(name, `${upstream}${path}/v1`))
+    .join("")}`;
   await writeFile(file, yaml);
   try {
     return await startNode({ ...options, environment: { ...options.environment, ROUTEPLANE_PROVIDERS: file } });

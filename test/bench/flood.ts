@@ -13,11 +13,11 @@ import { load, median } from "./times.ts";
  * flood is as many requests as are answered, by a process of its own.
  *
  * FLOOD is the number of its connections (256), RATE that of the trickle's requests a second (20), SECONDS the length of a window (6),
- * ROUNDS their number (5), MODEL tiny, or streamed for answers of 200 ms. ONSET_MS is how long a flood has run when its window begins
+ * ROUNDS their number (5), MODEL late, which answers after 200 ms as models take, tiny, which answers at once, or streamed. ONSET_MS is how long a flood has run when its window begins
  * (1,000); 0 for what its beginning does. CORES=separate gives the gateway a core of its own.
  */
 
-const { MODEL = "tiny" } = process.env;
+const { MODEL = "late" } = process.env;
 const FLOOD = Number(process.env["FLOOD"] ?? 256);
 const RATE = Number(process.env["RATE"] ?? 20);
 const SECONDS = Number(process.env["SECONDS"] ?? 6);
@@ -44,7 +44,7 @@ async function main(): Promise<void> {
     const url = `${node.url}/v1/chat/completions`;
     const common = { url, model: MODEL, streamed: MODEL === "streamed" };
     const flooding: LoadOptions = { ...common, key: first.root.token, concurrency: FLOOD, durationMs: 0 };
-    const steady: LoadOptions = { ...common, key: second.root.token, concurrency: 8, perSecond: RATE, durationMs: 0 };
+    const steady: LoadOptions = { ...common, key: second.root.token, concurrency: 64, perSecond: RATE, durationMs: 0 };
     const durationMs = SECONDS * 1_000;
     await Promise.all([flood({ ...flooding, durationMs: WARM_UP_MS }), runLoad({ ...steady, durationMs: WARM_UP_MS })]);
 

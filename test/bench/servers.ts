@@ -18,7 +18,10 @@ const ANSWER = JSON.stringify({
   usage: { prompt_tokens: 12, completion_tokens: 2, total_tokens: 14 },
 });
 
-/** Upstream of every wire that answers every request at once; at `/stream/…` with a stream of 40 words, one every 5 ms. */
+/** Time that a model takes for a short answer, at least. */
+const LATE_MS = 200;
+
+/** Upstream of every wire that answers every request at once; at `/late/…` after 200 ms, at `/stream/…` with a stream of 40 words, one every 5 ms. */
 const upstream: RequestListener = (request, response) => {
   request.resume();
   const { url = "" } = request;
@@ -26,7 +29,11 @@ const upstream: RequestListener = (request, response) => {
   const answer = (): void =>
     void response.writeHead(200, { "content-type": "application/json" }).end(WHOLE_ANSWERS[wire] ?? ANSWER);
   const events = STREAMED_ANSWERS[wire] ?? CHUNKS;
-  request.on("end", () => (url.startsWith("/stream/") ? void stream(response, events) : answer()));
+  request.on("end", () => {
+    if (url.startsWith("/stream/")) void stream(response, events);
+    else if (url.startsWith("/late/")) setTimeout(answer, LATE_MS);
+    else answer();
+  });
 };
 
 function chunk(choices: object[], more: object = {}): string {

@@ -1,15 +1,15 @@
 /**
  * Pace of floods while other namespaces are served too: so many requests of them start that the event loop keeps time to spare.
  *
- * A namespace floods while more than eight of its requests wait. It is held back while another one, which had eight running requests at
- * most, has sent a request within the last two seconds: four requests of floods start in a turn of the event loop, and none while spare
+ * A namespace floods while more than eight of its requests wait. It is held back while another one, of which fewer waited, has sent a
+ * request within the last two seconds: four requests of floods start in a turn of the event loop, and none while spare
  * time is due, but in one turn of 20 ms. A flood alone, and namespaces that are served without a queue, are never held back.
  *
  * Measured with one core for the gateway, 100 requests/s beside a flood on 256 connections: see test/bench/README.md.
  */
 import { SpareTime, type LoopTimes } from "./spare-time.ts";
 
-/** Most requests of a namespace that does not flood. */
+/** Most waiting requests of a namespace that does not flood: running ones can be many, since models take seconds. */
 const MAX_FEW = 8;
 /** Time for which floods are held back for a namespace since its last request. */
 const ACTIVE_MS = 2_000;
@@ -18,7 +18,7 @@ const STARTS_PER_TURN = 4;
 /** Longest time in which none of them starts. */
 const MAX_PAUSE_MS = 20;
 
-/** Last request of a namespace that had few. */
+/** Last request of a namespace of which few waited. */
 interface Arrival {
   readonly namespaceId: string;
   readonly at: number;
@@ -29,7 +29,7 @@ const NEVER: Arrival = { namespaceId: "", at: -Infinity };
 export class FloodPace {
   readonly #now: () => number;
   readonly #spareTime: SpareTime;
-  /** Last arrivals of two namespaces with few requests, the last one first: one of them is always of another than a given one. */
+  /** Last arrivals of two namespaces of which few requests waited, the last one first: one of them is always of another than a given one. */
   #arrivals: readonly [Arrival, Arrival] = [NEVER, NEVER];
   #startsLeft = 0;
   #startedAt = 0;
@@ -40,9 +40,9 @@ export class FloodPace {
     this.#spareTime = new SpareTime(loopTimes);
   }
 
-  /** Notes a request of a namespace that has so many running or waiting ones. */
-  arrived(namespaceId: string, running: number): void {
-    if (running >= MAX_FEW) return;
+  /** Notes a request of a namespace of which so many wait. */
+  arrived(namespaceId: string, waiting: number): void {
+    if (waiting >= MAX_FEW) return;
     const [last, other] = this.#arrivals;
     this.#arrivals = [{ namespaceId, at: this.#now() }, last.namespaceId === namespaceId ? other : last];
   }
@@ -64,7 +64,7 @@ export class FloodPace {
     return true;
   }
 
-  /** True if another namespace with few requests is served too. */
+  /** True if another namespace is served too, of which few requests wait. */
   #isSharedBy(namespaceId: string): boolean {
     const [last, other] = this.#arrivals;
     const { at } = last.namespaceId === namespaceId ? other : last;

@@ -125,6 +125,25 @@ describe("a load gate", () => {
     expect(started).toHaveLength(before + 8);
   });
 
+  it("holds a flood back for a namespace of which many requests run, because models are slow, and few wait", async () => {
+    const { enter, started, endTurn, pass } = gateWith();
+    for (let turn = 0; turn < 50; turn++) {
+      for (const name of namesOf(`b${turn}-`, 5)) enter(name);
+      await endTurn(1);
+    }
+    expect(started).toHaveLength(250);
+    pass(2_000);
+    for (const name of namesOf("a", 1_000)) enter(name);
+    enter("b");
+    const counts: number[] = [];
+    for (let turn = 0; turn < 3; turn++) {
+      const before = started.length;
+      await endTurn(1);
+      counts.push(started.length - before);
+    }
+    expect(counts).toEqual([5, 4, 4]);
+  });
+
   it("starts nothing of a flood while the event loop owes spare time, but in a turn of 20 ms", async () => {
     const { enter, started, endTurn, loop } = gateWith();
     for (const name of namesOf("a", 1_000)) enter(name);

@@ -160,7 +160,7 @@ export class LoadGate {
     const load = known ?? new NamespaceLoad(namespaceId);
     if (known === undefined) this.#loads.set(namespaceId, load);
     else this.#owing.delete(namespaceId);
-    this.#pace.arrived(namespaceId, load.running);
+    this.#pace.arrived(namespaceId, load.items.size);
     load.running++;
     this.#running++;
     const leave = (): void => {
