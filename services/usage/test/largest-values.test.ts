@@ -5,6 +5,7 @@ import { usageQuery } from "./queries.ts";
 import { pendingRequest, settledRequest } from "./requests.ts";
 import { startUsageDatabase, type UsageDatabase } from "./usage-database.ts";
 import { deduplicate } from "../src/domain/deduplication.ts";
+import { localDays } from "../src/domain/local-days.ts";
 import {
   type Dimension,
   type Measure,
@@ -39,9 +40,11 @@ type Arrival = typeof arrival extends fc.Arbitrary<infer Value> ? Value : never;
 
 const query = fc.record({
   groupBy: fc.subarray(["key", "model", "provider", "status", "hour", "day"] as const).filter(hasValues),
-  count: fc.integer({ min: 1, max: 7 }),
+  count: fc.integer({ min: 1, max: 6 }),
   by: fc.constantFrom<Measure>("spend", "requests", "tokens", "denied"),
   ends: fc.tuple(fc.nat(SPAN_MS), fc.nat(SPAN_MS)),
+  filter: fc.constantFrom({}, { keyId: KEYS[0] }, { model: "small" }),
+  timeZone: fc.constantFrom("", "Asia/Kolkata", "America/New_York"),
 });
 
 function hasValues(groupBy: readonly Dimension[]): boolean {
@@ -82,15 +85,15 @@ describe("the largest values", () => {
     const seen = { rests: 0, wholes: 0 };
     await fc.assert(
       fc.asyncProperty(
-        fc.array(arrival, { minLength: 1, maxLength: 40 }),
+        fc.array(arrival, { minLength: 10, maxLength: 80 }),
         fc.array(query, { minLength: 1, maxLength: 4 }),
         async (arrivals, queries) => {
           const namespaceId = newId("ns");
           await record(namespaceId, arrivals);
-          for (const { groupBy, count, by, ends } of queries) {
+          for (const { groupBy, count, by, ends, filter, timeZone } of queries) {
             const [from, to] = [Math.min(...ends), Math.max(...ends) + 1].map((ms) => new Date(START_MS + ms));
             if (from === undefined || to === undefined) continue;
-            const asked = { range: { from, to }, groupBy };
+            const asked = { range: { from, to }, groupBy, ...filter, days: localDays({ from, to }, timeZone) };
             const all = await database.usage.sumUsage(namespaceId, usageQuery(asked));
             const groups = await database.usage.sumUsage(namespaceId, usageQuery({ ...asked, largest: { count, by } }));
 
@@ -125,8 +128,8 @@ describe("the largest values", () => {
       ),
       { numRuns: 60 },
     );
-    expect(seen.rests).toBeGreaterThan(10);
-    expect(seen.wholes).toBeGreaterThan(10);
+    expect(seen.rests).toBeGreaterThan(0);
+    expect(seen.wholes).toBeGreaterThan(0);
   });
 
   test("are in order of time, then of cost, with the rest last, and the rest has latencies", async () => {

@@ -78,14 +78,11 @@ export async function sumUsage(
   namespaceId: Id<"ns"> | undefined,
   query: UsageQuery,
 ): Promise<readonly UsageGroup[]> {
-  const { groupBy } = query;
   const scope: Scope = namespaceId === undefined ? { node: true } : { namespaceId };
   await requireKept(database, scope, query.range.from);
-  const sums = sql`select ${sql.join([...groupBy.map((name) => sql.ref(name)), ...countersOf(query).map(summed)])}
-    from (${partsFor(namespaceId, query)}) as part
-    ${groupBy.length === 0 ? sql`` : sql`group by ${names(groupBy)} having sum(request_count) > 0 or sum(denied_count) > 0`}`;
+  const asked = { ...query, withLatencies: readsLatencies(query) };
   const statement = sql<SumRow>`
-    ${query.largest === undefined ? everyGroup(query, sums) : largestGroups(query, sums, query.largest)}
+    ${query.largest === undefined ? everyGroup(namespaceId, asked) : largestGroups(namespaceId, asked, query.largest)}
     order by day, hour, rest_count, cost_nano_usd desc, request_count desc, denied_count desc,
       namespace, key, model, provider, status
     limit ${MAX_GROUPS + 1}`;
@@ -97,34 +94,43 @@ export async function sumUsage(
   return rows.map(fromSumRow);
 }
 
-const summed = (counter: Counter): RawBuilder<unknown> =>
-  sql`coalesce(sum(${sql.ref(counter)}), 0) as ${sql.ref(counter)}`;
-
-function everyGroup(query: UsageQuery, sums: RawBuilder<unknown>): RawBuilder<unknown> {
-  const dimensions = dimensionColumns(query, (name) => sql.ref(name));
-  const counters = counterColumns(query, (counter) => sql.ref(counter));
-  return sql`select ${sql.join([...dimensions, ...counters])}, 0::int8 as rest_count from (${sums}) as sums`;
+function everyGroup(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuilder<unknown> {
+  return sql`select ${shownColumns(query)}, 0::int8 as rest_count from (${groupsOf(namespaceId, query)}) as groups`;
 }
 
-/** Builds the query that joins the groups of all values but the largest. Arrays compare nulls as equal, which columns do not. */
-function largestGroups(query: UsageQuery, sums: RawBuilder<unknown>, { count, by }: Largest): RawBuilder<unknown> {
+/**
+ * Builds the query for the groups of the largest values, and of the rest: all usage of a time less theirs. It finds the largest over the
+ * whole range, hence in the sums of the longest unit, and then reads the rows of these alone. With 2,000 keys, 30
+ * days of UTC take 0.15 s and not 0.9, which is what grouping all rows takes, and days of another zone, read from hours, 0.2 s and not 2.4.
+ */
+function largestGroups(
+  namespaceId: Id<"ns"> | undefined,
+  query: UsageQuery,
+  { count, by }: Largest,
+): RawBuilder<unknown> {
   const isTime = (name: Dimension): boolean => TIME_DIMENSIONS.includes(name);
   const compared = query.groupBy.filter((name) => !isTime(name));
-  const value = sql`array[${sql.join(compared.map((name) => sql`${sql.ref(name)}::text collate "C"`))}]`;
-  const dimensions = dimensionColumns(query, (name) =>
-    isTime(name) ? sql.ref(name) : sql`case when rank <= ${count} then ${sql.ref(name)} end`,
-  );
-  const counters = counterColumns(query, (counter) => sql`sum(${sql.ref(counter)})`);
+  const times = query.groupBy.filter(isTime);
+  const values = groupsOf(namespaceId, { ...query, groupBy: compared, withLatencies: false });
+  const counters = countersOf(query);
+  const less = counters.map((counter) => sql`-${sql.ref(counter)}`);
   return sql`
-    with sums as materialized (${sums}),
-    ranked as (
-      select ${value} as value, count(*) over () as value_count,
-        row_number() over (order by sum(${MEASURES[by]}) desc, ${value}) as rank
-      from sums group by ${value})
-    select ${sql.join([...dimensions, ...counters])},
-      case when rank > ${count} then value_count - ${count} else 0 end as rest_count
-    from sums join ranked on ranked.value = ${value}
-    group by ${sql.raw(dimensions.map((_, at) => at + 1).join(", "))}, rest_count`;
+    with ranked as (
+      select *, count(*) over () as value_count, row_number() over (order by ${MEASURES[by]} desc, ${names(compared)}) as rank
+      from (${values}) as sums),
+    largest as materialized (select * from ranked where rank <= ${count}),
+    own as materialized (${groupsOf(namespaceId, query, compared)}),
+    rest as (
+      ${groupsFrom(
+        sql`${groupsOf(namespaceId, { ...query, groupBy: times })}
+          union all select ${sql.join([...times.map((name) => sql.ref(name)), ...less])} from own`,
+        times,
+        counters,
+      )})
+    select ${shownColumns(query)}, 0::int8 as rest_count from own
+    union all
+    select ${shownColumns({ ...query, groupBy: times })}, value_count - ${count} from rest, (select value_count from largest limit 1) as counted
+    where value_count > ${count} and (request_count > 0 or denied_count > 0)`;
 }
 
 const MEASURES: Readonly<Record<Measure, RawBuilder<unknown>>> = {
@@ -134,24 +140,38 @@ const MEASURES: Readonly<Record<Measure, RawBuilder<unknown>>> = {
   denied: sql`denied_count`,
 };
 
-/** Builds a column of each dimension, null for those that the query does not group by. */
-function dimensionColumns(
-  { groupBy }: UsageQuery,
-  columnOf: (name: Dimension) => RawBuilder<unknown>,
-): readonly RawBuilder<unknown>[] {
-  return ALL_DIMENSIONS.map((name) => sql`${groupBy.includes(name) ? columnOf(name) : sql`null`} as ${sql.ref(name)}`);
+/** Builds the columns of a `SumRow` but the last: null for dimensions that the query does not group by, and for what it does not read. */
+function shownColumns(query: UsageQuery): RawBuilder<unknown> {
+  const dimensions = ALL_DIMENSIONS.map(
+    (name) => sql`${query.groupBy.includes(name) ? sql.ref(name) : sql`null`} as ${sql.ref(name)}`,
+  );
+  const read = countersOf(query);
+  const counters = COUNTERS.map((counter) => {
+    const type = sql.raw(HISTOGRAMS.has(counter) ? "text" : "numeric");
+    return sql`${read.includes(counter) ? sql.ref(counter) : sql`null`}::${type} as ${sql.ref(counter)}`;
+  });
+  return sql.join([...dimensions, ...counters]);
 }
 
-/** Builds a column of each counter, null for those that the query does not read. */
-function counterColumns(
+/** Builds the query for the groups of a range. @param compared dimensions of which only the values in the relation `largest` are read */
+function groupsOf(
+  namespaceId: Id<"ns"> | undefined,
   query: UsageQuery,
-  columnOf: (counter: Counter) => RawBuilder<unknown>,
-): readonly RawBuilder<unknown>[] {
-  const read = countersOf(query);
-  return COUNTERS.map((counter) => {
-    const type = sql.raw(HISTOGRAMS.has(counter) ? "text" : "numeric");
-    return sql`${read.includes(counter) ? columnOf(counter) : sql`null`}::${type} as ${sql.ref(counter)}`;
-  });
+  compared: readonly Dimension[] = [],
+): RawBuilder<unknown> {
+  const sums = groupsFrom(partsFor(namespaceId, query, compared), query.groupBy, countersOf(query));
+  // All of a range is one group, also of no requests.
+  return query.groupBy.length === 0 ? sums : sql`${sums} having sum(request_count) > 0 or sum(denied_count) > 0`;
+}
+
+function groupsFrom(
+  parts: RawBuilder<unknown>,
+  groupBy: readonly Dimension[],
+  counters: readonly Counter[],
+): RawBuilder<unknown> {
+  const sums = counters.map((counter) => sql`coalesce(sum(${sql.ref(counter)}), 0) as ${sql.ref(counter)}`);
+  return sql`select ${sql.join([...groupBy.map((name) => sql.ref(name)), ...sums])} from (${parts}) as part
+    ${groupBy.length === 0 ? sql`` : sql`group by ${names(groupBy)}`}`;
 }
 
 function countersOf(query: UsageQuery): readonly Counter[] {
@@ -189,7 +209,11 @@ const TOTALS_DIMENSIONS: ReadonlySet<Dimension> = new Set(["namespace", "hour", 
  * Days of a time zone are read from sums of days only if all begin with a day of UTC, which is then what they are. Sums that one of them
  * begins within go to the day that begins nearest; the rows between the two moments are moved to the other day.
  */
-function partsFor(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuilder<unknown> {
+function partsFor(
+  namespaceId: Id<"ns"> | undefined,
+  query: UsageQuery,
+  compared: readonly Dimension[],
+): RawBuilder<unknown> {
   const { range, groupBy, keyId, model, provider, days } = query;
   const counters = countersOf(query);
   const isFiltered = keyId !== undefined || model !== undefined || provider !== undefined;
@@ -200,7 +224,7 @@ function partsFor(namespaceId: Id<"ns"> | undefined, query: UsageQuery): RawBuil
   if (keyId !== undefined) conditions.push(sql`key_id = ${keyId}`);
   if (model !== undefined) conditions.push(sql`model = ${model}`);
   if (provider !== undefined) conditions.push(sql`provider = ${provider}`);
-  const grouping = { groupBy, conditions, counters };
+  const grouping = { groupBy, compared, conditions, counters };
   const latencies = readsLatencies(query) ? [LATENCIES] : [];
   const parts = [inTotals ? TOTALS : ROLLUPS, DENIED_ROWS, UNLOGGED_DENIALS, ...latencies].flatMap((sources) => {
     // Groups by hour, or by day of a time zone, cannot be read from sums of days.
@@ -227,6 +251,8 @@ function dayOf({ time }: Source, unit: SumUnit | undefined, days: LocalDays | un
 /** Dimensions and conditions of a part. */
 interface Grouping {
   readonly groupBy: UsageQuery["groupBy"];
+  /** Dimensions of which only the values in the relation `largest` are read. */
+  readonly compared: readonly Dimension[];
   readonly conditions: readonly RawBuilder<unknown>[];
   readonly counters: readonly Counter[];
   /** Expression of the day. */
@@ -236,7 +262,7 @@ interface Grouping {
 function sumsOf(
   { from, to, sign }: RangePart,
   source: Source,
-  { groupBy, conditions, counters, day }: Grouping,
+  { groupBy, compared, conditions, counters, day }: Grouping,
 ): RawBuilder<unknown> {
   const at = sql.ref(source.time);
   const sums = counters.map((counter) => {
@@ -246,22 +272,34 @@ function sumsOf(
   });
   return sql`
     select ${sql.join([...dimensionsOf(source, groupBy, day), ...sums])} from ${sql.table(source.table)}
-    where ${sql.join([source.where, ...conditions, sql`${at} >= ${from}`, sql`${at} < ${to}`], sql` and `)}
+    where ${sql.join([...rowsOf(source, compared, conditions), sql`${at} >= ${from}`, sql`${at} < ${to}`], sql` and `)}
     ${groupByFirst(groupBy.length)}`;
 }
 
 function dimensionsOf(
-  { time, status }: Source,
+  source: Source,
   groupBy: UsageQuery["groupBy"],
   day: RawBuilder<unknown>,
 ): readonly RawBuilder<unknown>[] {
-  const of = (name: Dimension): RawBuilder<unknown> => {
-    if (name === "day") return day;
-    return name === "status" && status !== undefined
-      ? sql`${sql.lit(status)}::text collate "C"`
-      : DIMENSIONS[name](time);
-  };
-  return groupBy.map((name) => sql`${of(name)} as ${sql.ref(name)}`);
+  return groupBy.map((name) => sql`${name === "day" ? day : valueOf(source, name)} as ${sql.ref(name)}`);
+}
+
+function valueOf({ time, status }: Source, name: Exclude<Dimension, "day">): RawBuilder<unknown> {
+  return name === "status" && status !== undefined ? sql`${sql.lit(status)}::text collate "C"` : DIMENSIONS[name](time);
+}
+
+/** Lists the conditions on the rows of a source. An array of the values of one dimension lets Postgres find them in an index. */
+function rowsOf(
+  source: Source,
+  compared: readonly Dimension[],
+  conditions: readonly RawBuilder<unknown>[],
+): readonly RawBuilder<unknown>[] {
+  const values = compared.flatMap((name) => (name === "day" ? [] : valueOf(source, name)));
+  if (values.length === 0) return [source.where, ...conditions];
+  const among = sql`(select ${names(compared)} from largest)`;
+  const isAmong =
+    values.length === 1 ? sql`${sql.join(values)} = any(array${among})` : sql`(${sql.join(values)}) in ${among}`;
+  return [source.where, ...conditions, isAmong];
 }
 
 /** Groups by the first columns: by their numbers, because expressions with parameters never count as the same. */
@@ -273,7 +311,7 @@ function groupByFirst(count: number): RawBuilder<unknown> {
 function moveRows(
   stretches: readonly MisplacedStretch[],
   source: Source,
-  { groupBy, conditions, counters }: Omit<Grouping, "day">,
+  { groupBy, compared, conditions, counters }: Omit<Grouping, "day">,
 ): RawBuilder<unknown> {
   const at = sql.ref(source.time);
   const sums = counters.map((counter) => {
@@ -288,7 +326,7 @@ function moveRows(
     from unnest(${sql.join(columns)}) as stretch(starts, ends, day, wrong_day)
     cross join lateral (values (stretch.day, 1), (stretch.wrong_day, -1)) as moved(to_day, sign)
     join ${sql.table(source.table)} on ${at} >= stretch.starts and ${at} < stretch.ends
-    where ${sql.join([source.where, ...conditions], sql` and `)}
+    where ${sql.join(rowsOf(source, compared, conditions), sql` and `)}
     ${groupByFirst(groupBy.length)}`;
 }
 
