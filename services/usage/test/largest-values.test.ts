@@ -24,13 +24,14 @@ beforeAll(async () => {
 afterAll(() => database.stop());
 
 const START_MS = Date.parse("2026-06-01T00:00:00Z");
-const SPAN_MS = 30 * 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+const SPAN_MS = 30 * HOUR_MS;
 const KEYS = Array.from({ length: 6 }, () => newId("key"));
 
-/** Arbitrary request; one that was denied early has no model. Small amounts make ties, large ones are beyond exact floats. */
+/** Arbitrary request, often of the hour within which a day of India begins; one that was denied early has no model. Small amounts make ties, large ones are beyond exact floats. */
 const arrival = fc.record({
   keyId: fc.constantFrom(...KEYS),
-  atMs: fc.nat(SPAN_MS - 1),
+  atMs: fc.oneof(fc.nat(SPAN_MS - 1), fc.integer({ min: 18 * HOUR_MS, max: 19 * HOUR_MS })),
   model: fc.constantFrom("", "small", "large"),
   status: fc.constantFrom("succeeded", "failed", "denied"),
   cost: fc.oneof(fc.nat(3), fc.constant(2 ** 53 - 1)),
