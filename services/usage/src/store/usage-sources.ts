@@ -78,6 +78,12 @@ export const TOTALS: Sources = {
   day: kept("totals", sql`minutes = 1440`),
   rest: REQUESTS,
 };
+/** Totals that are rounded to hours wherever rollups are. */
+export const HOURLY_TOTALS: Sources = {
+  hour: kept("totals", sql`minutes = 5`),
+  day: kept("totals", sql`minutes = 1440`),
+  rest: REQUESTS,
+};
 export const ROLLUPS: Sources = {
   hour: kept("rollups_hourly", COUNTED),
   day: kept("rollups_daily", COUNTED),
