@@ -134,18 +134,16 @@ describe("the overview", () => {
 
   it("shows the largest of more keys than a read has groups for, by each measure, and all others as one", async () => {
     const crowded = await node.createNamespace("crowded");
-    const [many, few] = [480, 20].map((count) => Array.from({ length: count }, () => newId("key")));
     const [toMs, fromMs] = [Date.now(), Date.now() - 30 * DAY_MS];
-    // Of the few, each has more requests than the one before.
-    const keyIds = [
-      ...(many ?? []),
-      ...(few ?? []).flatMap((id, index) => Array.from({ length: 2 + index }, () => id)),
-    ];
+    // The first 20 keys have more requests, each one more than the one before.
+    const keyIds = Array.from({ length: 500 }, () => newId("key")).flatMap((id, index) =>
+      Array.from({ length: index < 20 ? 3 + index : 1 }, () => id),
+    );
     await fillRequests(node, { namespaceId: crowded.id, rows: 25_000, fromMs, toMs, keyIds });
     const range = { from: new Date(fromMs).toISOString(), to: new Date(toMs).toISOString() };
-    const { groups } = await jsonOf<{ groups: readonly (Usage & { key_id: string })[] }>(node, crowded.token, [
-      ...["cloud", "usage", "--group-by", "key", "--from", range.from, "--to", range.to, "--sort", "request_count"],
-    ]);
+    const byKey = ["cloud", "usage", "--group-by", "key", "--sort", "request_count"];
+    const asked = [...byKey, "--from", range.from, "--to", range.to];
+    const { groups } = await jsonOf<{ groups: readonly Usage[] }>(node, crowded.token, asked);
     expect(groups).toHaveLength(500);
     const session = await signIn(node, browser, crowded.token);
     const [largest, others] = [groups.slice(0, 7), groups.slice(7)];
@@ -153,12 +151,9 @@ describe("the overview", () => {
     for (const show of ["requests", "spend"]) {
       const { page } = await open(`/?${new URLSearchParams({ ...range, show }).toString()}`, session);
       const rows = page.getByRole("table", { name: /^Table: Top keys by/ }).locator("tbody tr");
-      const requests = (
-        await rows.getByRole("cell").evaluateAll((all) => all.map((cell) => cell.textContent ?? ""))
-      ).join("|");
-      for (const { request_count } of largest) expect(requests).toContain(String(request_count));
+      const counts = await rows.evaluateAll((all) => all.map((row) => row.querySelectorAll("td")[1]?.textContent));
+      expect(counts).toEqual([...largest.map((group) => [group]), others].map((of) => formatCount(sumOf(of))));
       expect(await rows.last().innerText()).toMatch(/^493 others/);
-      expect(await rows.last().innerText()).toContain(formatCount(sumOf(others)));
       await page.getByText("Numbers of this chart").click();
       const numbers = page.getByRole("table", { name: /^Numbers of/ });
       expect(await numbers.getByRole("columnheader").last().innerText()).toBe("Rest (493)");

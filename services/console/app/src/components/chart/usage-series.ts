@@ -9,18 +9,18 @@ export function largestBy(measure: MeasureName) {
   return { largest: SERIES_TO_READ, largestBy: MEASURES[measure].usageMeasure };
 }
 
-interface UsageSeriesOptions<Group> {
+interface UsageSeriesOptions {
   readonly buckets: readonly TimeBucket[];
   readonly measure: MeasureName;
   /** Value of the dimension by which the groups are stacked. */
-  readonly idOf: (group: Group) => string;
+  readonly idOf: (group: UsageGroup) => string;
   readonly nameOf: (id: string) => string;
 }
 
 /** Series of groups of usage by time and one dimension. */
-export function usageSeries<Group extends UsageGroup>(
-  groups: readonly Group[],
-  { buckets, measure, idOf, nameOf }: UsageSeriesOptions<Group>,
+export function usageSeries(
+  groups: readonly UsageGroup[],
+  { buckets, measure, idOf, nameOf }: UsageSeriesOptions,
 ): readonly Series[] {
   const points = groups.map((group) => {
     const start = fromTimestamp(group.hour ?? group.day);

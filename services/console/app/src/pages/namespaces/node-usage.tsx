@@ -1,5 +1,5 @@
 import { useQuery } from "@connectrpc/connect-query";
-import { UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
+import { UsageAdminService, UsageDimension, type UsageGroup } from "@routeplane/contracts/usage";
 import { TimeBarChart } from "../../components/chart/time-bar-chart.tsx";
 import { bucketUnitOf, timeBuckets } from "../../components/chart/time-buckets.ts";
 import { largestBy, usageSeries } from "../../components/chart/usage-series.ts";
@@ -35,14 +35,14 @@ export function NodeUsage({ range, measure, nameOf }: NodeUsageProps) {
   if (data.groups.length === 0) return <EmptyState title="No requests in this range, in any namespace." />;
   const { title, format, formatTick } = MEASURES[measure];
   const buckets = timeBuckets(range, unit, timeZone);
-  const groups = data.groups.flatMap(({ namespaceId, usage }) =>
-    usage === undefined ? [] : { ...usage, namespaceId },
-  );
+  const namespaces = new Map(data.groups.map(({ usage, namespaceId }) => [usage, namespaceId]));
+  const groups = data.groups.flatMap(({ usage }) => usage ?? []);
+  const idOf = (usage: UsageGroup): string => namespaces.get(usage) ?? "";
   return (
     <TimeBarChart
       caption={`${title} by namespace`}
       buckets={buckets}
-      series={usageSeries(groups, { buckets, measure, idOf: ({ namespaceId }) => namespaceId, nameOf })}
+      series={usageSeries(groups, { buckets, measure, idOf, nameOf })}
       format={format}
       formatTick={formatTick}
     />
