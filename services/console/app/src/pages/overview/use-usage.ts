@@ -12,7 +12,7 @@ import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
 /** Options of reads that are shown until those of a later range are there. Responses say what range they are of. */
 const OPTIONS = { placeholderData: keepPreviousData };
 
-/** What the chart shows, stacked by a dimension. */
+/** Query of the chart: what it shows, of which range, and what it is stacked by. */
 interface ChartQuery {
   readonly range: TimeRange;
   readonly by: DimensionName;
