@@ -1,9 +1,10 @@
 /**
  * Pace of floods while other namespaces are served too: so many requests of them start that the event loop keeps time to spare.
  *
- * A namespace floods while more than eight of its requests wait. It is held back while another one, of which fewer waited, has sent a
- * request within the last two seconds: four requests of floods start in a turn of the event loop, and none while spare
- * time is due, but in one turn of 20 ms. A flood alone, and namespaces that are served without a queue, are never held back.
+ * A namespace floods while more than eight of its requests wait. It is held back while another one, of which fewer waited and which sends less than a
+ * quarter of what it sends, has sent a request within the last two seconds: four requests of floods start in a turn of the event loop, and none while spare
+ * time is due, but in one turn of 20 ms. A flood alone, and namespaces that are served without a queue, are never held back; nor are two that send
+ * about as much as each other, since one of them would then wait while the process has time.
  *
  * Measured with one core for the gateway, 100 requests/s beside a flood on 256 connections: see test/bench/README.md.
  */
@@ -18,19 +19,32 @@ const STARTS_PER_TURN = 4;
 /** Longest time in which none of them starts. */
 const MAX_PAUSE_MS = 20;
 
-/** Last request of a namespace of which few waited. */
-interface Arrival {
+/** Ratio of what two namespaces send from which on one is held back for the other. */
+const TIMES_AS_MUCH = 4;
+/** Time in which the weight of an arrival in a rate falls to a third. */
+const RATE_MS = 1_000;
+/** Most namespaces whose rates are kept, the last ones. */
+const MAX_SENDERS = 1_024;
+
+/** Rate at which a namespace sends. */
+interface Sender {
   readonly namespaceId: string;
-  readonly at: number;
+  /** Arrivals of about the last second, at the time of the last one. */
+  count: number;
+  at: number;
 }
 
-const NEVER: Arrival = { namespaceId: "", at: -Infinity };
+const NOBODY: Sender = { namespaceId: "", count: 0, at: -Infinity };
 
 export class FloodPace {
   readonly #now: () => number;
   readonly #spareTime: SpareTime;
-  /** Last arrivals of two namespaces of which few requests waited, the last one first: one of them is always of another than a given one. */
-  #arrivals: readonly [Arrival, Arrival] = [NEVER, NEVER];
+  /** Senders keyed by namespace, the longest silent first. */
+  readonly #senders = new Map<string, Sender>();
+  /** The one that sends most. */
+  #largest = NOBODY;
+  /** Last two namespaces that sent little, the last one first, of which few requests waited: one of them is always another than a given one. */
+  #small: readonly [Sender, Sender] = [NOBODY, NOBODY];
   #startsLeft = 0;
   #startedAt = 0;
 
@@ -42,9 +56,25 @@ export class FloodPace {
 
   /** Notes a request of a namespace of which so many wait. */
   arrived(namespaceId: string, waiting: number): void {
-    if (waiting >= MAX_FEW) return;
-    const [last, other] = this.#arrivals;
-    this.#arrivals = [{ namespaceId, at: this.#now() }, last.namespaceId === namespaceId ? other : last];
+    const now = this.#now();
+    const sender = this.#count(namespaceId, now);
+    if (sender.count >= rateOf(this.#largest, now)) this.#largest = sender;
+    if (waiting >= MAX_FEW || !sendsLess(sender, this.#largest, now)) return;
+    const [last, other] = this.#small;
+    this.#small = [sender, last.namespaceId === namespaceId ? other : last];
+  }
+
+  #count(namespaceId: string, now: number): Sender {
+    const sender = this.#senders.get(namespaceId) ?? { namespaceId, count: 0, at: now };
+    sender.count = rateOf(sender, now) + 1;
+    sender.at = now;
+    this.#senders.delete(namespaceId);
+    this.#senders.set(namespaceId, sender);
+    if (this.#senders.size > MAX_SENDERS) {
+      const [first = ""] = this.#senders.keys();
+      this.#senders.delete(first);
+    }
+    return sender;
   }
 
   /** Begins a turn. @returns false if no request of a flood may start in it */
@@ -64,10 +94,21 @@ export class FloodPace {
     return true;
   }
 
-  /** True if another namespace is served too, of which few requests wait. */
+  /** True if another namespace is served too that sends little beside this one. */
   #isSharedBy(namespaceId: string): boolean {
-    const [last, other] = this.#arrivals;
-    const { at } = last.namespaceId === namespaceId ? other : last;
-    return this.#now() - at < ACTIVE_MS;
+    const now = this.#now();
+    const own = this.#senders.get(namespaceId) ?? NOBODY;
+    return this.#small.some(
+      (other) => other.namespaceId !== namespaceId && now - other.at < ACTIVE_MS && sendsLess(other, own, now),
+    );
   }
+}
+
+/** True if one sends less than a quarter of what another does. */
+function sendsLess(one: Sender, other: Sender, now: number): boolean {
+  return rateOf(one, now) * TIMES_AS_MUCH < rateOf(other, now);
+}
+
+function rateOf({ count, at }: Sender, now: number): number {
+  return count * Math.exp((at - now) / RATE_MS);
 }

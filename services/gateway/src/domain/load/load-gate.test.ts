@@ -144,6 +144,29 @@ describe("a load gate", () => {
     expect(counts).toEqual([5, 4, 4]);
   });
 
+  it.each([
+    [4, 4],
+    [6, 2],
+  ])("holds a namespace back for none that sends about as much: %d and %d in a turn", async (ofA, ofB) => {
+    const { enter, started, endTurn, loop } = gateWith();
+    for (let turn = 0; turn < 500; turn++) {
+      for (const name of [...namesOf(`a${turn}-`, ofA), ...namesOf(`b${turn}-`, ofB)]) enter(name);
+      await endTurn(1);
+    }
+    expect(started).toHaveLength(4_000);
+    // A pause of the process makes more than eight of both wait.
+    for (const name of [...namesOf("a-", 40), ...namesOf("b-", 20)]) enter(name);
+    const counts: number[] = [];
+    for (let turn = 0; turn < 5; turn++) {
+      loop.active += 1;
+      enter(`b${turn}`);
+      const before = started.length;
+      await endTurn(1);
+      counts.push(started.length - before);
+    }
+    expect(counts).toEqual([8, 8, 8, 8, 8]);
+  });
+
   it("starts nothing of a flood while the event loop owes spare time, but in a turn of 20 ms", async () => {
     const { enter, started, endTurn, loop } = gateWith();
     for (const name of namesOf("a", 1_000)) enter(name);
