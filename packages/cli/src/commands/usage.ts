@@ -58,9 +58,7 @@ export function defineUsage(usage: Command, context: Context): void {
     .option("--model <id>", "Model whose requests are counted, as id or provider/id", idArgument)
     .option("--provider <name>", "Provider whose requests are counted", idArgument)
     .addOption(
-      new Option("--largest <number>", "Values with groups of their own; all others are one").argParser(
-        largestArgument,
-      ),
+      new Option("--largest <number>", "Values that get a group each; all others share one").argParser(largestArgument),
     )
     .addOption(new Option("--largest-by <amount>", "Amount that is compared (default: spend)").choices(MEASURES))
     .option("--all-namespaces", "Show every namespace of the node (operator only)")

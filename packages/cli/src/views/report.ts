@@ -22,6 +22,9 @@ export interface ReportCounts {
   readonly models: number;
 }
 
+/** Most values that a node returns at once. */
+const MAX_READ = 10_000;
+
 /** Text of a report for people. @param timeZone of its times; by default that of the reader */
 export function reportText(report: ReportView, counts: ReportCounts, style: Style, timeZone?: string): string {
   const { previous, keys, models, statuses, days } = report;
@@ -30,8 +33,8 @@ export function reportText(report: ReportView, counts: ReportCounts, style: Styl
     ["spend before", comparison(report, previous)],
   ];
   const section = (by: DimensionName, groups: readonly UsageGroupView[], count = groups.length): readonly string[] => {
-    const cut =
-      groups.length < count ? [style.dim(`${groups.length} of ${count} ${by}s: --top ${count} shows all`)] : [];
+    const advice = count <= MAX_READ ? `: --top ${count} shows all` : "";
+    const cut = groups.length < count ? [style.dim(`${groups.length} of ${count} ${by}s${advice}`)] : [];
     return groupTable(groups, [by], report, { style }).map((table) => [table, ...cut].join("\n"));
   };
   return [

@@ -41,10 +41,10 @@ const getUsage = defineTool({
     largest: z
       .int()
       .min(1)
-      .max(MAX_ROWS)
+      .max(MAX_ROWS - 1)
       .optional()
       .describe(
-        "Values of the dimensions with groups of their own; all others are one, with their number in `rest_count`",
+        "Number of values of the dimensions that get groups of their own; all others share one, with their number in `rest_count`",
       ),
     largest_by: z.enum(MEASURES).optional().describe("Amount by which values are the largest; spend by default"),
   }),

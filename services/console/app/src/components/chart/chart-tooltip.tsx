@@ -31,7 +31,7 @@ export function ChartTooltip({ bucket, column, series, index, active, width, for
       <strong>{bucket.label}</strong>
       <ul>
         {parts.toReversed().map(([place, { id, name, values }]) => (
-          <li key={id ?? ""} data-active={place === active}>
+          <li key={id ?? " rest"} data-active={place === active}>
             <span className={styles.swatch} data-series={place} />
             <bdi className={styles.name}>{name}</bdi>
             <span className={styles.total}>{format(values[index] ?? 0n)}</span>

@@ -38,15 +38,15 @@ test("adds what was not read apart to the rest, which then is there although the
     { id: "", bucket: 0, value: 3n },
     { id: undefined, bucket: 0, value: 1n },
   ];
-  expect(toSeries(points, 2, (id) => id || "none", 392)).toEqual([
+  expect(toSeries(points, 2, (id) => id || "none")).toEqual([
     { id: "", name: "none", values: [3n, 0n], total: 3n },
-    { name: "Rest (392)", values: [1n, 50n], total: 51n },
+    { name: "Rest", values: [1n, 50n], total: 51n },
   ]);
   const many = Array.from({ length: 8 }, (_, index) => ({ id: `s${index}`, bucket: 0, value: 8n - BigInt(index) }));
   const notRead = points.filter(({ id }) => id === undefined);
-  const series = toSeries([...many, ...notRead], 2, undefined, 392);
-  expect(series.map(({ name }) => name)).toEqual(["s0", "s1", "s2", "s3", "s4", "s5", "s6", "Rest (393)"]);
+  const series = toSeries([...many, ...notRead], 2);
+  expect(series.map(({ name }) => name)).toEqual(["s0", "s1", "s2", "s3", "s4", "s5", "s6", "Rest"]);
   expect(series.at(-1)?.values).toEqual([2n, 50n]);
   // A rest without any amount is no series either.
-  expect(toSeries([{ id: undefined, bucket: 0, value: 0n }, ...many], 1, undefined, 9)).toHaveLength(8);
+  expect(toSeries([{ id: undefined, bucket: 0, value: 0n }, ...many], 1)).toHaveLength(8);
 });

@@ -24,16 +24,13 @@ export interface Series {
 }
 
 /**
- * Adds points up to series, the largest first. Those beyond the seventh are one series, `Rest`. Series without any amount are left
+ * Adds points up to series, the largest first. Those beyond the seventh are one series, `Rest`, with their number if all were read apart. Series without any amount are left
  * out; amounts are never lost: the totals of the series add up to the sum of the points.
- *
- * @param restCount number of series that points without an id are the sums of
  */
 export function toSeries(
   points: readonly Point[],
   bucketCount: number,
   nameOf: (id: string) => string = (id) => id,
-  restCount = 0,
 ): readonly Series[] {
   const valuesOf = (parts: readonly Point[]): readonly bigint[] => {
     const values = Array.from({ length: bucketCount }, () => 0n);
@@ -54,8 +51,8 @@ export function toSeries(
   if (all.length <= MAX_SERIES + 1 && sum(notRead) === 0n) return all;
   const others = all.slice(MAX_SERIES);
   const values = notRead.map((value, bucket) => value + sum(others.map((series) => series.values[bucket] ?? 0n)));
-  const rest = { name: `Rest (${others.length + restCount})`, values, total: sum(values) };
-  return [...all.slice(0, MAX_SERIES), rest];
+  const name = byId.has(undefined) ? "Rest" : `Rest (${others.length})`;
+  return [...all.slice(0, MAX_SERIES), { name, values, total: sum(values) }];
 }
 
 /** Sum of amounts. */

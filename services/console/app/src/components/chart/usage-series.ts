@@ -30,10 +30,5 @@ export function usageSeries(
       value: MEASURES[measure].valueOf(group),
     };
   });
-  return toSeries(points, buckets.length, nameOf, restCountOf(groups));
-}
-
-/** Number of values of the rest, of which every group of it has the same. */
-export function restCountOf(groups: readonly UsageGroup[]): number {
-  return Number(groups.find(({ restCount }) => restCount > 0n)?.restCount ?? 0n);
+  return toSeries(points, buckets.length, nameOf);
 }

@@ -22,7 +22,7 @@ interface KeyUsageProps {
   readonly filters: RangeFilters & { readonly show: string };
 }
 
-/** Usage of a key alone, without that of the keys below it: over time, and by model. One read gives both. */
+/** Usage of a key alone, without that of the keys below it: over time, and by model. */
 export function KeyUsage({ keyId, filters }: KeyUsageProps) {
   const [timeZone] = useTimeZone();
   const [, navigate] = useLocation();
@@ -30,7 +30,7 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
   const unit = bucketUnitOf(range);
   const measure = measureNameOf(filters.show);
   const dimension = unit === "hour" ? UsageDimension.HOUR : UsageDimension.DAY;
-  const { data, error, refetch } = useQuery(
+  const { data, isPlaceholderData, error, refetch } = useQuery(
     UsageService.method.getUsage,
     {
       ...toProtoRange(range),
@@ -39,6 +39,11 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
       ...largestBy(measure),
       timeZone: timeZone === "UTC" ? "" : timeZone,
     },
+    { placeholderData: (previous) => previous },
+  );
+  const byModel = useQuery(
+    UsageService.method.getUsage,
+    { ...toProtoRange(range), keyId, groupBy: [UsageDimension.MODEL] },
     { placeholderData: (previous) => previous },
   );
   if (error !== null) return <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />;
@@ -51,7 +56,7 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
     `/requests?${new URLSearchParams({ key: keyId, ...change }).toString()}`;
   const { range: rangeName, from, to } = filters;
   return (
-    <>
+    <div aria-busy={isPlaceholderData}>
       <TimeBarChart
         caption={`${title} by model`}
         buckets={buckets}
@@ -68,13 +73,16 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
           )
         }
       />
+      {byModel.error !== null && (
+        <ErrorNotice error={byModel.error} what="Usage by model cannot be read." onRetry={byModel.refetch} />
+      )}
       <DataTable
         caption="Usage by model"
         columns={columnsOf((model) => logOf({ model, range: rangeName || "30d", from, to }))}
-        rows={usageByModel(data.groups)}
-        keyOf={({ model }) => model ?? " others"}
+        rows={usageByModel(byModel.data?.groups ?? [])}
+        keyOf={({ model }) => model}
       />
-    </>
+    </div>
   );
 }
 
@@ -86,14 +94,11 @@ function columnsOf(logOf: (model: string) => string): readonly Column<ModelUsage
   return [
     {
       title: "Model",
-      cell: ({ model, count }) =>
-        model === undefined ? (
-          `${formatCount(count)} others`
-        ) : (
-          <Link href={logOf(model)} title={model}>
-            <bdi>{shortText(modelName(model))}</bdi>
-          </Link>
-        ),
+      cell: ({ model }) => (
+        <Link href={logOf(model)} title={model}>
+          <bdi>{shortText(modelName(model))}</bdi>
+        </Link>
+      ),
     },
     { title: "Requests", cell: ({ requestCount }) => formatCount(requestCount), isNumber: true },
     { title: "Refused", cell: ({ deniedCount }) => formatCount(deniedCount), isNumber: true, isOptional: true },

@@ -20,7 +20,7 @@ interface NodeUsageProps {
 export function NodeUsage({ range, measure, nameOf }: NodeUsageProps) {
   const [timeZone] = useTimeZone();
   const unit = bucketUnitOf(range);
-  const { data, error, refetch } = useQuery(
+  const { data, isPlaceholderData, error, refetch } = useQuery(
     UsageAdminService.method.getNodeUsage,
     {
       ...toProtoRange(range),
@@ -39,12 +39,14 @@ export function NodeUsage({ range, measure, nameOf }: NodeUsageProps) {
   const groups = data.groups.flatMap(({ usage }) => usage ?? []);
   const idOf = (usage: UsageGroup): string => namespaces.get(usage) ?? "";
   return (
-    <TimeBarChart
-      caption={`${title} by namespace`}
-      buckets={buckets}
-      series={usageSeries(groups, { buckets, measure, idOf, nameOf })}
-      format={format}
-      formatTick={formatTick}
-    />
+    <div aria-busy={isPlaceholderData}>
+      <TimeBarChart
+        caption={`${title} by namespace`}
+        buckets={buckets}
+        series={usageSeries(groups, { buckets, measure, idOf, nameOf })}
+        format={format}
+        formatTick={formatTick}
+      />
+    </div>
   );
 }

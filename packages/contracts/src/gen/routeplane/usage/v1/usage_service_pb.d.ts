@@ -310,7 +310,8 @@ export declare type GetUsageResponse = Message<"routeplane.usage.v1.GetUsageResp
 
   /**
    * One group for each combination that has requests, denied ones too; they add up to the totals. Sorted by time if hours or
-   * days are dimensions, then by spend, most first, the rest last. Empty if no dimension was requested.
+   * days are dimensions, then by spend, most first, the rest last
+   * within its time. Empty if no dimension was requested.
    *
    * @generated from field: repeated routeplane.usage.v1.UsageGroup groups = 7;
    */
