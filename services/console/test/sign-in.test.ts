@@ -250,6 +250,20 @@ describe("the session of a browser", () => {
     expect(services.sessions.size).toBe(1);
   });
 
+  it.each([
+    ["another sign-in", "POST", "/session", (apiKey: string) => ({ token: apiKey })],
+    ["a switch of the namespace", "POST", "/session/namespace", () => ({ namespace: "staging" })],
+    ["a sign-out", "DELETE", "/session", () => undefined],
+  ])("that %s ended leaves the cookie of the next one, however late a call of its own is refused", async (...row) => {
+    const [, method, path, bodyOf] = row;
+    const { signIn, request, services } = await startConsoleUnderTest();
+    const former = await signIn();
+    const body = JSON.stringify(bodyOf(services.apiKey));
+    expect((await request(method, path, { headers: { ...PAGE, ...former }, body })).status).toBeLessThan(300);
+    const late = await request("GET", "/session", { headers: former });
+    expect([late.status, late.headers["set-cookie"]]).toEqual([401, undefined]);
+  });
+
   it("does not act for a page that still shows the former namespace", async () => {
     const { signIn, request, services } = await startConsoleUnderTest();
     const own = await signIn();
