@@ -10,7 +10,8 @@ import { load } from "./times.ts";
 
 /**
  * Measures the CPU time that a request costs a gateway on each route, with everything on: answers that pass, whole and as streams of 40
- * words, and streams that are translated. The cases take turns, so that a machine that slows down slows all; medians are printed.
+ * words, and streams that are translated. The cases take turns, so that a machine that slows down slows all; medians are printed. CASES names the
+ * kinds of them, separated by commas: whole, passed and translated, which are compared with those that are passed, by default.
  */
 
 const SECONDS = Number(process.env["SECONDS"] ?? 4);
@@ -43,10 +44,17 @@ interface Case {
 }
 
 const WIRES = ["chat", "responses", "messages"] as const;
-const CASES: readonly Case[] = [
-  ...[...WIRES, "embeddings" as const].map((wire) => ({ client: wire, upstream: wire, streamed: false })),
-  ...WIRES.flatMap((client) => WIRES.map((upstream) => ({ client, upstream, streamed: true }))),
-];
+const STREAMS = WIRES.flatMap((client) => WIRES.map((upstream) => ({ client, upstream, streamed: true })));
+const isPassed = ({ client, upstream }: Case): boolean => client === upstream;
+const KINDS = {
+  whole: [...WIRES, "embeddings" as const].map((wire) => ({ client: wire, upstream: wire, streamed: false })),
+  passed: STREAMS.filter(isPassed),
+  translated: STREAMS.filter((each) => !isPassed(each)),
+};
+const { CASES: kinds = "whole,passed,translated" } = process.env;
+const CASES: readonly Case[] = Object.entries(KINDS).flatMap(([kind, cases]) =>
+  kinds.split(",").includes(kind) ? cases : [],
+);
 
 /** Providers file: a model for each wire of an upstream, at `whole/…` and `stream/…`. */
 function providersOf(upstreamUrl: string): string {
