@@ -128,7 +128,8 @@ describe("the overview", () => {
     expect(shown).toEqual(numbers.map(String));
     expect(usage.spend_micro_usd).toBeGreaterThan(0);
     await page.getByText("Numbers of this chart").click();
-    const all = page.getByRole("row", { name: /^All/ });
+    // The latencies have a row of all models, too.
+    const all = page.getByRole("table", { name: /^Numbers of/ }).getByRole("row", { name: /^All/ });
     expect(await all.getByRole("cell").first().innerText()).toBe(formatUsd(BigInt(usage.spend_micro_usd)));
   });
 

@@ -1,10 +1,10 @@
 /**
  * Pace of floods while other namespaces are served too: so many requests of them start that the event loop keeps time to spare.
  *
- * A namespace floods while more than eight of its requests wait. It is held back while another one, of which fewer waited and which sends less than a
- * quarter of what it sends, has sent a request within the last two seconds: four requests of floods start in a turn of the event loop, and none while spare
- * time is due, but in one turn of 20 ms. A flood alone, and namespaces that are served without a queue, are never held back; nor are two that send
- * about as much as each other, since one of them would then wait while the process has time.
+ * A namespace floods while more than eight of its requests wait. It is held back for two seconds after each request of another
+ * namespace that sends less than a quarter as much, and of which few wait. While floods are held back, four of their requests start in
+ * a turn of the event loop. None starts while spare time is due, but in one turn of 20 ms. A flood alone is never held back, nor is a
+ * namespace that is served without a queue. Nor are two that send about as much as each other: one would wait while there is time.
  *
  * Measured with one core for the gateway, 100 requests/s beside a flood on 256 connections: see test/bench/README.md.
  */

@@ -24,8 +24,8 @@ export interface Series {
 }
 
 /**
- * Adds points up to series, the largest first. Those beyond the seventh are one series, `Rest`, with their number if all were read apart. Series without any amount are left
- * out; amounts are never lost: the totals of the series add up to the sum of the points.
+ * Adds points up to series, the largest first. Those beyond the seventh are one series, `Rest`, which says their number if all were
+ * read apart. Series without any amount are left out; amounts are never lost: the totals of the series add up to the sum of the points.
  */
 export function toSeries(
   points: readonly Point[],

@@ -76,12 +76,15 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
       {byModel.error !== null && (
         <ErrorNotice error={byModel.error} what="Usage by model cannot be read." onRetry={byModel.refetch} />
       )}
-      <DataTable
-        caption="Usage by model"
-        columns={columnsOf((model) => logOf({ model, range: rangeName || "30d", from, to }))}
-        rows={usageByModel(byModel.data?.groups ?? [])}
-        keyOf={({ model }) => model}
-      />
+      {byModel.error === null && byModel.data === undefined && <Skeleton />}
+      {byModel.data !== undefined && (
+        <DataTable
+          caption="Usage by model"
+          columns={columnsOf((model) => logOf({ model, range: rangeName || "30d", from, to }))}
+          rows={usageByModel(byModel.data.groups)}
+          keyOf={({ model }) => model}
+        />
+      )}
     </div>
   );
 }
