@@ -11,6 +11,13 @@ const SURPLUS = 4;
 const RATE_LEAD_MS = 100;
 const RATE_LEAD_PARTS = 5;
 
+/**
+ * Factor by which a known life of rate slices shrinks with each grant of a shorter one. A slice ends with a bucket, so that one for the rest of a
+ * bucket says nothing about the life of the next one: at 1/2 a window of 10 s with 800 requests a second took 20 calls a second, and
+ * 10 % of the requests waited for one; at this it takes 11, and 0.6 % wait.
+ */
+const LIFE_DECAY = 0.9;
+
 /** Share of what is free after an answer below which more is asked for. */
 const LOW_SHARE = 1 / 4;
 
@@ -106,7 +113,7 @@ function applyCounterGrant(
     if (rate !== undefined) {
       const { amount, countedAtMs, validMs } = rate;
       slice.grant({ amount, countedAtMs, endsAtMs: sentAtMs + validMs });
-      slice.lifeMs = Math.max(validMs, slice.lifeMs / 2);
+      slice.lifeMs = Math.max(validMs, slice.lifeMs * LIFE_DECAY);
     }
     extra = (rate?.amount ?? 0) - needed;
   }
