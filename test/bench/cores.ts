@@ -27,8 +27,18 @@ export function giveMeasuredCore(...pids: readonly (number | undefined)[]): void
 
 /** Lets this process, which times the answers, and those that it waits for go before all that share their core. */
 export function preferTiming(...pids: readonly (number | undefined)[]): void {
-  if (!HAS_SEPARATE_CORES) return;
-  for (const pid of [process.pid, ...pids]) if (pid !== undefined) setPriority(pid, TIMING_PRIORITY);
+  if (HAS_SEPARATE_CORES) preferProcesses(process.pid, ...pids);
+}
+
+/** Lets processes go before all others. Without the right to do so they share the cores with them. */
+export function preferProcesses(...pids: readonly (number | undefined)[]): void {
+  for (const pid of pids) {
+    try {
+      if (pid !== undefined) setPriority(pid, TIMING_PRIORITY);
+    } catch (error) {
+      process.stderr.write(`latencies include waits for a core: ${String(error)}\n`);
+    }
+  }
 }
 
 /** Takes the preference from a process that was started by one that has it. */

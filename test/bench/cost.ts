@@ -8,7 +8,7 @@ import { type Memory, memoryByRole, type Role, ROLES } from "./cost/node-figures
 import { printCase, printHeader, printIdle, printMemory, type Round } from "./cost/report.ts";
 import { measureNode, measureProxy } from "./cost/window.ts";
 import type { LoadOptions } from "./load.ts";
-import { giveMeasuredCore, leaveMeasuredCore, preferTiming } from "./cores.ts";
+import { giveMeasuredCore, leaveMeasuredCore } from "./cores.ts";
 import { load } from "./times.ts";
 
 /**
@@ -20,7 +20,7 @@ import { load } from "./times.ts";
  * CORES=separate gives the gateway and the proxy a core of their own for `half`.
  */
 
-/** Cases to run, separated by commas: names of CASES, `near` (the last 10 % of a budget), `half` (latency at half load). */
+/** Cases to run, separated by commas: names of CASES, `near` (the last 10 % of a budget), `half` (latency at half and a quarter of the highest rate). */
 const NAMES = (process.env["CASES"] ?? [...Object.keys(CASES), "near", "half"].join(",")).split(",");
 /** Length of a window. */
 const SECONDS = Number(process.env["SECONDS"] ?? 5);
@@ -86,7 +86,6 @@ async function measureOn(gateways: number, names: readonly string[], servers: Se
     if (loaded.length > 0) printMemory("under load, maximum", maximum(loaded));
     if (names.includes("half")) {
       giveMeasuredCore(await bench.node.pid("gateway"), servers.proxyPid);
-      preferTiming(servers.upstreamPid);
       const measure = { rounds: ROUNDS, seconds: SECONDS, concurrency: CONCURRENCY, warmUpMs: WARM_UP_MS };
       await measureHalfLoad(bench, servers, measure);
     }

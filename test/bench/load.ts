@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly durationMs: number;
   /** Requests per second, sent on time whether or not earlier ones are answered. By default as many as are answered. */
   readonly perSecond?: number;
+  /** Time at the start of which latencies are not counted, because connections are opened. None by default. */
+  readonly uncountedMs?: number;
   /** Called with the status of each answer. True ends the load: no request is sent after it. */
   readonly isOver?: (status: number) => boolean;
 }
@@ -33,7 +35,7 @@ export interface LoadResult {
 
 /** Sends small chat completions, on each connection the next one as soon as the last is answered, or at a rate. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
-  const { key, concurrency, durationMs, perSecond, isOver } = options;
+  const { key, concurrency, durationMs, perSecond, uncountedMs = 0, isOver } = options;
   const targets = [options.url].flat().map((url) => new URL(url));
   const connections = perSecond === undefined ? concurrency : concurrency * 4;
   const pools = targets.map(({ origin }) => new Pool(origin, { connections }));
@@ -43,14 +45,15 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   }));
   const { body = bodyOf(options) } = options;
   const latencies: number[] = [];
-  let [failed, sent, isDone] = [0, 0, false];
+  let [answers, failed, sent, isDone] = [0, 0, 0, false];
   const call = async (index: number): Promise<void> => {
     const [path, headers] = [targets[index]?.pathname ?? "/", heads[sent++ % heads.length] ?? {}];
     const started = performance.now();
     const response = await pools[index]?.request({ method: "POST", path, headers, body });
     if (response === undefined) return;
     await response.body.dump({ limit: Infinity });
-    latencies.push(performance.now() - started);
+    answers++;
+    if (started >= began + uncountedMs) latencies.push(performance.now() - started);
     if (response.statusCode !== 200) failed++;
     if (isOver?.(response.statusCode) === true) isDone = true;
   };
@@ -73,7 +76,6 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   await Promise.all(pools.map((pool) => pool.close()));
   latencies.sort((left, right) => left - right);
   const at = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? 0;
-  const answers = latencies.length;
   return { answers, perSecond: (answers * 1_000) / tookMs, failed, p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
