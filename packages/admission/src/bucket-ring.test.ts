@@ -64,7 +64,7 @@ describe("a ring", () => {
     );
   });
 
-  it("never counts less for an amount that is dated up to a bucket ahead", () => {
+  it("never counts less than the exact sum when amounts are dated up to one bucket ahead", () => {
     fc.assert(
       fc.property(
         filled,
@@ -87,7 +87,7 @@ describe("a ring", () => {
     );
   });
 
-  it("admits never more than the exact limiter's limit, over random arrivals at most 2 % less than it does, and never less than one of a 1 % longer window", () => {
+  it("never exceeds the limit, admits at most 2 % less than an exact limiter, and no less than one with a 1 % longer window", () => {
     const total = { exact: 0, ring: 0 };
     // Arrivals at random: the gaps between them are exponentially distributed.
     const load = fc.record({
@@ -165,7 +165,7 @@ describe("a ring", () => {
         const shortest = Math.min(width, ...edits) * WINDOW_BUCKETS;
         const ring = edits.reduce((each, next) => resizeRing(each, rollingScale(next), nowMs), counting(width, log));
         for (const later of [0, 0.2, 0.7, 0.99].map((share) => nowMs + Math.floor(share * shortest))) {
-          // Amounts that every window it had counts.
+          // Amounts within the shortest window that the ring has had.
           const truth = exactSum(log, shortest, later);
           expect(ringSum(ring, later)).toBeGreaterThanOrEqual(truth);
         }
@@ -188,7 +188,7 @@ describe("a ring", () => {
     expect([ringSum(again, nowMs + 3_600_000 - 1), ringSum(again, nowMs + 3_640_000)]).toEqual([7n, 0n]);
   });
 
-  it("of a window that never ends frees nothing", () => {
+  it("frees nothing if its window never ends", () => {
     const ring = addToRing(emptyRing(ENDLESS), 5n, START_MS, START_MS);
     expect(ringSum(ring, Date.UTC(2100, 0, 1))).toBe(5n);
     expect([ringFreesAt(ring, 4n, START_MS), ringFreesAt(ring, 5n, START_MS)]).toEqual([undefined, START_MS]);

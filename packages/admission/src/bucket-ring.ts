@@ -31,8 +31,8 @@ export function emptyRing(scale: Scale): Ring {
 }
 
 /**
- * Sum of the window that ends at `nowMs`: never less than the exact sum, never more than that of a window one bucket longer. Amounts
- * dated after now, which a clock that was set back leaves, count as well.
+ * Sum of the window that ends at `nowMs`: never less than the exact sum, never more than that of a window one bucket longer. Amounts dated
+ * after `nowMs`, left by a clock that was set back, count as well.
  */
 export function ringSum(ring: Ring, nowMs: number): bigint {
   return amountsInWindow(ring, nowMs).reduce((sum, amount) => sum + amount, 0n);
@@ -86,9 +86,9 @@ export function ringFreesAt(ring: Ring, atMost: bigint, nowMs: number): number |
 }
 
 /**
- * Ring of the same amounts on another scale, for another window. Each old bucket counts as if all of it had been added at its end,
- * because the moment within it is not known: so by up to one old bucket too long, never too short. Amounts that a shorter window has
- * dropped are lost; a calendar day drops none of its month.
+ * Converts a ring to another scale, for another window. Each old bucket counts as if all of it had been added at its end, because the exact
+ * moment is not known: up to one old bucket too long, never too short. Amounts that a shorter window has dropped are lost; a ring of a
+ * calendar day keeps all amounts of its month.
  */
 export function resizeRing(ring: Ring, scale: Scale, nowMs: number): Ring {
   if (haveSameBuckets(ring.scale, scale)) return ring.scale.kind === scale.kind ? ring : { ...ring, scale };
@@ -111,8 +111,8 @@ function amountsInWindow({ scale, newest, amounts }: Ring, nowMs: number): reado
 }
 
 /**
- * Ring whose newest bucket is at least this one; the oldest buckets drop out. If it is ahead of now, those of them that still count move to
- * the last bucket that is kept: they count longer, never shorter.
+ * Ring whose newest bucket is at least `bucket`; the oldest buckets drop out. If `bucket` is ahead of now, dropped amounts that still count
+ * move to the oldest bucket that is kept: they count longer, never shorter.
  *
  * @param oldest the oldest bucket that counts now
  */
@@ -141,7 +141,7 @@ export interface StoredRing {
 
 const STORED_SCALES = { endless: 0n, calendar_day: 1n, calendar_month: 2n } as const;
 
-/** Moment of a day at which its number is read: far from its ends, which a change of the time zone's rules can move. */
+/** Time of day at which the number of a day is computed: far from midnight, which a change of the time zone's rules can move. */
 const INSIDE_DAY_MS = 11 * 3_600_000;
 
 export function toStoredRing({ scale, newest, amounts }: Ring): StoredRing {

@@ -42,7 +42,7 @@ const arrivals = fc
 
 const DATES = new Map(TIME_ZONES.map((timeZone) => [timeZone, new Intl.DateTimeFormat("sv-SE", { timeZone })]));
 
-/** Date, or month, that the clocks of the time zone show: the text of another formatter than that of the ring. */
+/** Local date or month in the time zone, from another formatter than the ring's. */
 function periodOf({ kind, timeZone }: CalendarScale, ms: number): string {
   const date = DATES.get(timeZone)?.format(ms) ?? "";
   return kind === "calendar_day" ? date : date.slice(0, 7);
@@ -152,7 +152,7 @@ describe("a ring of a calendar window", () => {
     );
   });
 
-  it("takes back an amount of its day, and counts amounts dated after now when the clock was set back", () => {
+  it("subtracts an amount from its day, and counts amounts dated after now when the clock was set back", () => {
     const scale: CalendarScale = { kind: "calendar_month", timeZone: "Asia/Tokyo" };
     const ring = counting(scale, [
       { atMs: at("2026-11-02T00:00:00Z"), amount: 2n },
@@ -165,7 +165,7 @@ describe("a ring of a calendar window", () => {
     expect([ringSum(more, back), ringSum(more, at("2026-10-31T14:59:59Z"))]).toEqual([7n, 7n]);
   });
 
-  it("is stored with the first moment of its newest day, and is read by it where that has moved an hour", () => {
+  it("is stored with the first moment of its newest day, and is read after that moment has moved by an hour", () => {
     const ring = counting({ kind: "calendar_day", timeZone: "Europe/Berlin" }, [
       { atMs: at("2026-05-01T10:00:00Z"), amount: 5n },
     ]);

@@ -91,7 +91,7 @@ describe("an admission decision", () => {
     );
   });
 
-  it("of bounds that can be tightened is the same where they fit as they are, and else a denial", () => {
+  it("for bounds that can be tightened is the same if they fit as they are, and otherwise a denial", () => {
     fc.assert(
       fc.property(request, budgets, fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }), (bounds, all, shadows) => {
         const bindings = all.map((each, index) => ({ ...bindingOf(each), shadow: shadows[index] ?? false }));
@@ -108,7 +108,7 @@ describe("an admission decision", () => {
     );
   });
 
-  it("of bounds that can be tightened reports what no bound changes", () => {
+  it("for bounds that can be tightened still reports denials that no bound changes", () => {
     const limits = { rateLimit: { windowSecs: 60, maxRequests: 0n } };
     const shadow = { limits, counter: EMPTY_COUNTER, shadow: true };
     const bounds = {

@@ -1,7 +1,7 @@
 /**
  * Admission of one request against all limits that apply to it, as a pure function.
  *
- * 1. Compute the least reservation that is of use: that of one output token for each choice.
+ * 1. Compute the least useful reservation: one output token for each choice.
  * 2. Compare it with every limit of every binding. An enforced limit that it exceeds denies the request; of several, the denial
  *    names the one that frees last, because after it the request fits under all others.
  * 3. Otherwise lower the output bound, if it must be, to the largest multiple of the choices that fits under every limit.
@@ -23,8 +23,8 @@ export interface RequestBounds {
   /** Number of choices that share the output bound; >= 1. */
   readonly choices: bigint;
   /**
-   * True for bounds that can be tightened: they are denied where they exceed what is left, or would be admitted with a lower
-   * output bound or with the denial of a shadow binding. False by default.
+   * True if the caller can still tighten the bounds: the request is then denied where it would otherwise get a lower output bound or a
+   * shadow denial that depends on the bounds. False by default.
    */
   readonly refuseRatherThanLower?: boolean;
 }
@@ -163,8 +163,8 @@ function largestOutput(
     return output < outputTokensMax ? output : outputTokensMax;
   }
   if (rule !== "budget" || reservationCost(price, inputTokensMax, outputTokensMax) <= remaining) return outputTokensMax;
-  // A reservation is a whole number of micro-USD, so that a remaining fraction of one is of no use. The output price is not
-  // 0 here: at that price the whole bound would have fitted, as the least does.
+  // A reservation is a whole number of micro-USD, so a remaining fraction of one cannot be used. The output price is not 0 here: with a
+  // price of 0 the whole bound would have fitted, as the least does.
   const remainingPico = (remaining / NANO_PER_MICRO) * PICO_PER_MICRO;
   const outputPico = remainingPico - (price.requestPicoUsd ?? 0n) - price.inputPicoUsd * inputTokensMax;
   return outputPico / price.outputPicoUsd;

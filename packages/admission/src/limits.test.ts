@@ -234,7 +234,7 @@ describe("the tightest limits", () => {
     expect(tightestLimitsOf([bound({})], START_MS)).toEqual(none);
   });
 
-  it("has what remains of the budget with the least left, and not of one that only reports", () => {
+  it("has the remaining amount of the budget with the least left, ignoring shadow bindings", () => {
     const budget = (limitNano: bigint) => ({ budget: { window: "day", limitNano } as const });
     const [wide, tight, shadow] = [bound(budget(9_000_000n)), bound(budget(7_000_000n)), bound(budget(1n), true)];
     expect(tightestLimitsOf([wide, tight, shadow], START_MS).budgetRemainingNano).toBe(7_000_000n);

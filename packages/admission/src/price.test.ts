@@ -31,7 +31,7 @@ const PARTS = [
   "completionAudioTokens",
   "reasoningTokens",
 ] as const;
-/** Any parts, also such that overlap or are larger than the whole. */
+/** Any parts, including ones that overlap or are larger than the whole. */
 const parts = fc.record(Object.fromEntries(PARTS.map((part) => [part, tokens])), { requiredKeys: [] });
 
 const costOf = (each: Rates, promptTokens: bigint, completionTokens: bigint, more: Partial<UsedTokens> = {}): bigint =>
@@ -68,7 +68,7 @@ describe("requestCost", () => {
     );
   });
 
-  it("charges the price of the request besides that of its tokens", () => {
+  it("charges the price of the request in addition to that of its tokens", () => {
     const price = { inputPicoUsd: 1n, outputPicoUsd: 1n, requestPicoUsd: 25_000_000_000n };
     expect(costOf(price, 0n, 0n)).toBe(25_000_000n);
     expect(costOf(price, 1n, 0n)).toBe(25_001_000n);

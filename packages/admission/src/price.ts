@@ -4,7 +4,7 @@ import { ceilToMicroUsd, picoToNanoCeil } from "@routeplane/domain";
 export interface TokenPrice {
   readonly inputPicoUsd: bigint;
   readonly outputPicoUsd: bigint;
-  /** Price of the request beside its tokens, in pico-USD; 0 if undefined. */
+  /** Price of the request in addition to its tokens, in pico-USD; 0 if undefined. */
   readonly requestPicoUsd?: bigint | undefined;
 }
 
@@ -31,14 +31,14 @@ export interface UsedTokens {
   readonly reasoningTokens?: bigint | number | undefined;
 }
 
-/** Tokens and their price; undefined for the price of what they are a part of. */
+/** Tokens and their own price; undefined to charge them at the price of the whole. */
 type PricedPart = readonly [tokens: bigint | number | undefined, picoUsd: bigint | undefined];
 
 /**
  * Charge for a request that used these tokens: the exact sum over the parts, rounded up once to a whole micro-USD.
  *
- * Parts that together are more than the whole overlap, e.g. cached audio: the tokens of the overlap are charged once, as the part
- * that is dearer as a rule.
+ * Parts that add up to more than the whole overlap, e.g. cached audio: the tokens of the overlap are charged once, as the part that is
+ * usually dearer.
  *
  * @returns nano-USD, a multiple of 1,000
  * @throws RangeError for a negative price or count, which would turn a charge into a credit, and for a count that is not whole
@@ -76,7 +76,7 @@ function requireAmount(amount: bigint): bigint {
   return amount;
 }
 
-/** Lowest price that no request at any of these rates exceeds, whatever its tokens are parts of; 0 of none. */
+/** Lowest price that covers a request at any of these rates, whichever parts its tokens belong to; 0 if there are no rates. */
 export function dearestPrice(rates: readonly Rates[]): TokenPrice {
   let [inputPicoUsd, outputPicoUsd, requestPicoUsd] = [0n, 0n, 0n];
   for (const each of rates) {

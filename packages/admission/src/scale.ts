@@ -25,7 +25,7 @@ export interface CalendarScale {
   readonly timeZone: string;
 }
 
-/** Division of time into numbered buckets, and the rule which of them a window covers. Moments are milliseconds since the epoch. */
+/** Division of time into numbered buckets, and the rule for which buckets a window covers. Moments are milliseconds since the epoch. */
 export type Scale = RollingScale | EndlessScale | CalendarScale;
 
 export const ENDLESS: EndlessScale = { kind: "endless" };
@@ -57,7 +57,7 @@ export function startOfBucket(scale: Scale, bucket: number): number {
   return scale.kind === "rolling" ? bucket * scale.bucketMs : startOfLocalDay(bucket, scale.timeZone);
 }
 
-/** Oldest bucket that the window covers which ends now. */
+/** Oldest bucket of the window that ends at `nowMs`. */
 export function oldestBucket(scale: Scale, nowMs: number): number {
   const newest = bucketAt(scale, nowMs);
   switch (scale.kind) {
@@ -71,7 +71,7 @@ export function oldestBucket(scale: Scale, nowMs: number): number {
   }
 }
 
-/** First moment at which the window covers a bucket no longer; undefined if that never comes. */
+/** First moment at which the window no longer covers a bucket; undefined if it always does. */
 export function leavesAt(scale: Scale, bucket: number): number | undefined {
   switch (scale.kind) {
     case "endless":
@@ -85,7 +85,7 @@ export function leavesAt(scale: Scale, bucket: number): number | undefined {
   }
 }
 
-/** Number of the first day of the month of a day, or of the month that comes so many months later. */
+/** Number of the first day of the month that is `monthsLater` months after the month of `day`. */
 function firstOfMonth(day: number, monthsLater: number): number {
   const date = new Date(day * DAY_MS);
   return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + monthsLater, 1) / DAY_MS;

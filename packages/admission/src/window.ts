@@ -36,11 +36,11 @@ export function budgetScale({ window, timeZone = DEFAULT_TIME_ZONE }: TimedWindo
 /** Window of a budget, with the time zone of a calendar window. */
 export interface TimedWindow {
   readonly window: BudgetWindow;
-  /** IANA name; undefined if the window is none of a calendar. */
+  /** IANA name; undefined if the window is not a calendar window. */
   readonly timeZone?: string | undefined;
 }
 
-/** Length of the rolling window of a budget in seconds; undefined for another. */
+/** Length of the rolling window of a budget in seconds; undefined for other windows. */
 export function budgetWindowSecs(window: BudgetWindow): number | undefined {
   return window === "total" || isCalendarWindow(window) ? undefined : DURATION_MS[window] / 1_000;
 }

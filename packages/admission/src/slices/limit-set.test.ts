@@ -89,7 +89,7 @@ describe("a limit set", () => {
         for (const each of all) {
           steps++;
           if (each.do === "acquire") {
-            // The call tells the sums of now; an answer that was lost is told again, and nothing is granted.
+            // The call reports the present sums; a lost answer is repeated and grants nothing.
             authority.returned = Math.max(authority.returned, slice.returned);
             if (authority.granted <= slice.granted) authority.granted += each.amount;
             if (!each.isLost) answers.push({ granted: authority.granted, doubt: each.amount });
@@ -158,7 +158,7 @@ describe("a limit set", () => {
     expect(set.check({ nanoUsd: 6, tokens: 0 }, NOW)).toBe("doubt");
   });
 
-  it("uses a rate slice until its end, and tells what was left of it once", () => {
+  it("uses a rate slice until its end, and returns the unused part once", () => {
     const requests = new RateSlices("bnd_1", "requests");
     requests.grant({ amount: 2, countedAtMs: 9_000, endsAtMs: NOW + 10 });
     const set = setOf([], [requests]);

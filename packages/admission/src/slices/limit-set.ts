@@ -1,10 +1,10 @@
 /**
- * Local admission on slices: a request takes its bounds from the slices of all counters of its limit set, or from none. No await,
- * no I/O and one object a request; the cost grows by some nanoseconds a counter.
+ * Local admission on slices: a request takes its bounds from the slices of all counters of its limit set, or from none. No await, no I/O
+ * and one object per request; each counter adds some nanoseconds.
  *
- * Life of a reservation: `reserve` takes the bounds; `acknowledgeAdmission` once the log has its admission, after which it is not in
- * doubt; `end` once the request is over, which frees its slots; `settle` once the log has its settlement, which frees the money that it
- * did not use. Until then the log may know its bound alone, and a lost process would be charged by that.
+ * Life of a reservation: `reserve` takes the bounds; `acknowledgeAdmission` once the log has its admission, after which it is not in doubt;
+ * `end` once the request is over, which frees its slots; `settle` once the log has its settlement, which frees the money that it did not
+ * use. Until then the log may know only the bound, and a lost process would be charged the bound.
  */
 import type { RateSlices } from "./rate-slices.ts";
 import type { StandingSlice } from "./standing-slice.ts";
@@ -24,7 +24,7 @@ export interface LimitSetCounters {
   readonly tokens: readonly RateSlices[];
 }
 
-/** Reason for which a request does not fit: the free part of a slice, or what the log has not acknowledged. */
+/** Reason why a request does not fit: too little is free in a slice, or too much is in doubt. */
 export type Shortage = "slice" | "doubt";
 
 /** Limit set of a session. */
@@ -47,7 +47,7 @@ export class LimitSet {
     return true;
   }
 
-  /** Takes the bounds from all counters. @returns undefined if they do not fit on one of them: nothing is taken then */
+  /** Takes the bounds from all counters. @returns undefined, and takes nothing, if they do not fit on one of them */
   reserve(bounds: SliceBounds, nowMs: number): SliceReservation | undefined {
     if (this.check(bounds, nowMs) !== true) return undefined;
     const { nanoUsd, tokens } = bounds;
@@ -61,7 +61,7 @@ export class LimitSet {
   }
 }
 
-/** Earlier of two times: what is taken back there at a request's end can count too long, never too short. */
+/** Earlier of two times: with a correction at this time, amounts can count too long, never too short. */
 function earlier(a: number | undefined, b: number): number {
   return a === undefined || b < a ? b : a;
 }

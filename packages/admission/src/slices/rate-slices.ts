@@ -1,10 +1,10 @@
-/** Part of a rate limit that may be used until it is over. */
+/** Part of a rate limit that may be used until `endsAtMs`. */
 export interface RateSlice {
-  /** Requests or tokens that are left of it. */
+  /** Requests or tokens that are not used yet. */
   amount: number;
-  /** Time at which it is counted, whenever it is used: milliseconds since the epoch. */
+  /** Time at which the whole slice is counted, however early it is used: milliseconds since the epoch. */
   readonly countedAtMs: number;
-  /** Time on the clock of the process from which it must not be used. */
+  /** Time from which it must not be used, on the clock of the process. */
   readonly endsAtMs: number;
 }
 
@@ -14,12 +14,13 @@ export interface UnusedRate {
   readonly countedAtMs: number;
 }
 
-/** Bound of the unused parts that wait to be returned. What is dropped beyond it stays counted until it leaves the window. */
+/** Maximum number of unused parts that wait to be returned. Parts beyond it are dropped: they count until they leave the window. */
 const MAX_UNUSED = 64;
 
 /**
- * Rate slices of one counter of requests or tokens. Each is counted by the service at the time of its end from its grant on, and
- * what is not used is taken back there once; a return that is lost counts too much until it leaves the window, never too little.
+ * Rate slices of one counter of requests or tokens. From its grant on, the service counts each slice at the time of its end, and later
+ * subtracts the unused part there, once. If a return is lost, the unused part counts until it leaves the window: too much, never too
+ * little.
  */
 export class RateSlices {
   readonly bindingId: string;
@@ -30,7 +31,7 @@ export class RateSlices {
   #used = 0;
   /** State of the limit after the last grant, without these slices; undefined before it. */
   state: { readonly remaining: number; readonly resetsAtMs: number } | undefined;
-  /** Life of the slice that was granted last; before it, one that is neither short nor long. */
+  /** Life of the slice that was granted last; a medium value before the first grant. */
   lifeMs = 500;
   isGone = false;
 

@@ -1,9 +1,9 @@
 /**
  * Slice of a counter of money or slots, as the gateway process that holds it knows it.
  *
- * Sums since the session began are told instead of differences, and each side takes the larger: granted `G`, returned `R` and used
- * `U` only grow, so that lost, repeated and overtaken calls do no harm. The free part is G - R - U - running. Amounts are whole
- * numbers up to 2^53 - 1: nano-USD or slots.
+ * Both sides report sums since the session began instead of differences, and take the larger value: granted `G`, returned `R` and used `U`
+ * only grow, so that lost, repeated and overtaken calls do no harm. The free part is G - R - U - running. Amounts are whole numbers up to
+ * 2^53 - 1: nano-USD or slots.
  */
 export class StandingSlice {
   readonly bindingId: string;
@@ -64,7 +64,7 @@ export class StandingSlice {
     this.doubtMax = Math.max(this.doubtMax, doubtMax);
   }
 
-  /** Gives up to `amount` of the free part back. It cannot be used from now on; the service is told the sum. */
+  /** Gives back up to `amount` of the free part, which can no longer be used here. The service learns of it by the sum `returned`. */
   giveBack(amount: number): number {
     const returned = Math.max(0, Math.min(amount, this.free));
     this.returned += returned;
