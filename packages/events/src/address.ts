@@ -21,9 +21,9 @@ const DEFAULT_PORT = 4222;
 const REPLICAS: ReadonlySet<string> = new Set(["1", "3", "5"]);
 
 /**
- * Parses `nats://[user:password@]host[:port]`, or several of them with commas between; `tls://` asks for TLS. The user of
- * the first one is used for all. `?replicas=3` (or 5) on one of them keeps the stream on so many servers of a cluster: it is
- * in the address because every process that uses the stream must say the same.
+ * Parses `nats://[user:password@]host[:port]`, or several of them with commas between; `tls://` asks for TLS. The user of the first one is
+ * used for all. `?replicas=3` (or 5) on one of them keeps the stream on that many servers of a cluster: it is part of the address because
+ * every process that uses the stream must say the same.
  *
  * @returns undefined if the text is no such address
  */
@@ -46,8 +46,8 @@ export function parseNatsUrl(text: string): NatsAddress | undefined {
 }
 
 /**
- * Reads the address, and the credential as its file is now: that of ROUTEPLANE_NATS_URL, of ROUTEPLANE_NATS_CREDS or of
- * ROUTEPLANE_NATS_NKEY. With one of the latter, a user in the address only names the subjects for answers.
+ * Reads the address of NATS with its current credential: from ROUTEPLANE_NATS_URL, ROUTEPLANE_NATS_CREDS or ROUTEPLANE_NATS_NKEY. With one
+ * of the last two, a user in the address only names the subjects for answers.
  */
 export function readNatsAddress(env: Environment): Watched<NatsAddress> {
   const names = ["ROUTEPLANE_NATS_URL", "ROUTEPLANE_NATS_CREDS", "ROUTEPLANE_NATS_NKEY", "ROUTEPLANE_NATS_CA"];

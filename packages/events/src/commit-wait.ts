@@ -1,13 +1,13 @@
 /**
- * Waiting for events to commit: from then on an event survives any kill and the loss of power.
+ * Waiting for events to commit. A committed event survives any kill and the loss of power.
  *
- * Architecture. The publisher hands over the offset of a recorded event; the sender reports acknowledged batches and failed
- * attempts. Waiters stand in one map in the order of their offsets.
+ * Architecture. The publisher hands over the offset of a recorded event; the sender reports acknowledged batches and failed attempts.
+ * Waiters are in one map, ordered by offset.
  *
- * Steps. While NATS answers, an event commits when its batch is acknowledged. With the policy `spool`, an event that NATS
- * has not acknowledged within 250 ms, or at once while NATS is known to be disconnected, commits by a sync of the spool.
- * With `refuse` it is never synced: the wait rejects after `timeoutMs`. A timer checks every 50 ms while anything waits, and ends at the
- * first check after that: it would be made anew for each batch.
+ * Steps. While NATS answers, an event commits when its batch is acknowledged. With the policy `spool`, an event that NATS has not
+ * acknowledged within 250 ms, or at once while NATS is known to be disconnected, commits by a sync of the spool. With `refuse` it is never
+ * synced: the wait rejects after `timeoutMs`. A timer checks every 50 ms while anything waits. It stops at the first check that finds no
+ * waiter: stopping earlier would make a new timer for each batch.
  *
  * Concurrency. One sync runs at a time. It commits all events that were written before it began, so that its cost is
  * shared; events that are recorded meanwhile wait for the next one.

@@ -24,20 +24,20 @@ export interface Session {
 
 export interface ConnectionOptions {
   readonly nats: NatsAddress;
-  /** The address as its secrets are now. Once it changes, another session replaces the one before it. `nats` by default. */
+  /** Address with its current secrets. When it changes, a new session replaces the present one. `nats` by default. */
   readonly latestNats?: Watched<NatsAddress>;
   readonly log: Logger;
   /** Name of the connection at the server, e.g. `gateway`. */
   readonly name: string;
 }
 
-/** Connection to NATS that is opened again, for ever, whenever it is lost. */
+/** Connection to NATS that reconnects, for ever, whenever it is lost. */
 export interface NatsConnection extends Component {
   /** Returns the current session; undefined while disconnected. */
   session(): Session | undefined;
   /** Resolves to the session as soon as there is one; to undefined after `timeoutMs` or once stopped. */
   untilConnected(timeoutMs: number): Promise<Session | undefined>;
-  /** Returns the milliseconds since there was last a session; 0 while there is one. */
+  /** Returns the milliseconds since the last session ended; 0 while there is one. */
   disconnectedForMs(): number;
   /** Resolves to true if NATS answers now, to false after a second without an answer. */
   isReachable(): Promise<boolean>;
@@ -50,13 +50,13 @@ const MAX_PINGS_OUT = 2;
 const REACHABLE_TIMEOUT_MS = 1_000;
 const MIN_WAIT_MS = 100;
 const MAX_WAIT_MS = 2_000;
-/** Time for what was sent on a replaced session to be answered, before it is closed. */
+/** Time that a replaced session stays open for answers to what was sent on it. */
 const REPLACED_MS = 3_000;
 
 /**
- * Opens a connection in the background: a process can start while NATS is down. The client's own reconnecting is off, so that
- * every connection passes through `prepare`, and requests that wait for an answer on a lost one fail at once. With a new credential
- * another session is opened before the former one is closed; if that fails, the former one stays, and it is tried again.
+ * Opens a connection in the background: a process can start while NATS is down. The client's own reconnecting is off, so that every
+ * connection passes through `prepare`, and requests that wait for an answer on a lost one fail at once. With a new credential, a new
+ * session is opened before the old one is closed. If that fails, the old one stays and opening is retried.
  *
  * @param prepare declares stream and consumer; if it fails, the session ends and another one is tried
  */
@@ -146,7 +146,7 @@ async function establish(
   }
 }
 
-/** Waits until the session has another address or credential than it should have, or is lost. @returns true in the former case */
+/** Waits until the address or credential has changed, or the session is lost. @returns true in the former case */
 async function isRenewed({ latestNats }: ConnectionOptions, session: Session, stopped: AbortSignal): Promise<boolean> {
   const { promise: changed, resolve } = Promise.withResolvers<void>();
   const unsubscribe = latestNats?.onChange(() => resolve());
@@ -196,7 +196,7 @@ function toClientOptions({ name }: ConnectionOptions, address: NatsAddress) {
 }
 
 function toCredential({ user, password = "", creds, nkey }: NatsAddress) {
-  // The parser wants the line end that secrets are read without.
+  // The parser needs the final line end, which was removed when the secret was read.
   if (creds !== undefined) return { authenticator: credsAuthenticator(new TextEncoder().encode(`${creds}\n`)) };
   if (nkey !== undefined) return { authenticator: nkeyAuthenticator(new TextEncoder().encode(nkey)) };
   return user === undefined ? {} : { user, pass: password };

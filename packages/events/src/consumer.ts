@@ -50,7 +50,7 @@ export interface EventConsumer extends Component {
 /** Sources as they were declared at the last connection. */
 interface Sources {
   readonly partitions: readonly Source[];
-  /** Source of the stream from before partitions, if there is one; shared by all processes. */
+  /** Source of the unpartitioned stream of earlier releases, if there is one; shared by all processes. */
   readonly unpartitioned: readonly Source[];
   /** False while the id of the installation cannot be read: the lag is known then, and nothing is consumed. */
   readonly isOwn: boolean;
@@ -61,8 +61,8 @@ const RECONNECT_MS = 100;
 const LOOK_FOR_EARLIER_MS = { first: 5_000, max: 300_000 };
 
 /**
- * Workers of a session. The first takes what there is, so that there is one batch at a time, of all that has arrived meanwhile. The
- * second one takes whole batches, and none while batches fail: one is decoded then while the other is written.
+ * Workers of a session. The first takes any messages, so that there is usually one batch at a time, of all that have arrived. The second
+ * takes only whole batches, so that one is decoded while the other is written; it takes none while batches fail.
  */
 const WORKERS = ["any", "whole"] as const;
 
@@ -105,7 +105,7 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
       };
       const takeAndHandle = async (): Promise<void> => {
         const { owned } = ownership;
-        // Another process may own the partitions of what waits once this one reports others.
+        // Once this process reports other partitions, another process may own those of the postponed events.
         if (postponed.size > 0 && owned.join() !== busy[worker]?.join()) await handleTaken([], false);
         const partitions = sources.partitions.filter((_, partition) => owned.includes(partition));
         current.set([...partitions, ...sources.unpartitioned]);
@@ -116,7 +116,7 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
         const deliveries = await current
           .take(takes === "any" ? () => 0 : () => (isFailing ? Infinity : 1))
           .finally(() => clearTimeout(timer));
-        // A whole batch is a lag, and one that is repeated a fault: their events have waited already.
+        // The events of a whole batch (a lag) or a repeated one (a failure) have waited already.
         await handleTaken(deliveries, takes === "any" && failures === 0 && deliveries.length < options.batch);
       };
       try {
@@ -134,7 +134,7 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
       }),
     );
     try {
-      // Until none is left: the batch of the other one is still being written.
+      // Wait for all workers: the other one may still be writing its batch.
       await Promise.allSettled(workers);
       await Promise.all(workers);
     } finally {
@@ -160,14 +160,14 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
     }
   };
 
-  /** Returns what one of the processes has to trim: the owner of the first partition. */
+  /** Returns the sources to trim, in the one process that trims: the owner of the first partition. */
   const targetOf = (select: (sources: Sources) => readonly Source[]) => () => {
     const session = connection.session();
     return session && ownership.owned.includes(0) ? { session, sources: select(sources) } : undefined;
   };
   /**
-   * Connects again once there is an earlier stream to drain: gateways of an earlier release may start later than this process, at once
-   * while a node is upgraded, or any time after a rollback of gateways alone. One of the processes looks for it, ever more rarely.
+   * Connects again once there is an earlier stream to drain. Gateways of an earlier release may start later than this process: during an
+   * upgrade of the node, or at any time after a rollback of gateways alone. One process looks for the stream, less and less often.
    */
   const lookForEarlier = async (): Promise<void> => {
     const { first, max } = LOOK_FOR_EARLIER_MS;
@@ -221,7 +221,7 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
   };
 }
 
-/** Declares the stream and the consumers. @throws Error that names what is not as declared, or refused */
+/** Declares the stream and the consumers. @throws Error that names what differs from the declaration, or was refused */
 async function declareSources(
   session: Session,
   options: StreamOptions & { durable: string; batch: number },
@@ -238,15 +238,15 @@ async function declareSources(
   return { partitions, unpartitioned, isOwn };
 }
 
-/** Returns true if there is a stream of the releases before partitions to drain. */
+/** Returns true if there is a stream of releases without partitions to drain. */
 async function hasEarlier({ manager }: Session, { stream, subjectPrefix }: StreamSettings): Promise<boolean> {
   const defaults = DEFAULT_STREAM_SETTINGS;
-  // That stream has fixed names: an installation with names of its own has none, and must not take another's.
+  // That stream has fixed names: an installation with its own names has none, and must not drain that of another installation.
   if (stream !== defaults.stream || subjectPrefix !== defaults.subjectPrefix) return false;
   return (await infoOf(manager, UNPARTITIONED.stream)) !== undefined;
 }
 
-/** Waits for the id of the installation. @returns false if the session ended, or the consumer stopped, before */
+/** Waits for the id of the installation. @returns false if the session ended, or the consumer stopped, first */
 async function untilInstallationIsKnown(
   { connection }: Session,
   { installation, log }: StreamOptions,

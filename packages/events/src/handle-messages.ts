@@ -7,7 +7,7 @@ const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 
 export interface EventHandlers<Event> {
-  /** Decodes the events of one message; undefined if it is no batch of events. */
+  /** Decodes the events of one message; undefined if it is not a batch of events. */
   readonly read: (payload: Uint8Array) => readonly Event[] | undefined;
   /**
    * Handles the events of up to `batch` messages, all or none. They are acknowledged after it resolves; if it rejects they
@@ -15,8 +15,8 @@ export interface EventHandlers<Event> {
    */
   readonly onBatch: (events: readonly Event[]) => Promise<void>;
   /**
-   * Stores a message that is no batch of events. It is acknowledged after this resolves; if it rejects, the message is
-   * delivered again with all others of its batch.
+   * Stores a message that is not a batch of events. It is acknowledged after this resolves; if it rejects, the message is delivered again
+   * with all others of its batch.
    */
   readonly onUnreadable: (payload: Uint8Array) => Promise<void>;
 }
@@ -24,7 +24,7 @@ export interface EventHandlers<Event> {
 export interface HandleOptions<Event> extends EventHandlers<Event> {
   readonly log: Logger;
   readonly postponed: PostponedEvents<Event>;
-  /** False: no event waits for another. */
+  /** False if no event may wait for another. */
   readonly mayWait: boolean;
 }
 
@@ -51,7 +51,7 @@ export async function handleMessages<Event>(
   return [];
 }
 
-/** Returns messages that were not handled to the server, which delivers them again later, and waits as long. */
+/** Returns unhandled messages to the server, which delivers them again after a delay, and waits for the same delay. */
 export async function retryLater(deliveries: readonly Delivery[], failures: number, log: Logger, ended: AbortSignal) {
   const backoffMs = Math.min(MIN_BACKOFF_MS * 2 ** (failures - 1), MAX_BACKOFF_MS);
   for (const delivery of deliveries) delivery.nak(backoffMs);

@@ -22,7 +22,7 @@ export interface ConsumerLag {
 /** Longer than a batch ever takes; the messages of a killed process are delivered again after it. */
 const ACK_WAIT_MS = 10_000;
 
-/** Value that releases before partitions declare, which may run at the same time: 16 processes with four batches of 50. */
+/** Value that releases without partitions declare, which may run at the same time: 16 processes with four batches of 50. */
 const UNPARTITIONED_MAX_ACK_PENDING = 3_200;
 
 /** Error codes of JetStream: no such consumer, no such message. */
@@ -40,7 +40,7 @@ export function sourcesOf({ stream, subjects }: StreamLayout, durable: string, b
   }));
 }
 
-/** Returns the source of the messages from before partitions, which all processes share. */
+/** Returns the source of the unpartitioned stream of earlier releases, which all processes share. */
 export function unpartitionedSource(durable: string): Source {
   return { ...UNPARTITIONED, durable, maxAckPending: UNPARTITIONED_MAX_ACK_PENDING };
 }

@@ -36,7 +36,7 @@ export class JetStreamPublisher {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Resolves once the server has stored the message. @throws Error if it refuses, is silent for the time-out, or is lost */
+  /** Resolves once the server has stored the message. @throws Error if it refuses or does not answer in time, or the connection is lost */
   async publish({ stream, subject, id, payload }: StreamMessage): Promise<void> {
     this.#subscribe();
     const answers = `${this.#inbox}.${++this.#count}`;
@@ -68,7 +68,7 @@ export class JetStreamPublisher {
     for (const answers of this.#waiters.keys()) this.#end(answers, error);
   }
 
-  /** Ends a wait. One that is over already, because the answer came too late, is unknown. */
+  /** Ends a wait. An answer to a wait that is already over is ignored. */
   #end(answers: string, fault: Error | undefined): void {
     const waiter = this.#waiters.get(answers);
     if (waiter === undefined) return;

@@ -12,7 +12,7 @@ export interface PositionMarks<Mark> {
 }
 
 export interface PositionOptions<Mark> {
-  /** Undefined: the position is not kept. */
+  /** Store of the position; undefined if it is not kept. */
   readonly marks: PositionMarks<Mark> | undefined;
   /** Returns the session; undefined while another process keeps the position, or NATS does not answer. */
   readonly session: () => Session | undefined;
@@ -20,7 +20,7 @@ export interface PositionOptions<Mark> {
   readonly readSources: (session: Session) => Promise<readonly Source[]>;
   readonly log: Logger;
   readonly stopped: AbortSignal;
-  /** Time between two rounds, and between two looks at a round that is not over. 3000 by default. */
+  /** Time between two rounds, and between two checks of a running round. 3000 by default. */
   readonly intervalMs?: number;
 }
 
@@ -42,9 +42,9 @@ interface Round<Mark> {
 }
 
 /**
- * Keeps the position up to which streams are handled, until stopped. A round reads the position of now, then the end of each stream, and is over
- * when the acknowledged floor of every source has passed it; messages are acknowledged after they were handled, by whichever process.
- * A round begins again if a stream was replaced, or another process has kept the position meanwhile.
+ * Keeps the position up to which streams are handled, until stopped. A round reads the present position, then the end of each stream. It is
+ * over once the acknowledged floor of every source has passed that end; messages are acknowledged after they were handled, by whichever
+ * process. A round begins again if a stream was replaced, or another process has kept the position meanwhile.
  */
 export async function keepPosition<Mark>(options: PositionOptions<Mark>): Promise<void> {
   const { marks, readSources, log, stopped, intervalMs = INTERVAL_MS } = options;
@@ -89,9 +89,9 @@ async function readEnd(manager: JetStreamManager, stream: string): Promise<reado
 }
 
 /**
- * @param passed ends that an earlier round has passed: what was handled stays so, and the floors of a stream to which nothing was added are not
- *   read again (of 8 partitions, 16 requests each time)
- * @returns `stale` if the round says nothing any more, because a stream was replaced, or is new. */
+ * @param passed ends that an earlier round has passed: the floors of a stream without new messages are not read again, which saves 16
+ * requests each time with 8 partitions
+ * @returns `stale` if the round must begin again, because a stream is new or was replaced. */
 async function judge(
   manager: JetStreamManager,
   ends: Ends,
@@ -105,7 +105,7 @@ async function judge(
     const before = passed.get(stream);
     const isPassed = end !== undefined && before?.created === end.created && before.sequence >= end.sequence;
     const floor = isPassed ? end.sequence : await floorOf(manager, ofThis, end?.sequence ?? 0);
-    // Read last: the floors above are of this stream, or of one before.
+    // Read last: the floors above are of this stream or of an earlier one.
     const [, { created }] = await readEnd(manager, stream);
     if (end === undefined || created !== end.created) return "stale";
     if (floor < end.sequence) return "running";

@@ -21,7 +21,7 @@ test("every partition gets one owner, evenly, whatever the processes owned befor
     fc.property(ids, fc.integer({ min: 1, max: 64 }), fc.array(fc.nat(19)), (names, count, before) => {
       const replicas = names.map((id, index) => ({
         id,
-        // Owned before: also partitions that are no more.
+        // Includes partitions that no longer exist.
         partitions: before.flatMap((owner, partition) => (owner % names.length === index ? [partition] : [])),
       }));
       const settled = choose(replicas, count, 3);
@@ -34,12 +34,12 @@ test("every partition gets one owner, evenly, whatever the processes owned befor
   );
 });
 
-test("a partition that another process has is never taken", () => {
+test("a partition that another process owns is never taken", () => {
   const others = [{ id: "a", partitions: [0, 1, 2, 3, 4, 5, 6, 7] }];
   expect(choosePartitions("b", others, 8)).toEqual([]);
 });
 
-test("a new process takes from the others only what it gets", () => {
+test("no partition moves but those that a new process gets", () => {
   const before = choose(
     [
       { id: "a", partitions: [] },
@@ -56,7 +56,7 @@ test("a new process takes from the others only what it gets", () => {
   expect(after.find(({ id }) => id === "c")?.partitions).toEqual(moved.toSorted((a, b) => a - b));
 });
 
-test("the end of a registration that is renewed late, as after a freeze, is followed by a change", async () => {
+test("a registration that is renewed after its end, as after a freeze, is followed by a change", async () => {
   const stopped = new AbortController();
   const registry = {
     id: "a",

@@ -12,8 +12,8 @@ export interface ReplicaRegistry {
   /** Id of this process, of this run alone. */
   readonly id: string;
   /**
-   * Under a lock that all processes share, reads those whose registration has not ended, this one included, and registers this one
-   * for `durationMs` with the partitions that `choose` returns.
+   * Reads the processes whose registration has not ended, this one included, and registers this process for `durationMs` with the
+   * partitions that `choose` returns. Runs under a lock that all processes share.
    *
    * @throws Error if the registry does not answer; the registration stays as it is then
    */
@@ -29,8 +29,8 @@ const RENEWAL_MS = 1_000;
 /**
  * Partitions that this process owns, each owned by one process at a time and shared out evenly.
  *
- * A process that stops owning a partition first finishes the batch that it handles; until then it is busy with it, and nobody
- * takes it. One that froze may go on for a moment after others took over: the events of both are one row each all the same.
+ * A process that loses a partition first finishes its batch. Until then it reports the partition as busy, and no other process takes it. A
+ * process that froze may continue for a moment after others took over: each request still gets one row, by de-duplication.
  */
 export class PartitionOwnership {
   readonly #registry: ReplicaRegistry;
@@ -109,7 +109,7 @@ export class PartitionOwnership {
         const own = replicas.find((replica) => replica.id === id)?.partitions ?? [];
         return [...new Set([...chosen, ...own.filter((partition) => this.#busy.includes(partition))])];
       });
-      // Those who saw that the former registration had ended wait for a change, even if the partitions are the same.
+      // Callers that saw the former registration end wait for a change, even if the partitions are the same.
       const hadEnded = this.#owned.length > 0 && this.owned.length === 0;
       this.#validUntil = askedAt + this.#durationMs;
       this.#set(chosen, hadEnded);

@@ -14,7 +14,7 @@ const admitted = (namespaceId: string): Uint8Array =>
 const denials = (namespaceId: string): Uint8Array =>
   encode(create(UsageEventSchema, { phase: { case: "unloggedDenials", value: { id: "den_1", namespaceId } } }));
 
-test("all events of a namespace are of the partition of its id", () => {
+test("all events of a namespace are in the partition of its id", () => {
   for (let nth = 0; nth < 100; nth++) {
     const namespaceId = `ns_${nth}`;
     const payloads = [admitted(namespaceId), denials(namespaceId)];
@@ -33,7 +33,7 @@ test("namespaces spread evenly over partitions", () => {
   expect(Math.max(...sizes)).toBeLessThan(1_300);
 });
 
-test("what is no event has a partition too", () => {
+test("bytes that are not an event have a partition too", () => {
   const groups = byPartition([{ payload: Buffer.from("not protobuf at all") }, { payload: new Uint8Array() }], 8);
   expect([...groups.values()].flat()).toHaveLength(2);
 });

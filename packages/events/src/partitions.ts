@@ -13,7 +13,7 @@ export function partitionOf(namespaceId: Uint8Array | string, partitions: number
 /** Encoded usage event. */
 export interface PartitionedEvent {
   readonly payload: Uint8Array;
-  /** Namespace that it is of; if undefined, it is read from the event. */
+  /** Namespace of the event; if undefined, it is read from the event. */
   readonly namespaceId?: string | undefined;
 }
 
@@ -40,7 +40,7 @@ const NAMESPACE_FIELDS: ReadonlyMap<number, number> = new Map([
 
 const NONE = new Uint8Array();
 
-/** Reads the namespace of an encoded usage event without decoding the rest; empty if it has none or is not readable. */
+/** Reads the namespace of an encoded usage event without decoding the rest; empty if it has none or cannot be read. */
 function namespaceOf(event: Uint8Array): Uint8Array {
   try {
     for (const [outer, inner] of NAMESPACE_FIELDS) {
@@ -48,12 +48,12 @@ function namespaceOf(event: Uint8Array): Uint8Array {
       if (message !== undefined) return findField(message, inner) ?? NONE;
     }
   } catch {
-    // Not an event: any partition serves, because the aggregator keeps it as a dead letter.
+    // Not an event: any partition will do, because the aggregator keeps it as a dead letter.
   }
   return NONE;
 }
 
-/** Returns the bytes of the first field with this number and a length. @throws Error if the bytes are no message */
+/** Returns the bytes of the first length-delimited field with this number. @throws Error if the bytes are not a message */
 function findField(message: Uint8Array, wanted: number): Uint8Array | undefined {
   const reader = new BinaryReader(message);
   while (reader.pos < reader.len) {

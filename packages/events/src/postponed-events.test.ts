@@ -28,7 +28,7 @@ function setUp() {
 }
 
 describe("PostponedEvents", () => {
-  test("hands on the first event of a request with the last one", () => {
+  test("handles the first event of a request together with the last one", () => {
     const { handle, message, acknowledged, postponed } = setUp();
     expect(handle([message(1, ["a+"])])).toEqual([]);
     expect([acknowledged, postponed.size]).toEqual([[], 1]);
@@ -36,7 +36,7 @@ describe("PostponedEvents", () => {
     expect([acknowledged, postponed.size, postponed.dueInMs()]).toEqual([[2, 1], 0, undefined]);
   });
 
-  test("holds up no other event, and acknowledges a message once all of its events were handled", () => {
+  test("delays no other event, and acknowledges a message once all of its events were handled", () => {
     const { handle, message, acknowledged } = setUp();
     expect(handle([message(1, ["a+", "b-", "other"])])).toEqual(["b-", "other"]);
     expect(acknowledged).toEqual([]);
@@ -44,7 +44,7 @@ describe("PostponedEvents", () => {
     expect(new Set(acknowledged)).toEqual(new Set([1, 2]));
   });
 
-  test("hands on a first event alone once it has waited for 250 ms", () => {
+  test("handles a first event alone once it has waited for 250 ms", () => {
     const { handle, message, clock, postponed } = setUp();
     handle([message(1, ["a+"])]);
     clock.now = 100;
@@ -57,7 +57,7 @@ describe("PostponedEvents", () => {
     expect(postponed.dueInMs()).toBe(100);
   });
 
-  test("lets nothing wait that is delivered again, repeated, or of a batch in which nothing may", () => {
+  test("lets no event wait that is delivered again, is repeated, or is in a batch without waiting", () => {
     const { handle, message, postponed } = setUp();
     expect(handle([message(1, ["a+"], 2)])).toEqual(["a+"]);
     handle([message(2, ["b+"])]);
@@ -73,7 +73,7 @@ describe("PostponedEvents", () => {
     expect(postponed.size).toBe(2_000);
   });
 
-  test("acknowledges no message of which an event was not handled, and returns every other one if a batch fails", () => {
+  test("acknowledges no message with an unhandled event, and returns the messages if a batch fails", () => {
     const event = fc.constantFrom("a+", "a-", "b+", "b-", "c+", "c-", "other");
     const step = fc.record({
       messages: fc.array(fc.array(event, { maxLength: 4 }), { maxLength: 3 }),

@@ -25,9 +25,9 @@ interface Batch<Event> {
 }
 
 /**
- * First events of requests that wait a moment for the last ones, so that both are handled in one batch: a row that is written once
- * costs half of one that is written and changed. What is handled is handled as if it had come later, and a message is acknowledged
- * once all of its events were: nothing else changes, also by a kill.
+ * First events of requests that wait a moment for the last ones, so that both are handled in one batch: inserting a row costs half as much
+ * as inserting and updating it. A postponed event is handled as if it had arrived later. Its message is acknowledged once all of its events
+ * are handled, so that a kill loses nothing.
  */
 export class PostponedEvents<Event> {
   readonly #placeOf: (event: Event) => EventPlace | undefined;
@@ -52,9 +52,9 @@ export class PostponedEvents<Event> {
   }
 
   /**
-   * Takes the events that are to be handled now: those of `messages`, without the ones that wait from now on, and those whose wait is over.
+   * Takes the events to handle now: those of `messages` that do not have to wait, and earlier ones whose wait is over.
    *
-   * @param mayWait false: nothing waits
+   * @param mayWait false if no event may wait
    */
   take(messages: readonly OpenMessage<Event>[], mayWait: boolean): Batch<Event> {
     const batch = { events: [] as Event[], messages: new Set(messages) };
@@ -87,7 +87,7 @@ export class PostponedEvents<Event> {
   ) {
     for (const event of message.events) {
       const { request, place } = this.#placeOf(event) ?? {};
-      // One that is delivered again has waited long enough.
+      // A redelivered event has waited long enough.
       const waits = dueAt !== undefined && place === "first" && message.delivery.attempt === 1;
       if (request !== undefined && waits && !this.#waiting.has(request)) {
         this.#waiting.set(request, { event, message, dueAt });

@@ -1,9 +1,9 @@
 /**
- * The publisher of usage events: what a gateway records before, during and after a request.
+ * Publisher of the usage events that a gateway records before, during and after a request.
  *
- * Architecture. A record goes to the spool on this process's disk (`spool/spool.ts`); the sender (`sender.ts`) sends the
- * spool's events to JetStream in batches; the commit wait (`commit-wait.ts`) says when an event survives the loss of power
- * too. Pending settlements lie in the same spool, so that a settlement and its usage event are written in one piece.
+ * Architecture. A record goes to the spool on this process's disk (`spool/spool.ts`); the sender (`sender.ts`) sends the spool's events to
+ * JetStream in batches; the commit wait (`commit-wait.ts`) reports when an event survives the loss of power too. Pending settlements are
+ * kept in the same spool, so that a settlement and its usage event are written in one piece.
  *
  * Steps of one request. `enqueue` writes the release of a reservation that is about to be made; the reservation is made;
  * `record` writes the admission event and completes the release; the caller waits for `committed` before the first byte of
@@ -31,7 +31,7 @@ import { ensureStream, type StreamLayout, type StreamOptions, watchOwner } from 
 import { unavailable } from "./unavailable.ts";
 
 export interface EventPublisherOptions extends StreamOptions {
-  /** Folder of the spool, of this process alone. */
+  /** Folder of the spool, used by this process alone. */
   readonly folder: string;
   /** Upper bound of the spool's bytes on the disk. 1 GiB by default. */
   readonly maxBytes?: number;
@@ -45,7 +45,7 @@ export interface EventPublisherOptions extends StreamOptions {
 export interface UsageRecord {
   /** Encoded UsageEvent. */
   readonly event: Uint8Array;
-  /** Namespace that it is of, which its partition follows from. */
+  /** Namespace of the event, which determines its partition. */
   readonly namespaceId: string;
   /** Settlement that another service has yet to acknowledge, in the caller's encoding. */
   readonly pendingSettlement?: Uint8Array | undefined;
@@ -76,14 +76,14 @@ export interface EventPublisher extends Component {
   readonly pendingFromPreviousRun: readonly PendingSettlement[];
   /** Resolves once NATS has acknowledged every event of earlier processes on this folder. */
   readonly previousRunAcknowledged: Promise<void>;
-  /** True if something of what earlier processes wrote could not be read. */
+  /** True if a part of what earlier processes wrote could not be read. */
   readonly isDamaged: boolean;
   /** Resolves to this process's claim on the folder, once it is known whether the former owner is dead. */
   readonly ownership: Promise<Ownership>;
   /** Returns true while the folder is this process's. */
   readonly isOwner: () => boolean;
   /**
-   * Writes a pending settlement, before the request that causes it goes anywhere.
+   * Writes a pending settlement, before its request is sent anywhere.
    *
    * @returns its offset
    * @throws DomainError UNAVAILABLE while new requests are refused: the spool is full or cannot be written (dependency
@@ -95,8 +95,8 @@ export interface EventPublisher extends Component {
   /** Writes an event of a running request, for which space is kept. @throws DomainError as `enqueue` */
   readonly record: (record: UsageRecord) => Recorded;
   /**
-   * Writes an event as `record` does, but never fails: an event that cannot be written is sent from memory, and lost if this
-   * process is killed before it is sent. Its pending settlement is not kept then.
+   * Writes an event as `record` does, but never fails. An event that cannot be written is sent from memory: it is lost if this process is
+   * killed first, and its pending settlement is not stored.
    *
    * @returns the offset of the pending settlement; 0 if there is none or it was not written
    */
@@ -107,7 +107,7 @@ export interface EventPublisher extends Component {
   readonly acceptsNew: () => boolean;
   /** @throws DomainError UNAVAILABLE as `enqueue`, while new requests are refused */
   readonly requireAcceptsNew: () => void;
-  /** Returns true while the spool takes new requests, whatever NATS does. */
+  /** Returns true while the spool has space for new requests, whether or not NATS answers. */
   readonly hasSpace: () => boolean;
   /** Resolves to true if NATS answers now. */
   readonly isReachable: () => Promise<boolean>;
@@ -117,7 +117,7 @@ export interface EventPublisher extends Component {
 
 const DEFAULT_TIMEOUT_MS = 2_000;
 const DEFAULT_SPOOL_BYTES = 1024 ** 3;
-/** Upper bound of an encoded event. Events have no free text of any size: a larger one is a bug of the caller. */
+/** Upper bound of an encoded event. Events have no text of unbounded size: a larger event is a bug of the caller. */
 export const MAX_EVENT_BYTES = 48 * 1024;
 const FLUSH_TIMEOUT_MS = 5_000;
 const PREVIOUS_RUN_CHECK_MS = 50;
@@ -229,7 +229,7 @@ export function openPublisher(options: EventPublisherOptions): EventPublisher {
   };
 }
 
-/** Listeners for the acknowledgement of single events, keyed by offset: no promise each. */
+/** Listeners for the acknowledgement of single events, keyed by offset: cheaper than a promise for each. */
 class AcknowledgementListeners {
   readonly #listeners = new Map<number, () => void>();
 
@@ -252,7 +252,7 @@ function requireSize({ event }: UsageRecord): void {
   if (event.length > MAX_EVENT_BYTES) throw new RangeError(`a usage event of ${event.length} bytes`);
 }
 
-/** Converts an event to a record of it alone. */
+/** Converts an event to a record without a settlement. */
 export function toUsageRecord(event: UsageEvent): UsageRecord {
   const { request, phase } = event;
   const { namespaceId = "" } = (phase.case === "unloggedDenials" ? phase.value : request) ?? {};

@@ -13,9 +13,9 @@ const MAX_MISSED_HEARTBEATS = 3;
 const MAX_REQUEST_BYTES = 2 * 1024 ** 2;
 
 /**
- * Messages of a durable consumer, as they arrive. One request for up to `batch` messages and 2 MiB is open at a time; the next one
- * is made when it is used up and less than that is buffered. So at most twice as much is held here, and the next messages
- * arrive while others are handled.
+ * Messages of a durable consumer, as they arrive. One request for up to `batch` messages and 2 MiB is open at a time. The next request is
+ * made once the open one is used up and less than that is buffered. So at most twice as much is buffered, and messages arrive while others
+ * are handled.
  */
 export class Pull {
   readonly #connection: NatsConnection;
@@ -72,7 +72,7 @@ export class Pull {
     return taken;
   }
 
-  /** Ends the pull, and returns the messages that were not taken to the server. */
+  /** Ends the pull. Messages that were not taken go back to the server. */
   stop(): void {
     clearInterval(this.#watchdog);
     this.#fail(new Error("stopped"));

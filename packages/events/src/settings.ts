@@ -6,7 +6,7 @@ export interface StreamSettings {
   readonly stream: string;
   /** First tokens of every subject. */
   readonly subjectPrefix: string;
-  /** Number of partitions of a new stream; one that exists keeps those that it has, and gets more if this is higher. */
+  /** Number of partitions of a new stream. An existing stream keeps its partitions, and gets more if this number is higher. */
   readonly partitions: number;
   /** Bytes at which the stream refuses new messages. */
   readonly maxBytes: number;

@@ -7,15 +7,15 @@ import { Pull } from "./pull.ts";
 const MAX_BATCH_BYTES = 1024 ** 2;
 
 /**
- * Shortest time from the beginning of a batch that is not whole to that of the next. A batch costs what 20 to 30 of its requests cost
- * (statements, round trips, a commit), and both events of a request that come in one are one row. A message that comes alone does
- * not wait.
+ * Minimum time between two batches while less than a whole batch is buffered. A batch costs as much as 20 to 30 of its requests
+ * (statements, round trips, a commit), and two events of a request in the same batch are written as one row. A message that arrives alone
+ * does not wait.
  */
 const MIN_INTERVAL_MS = 25;
 
 /**
- * Pulls of several sources whose messages are handled as batches. A batch is filled from one source before the next, each time
- * beginning with another one: with much to do it is of one partition, and so of few namespaces; with little, of all.
+ * Pulls of several sources whose messages are handled as batches. A batch takes all messages of one source before those of the next, and
+ * each batch begins with another source. Under load a batch is of one partition and so of few namespaces, otherwise of all partitions.
  */
 export class SourcePulls {
   readonly #session: Session;
@@ -32,7 +32,7 @@ export class SourcePulls {
     this.#batch = batch;
   }
 
-  /** Starts and stops pulls so that these sources are pulled, and no others. */
+  /** Starts and stops pulls so that exactly these sources are pulled. */
   set(sources: readonly Source[]): void {
     for (const [source, pull] of this.#pulls) {
       if (sources.includes(source)) continue;
@@ -65,7 +65,7 @@ export class SourcePulls {
       }
       const changed = this.#changed;
       await changed.promise;
-      // Of several that wait, the first to go on renews it.
+      // Of several waiting calls, the first to continue renews it.
       if (this.#changed === changed) this.#changed = Promise.withResolvers<void>();
     }
     return [];
@@ -77,7 +77,7 @@ export class SourcePulls {
     this.#changed.resolve();
   }
 
-  /** Ends all pulls, and returns the messages that were not taken to the server. */
+  /** Ends all pulls. Messages that were not taken go back to the server. */
   stop(): void {
     this.set([]);
     this.#endInterval();

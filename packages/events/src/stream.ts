@@ -12,7 +12,7 @@ import type { Condition } from "@routeplane/runtime";
 import type { ConnectionOptions, Session } from "./connection.ts";
 import type { StreamSettings } from "./settings.ts";
 
-/** Stream and subject of releases before partitions. Gateways of those publish to it; it is drained, and not created. */
+/** Stream and subject of releases without partitions. Their gateways publish to it; this release drains it and never creates it. */
 export const UNPARTITIONED = { stream: "ROUTEPLANE_USAGE", subject: "routeplane.usage.v1" } as const;
 
 /** Error codes of JetStream: no such stream, a stream with other settings, a subject of another stream. */
@@ -26,11 +26,11 @@ export const DUPLICATE_WINDOW_MS = 120_000;
 export interface StreamOptions extends ConnectionOptions {
   readonly settings: StreamSettings;
   /**
-   * Resolves to the id of the installation, which the stream is marked with: that of another one is refused. Undefined if the id
-   * cannot be known yet; the mark is not judged then.
+   * Resolves to the id of the installation, which the stream is marked with: a stream of another installation is refused. Undefined if the
+   * id cannot be known yet; the mark is not checked then.
    */
   readonly installation: () => Promise<string | undefined>;
-  /** Readiness condition that is not met while the stream was found to be another installation's, and has never been this one's. */
+  /** Readiness condition that is not met while the stream belongs to another installation, and has never belonged to this one. */
   readonly ownStream?: Condition;
 }
 
@@ -47,7 +47,7 @@ export class ForeignStream extends Error {
 }
 
 /**
- * Fields that a stream has always. Retention by limits, because a work queue forgets the ids of acknowledged messages when the
+ * Fields that every stream has. Retention by limits, because a work queue forgets the ids of acknowledged messages when the
  * server restarts. A full stream refuses new messages rather than drop old ones. Names only fields that nats-server 2.9
  * knows: it drops others silently.
  */
@@ -88,7 +88,7 @@ export async function updateStream(session: Session, options: StreamOptions): Pr
   return verified(session, options, installation, adapted);
 }
 
-/** Returns a function that declares the stream as `declare` does, and sets the condition `ownStream` by what comes of it. */
+/** Returns a function that declares the stream as `declare` does, and sets the condition `ownStream` by the result. */
 export function watchOwner<Declared>(
   { ownStream }: StreamOptions,
   declare: (session: Session) => Promise<Declared>,
@@ -151,8 +151,8 @@ function subjectOf({ subjectPrefix }: StreamSettings, partition: number): string
 }
 
 /**
- * Returns a declaration that loses nothing of a stream that exists: its partitions stay, and bounds that its messages are
- * beyond stay as they are, because lower ones would drop those.
+ * Returns a declaration that loses nothing of an existing stream: partitions are kept, and so is a bound whose new value would drop stored
+ * messages.
  */
 function withoutLoss(
   wanted: ReturnType<typeof declared>,

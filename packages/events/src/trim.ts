@@ -13,7 +13,9 @@ export interface TrimOptions {
 
 const INTERVAL_MS = 5_000;
 
-/** Share of the stream, as a divisor, that acknowledged messages can take up to keep their ids over a restart of the server. */
+/**
+ * Divisor of the stream's maximum size: the share that acknowledged messages can take up, to keep their ids over a restart of the server.
+ */
 const KEPT_SHARE = 16;
 
 /** Sequence number up to which every message was acknowledged at a time. */
@@ -24,8 +26,8 @@ interface Floor {
 }
 
 /**
- * Removes acknowledged messages from a stream until stopped, so that a full stream holds unacknowledged ones. Below the
- * sixteenth of the stream's bytes they stay for the window of duplicates; above it they are removed at once.
+ * Removes acknowledged messages from a stream until stopped, so that a full stream holds unacknowledged ones. Up to a sixteenth of the
+ * stream's bytes they stay for the duplicate window; beyond that they are removed at once.
  */
 export async function trimAcknowledged({ target, stopped, intervalMs = INTERVAL_MS }: TrimOptions): Promise<void> {
   let earlier: Floor | undefined;

@@ -11,7 +11,7 @@ export interface EventBatch extends OffsetRange {
   readonly segment: Segment;
 }
 
-/** Reads the events of a segment that are not acknowledged. A file that cannot be read is logged and gives none. */
+/** Reads the events of a segment that are not acknowledged. A file that cannot be read is logged and yields none. */
 export async function loadUnsent(
   { path }: Segment,
   { acknowledged }: Pick<RecoveredSpool, "acknowledged">,

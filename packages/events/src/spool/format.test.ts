@@ -83,7 +83,7 @@ test("pages that were never written cost what was on them and nothing else", () 
   );
 });
 
-test("a header with a flipped bit is not read as a segment, and rubbish neither", () => {
+test("neither a header with a flipped bit nor random bytes are read as a segment", () => {
   const { bytes } = segmentOf([{ kind: "completed", offset: 7 }]);
   for (let bit = 0; bit < HEADER_BYTES * 8; bit++) {
     const spoiled = Buffer.from(bytes);

@@ -56,7 +56,7 @@ function removeIfDead(folder: string, path: string, ownMark: string): void {
   if (owner === undefined) return;
   const pid = Number.parseInt(owner, 10);
   if (owner === ownMark || (owner === markOf(pid) && isRunning(pid))) throw new SpoolInUse(folder, pid);
-  // Two processes may find the same dead lock: a file that is not the one that was read is put back.
+  // Two processes may find the same dead lock: if another file than the one that was read was moved, it is put back.
   const aside = `${path}.${process.pid}.dead`;
   try {
     renameSync(path, aside);

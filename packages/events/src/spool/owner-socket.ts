@@ -25,9 +25,9 @@ const SOCKET = "owner.sock";
 const PROBE_TIMEOUT_MS = 500;
 
 /**
- * Listens on a Unix socket in a folder, for as long as this process lives, after it has probed the one of its former owner. A
- * socket that refuses proves that the process which bound it is dead, whichever container it ran in; pids prove nothing there.
- * A folder in which no socket can be bound proves nothing later.
+ * Listens on a Unix socket in a folder for as long as this process lives, after probing the socket of the former owner. A refused
+ * connection proves that the process that bound the socket is dead, whichever container it ran in; a pid proves nothing across containers.
+ * If no socket can be bound in the folder, nothing can be proved later.
  */
 export async function claimOwnership(folder: string, log: Logger): Promise<Ownership> {
   const path = join(folder, SOCKET);
@@ -54,7 +54,7 @@ export async function claimOwnership(folder: string, log: Logger): Promise<Owner
   };
 }
 
-/** Calls with a path of the socket that is short enough for an address (107 bytes), however long the folder's is. */
+/** Calls `use` with a path of the socket that fits into a socket address (107 bytes), however long the folder's path is. */
 async function withShortPath<T>(folder: string, use: (path: string) => Promise<T>): Promise<T> {
   const descriptor = openSync(folder, "r");
   try {
@@ -64,7 +64,7 @@ async function withShortPath<T>(folder: string, use: (path: string) => Promise<T
   }
 }
 
-/** Resolves to true if the socket refuses. One that accepts, or does not answer, has an owner that may be alive. */
+/** Resolves to true if the socket refuses the connection. If it accepts or does not answer, its owner may be alive. */
 async function probe(path: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const socket = connect(path, () => resolve(false));

@@ -4,11 +4,11 @@ import type { Segment } from "./segment.ts";
 
 interface Pending {
   readonly payload: Uint8Array;
-  /** Segment with the newest record of it. */
+  /** Segment with its newest record. */
   segment: Segment;
 }
 
-/** Pending settlements of a spool, in memory as in its segments. */
+/** Pending settlements of a spool, kept in memory as well as in its segments. */
 export class PendingSettlements {
   readonly #pending = new Map<number, Pending>();
   #bytes = 0;
@@ -32,7 +32,7 @@ export class PendingSettlements {
     pending.segment.pendingSettlements.delete(offset);
   }
 
-  /** Encodes those of a segment. */
+  /** Encodes the pending settlements of a segment. */
   recordsOf({ pendingSettlements }: Segment): readonly Buffer[] {
     return Array.from(pendingSettlements, (offset) => {
       const payload = this.#pending.get(offset)?.payload ?? new Uint8Array();
@@ -40,7 +40,7 @@ export class PendingSettlements {
     });
   }
 
-  /** Notes that these are written to a segment, and are needed there alone. Those that are over are passed over. */
+  /** Notes that these settlements were written to segment `to`, and are needed only there. Completed ones are skipped. */
   move(offsets: Iterable<number>, to: Segment): void {
     for (const offset of offsets) {
       const pending = this.#pending.get(offset);

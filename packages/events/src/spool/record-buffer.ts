@@ -51,7 +51,7 @@ export class RecordBuffer {
     this.#length += size;
   }
 
-  /** Removes the records of an entry, which is not written. */
+  /** Removes the records of an entry that will not be written. */
   dropEntry(): void {
     this.#length = this.#markBytes;
   }

@@ -7,7 +7,7 @@ import { codeOf } from "./lock.ts";
 export interface SpooledEvent {
   readonly offset: number;
   readonly payload: Uint8Array;
-  /** Namespace that it is of; undefined if it was read from the disk. */
+  /** Namespace of the event; undefined if the event was read from the disk. */
   readonly namespaceId?: string | undefined;
 }
 
@@ -29,7 +29,7 @@ export class Segment {
   inFlight = 0;
   /** Offsets of its pending settlements. */
   readonly pendingSettlements = new Set<number>();
-  /** Pending settlements of it that were written again, to a segment that is not synced yet; undefined if there are none. */
+  /** Pending settlements that were written again to a segment that is not synced yet; undefined if there are none. */
   moved: MovedSettlements | undefined;
   #descriptor: number | undefined;
 

@@ -55,7 +55,7 @@ describe("a spool", () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test("what stays pending keeps nothing else on the disk, not even while the spool is full", async () => {
+  test("pending settlements keep nothing else on the disk, even while the spool is full", async () => {
     const folder = newFolder();
     const options = { maxBytes: 64 * 1024, segmentBytes: 1_000 };
     const spool = openSpool(folder, options);
@@ -84,7 +84,7 @@ describe("a spool", () => {
     await spool.close();
   });
 
-  test("what is pending for long beside traffic takes a small multiple of its own size, whatever ends first", async () => {
+  test("settlements that stay pending under traffic take a small multiple of their own size, whatever ends first", async () => {
     const segmentBytes = 2_000;
     const spool = openSpool(newFolder(), { segmentBytes });
     const payload = Buffer.alloc(200);
@@ -92,7 +92,7 @@ describe("a spool", () => {
     for (let round = 0; round < 1_000; round++) {
       streams.push(spool.append({ event: payload, pendingSettlement: payload }).pendingSettlementOffset);
       for (const batch of await takeAll(spool)) spool.acknowledge(batch);
-      // Mostly the one that began last, so that some stay for all of the time.
+      // Mostly completes the newest one, so that some stay pending all the time.
       if (streams.length > 40) spool.complete(streams.splice(-1 - (round % 7 === 0 ? round % 40 : 0), 1)[0] ?? 0);
       if (round % 4 === 0) await spool.sync();
       expect(spool.bytes).toBeLessThan(6 * segmentBytes + 6 * streams.length * payload.length);

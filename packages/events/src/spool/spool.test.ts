@@ -171,7 +171,7 @@ test("in any order of records, batches, acknowledgements, completions and kills,
   );
 });
 
-/** Runs `work` while `onSync` is called before each sync of a file or folder, with its path. What it throws, the sync throws. */
+/** Runs `work` and calls `onSync` with the path before each sync of a file or folder. If `onSync` throws, the sync fails. */
 async function whileSyncing(onSync: (path: string) => void, work: () => Promise<void>): Promise<void> {
   const handle = await open(spools.root, "r");
   const prototype = Object.getPrototypeOf(handle) as FileHandle;
@@ -187,7 +187,7 @@ async function whileSyncing(onSync: (path: string) => void, work: () => Promise<
   }
 }
 
-/** Spool of small segments in the oldest of which are pending settlements, synced, and events behind them. */
+/** Spool of small segments. The oldest one has pending settlements, which are synced, and events behind them. */
 async function spoolWithPending(folder: string, options: Partial<SpoolOptions>) {
   const spool = openSpool(folder, options);
   const pending = ["session", "stream a", "stream b"];
@@ -197,9 +197,9 @@ async function spoolWithPending(folder: string, options: Partial<SpoolOptions>) 
   return { spool, pending };
 }
 
-test("a loss of power at any moment of a move of what is pending loses none of it", async () => {
+test("a loss of power at any moment while pending settlements are moved loses none of them", async () => {
   const folder = newFolder();
-  /** Content that each file has for certain: what was in it when its last sync began. */
+  /** Content that each file certainly has: that at the beginning of its last sync. */
   const durable = new Map<string, Buffer>();
   let moves = 0;
   const noteSync = (path: string): void => {
@@ -229,7 +229,7 @@ test("a loss of power at any moment of a move of what is pending loses none of i
   expect(moves).toBeGreaterThan(1);
 });
 
-test("what was moved to a segment that cannot be synced stays where it was, and is moved again", async () => {
+test("settlements moved to a segment that cannot be synced stay in the old one, and are moved again", async () => {
   const folder = newFolder();
   let isFailing = true;
   const fail = (): void => {
@@ -257,7 +257,7 @@ test("what was moved to a segment that cannot be synced stays where it was, and 
   });
 });
 
-test("a sync that finds another one under way fails with it, because that one has its entries", async () => {
+test("a sync that waits for a running one fails with it, because the running one has its entries", async () => {
   const folder = newFolder();
   const fail = (path: string): void => {
     if (path.endsWith(".journal")) throw new Error("EIO: i/o error, fdatasync");
@@ -272,7 +272,7 @@ test("a sync that finds another one under way fails with it, because that one ha
   await spool.close();
 });
 
-test("a kill at any byte of a move of what is pending loses none of it, and brings none back that is over", async () => {
+test("a kill at any byte while pending settlements are moved loses none, and restores no completed one", async () => {
   const folder = newFolder();
   const options = { segmentBytes: 300 };
   const spool = openSpool(folder, options);

@@ -6,23 +6,23 @@
  * segment; events are sent from the oldest one. `recovery.ts` reads what earlier processes left, `event-batch.ts` chooses
  * what is sent together, `record-buffer.ts` holds what is written next, and `reserved-disk-space.ts` keeps bytes for a full disk.
  *
- * Steps of one event. `append` writes it with one `write` (1 to 2 µs, page cache: it survives a kill). `nextBatch` takes it
- * and notes a `sent` mark, so that a later process sends the same batch under the same id. The mark is written before the next
- * entry, without a `write` of its own (15 µs of CPU for each batch): after a kill before that, the events behind the last mark
- * are the whole of what was taken, and make the same batch again. `acknowledge` notes that NATS has it. `sync` makes everything written so far survive the loss of power. A pending settlement is written by
- * `append`, alone or in one piece with an event, and lasts until `complete`.
+ * Steps of one event. `append` writes it with one `write` (1 to 2 µs, page cache: it survives a kill). `nextBatch` takes it and notes a
+ * `sent` mark, so that a later process sends the same batch under the same id. The mark is written together with the next entry, which
+ * saves a `write` (15 µs of CPU) for each batch. After a kill before that, the events behind the last mark are exactly those that were
+ * taken, and make the same batch again. `acknowledge` notes that NATS has stored it. `sync` makes everything written so far survive the
+ * loss of power. A pending settlement is written by `append`, alone or in one piece with an event, and lasts until `complete`.
  *
  * Concurrency. One process, one event loop; `append`, `complete` and `acknowledge` are synchronous and never interleave.
  * `nextBatch` has one caller at a time. `sync` covers the entries that were written before it began.
  *
- * Failures. An entry is written whole or not at all; if it is not, `append` throws SpoolFull. A sixteenth of `maxBytes` and
- * the reserved disk space are kept for requests that are already running: entries of new requests are refused first. After
- * a failed `sync` its segments are sealed, because the kernel may have dropped pages. Marks that are lost only repeat work.
- * Segments are removed whole, the oldest first, so that a mark lives as long as the record that it is about. A settlement that is
- * pending for long, such as that of a stream or of a gateway session, would keep all that is written behind it: once the spool is
- * four times what is pending, the pending settlements of the oldest segment are written again, to the newest one, and synced there before the
- * oldest is removed.
- * Memory holds the events of the oldest unsent segment and of the one that is written, and what is pending.
+ * Failures. An entry is written whole or not at all; if it is not, `append` throws SpoolFull. A sixteenth of `maxBytes` and the reserved
+ * disk space are kept for requests that are already running: entries of new requests are refused first. After a failed `sync` its segments
+ * are sealed, because the kernel may have dropped pages. Marks that are lost only repeat work.
+ * Segments are removed whole, the oldest first, so that a mark lives as long as the record that it is about. A settlement that is pending
+ * for long, e.g. of a stream or a gateway session, would keep everything that is written after it. So once the spool is four times as large
+ * as its pending settlements, those of the oldest segment are written again to the newest one, and synced there before the oldest is
+ * removed.
+ * Memory holds the events of the oldest unsent segment and of the one that is written, and the pending settlements.
  */
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
@@ -72,7 +72,7 @@ const SEGMENT_BYTES = 1024 ** 2;
 const MIN_SEGMENTS = 32;
 const KEPT_SHARE = 16;
 const MAX_RESERVED_BYTES = 4 * 1024 ** 2;
-/** Segments, and multiple of the bytes that are pending, up to which no pending settlement is written again. */
+/** Minimum number of segments, and minimum size of the spool as a multiple of its pending bytes, to move pending settlements. */
 const MIN_SEGMENTS_TO_MOVE = 4;
 const MIN_SHARE_TO_MOVE = 4;
 
@@ -152,7 +152,7 @@ export class Spool {
   /**
    * Writes an entry with one `write` before it returns.
    *
-   * @throws SpoolFull if it cannot be written: nothing of it is
+   * @throws SpoolFull if it cannot be written; no part of it is written then
    */
   append({ event, namespaceId, pendingSettlement, completes, isNewRequest = false }: SpoolEntry): EntryOffsets {
     if (isTooLarge(event) || isTooLarge(pendingSettlement)) throw new RangeError("an entry is too large for the spool");
@@ -199,7 +199,7 @@ export class Spool {
 
   /** Resolves once everything that is written now survives the loss of power too. @throws Error of the file system */
   async sync(): Promise<void> {
-    // One that is under way may have taken what was written before this call: it has to end, and its failure is this one's too.
+    // A running sync may cover entries that were written before this call: wait for it, and fail if it fails.
     const previous = this.#syncing;
     const syncing = (async () => {
       await previous;
@@ -221,7 +221,7 @@ export class Spool {
     this.#removeFinished();
     try {
       if (this.#segments.length > 0) await this.sync();
-      // The old segment of what was moved is removed before another process has the folder.
+      // Moved settlements are removed from the old segment before another process has the folder.
       while (this.#syncing !== undefined) await this.#syncing;
     } finally {
       this.#reservedSpace.release();
@@ -238,7 +238,8 @@ export class Spool {
       for (const { path } of segments) await syncPath(path, "r+");
       await syncPath(this.#options.folder, "r");
     } catch (error) {
-      // The kernel may have dropped the pages that it could not write: nothing is added to such a file, and what was moved to it is not.
+      // The kernel may have dropped the pages that it could not write: nothing more is added to such a file, and settlements moved to it
+      // stay in their old segment.
       for (const segment of segments) segment.seal();
       for (const from of segments.flatMap(movedTo)) {
         this.#pending.move(from.moved?.offsets ?? [], from);
@@ -297,7 +298,7 @@ export class Spool {
     // The newest segment is never removed, so it must be small against the spool.
     if (newest?.isWritable && newest.size < Math.min(segmentBytes, maxBytes / MIN_SEGMENTS)) return newest;
     newest?.seal();
-    // Events are sent from an older segment first: until then those of this one are read from the disk, not kept in memory.
+    // Events of older segments are sent first: until then this segment's events stay on the disk and are not kept in memory.
     const isOlderUnsent = this.#segments.some((segment) => segment !== newest && segment.unsent?.length !== 0);
     if (newest?.inFlight === 0 && isOlderUnsent) newest.unsent = undefined;
     const segment = Segment.create(join(folder, segmentName(++this.#lastSegmentNumber)), this.#session);
@@ -321,14 +322,14 @@ export class Spool {
   }
 
   /**
-   * Writes the pending settlements of the oldest segment to the newest one, if they alone keep it, and has that synced: until then a loss of
-   * power would leave the oldest alone with them.
+   * Writes the pending settlements of the oldest segment to the newest one if nothing else keeps the oldest, and syncs the newest. Until
+   * that is done, the oldest is kept: a loss of power could leave it as the only copy.
    */
   #movePending(oldest: Segment): void {
     const isLarge =
       this.#segments.length > MIN_SEGMENTS_TO_MOVE && this.#bytes > MIN_SHARE_TO_MOVE * this.#pending.bytes;
     if (!isLarge || !oldest.isSent || oldest.pendingSettlements.size === 0 || oldest.moved !== undefined) return;
-    // Once beyond `maxBytes` too, by less than a segment, because one is removed for it; but not again where that cannot be synced.
+    // May exceed `maxBytes` once, by less than a segment, because the oldest segment is removed for it; not again if the sync fails.
     if (this.#bytes > this.#options.maxBytes) return;
     try {
       const bytes = Buffer.concat([this.#next.content, ...this.#pending.recordsOf(oldest)]);
