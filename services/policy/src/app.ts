@@ -74,10 +74,10 @@ import type { PolicySchema } from "./store/schema.ts";
 import { createSessionStore } from "./store/session-store.ts";
 import { createSliceStore } from "./store/slice-store.ts";
 
-/** Longest statement of maintenance: the table of reservations of an earlier release is read through once. */
+/** Maximum time of a maintenance statement: one of them scans the whole table of reservations of an earlier release, once. */
 const MAINTENANCE_TIMEOUT_MS = 60 * 60_000;
 
-/** Time after which a reconciliation begins with no further lost session: well below its deadline. */
+/** Time after which a reconciliation sweeps no further lost session: well below its deadline. */
 const SWEEP_TIME_MS = 2_000;
 
 export async function startPolicy(config: Config): Promise<RunningProcess> {
@@ -165,7 +165,7 @@ export async function startPolicy(config: Config): Promise<RunningProcess> {
 
 export interface PolicyWiring extends HealthOptions {
   readonly config: Pick<Config, "serviceCredentials" | "reservationTtlMs">;
-  /** Time for which a gateway session is good without a renewal; `SESSION_LENGTH_MS` by default. */
+  /** Time for which a gateway session is valid without a renewal; `SESSION_LENGTH_MS` by default. */
   readonly sessionLengthMs?: number;
   /** Times after which the log is asked again for a settled session; `SWEEPS_AFTER_MS` by default. */
   readonly sweepsAfterMs?: readonly number[];

@@ -16,7 +16,7 @@ it("expires reservations after 15 minutes by default", () => {
   expect(readConfig({ ...complete, ROUTEPLANE_HOLD_TTL_SECS: "5" })).toMatchObject({ reservationTtlMs: 5_000 });
 });
 
-it("listens for changes where it is told to, so that its pool can run through a pooler in transaction mode", () => {
+it("listens for changes at an address of its own, so that the pool can use a pooler in transaction mode", () => {
   const url = complete.ROUTEPLANE_DATABASE_URL;
   const current = (text: string): unknown => expect.objectContaining({ current: text });
   const defaults = { poolSize: 7, statementTimeoutMs: 5_000 };

@@ -7,7 +7,7 @@ export interface Config extends ServerConfig {
   /** TLS between services; undefined: clear text. */
   readonly tls: ServiceTls | undefined;
   readonly database: DatabaseConfig;
-  /** Port of the hot methods over gRPC alone; 0 stands for any free port. */
+  /** Port of the hot methods over plain gRPC; 0 for any free port. */
   readonly grpcPort: number;
   readonly authUrl: string;
   readonly usageUrl: string;
@@ -22,7 +22,7 @@ export interface Config extends ServerConfig {
 const DEFAULT_RESERVATION_TTL_SECS = 900;
 const DAY_SECS = 86_400;
 
-/** Default size of the pool. With those of all processes it fits a server of 100 connections while all of them roll. */
+/** Default size of the pool. The pools of all processes fit a server of 100 connections, also during a rolling restart. */
 const DEFAULT_POOL_SIZE = 7;
 
 export function readConfig(variables: Readonly<Record<string, string | undefined>>): Config {

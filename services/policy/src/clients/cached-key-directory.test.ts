@@ -34,7 +34,7 @@ it("reads a key once while nothing changes, and again after every change", async
   expect(auth.reads).toBe(2);
 });
 
-it("does not keep what a change overtook while it was read", async () => {
+it("does not keep a key if a change arrived while it was read", async () => {
   const keys = directory();
   auth.during = () => {
     feed.sequence = 2n;
@@ -44,7 +44,7 @@ it("does not keep what a change overtook while it was read", async () => {
   expect(await keys.find(namespaceId, keyId)).toMatchObject({ revoked: true });
 });
 
-it("keeps nothing while the change feed is not live, and no unknown key ever", async () => {
+it("keeps nothing while the change feed is not live, and never an unknown key", async () => {
   const keys = directory();
   await keys.find(namespaceId, newId("key"));
   await keys.find(namespaceId, keyId);

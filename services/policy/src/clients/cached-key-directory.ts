@@ -1,7 +1,7 @@
 import type { ChangeWatch } from "@routeplane/rpc";
 import type { KeyDirectory, KnownKey } from "../domain/ports.ts";
 
-/** Most keys that are kept; the one that was read first is dropped first. */
+/** Maximum number of keys; the one that was read first is dropped first. */
 const MAX_KEYS = 10_000;
 
 interface CachedKey {
@@ -11,8 +11,8 @@ interface CachedKey {
 }
 
 /**
- * Creates a key directory that keeps what it has read until anything changes in the auth service, which is rarer by far than
- * admissions: mints and uses of keys are no changes. While the change feed is not live it keeps nothing, and reads every key.
+ * Creates a key directory that caches keys until anything changes in the auth service. Changes are much rarer than admissions: minting or
+ * using a key is not one. While the change feed is not live, it caches nothing and reads every key.
  */
 export function cachedKeyDirectory(
   keys: KeyDirectory,

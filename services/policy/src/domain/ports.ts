@@ -82,9 +82,9 @@ export interface BindingStore {
     choose: (bindings: readonly Binding[]) => readonly Binding[],
   ): Promise<readonly Binding[] | undefined>;
   /**
-   * Removes what is bound to a revoked key and to the keys below it, some of it at a time, but for bindings with open reservations,
-   * which are still to be settled there. Policies that hold the limits which these keys were minted with are removed, too, once
-   * they are bound to nothing.
+   * Removes bindings of a revoked key and of the keys below it, a limited number at a time. Bindings with open reservations stay, because
+   * those are still to be settled. Policies that hold the limits which these keys were minted with are removed too, once they are bound to
+   * nothing.
    *
    * @returns true if nothing is bound to them any more
    */
@@ -206,9 +206,9 @@ export interface ReservationRequest {
   readonly lineage: readonly Id<"key">[];
   /** Idempotency key of the request; undefined if it has none. */
   readonly idempotencyKey: string | undefined;
-  /** Gateway session that asks; undefined if none does. */
+  /** Gateway session of the caller; undefined if it has none. */
   readonly sessionId: Id<"gws"> | undefined;
-  /** Service credential that asks; undefined if none does. */
+  /** Service credential of the caller; undefined if it uses none. */
   readonly serviceCredentialId?: Id<"svc"> | undefined;
 }
 
@@ -218,7 +218,7 @@ export interface AdmissionState {
   readonly now: Date;
   /** Every binding of an enabled policy with limits, on the namespace or on a key of the lineage. */
   readonly bindings: readonly AppliedLimits[];
-  /** Amounts of the counters that are outstanding in slices, as of before the locks; no entry where none are. */
+  /** Amounts of the counters that are outstanding in slices, read before the locks; no entry for a counter without any. */
   readonly outstanding: ReadonlyMap<Id<"bnd">, Outstanding>;
   /** Reservation that the request has already, in any state. */
   readonly reservation: Reservation | undefined;
@@ -275,11 +275,13 @@ export interface OpenTotals {
 
 /** Partitions by day in which reservations are stored. */
 export interface ReservationPartitions {
-  /** Gives the table of earlier releases a bound, so that days can follow it. @returns false if it has one */
+  /** Bounds the table of earlier releases, so that partitions by day can follow it. @returns false if it has one */
   boundLegacy(): Promise<boolean>;
   /** Creates the partitions of the next days. @returns their names; none while the table of earlier releases has no bound */
   create(): Promise<readonly string[]>;
-  /** Drops the oldest partition of which every reservation ended and expired a day ago. @returns its name; undefined if there is none */
+  /**
+   * Drops the oldest partition if all its reservations ended and expired at least a day ago. @returns its name; undefined if there is none
+   */
   dropOldest(): Promise<string | undefined>;
   /** Deletes at most `maxCount` ended reservations whose ids belong to no partition of a day. @returns how many it deleted */
   deleteStray(maxCount: number): Promise<number>;

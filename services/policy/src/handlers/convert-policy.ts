@@ -109,7 +109,7 @@ export function fromProtoPrincipal({ principalType, principalId }: PrincipalFiel
     : { type: "api_key", id: requireId("key", principalId) };
 }
 
-/** Mode of the wire enum; UNSPECIFIED stands for enforce. */
+/** Mode of the wire enum; UNSPECIFIED means enforce. */
 export function fromProtoMode(mode: ProtoMode): BindingMode {
   return mode === ProtoMode.SHADOW ? "shadow" : "enforce";
 }

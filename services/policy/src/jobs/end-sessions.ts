@@ -30,13 +30,16 @@ export function endSessions(endMissedRenewals: () => Promise<readonly Id<"gws">[
   });
 }
 
-/** Frees what a process that died had not freed of a closed session, and deletes old sessions. Any number of replicas can do so at once. */
+/**
+ * Frees slices of closed sessions that a process which died had not freed, and deletes old sessions. Any number of replicas can do so at
+ * once.
+ */
 export function releaseClosedSessions(
   sessions: Pick<SessionStore, "closedLately" | "deleteClosed">,
   slices: SliceStore,
   log: Logger,
 ): Component {
-  /** Sessions of which nothing is left. */
+  /** Closed sessions with nothing left to free. */
   let released = new Set<Id<"gws">>();
   return runPeriodically({
     name: "release closed gateway sessions",
@@ -53,7 +56,7 @@ export function releaseClosedSessions(
   });
 }
 
-/** Time for which processes show one reading. */
+/** Time for which processes show the same reading. */
 const TOTALS_FRESH_MS = 15_000;
 
 /** Registers the gauges of sessions and slices, over all processes. They are left out while Postgres is down. */

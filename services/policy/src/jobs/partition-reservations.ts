@@ -7,7 +7,7 @@ const EVERY_MS = 10 * 60_000;
 const RETRY_MS = 30_000;
 /** Maximum number of reservations that one transaction deletes, so that it is short. */
 const DELETE_SIZE = 1_000;
-/** Number of batches that one run expires of one namespace at most. */
+/** Maximum number of batches that one run expires in one namespace. */
 const MAX_EXPIRY_BATCHES = 1_000;
 
 /**
@@ -44,12 +44,12 @@ export async function expireOverdue(partitions: ReservationPartitions, ledger: L
     batches = namespaceId === current ? batches + 1 : 1;
     current = namespaceId;
     await ledger.expireDue(namespaceId, expireReservation);
-    // What other transactions have locked stays overdue: others of the node go on all the same.
+    // Reservations that other transactions have locked stay overdue: the run continues with the next namespace.
     if (batches === MAX_EXPIRY_BATCHES) after = namespaceId;
   }
 }
 
-/** Time for which processes show one reading: a scrape of many replicas must not cost many. */
+/** Time for which processes show the same reading: a scrape of many replicas must not cost one query each. */
 const TOTALS_FRESH_MS = 15_000;
 
 /** Registers the gauges of open reservations, over all processes. They are left out while Postgres is down. */

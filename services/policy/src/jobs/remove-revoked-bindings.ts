@@ -9,7 +9,7 @@ const MAX_QUIET_MS = 30_000;
 /**
  * Removes what is bound to revoked keys, soon after each revocation. Any number of replicas can do so at once.
  *
- * @param remove resolves to the number of revocations that are still to be looked at
+ * @param remove resolves to the number of revocations that are not done
  * @param feed change feed of the auth service
  */
 export function removeRevokedBindings(remove: () => Promise<number>, feed: Verifier["feed"], log: Logger): Component {

@@ -23,7 +23,7 @@ export function settleSessions(endings: Pick<Endings, "run">, log: Logger): Comp
   });
 }
 
-/** Returns the callbacks that log and count what the ends of sessions bring up. */
+/** Returns the callbacks that log and count faults and unaccounted amounts of lost sessions. */
 export function reportEndings(log: Logger): Pick<EndingsDependencies, "onUnaccounted" | "onFault"> {
   return {
     onUnaccounted({ sessionId, namespaceId, nano }) {

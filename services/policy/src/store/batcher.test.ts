@@ -56,7 +56,7 @@ describe("calls of one batch key", () => {
     expect(made[2]?.ids).toEqual(["same", `${MAX_BATCH - 1}`]);
   });
 
-  it("fail each for itself", async () => {
+  it("fail independently", async () => {
     const { made, call } = batches((calls) =>
       calls.map(({ id }) => (id === "2" ? { error: new Error("this one") } : { result: id })),
     );

@@ -6,7 +6,7 @@ export function toSpecColumns(spec: PolicySpec): { readonly kind: PolicyKind; re
   return { kind: spec.kind, spec: JSON.stringify(toSpecJson(spec)) };
 }
 
-/** @throws Error naming the path if the columns cannot be read in full: what needs the policy must be refused */
+/** @throws Error naming the path if the columns cannot be read in full: a request that needs the policy must be refused */
 export function fromSpecColumns({ kind: name, spec }: { readonly kind: string; readonly spec: unknown }): PolicySpec {
   const kind = POLICY_KINDS.find((known) => known === name);
   if (kind === undefined) throw unreadable("kind", `must be one of ${POLICY_KINDS.join(", ")}`);

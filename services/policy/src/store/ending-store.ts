@@ -244,7 +244,7 @@ function toLimits(set: LimitSet | undefined): Limits {
   };
 }
 
-/** Inserts open rows, in order of key and request id. @returns the names of the requests that had none */
+/** Inserts open rows, in order of key and request id. @returns the names of the requests that had no row */
 async function insertRunning(
   tx: Tx,
   namespaceId: Id<"ns">,

@@ -216,12 +216,12 @@ export interface UsedIdempotencyKeys {
 }
 
 /**
- * Condition for the reservations of requests: under one of their keys, or under none, as an earlier version wrote them. Also for that of a
- * request under the key of another one, should there be one.
+ * Condition for the reservations of requests: under one of their keys, or under none, as an earlier version wrote them. It can also match
+ * the reservation of a request under the key of another one.
  *
- * The bounds of all ids say nothing more, but by them Postgres leaves out the other partitions before a statement starts. It must not do so
- * for each request, as in a join with them: when a row that a statement locks, here or elsewhere in it, was changed while it waited, Postgres 18
- * numbers the partitions that are left anew, a second time, finds none of the rows from then on, or crashes.
+ * The bounds of all ids are redundant, but let Postgres prune the other partitions before a statement starts. It must not prune for each
+ * request, as in a join: if a row that a statement locks was changed while it waited, Postgres 18 numbers the remaining partitions a second
+ * time, and from then on finds none of the rows, or crashes.
  */
 function isOfRequests(namespaceId: Id<"ns">, keys: readonly ReservationKey[]): RawBuilder<unknown> {
   const keyIds = [...new Set(["", ...keys.map(({ keyId }) => keyId)])];

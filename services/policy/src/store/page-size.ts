@@ -7,7 +7,7 @@ export function withSizeUpTo(order: string, bytes: string) {
   return sum.as("size_up_to");
 }
 
-/** Ids of the rows of a page: at most `size`, and the first of them that have at most `maxBytes`; at least one if there is any. */
+/** Ids of the rows of a page: at most `size` rows and at most `maxBytes` together, but at least one row if there is any. */
 export async function idsOfPage<Row extends { readonly id: string; readonly size_up_to: string }>(
   sized: { execute(): Promise<Row[]> },
   { size, maxBytes }: { readonly size: number; readonly maxBytes: number },

@@ -98,7 +98,7 @@ export function createPolicyStore(database: Database<PolicySchema>): PolicyStore
   };
 }
 
-/** Requires quota for one more policy. The caller has locked it. @throws DomainError RESOURCE_EXHAUSTED */
+/** Requires quota for one more policy. The caller has locked the quota. @throws DomainError RESOURCE_EXHAUSTED */
 async function requireQuota(tx: Tx, { namespaceId, creatorLineage }: Policy): Promise<void> {
   const { all, by_sub_keys, by_branch } = await tx
     .selectFrom("policies")

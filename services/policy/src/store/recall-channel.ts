@@ -7,7 +7,7 @@ import type { PolicySchema } from "./schema.ts";
 /** Channel on which recalls are announced to every process of the service. */
 export const RECALL_CHANNEL = "policy_recalls";
 
-/** Number of binding ids that fit into a notification, of which Postgres bounds the size. */
+/** Number of binding ids that fit into a notification, whose size Postgres bounds. */
 const IDS_SIZE = 200;
 
 export function createAnnounceRecall(database: Database<PolicySchema>): AnnounceRecall {

@@ -17,7 +17,7 @@ type HoldRow = Pick<
 
 const COLUMNS = sql.raw("key_id, request_id, state, expires_at, amount_nano, cost_nano, service_credential_id");
 
-/** Days after an edit of a window in which moved amounts may count: longer than any window. */
+/** Days for which amounts that an edit of a window moved may count: longer than any window. */
 const EDITED_DAYS = 90;
 
 interface CounterRow {
@@ -96,9 +96,10 @@ export function createBudgetRecords(database: Database<PolicySchema>): BudgetRec
 
 /**
  * Reads all counters of a namespace with the sums of their reservations and slices, in one statement and so in one snapshot. A window is
- * compared by the buckets that began at `from` or later. A window that never ends is compared as a whole, so that only a binding
- * younger than `from` has an exact sum; of a calendar window the newest day is compared, whose sum is exact if it began at `from` or later. A reservation that was settled after it had expired was charged at both moments: if the
- * first compared bucket began in between, anything from 0 to its cost may count.
+ * compared by the buckets that began at `from` or later. A window that never ends is compared as a whole, so that only a binding younger
+ * than `from` has an exact sum. Of a calendar window the newest day is compared, whose sum is exact if it began at `from` or later. A
+ * reservation that was settled after it had expired was charged at both moments: if the first compared bucket began in between, anything
+ * from 0 to its cost may count.
  */
 function counters(namespaceId: Id<"ns">, from: Date) {
   const sum = (amount: string, condition: string) =>
@@ -155,7 +156,7 @@ interface SessionFaultRow {
   readonly set_aside: bigint;
 }
 
-/** Reads sessions of a namespace whose state has not allowed for a minute, or minutes, what their slices say. */
+/** Reads sessions of a namespace whose slices have not agreed with their state for a minute or longer. */
 function sessionFaults(namespaceId: Id<"ns">) {
   return sql<SessionFaultRow>`
     with known as (

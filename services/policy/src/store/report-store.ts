@@ -1,6 +1,6 @@
 /**
- * Settlement reports in Postgres. Those on budgets alone are mostly one statement, see `budgetReportsStatement`; else many requests are one
- * transaction of three round trips:
+ * Settlement reports in Postgres. Reports on budgets alone mostly take one statement, see `budgetReportsStatement`. Otherwise many requests
+ * share one transaction of three round trips:
  *
  * 1. Lock the sessions, so that none is closed meanwhile, and insert the rows of requests that were admitted on slices. Only rows that were
  *    inserted are applied: the primary key is what makes each request count once.
@@ -71,10 +71,10 @@ export function createReportStore(database: Database<PolicySchema>): ReportStore
   };
 }
 
-/** Limit sets of a namespace in a report, from which on one transaction for all of them is less work. */
+/** Number of limit sets of a namespace from which on one transaction for all of them is less work than a statement each. */
 const MAX_SETS = 4;
 
-/** Statements for the reports of a namespace, one for each limit set; none for what is not on budgets alone. */
+/** Statements for the reports of a namespace, one for each limit set; none for a set that is not of budgets alone. */
 function plainStatements(namespaceId: Id<"ns">, reports: readonly SettlementReport[], limitSets: LimitSetCache) {
   const bySet = [...Map.groupBy(reports.filter(isOnSlices), limitSetName)];
   if (bySet.length >= MAX_SETS) return [];
@@ -85,7 +85,7 @@ function plainStatements(namespaceId: Id<"ns">, reports: readonly SettlementRepo
   });
 }
 
-/** Longest wait for a lock of one namespace, for which others on the connection wait. */
+/** Maximum wait for a lock of one namespace: other namespaces on the connection wait as long. */
 const LOCK_TIMEOUT_MS = 250;
 
 interface Context {
@@ -130,7 +130,7 @@ interface AddedRows {
 async function addRows({ tx, namespaceId }: Context, reports: readonly SliceReport[]): Promise<AddedRows> {
   const at = new Date();
   if (reports.length === 0) return { states: {}, added: new Set(), at, isRefused: () => false };
-  // A session that is not known was deleted, or lost with its database. The former are older.
+  // An unknown session was deleted, or lost with its database. Deleted ones are older.
   const oldest = idBound("gws", at.getTime() - SESSION_KEPT_MS);
   const rows = reports.map(rowOf);
   // Sets are joined, not sent: the ids of a large one are stored compressed, and are not compressed again for each row (200 budgets: 42 us
@@ -168,7 +168,7 @@ async function addRows({ tx, namespaceId }: Context, reports: readonly SliceRepo
   const states = result?.states ?? {};
   return {
     states,
-    // Null stands for all of them.
+    // Null means all of them.
     added: new Set(result?.added ?? reports.map(requestName)),
     at: result?.at ?? at,
     isRefused: (report) => isOnSlices(report) && states[report.sessionId] === undefined && report.sessionId < oldest,
@@ -182,7 +182,7 @@ interface Changes {
   /** Reports of requests that have a row, which is locked. */
   readonly ending: readonly { readonly report: SettlementReport; readonly reservation: Reservation }[];
   readonly chargedAtMs: number;
-  /** True if nothing is written after it. */
+  /** True if the transaction writes nothing after it. */
   readonly isLast: boolean;
 }
 

@@ -7,7 +7,7 @@ import type { PolicySchema } from "./schema.ts";
 /** Days ahead for which there are partitions. */
 const DAYS_AHEAD = 3;
 
-/** Creates the store of the partitions of reservations. Every step is a transaction of its own, and holds its locks for moments. */
+/** Creates the store of the partitions of reservations. Every step is a transaction of its own, and holds its locks only briefly. */
 export function createReservationPartitions(database: Database<PolicySchema>): ReservationPartitions {
   const call = <T>(expression: RawBuilder<T>) =>
     database.within({ node: true }, async (tx) => {

@@ -83,8 +83,8 @@ export interface LockedSlices {
 }
 
 /**
- * Locks counters in order of binding id, then the slices of these sessions on them, and reads both as they are once locked. A slice that
- * was made while this waited for its counter is not seen: callers know that those which they look for exist.
+ * Locks counters in order of binding id, then the slices of these sessions on them, and reads both as they are once locked. A slice that is
+ * made while this waits for its counter is not seen: callers look only for slices that existed before.
  */
 export async function lockSlices(
   tx: Tx,

@@ -5,8 +5,8 @@
  * the state that it is given. If reservations of the namespace are due to expire, they are expired in a transaction of their
  * own first, so that the decision counts them. Every call is idempotent by (namespace, key, request id).
  *
- * A request that fits only without what is outstanding in slices is not refused at once, nor its output bound lowered: gateways are asked to
- * return what they have free, and the decision is made again until it fits, for about 250 ms (`recalls.ts`).
+ * If a request would fit without the amounts outstanding in slices, it is not refused or lowered at once: gateways are asked to return the
+ * free part of their slices, and the decision is repeated until the request fits, for about 250 ms (`recalls.ts`).
  */
 import {
   addReservation,
@@ -39,9 +39,9 @@ export interface AdmissionRequest extends RequestBounds {
   readonly lineage: readonly Id<"key">[];
   /** Name that the client gives the request and every repetition of it; undefined if it gives none. */
   readonly idempotencyKey: string | undefined;
-  /** Gateway session that asks; undefined if none does. */
+  /** Gateway session of the caller; undefined if it has none. */
   readonly sessionId: Id<"gws"> | undefined;
-  /** Service credential that asks; undefined if none does. */
+  /** Service credential of the caller; undefined if it uses none. */
   readonly serviceCredentialId?: Id<"svc"> | undefined;
 }
 
@@ -61,7 +61,7 @@ export type AdmissionResult = {
   | ({
       readonly outcome: "denied";
       readonly message: string;
-      /** True if it would be denied also if nothing were reserved or set aside. */
+      /** True if it would be denied even with nothing reserved or set aside. */
       readonly isFirm: boolean;
     } & Excess<AppliedLimits>)
 );
@@ -124,7 +124,7 @@ function callingKeyOf(lineage: readonly Id<"key">[]): Id<"key"> {
   return keyId;
 }
 
-/** Decision that is to be made again once gateways have returned what they have free of slices of these bindings. */
+/** Decision to be repeated once gateways have returned the free part of their slices of these bindings. */
 interface RecallNeeded {
   readonly outcome: "recall";
   readonly bindingIds: readonly Id<"bnd">[];

@@ -4,7 +4,7 @@ import type { Id } from "@routeplane/domain";
 import type { AdmissionState, Outstanding } from "../ports.ts";
 import type { AppliedLimits } from "./applied-limits.ts";
 
-/** Asks every gateway to return what it has free of slices of these bindings. */
+/** Asks every gateway to return the free part of its slices of these bindings. */
 export type AnnounceRecall = (bindingIds: readonly Id<"bnd">[]) => Promise<void>;
 
 export interface RecallsOptions {
@@ -23,25 +23,25 @@ export interface Recalls {
 
 /** Wait of one admission. */
 export interface RecallWait {
-  /** Bindings to recall slices of, because the decision would be better without them; none once the wait is over. */
+  /** Bindings whose slices to recall, because the decision would be better without them; none once the wait is over. */
   bindingsToRecall(state: AdmissionState, decision: Decision<AppliedLimits>): readonly Id<"bnd">[];
-  /** True if the request would be denied also if everything that is reserved and set aside on the counters came back. */
+  /** True if the request would be denied even if everything reserved and set aside on the counters were returned. */
   isFirm(state: AdmissionState): boolean;
-  /** Recalls, unless that was done a moment ago, and waits a little. */
+  /** Recalls the slices of these bindings, unless that was done a moment ago, and waits a little. */
   recall(bindingIds: readonly Id<"bnd">[]): Promise<void>;
 }
 
-/** Wait of an admission, and the number of decisions that it makes at least, because those of a busy machine take longer. */
+/** Wait of an admission, and its minimum number of decisions, which take longer on a busy machine. */
 const WAIT_MS = 250;
 const MIN_DECISIONS = 6;
 /** Longest wait of an admission, on a machine that is too busy for so many decisions. */
 const MAX_WAIT_MS = 1_000;
 /**
- * Time from one recall of a binding to the next. Requests in its second half are decided at once: where nothing comes back, a stream of them
- * does not wait for ever.
+ * Time between two recalls of a binding. Requests in its second half are decided at once: if nothing is returned, not every request of a
+ * stream waits.
  */
 const RECALL_EVERY_MS = 2 * WAIT_MS;
-/** Times between two decisions of a wait; the last is repeated. What a recall brings back is here within some milliseconds. */
+/** Times between two decisions of a wait; the last is repeated. Slices come back within some milliseconds of a recall. */
 const STEPS_MS = [10, 20, 40, 60];
 /** Number of bindings beyond which all recalls are forgotten. */
 const MAX_BINDINGS = 10_000;

@@ -35,7 +35,7 @@ export interface Reservation {
   readonly endedAt: Date | undefined;
 }
 
-/** Tokens that no request exceeds. */
+/** Upper bound of the tokens of a request. */
 export const MAX_REQUEST_TOKENS = 10n ** 12n;
 
 /** Cost and tokens of a request that has ended. */
@@ -122,7 +122,7 @@ export function endUnknown(reservation: Reservation, now: Date): ReservationChan
   return { state: "expired", costNano: undefined, end };
 }
 
-/** Counters after the change of a reservation. Bindings of the reservation that have no counter any more are passed over. */
+/** Counters after the change of a reservation. Bindings that no longer have a counter are skipped. */
 export function endOnCounters(
   counters: ReadonlyMap<Id<"bnd">, Counter>,
   { budgetBindingIds, rateBindingIds }: Reservation,

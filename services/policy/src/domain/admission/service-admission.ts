@@ -12,13 +12,13 @@ export interface AdmittingService {
 }
 
 /**
- * Admission by services of the operator's own. A gateway is trusted with what it says of a request; a service is not:
+ * Admission by the operator's own services. What a gateway says of a request is trusted; what a service says is not:
  *
  * - Its namespaces are those of its credential; any other is unknown to it.
- * - The lineage is that which the auth service knows: without an ancestor, the limits of that would not apply.
- * - Request ids and idempotency keys are its own: those of a gateway, or of another service, are others, whatever their text. So it
- *   can neither end the reservation of somebody else nor take an id before a gateway reports a request under it, which would
- *   then be charged to nobody.
+ * - The lineage must be the one that the auth service knows: without an ancestor, its limits would not apply.
+ * - Request ids and idempotency keys are in an id space of the service: the same text from a gateway or another service is another id. So a
+ * service can neither end a foreign reservation nor take an id before a gateway reports a request under it, which would then be charged to
+ * nobody.
  */
 export interface ServiceAdmission {
   /** @throws DomainError NOT_FOUND for a key or lineage that is unknown, or not within reach; otherwise as `Admission.admit` */
@@ -81,7 +81,7 @@ function ownKey(service: AdmittingService, key: ReservationKey): ReservationKey 
   return { ...key, requestId: ownRequestId(service, key.requestId) };
 }
 
-/** Leaves out the id of the request that has an idempotency key: it is not the one that the service knows. */
+/** Removes the id of the other request from the error: it is not the id that the service knows. */
 function withoutRequestId(error: unknown): never {
   if (!(error instanceof DomainError) || error.reason !== "IDEMPOTENCY_KEY_USED") throw error;
   throw new DomainError("already_exists", "IDEMPOTENCY_KEY_USED", "another request has this idempotency key");

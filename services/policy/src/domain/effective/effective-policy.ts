@@ -17,7 +17,7 @@ export interface EffectivePolicy {
   readonly guardrail: SourcedGuardrail | undefined;
   /** Composed from bindings in shadow mode; undefined if there are none. */
   readonly shadowGuardrail: SourcedGuardrail | undefined;
-  /** Budgets, which count each by itself: a request must fit into every enforced one. */
+  /** Budgets, each counted by itself: a request must fit into every enforced one. */
   readonly budgets: readonly Applied<BudgetSpec>[];
   readonly rateLimits: readonly Applied<RateLimitSpec>[];
 }

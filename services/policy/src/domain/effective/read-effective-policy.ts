@@ -13,9 +13,9 @@ export interface BudgetUse {
   readonly spentNano: bigint;
   /** Sum of the open reservations and of what is set aside for gateway sessions. */
   readonly reservedNano: bigint;
-  /** Part of it that is outstanding in slices. */
+  /** Part of `reservedNano` that is outstanding in slices. */
   readonly leasedNano: bigint;
-  /** Part of it that is held back of lost sessions. */
+  /** Part of `reservedNano` that is held back of lost sessions. */
   readonly heldBackNano: bigint;
   /** Moment at which the oldest spent amount leaves the window; undefined if nothing is spent, or nothing ever leaves. */
   readonly freesUpAt: Date | undefined;
@@ -27,11 +27,11 @@ export interface RateLimitUse {
   readonly tokens: bigint;
   /** Number of open reservations, and of the slots in slices. */
   readonly concurrent: bigint;
-  /** Part of it that is outstanding in slices. */
+  /** Part of `concurrent` that is outstanding in slices. */
   readonly leasedConcurrent: bigint;
   /** Moment at which the oldest counted request leaves the window; undefined if none is counted. */
   readonly requestsFreeUpAt: Date | undefined;
-  /** The same of tokens. */
+  /** Moment at which the oldest counted tokens leave the window; undefined if none are counted. */
   readonly tokensFreeUpAt: Date | undefined;
 }
 
@@ -59,7 +59,7 @@ export type ReadEffectivePolicy = (namespaceId: Id<"ns">, principal: BoundPrinci
 /** Reads the effective policy of a key that is verified, as `ReadEffectivePolicy` does, without asking for its lineage. */
 export type ReadPolicyOfKey = (key: VerifiedKey) => Promise<EffectivePolicyWithUse>;
 
-/** Key as the verification of its token says. */
+/** Key as the verification of its token found it. */
 export interface VerifiedKey {
   readonly namespaceId: Id<"ns">;
   readonly keyId: Id<"key">;

@@ -2,7 +2,7 @@
 import { DomainError, type Id } from "@routeplane/domain";
 import type { Binding, BoundPrincipal } from "./policy.ts";
 
-/** Key that calls for a change. */
+/** Key that requests a change. */
 export interface Caller {
   readonly namespaceId: Id<"ns">;
   readonly keyId: Id<"key">;
@@ -43,8 +43,8 @@ export function requireMayBind(
 }
 
 /**
- * Refuses a sub-key that would change a policy which it does not own: one that neither it nor a key below it created, or that
- * is bound to anything but those. What loosens a policy is refused too if the policy binds the caller.
+ * Refuses a sub-key that would change a policy which it does not own: one that neither it nor a key below it created, or that is bound to
+ * anything but itself and keys below it. A change that loosens a policy is refused too if the policy binds the caller.
  *
  * @param effect `loosens` if the change can remove something that the policy enforces
  * @throws DomainError PERMISSION_DENIED
@@ -64,9 +64,9 @@ export function requireMayChange(caller: Caller, standing: PolicyStanding, effec
 }
 
 /**
- * True if a binding replaces the existing one of the same policy and principal: a root key, or a key above the creator of the
- * existing one, enforces what is in shadow mode. Otherwise a sub-key could keep a policy from being enforced on it by binding it
- * to itself in shadow mode first.
+ * True if an enforcing binding replaces the existing shadow binding of the same policy and principal: its creator is a root key, or a key
+ * above the creator of the existing one. Otherwise a sub-key could keep a policy from being enforced on it by binding it to itself in
+ * shadow mode first.
  */
 export function replacesShadow(binding: Binding, existing: Binding): boolean {
   if (binding.mode !== "enforce" || existing.mode !== "shadow") return false;

@@ -39,14 +39,14 @@ export interface Management {
    */
   bind(caller: Caller, policyId: Id<"pol">, draft: BindingDraft): Promise<BoundPolicy>;
   unbind(caller: Caller, policyId: Id<"pol">, bindingId: Id<"bnd">): Promise<Binding>;
-  /** Removes several bindings, all or nothing. @throws DomainError NOT_FOUND for a binding that is not there */
+  /** Removes several bindings, all or nothing. @throws DomainError NOT_FOUND for a binding that does not exist */
   unbindAll(caller: Caller, policyId: Id<"pol">, chosen: ChosenBindings): Promise<readonly Binding[]>;
   bindingsOf(caller: Caller, policyId: Id<"pol">, page: PageRequest<"bnd">): Promise<Page<Binding>>;
   /** Policies bound to the principal itself. */
   policiesOf(caller: Caller, principal: BoundPrincipal, page: PageRequest<"bnd">): Promise<Page<BoundPolicy>>;
 }
 
-/** Bindings of a policy: those of these ids, that of a principal, or all. */
+/** Choice of bindings of a policy: by ids, by principal, or all. */
 export type ChosenBindings =
   | { readonly ids: readonly Id<"bnd">[] }
   | { readonly principal: BoundPrincipal }
@@ -142,7 +142,7 @@ function requireFound<T>(found: T | undefined): T {
   return found;
 }
 
-/** @throws DomainError NOT_FOUND for an id of none of the bindings, or a principal of none */
+/** @throws DomainError NOT_FOUND for an id or a principal that none of the bindings has */
 function chooseBindings(bound: readonly Binding[], chosen: ChosenBindings): readonly Binding[] {
   if ("ids" in chosen) return chosen.ids.map((id) => requireFound(bound.find((binding) => binding.id === id)));
   if ("all" in chosen) return bound;

@@ -30,8 +30,8 @@ export interface MintedLimits {
 }
 
 /**
- * Stores the limits of a key that is being minted, bound to it, and resolves to their policy. Nothing but a preset bound to that one
- * key, which does not exist yet, can come of it, whatever scopes the minter holds: such a binding only ever narrows.
+ * Stores the limits of a key that is being minted, bound to it, and resolves to their policy. It can only create a preset bound to that one
+ * key, which does not exist yet, whatever scopes the minter holds: such a binding only narrows.
  *
  * @throws DomainError NOT_FOUND unless the minter itself is minting the key; PERMISSION_DENIED for a limit above one of the same
  *   window that applies already; INVALID_ARGUMENT, RESOURCE_EXHAUSTED
@@ -85,8 +85,8 @@ interface Maximum {
 }
 
 /**
- * Requires that no maximum of `spec` is above one of the same kind that applies. Others are left: all of them hold together, so that
- * none can widen anything.
+ * Requires that no maximum of `spec` is above one of the same kind that applies. Maxima of other kinds are not compared: all policies apply
+ * together, so that none can widen another.
  *
  * @throws DomainError PERMISSION_DENIED that names the field and the lowest maximum that applies
  */
@@ -108,7 +108,7 @@ export function requireWithinApplied(spec: SpecOf<"preset">, applied: readonly A
   }
 }
 
-/** Window and time zone, whose name counts in any case. */
+/** Window and time zone; the name of a zone is compared in lower case. */
 function windowOf({ window, timeZone = "" }: BudgetSpec): string {
   return `${window} ${timeZone.toLowerCase()}`;
 }

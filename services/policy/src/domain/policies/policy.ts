@@ -73,7 +73,7 @@ export interface PolicyUpdate {
 }
 
 /**
- * Policy of a new id and version 1.
+ * Policy with a new id and version 1.
  *
  * @param patternInstructions of its guardrail, from `requireValidSpec`
  * @throws DomainError INVALID_ARGUMENT for a spec without a rule

@@ -62,7 +62,7 @@ export interface GuardrailSize {
   readonly patterns: number;
   /** Instructions that the patterns compile to. */
   readonly instructions: number;
-  /** Bytes that a service sends to say what it is, with the source of each rule. */
+  /** Bytes that a service sends for it, with the source of each rule. */
   readonly bytes: number;
 }
 

@@ -7,19 +7,19 @@ import type { BindingStore, Revocation, RevocationLog } from "../ports.ts";
  * revocation is acknowledged after it at the earliest.
  */
 const SETTLED_AFTER_MS = 60_000;
-/** Bound of the revocations whose bindings are known to be removed; beyond it they are looked for once more. */
+/** Maximum number of revocations remembered as done; beyond it their bindings are searched for once more. */
 const MAX_REMEMBERED = 10_000;
 
 /**
  * Creates the removal of what is bound to revoked keys and to the keys below them, so that dead bindings do not count against the
  * quotas of policies. Each is recorded in the audit log on behalf of the call that revoked the key.
  *
- * At least once: the auth service lists a revocation until it is acknowledged, so that one goes on where another process, or this
- * one before it died, has stopped. Bindings with open reservations stay until those have ended: a running request is settled
+ * At least once: the auth service lists a revocation until it is acknowledged, so that work continues where another process, or an earlier
+ * run of this one, has stopped. Bindings with open reservations stay until those have ended: a running request is settled
  * against its budget.
  *
- * @returns a function that removes what it finds, and resolves to the number of revocations that are still to be looked at; it
- *   throws the first fault once it has tried all of them
+ * @returns a function that removes such bindings, and resolves to the number of revocations that are not done; it throws the first fault
+ * once it has tried all of them
  */
 export function createRemoveRevokedBindings(
   revocations: RevocationLog,

@@ -11,9 +11,9 @@ export interface GuardrailInRequest {
 }
 
 /**
- * Validates what the contract's rules of shape leave open: texts, unique names, patterns that compile, and together to what a
- * gateway runs. Called before any lock is taken, because a pattern can take milliseconds to compile; each is compiled in a turn
- * of the event loop of its own.
+ * Validates what the validation rules of the contract cannot: texts, unique names, that each pattern compiles, and that all patterns
+ * together are within the bounds of a gateway. Called before any lock is taken, because a pattern can take milliseconds to compile; each is
+ * compiled in its own turn of the event loop.
  *
  * @returns the number of instructions that the patterns compile to
  * @throws DomainError INVALID_ARGUMENT, naming the field

@@ -71,7 +71,7 @@ export interface CounterDifference extends Pick<CounterReading, "policyId" | "bi
 /** Gateway session whose state and slices do not agree. */
 export interface SessionDifference {
   readonly sessionId: Id<"gws">;
-  /** Undefined if the difference is of no counter. */
+  /** Undefined if the difference concerns no counter. */
   readonly bindingId: Id<"bnd"> | undefined;
   readonly fault: "not_ended" | "no_session" | "closed" | "settled";
   /** Nano-USD. */

@@ -1,7 +1,7 @@
 /**
  * Reconciliation of budgets with the request log, for each namespace in three parts:
  *
- * 1. `reservations`: every reservation on a budget with the rows of its request. Those of services have none, and are counted apart.
+ * 1. `reservations`: every reservation on a budget with the rows of its request. Those of services have no rows, and are only counted.
  * 2. `requests`: every row with a cost, under a key that a budget applies to, with its reservation.
  * 3. `counters`: every counter with its reservations and slices, and the sessions of those.
  *
@@ -70,7 +70,7 @@ export interface ChargeLog {
 /** Position from which a reconciliation continues. */
 export interface ReconciliationCursor {
   readonly namespaceId: Id<"ns">;
-  /** `end` stands for a namespace that is done. */
+  /** `end` if the namespace is done. */
   readonly part: "reservations" | "requests" | "counters" | "end";
   /** Position in the part: key and request id with a dot between, or a page token of the log; empty for its beginning. */
   readonly after: string;
@@ -100,7 +100,7 @@ export interface ReconciliationDependencies {
   readonly keys: KeyDirectory;
   readonly budgets: BudgetRecords;
   readonly log: ChargeLog;
-  /** Charges what came late of lost gateway sessions. */
+  /** Charges requests of lost gateway sessions that were recorded late. */
   readonly sweepSessions: () => Promise<void>;
 }
 
@@ -118,9 +118,9 @@ export interface ReconciliationRequest {
 const PAGE_SIZE = 1_000;
 /** Largest difference between the clocks of gateways and of the database. */
 const CLOCK_MARGIN_MS = 60_000;
-/** Number of differences from which on no further page is read. */
+/** Number of differences after which no further page is read. */
 const MAX_DIFFERENCES = 1_000;
-/** Waits before a difference is read again, in which events and settlements that were on their way arrive. */
+/** Waits before a difference is read again: time for events and settlements under way to arrive. */
 const RECHECK_DELAYS_MS = [500, 1_500];
 
 export async function reconcileBudgets(
@@ -226,7 +226,7 @@ async function filterBudgeted(
   return charges.filter(({ keyId, createdAt }) => createdAt.getTime() > (sinceMs.get(keyId) ?? Infinity));
 }
 
-/** Compares the reservation of each request with its rows, and again those that differ. */
+/** Compares the reservation of each request with its rows, and repeats this for those that differ. */
 async function compareAll(
   { budgets, log }: ReconciliationDependencies,
   namespaceId: Id<"ns">,

@@ -2,9 +2,9 @@ import type { BudgetLimit, RateLimit } from "@routeplane/admission";
 
 /** Shortest window of a rate limit of which slices are granted: a slice lasts for a hundredth of it at most. */
 const LEAST_WINDOW_SECS = 10;
-/** Least number of slots of which slices are granted: a part of fewer is none. */
+/** Minimum number of slots of which slices are granted: of fewer, a share rounds down to none. */
 const LEAST_SLOTS = 64n;
-/** Largest amount that a gateway counts with: its amounts are JavaScript numbers. */
+/** Largest amount that a gateway can count: its amounts are JavaScript numbers. */
 const MAX_AMOUNT = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** True if no slices of the budget are granted, so that only this service admits requests on it. */

@@ -3,17 +3,17 @@
  *
  * 1. An `ended` session asks the log for its position, and waits until everything that was in the stream then is recorded. The end is
  *    committed before, so that nothing is admitted on the session's slices any more.
- * 2. Namespace by namespace, each once: every request that the log has and that has no row becomes one. It is charged as the log says, or
- *    reserved with its bound while the log says that it runs; it expires as every reservation does. What is left outstanding then is held
- *    back up to what may be in doubt, and the rest is free. With the last namespace the session is `settled`.
- * 3. After each of `sweepsAfterMs` the log is asked again, for what came late: replayed dead letters, events of a spool that was found
- *    again, settlements. They are charged and corrected, and lower what is held back.
- * 4. With the last of these sweeps what is still held back is free, told as unaccounted, and the session is `closed`. A complete close by
- *    its owner ends it at any time.
+ * 2. Namespace by namespace, each once: every logged request without a row gets one. It is charged as the log says, or reserved with its
+ * bound if the log says that it runs; it expires as every reservation does. Of what is left outstanding then, the part that may be in doubt
+ * is held back, and the rest is free. With the last namespace the session is `settled`.
+ * 3. After each of `sweepsAfterMs` the log is read again for late records: replayed dead letters, events of a spool that was found again,
+ * settlements. They are charged and corrected, and lower what is held back.
+ * 4. The last of these sweeps frees what is still held back, reports it as unaccounted, and makes the session `closed`. A complete close by
+ * its owner ends it at any time.
  *
- * Every step is a transaction that does nothing if it was done before. So a process can die between any two, another one goes on, and
- * two at once do no harm; a claim of some seconds keeps that rare. While usage or its log is behind, a session waits, and all of it stays
- * reserved.
+ * Every step is a transaction that has no effect if it was done before. So after a process dies between two steps, another one continues,
+ * and two at once do no harm; a claim of some seconds keeps that rare. While the usage service or its log is behind, a session waits, and
+ * all of it stays reserved.
  */
 import type { Id } from "@routeplane/domain";
 import type { ReservationKey } from "../ports.ts";
@@ -24,7 +24,7 @@ import { faultOf, type ReportedEnd, requestName, type SettlementReport } from ".
 /** Times after which the log is asked again for a settled session; the last one closes it. Milliseconds. */
 export const SWEEPS_AFTER_MS: readonly number[] = [60_000, 600_000, 3_600_000, 86_400_000];
 
-/** Largest difference between the clocks of gateways and of the database by which requests of a session are found. */
+/** Largest difference between the clocks of gateways and database within which requests of a session are found. */
 const CLOCK_MARGIN_MS = 3_600_000;
 /** Time for which a session is claimed, renewed with each page: after it others go on where a killed process stopped. */
 const CLAIM_MS = 15_000;
@@ -35,7 +35,7 @@ export interface LostSession {
   readonly state: "ended" | "settled";
   readonly openedAt: Date;
   readonly endedAt: Date;
-  /** Position of the log when it was asked; undefined: it was not yet. */
+  /** Position of the log that the session waits for; undefined until the log was asked. */
   readonly askedAt: bigint | undefined;
   /** Number of sweeps since it was settled. */
   readonly sweeps: number;
@@ -58,7 +58,7 @@ export interface SessionRequest {
 /** Position in the usage log; the numbers mean nothing else. */
 export interface Position {
   readonly now: bigint;
-  /** Everything that was in the stream at this position is recorded. */
+  /** Position up to which everything in the stream is recorded. */
   readonly consumed: bigint;
 }
 
@@ -80,7 +80,7 @@ export type RunningRequest = Omit<SessionRequest, "end">;
 export interface EndingStore {
   /** Lost sessions with work to do that nobody has claimed, the longest lost first. @param sweepsAfterMs times since they were settled */
   due(sweepsAfterMs: readonly number[]): Promise<readonly LostSession[]>;
-  /** Settled sessions, claimed by nobody, whatever is due. */
+  /** Settled sessions that nobody has claimed, also if no sweep is due. */
   settledSessions(): Promise<readonly LostSession[]>;
   /** Counts the lost sessions of the node. */
   lost(): Promise<{ readonly ended: number; readonly settled: number; readonly oldestSecs: number }>;
@@ -96,11 +96,11 @@ export interface EndingStore {
   rowStates(namespaceId: Id<"ns">, keys: readonly ReservationKey[]): Promise<ReadonlyMap<string, string>>;
   /** Makes reservations of running requests that have no row; what they reserve is taken from the slices. */
   reserve(sessionId: Id<"gws">, namespaceId: Id<"ns">, requests: readonly RunningRequest[]): Promise<void>;
-  /** Frees what is outstanding of an ended session in the namespace, but for what may be in doubt. Once. */
+  /** Frees what is outstanding of an ended session in the namespace, except what may be in doubt. Has an effect once. */
   settleIn(sessionId: Id<"gws">, namespaceId: Id<"ns">): Promise<void>;
-  /** The session is settled in all namespaces. */
+  /** Marks the session as settled in all namespaces. */
   settle(sessionId: Id<"gws">): Promise<void>;
-  /** The log was asked again. */
+  /** Stores the number of sweeps that were done. */
   sweep(sessionId: Id<"gws">, sweeps: number): Promise<void>;
   /** Frees what is held back of a settled session in the namespace, with an entry in the audit log. @returns nano-USD that were held back */
   giveUp(sessionId: Id<"gws">, namespaceId: Id<"ns">): Promise<bigint>;
@@ -118,7 +118,7 @@ export interface EndingsDependencies {
     readonly namespaceId: Id<"ns">;
     readonly nano: bigint;
   }) => void;
-  /** Called with what the log has and no request can have, and with reports that could not be applied now. */
+  /** Called with log records that no request can have, and with reports that could not be applied now. */
   readonly onFault: (fault: {
     readonly sessionId: Id<"gws">;
     readonly namespaceId: Id<"ns">;
@@ -175,7 +175,7 @@ export function createEndings(dependencies: EndingsDependencies) {
     if (isComplete) await endings.settle(session.id);
   }
 
-  /** Charges and corrects what came late. The last sweep closes the session. */
+  /** Charges and corrects requests that were recorded late. The last sweep closes the session. */
   async function sweep(session: LostSession): Promise<void> {
     await applyEverywhere(session);
     if (session.sweeps + 1 < sweepsAfterMs.length) return endings.sweep(session.id, session.sweeps + 1);
@@ -198,7 +198,7 @@ export function createEndings(dependencies: EndingsDependencies) {
 
   /** Returns false if the log has not recorded yet what the session waits for. */
   async function isRecorded({ id, askedAt }: LostSession, { now, consumed }: Position): Promise<boolean> {
-    // A log whose positions begin anew was restored from a copy: it is asked again.
+    // Positions that went back belong to a log that was restored from a copy: it is asked again.
     if (askedAt === undefined || now < askedAt) await endings.ask(id, now);
     return askedAt !== undefined && askedAt <= consumed;
   }
@@ -226,7 +226,7 @@ export function createEndings(dependencies: EndingsDependencies) {
       let waiting = 0;
       const faults: unknown[] = [];
       for (const session of due) {
-        // One session's fault holds up no other.
+        // A fault of one session does not hold up others.
         try {
           if (!(await isRecorded(session, position))) waiting++;
           else await withClaim(session, session.state === "settled" ? sweep : settle);
@@ -238,7 +238,9 @@ export function createEndings(dependencies: EndingsDependencies) {
       return waiting;
     },
 
-    /** Charges and corrects what came late of settled sessions, without waiting for a sweep that is due, until its time is up. */
+    /**
+     * Charges and corrects requests of settled sessions that were recorded late, without waiting for the next sweep, until its time is up.
+     */
     async sweepNow(timeLimitMs = Infinity): Promise<void> {
       const endsAt = performance.now() + timeLimitMs;
       for (const session of await endings.settledSessions())

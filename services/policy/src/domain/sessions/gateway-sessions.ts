@@ -55,7 +55,7 @@ export function createGatewaySessions(dependencies: GatewaySessionsDependencies)
     };
   }
 
-  /** Applies reports; if that fails for a fault of one of them, each half again. */
+  /** Applies reports; if one of them makes that fail, applies each half by itself. */
   async function applyDivided(
     namespaceId: Id<"ns">,
     reports: readonly SettlementReport[],
@@ -75,7 +75,7 @@ export function createGatewaySessions(dependencies: GatewaySessionsDependencies)
     }
   }
 
-  /** Applies reports of several namespaces: what needs no more than additions at once, the rest one namespace after the other. */
+  /** Applies reports of several namespaces: those that need only additions together, the rest one namespace after the other. */
   async function applyTogether(
     namespaces: readonly NamespaceReports[],
   ): Promise<readonly (readonly [SettlementReport, ReportOutcome])[]> {
@@ -152,7 +152,7 @@ export function createGatewaySessions(dependencies: GatewaySessionsDependencies)
       return all;
     },
 
-    /** Closes a session that has reported everything, or else has it end by itself. */
+    /** Closes a session that has reported everything; otherwise lets it end by itself. */
     async close(sessionId: Id<"gws">, isComplete: boolean): Promise<SessionState> {
       if (!isComplete) return sessions.leave(sessionId);
       await sessions.close(sessionId);

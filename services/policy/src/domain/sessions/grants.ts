@@ -4,8 +4,8 @@
  * 1. Take back what the session returns: sums of money and slots, and unused rate slices.
  * 2. Grant nothing if a counter is gone, if the session does not know of a grant (its answer was lost), or if what is needed does not fit
  *    on all counters.
- * 3. Else grant what is needed, and of what is wanted beyond it the fair part: a quarter of the headroom divided by the sessions on the
- *    counter, and no more than that all of them together have a 32nd of the limit free.
+ * 3. Otherwise grant what is needed, and a fair share of what is wanted beyond it: a quarter of the headroom divided by the sessions on the
+ * counter, and at most so much that all of them together have a 32nd of the limit free.
  *
  * Shares round down, so that of the last units only what is needed is granted. A rate slice lasts for one bucket of its window, at most a
  * second, and is counted at its end, whenever it is used.
@@ -159,7 +159,7 @@ interface Standing {
   readonly needed: bigint;
   readonly limit: bigint;
   readonly remaining: bigint;
-  /** Most that may be granted at all. */
+  /** Maximum amount that may be granted. */
   readonly grantable: bigint;
 }
 
@@ -184,7 +184,7 @@ function standingOf(state: GrantState, request: CounterRequest): Standing | unde
   return { needed: request.needed, limit, remaining, grantable: remaining < untilMax ? remaining : untilMax };
 }
 
-/** Amount beyond the need that is fair. */
+/** Fair amount beyond the need. */
 function extraOf(
   state: GrantState,
   request: CounterRequest,

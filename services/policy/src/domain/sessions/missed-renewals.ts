@@ -8,10 +8,10 @@ interface Sighting {
 }
 
 /**
- * Creates the end of sessions by missed renewals: a session ends once this process has seen its number of renewals unchanged for the
- * whole length, on a monotonic clock. No wall clock is involved, so that a jump of one, or a restart, can only make it longer.
+ * Creates the end of sessions by missed renewals: a session ends once this process has seen its number of renewals unchanged for the whole
+ * length, on a monotonic clock. No wall clock is used, so a clock jump or a restart can only make a session longer.
  *
- * @returns a function that looks once, and resolves to the sessions that it ended
+ * @returns a function that checks once, and resolves to the sessions that it ended
  */
 export function createEndMissedRenewals(
   sessions: Pick<SessionStore, "open" | "end">,
@@ -27,7 +27,7 @@ export function createEndMissedRenewals(
     const next = new Map<Id<"gws">, Sighting>();
     for (const { id, renewal } of open) {
       const before = seen.get(id);
-      // The number was read no later than when the answer came, and is still the last one no earlier than when this question was asked.
+      // Counts too little time, never too much: from the answer in which the number was first seen to the beginning of this read.
       const isUnchanged = before?.renewal === renewal;
       const sighting = isUnchanged ? before : { renewal, atMs: answeredAtMs };
       if (isUnchanged && askedAtMs - before.atMs >= lengthMs && (await sessions.end(id, renewal))) ended.push(id);

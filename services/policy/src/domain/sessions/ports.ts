@@ -6,12 +6,12 @@ import type { decideRenewal, Renewal, SessionState } from "./session.ts";
 /** Gateway sessions of the node. Each call is one transaction. */
 export interface SessionStore {
   /**
-   * Opens a session with renewal 1, or does on the locked session what `decide` says.
+   * Opens a session with renewal 1, or applies to the locked session what `decide` returns.
    *
    * @returns the state afterwards, `ended` for a session that is left, was refused or is not known
    */
   renew(renewal: Renewal, decide: typeof decideRenewal): Promise<SessionState>;
-  /** Has the session renewed no more, so that it ends by itself. Idempotent. @returns the state afterwards; `closed` if it is not known */
+  /** Allows no further renewal of the session, so that it ends by itself. Idempotent. @returns the state afterwards; `closed` if it is not known */
   leave(sessionId: Id<"gws">): Promise<SessionState>;
   /** Closes the session for ever. Idempotent. What is set aside for it is freed by `release`. */
   close(sessionId: Id<"gws">): Promise<void>;
@@ -56,7 +56,7 @@ export interface SliceTotal {
 /** Request for slices of counters of one namespace: all of what is needed, or nothing. */
 export interface SliceRequest {
   readonly namespaceId: Id<"ns">;
-  /** Number under which the session knows these counters as those of a lineage; 0: none. */
+  /** Number of the session's limit set with these counters; 0 for none. */
   readonly limitSet: number;
   readonly counters: readonly CounterRequest[];
 }
@@ -71,7 +71,7 @@ export interface ReportStore {
   /** Applies reports of distinct requests of one namespace, in one transaction. @returns their outcomes in order */
   apply(namespaceId: Id<"ns">, reports: readonly SettlementReport[]): Promise<readonly ReportOutcome[]>;
   /**
-   * Applies reports that need no more than additions, in one go, those of each limit set in a transaction of its own. Others change nothing.
+   * Applies reports that need only additions, together, those of each limit set in its own transaction. Other reports change nothing.
    *
    * @returns for each namespace the names of the requests whose reports were applied; the others are left to `apply`
    */

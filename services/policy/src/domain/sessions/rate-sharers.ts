@@ -11,8 +11,8 @@ interface LiveSlice extends Pick<RateSlice, "amount" | "countedAtMs"> {
 }
 
 /**
- * Rate slices that are not over yet, as far as this process has granted them. No row names them, because they are over within a second; what
- * is not known here only makes shares less fair, and a refusal come sooner.
+ * Rate slices that this process has granted and that are not over. They are not stored, because they are over within a second. Slices that
+ * other processes have granted are not known here: shares are then less fair, and refusals come sooner.
  */
 export class RateSharers {
   /** Last slice of each session, by counter. */

@@ -50,10 +50,12 @@ export function openedAt({ countedAtMs, requestId }: SettlementReport, now: Date
   return new Date(countedAtMs ?? Math.min(idTime(requestId), now.getTime()));
 }
 
-/** `done`: applied, by this call or an earlier one; `refused`: it can never be; `again`: not this time. */
+/**
+ * Outcome of a report. `done`: applied, by this call or an earlier one; `refused`: can never be applied; `again`: not applied this time.
+ */
 export type ReportOutcome = "done" | "refused" | "again";
 
-/** Counters of a lineage, under a number of a session: the bindings by what a request counts on. */
+/** Counters of a lineage, under a number of a session: its bindings, by the dimension that they count. */
 export interface LimitSet {
   readonly budgetBindingIds: readonly Id<"bnd">[];
   readonly requestBindingIds: readonly Id<"bnd">[];
@@ -76,7 +78,7 @@ export function faultOf({ boundNano, tokensMax, end, sessionId, limitSet }: Sett
   return undefined;
 }
 
-/** One report of each request: of several, the one that knows most. */
+/** One report for each request; of several, the one with the most information. */
 export function distinctReports(reports: readonly SettlementReport[]): readonly SettlementReport[] {
   const byRequest = new Map<string, SettlementReport>();
   for (const report of reports) {
@@ -161,7 +163,7 @@ export interface SettlementMoment {
   /** Moment of the rows, at which their costs count. */
   readonly chargedAtMs: number;
   readonly nowMs: number;
-  /** Amount that the slice of a counter reserves no more. */
+  /** Amount that the slice of a counter no longer reserves. */
   readonly releasedBy: (bindingId: Id<"bnd">) => bigint;
 }
 

@@ -12,7 +12,7 @@ export type SliceDimension = "money" | "concurrent";
 /** Dimensions of rate slices. */
 export type RateDimension = "requests" | "tokens";
 
-/** Time for which a renewal is good. Milliseconds. */
+/** Time for which a renewal is valid. Milliseconds. */
 export const SESSION_LENGTH_MS = 30_000;
 
 /** Renewal of a session. */
@@ -38,8 +38,9 @@ export interface GatewaySession {
 /**
  * Effect of a renewal on a session that exists: `renew` it, `repeat` what was done, `leave` it because two processes use it, or `refuse`.
  *
- * A number that was passed already changes nothing: it is a late repetition, or a copy of the process, which must stop. Another nonce for the
- * last number ends the session for both. It ends by not being renewed, because the other process can spend its slices until then.
+ * A number that was passed already changes nothing: it is a late repetition, or comes from a copy of the process, which must stop. Another
+ * nonce for the last number means two processes: the session ends for both. It ends by not being renewed, because the other process can
+ * spend its slices until then.
  */
 export function decideRenewal(
   session: GatewaySession,

@@ -7,7 +7,7 @@ export interface Slice {
   readonly returned: bigint;
   /** Used by requests that were reported, each once, up to its bound. Slots are not used up: always 0. */
   readonly used: bigint;
-  /** Most that the gateway lets be in doubt. */
+  /** Maximum that the gateway lets be in doubt. */
   readonly doubt: bigint;
   /** Part of a settled session's slice that may have been in doubt. */
   readonly heldBack: bigint;
@@ -33,13 +33,13 @@ export function reservedBySlice(slice: Slice): bigint {
   return outstandingOf(slice) + slice.heldBack;
 }
 
-/** Slice after a request of this amount was reported. What the log lacked lowers what is held back. */
+/** Slice after a request of this amount was reported. A request that the log lacked lowers what is held back. */
 export function useSlice(slice: Slice, amount: bigint): Slice {
   const { used, heldBack } = slice;
   return { ...slice, used: used + amount, heldBack: heldBack > amount ? heldBack - amount : 0n };
 }
 
-/** Slice as both sides know it once the gateway has told its sums: each takes the larger. */
+/** Slice after the gateway has reported its sums: the larger of each. */
 export function mergeSums(slice: Slice, told: Pick<Slice, "granted" | "returned" | "doubt">): Slice {
   // A grant that this service does not know was lost with its database: it is adopted, because the gateway may spend it.
   const granted = larger(slice.granted, told.granted);
