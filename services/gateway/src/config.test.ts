@@ -39,7 +39,7 @@ describe("the bound of one body", () => {
     );
   });
 
-  it("is not blamed for a faulty memory", () => {
+  it("is not reported as a fault if the memory setting is faulty", () => {
     expect(() => read({ ROUTEPLANE_MAX_BODY_BYTES: "much" })).toThrow(
       expect.objectContaining({ message: expect.not.stringContaining("MAX_REQUEST_BYTES") as string }),
     );

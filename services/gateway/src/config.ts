@@ -52,7 +52,7 @@ export interface Config extends ServerConfig {
   readonly maxConnections: number;
   /** Longest wait of an inference request for its start. */
   readonly maxWaitMs: number;
-  /** Time within which the policy service is told what requests of a busy namespace cost. */
+  /** Time within which the costs of a busy namespace's requests are reported to the policy service. */
   readonly reportWithinMs: number;
   /** Bound of the memory of verified keys. */
   readonly keyCacheBytes: number;
@@ -60,7 +60,7 @@ export interface Config extends ServerConfig {
   readonly guardrailCacheBytes: number;
   /** Time for which a verified key or its guardrails are cached, unless a change ends it. */
   readonly cacheMaxAgeMs: number;
-  /** Silence after which a stream has a heart-beat, and the head of an answer that has not begun leaves. */
+  /** Silence after which a stream gets a heartbeat, and the head of an answer that has not begun is sent. */
   readonly heartbeatMs: number;
   /** Origins whose pages may call the gateway from a browser. */
   readonly corsOrigins: readonly string[];
@@ -69,7 +69,7 @@ export interface Config extends ServerConfig {
   /** Behaviour while NATS is disconnected: `spool` syncs events to the disk, `refuse` refuses requests. */
   readonly natsOutage: "spool" | "refuse";
   readonly providers: readonly Provider[];
-  /** Loads the providers again, as their file and the files of their keys are now. @throws ConfigurationError */
+  /** Loads the providers again, from their present file and key files. @throws ConfigurationError */
   readonly loadProviders: () => readonly Provider[];
   /** Files that the providers' keys were read from. */
   readonly keyFiles: KeyFiles;
@@ -82,22 +82,24 @@ const SPOOL_BYTES = { min: MEBIBYTE, max: 1024 ** 2 * MEBIBYTE, fallback: 1024 *
 const BODY_BYTES = { min: 32 * MEBIBYTE, max: 64 * 1024 * MEBIBYTE, fallback: 512 * MEBIBYTE };
 /** Bound of one body: at least what small programs send, and OpenAI's bound unless the memory is too small for it. */
 const REQUEST_BYTES = { min: MEBIBYTE, max: 256 * MEBIBYTE, fallback: 50 * MEBIBYTE };
-/** Requests that run or wait: with 114 KiB for a silent stream the default is 930 MiB, and two connections each are less than 20,000. */
+/**
+ * Requests that run or wait. A silent stream takes 114 KiB, so the default takes 930 MiB, and with two connections each less than 20,000.
+ */
 const RUNNING_REQUESTS = { min: 16, max: 1_000_000, fallback: MAX_RUNNING_REQUESTS };
 const CONNECTIONS = { min: 16, max: 1_000_000, fallback: MAX_CONNECTIONS };
 /** Wait for a start, in milliseconds. */
 const WAIT_MS = { min: 100, max: 60_000, fallback: MAX_WAIT_MS };
-/** Wait of a settlement for others of its namespace, in milliseconds. At 2,000 requests/s half of what may wait for its report waits for 5 s. */
+/** Wait of a settlement for others of its namespace, in milliseconds. At 2,000 requests/s, 5 s fill half of the queue of reports. */
 const REPORT_MS = { min: REPORT_WITHIN_MS, max: 5_000, fallback: REPORT_WITHIN_MS };
 /** Memory of verified keys: a key takes 1 KB, so about 100,000 by default. */
 const KEY_CACHE_BYTES = { min: MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 128 * MEBIBYTE };
-/** Memory of guardrails. The least is what the largest ones of one key take. */
+/** Memory of guardrails. The minimum is the size of the largest guardrails of one key. */
 const GUARDRAIL_CACHE_BYTES = { min: 32 * MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 128 * MEBIBYTE };
-/** Life of what is cached: minutes, because the change feed ends what has changed. */
+/** Life of a cached entry: minutes, because the change feed invalidates what has changed. */
 const CACHE_MAX_AGE_SECS = { min: 1, max: 86_400, fallback: 900 };
 /** 15 s by default: proxies and clients give up on a silent connection after 30 s and more. */
 const HEARTBEAT_MS = { min: 100, max: 600_000, fallback: 15_000 };
-/** Part of the memory that one body may be: a key alone gets a third of it, and a body is held as bytes and as text. */
+/** Divisor of the memory for the bound of one body: a key alone gets a third of it, and a body is held as bytes and as text. */
 const REQUEST_PART = 6;
 
 /**

@@ -6,7 +6,7 @@ import {
 import { MAX_COUNTERS, type SliceDimension } from "../domain/ports/gateway-sessions.ts";
 import type { AppliedLimit, AppliedLimits } from "../domain/ports/limit-directory.ts";
 
-/** Compiles an answer once: to one counter for each limit. */
+/** Compiles an answer of the policy service, once, to one counter for each limit. */
 export function fromProtoAppliedLimits({ limits: all }: ProtoLimits): AppliedLimits {
   const limits = all.flatMap(toCounters);
   const isCentral = limits.length > MAX_COUNTERS || all.some(isLimitCentral);

@@ -15,7 +15,7 @@ type Caller = Pick<CallingKey, "namespaceId" | "keyId">;
 
 /** Part of an answer of the policy service that the keys to which it applies share: their guardrails, or their limits. */
 interface SharedPart extends CacheEntry {
-  /** Undefined once it was evicted: keys that share it are asked for again. */
+  /** Undefined once it was evicted: it is then requested again for the keys that share it. */
   value: Guardrails | AppliedLimits | undefined;
 }
 
@@ -56,8 +56,8 @@ const BYTES_PER_WIRE_BYTE = 8;
 /**
  * Cache of the guardrails and limits of keys, bounded by memory, and invalidated by namespace in constant time.
  *
- * Equal answers are one array, however many keys they apply to: it is counted once, and lives on for a while without keys, so that
- * what is derived from it (compiled patterns) survives a change of something else.
+ * Equal answers are one array, however many keys they apply to: it is counted once, and kept for a while without keys, so that values
+ * derived from it (compiled patterns) survive unrelated changes.
  */
 export class GuardrailCache {
   readonly #options: GuardrailCacheOptions;

@@ -21,7 +21,7 @@ import { GuardrailCache } from "./guardrail-cache.ts";
 export interface GuardrailDirectoryOptions {
   /** Bound of the memory of the cache. 64 MiB by default. */
   readonly maxBytes?: number;
-  /** Age in milliseconds from which what is cached is asked for again, however well the feed works. 15 minutes by default. */
+  /** Maximum age of a cached entry in milliseconds, even while the feed is live. 15 minutes by default. */
   readonly maxAgeMs?: number;
   /** Monotonic clock in milliseconds. `performance.now` by default. */
   readonly monotonic?: () => number;
@@ -54,8 +54,8 @@ interface SharedFlight {
  * during a call makes the call stale: requests from then on share the next call, and the stale answer is not cached. So a request
  * waits for one call at most, however fast policies change, and changes in one namespace cost requests of others nothing.
  *
- * Equal answers are the same array, so that values derived from one (compiled patterns) serve every key to which the same
- * guardrails apply, and survive a change of something else.
+ * Equal answers are the same array, so that values derived from one (compiled patterns) serve every key to which the same guardrails apply,
+ * and survive unrelated changes.
  *
  * @param policy transport to the policy service
  */
@@ -151,7 +151,7 @@ export function createGuardrailDirectory(
   };
 }
 
-/** Passes on the messages of a change feed, and tells of recalls in them. */
+/** Passes on the messages of a change feed, and reports the recalls in them. */
 async function* withRecalls(
   messages: AsyncIterable<WatchPolicyChangesResponse>,
   onRecall: (bindingIds: readonly string[]) => void,

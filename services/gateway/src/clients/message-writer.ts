@@ -11,7 +11,7 @@ const LENGTH_DELIMITED = 2;
 
 /**
  * Writer of one protobuf message after another, in its binary form, into bytes that are allocated once. Fields are written in the order of
- * their numbers, as the library writes them. Methods whose name begins with `write` leave out what proto3 does: zero, false and empty text.
+ * their numbers, as the library writes them. The `write…` methods omit the values that proto3 omits: zero, false and empty text.
  */
 export class MessageWriter {
   #bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES);
@@ -25,7 +25,7 @@ export class MessageWriter {
     return message;
   }
 
-  /** Begins the next message, whatever became of the last one. */
+  /** Begins the next message, whether or not the last one was finished. */
   begin(): void {
     this.#end = 0;
   }
@@ -55,7 +55,7 @@ export class MessageWriter {
     if (value) this.#integer(field, 1);
   }
 
-  /** @throws RangeError if it is no int32 */
+  /** @throws RangeError if it is not an int32 */
   writeInt32(field: number, value: number): void {
     if (value !== 0) this.#int32(field, value);
   }

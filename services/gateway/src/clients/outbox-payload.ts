@@ -42,7 +42,10 @@ export interface OutboxContent {
   readonly session?: OutboxSession;
 }
 
-/** Encodes an `OutboxJson` by hand, in 0.5 us in place of 1.7 (not hot 1.7, 4.9): ids and numbers need no escapes. */
+/**
+ * Encodes an `OutboxJson` by hand, in 0.5 us instead of 1.7 (before it is compiled, in 1.7 instead of 4.9): ids and numbers need no
+ * escapes.
+ */
 export function toSettlementPayload(settlement: PendingSettlement): Uint8Array {
   const { namespaceId, keyId, requestId, costNanoUsd, tokens, neverSent, slices, isUnknown } = settlement;
   const key = `"namespace_id":"${namespaceId}","key_id":"${keyId}","request_id":"${requestId}"`;

@@ -10,7 +10,7 @@ import { fromConnectError, toTimestamp } from "@routeplane/rpc";
 import type { ReportOutcome, SettlementReports } from "../domain/ports/settlement-reports.ts";
 import type { PendingSettlement } from "../domain/ports/usage-log.ts";
 
-/** Time after which a policy service that took no reports in bulk is asked again whether it does. */
+/** Time after which a policy service without bulk reports is asked again. */
 const RETRY_BULK_MS = 60_000;
 
 const OUTCOMES: Partial<Record<ProtoOutcome, ReportOutcome>> = {
@@ -22,7 +22,7 @@ const OUTCOMES: Partial<Record<ProtoOutcome, ReportOutcome>> = {
  * Creates the client that reports settlements in bulk.
  *
  * @param policy transport to the policy service
- * @param oneByOne way to a policy service of a release that takes no reports in bulk
+ * @param oneByOne client of a policy service of a release without bulk reports
  * @param monotonic clock in milliseconds
  */
 export function createSettlementReports(

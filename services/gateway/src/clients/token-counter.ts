@@ -12,7 +12,7 @@ import type { CountResult, CountTask } from "./token-worker.ts";
 const MAX_SEGMENT = 256 * 1024;
 /** Tokens added for each cut, as in a cut of the vocabulary's counter. */
 const CUT_TOKENS = 2;
-/** Bound of the texts, in UTF-16 code units, that one task has: other requests have their turn between two tasks. */
+/** Maximum size of the texts of one task, in UTF-16 code units: other requests have their turn between two tasks. */
 const MAX_TASK = 256 * 1024;
 /** Bound of the requests that wait for the thread. */
 const MAX_WAITING = 256;
@@ -66,7 +66,7 @@ export function createTokenCounter(log: Logger): TokenCounter & Component & Voca
     }
   }
 
-  /** Counts the segments, of at most `MAX_TASK` together. @returns undefined if there is no thread, or not in time */
+  /** Counts the segments, of at most `MAX_TASK` together. @returns undefined if there is no thread, or no answer in time */
   async function countTask(
     segments: readonly Segment[],
     tokenizer: TokenizerName | undefined,

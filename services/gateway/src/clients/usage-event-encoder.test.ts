@@ -205,7 +205,7 @@ it("encodes the next event after one whose numbers the schema does not take", ()
   expect(fromBinary(UsageEventSchema, encodeSettled(of, settled, undefined))).toEqual(settledOf(of, settled));
 });
 
-/** Paths of the fields below a message that none of the given ones has; times are not looked into. */
+/** Paths of the fields below a message that none of the given messages has; fields of times are left out. */
 function missingFields(schema: DescMessage, messages: readonly ReflectMessage[], path = ""): readonly string[] {
   return schema.fields.flatMap((field) => {
     const having = messages.filter((message) => message.isSet(field));

@@ -2,7 +2,7 @@
  * Encoder of the two usage events of a request, from its facts, reservation and settlement.
  *
  * It writes what the schema-based library writes, to the byte: the test compares both for any request, and finds a field of the schema that
- * is missing here. An event by the library takes an object for each of its messages and times, and a walk over the schema.
+ * is missing here. The library would need an object for each nested message and time, and a walk over the schema.
  */
 import {
   AdmittedOnSlicesSchema,
@@ -206,7 +206,7 @@ function writeAttempt(attempt: Attempt): void {
   writer.endMessage(start);
 }
 
-/** Writes a text of an upstream: printable, and cut. */
+/** Writes a text of an upstream, made printable and truncated. */
 function writePrintable(field: number, text: string | undefined, maxChars: number): void {
   if (text !== undefined) writer.writeText(field, printableText(text, maxChars));
 }

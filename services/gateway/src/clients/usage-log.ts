@@ -63,7 +63,7 @@ export function createUsageLog(publisher: EventPublisher): UsageLog {
   };
 }
 
-/** End of a request that runs when its process dies: charged in full until it is known. */
+/** End of a request whose process dies while it runs: charged in full until the real end is known. */
 function unknownEndOf({ namespaceId, keyId, requestId }: RequestFacts, slices: AdmittedOnSlices): PendingSettlement {
   const { boundNanoUsd: costNanoUsd, tokensMax: tokens } = slices;
   return { namespaceId, keyId, requestId, costNanoUsd, tokens, neverSent: false, slices, isUnknown: true };

@@ -1,10 +1,10 @@
-/** Difference between the two clocks from which on the machine was suspended, or its time was set. */
+/** Difference between the two clocks that shows that the machine was suspended, or its time was set. */
 const DRIFT_MS = 100;
 
 /**
- * Creates a clock of the milliseconds that have passed, those during which the machine was suspended included: the larger of the elapsed
- * monotonic and wall clock time. `performance.now` stands still in a suspended machine, and `Date.now` can be set back. Time that
- * is set forward passes here too: what has an expiry ends too early, never too late.
+ * Creates a clock of elapsed milliseconds that includes the time during which the machine was suspended: the larger of the elapsed
+ * monotonic and wall clock time. `performance.now` stands still in a suspended machine, and `Date.now` can be set back. Setting the time
+ * forward advances this clock too: what has an expiry ends too early, never too late.
  */
 export function createElapsedClock(monotonic = () => performance.now(), wall: () => number = Date.now): () => number {
   let monotonicBase = monotonic();

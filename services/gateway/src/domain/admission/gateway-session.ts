@@ -13,7 +13,7 @@ export interface HeldCounter {
   idleMs: number;
   /** True while the policy service does not know yet what was returned. */
   hasReturns: boolean;
-  /** Time until which other processes need it: nothing beyond need is asked for, and what becomes free is given back. */
+  /** End of a recall by other processes: until then nothing beyond need is asked for, and free amounts are given back. */
   recalledUntilMs: number;
 }
 
@@ -32,18 +32,18 @@ export interface SessionLimitSet {
   /** Time at which its counters were last looked at one by one, and requests since then; see `takeLook`. */
   lookedAtMs: number;
   requestsSince: number;
-  /** Indexes of the tightest limits as they were then. */
+  /** Indexes of the tightest limits at that time. */
   tightest: Readonly<Record<"money" | "requests" | "tokens", number | undefined>>;
 }
 
-/** Limit sets of one session, with some kilobytes each. A session that has so many is followed by another one. */
+/** Maximum number of limit sets of one session, which take some kilobytes each. A full session is replaced by a new one. */
 const MAX_LIMIT_SETS = 10_000;
-/** Time of silence of the log from which on nothing is admitted on slices. */
+/** Silence of the log after which nothing is admitted on slices. */
 const LOG_SILENT_MS = 250;
 
 /**
- * One life of this process as the policy service knows it, and the slices that it was granted. What is finished or ended stays usable
- * for its running requests alone.
+ * One life of this process as the policy service knows it, and the slices that it was granted. A session that is left or has ended stays
+ * usable for its running requests alone.
  */
 export class GatewaySession {
   readonly id: Id<"gws">;
@@ -84,7 +84,7 @@ export class GatewaySession {
     return this.#setsByName.size >= MAX_LIMIT_SETS;
   }
 
-  /** Limit set of these limits; one number for equal counters. Undefined if it would be one too many. */
+  /** Limit set of these limits; equal counters have one number. Undefined if the session is full. */
   setOf(limits: AppliedLimits, namespaceId: Id<"ns">): SessionLimitSet | undefined {
     const known = this.#sets.get(limits);
     if (known !== undefined) return known;

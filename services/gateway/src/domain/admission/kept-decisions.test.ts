@@ -37,7 +37,7 @@ function keptAt(nowMs = 0) {
 }
 
 describe("a refusal", () => {
-  it("is given again to a request with the same bounds alone, for 250 ms", () => {
+  it("is repeated for 250 ms, only to requests with the same bounds", () => {
     const { kept, time } = keptAt();
     const refusal = denialBy("budget");
     kept.ask(limits, requestOf(100))(refusal);
@@ -49,14 +49,14 @@ describe("a refusal", () => {
     expect(kept.refusalOf(limits, requestOf(100))).toBeUndefined();
   });
 
-  it("for want of a request or a slot is given to smaller requests too", () => {
+  it("is repeated to smaller requests too if no request or slot is left", () => {
     const { kept } = keptAt();
     kept.ask(limits, requestOf(100))(denialBy("rate_limit.max_requests"));
     expect(kept.refusalOf(limits, requestOf(1))).toBeDefined();
     expect(kept.refusalOf(limits, requestOf(101))).toBeUndefined();
   });
 
-  it("is not kept where requests under way, or slices elsewhere, are in the way", () => {
+  it("is not kept if running requests, or slices of other processes, are the reason", () => {
     const { kept } = keptAt();
     kept.ask(limits, requestOf(100))(denialBy("budget", undefined, false));
     expect(kept.refusalOf(limits, requestOf(100))).toBeUndefined();
@@ -71,7 +71,7 @@ describe("a refusal", () => {
     expect(kept.refusalOf(limits, requestOf(100))).toBeUndefined();
   });
 
-  it("is forgotten once something of the namespace is free, also if that was during the call", () => {
+  it("is forgotten once something in the namespace becomes free, even during the call", () => {
     const { kept } = keptAt();
     kept.ask(limits, requestOf(100))(denialBy("budget"));
     kept.free(newId("ns"), true);
@@ -112,7 +112,7 @@ describe("a shadow binding that is used up", () => {
     tokens: undefined,
   });
 
-  it("is left out of the limits of requests that it would deny, of which one asks again every 250 ms", () => {
+  it("is left out of the limits of requests that it would deny, and one of them asks again every 250 ms", () => {
     const { kept, time } = keptAt();
     kept.ask(limits, requestOf(100))(admittedBeside("rate_limit.max_requests"));
     const shadows = kept.usedUpShadowsOf(limits, requestOf(1));

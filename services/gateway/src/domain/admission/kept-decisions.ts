@@ -1,10 +1,11 @@
 /**
- * Decisions of the policy service that are good for a moment for other requests on the same limits, so that a flood of requests that do
- * not fit costs it a call in a while instead of one each: refusals, and shadow bindings that are used up.
+ * Decisions of the policy service that are kept for a moment for other requests on the same limits: refusals, and shadow bindings that are
+ * used up. So a flood of requests that do not fit costs the policy service one call now and then, not one each.
  *
- * A refusal that is firm is given again to requests for which the policy service would give the same one, with the same text, headers and time of retry:
- * those with the same bounds, and where neither requests nor slots are left, those with no larger ones. It is kept for 250 ms at most,
- * and forgotten once this process hears of a change of the limits, or has reported what may have made it fit: also during the call. Requests that a shadow binding would deny are admitted on the slices of the other limits meanwhile, and one of them asks again every 250 ms.
+ * A firm refusal is repeated to requests for which the policy service would give the same one, with the same text, headers and retry time:
+ * those with the same bounds and, if no requests or no slots are left, those with no larger bounds. It is kept for 250 ms at most. It is
+ * forgotten once this process hears of a change of the limits, or has reported what may have made it fit, even during the call. Requests
+ * that a shadow binding would deny are admitted on the slices of the other limits meanwhile, and one of them asks again every 250 ms.
  */
 import type { Clock, Id } from "@routeplane/domain";
 import type { AdmissionDecision, AdmissionRequest, ShadowDenial } from "../ports/admissions.ts";
@@ -12,9 +13,9 @@ import type { AppliedLimits } from "../ports/limit-directory.ts";
 
 /** Time for which a decision is kept. */
 const KEPT_MS = 250;
-/** Decisions that are kept for the same limits; beyond it the older ones are forgotten. */
+/** Maximum number of decisions that are kept for the same limits; beyond it the older ones are forgotten. */
 const MAX_KEPT = 16;
-/** Namespaces beyond which what is kept of all is forgotten. */
+/** Number of namespaces beyond which all kept decisions are forgotten. */
 const MAX_NAMESPACES = 10_000;
 /** Rules that deny whatever the bounds of a request are. */
 const UNBOUNDED_RULES: ReadonlySet<string> = new Set(["rate_limit.max_requests", "rate_limit.max_concurrent"]);
@@ -33,7 +34,7 @@ export interface UsedUpShadows {
   readonly others: AppliedLimits;
 }
 
-/** Decision with the time until which it is good, and the number of `free` calls before the policy service was asked for it. */
+/** Decision with the time until which it is kept, and the number of `free` calls before the policy service was asked for it. */
 type Kept<T> = T & { readonly untilMs: number; readonly asOf: number };
 
 interface KeptOfLimits {
@@ -75,8 +76,8 @@ export class KeptDecisions {
   }
 
   /**
-   * Shadow bindings that would deny the request; undefined if none is known to. Once in a while one request gets no answer, so that it finds
-   * out whether that is still so; others do not wait for it.
+   * Shadow bindings that would deny the request; undefined if none is known to. Once in a while it is undefined for one request, which then
+   * finds out whether the bindings would still deny it; others do not wait for it.
    */
   usedUpShadowsOf(limits: AppliedLimits, request: AdmissionRequest): UsedUpShadows | undefined {
     const kept = this.#kept.get(limits);

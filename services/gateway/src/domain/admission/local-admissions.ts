@@ -5,8 +5,8 @@
  * all of them, or from none. If they do not fit, deny what the policy service has just denied; else acquire more slices; if those are not
  * granted, ask the policy service to admit.
  * Latency: no call, no await and no timer on the warm path; one call for the first request of a lineage.
- * Failures: nothing is refused on the basis of a slice; see `kept-decisions.ts` for refusals. Nothing is admitted on slices once the session has expired, by the larger of
- * the elapsed monotonic and wall clock time, nor while the log acknowledges nothing.
+ * Failures: nothing is refused on the basis of a slice; see `kept-decisions.ts` for refusals. Nothing is admitted on slices once the
+ * session has expired, by the larger of the elapsed monotonic and wall clock time, nor while the log acknowledges nothing.
  */
 import {
   RateSlices,
@@ -35,14 +35,14 @@ import { noteUse } from "./slice-returns.ts";
 export interface LocalAdmissionsOptions {
   readonly limits: LimitDirectory;
   readonly keeper: Pick<SessionKeeper, "current">;
-  /** Decisions of the policy service that are good for a moment. */
+  /** Decisions of the policy service that are kept for a moment. */
   readonly kept: KeptDecisions;
   /** Clock of elapsed time; see `createElapsedClock`. */
   readonly elapsed: () => number;
   readonly clock: Clock;
 }
 
-/** Time for which a record of an admission stands without a settlement. */
+/** Time for which a record of an admission is valid without a settlement. */
 const LIFE_MS = 15 * 60_000;
 
 export function createLocalAdmissions(options: LocalAdmissionsOptions): LocalAdmissions {
@@ -150,16 +150,18 @@ function boundsOf({ price, inputTokensMax, outputTokensMax }: AdmissionRequest):
   return { nanoUsd: Number(cost), tokens: inputTokensMax + outputTokensMax };
 }
 
-/** Counters of a set that are looked at for every request, and bounds of the time and requests between two looks at more. */
+/**
+ * Maximum number of counters that are checked for every request, and bounds of the time and requests between two checks of a larger set.
+ */
 const FEW_COUNTERS = 16;
 const MAX_LOOK_MS = 2;
 const MAX_LOOK_REQUESTS = 8;
 
 /**
- * Counts a request on a set. What its counters are looked at for (more is asked for before a slice is used up) can wait a moment: with
- * 200 limits it took as long as the admission itself.
+ * Counts a request on a set. Checking its counters, so that more is asked for before a slice is used up, can wait a moment: with 200 limits
+ * the check took as long as the admission itself.
  *
- * @returns true if the counters are to be looked at one by one now
+ * @returns true if the counters are to be checked one by one now
  */
 function takeLook(set: SessionLimitSet, nowMs: number): boolean {
   set.requestsSince++;
@@ -232,7 +234,7 @@ function moneyRemainingAt({ counters }: SessionLimitSet, { limits }: AppliedLimi
   return Math.max(0, slice.remaining + slice.free);
 }
 
-/** State of one rate limit; undefined if it is none that is enforced, or not known. */
+/** State of one rate limit; undefined if the limit is not enforced, or the state is not known. */
 function stateAt(
   { counters }: SessionLimitSet,
   { limits }: AppliedLimits,

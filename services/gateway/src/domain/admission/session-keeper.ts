@@ -1,12 +1,12 @@
 /**
- * Keeper of this process's gateway session: opens it, renews it in time, follows it by a new one every hour, or once it has too many limit
+ * Keeper of this process's gateway session: opens it, renews it in time, replaces it by a new one every hour or once it has too many limit
  * sets, and closes those that it has left.
  *
- * Steps. The id of a session is in the spool before it is used, so that the next process there can settle what this one leaves. The
- * session is good for its length from before a renewal was sent, less a margin; renewals are sent every 10 s. A session that is left
- * admits nothing more and is closed once every request of it is reported.
- * Failures: while the policy service does not answer, the session runs out, and the policy service admits. One of a release without
- * sessions is asked again after a minute. If the folder's lock is not this process's any more, no session is used.
+ * Steps. The id of a session is in the spool before it is used, so that the next process there can settle what this one leaves. The session
+ * is valid for its length from before a renewal was sent, less a margin; renewals are sent every 10 s. A session that is left admits
+ * nothing more and is closed once all its requests are reported.
+ * Failures: while the policy service does not answer, the session expires, and each request asks the policy service. A policy service of a
+ * release without sessions is asked again after a minute. If this process has lost the lock of the folder, no session is used.
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
@@ -29,7 +29,7 @@ export interface SessionKeeperOptions {
 const TICK_MS = 1_000;
 const RENEW_MS = 10_000;
 const ROTATE_MS = 3_600_000;
-/** Part of a session's length that is not used, for what the two clocks and the network differ by. */
+/** Part of a session's length that is not used: it covers differences between the two clocks and delays of the network. */
 const MARGIN_MS = 1_000;
 /** Time after which a policy service without sessions is asked again. */
 const UNSUPPORTED_MS = 60_000;
@@ -63,7 +63,7 @@ export class SessionKeeper implements Component {
     return this.#current;
   }
 
-  /** Gives back what is free of the counters of these bindings, and becomes free within half a second: others need it. */
+  /** Gives back the free part of the counters of these bindings, and what becomes free within half a second: others need it. */
   recall(bindingIds: readonly string[]): void {
     const held = this.#current;
     if (held === undefined) return;
@@ -151,7 +151,7 @@ export class SessionKeeper implements Component {
   /** Renews a session; after a failure the same renewal is repeated. */
   async #renew({ session }: HeldSession): Promise<void> {
     const { sessions, elapsed, log } = this.#options;
-    // The service may have had the first attempt: the session is good from before that one.
+    // The service may have received the first attempt, so the session is valid from before that one.
     this.#renewal ??= { number: this.#lastRenewal + 1, nonce: nonce(), sentAtMs: elapsed() };
     const { number, nonce: word, sentAtMs } = this.#renewal;
     const { state, lengthMs } = await sessions.renew(session.id, number, word);

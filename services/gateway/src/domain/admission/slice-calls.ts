@@ -1,12 +1,12 @@
 /**
  * Calls by which a process gets slices and gives them back.
  *
- * Architecture. Requests that no slice fits wait by limit set; counters that run low, and those with returns, wait by namespace.
- * A call takes one request of each namespace that waits, 64 at most: a counter is in one call at a time, because the sums of a
- * second call would be older than the answer to the first.
- * Concurrency: up to 4 calls are under way, each for other namespaces. What comes meanwhile shares the next one.
- * Failures: a call that fails, or grants nothing, sends the requests that wait to the policy service's own admission, and so does one
- * without an answer in 500 ms; its grants are used when they come. Returns are told again by the next call: they are sums.
+ * Architecture. Requests that fit on no slice wait by limit set; counters that run low, and those with returns, wait by namespace. A call
+ * takes one request of each namespace that waits, 64 at most: a counter is in one call at a time, because the sums of a second call would
+ * be older than the answer to the first.
+ * Concurrency: up to 4 calls are under way, each for other namespaces. Requests that arrive meanwhile share the next call.
+ * Failures: if a call fails, grants nothing or has no answer within 500 ms, the waiting requests go to the policy service's own admission;
+ * grants that come late are used. The next call reports returns again: they are sums.
  */
 import { RateSlices, type SliceBounds, type SliceReservation, StandingSlice } from "@routeplane/admission";
 import { type Id } from "@routeplane/domain";
@@ -41,7 +41,7 @@ interface Waiting {
 interface Pending {
   readonly waiting: Waiting;
   readonly set: SessionLimitSet | undefined;
-  /** Emptied once they go elsewhere. */
+  /** Emptied once they go to the policy service's own admission. */
   readonly waiters: Waiter[];
   /** Number of waiters at first. */
   readonly waited: number;
@@ -50,11 +50,11 @@ interface Pending {
 }
 
 const MAX_IN_FLIGHT = 4;
-/** Requests that wait in a namespace, from which on others go to the policy service's own admission. */
+/** Number of waiting requests of a namespace from which on others go to the policy service's own admission. */
 const MAX_WAITERS = 1_000;
 /** Time that requests wait for an answer. */
 const PATIENCE_MS = 500;
-/** Time for which requests of a limit set go there after one was not granted. */
+/** Time for which requests of a limit set go to the policy service's own admission after one was not granted. */
 const CENTRAL_MS = 250;
 
 export interface SliceCallsOptions {
@@ -83,7 +83,7 @@ export class SliceCalls {
     this.#options = options;
   }
 
-  /** Resolves to the reservation of a request once its limit set has slices for it; to undefined if it has to go elsewhere. */
+  /** Resolves to the reservation of a request once its limit set has slices for it; to undefined if the policy service has to decide. */
   acquire(set: SessionLimitSet, bounds: SliceBounds): Promise<SliceReservation | undefined> {
     const { waiters } = this.#waitingIn(set.namespaceId);
     const ofSet = waiters.get(set) ?? [];
@@ -112,13 +112,13 @@ export class SliceCalls {
     if (counter.hasReturns) this.tellReturns(counter, namespaceId);
   }
 
-  /** Tells the policy service what was returned, or is unused. */
+  /** Reports to the policy service what was returned, or is unused. */
   tellReturns(counter: HeldCounter, namespaceId: Id<"ns">): void {
     this.#waitingIn(namespaceId).returning.add(counter);
     this.#schedule();
   }
 
-  /** Sends all waiting requests elsewhere. */
+  /** Sends all waiting requests to the policy service's own admission. */
   stop(): void {
     for (const { waiters } of this.#namespaces.values()) {
       for (const ofSet of waiters.values()) for (const { resolve } of ofSet) resolve(undefined);
@@ -134,7 +134,7 @@ export class SliceCalls {
     return waiting;
   }
 
-  /** Sends what waits at the end of this turn of the event loop, together with what is added in it. */
+  /** Sends the waiting requests at the end of this turn of the event loop, together with those added until then. */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;

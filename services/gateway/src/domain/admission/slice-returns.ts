@@ -4,9 +4,11 @@ import type { HeldSession } from "./slice-calls.ts";
 
 /** Time without a request after which the free part of a slice is given back. */
 const IDLE_MS = 3_000;
-/** Longest such time: of a counter with requests every few seconds it is twice the last pause between them, so that each needs no call. */
+/**
+ * Maximum of that time. For a counter with requests every few seconds it is twice the last pause, so that not each of them needs a call.
+ */
 const MAX_IDLE_MS = 30_000;
-/** Part of what remains of the limit, up to which a slice is kept that long: 1 / 64. Who needs it nevertheless has it recalled. */
+/** Share of the limit's remaining amount up to which a slice is kept that long: 1 / 64. If others need it, it is recalled. */
 const SMALL_PARTS = 64;
 
 /** Notes that a request uses the counter. */
@@ -16,7 +18,7 @@ export function noteUse(counter: HeldCounter, nowMs: number): void {
   counter.usedAtMs = nowMs;
 }
 
-/** Gives back slices that no request uses, and tells what was returned and is not known to the policy service yet. */
+/** Gives back unused slices, and reports returns that the policy service does not know yet. */
 export function returnIdleSlices({ session, calls }: HeldSession, nowMs: number): void {
   for (const counter of session.counters) {
     const { slice, namespaceId } = counter;

@@ -13,7 +13,7 @@ export interface Denial {
   readonly retryAt?: Date | undefined;
   /** Amounts of the limit that denied it; absent unless a budget or a rate limit did. */
   readonly amounts?: DeniedAmounts | undefined;
-  /** True if requests that are under way, and what is set aside, are not what is in the way; absent if that is not known. */
+  /** True if it would be denied even without running requests and slices; absent if that is not known. */
   readonly isFirm?: boolean;
   /** Reason for people; quotes nothing that a pattern matched. */
   readonly message: string;

@@ -23,7 +23,7 @@ export const OPENAI_ERRORS: ErrorFormat = {
   toEvent: (refusal) => formatSse(toErrorEnvelope(refusal)),
 };
 
-/** Errors of Anthropic's API, with the members of OpenAI's beside its own: code and param say more than the few types. */
+/** Errors of Anthropic's API, with OpenAI's members in addition to its own: code and param say more than the few types. */
 export const ANTHROPIC_ERRORS: ErrorFormat = {
   toBody: toAnthropicEnvelope,
   toEvent: (refusal) => formatNamedSse("error", toAnthropicEnvelope(refusal)),

@@ -74,7 +74,7 @@ async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedC
   };
   const lists = new Map<string, Part[]>();
   let isUninspectable = false;
-  /** The document, once a text needs another member of its object. */
+  /** Parsed document; undefined until a text needs another member of its object. */
   let document: { readonly root: unknown } | undefined;
   const work = guard.rules === undefined ? guard.shadowWork : guard.work;
   for (const text of jsonTexts(json, work, places.opaque)) {

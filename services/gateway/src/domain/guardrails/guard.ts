@@ -120,7 +120,7 @@ function noRulesIfTooMany(error: unknown): DirectionRules {
   throw error;
 }
 
-/** Memoizes the value of a function, before it is there its promise; also one that rejects. */
+/** Memoizes the value of a function, or its promise until it resolves; also a promise that rejects. */
 function once<T>(make: () => Promise<T>): () => T | Promise<T> {
   let made: T | Promise<T> | undefined;
   return () => {

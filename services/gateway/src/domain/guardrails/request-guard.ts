@@ -66,7 +66,7 @@ export async function guardRequest(judged: JudgedRequest): Promise<GuardedReques
 }
 
 /**
- * Judges a request whose content has passed by what depends on the model that it may go to: the model itself, and tokens.
+ * Judges a request, whose content has passed, by the rules that depend on the model: the model itself, and tokens.
  *
  * @param guarded the request as it is sent
  * @returns its bounds @throws Refusal with a denial that names the broken rule

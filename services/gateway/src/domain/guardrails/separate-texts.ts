@@ -1,7 +1,7 @@
 /**
- * Judgement of a small document in one search, without finding its texts. A document in which no pattern matches anywhere has no text
- * with a match, if each of its texts is judged by itself: then it is a stretch of the document, between characters that are no
- * part of a word. Almost all requests and answers are such. To find and judge their texts one by one took four times as long.
+ * Judgement of a small document in one search, without finding its texts. If no pattern matches anywhere in a document, none of its texts
+ * has a match, provided that each is judged by itself: a text is then a stretch of the document, between characters that are not part of a
+ * word. This holds for almost all requests and answers. Finding and judging their texts one by one took four times as long.
  *
  * Everything else is left to `content-guard.ts`, text by text: a match, a pattern that asserts an edge, characters that can be
  * written in other forms, texts that are joined, media, and places that must not pass.
@@ -44,7 +44,7 @@ function withoutEscapes(json: string): string {
 
 /**
  * True if no texts of messages are read as one, and none of their places holds media: each message is a role and a text, and has another
- * side than the one before it. Members of one name are refused in messages, so that their values are all that there is.
+ * side than the one before it. Duplicate members are refused in messages, so that the parsed values are complete.
  *
  * @param before side of the text before the messages, if there is one
  */
@@ -72,8 +72,8 @@ export function sideOf(value: string): string {
 }
 
 /**
- * True if no texts of an answer are read as one, and none of its places holds media or the tokens of the answer one by one. Found in
- * its text, because of members of one name a parser returns the last alone.
+ * True if no texts of an answer are read as one, and none of its places holds media or the tokens of the answer one by one. Searches the
+ * JSON text, because a parser returns only the last of several members of the same name.
  */
 export function isSeparateAnswer(json: string): boolean {
   if (json.length > MAX_CHARS || hasTwoLists(json)) return false;

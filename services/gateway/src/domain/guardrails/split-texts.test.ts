@@ -94,7 +94,7 @@ const READ_AS_ONE: readonly (readonly [string, Wire, object])[] = [
   ],
 ];
 
-/** Requests with "sec" and "ret" in two texts of which models read each by itself. */
+/** Requests with "sec" and "ret" in two texts that models read separately. */
 const READ_APART: readonly (readonly [string, Wire, object])[] = [
   ["chat: the system, and the user", CHAT, chat(says("system", "a sec"), says("user", "ret"))],
   ["chat: the user, and the model", CHAT, chat(says("user", "a sec"), says("assistant", "ret"))],
@@ -114,7 +114,7 @@ describe("a match that is split over two texts of a request", () => {
     expect(sent).not.toMatch(/sec"|"ret"/);
   });
 
-  it.each(READ_APART)("is none where two sides speak, or none reads both: %s", async (_, wire, body) => {
+  it.each(READ_APART)("is none if two sides speak, or no model reads both: %s", async (_, wire, body) => {
     for (const action of ["block", "redact"] as const) {
       expect(await served(wire, body, action)).toEqual({ code: undefined, sent: JSON.stringify(body) });
     }

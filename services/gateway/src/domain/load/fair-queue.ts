@@ -2,9 +2,9 @@ import { Fifo } from "./fifo.ts";
 
 /** Work that a flow may have done in each round. The cost of an item is one, before it is charged for more. */
 const QUANTUM = 1;
-/** Most flows that one removal passes over. */
+/** Maximum number of flows that one removal passes over. */
 const MAX_PASSED_OVER = 1_024;
-/** Most work that a flow is charged in advance: it waits no more rounds than that. */
+/** Maximum work that a flow is charged in advance: it waits no more rounds than that. */
 const MAX_DEFICIT = 64;
 
 /** Items of one origin in a `FairQueue`, in the order of their arrival. */
@@ -27,7 +27,7 @@ export class Flow<T> {
  * most, however many those have. Every operation takes constant time, amortised.
  */
 export class FairQueue<T, F extends Flow<T> = Flow<T>> {
-  /** Flows that came to have items and were not served since. */
+  /** Flows that have got items and were not served since then. */
   readonly #newFlows = new Fifo<F>();
   /** Flows that have been served, in the order of their turns. */
   readonly #oldFlows = new Fifo<F>();
@@ -73,7 +73,7 @@ export class FairQueue<T, F extends Flow<T> = Flow<T>> {
       }
       list.shift();
       if (flow.items.size > 0) flow.deficit += QUANTUM;
-      // A flow without items stays for one round: it would else be new, and come first, with each item that it gets.
+      // A flow without items stays for one round: otherwise it would be new, and come first, with each item that it gets.
       else if (flow.owes) flow.deficit += QUANTUM;
       else if (!isNew) {
         flow.isListed = false;

@@ -1,4 +1,4 @@
-/** Removed items that are kept in front of the others, before the list is copied without them. */
+/** Maximum number of removed items in front of the others, before the list is copied without them. */
 const MAX_REMOVED = 64;
 
 /** List from which the first item is taken in constant time, however long it is: `Array.shift` moves all others. */

@@ -1,10 +1,10 @@
 /**
- * Pace of floods while other namespaces are served too: so many requests of them start that the event loop keeps time to spare.
+ * Pace of floods while other namespaces are served too: it lets so many of their requests start that the event loop has spare time.
  *
- * A namespace floods while more than eight of its requests wait. It is held back for two seconds after each request of another
- * namespace that sends less than a quarter as much, and of which few wait. While floods are held back, four of their requests start in
- * a turn of the event loop. None starts while spare time is due, but in one turn of 20 ms. A flood alone is never held back, nor is a
- * namespace that is served without a queue. Nor are two that send about as much as each other: one would wait while there is time.
+ * A namespace floods while more than eight of its requests wait. It is held back for two seconds after each request of another namespace
+ * that sends less than a quarter as much, and has few waiting requests. While floods are held back, four of their requests start in a turn
+ * of the event loop. While spare time is due, none starts, except in one turn every 20 ms. A flood alone is never held back, nor is a
+ * namespace that is served without a queue. Nor are two that send about as much as each other: one would wait although there is time.
  *
  * Measured with one core for the gateway, 100 requests/s beside a flood on 256 connections: see test/bench/README.md.
  */
@@ -19,11 +19,11 @@ const STARTS_PER_TURN = 4;
 /** Longest time in which none of them starts. */
 const MAX_PAUSE_MS = 20;
 
-/** Ratio of what two namespaces send from which on one is held back for the other. */
+/** Ratio of the rates of two namespaces from which on one is held back for the other. */
 const TIMES_AS_MUCH = 4;
 /** Time in which the weight of an arrival in a rate falls to a third. */
 const RATE_MS = 1_000;
-/** Most namespaces whose rates are kept, the last ones. */
+/** Maximum number of namespaces whose rates are kept, the most recent ones. */
 const MAX_SENDERS = 1_024;
 
 /** Rate at which a namespace sends. */
@@ -43,7 +43,7 @@ export class FloodPace {
   readonly #senders = new Map<string, Sender>();
   /** The one that sends most. */
   #largest = NOBODY;
-  /** Last two namespaces that sent little, the last one first, of which few requests waited: one of them is always another than a given one. */
+  /** Last two namespaces that sent little and had few waiting requests, the latest first: at least one of them differs from a given one. */
   #small: readonly [Sender, Sender] = [NOBODY, NOBODY];
   #startsLeft = 0;
   #startedAt = 0;
@@ -54,7 +54,7 @@ export class FloodPace {
     this.#spareTime = new SpareTime(loopTimes);
   }
 
-  /** Notes a request of a namespace of which so many wait. */
+  /** Notes a request of a namespace that has this many waiting requests. */
   arrived(namespaceId: string, waiting: number): void {
     const now = this.#now();
     const sender = this.#count(namespaceId, now);
@@ -86,7 +86,7 @@ export class FloodPace {
     return !isPaused;
   }
 
-  /** Takes one start of a namespace, of which so many requests wait. @returns false if it may not start in this turn */
+  /** Takes one start of a namespace that has this many waiting requests. @returns false if it may not start in this turn */
   takeStart(namespaceId: string, waiting: number): boolean {
     if (waiting <= MAX_FEW || !this.#isSharedBy(namespaceId)) return true;
     if (this.#startsLeft === 0) return false;
@@ -94,7 +94,7 @@ export class FloodPace {
     return true;
   }
 
-  /** True if another namespace is served too that sends little beside this one. */
+  /** True if another namespace is served too that sends much less than this one. */
   #isSharedBy(namespaceId: string): boolean {
     const now = this.#now();
     const own = this.#senders.get(namespaceId) ?? NOBODY;

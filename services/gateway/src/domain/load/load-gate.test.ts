@@ -167,7 +167,7 @@ describe("a load gate", () => {
     expect(counts).toEqual([8, 8, 8, 8, 8]);
   });
 
-  it("starts nothing of a flood while the event loop owes spare time, but in a turn of 20 ms", async () => {
+  it("starts no request of a flood while spare time is due, except in one turn every 20 ms", async () => {
     const { enter, started, endTurn, loop } = gateWith();
     for (const name of namesOf("a", 1_000)) enter(name);
     enter("b0");
@@ -322,7 +322,7 @@ describe("a load gate", () => {
     expect(started).toContain("a2");
   });
 
-  it("keeps no more than some namespaces that owe", async () => {
+  it("keeps a bounded number of namespaces that owe", async () => {
     const { gate, enter, started, leave, endTurn } = gateWith();
     const names = Array.from({ length: 1_200 }, (_, index) => `${String.fromCodePoint(0x4e00 + index)}1`);
     for (const name of namesOf("a", 8)) enter(name);
