@@ -52,7 +52,7 @@ export function readSupervision(variables: Readonly<Record<string, string | unde
       worker: readWorkerPosition(env),
     }));
     const count = processesToStart(settings.spoolFolder, settings.wanted);
-    // Any free port would be another one in each process.
+    // With any free port, each process would have another one.
     const servesItself = settings.worker !== undefined || count === 1 || settings.port === 0;
     return servesItself ? undefined : { ...settings, count, environment: variables };
   } catch (error) {
@@ -92,8 +92,8 @@ export function spoolFolderOf(root: string, index: number): string {
 }
 
 /**
- * Number of processes to start: as many as asked for, and more if an earlier run with more of them has left something in a spool. Those
- * send it, and serve meanwhile; the next start after a clean stop has as many as asked for. Folders that are empty are removed.
+ * Number of processes to start: as many as asked for, and more if an earlier run with more processes has left something in a spool. The
+ * additional processes send it, and serve meanwhile; the next start after a clean stop has as many as asked for. Empty folders are removed.
  */
 function processesToStart(root: string, count: number): number {
   const indices = entriesOf(root)

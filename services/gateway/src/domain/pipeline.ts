@@ -4,8 +4,8 @@
  * Steps: authenticate, authorise, parse, resolve model and price, judge by guardrails, reserve, record the admission, call the
  * upstream, relay the answer, settle.
  *
- * Latency: no call on slices, else one to the policy service; two writes to the spool and one batched publish beside the upstream
- * call; one call to the auth service if the key is not cached.
+ * Latency: no call if slices suffice, otherwise one to the policy service; two writes to the spool and one batched publish, in parallel
+ * with the upstream call; one call to the auth service if the key is not cached.
  * Concurrency: requests share nothing but their dependencies, of which each is safe for concurrent use.
  * Failures: nothing fails open. A request is refused if auth or policy does not answer within 2 s, if the spool is full and, if
  * the operator chose so, while NATS is disconnected; it is cancelled if its key is refused while it runs. Every admitted request
@@ -270,7 +270,7 @@ async function forward(
     const relayed = meteredByUpstream(await relay(answer.value, context), answer.value);
     const { status: upstreamStatus, requestId: upstreamRequestId } = answer.value;
     const result = { ...relayed, upstreamStatus, upstreamRequestId };
-    // A refusal that is still to be sent is logged where it leaves.
+    // A refusal that is still to be sent is logged where it is sent.
     if (relayed.fault !== undefined && relayed.refusal === undefined)
       log.error({ err: relayed.fault, requestId: facts.requestId }, "answer failed");
     if (relayed.upstreamError !== undefined || !isSuccess(answer.value))
@@ -287,7 +287,7 @@ async function forward(
   }
 }
 
-/** Replaces the metering of a translated answer by that of the upstream's own wire. That of an error stays: it may be charged nothing. */
+/** Replaces the metering of a translated answer by that of the upstream's own wire, except for an error, which may be free. */
 function meteredByUpstream(relayed: RelayResult, { metered }: UpstreamAnswer): RelayResult {
   const own = relayed.billable && relayed.upstreamError === undefined ? metered?.() : undefined;
   return own === undefined ? relayed : { ...relayed, ...own };
@@ -303,7 +303,7 @@ function announceDropped({ dropped = [] }: UpstreamAnswer, reply: Reply): void {
   reply.announce({ "x-routeplane-dropped": names.slice(0, MAX_DROPPED_CHARS) });
 }
 
-/** Logs an error of an upstream in its own words, also where the client gets others: it may concern the operator alone. */
+/** Logs an error of an upstream in its own words, also if the client gets other words: the error may concern the operator alone. */
 function reportUpstreamError(
   result: RelayResult,
   { requestId, namespaceId, keyId }: RequestFacts,

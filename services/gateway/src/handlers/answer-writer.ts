@@ -33,7 +33,7 @@ async function writeRest(sending: Sending, rest: Uint8Array): Promise<void> {
   await writeBytes(sending, rest);
 }
 
-/** Sends the rest of an answer. @returns true if the connection has taken all of it; at once if it takes it at once */
+/** Sends the rest of an answer. @returns true if the connection has taken all of it; without a promise if it does so at once */
 export function endAnswer(sending: Sending, bytes: Uint8Array = NOTHING): boolean | Promise<boolean> {
   const { response } = sending;
   const { socket } = response;

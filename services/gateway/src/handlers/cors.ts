@@ -14,7 +14,7 @@ export interface Cors {
 /** Time, in seconds, for which a browser keeps the answer to a preflight. */
 const MAX_AGE_SECONDS = 600;
 
-/** Headers of answers that a page may read, besides those that it always may. */
+/** Headers of answers that a page may read, in addition to those that it may always read. */
 const EXPOSED_HEADERS = [
   "x-request-id",
   "x-should-retry",

@@ -184,7 +184,7 @@ class HttpReply implements Reply {
   }
 }
 
-/** Sends the rest of an answer whose request has not arrived whole, reads and drops that, and ends the answer. */
+/** Sends the rest of an answer whose request has not arrived whole, reads and drops the rest of the request, and ends the answer. */
 async function endAfterRequest(
   request: IncomingMessage,
   sending: Sending & { readonly signal: CancelSignal },

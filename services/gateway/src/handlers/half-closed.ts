@@ -1,12 +1,12 @@
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** Interval at which an error that the network has already reported is looked for. */
+/** Interval of the checks for an error that the network has already reported. */
 const POLL_MS = 250;
 /** Wait before the first probe; each later wait is twice as long, up to the longest. */
 const FIRST_PROBE_MS = 1_000;
 const LONGEST_PROBE_MS = 30_000;
-/** Idle time after which the kernel asks a peer that may not be probed. */
+/** Idle time after which the kernel probes a peer to which nothing may be written. */
 const KEEP_ALIVE_MS = 10_000;
 
 const NOTHING = Buffer.alloc(0);
@@ -22,10 +22,10 @@ export function markEventStream(answer: ServerResponse): void {
 const COMMENT = ":\n\n";
 
 /**
- * Watches a connection whose client has ended its side (FIN) until its answers are sent. The client may wait for them (`nc -N`), or
- * have closed the connection: TCP tells only once bytes are sent to it, which a closed one answers with a reset. So a client that
- * waits is sent what it ignores: an interim response before the answer, a comment within a stream of events. HTTP/1.0 has
- * neither; there the keep-alive of TCP finds out, after about a minute.
+ * Watches a connection whose client has ended its side (FIN) until its answers are sent. The client may wait for them (`nc -N`), or have
+ * closed the connection. TCP shows which only when bytes are sent: a closed connection answers with a reset. So a client that waits is sent
+ * something that it ignores: an interim response before the answer, a comment within a stream of events. HTTP/1.0 has neither; there the
+ * keep-alive of TCP detects a closed connection after about a minute.
  *
  * @param answers answers that have not ended, in their order; read at each probe
  */
@@ -37,7 +37,7 @@ export function watchHalfClosed(socket: Socket, answers: ReadonlySet<ServerRespo
   let waitedMs = 0;
   let waitMs = FIRST_PROBE_MS;
   const timer = setInterval(() => {
-    // Bytes that wait to be sent find out by themselves.
+    // Bytes that wait to be sent will show it.
     if (socket.writableLength > 0) return;
     waitedMs += POLL_MS;
     const [current] = answers;

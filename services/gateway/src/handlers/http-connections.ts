@@ -20,21 +20,22 @@ export interface DrainOptions {
 const MAX_LINGER_MS = 5_000;
 /** Part of the drain's time that a kept connection may wait. */
 const LINGER_PART = 10;
-/** Part of that, without any request, after which nobody is taken to come any more. */
+/** Part of that time without any request, after which no further request is expected. */
 const QUIET_PART = 5;
-/** Multiple of that for which new connections are taken if they keep coming: load balancers take up to 15 s to see what probes say. */
+/** Multiple of that time for which new connections are accepted while they keep coming: load balancers take up to 15 s to act on probes. */
 const LISTEN_LINGERS = 3;
 const POLL_MS = 25;
 
 /**
  * Open connections of the server, which are bounded in number, and which a drain empties without the loss of a request.
  *
- * At the bound a new connection takes the place of the one that has been silent for longest: one on which no request has come yet,
- * else one that was kept alive. So clients that open connections and send nothing, or send it slowly, close each other's. A new one is
- * refused only if there is a request on every other.
+ * At the bound a new connection takes the place of the one that has been silent for longest: one on which no request has come yet, else one
+ * that was kept alive. So clients that open connections and send nothing, or send it slowly, close each other's. A new connection is
+ * refused only if every other has a request.
  *
- * A client may send its next request on a kept connection at any moment, and one that is closed just then loses it. So the drain closes
- * no connection that is in use: the next answer on each says `Connection: close`. One on which nothing comes for 5 s is closed as idle.
+ * A client may send its next request on a kept connection at any moment, and the request is lost if the connection is closed just then. So
+ * the drain closes no connection that is in use: the next answer on each says `Connection: close`. A connection without a request for 5 s
+ * is closed as idle.
  */
 export class Connections {
   readonly #max: number;
@@ -96,8 +97,8 @@ export class Connections {
   }
 
   /**
-   * Resolves once no connection is left, the time is over or the signal is aborted. New connections are taken until none has come for
-   * a second, and for 15 s at most: the news that this process is going takes time to reach every client.
+   * Resolves once no connection is left, the time is over or the signal is aborted. New connections are accepted until none has come for a
+   * second, and for 15 s at most: it takes time until every client knows that this process is stopping.
    */
   async drain(server: Server, { timeoutMs, signal }: DrainOptions): Promise<void> {
     const startedAt = performance.now();

@@ -27,7 +27,7 @@ const LIMITS = {
 
 /** Further bounds and switches, which the server has as properties only. */
 const PROPERTIES = {
-  /** None beside the size of all headers: Node drops the headers beyond a count, a second credential among them. */
+  /** Only the size of all headers is bounded: beyond a count Node drops headers, which could be a second credential. */
   maxHeadersCount: 0,
   /** A client that ends its side of the connection after its request still gets the answer. */
   httpAllowHalfOpen: true,
@@ -35,7 +35,7 @@ const PROPERTIES = {
 
 /** Requests on one connection that have no answer yet: a client may send the next ones before (pipelining). */
 const MAX_PIPELINED = 16;
-/** Default of `maxConnections`: beside as many to upstreams it is less than the 20,000 files that a process has in most containers. */
+/** Default of `maxConnections`: with as many to upstreams it stays below the 20,000 files that a process has in most containers. */
 export const MAX_CONNECTIONS = 10_000;
 
 /** Time for which requests that still run may go on once the server stops; then they are cancelled. */
@@ -61,7 +61,7 @@ export interface HttpServerOptions {
 
 export interface HttpServer extends Component {
   readonly port: number;
-  /** Takes its leave without the loss of a request, see `Connections`. Resolves when nobody is left, or the time is over. */
+  /** Drains the server without the loss of a request, see `Connections`. Resolves when no connection is left, or the time is over. */
   drain(options: DrainOptions): Promise<void>;
 }
 
@@ -137,7 +137,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       await connections.drain(server, drainOptions);
     },
     async stop() {
-      // After a drain they have had their time.
+      // After a drain, running requests have had their time.
       const drainMs = stopping ? 0 : DRAIN_TIMEOUT_MS;
       stopping = true;
       await finish(server, running, { drainMs, cancelAll: options.cancelAll });

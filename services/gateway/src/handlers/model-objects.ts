@@ -16,7 +16,7 @@ export interface ListedModel {
   readonly cheapestRequestNanoUsd: bigint | undefined;
 }
 
-/** Renders a model as the OpenAI API does, with what is known of it besides. */
+/** Renders a model as the OpenAI API does, with further facts that are known about it. */
 export function toOpenAiModel({ id, createdAt, model, isAvailable, cheapestRequestNanoUsd }: ListedModel): object {
   const { provider, contextTokens, capabilities } = model;
   const created = Math.floor(createdAt.getTime() / 1000);

@@ -29,11 +29,11 @@ export function announcedBytes({ headers }: IncomingMessage): number | undefined
 }
 
 /**
- * Reads the whole body. The memory that it will be held in is taken from the share before its first byte, where its size is
- * announced, so that of several large bodies the first ones are read, and none is sent in vain.
+ * Reads the whole body. If its size is announced, its memory is taken from the share before the first byte, so that of several large bodies
+ * the first ones are read, and none is sent in vain.
  *
- * By events rather than by iteration, which would destroy the connection when it stops: a client that sends too much must be
- * able to read the refusal. The rest of its body is dropped.
+ * Uses events rather than iteration, which would destroy the connection when it stops: a client that sends too much must be able to read
+ * the refusal. The rest of its body is dropped.
  *
  * @param onStart called before the first byte is read
  * @throws Refusal 413; 400 if the client leaves first; 408 if the body stops arriving; 503 if the share cannot hold it
@@ -121,7 +121,7 @@ function bodiesTooLarge(): Refusal {
   return new Refusal("overloaded", message, { retryAfter: "1" });
 }
 
-/** Most bytes and longest time for which the rest of a request is read and dropped after its answer. */
+/** Maximum number of bytes, and maximum time, for which the rest of a request is read and dropped after its answer. */
 const MAX_DROPPED_BYTES = 64 * 1024 ** 2;
 const MAX_DROPPED_MS = 5_000;
 /** Longest wait for the first byte of a body that the client was not told to send: it may never come. */

@@ -53,7 +53,7 @@ export function countRefusal(code: string | null): void {
   refusals.inc({ code: code !== null && Object.hasOwn(ERROR_TABLE, code) ? code : "upstream" });
 }
 
-/** Label of a route: its path, one for the whole management API, and one for what has no route. */
+/** Label of a route: its path, one for the whole management API, and one for requests without a route. */
 function labelOf(route: LabelledRoute | undefined): string {
   if (route === undefined) return "none";
   return route.reaches === "service" ? "management" : route.path;

@@ -143,7 +143,7 @@ async function answerError(
   const refusal = refusalOf(error);
   countRefusal(refusal.code);
   const gone = reply.signal.aborted && reply.signal.reason === "client_gone";
-  // Load that is shed is counted: a line for each refusal would be more of it.
+  // Refusals that shed load are only counted: a log line for each would add to the load.
   if (refusal.status >= 500 && refusal.code !== "overloaded" && !gone) {
     const { status, code } = refusal;
     log.error({ err: refusal.cause ?? error, requestId, path, status, code }, "request failed");

@@ -21,7 +21,7 @@ const RATE_OF = {
   output_reasoning_mtok: "reasoningPicoUsd",
 } as const;
 
-/** Rates of parts that no usage counts apart, by the rate of what they are a part of, which is raised to theirs. */
+/** Matches rates of parts that no usage counts apart. Each raises the rate of the whole that its part belongs to. */
 const UNCOUNTED = /^(input|output)_\w+_mtok$/;
 /** Rates that change no charge: those of tools, which only a surcharge allows, and of cached parts, where input has the rate. */
 const UNCHARGED = /_searches_kcount$|^cache_\w+_read_mtok$/;

@@ -6,7 +6,7 @@ import { eventually } from "@routeplane/testing";
 import { expect, it, onTestFinished } from "vitest";
 import { KeyFiles } from "./key-files.ts";
 
-it("reads keys from the files of variables, and tells of a change of any file that was read, once loaded again too", async () => {
+it("reads keys from the files of variables, and reports a change of any file that was read, also after another load", async () => {
   const folder = mkdtempSync(join(tmpdir(), "key-files-"));
   const [first, later] = [join(folder, "first"), join(folder, "later")];
   const replace = (file: string, text: string): void => {

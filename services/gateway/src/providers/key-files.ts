@@ -29,8 +29,8 @@ export class KeyFiles {
   }
 
   /**
-   * Reads a file. One that was read before and cannot be read now has its former secret: else a key of another provider could
-   * not be replaced meanwhile.
+   * Reads a file. A file that was read before and cannot be read now keeps its former secret: otherwise a key of another provider could not
+   * be replaced meanwhile.
    *
    * @param name name of the secret in the log
    * @throws SecretFault

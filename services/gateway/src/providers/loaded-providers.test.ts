@@ -64,7 +64,7 @@ it("a reload replaces models, prices and upstreams together, and says what has c
   expect(lines).toEqual([{ level: "info", entry, text: "providers reloaded" }]);
 });
 
-it("upstreams of before stay open for the requests that began with them, and are closed after the last one", async () => {
+it("earlier upstreams stay open for the requests that began with them, and are closed after the last one", async () => {
   const { loaded, closed, reload } = loadedProviders([provider("old", ["m"])], [provider("new", ["m"])], []);
   const { current: former } = loaded;
   former.acquire();

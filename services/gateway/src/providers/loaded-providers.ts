@@ -95,7 +95,7 @@ export class LoadedProviders implements ServedProviders, Component {
   }
 }
 
-/** Logs the providers whose key is missing, and the models whose price nobody knows. */
+/** Logs the providers whose key is missing, and the models whose price is not known. */
 export function warnOfProviders(providers: readonly Provider[], log: Logger): void {
   for (const { name, models, unpriced } of providers) {
     const variable = models.find(({ unavailable }) => unavailable !== undefined)?.unavailable?.variable;

@@ -13,9 +13,8 @@ type Prices = ModelInfo["prices"];
 type Condition = NonNullable<ConditionalPrice["constraint"]>;
 
 /**
- * Finds the prices that apply at a moment, and the longest period around it in which no condition changes. The last entry whose
- * condition holds applies, as the catalogue defines it. A condition of a kind that is not known leaves open whether its entry
- * applies, so that no entry before it is known to.
+ * Finds the prices that apply at a moment, and the longest period around it in which no condition changes. The last entry whose condition
+ * holds applies, as the catalogue defines it. A condition of an unknown kind may hold or not, so that no entry before it is known to apply.
  */
 export function periodAt(prices: Prices, atMs: number): PricePeriod {
   if (!Array.isArray(prices)) return { price: prices, fromMs: -Infinity, untilMs: Infinity };

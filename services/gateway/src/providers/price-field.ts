@@ -24,7 +24,7 @@ const TOKEN_RATES = {
 } as const;
 
 const RATE_FIELDS = [...Object.keys(TOKEN_RATES), "usd_per_request"];
-/** Bound of the price of a request beside its tokens, in USD. */
+/** Bound of the price of a request in addition to its tokens, in USD. */
 export const MAX_USD_PER_REQUEST = Number(MAX_REQUEST_PRICE_PICO_USD / 10n ** 12n);
 /** Bound of the factor of a price. */
 export const MAX_FACTOR = 1_000;

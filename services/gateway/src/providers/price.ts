@@ -29,7 +29,7 @@ export function toPicoUsdPerRequest(usd: number): bigint {
   return toPicoUsdPerToken(usd * 1e6);
 }
 
-/** Source of a model's price: the providers file, the catalogue, `UNKNOWN_PRICE` for want of both, or the gateway itself. */
+/** Source of a model's price: the providers file, the catalogue, `UNKNOWN_PRICE` if both have none, or the gateway itself. */
 export type PriceSource = "file" | "catalogue" | "default" | "built-in";
 
 const DIGEST_LENGTH = 12;

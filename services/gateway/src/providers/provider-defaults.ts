@@ -39,7 +39,7 @@ const REASONING_OUTPUT_TOKENS = 25_000;
 /** Matches ids of models that always reason, also behind the names of vendors and deployments. */
 const REASONING =
   /(?:^|[^a-z0-9])(?:o[1-9]|gpt-?[5-9]|gpt-oss|codex|r1|qwq|magistral|grok-(?:3-mini|[4-9])|gemini-(?:2\.5|[3-9]))(?![a-z0-9])|reason|thinking/i;
-/** Matches ids of variants that do not. */
+/** Matches ids of variants that do not reason. */
 const NOT_REASONING = /non-?reasoning|(?:^|[-_/])chat(?:$|[-_])/i;
 
 /** Output bound for a model that reasons if it is asked to, within the same bound; each of them can write at least 32,000. */

@@ -41,7 +41,7 @@ export interface Provider {
   readonly protocol: Protocol;
   /** Address and settings of the upstream; `echo` for the one within the process. */
   readonly upstream: "echo" | HttpUpstreamOptions;
-  /** Values that must not leave the process but to the upstream. */
+  /** Values that may leave the process only to the upstream. */
   readonly secrets: readonly string[];
   readonly models: readonly Model[];
   /** Ids of the models whose price is not known: charged at `UNKNOWN_PRICE`, or refused. */
@@ -203,7 +203,7 @@ function createProvider(
   };
 }
 
-/** Adds the price of the file to a model, else that of the catalogue, else the default one for want of both. */
+/** Adds the price of the file to a model, else that of the catalogue, else the default one. */
 function pricedModel(model: UnpricedModel, { id, price, unknownPrices }: ModelEntry, catalogue: Catalogue): Model {
   if (price !== undefined) return modelOf(model, "file", price);
   const known = catalogue.pricesOf(id);

@@ -1,6 +1,6 @@
 import type { Field } from "./yaml-field.ts";
 
-/** Ways of a request to an upstream, as the file describes them; the names are not looked up yet. */
+/** Routing settings as the file describes them; the names are not looked up yet. */
 export interface RouteSettings {
   /** Models to which a request goes once the model has failed; undefined for none. */
   readonly fallback: readonly ModelReference[] | undefined;
@@ -50,7 +50,7 @@ const MAX_ALIASES = 50;
 const MAX_WEIGHT = 1_000;
 const NAME = /^[^\s\p{Cc}]{1,256}$/u;
 
-/** @param ofProvider settings that apply where a model has none; an empty list takes back that of the provider */
+/** @param ofProvider settings that apply where a model has none; an empty list cancels that of the provider */
 export function readRouteSettings(field: Field, ofProvider?: RouteSettings): RouteSettings {
   const fallback = readNames(field.optional("fallback"), MAX_FALLBACKS);
   return {

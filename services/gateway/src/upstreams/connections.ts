@@ -2,7 +2,7 @@ import { buildConnector, Pool } from "undici";
 import { skippingInterimAnswers } from "./interim-answers.ts";
 import { type Proxy, proxyHeaders, tunnelThrough } from "./proxy.ts";
 
-/** Pool of connections to an upstream, and what a request over them must say besides. */
+/** Pool of connections to an upstream, and what requests over them need in addition. */
 export interface Connections {
   readonly pool: Pool;
   /** True if a proxy forwards each request, which then names the upstream in full. */

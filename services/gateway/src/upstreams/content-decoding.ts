@@ -19,7 +19,7 @@ export function codingsOf(contentEncoding: string | readonly string[] | undefine
   return codings.length < names.length || codings.length > MAX_CODINGS ? undefined : codings.toReversed();
 }
 
-/** Opens a decoder for bytes that begin so; undefined if they are not encoded. */
+/** Opens a decoder for bytes with this start; undefined if they are not encoded. */
 type Coding = (start: Uint8Array) => Transform | undefined;
 
 /** Bound of codings that are applied one after another; each has a decoder with its own memory. */
@@ -28,7 +28,7 @@ const MAX_CODINGS = 2;
 const ZSTD_WINDOW_LOG_MAX = 23;
 
 const gunzip: Coding = () => zlib.createGunzip();
-/** Named after the format of zlib; some servers send the bare format within it. The first byte tells them apart. */
+/** Decoder of `deflate`, which means the zlib format; some servers send raw deflate. The first byte tells them apart. */
 const inflate: Coding = ([first = 0]) => ((first & 0x0f) === 0x08 ? zlib.createInflate() : zlib.createInflateRaw());
 const CODINGS: ReadonlyMap<string, Coding> = new Map<string, Coding>([
   ["gzip", gunzip],
@@ -38,7 +38,7 @@ const CODINGS: ReadonlyMap<string, Coding> = new Map<string, Coding>([
   ["zstd", () => zlib.createZstdDecompress({ params: { [zlib.constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG_MAX } })],
 ]);
 
-/** Coding of bytes that do not say theirs: servers exist that compress and do not tell. No JSON or event begins like gzip. */
+/** Coding of bytes without a label: some servers compress and do not say so. No JSON or event begins like gzip. */
 const unlabelled: Coding = (start) => (start[0] === 0x1f && start[1] === 0x8b ? zlib.createGunzip() : undefined);
 
 /** Decodes a body. @throws UpstreamFault where it is damaged or incomplete, or what reading the body throws */

@@ -17,7 +17,7 @@ import { formatSse } from "../domain/wire/sse.ts";
  */
 export function createEchoUpstream(clock: Clock): Upstream {
   return {
-    // Of a chat completion the same count as in the answer, so that the reservation equals the charge.
+    // For a chat completion, the same count as in the answer, so that the reservation equals the charge.
     async boundTokens(request, model) {
       if (request.wire.name !== "chat") return boundTokens(request, model);
       const { text, choices, output } = request;

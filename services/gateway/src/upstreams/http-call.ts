@@ -5,10 +5,10 @@
  * iterable from which these pieces are read. A `Readable`, its async iterator and a signal of the client's own cost 60 us a request,
  * twice as much as everything here.
  *
- * Steps. `sendHttpCall` hands the request to the pool; `onRequestStart` comes when a connection is about to write it, and from
- * then on the upstream may have it; `onResponseStart` resolves with the head, or leaves that to the end of a small body; pieces queue up
- * until they are read; the connection is then free for the next request. One whose answer is not read to its end is destroyed, unless the end comes within
- * 100 ms: a new connection for each stream cost a sixth of it.
+ * Steps. `sendHttpCall` hands the request to the pool; `onRequestStart` comes when a connection is about to write it, and from then on the
+ * upstream may have it; `onResponseStart` resolves with the head, or leaves that to the end of a small body; pieces queue up until they are
+ * read; the connection is then free for the next request. A connection whose answer is not read to its end is destroyed, unless the end
+ * comes within 100 ms: a new connection for each stream took a sixth of the work for it.
  *
  * Concurrency. One reader at a time. A connection is paused while 64 KiB wait, so that memory is bounded and an upstream is read at the
  * pace of its reader.
@@ -39,7 +39,7 @@ export interface HttpAnswer {
 type Headers = Parameters<NonNullable<Dispatcher.DispatchHandler["onResponseStart"]>>[2];
 type Next = IteratorResult<Uint8Array, undefined>;
 
-/** Bytes that wait to be read, from which on the connection is paused. */
+/** Number of bytes that wait to be read, from which on the connection is paused. */
 const MAX_WAITING_BYTES = 64 * 1024;
 
 /** Time and bytes in which a discarded body can end by itself: most streams send their end just behind their last event. */
@@ -52,7 +52,7 @@ const WHOLE_BYTES = 32 * 1024;
 export interface HttpCallOptions {
   /** Ends the call once it is aborted. */
   readonly signal: CancelSignal;
-  /** True if nothing is done with the answer before all of it is there, so that its start need not be told. False by default. */
+  /** True if nothing is done with the answer before all of it is there, so that its head is not returned earlier. False by default. */
   readonly isReadWhole?: boolean;
 }
 
@@ -163,7 +163,7 @@ class HttpCall implements Dispatcher.DispatchHandler, HttpAnswer, AsyncIterator<
   }
 
   discard(): void {
-    // To set the length takes 0.5 us, also where nothing waits.
+    // Setting the length takes 0.5 us, even if nothing waits.
     if (this.#waiting.length > 0) this.#waiting.length = 0;
     if (this.#isEnded || this.#fault !== undefined || this.#discardTimer !== undefined) return;
     this.#discardTimer = setTimeout(() => this.#endDiscarded(), DISCARD_MS);

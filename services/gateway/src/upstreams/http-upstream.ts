@@ -49,7 +49,7 @@ const NO_SETTINGS: CallOptions = { headers: {}, query: "", timeouts: {} };
 
 /**
  * Upstream over HTTP, of any wire. Connections are pooled and kept alive. Redirects are not followed, because the operator named this
- * address and no other. Of the client's headers, those are passed on that a request names.
+ * address and no other. Only those headers of the client are passed on that a request names.
  */
 export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
   const { baseUrl, proxy, call: shared = NO_SETTINGS, callOf = new Map<string, CallOptions>() } = options;

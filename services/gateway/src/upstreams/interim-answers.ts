@@ -9,7 +9,7 @@ const MAX_HEAD_BYTES = 16 * 1024;
 /** Start of an interim answer. 101 is none: it ends HTTP on the connection. */
 const INTERIM = /^HTTP\/1\.[01] 1(?!01)\d\d/;
 const INTERIM_CHARS = "HTTP/1.1 100".length;
-/** Starts of which more bytes decide. */
+/** Matches starts that need more bytes for a decision. */
 const UNDECIDED = /^H?T?T?P?\/?1?\.?[01]? ?1?\d?$/;
 const HEAD_END = "\r\n\r\n";
 

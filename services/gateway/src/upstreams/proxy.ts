@@ -11,7 +11,7 @@ export interface Proxy {
   readonly authorization: string | undefined;
 }
 
-/** Headers for the proxy itself, which go no further than to it. */
+/** Headers for the proxy itself, which it does not pass on to the upstream. */
 export function proxyHeaders({ authorization }: Proxy): Readonly<Record<string, string>> {
   return authorization === undefined ? {} : { "proxy-authorization": authorization };
 }

@@ -2,17 +2,17 @@
  * Gate that every inference request passes before its body is read: the bound of running requests, and the order in which requests
  * start while the process has more to do than it can.
  *
- * Algorithm: (1) A request is refused if the running ones of all callers and of its namespace, each with this one, are more than the
- * bound: so a namespace alone gets half of it, and two a third each. (2) It starts at once if none waits, and eight small ones, or one
- * large, have not yet started in this turn of the event loop. (3) Else it waits in the queue of its namespace, and the namespaces have
- * their turns one after the other (`FairQueue`), as many in each turn of the event loop. (4) One that has waited for longer than it
- * may when its turn comes is refused then. (5) A namespace that floods is held back while others are served (`FloodPace`). Waits are counted in turns of the event loop, of which each counts 100 ms at most: a
- * machine that stands still for seconds makes no request late.
+ * Algorithm: (1) A request is refused if the running requests of all callers and those of its namespace, both counted with this one, add up
+ * to more than the bound: so one namespace alone gets half of it, and two get a third each. (2) It starts at once if none waits, and eight
+ * small ones, or one large, have not yet started in this turn of the event loop. (3) Otherwise it waits in the queue of its namespace. The
+ * namespaces take turns (`FairQueue`), with as many starts in each turn of the event loop. (4) A request that has waited for too long when
+ * its turn comes is refused then. (5) A namespace that floods is held back while others are served (`FloodPace`). Waits are counted in
+ * turns of the event loop, each as 100 ms at most: a machine that stands still for seconds makes no request late.
  *
- * Eight in a turn: a request of another namespace waits for eight at most, and answers of running ones are handled in between. With fewer, what
- * a turn costs by itself (the poll, a write to the spool) would count; with no bound, all that have arrived would come first.
- * A request that is refused is cheap for its client to repeat and not for the gateway, so none is refused at once for its wait: a
- * client that waits for its answer sends nothing.
+ * Eight in a turn: a request of another namespace waits for eight at most, and answers of running ones are handled in between. With fewer,
+ * the fixed cost of a turn (the poll, a write to the spool) would matter; without a bound, all that have arrived would come first.
+ * Repeating a refused request is cheap for its client, but not for the gateway. So no request is refused at once because of its expected
+ * wait: a client that waits for its answer sends nothing.
  *
  * Cost: constant time; a promise only for a request that waits; a timer only while a flood is held back, in which the event loop sleeps.
  * Concurrency: one for each process, used on its one thread.
@@ -33,15 +33,15 @@ const shed = counter({
 
 /** Work that starts in one turn of the event loop: that of a small request is one. */
 const WORK_PER_TURN = 8;
-/** Time after which a gate looks again whether what is held back may start. */
+/** Time after which a gate checks again whether requests that are held back may start. */
 const PAUSE_MS = 1;
-/** Most requests that are refused for each that starts, so that refusing does not hold up what is served. */
+/** Maximum number of requests that are refused for each that starts, so that refusals do not delay requests that are served. */
 const REFUSALS_PER_START = 4;
 /** Longest time that a turn counts. */
 const MAX_TURN_MS = 100;
 /** Bytes of a body whose work is about that of a small request. */
 const BYTES_OF_WORK = 128 << 10;
-/** Most namespaces without requests that are kept because they owe. */
+/** Maximum number of namespaces without requests that are kept because they owe. */
 const MAX_OWING = 1_024;
 
 export interface LoadGateOptions {
@@ -89,7 +89,7 @@ class NamespaceLoad extends Flow<Waiting> {
 export interface RunningPlace {
   /** Resolves when the request may start; undefined if it may at once. @throws Refusal 503 */
   readonly turn: Promise<void> | undefined;
-  /** Charges the namespace for a body of this size, as far as it is more than was announced. Called once. */
+  /** Charges the namespace for the part of a body of this size that was not announced. Called once. */
   charge(bodyBytes: number): void;
   /** Gives the place up. Called once. */
   leave(): void;
@@ -230,7 +230,7 @@ export class LoadGate {
     else this.#pause();
   }
 
-  /** Looks again after a pause, in which the event loop may sleep. A request that comes meanwhile has its own turn. */
+  /** Checks again after a pause, in which the event loop may sleep. A request that comes meanwhile has its own turn. */
   #pause(): void {
     if (this.#isPausing) return;
     this.#isPausing = true;

@@ -1,6 +1,6 @@
-/** Share of its time that the event loop works at most while it keeps some to spare. */
+/** Maximum share of its time that the event loop works while it keeps spare time. */
 const BUSY_SHARE = 0.8;
-/** Most time that is due, whatever the loop has worked. */
+/** Maximum idle time that is due, however long the loop has worked. */
 const MAX_DUE_MS = 20;
 
 /** Time that an event loop has worked, and that it was idle, since it began, in milliseconds. */
@@ -9,7 +9,7 @@ export interface LoopTimes {
   readonly idle: number;
 }
 
-/** Time that an event loop keeps to spare: for what it works idle time is due, in which whatever arrives is handled at once. */
+/** Spare time of an event loop: for the time that it works, idle time is due, in which whatever arrives is handled at once. */
 export class SpareTime {
   readonly #loopTimes: () => LoopTimes;
   #last: LoopTimes;

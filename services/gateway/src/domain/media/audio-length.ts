@@ -1,4 +1,4 @@
-/** Characters of base64 in which the head of a WAV file is. */
+/** Characters of base64 that contain the head of a WAV file. */
 const HEAD_CHARS = 8_192;
 /** Bytes of a second of raw audio: 16 bits at 16 kHz or more, one channel. */
 const RAW_BYTES_PER_SECOND = 32_000;
@@ -15,7 +15,7 @@ export function boundSeconds(base64: string, format: unknown): number {
   return bytes / (format === "pcm16" ? RAW_BYTES_PER_SECOND : LEAST_BYTES_PER_SECOND);
 }
 
-/** Reads the bytes per second of a WAV file, the smaller value if its header has two; undefined if it has none that can be true. */
+/** Reads the bytes per second of a WAV file, the smaller value if its header has two; undefined if it has no plausible one. */
 function wavBytesPerSecond(base64: string): number | undefined {
   const head = Buffer.from(base64.slice(0, HEAD_CHARS), "base64");
   if (head.toString("latin1", 0, 4) !== "RIFF" || head.toString("latin1", 8, 12) !== "WAVE") return undefined;

@@ -8,7 +8,7 @@ export interface ImageSize {
 const MAX_HEAD_CHARS = 350_000;
 /** Characters in which every other format has its size. */
 const SHORT_HEAD_CHARS = 64;
-/** Bytes beside the pixels that an image may have, e.g. for metadata. */
+/** Bytes in addition to the pixels that an image may have, e.g. for metadata. */
 const MAX_METADATA_BYTES = 256 * 1024;
 /** Most bytes of a pixel: four channels of 16 bits. */
 const MAX_PIXEL_BYTES = 8;
@@ -16,8 +16,8 @@ const MAX_PIXEL_BYTES = 8;
 const MAX_SIDE = 65_535;
 
 /**
- * Reads the size of an image in base64 from its header: PNG, JPEG, GIF or WebP, whatever its media type says. Undefined for any
- * other format, and for a header that cannot be true, because the image has more bytes than so many pixels.
+ * Reads the size of an image in base64 from its header: PNG, JPEG, GIF or WebP, whatever its media type says. Undefined for any other
+ * format, and for a header that cannot be true, because the image has more bytes than that many pixels can take.
  */
 export function readImageSize(base64: string): ImageSize | undefined {
   const head = Buffer.from(base64.slice(0, SHORT_HEAD_CHARS), "base64");

@@ -45,7 +45,7 @@ describe("an image", () => {
     }
   });
 
-  it("never costs more than the model's maximum, whatever its header says, and that where nothing is known", () => {
+  it("never costs more than the model's maximum, whatever its header says, and costs the maximum if nothing is known", () => {
     for (const [model, max] of [
       ["gpt-4o", 1_445],
       ["claude-opus-4-8", 5_000],

@@ -136,7 +136,7 @@ function tokensOf(medium: Medium, family: string, image: ImageFormula): number {
   }
 }
 
-/** Bounds the text of a document, which some providers count beside the images of its pages. */
+/** Bounds the text of a document, which some providers count in addition to the images of its pages. */
 function textTokensOf({ pages, textBytes }: PdfSize): number {
   const full = pages * PAGE_TEXT_TOKENS;
   if (textBytes === undefined) return full;

@@ -5,7 +5,7 @@ export const PDF_OBJECT_STREAM = /\/Type\s*\/ObjStm/;
 /** Matches the dictionary of a stream that has neither text nor drawings: an image, a font, a profile of colours, metadata. */
 export const PDF_NO_CONTENT =
   /\/Subtype\s*\/(?:Image|Type1C|CIDFontType0C|OpenType|XML)|\/Length1\s|\/Alternate|\/Type\s*\/(?:XRef|Metadata)|\/N\s+[134]\b/;
-/** Matches a letter that is written as a number in a name: only what hides something has one. */
+/** Matches a letter that is written as a number in a name: only a file that hides something has one. */
 const HIDDEN_LETTER = /#(?:4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a])/i;
 /** Characters around a count in which its page tree is named. */
 const TREE_CHARS = 400;
@@ -20,7 +20,7 @@ export class PdfObjects {
   /** False once there is something that cannot be read. */
   areCountable = true;
 
-  /** Number of pages; undefined if it cannot be told. */
+  /** Number of pages; undefined if it is not known. */
   get pages(): number | undefined {
     const pages = Math.max(this.#pages, this.#statedPages);
     return this.areCountable && pages > 0 ? Math.min(pages, MAX_PAGES) : undefined;

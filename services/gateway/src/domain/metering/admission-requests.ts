@@ -64,8 +64,8 @@ export class AdmissionRequests {
   }
 
   /**
-   * Decides on a request that may go to other models too, by bounds that cover all of them. If those do not fit, by those of the ones
-   * that cost no more than the first, and then by those of the first alone. Nothing is recorded of a decision that is not final.
+   * Decides on a request that may go to other models too, by bounds that cover all of them. If those do not fit, decides by the bounds of
+   * the models that cost no more than the first, and then of the first alone. Only the final decision is recorded.
    */
   async decideForAny(requested: RequestedReservation, others: readonly ReservedHop[]): Promise<DecidedAdmission> {
     const first = { model: this.#request.model, bounds: requested };
@@ -82,7 +82,7 @@ export class AdmissionRequests {
     return this.decide(requested);
   }
 
-  /** Asks for an admission; with loose bounds that are denied, and of which nothing is recorded, once more after a count. */
+  /** Asks for an admission. If loose bounds are denied, counts the tokens and asks once more; the first denial is not recorded. */
   async #decideLater(
     requested: RequestedReservation,
     request: AdmissionRequest,

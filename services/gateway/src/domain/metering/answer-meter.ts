@@ -133,7 +133,7 @@ export class AnswerMeter {
     const promptTokens = record.promptTokens || this.#promptTokens;
     const { completionTokens } = record;
     if (!record.isConsistent) {
-      // Counts that contradict each other say at most that something was used, within what could be.
+      // Contradictory counts only show that something was used, within what is possible.
       const isPossible = completionTokens !== undefined && completionTokens <= this.#request.outputTokensMax;
       if (isPossible) this.#completionTokens = Math.max(this.#completionTokens, completionTokens);
       return undefined;

@@ -47,7 +47,7 @@ export class AttemptRecord {
     this.#failed.push(this.#attemptOf(outcome));
   }
 
-  /** All attempts of a request that took several; none if it took one, because its row says all of that. */
+  /** All attempts of a request that took several; none if it took one, because its row has the same facts. */
   allWith({ status, errorCode }: Pick<Attempt, "status" | "errorCode">): readonly Attempt[] {
     return this.#failed.length === 0 ? [] : [...this.#failed, this.#attemptOf({ status, errorCode })];
   }

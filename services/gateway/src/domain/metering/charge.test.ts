@@ -6,7 +6,7 @@ import { chargeFor } from "./charge.ts";
 const picoUsd = fc.bigInt(0n, MAX_TOKEN_PRICE_PICO_USD);
 const tokens = fc.oneof(fc.nat(3 * MAX_REQUEST_TOKENS), fc.constant(MAX_REQUEST_TOKENS));
 
-it("a charge is never more than can be recorded, and only an estimate is cut to that", () => {
+it("a charge is never more than can be recorded, and only an estimate is lowered to that", () => {
   const shape = fc.record({
     price: fc.record({ inputPicoUsd: picoUsd, outputPicoUsd: picoUsd, requestPicoUsd: fc.bigInt(0n, 10n ** 15n) }),
     usage: fc.record({ promptTokens: tokens, completionTokens: tokens }),

@@ -39,7 +39,7 @@ export function dearestHop(hops: readonly BoundedHop[]): BoundedHop {
   return hops.reduce((dearest, hop) => (costOf(hop) > costOf(dearest) ? hop : dearest));
 }
 
-/** Dearest price that a request with so many input tokens, or fewer, may be charged by. */
+/** Dearest price that a request with up to this many input tokens may be charged by. */
 export function reservedPrice({ prices, use }: Model, inputTokensMax: number): TokenPrice {
   const reached = (use?.reserved ?? prices).filter(
     ({ aboveInputTokens }) => aboveInputTokens < Math.max(inputTokensMax, 1),
@@ -114,7 +114,7 @@ function unboundedCharge(
     return { promptTokens: 0, completionTokens: 0, costNanoUsd: 0n, estimated: false, price };
   }
   const { promptTokens, completionTokens } = estimateUsage(result, request);
-  // What the tokens are parts of is not known either.
+  // The parts that the tokens belong to are not known either.
   const costNanoUsd = costBound(model, { inputTokensMax: promptTokens, outputTokensMax: completionTokens });
   return { promptTokens, completionTokens, costNanoUsd, estimated: true, price: appliedPrice(model, promptTokens) };
 }

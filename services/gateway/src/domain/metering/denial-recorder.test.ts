@@ -72,7 +72,7 @@ describe("denied requests", () => {
     expect(usage.pending.size).toBe(0);
   });
 
-  it("of keys below one root key share the rows of that, and each of them is counted", async () => {
+  it("of keys below one root key share the rows of the root key, and the others are all counted", async () => {
     const { denials, usage } = opened();
     const root = newId("key");
     const keys = Array.from({ length: 1_000 }, () => newId("key"));
@@ -88,7 +88,7 @@ describe("denied requests", () => {
     expect(usage.unloggedDenials.at(-1)).toMatchObject({ keyId: root, model: "", count: 1_000 - 300 - 256 });
   });
 
-  it("that are counted are sent when the gateway stops, and once", async () => {
+  it("that are counted are sent once, when the gateway stops", async () => {
     const { denials, usage } = opened();
     const key = newId("key");
     for (let n = 0; n <= MAX_ROWS_OF_KEY; n++) denials.record(requestOf(key));

@@ -125,7 +125,7 @@ export class OpenReservation {
     throw refusal;
   }
 
-  /** True if what is reserved is enough for a request to this model, beside the first one. */
+  /** True if the reservation covers a request to this model too. */
   covers(hop: ReservedHop): boolean {
     return this.#admission?.covered.includes(hop) === true;
   }

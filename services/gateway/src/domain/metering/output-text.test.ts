@@ -67,7 +67,7 @@ describe("a long text", () => {
   });
 });
 
-describe("what is no text", () => {
+describe("content that is not text", () => {
   it("counts too: less for audio and images, and nothing for the lower bound", () => {
     const output = new OutputText();
     output.addOpaque("x".repeat(400));

@@ -3,7 +3,7 @@
  * known, and a bound below which no tokenizer can come. Neither is exact, whichever tokenizer the model has.
  */
 
-/** Words that one token of any known vocabulary holds at most, on average over a text; all but a few hold one. */
+/** Maximum number of words in one token of any known vocabulary, on average over a text; almost all tokens hold one. */
 const WORDS_PER_TOKEN = 2;
 /** Longest token of the public vocabularies: a run of 128 equal characters. */
 const CHARS_PER_TOKEN = 128;
@@ -43,7 +43,7 @@ const KIND = {
  * above: -20 % to +30 % of the count for text in Latin script, source and JSON; between the two vocabularies for the others.
  */
 const WEIGHT: readonly number[] = [0, 0.8, 0.14, 0.7, 0.35, 0.45, 0.85, 0.5, 1.2, 1, 0.65, 0.65];
-/** Tokens that the first letter of a word, or of a part of one in camel case, makes besides. */
+/** Additional tokens for the first letter of a word, or of a part of one in camel case. */
 const WORD_START = 0.5;
 /** Tokens of a space or tab after another; the first belongs to the word that follows. */
 const MORE_SPACE = 0.06;

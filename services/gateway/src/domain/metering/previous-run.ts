@@ -1,10 +1,10 @@
 /**
  * Settlements and sessions that earlier processes left on this spool.
  *
- * Steps. What the policy service admitted is reported at once. What was admitted on slices is reported once the log has acknowledged
- * all events of those processes. A session whose owner is certainly dead is then reported whole, its running requests with an unknown
- * end, and closed: its slices are free again. Of any other session, whose owner may be alive, only settled requests are reported, and the
- * session is left: it is renewed no more, ends, and is settled from the usage log.
+ * Steps. Settlements of requests that the policy service admitted are reported at once; those of requests on slices, once the log has
+ * acknowledged all events of those processes. If the owner of a session is certainly dead, all requests of the session are then reported,
+ * running ones with an unknown end, and it is closed: its slices are free again. If the owner may be alive, only settled requests are
+ * reported, and the session is left: it is not renewed any more, ends, and is settled from the usage log.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Id } from "@routeplane/domain";
@@ -60,7 +60,7 @@ export function reportPreviousRun({ usageLog, queue, closeSession, log }: Previo
       await delay(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
     }
   };
-  /** Reports what is settled of sessions without a record of their own. */
+  /** Reports the settled requests of sessions without a record of their own. */
   const reportOthers = (sessions: readonly RecordedSession[]): void => {
     const known = new Set(sessions.map(({ sessionId }) => sessionId));
     for (const { offset, settlement } of onSlices) {

@@ -3,7 +3,7 @@ import type { Rates } from "@routeplane/admission";
 /** Price of the tokens of a request, and the version of the price table that it is from. */
 export interface AppliedPrice extends Rates {
   readonly version: string;
-  /** Price of one cached prompt token; as of the others if undefined, which holds for the rates below too. Pico-USD. */
+  /** Price of one cached prompt token, in pico-USD. Where this or a rate below is undefined, the price of the other tokens applies. */
   readonly cachedInputPicoUsd?: bigint | undefined;
   readonly cacheWritePicoUsd?: bigint | undefined;
   readonly inputAudioPicoUsd?: bigint | undefined;

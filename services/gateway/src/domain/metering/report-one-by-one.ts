@@ -11,7 +11,7 @@ const CONCURRENCY = 16;
 export function reportOneByOne(admissions: Pick<Admissions, "settle" | "release">, log: Logger): SettlementReports {
   const reportOne = async (settlement: PendingSettlement): Promise<ReportOutcome> => {
     const { costNanoUsd, tokens, requestId, neverSent } = settlement;
-    // A request that was admitted on slices is unknown to such a service, which has granted none: it waits for a newer one.
+    // A request on slices is unknown to such a service, which has granted none: its settlement waits for a newer one.
     if (settlement.slices !== undefined) return "again";
     const isUnused = costNanoUsd === 0n && tokens === 0;
     try {

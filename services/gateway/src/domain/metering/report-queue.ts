@@ -2,16 +2,16 @@
  * Queue of pending settlements on their way to the policy service, which are reported in bulk: one call for many requests, and one
  * transaction for all of a namespace in it.
  *
- * Steps. Settlements wait by namespace for others of it: 20 ms where the policy service admitted the request, because its reservation is in
- * others' way near a limit, 250 ms where it was admitted on slices, and 800 ms where its namespace was reported within the last 5 s.
- * (150 namespaces with 2 requests/s each: 0.5 transactions a request instead of 0.9, and who tries a single request sees its cost as soon
- * as ever.) An operator may let the last ones wait for longer (`withinMs`), as long as few wait in all: of namespaces with a request a second each,
- * every one is a transaction of its own within a second, and a quarter within 5. A report then takes all namespaces that have waited long enough,
- * up to 1,000 settlements.
- * Concurrency: up to 4 reports are under way; a settlement is in one of them at most. What is added meanwhile waits as long as any
- * other: at 1,000 requests/s there are 4 reports a second, and 240 if each answer sent the next one.
- * Failures: what is unavailable is reported again with growing pauses, for as long as the process runs. If the service refuses a
- * report as a whole, its settlements are reported one by one, so that one of them holds up no other.
+ * Steps. Settlements wait by namespace for others of it: 20 ms if the policy service admitted the request, because its reservation is in
+ * others' way near a limit; 250 ms if it was admitted on slices; and 800 ms if its namespace was reported within the last 5 s. (With 150
+ * namespaces of 2 requests/s each, that is 0.5 transactions a request instead of 0.9, and a single request is still reported within 250
+ * ms.) An operator may set a longer wait for the last case (`withinMs`), which applies while few settlements wait in all: with one request
+ * a second in each namespace, a request takes a whole transaction if reported within 1 s, and a quarter of one within 5 s. A report then
+ * takes all namespaces that have waited long enough, up to 1,000 settlements.
+ * Concurrency: up to 4 reports are under way; a settlement is in one of them at most. Settlements that are added meanwhile wait as long as
+ * any other: at 1,000 requests/s that makes 4 reports a second, instead of 240 if each answer sent the next one.
+ * Failures: settlements without an outcome are reported again with growing pauses, for as long as the process runs. If the service refuses
+ * a report as a whole, its settlements are reported one by one, so that one of them does not hold up the others.
  */
 import { DomainError, type Id } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
@@ -38,7 +38,7 @@ const SLICES_LINGER_MS = 250;
 export const REPORT_WITHIN_MS = 1_000;
 /** Part of that time which is left to the step and to the report itself. */
 const REPORT_MS = 200;
-/** Settlements that wait, from which on none waits for longer than a second. */
+/** Number of waiting settlements from which on none waits longer than a second. */
 const MAX_PATIENT = 4_000;
 const BUSY_MS = 5_000;
 /** Step of the times at which settlements on slices are due, so that many namespaces share a report. */
@@ -97,7 +97,7 @@ export class ReportQueue {
     await this.#empty.promise;
   }
 
-  /** Reports nothing again from now on: what is unavailable waits for the next process. */
+  /** Repeats no report from now on: settlements without an outcome wait for the next process. */
   stop(): void {
     this.#isStopped = true;
     if (this.#failures > 0) clearTimeout(this.#timer);
@@ -121,7 +121,7 @@ export class ReportQueue {
     const now = performance.now();
     if (slices === undefined) return now + CENTRAL_LINGER_MS;
     const isBusy = now - (this.#reportedAt.get(namespaceId) ?? Number.NEGATIVE_INFINITY) < BUSY_MS;
-    // What a request did not use of a rate limit is free there once it is reported.
+    // The unused part of a rate limit is free once the request is reported.
     const withinMs = this.#size < MAX_PATIENT ? this.#withinMs : REPORT_WITHIN_MS;
     const lingerMs = isBusy && slices.countedAt === undefined ? withinMs - REPORT_MS : SLICES_LINGER_MS;
     return Math.ceil((now + lingerMs) / STEP_MS) * STEP_MS;
@@ -192,7 +192,7 @@ export class ReportQueue {
     this.#schedule(performance.now() + waitMs * (0.5 + Math.random() / 2));
   }
 
-  /** Names a request whose counters lack what it cost, because nobody reports it again. */
+  /** Logs a request whose cost is missing from its counters, because it is not reported again. */
   #logRefusal({ settlement: { namespaceId, keyId, requestId } }: QueuedSettlement): void {
     this.#log.error({ namespaceId, keyId, requestId }, "settlement refused by the policy service and dropped");
   }

@@ -44,7 +44,7 @@ interface SettlementOnSlices {
 
 export interface SettlementsOptions {
   readonly admissions: Pick<Admissions, "settle" | "release">;
-  /** Way of settlements in bulk; by default one by one through `admissions`. */
+  /** Client that reports in bulk; by default settlements are reported one by one through `admissions`. */
   readonly reports?: SettlementReports;
   readonly usageLog: UsageLog;
   readonly log: Logger;
@@ -135,7 +135,7 @@ export function createSettlements(options: SettlementsOptions): Settlements {
     async stop() {
       const timer = new AbortController();
       const timeout = delay(flushTimeoutMs, undefined, { signal: timer.signal }).catch(() => {});
-      // A process that stops soon after its start finishes what it was started for.
+      // A process that stops soon after its start finishes the work of the previous run first.
       const finished = Promise.all([queue.flush(), previousRun.finished]).then(() => queue.flush());
       await Promise.race([finished, timeout]);
       timer.abort();

@@ -11,9 +11,9 @@ export interface UsageCost {
 }
 
 /**
- * Cost of a usage at the prices of a model. Where a price needs a part that the usage leaves out, the whole is charged as that
- * part, as an estimate: audio that was sent or asked for. A part without a rate of its own is charged as the rest, which is an
- * estimate for those parts that providers bill higher: what is written to a cache, and audio.
+ * Cost of a usage at the prices of a model. If a price needs a part that the usage leaves out (audio that was sent or asked for), the whole
+ * is charged as that part, as an estimate. A part without a rate of its own is charged as the rest. That is an estimate for the parts that
+ * providers bill higher: cache writes and audio.
  */
 export function costOfUsage(model: Model, usage: TokenUsage): UsageCost {
   const rates = priceAt(model, usage.promptTokens);

@@ -13,11 +13,11 @@ export interface EstimatedRequest {
 }
 
 /**
- * Output tokens of each choice that an upstream makes, at most, until it notices that nobody reads its stream: half a second of
- * a fast model, which is what a connection over a continent and one unsent buffer take.
+ * Maximum number of output tokens of each choice that an upstream makes before it notices that nobody reads its stream: half a second of a
+ * fast model, which is what a connection across a continent and one unsent buffer take.
  */
 export const UNNOTICED_TOKENS = 64;
-/** Part of the output before, in per cent, that it makes until then at least: the estimate of that may be as wrong. */
+/** Minimum of these tokens, in per cent of the output before, because the estimate of that output may be off by as much. */
 export const UNNOTICED_PER_CENT = 10;
 /**
  * Output tokens a second of each choice of an upstream of which nothing is seen yet: it may reason, at the speed of the faster

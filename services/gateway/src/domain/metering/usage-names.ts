@@ -28,8 +28,8 @@ export const ROOT_COUNTS = ["eval_count", "tokens_predicted"] as const;
 export const CHOICE_USAGE_PLACES = ["usage", "delta.usage", "message.usage"] as const;
 
 /**
- * Names of each count. The first one that has a number above zero counts, else the first one that has a zero. The counts that end
- * with `Beside` lie beside the whole that they are a part of.
+ * Names of each count. The first one that has a number above zero counts, else the first one that has a zero. The counts that end with
+ * `Beside` are not included in the whole that they are a part of.
  */
 export const COUNT_NAMES = {
   /** Whole input. */
@@ -43,7 +43,7 @@ export const COUNT_NAMES = {
   ],
   /** Input without what a cache holds, as Anthropic's models count it, unless `cacheRead` counts that as a part. */
   input: ["input_tokens", "inputTokens", "inputTokenCount", "input_token_count", "prompt_n"],
-  /** Input that is counted beside the prompt, and billed like it. */
+  /** Input that is not included in the prompt, and billed like it. */
   promptBeside: ["toolUsePromptTokenCount", "tool_use_prompt_token_count"],
   completion: [
     "completion_tokens",
@@ -94,7 +94,7 @@ export const COUNT_NAMES = {
     "candidatesTokensDetails[AUDIO].tokenCount",
     "candidates_tokens_details[AUDIO].token_count",
   ],
-  /** Reasoning within the completion or beside it: the total tells. */
+  /** Reasoning, included in the completion or not: the total shows which. */
   reasoning: [
     "completion_tokens_details.reasoning_tokens",
     "output_tokens_details.reasoning_tokens",

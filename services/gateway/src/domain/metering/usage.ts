@@ -155,8 +155,8 @@ interface Counted {
 }
 
 /**
- * Tokens of the cache that lie beside the prompt. Anthropic's names of the input leave them out. Under OpenAI's they are within,
- * unless they are more than it, or the total counts both.
+ * Cache tokens that are not included in the prompt. Under Anthropic's names the input does not include them. Under OpenAI's it does, unless
+ * they are more than the prompt, or the total counts both.
  */
 function cacheBeside({ prompt = 0, completion = 0, total }: Counted, tokens: number, isInput: boolean): number {
   return isInput || tokens > prompt || total === prompt + completion + tokens ? tokens : 0;
@@ -166,13 +166,13 @@ interface Counts extends Counted {
   /** Part of the prompt that its own name leaves out. */
   readonly beside: number;
   readonly reasoning: number | undefined;
-  /** True if the dialect always counts reasoning beside the completion. */
+  /** True if the dialect always counts reasoning in addition to the completion. */
   readonly isBeside: boolean;
 }
 
 /**
- * Checks the counts of a record against its total, which tells what lies beside what: xAI's and Gemini's reasoning lies beside
- * the completion, OpenAI's within it. A count that is missing is what the others leave of the total.
+ * Checks the counts of a record against its total, which shows what includes what: the completion of xAI and Gemini does not include
+ * reasoning, that of OpenAI does. A missing count is what the others leave of the total.
  */
 function crossCheck(counts: Counts, outputTokensMax: number): UsageRecord {
   const { prompt, completion, beside, reasoning = 0, isBeside } = counts;

@@ -13,7 +13,7 @@ export interface AdmissionRequest {
   /** Output bound over all choices. */
   readonly outputTokensMax: number;
   readonly choices: number;
-  /** True for bounds that can be tightened: they are denied where they do not fit as they are, shadow bindings included. */
+  /** True if the bounds can still be tightened: they are denied if they do not fit as they are, also under shadow bindings. */
   readonly refuseRatherThanLower: boolean;
   readonly idempotencyKey: string | undefined;
 }

@@ -20,14 +20,14 @@ export interface CounterRequest {
   readonly free: number;
   /** Most that may be in doubt; of money only. */
   readonly doubt: number;
-  /** Unused parts of rate slices that are over: told once, and never again. */
+  /** Unused parts of rate slices that are over: reported once, and never again. */
   readonly unused: readonly { readonly amount: number; readonly countedAtMs: number }[];
 }
 
 /** Request for slices of several counters of one namespace: all of what is needed, or nothing. */
 export interface SliceRequest {
   readonly namespaceId: Id<"ns">;
-  /** Number of the limit set that the counters are; 0: of none. */
+  /** Number of the limit set of these counters; 0 for none. */
   readonly limitSet: number;
   readonly counters: readonly CounterRequest[];
 }
@@ -70,7 +70,7 @@ export interface GatewaySessions {
     renewal: number,
     nonce: bigint,
   ): Promise<{ readonly state: SessionState; readonly lengthMs: number }>;
-  /** Acquires and returns slices. After a failure the next call tells the sums anew: this one is not repeated as it is. */
+  /** Acquires and returns slices. A failed call is not repeated: the next one reports the sums of its own time. */
   acquire(
     sessionId: Id<"gws">,
     requests: readonly SliceRequest[],
@@ -79,6 +79,6 @@ export interface GatewaySessions {
   close(sessionId: Id<"gws">, isComplete: boolean): Promise<void>;
 }
 
-/** Most requests of one `acquire`, and most counters of one request. */
+/** Maximum number of requests in one `acquire`, and of counters in one request. */
 export const MAX_SLICE_REQUESTS = 64;
 export const MAX_COUNTERS = 1_024;

@@ -5,7 +5,7 @@ import type { SliceDimension } from "./gateway-sessions.ts";
 export interface AppliedLimit {
   readonly bindingId: string;
   readonly dimension: SliceDimension;
-  /** Maximum; of money 0, because nobody is told. */
+  /** Maximum; 0 for money, which is shown to nobody. */
   readonly limit: number;
   readonly isShadow: boolean;
 }

@@ -6,7 +6,7 @@ import type { TokenizerName } from "../request/model-directory.ts";
  */
 export type CountUrgency = "eager" | "required";
 
-/** Counter of tokens, which works beside the event loop. */
+/** Counter of tokens that works outside of the event loop. */
 export interface TokenCounter {
   /**
    * Bounds the tokens of texts together, exactly but for a few tokens where the tokenizer is known, else by classes of

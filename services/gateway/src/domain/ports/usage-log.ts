@@ -135,8 +135,8 @@ export interface UsageLog extends SessionRecords {
    */
   enqueueRelease(key: ReservationKey): OutboxOffset;
   /**
-   * Records an admission and completes its pending release, if it has one. The request may go upstream once this returns. Of one
-   * that was admitted on slices an unknown end is enqueued with it, which is reported if this process dies.
+   * Records an admission and completes its pending release, if it has one. The request may go upstream once this returns. For a request on
+   * slices, an unknown end is enqueued with it, which is reported if this process dies.
    *
    * @returns the offset of that end, 0 without slices; and a promise that resolves once the record is committed, and rejects, in
    * bounded time, with DomainError UNAVAILABLE

@@ -2,8 +2,8 @@ import type { InferenceRequest } from "./inference-request.ts";
 import { effectOf, isHarmless, plainName } from "./governed-members.ts";
 
 /**
- * Services that a request asks for beside the tokens of a model, in the words of guardrails. A value or a spelling that is not
- * known is the empty text, which no guardrail allows: another parser might read it as something else.
+ * Services that a request asks for in addition to the tokens of a model, in the words of guardrails. An unknown value or spelling becomes
+ * the empty text, which no guardrail allows: another parser might read it as something else.
  */
 export interface AskedServices {
   /** Service tiers that are named; none if the request leaves the tier to the provider. */

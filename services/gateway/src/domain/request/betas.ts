@@ -1,6 +1,6 @@
 /**
- * Rules for the betas that a client of Anthropic's API names in a header. A beta may change the price of tokens, or add input and output that
- * the request does not bound, so that only those pass which are known not to.
+ * Rules for the betas that a client of Anthropic's API names in a header. A beta may change the price of tokens, or add input and output
+ * that the request does not bound. So only betas that are known not to do so pass.
  */
 import { Refusal } from "../errors/refusal.ts";
 import type { RequestContext } from "../request-context.ts";
@@ -32,7 +32,7 @@ const LONG_CONTEXT_TOKENS = 200_000;
 const ALLOWED_AS = ["anthropic_beta", "betas"];
 
 /**
- * Checks the betas of a request. Those that work by a member or a tool of the body are governed by that.
+ * Checks the betas of a request. A beta that works through a member or a tool of the body is governed by the rules for that.
  *
  * @throws Refusal 400 `member_not_allowed` that names the first beta which is not allowed
  */

@@ -5,8 +5,8 @@ import type { Model } from "./model-directory.ts";
 import { boundInput, COUNTED_TEMPLATE, tightenBounds } from "./token-bounds.ts";
 
 /**
- * Answers a request to count tokens for a model whose upstream does not count: an estimate by the tokenizer of the model, and for what is
- * no text a bound.
+ * Answers a request to count tokens for a model whose upstream does not count: with an estimate by the tokenizer of the model, and a bound
+ * for everything that is not text.
  */
 export async function countTokens(
   request: InferenceRequest,

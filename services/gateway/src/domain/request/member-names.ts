@@ -30,7 +30,7 @@ const STRETCH_CHARS = 1_000_000;
  * unknown values, may have any names.
  *
  * @param text a valid JSON object: the caller has parsed it
- * @param top rules of the top level, of whose names the known ones must not be given twice either
+ * @param top rules of the top level, whose known names must not be given twice either
  * @returns a generator that yields within a long text, so that its caller can pause, and returns the members of the top level
  * @throws Refusal 400 that names the member
  */

@@ -12,7 +12,7 @@ const EFFECTS: Readonly<Record<MemberEffect, string>> = {
   output: "it bounds the output in another way than 'max_completion_tokens' or 'max_tokens'",
 };
 
-/** Details that a client of a member acts upon. Of a conversation that the upstream is to keep, Anthropic's then send all in each request. */
+/** Error details that clients act upon. With those of `thread`, Anthropic's clients send the whole conversation in each request. */
 const DETAILS: ReadonlyMap<string, ErrorDetails> = new Map([
   ["thread", { details: { error_code: "thread_unsupported_request" } }],
 ]);

@@ -56,14 +56,14 @@ export interface ModelUse {
   readonly hasMixedCaching: boolean;
 }
 
-/** Abilities of a model beside reading and writing text; undefined where they are not known. */
+/** Abilities of a model other than reading and writing text; undefined where they are not known. */
 export interface Capabilities {
   /** Functions that the client runs. */
   readonly tools?: boolean | undefined;
   readonly images?: boolean | undefined;
   readonly audio?: boolean | undefined;
   readonly documents?: boolean | undefined;
-  /** Reasoning of which a request can say how much there is to be. */
+  /** Reasoning whose amount a request can set. */
   readonly reasoning?: boolean | undefined;
 }
 

@@ -12,7 +12,7 @@ export interface FittedRequest {
   readonly input: { readonly media: readonly Medium[] };
 }
 
-/** Wires of a model that is described by nothing: those of the chat API. */
+/** Wires of a model without a description: the chat API. */
 const CHAT_ONLY: ReadonlySet<WireName> = new Set(["chat"]);
 
 /** Wires that the upstream of a model speaks. */

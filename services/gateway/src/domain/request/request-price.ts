@@ -1,5 +1,5 @@
 /**
- * Prices of one request, as of its moment: what it may be charged by is reserved, and what an answer says that it was served by
+ * Prices of one request at its moment. Every price that may apply to it is reserved; the price of the model and tier that the answer names
  * is charged.
  */
 import type { RequestContext } from "../request-context.ts";
@@ -27,8 +27,8 @@ import {
 /**
  * Resolves the model of a request, and its prices as of the moment of the request.
  *
- * @throws Refusal 404 if there is no such model; 503 if its provider has no key, nor that of any model in its place; 403 if the
- *   operator refuses it for want of a price; 400 for a member that is not allowed
+ * @throws Refusal 404 if there is no such model; 503 if neither its provider nor that of any model in its place has a key; 403 if the
+ * operator refuses it because its price is not known; 400 for a member that is not allowed
  */
 export function priceRequest(
   directory: ModelDirectory,
@@ -43,7 +43,7 @@ export function priceRequest(
 /**
  * Prices a request to a model as of the moment of the request.
  *
- * @throws Refusal 403 if the operator refuses it for want of a price; 400 for a member that is not allowed
+ * @throws Refusal 403 if the operator refuses it because its price is not known; 400 for a member that is not allowed
  */
 export function priceModel(
   directory: ModelDirectory,
@@ -75,7 +75,9 @@ interface PlainModel {
   readonly billed: Model;
 }
 
-/** Prices of plain requests, made once for a model in a period: almost all requests are plain, and to make them costs 3 % of one. */
+/**
+ * Prices of plain requests, computed once for each model and period: almost all requests are plain, and computing them costs 3 % of one.
+ */
 const plainModels = new WeakMap<Model, PlainModel>();
 
 function isPlain({ surcharges, serviceTier, hasOutputAudio, caching, inputAudio, isFree }: Asked): boolean {
@@ -146,7 +148,7 @@ function pricedModel(model: Model, asked: Asked, billed: BilledPrices, possible:
 /** Tier of a request that leaves the choice to the settings of the operator's account; it is no tier of an answer. */
 const AUTOMATIC = "auto";
 
-/** Prices of every tier that may serve a request. One that it names may fall back to the default tier. */
+/** Prices of every tier that may serve a request. A request that names a tier may fall back to the default tier. */
 function possiblePrices(model: Model, requestedTier = AUTOMATIC): readonly PriceSteps[] {
   const requested = requestedTier === AUTOMATIC ? undefined : pricesOfTier(model, requestedTier);
   if (requested === undefined) return [model.prices, ...pricedTiersOf(model)];
@@ -196,7 +198,7 @@ function withCaching(steps: PriceSteps, caching: Caching): PriceSteps {
   return [step(first), ...rest.map(step)];
 }
 
-/** Leaves out what is billed for a request beside its tokens. */
+/** Leaves out what is billed for a request in addition to its tokens. */
 function withoutRequest([first, ...rest]: PriceSteps): PriceSteps {
   const step = ({ aboveInputTokens, price }: PriceStep): PriceStep => ({
     aboveInputTokens,

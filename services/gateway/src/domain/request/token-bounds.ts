@@ -105,7 +105,7 @@ function tokensOfTemplate({ messages, toolCalls }: SentInput, template: Template
   return template.request + ofMessages + (hasTools ? template.tools : 0);
 }
 
-/** Bound of the tokens of texts from which they are counted before the reservation, so that it is not much more than they cost. */
+/** Number of tokens from which on texts are counted before the reservation, so that it is not much more than they cost. */
 const EAGER_TOKENS = 1_000;
 
 /** Counts the texts of bounds that are so loose that the reservation would keep other requests out. */

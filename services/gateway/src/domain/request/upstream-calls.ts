@@ -20,7 +20,7 @@ export type SendUpstream = (outputTokensMax: number, options: SendOptions) => Pr
 
 export interface SendOptions {
   readonly signal: CancelSignal;
-  /** True if another attempt may follow: an error that the answer begins with is then told as its `failure`. False by default. */
+  /** True if another attempt may follow: an error that the answer begins with is then reported as its `failure`. False by default. */
   readonly mayGoOn?: boolean;
 }
 

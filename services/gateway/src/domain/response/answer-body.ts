@@ -43,8 +43,8 @@ export interface RecognisedBody {
 const MAX_START_BYTES = 64 * 1024;
 
 /**
- * Recognises server-sent events by their first bytes, because upstreams label streams as text or JSON, and JSON as a stream. Where
- * the bytes do not tell, the media type does.
+ * Recognises server-sent events by their first bytes, because upstreams label streams as text or JSON, and JSON as a stream. If the bytes
+ * do not decide, the media type does.
  *
  * @param contentType media type in lower case, without parameters; empty if there was none
  * @param isStreamed true if a stream was asked for: then a body without a media type is one
@@ -70,7 +70,7 @@ export async function recogniseBody(
   return { isStream, body: replayed(read, chunks) };
 }
 
-/** Body of which some reads were made already: it gives them first, whatever became of them. */
+/** Body of which some reads were made already: it gives their results first, whether bytes or a fault. */
 export function replayed(
   read: Promise<IteratorResult<Uint8Array>>[],
   chunks: AsyncIterator<Uint8Array>,

@@ -28,7 +28,7 @@ export interface FailureSearch {
  * connection alive, or a whole body. Holds back what it reads until then, for a bounded time and a bounded number of bytes; afterwards
  * the body has every byte as it came. Never throws: a fault of the body is left to its reader.
  *
- * An error that reports usage, or comes beside output, is none: the upstream may bill for it.
+ * An error with usage or output does not count: the upstream may bill for it.
  */
 export async function withFailure(answer: UpstreamAnswer, search: FailureSearch): Promise<UpstreamAnswer> {
   const { status, whole, contentType } = answer;

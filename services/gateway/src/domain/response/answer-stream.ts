@@ -72,8 +72,8 @@ export class AnswerStream {
   }
 
   /**
-   * True if the answer is complete: by its end, or because every requested choice has a finish reason. A connection that breaks
-   * off after that takes nothing from the answer.
+   * True if the answer is complete: by its end, or because every requested choice has a finish reason. A connection that breaks off after
+   * that does not make it incomplete.
    */
   get isWhole(): boolean {
     if (this.#error !== undefined || this.#hasFailedChoice || this.meter.isExhausted) return false;
@@ -82,8 +82,8 @@ export class AnswerStream {
   }
 
   /**
-   * Reads on. Resolves to the next events that the client is to get, the end included, and an error not; to undefined at the end of
-   * the stream. Never rejects. Costs one promise for each piece that arrives: an asynchronous generator costs three.
+   * Reads on. Resolves to the next events for the client, the end included but errors excluded; to undefined at the end of the stream.
+   * Never rejects. Costs one promise for each piece that arrives: an asynchronous generator costs three.
    */
   async nextEvents(): Promise<readonly SseEvent[] | undefined> {
     try {

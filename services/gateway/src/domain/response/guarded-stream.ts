@@ -7,8 +7,8 @@ import type { ClientStream } from "./client-stream.ts";
 const MAX_HELD_BYTES = 16 * 1024;
 
 /**
- * Client's stream behind the guardrails that apply to the answer. Comments before the first event with data wait for it, so that
- * an upstream that fails after a few of them still has its status.
+ * Client's stream behind the guardrails that apply to the answer. Comments before the first event with data wait for it, so that a failure
+ * of the upstream after a few of them can still be answered with its HTTP status.
  */
 export class GuardedStream {
   readonly #client: ClientStream;

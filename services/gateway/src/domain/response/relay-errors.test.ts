@@ -177,7 +177,7 @@ describe("an error in the middle of a stream", () => {
     expect(settlement?.upstreamError).toMatch(/^\[redacted\] has no credit/);
   });
 
-  it("makes a stream that was finished by then no success", async () => {
+  it("makes a stream a failure even if it was finished by then", async () => {
     const failed = event({ error: { message: "late", code: "c" } });
     const { reply, settlement } = await relayed({
       body: STREAM,
@@ -188,7 +188,7 @@ describe("an error in the middle of a stream", () => {
     expect(settlement).toMatchObject({ outcome: "failed", errorCode: "c", estimated: false, costNanoUsd: COST });
   });
 
-  it("by the finish reason alone is no success either", async () => {
+  it("by the finish reason alone is a failure too", async () => {
     const { settlement } = await relayed({
       body: STREAM,
       type: "text/event-stream",

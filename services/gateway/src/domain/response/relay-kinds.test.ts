@@ -152,7 +152,7 @@ describe("a stream where none was asked for", () => {
     expect(settlement?.costNanoUsd).toBeGreaterThan(0n);
   });
 
-  it("cannot set what every object has", async () => {
+  it("cannot set members of the prototype of all objects", async () => {
     const evil = `data: {"__proto__":{"a":1},"choices":[{"index":0,"delta":{"__proto__":{"b":1},"content":"x"},"finish_reason":"stop"}]}\n\n`;
     const { reply } = await relayed({ type: "text/event-stream", parts: [evil, DONE] });
     expect(reply.text).toContain('"content":"x"');

@@ -24,7 +24,7 @@ describe("an upstream that fails", () => {
   });
 });
 
-describe("an answer with status 200 that is of no use", () => {
+describe("an answer with status 200 that cannot be used", () => {
   const usage = { usage: { prompt_tokens: 4, completion_tokens: 1 } };
   const invalid = "upstream_invalid_response";
   const stream = { ...BODY, stream: true };

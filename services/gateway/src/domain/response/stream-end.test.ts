@@ -92,7 +92,7 @@ describe("a stream whose choices are all finished", () => {
     expect(ended.settlement).toMatchObject({ outcome: "succeeded" });
   });
 
-  it("breaks off as before if none has a finish reason", async () => {
+  it("breaks off if none has a finish reason", async () => {
     for (const kind of [undefined, "broken", "timeout"] as readonly (UpstreamFaultKind | undefined)[]) {
       const { reply, settlement } = await serve(
         kind === undefined ? parts(piece("a")) : breakingAfter(piece("a"), kind),

@@ -22,7 +22,7 @@ describe("an upstream's status", () => {
     });
   });
 
-  it.each([400, 429])("%i keeps the details of an error, in bounded texts without what is the operator's", (status) => {
+  it.each([400, 429])("%i keeps the details of an error, bounded and without what concerns the operator", (status) => {
     const texts = { error_visibility: "user_facing", key: "sk-secret-123456", long: "x".repeat(300), n: 7, "a b": "c" };
     const many = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`n${index}`, "t"]));
     const { details } = refusal(status, { message: "m", details: { ...texts, ...many } });
@@ -33,7 +33,7 @@ describe("an upstream's status", () => {
     expect(refusal(status, { message: "m", details: null }).details).toEqual({});
   });
 
-  it.each([401, 403])("%i is the operator's, in none of its words", (status) => {
+  it.each([401, 403])("%i concerns the operator, and none of its words is passed on", (status) => {
     const { message, ...rest } = refusal(status, { message: "wrong key", code: "c" });
     expect(rest).toMatchObject({ status: 502, code: "upstream_error", retryable: false });
     expect(message).not.toContain("wrong");
@@ -86,7 +86,7 @@ describe("an upstream's status", () => {
     });
   });
 
-  it("400 about the gateway's key is the operator's", () => {
+  it("400 about the gateway's key concerns the operator", () => {
     const error = {
       code: 400,
       message: "API key not valid",
@@ -127,7 +127,7 @@ describe("an upstream's status", () => {
     },
   );
 
-  it("503 and 529 have a code of ours", () => {
+  it("503 and 529 have a code of the gateway", () => {
     expect(refusal(529, { type: "overloaded_error", message: "Overloaded" })).toMatchObject({
       code: "upstream_overloaded",
     });

@@ -49,7 +49,7 @@ export function readErrorJson(json: unknown): UpstreamWords {
   return redacted(wordsOf(json, 0));
 }
 
-/** Words for the log and the request row: the message, and the code where it does not name that. */
+/** Words for the log and the request row: the message, and the code unless the message names it. */
 export function describeWords({ message, code, type }: UpstreamWords): string | undefined {
   const label = code ?? type;
   if (message === undefined) return label;

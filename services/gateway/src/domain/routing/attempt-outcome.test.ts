@@ -13,7 +13,7 @@ function failed(reason: unknown, isCancelled = false) {
 }
 
 describe("attemptOutcomeOf", () => {
-  it("takes an answer of the gateway itself for no evidence about an upstream", () => {
+  it("does not take an answer of the gateway itself as evidence about an upstream", () => {
     const value = { status: 200, retryAfter: undefined, isLocal: true };
     const outcome = attemptOutcomeOf({ status: "fulfilled", value }, false, NOW_MS);
     expect(outcome).toMatchObject({ kind: "succeeded", isHealthy: undefined });
@@ -72,7 +72,7 @@ describe("attemptOutcomeOf", () => {
     expect(answered(429, "soon").retryAfterMs).toBeUndefined();
   });
 
-  it("takes an answer that refuses the request for a sign of health, and a rate limit for none", () => {
+  it("takes an answer that refuses the request as a sign of health, and a rate limit as no evidence", () => {
     expect([200, 400, 429, 500].map((status) => answered(status).isHealthy)).toEqual([true, true, undefined, false]);
   });
 });

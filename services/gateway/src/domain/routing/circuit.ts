@@ -35,7 +35,7 @@ export class Circuit {
   end(permit: CallPermit, isHealthy: boolean | undefined, nowMs: number): void {
     const isProbe = permit === this.#probe;
     if (isProbe) this.#probe = undefined;
-    // A call from before a change of state is no evidence about the state of now.
+    // A call from before a change of state is no evidence about the present state.
     if (isHealthy === undefined || (!isProbe && permit !== this.#permit)) return;
     if (this.#halfOpenAt === undefined) this.#count(isHealthy, nowMs);
     else if (isHealthy) this.#close();

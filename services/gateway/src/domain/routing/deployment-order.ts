@@ -1,7 +1,7 @@
 /**
- * Orders the deployments of a model for one request: drawn one after the other without being put back, each with a chance in
- * proportion to its weight. So the first ones share the requests by their weights, and those of one that is down go to the others
- * by theirs.
+ * Orders the deployments of a model for one request: drawn one after the other without being put back, each with a chance in proportion to
+ * its weight. So the first places share the requests by weight, and the requests of a deployment that is down go to the others by their
+ * weights.
  *
  * @param random returns a number from 0, inclusive, to 1, exclusive
  */
@@ -10,7 +10,7 @@ export function weightedOrder<T extends { readonly weight: number }>(
   random: () => number,
 ): readonly T[] {
   if (deployments.length < 2) return deployments;
-  // The least of exponentially distributed times, each with its weight as rate, is each one's in proportion to its weight.
+  // Of exponentially distributed times with the weights as rates, each is the smallest with a probability in proportion to its weight.
   return deployments
     .map((deployment) => ({ deployment, time: -Math.log(1 - random()) / deployment.weight }))
     .toSorted((left, right) => left.time - right.time)

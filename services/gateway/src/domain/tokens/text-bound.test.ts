@@ -83,7 +83,7 @@ describe("the bound of a text without its vocabulary", () => {
     expect(boundText(text.repeat(20)) / realOf(text.repeat(20))).toBeLessThan(2.5);
   });
 
-  it("is that of the bytes for what is too long to be looked at at once", () => {
+  it("is the number of bytes for texts that are too long to be classified at once", () => {
     const long = "é".repeat(100_000);
     expect(boundTexts([long, "é"])).toBe(200_000 + boundText("é"));
     expect(boundTexts([])).toBe(0);

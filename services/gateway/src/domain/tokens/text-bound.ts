@@ -70,10 +70,10 @@ function codesOf(group: string): readonly number[] {
   return Array.from(group, (letter) => (letter === "_" ? SPACE : (CODES[letter.charCodeAt(0)] ?? 0)));
 }
 
-/** Characters of a request whose classes are looked at at once, in less than a millisecond. */
+/** Maximum number of characters of a request that are classified at once, in less than a millisecond. */
 const MAX_IMMEDIATE = 8_192;
 
-/** Bounds the tokens of texts together, in less than a millisecond: what is too long for that by its bytes. */
+/** Bounds the tokens of texts together, in less than a millisecond: texts that are too long for that are bounded by their bytes. */
 export function boundTexts(texts: readonly string[]): number {
   let left = MAX_IMMEDIATE;
   let tokens = 0;

@@ -284,7 +284,7 @@ describe("a translated answer", () => {
     expect(translated.spentNano).toBeGreaterThan(0n);
   });
 
-  it("is priced by the service tier that its upstream tells with the usage", async () => {
+  it("is priced by the service tier that its upstream reports with the usage", async () => {
     const parts = [
       ...CHUNKS.slice(0, 4),
       chunk([], { usage: { prompt_tokens: 3, completion_tokens: 1 }, service_tier: "priority" }),

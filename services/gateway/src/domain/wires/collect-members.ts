@@ -17,7 +17,7 @@ export interface MemberKinds {
 /** Bound of the value of a parameter. */
 const MAX_PARAMETER_CHARS = 80;
 
-/** Collects the members beside the messages. Those that add input count as a file each: the operator has allowed them. */
+/** Collects the members other than the messages. Those that add input count as a file each: the operator has allowed them. */
 export function collectMembers({ body, text, members }: ParsedBody, kinds: MemberKinds, input: InputCollector): void {
   for (const { key, start, end } of members) {
     const name = key.toLowerCase();

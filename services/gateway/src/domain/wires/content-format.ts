@@ -19,11 +19,11 @@ export type SiblingOf = (name: string) => unknown;
 export interface TextPlaces {
   /** @param siblingOf value of another member of the object that a text is in */
   kindOf(text: JsonText, value: () => string, siblingOf: SiblingOf): ContentKind;
-  /** Side of the conversation that a text says the message is of which it is in; undefined if it says none. */
+  /** Side of the conversation that a text assigns to its message, e.g. as a role; undefined if it assigns none. */
   sideOf(text: JsonText, value: () => string): string | undefined;
   /**
-   * Message that a string is a part of, whose parts are read as one text; undefined if it is none. A negative one is of the system,
-   * before all others.
+   * Message that a string is a part of, and whose parts are read as one text; undefined if there is none. Negative for the system, which
+   * comes before all others.
    */
   messageOf(text: JsonText, siblingOf: SiblingOf): number | undefined;
   /** List that a string is in, whose strings at one place are read as one text; undefined if it is in none. */

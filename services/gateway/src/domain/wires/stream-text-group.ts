@@ -40,8 +40,8 @@ const MAX_MEMBERS = 64;
 const NOTHING: Tail = { held: "", left: "" };
 
 /**
- * Texts of a stream that are read as one, in the order of their positions, in which clients have them. Pieces of several can mix: what
- * is between the end of a text and the beginning of the next is judged when the later one of both arrives.
+ * Texts of a stream that are read as one, in the order of their positions, in which clients have them. Pieces of several texts can mix: a
+ * match over two neighbours is judged once the end of the first and the beginning of the second have arrived.
  */
 export class StreamTextGroup {
   readonly #members: GroupMember[] = [];

@@ -8,9 +8,9 @@ export class OpenText {
   /** Last piece of the text. */
   last: StreamPiece;
   readonly filter: TextFilter<GuardPattern> | undefined;
-  /** Filter of the text by itself, before the other one, which has read the end of the text before this one; else undefined. */
+  /** Filter that reads this text alone, in front of the filter that has read the end of the text before it; undefined if there is none. */
   own: TextFilter<GuardPattern> | undefined;
-  /** Text before this one, of which the filter has read the end, as it has left already. */
+  /** End of the text before this one that the filter has read, as it has left already. */
   left = "";
   hasBegun = false;
   /** The text among those of its group, and the group; undefined for a text that is read by itself. */
@@ -38,7 +38,7 @@ export interface Ahead {
   readonly isUndecided: boolean;
 }
 
-/** Takes from text that leaves what has left already, up to where a match begins that reaches beyond it. */
+/** Removes from text that leaves the part that has left already, up to the start of a match that extends beyond that part. */
 export function withoutLeft(text: OpenText, passed: string): string {
   const length = commonStart(text.left, passed);
   text.left = length === passed.length ? text.left.slice(length) : "";
@@ -57,8 +57,8 @@ export async function readAhead(
 }
 
 /**
- * Takes from the end of a text the beginning of those behind it, from where a match ends that reaches into it. An end that can still be
- * the beginning of a match is redacted: the rest of the match could leave any time.
+ * Removes from the end of a text the beginning of the texts behind it, from the end of a match that extends into it. An end that can still
+ * be the beginning of a match is redacted: the rest of the match could leave at any time.
  */
 export function withoutBehind({ read, head, isUndecided }: Ahead, rest: string): string {
   if (isUndecided) return read + REDACTED;

@@ -29,9 +29,9 @@ const COMMENT = Buffer.from(":\n\n");
 
 /**
  * Guard of a stream whose events have a `type`. Every event keeps its position; a text in pieces is redacted, or held back for a later
- * piece while it can be the start of a match. What is held leaves before the event that ends the text, or the stream: a match that
- * goes on in the next text of the group is redacted from there on, or blocked; where the next text has begun already, up to there. If rules are enforced, only the name and the data of
- * an event leave, without its other fields or comments.
+ * piece while it can be the start of a match. Held text leaves before the event that ends the text, or the stream. A match that continues
+ * in the next text of the group is redacted from there on, or blocked; if the next text has begun already, up to there. If rules are
+ * enforced, only the name and the data of an event leave, without its other fields or comments.
  */
 export class TypedStreamGuard implements StreamGuard {
   readonly #responseGuard: ResponseGuard;
@@ -227,8 +227,8 @@ export class TypedStreamGuard implements StreamGuard {
   }
 
   /**
-   * Ends a text without waiting. Lost is what could go on in a match that began in the text before it; redacted, what could go on in a
-   * text behind it that has begun.
+   * Ends a text without waiting. Text that could continue a match of the text before it is dropped. Text whose match could continue in a
+   * text behind it that has begun is redacted.
    */
   #closeAtOnce(key: string, text: OpenText): string {
     const { filter, own, grouped } = text;

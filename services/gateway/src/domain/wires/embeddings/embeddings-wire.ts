@@ -87,7 +87,7 @@ const PLACES: Pick<TextPlaces, "sideOf" | "messageOf" | "listOf" | "isArguments"
   opaque: new Set(),
 };
 
-/** Kind of a text of an answer: all but numbers, base64 of them, and what only the API says is judged. */
+/** Kind of a text of an answer. Everything is judged except numbers, base64 of numbers, and values that only the API sets. */
 function answerKindOf({ kind, place }: JsonText, value: () => string): ContentKind {
   if (kind === "name") return isWireName(value(), "") || ANSWER_NAMES.has(value()) ? "exempt" : "text";
   if (kind === "number") return ANSWER_NUMBERS.test(place) || !/^-?\d+$/.test(value()) ? "exempt" : "text";
@@ -131,7 +131,7 @@ function isUtf8Text(bytes: Buffer): boolean {
 /** Least character of texts. */
 const TAB = 0x09;
 
-/** Content of embeddings: the inputs. Tokens are media, of which nobody here knows the text. */
+/** Content of embeddings: the inputs. Tokens are treated as media, because their text is not known here. */
 const CONTENT: ContentFormat = {
   request: {
     ...PLACES,

@@ -107,7 +107,7 @@ describe("embeddings", () => {
     expect(refusal).toMatchObject({ code: "content_blocked" });
   });
 
-  it("as numbers or in base64 of them are no text", async () => {
+  it("as numbers or in base64 of them are not text", async () => {
     const base64 = Buffer.from(new Float32Array([0.25, -1.5, 3e-5]).buffer).toString("base64");
     const spec: GuardrailSpec = {
       contentPatterns: [{ name: "any", pattern: "[0-9A-Za-z]", action: "block", appliesTo: "response" }],

@@ -79,7 +79,7 @@ describe("a count of tokens", () => {
     expect(settlement).toMatchObject({ promptTokens: 3, completionTokens: 5, costNanoUsd: 13n * MICRO });
   });
 
-  it("that the gateway makes itself tells nothing of the health of an upstream", async () => {
+  it("that the gateway makes itself is no evidence about the health of an upstream", async () => {
     const health = new UpstreamHealth();
     const upstream = failingUpstream("unreachable");
     const wires = new Set(["chat"] as const);

@@ -278,7 +278,7 @@ describe("a guardrail on a streamed message", () => {
     expect(joined(text)).toEqual({ "thinking 0": "a [REDACTED]" });
   });
 
-  it("ends a stream in which a blocked word is, with an error and without the word, and charges all of it", async () => {
+  it("ends a stream with a blocked word with an error, without the word, and charges all of it", async () => {
     const stream = messageStream(textBlock(0, "fine, ", "a sec", "ret", " and more"));
     const { text, settlement } = await served(BLOCK, STREAM, "text/event-stream", [stream]);
     expect(joined(text)).toEqual({ text: "fine, a " });
@@ -384,14 +384,14 @@ describe("a guardrail on a streamed message", () => {
     expect(joined(passed)["text"]).toBe("a se[REDACTED].");
   });
 
-  it("lets the held part of a text leave without what its event has beside it", async () => {
+  it("lets the held part of a text leave without the other members of its event", async () => {
     const stream = messageStream(
       open + blockDelta(0, { type: "text_delta", text: "a sec", x: "secret" }) + blockStop(0),
     );
     expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).not.toContain("secret");
   });
 
-  it("judges what goes on in a call behind its end together with it", async () => {
+  it("judges pieces of a call that come after its end together with the call", async () => {
     const json = (value: string) => blockDelta(1, { type: "input_json_delta", partial_json: value });
     const stream = messageStream(
       blockStart(1, { type: "tool_use", id: "toolu_1", name: "f", input: {} }) + json('{"a":"a 41'),

@@ -95,7 +95,7 @@ export const COUNT_TOKENS_REQUEST: RequestFormat = {
   },
 };
 
-/** Members by which an upstream might take a request to count tokens for one that is to be answered. */
+/** Members by which an upstream might mistake a request to count tokens for one to be answered. */
 const ANSWER_MEMBERS = ["max_tokens", "stream"];
 
 function readMessages(parsed: ParsedBody): ReadMembers & { readonly collected: InputCollector } {

@@ -50,7 +50,7 @@ export const RESPONSES_ANSWER: AnswerFormat = {
   stream: RESPONSES_STREAM,
 };
 
-/** Counts the output of an answer or of an event. Events but deltas repeat what others have, or say what is to come. */
+/** Counts the output of an answer or of an event. Of the events only deltas count: others repeat text, or announce it. */
 function addOutput(text: OutputText, answer: JsonObject): boolean {
   const { type, delta, output, item } = answer;
   if (typeof type === "string") {

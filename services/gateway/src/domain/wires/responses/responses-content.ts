@@ -140,7 +140,7 @@ export const AUDIO_DELTA = "response.audio.delta";
 /** Matches places of an answer that hold media, those of events included. */
 const ANSWER_MEDIA = /^(?:output\[\]\.(?:result|content\[\]\.(?:image_url|data))|partial_image_b64)$/;
 
-/** Names that the API defines, beside those that other APIs have too. */
+/** Names that the API defines, in addition to those that other APIs have too. */
 const OWN_NAMES = new Set(
   `input instructions output item part response store previous_response_id conversation background include
   max_output_tokens max_tool_calls truncation reasoning status phase call_id item_id output_text input_text input_image

@@ -337,7 +337,7 @@ describe("a guardrail on a streamed response", () => {
     expect(joined(text)["0.0 output_text"]).toBe("a [REDACTED]");
   });
 
-  it("ends a stream in which a blocked word is, with an error and without the word, and charges all of it", async () => {
+  it("ends a stream with a blocked word with an error, without the word, and charges all of it", async () => {
     const stream = responseStream([textItem("fine, a secret and more")], cutAt(10));
     const { text, settlement } = await served(BLOCK, STREAM, "text/event-stream", [stream]);
     expect(joined(text)).toEqual({ "0.0 output_text": "fine, a " });
@@ -414,7 +414,7 @@ describe("a guardrail on a streamed response", () => {
     expect(blocked.text).not.toMatch(/ret"/);
   });
 
-  it("lets the held part of a text leave without what its event has beside it", async () => {
+  it("lets the held part of a text leave without the other members of its event", async () => {
     const stream = delta({ ...at(0, 0), logprobs: [{ token: "secret" }], x: "secret" }, "a sec");
     expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).not.toContain("secret");
   });
