@@ -124,7 +124,7 @@ describe("a ring", () => {
     expect(total.ring).toBeGreaterThanOrEqual(total.exact * 0.98);
   });
 
-  it("tells to the millisecond when its sum falls to an amount", () => {
+  it("gives to the millisecond when its sum falls to an amount", () => {
     fc.assert(
       fc.property(filled, fc.bigInt({ min: 0n, max: 400n }), ([width, log], atMost) => {
         const ring = counting(width, log);

@@ -39,7 +39,7 @@ export function limitStatesOf(limits: Limits, counter: Counter, nowMs: number): 
   return states;
 }
 
-/** @param reserved amount that counts besides the ring, until the open reservations end */
+/** @param reserved amount that counts in addition to the ring, until the open reservations end */
 function windowState(rule: LimitRule, limit: bigint, ring: Ring, reserved: bigint, nowMs: number): LimitState {
   const counted = ringSum(ring, nowMs);
   return {

@@ -88,7 +88,7 @@ describe("limits of every kind", () => {
     );
   });
 
-  it("tell to the millisecond when a denied request would be admitted, or that it never would", () => {
+  it("give to the millisecond when a denied request would be admitted, or that it never would be", () => {
     const windows = fc.array(
       limits.map(({ budget, rateLimit = { windowSecs: 1 } }): Limits => {
         const { maxConcurrent: _, ...countedOnly } = rateLimit as { maxConcurrent?: bigint; windowSecs: number };

@@ -34,7 +34,7 @@ export function rollingScale(bucketMs: number): RollingScale {
   return { kind: "rolling", bucketMs };
 }
 
-/** Tells whether two scales have the same buckets, although their windows may cover different ones. */
+/** Returns true if two scales have the same buckets, although their windows may cover different ones. */
 export function haveSameBuckets(a: Scale, b: Scale): boolean {
   if (a.kind === "rolling") return b.kind === "rolling" && a.bucketMs === b.bucketMs;
   if (a.kind === "endless") return b.kind === "endless";

@@ -128,7 +128,7 @@ async function keepConnected(
   }
 }
 
-/** Opens a session with the credential as it is now. */
+/** Opens a session with the present credential. */
 async function establish(
   options: ConnectionOptions,
   prepare: (session: Session) => Promise<void>,

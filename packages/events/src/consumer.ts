@@ -32,7 +32,7 @@ export interface EventConsumerOptions<Event> extends StreamOptions, EventHandler
   readonly placeOf?: (event: Event) => EventPlace | undefined;
   /** Store of the position up to which the stream is handled; one of the processes keeps it. */
   readonly position?: PositionMarks<unknown>;
-  /** Time between two looks at the position. 3000 by default. */
+  /** Interval between two reads of the position. 3000 by default. */
   readonly positionIntervalMs?: number;
 }
 

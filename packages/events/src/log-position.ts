@@ -5,7 +5,7 @@ import { floorOf, type Source } from "./jetstream-consumer.ts";
 
 /** Store of the position up to which streams are handled. */
 export interface PositionMarks<Mark> {
-  /** Reads the position of now; called before the end of the streams is read. */
+  /** Reads the present position; called before the end of the streams is read. */
   begin(): Promise<Mark>;
   /** Stores that everything that was in the streams at this position is handled. */
   end(mark: Mark): Promise<void>;
@@ -90,7 +90,7 @@ async function readEnd(manager: JetStreamManager, stream: string): Promise<reado
 
 /**
  * @param passed ends that an earlier round has passed: the floors of a stream without new messages are not read again, which saves 16
- * requests each time with 8 partitions
+ *   requests each time with 8 partitions
  * @returns `stale` if the round must begin again, because a stream is new or was replaced. */
 async function judge(
   manager: JetStreamManager,

@@ -108,7 +108,7 @@ export function watchOwner<Declared>(
   };
 }
 
-/** Reads the layout of a stream, whoever uses it. @throws Error if there is none */
+/** Reads the layout of a stream, whichever installation uses it. @throws Error if there is none */
 export async function readLayout({ manager }: Session, { stream }: StreamSettings): Promise<StreamLayout> {
   const { config } = await manager.streams.info(stream);
   return { stream, subjects: config.subjects };

@@ -7,7 +7,7 @@ export interface TrimOptions {
   /** Returns the session and all sources of one stream; undefined while another process trims, or NATS does not answer. */
   readonly target: () => { readonly session: Session; readonly sources: readonly Source[] } | undefined;
   readonly stopped: AbortSignal;
-  /** Time between two looks at the stream. 5000 by default. */
+  /** Interval between two rounds. 5000 by default. */
   readonly intervalMs?: number;
 }
 

@@ -60,7 +60,7 @@ export interface Config extends ServerConfig {
   readonly guardrailCacheBytes: number;
   /** Time for which a verified key or its guardrails are cached, unless a change ends it. */
   readonly cacheMaxAgeMs: number;
-  /** Silence after which a stream gets a heartbeat, and the head of an answer that has not begun is sent. */
+  /** Silence after which a stream gets a heart-beat, and the head of an answer that has not begun is sent. */
   readonly heartbeatMs: number;
   /** Origins whose pages may call the gateway from a browser. */
   readonly corsOrigins: readonly string[];

@@ -27,7 +27,7 @@ export interface SegmentContent {
   readonly records: readonly SpoolRecord[];
   /** Position after the last readable record. */
   readonly end: number;
-  /** Number of bytes before `end` that are no record. A torn write leaves bytes after `end`, so these are damage. */
+  /** Number of bytes before `end` that are not part of a record. A torn write leaves bytes after `end`, so these are damage. */
   readonly damagedBytes: number;
 }
 

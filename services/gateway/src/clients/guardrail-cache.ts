@@ -39,7 +39,7 @@ interface KeyEntry extends CacheEntry {
 }
 
 export interface GuardrailCacheOptions {
-  /** Bound of the memory of the cache: half of it for keys, half for what applies to them. */
+  /** Bound of the memory of the cache: half of it for keys, half for the answers that they share. */
   readonly maxBytes: number;
   /** Age in milliseconds from which the entry of a key is ignored, even while the change feed is live. */
   readonly maxAgeMs: number;
@@ -93,7 +93,7 @@ export class GuardrailCache {
     return part.value as Guardrails | undefined;
   }
 
-  /** Returns the limits of a key, likewise; undefined also if the service does not list them. */
+  /** Returns the limits of a key, as `find` does; undefined also if the service does not list them. */
   findLimits(caller: Caller): AppliedLimits | undefined {
     const part = this.#keys.find(nameOf(caller), this.#options.monotonic(), isValid)?.limits;
     if (part === undefined) return undefined;

@@ -100,7 +100,7 @@ export function createGuardrailDirectory(
       );
       return { guardrails: shared, limits: limits && shareLimits(limits) };
     } catch (error) {
-      // New bindings cannot make them so many; those of earlier releases can.
+      // New bindings cannot make the answer too large; those of earlier releases can.
       const isTooLarge = error instanceof ConnectError && error.code === Code.ResourceExhausted;
       const message = isTooLarge
         ? "the guardrails that apply to this key are larger than a gateway reads; unbind some of them"

@@ -6,7 +6,7 @@
  *
  * Latency: no call if slices suffice, otherwise one to the policy service; two writes to the spool and one batched publish, in parallel
  * with the upstream call; one call to the auth service if the key is not cached.
- * Concurrency: requests share nothing but their dependencies, of which each is safe for concurrent use.
+ * Concurrency: requests share nothing but their dependencies, which are safe for concurrent use.
  * Failures: nothing fails open. A request is refused if auth or policy does not answer within 2 s, if the spool is full and, if
  * the operator chose so, while NATS is disconnected; it is cancelled if its key is refused while it runs. Every admitted request
  * is settled exactly once, whatever throws, and whatever kills this process.

@@ -4,7 +4,7 @@ import type { CancelSignal } from "../domain/ports/cancel-signal.ts";
 /** Answer to one request while it is sent to the client. */
 export interface Sending {
   readonly response: ServerResponse;
-  /** Aborted when the request is cancelled; undefined if the bytes are sent all the same. */
+  /** Aborted when the request is cancelled; undefined to send the bytes even then. */
   readonly signal: CancelSignal | undefined;
   /** Time after which a client that takes no piece of its answer is disconnected. A slow one that takes pieces is not. */
   readonly stallTimeoutMs: number;

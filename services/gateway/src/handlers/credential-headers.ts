@@ -5,7 +5,7 @@ import { isRepeated } from "./request-head.ts";
 /** Returns the headers of a request that can hold a key. */
 export function credentialHeadersOf({ request }: Exchange): CredentialHeaders {
   const { authorization, "x-api-key": apiKey } = request.headers;
-  // Two such headers are two credentials. Joined they are no valid key, so that the request is refused.
+  // Two such headers are two credentials. Joined they are not a valid key, so that the request is refused.
   return {
     authorization: isRepeated(request, "authorization")
       ? request.headersDistinct["authorization"]?.join(", ")

@@ -30,7 +30,7 @@ export interface Exchange {
    */
   takePlace(namespaceId: string): Promise<void> | undefined;
   /**
-   * Reads the whole body, and tells a client that expects it to send it.
+   * Reads the whole body. A client that expects `100 Continue` gets it first.
    *
    * @param holders ids that its bytes are counted for, see `BodyBudget`
    * @param isText see `BodyBounds`; false by default
@@ -150,7 +150,7 @@ class HttpReply implements Reply {
     this.#announced = { "x-request-id": requestId };
     const onGone = (): void => this.cancel("client_gone");
     response.on("close", onGone);
-    // A client that resets its connection is no error of the gateway.
+    // A client that resets its connection is not an error of the gateway.
     response.on("error", onGone);
   }
 

@@ -120,7 +120,7 @@ function credentialHeaders({ request: { headers } }: Exchange): [string, string]
 /**
  * Answers with an error in the services' own format.
  *
- * @param status HTTP status of an answer that is no stream; that of the error's code by default
+ * @param status HTTP status of an answer that is not a stream; that of the error's code by default
  */
 async function sendConnectError(
   exchange: Exchange,

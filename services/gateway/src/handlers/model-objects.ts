@@ -68,7 +68,7 @@ function statusOf(isAvailable: boolean): "available" | "unavailable" {
 /** Models of a page, which is the whole list unless the query bounds it: Anthropic's own default of 20 would hide most of a gateway's. */
 const MAX_PAGE = 1_000;
 
-/** Renders a page of models as the Anthropic API does. @throws Refusal 400 for a cursor that is no model of the list */
+/** Renders a page of models as the Anthropic API does. @throws Refusal 400 for a cursor that is not a model of the list */
 export function toAnthropicPage(models: readonly ListedModel[], query: URLSearchParams): object {
   const limit = readLimit(query);
   const [after, before] = [positionOf(models, query, "after_id"), positionOf(models, query, "before_id")];

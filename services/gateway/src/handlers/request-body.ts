@@ -124,7 +124,7 @@ function bodiesTooLarge(): Refusal {
 /** Maximum number of bytes, and maximum time, for which the rest of a request is read and dropped after its answer. */
 const MAX_DROPPED_BYTES = 64 * 1024 ** 2;
 const MAX_DROPPED_MS = 5_000;
-/** Longest wait for the first byte of a body that the client was not told to send: it may never come. */
+/** Longest wait for the first byte of a body for which the client got no `100 Continue`: it may never come. */
 const MAX_UNASKED_MS = 500;
 
 /**

@@ -64,7 +64,7 @@ describe("a price in the providers file", () => {
     expect(isPriceEstimated).toBeUndefined();
   });
 
-  it("has steps of input length, of which each is complete in itself", () => {
+  it("has steps of input length, each complete in itself", () => {
     const steps = [
       "context_steps:",
       "  - {above_input_tokens: 200000, input_usd_per_mtok: 6, output_usd_per_mtok: 22.5}",

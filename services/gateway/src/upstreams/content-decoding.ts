@@ -88,7 +88,7 @@ async function* decodedBy(
   }
 }
 
-/** Reads until there are two bytes, by which codings are told apart. @returns undefined if the body is empty */
+/** Reads until there are two bytes, which show the coding. @returns undefined if the body is empty */
 async function readStart(chunks: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
   let start: Uint8Array | undefined;
   while (start === undefined || start.length < 2) {

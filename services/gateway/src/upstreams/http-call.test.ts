@@ -67,7 +67,7 @@ describe("a body that is read whole", () => {
     expect(whole?.toString()).toBe("first last");
   });
 
-  it("is read in pieces if it is large, and told before its end", async () => {
+  it("is read in pieces if it is large, and its head is returned before its end", async () => {
     const { promise: isTold, resolve: tell } = Promise.withResolvers<void>();
     const answer = await sendWhole((response) => {
       response.write("x".repeat(40_000));

@@ -86,7 +86,7 @@ describe("a proxy of a plain upstream", () => {
 });
 
 describe("a proxy of an upstream with TLS", () => {
-  it("opens a tunnel to it, of which it sees neither request nor key", async () => {
+  it("opens a tunnel to it, and sees neither request nor key", async () => {
     const trusted = tls.getCACertificates();
     tls.setDefaultCACertificates([...trusted, CERTIFICATE]);
     onTestFinished(() => tls.setDefaultCACertificates(trusted));

@@ -23,7 +23,7 @@ export function createRevocationLog(auth: Transport): RevocationLog {
   };
 }
 
-/** Origin of a call as the auth service tells it. */
+/** Origin of a call as the auth service reports it. */
 export function fromProtoOrigin({
   actorType: type,
   actorId,

@@ -279,9 +279,7 @@ export interface ReservationPartitions {
   boundLegacy(): Promise<boolean>;
   /** Creates the partitions of the next days. @returns their names; none while the table of earlier releases has no bound */
   create(): Promise<readonly string[]>;
-  /**
-   * Drops the oldest partition if all its reservations ended and expired at least a day ago. @returns its name; undefined if there is none
-   */
+  /** Drops the oldest partition whose reservations all ended and expired a day ago. @returns its name; undefined if there is none */
   dropOldest(): Promise<string | undefined>;
   /** Deletes at most `maxCount` ended reservations whose ids belong to no partition of a day. @returns how many it deleted */
   deleteStray(maxCount: number): Promise<number>;

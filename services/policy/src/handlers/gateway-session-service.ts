@@ -22,7 +22,7 @@ const reported = counter({
   labels: ["outcome"],
 });
 
-/** @param lengthMs time for which a renewal is good */
+/** @param lengthMs time for which a renewal is valid */
 export function gatewaySessionService(
   sessions: GatewaySessions,
   lengthMs: number,

@@ -18,7 +18,7 @@ export interface BatchOptions<Call, Result> {
   readonly batchKeyOf: (call: Call) => string;
   /** Id of which a batch has at most one call. */
   readonly idOf: (call: Call) => string;
-  /** Runs a batch and returns the outcome of each call in order; or throws, and then none was run. */
+  /** Runs a batch and returns the outcome of each call in order. If it throws, no call was run. */
   readonly run: (calls: readonly Call[]) => Promise<readonly Outcome<Result>[]>;
 }
 

@@ -28,7 +28,7 @@ export interface BudgetReportsRow {
 /** Maximum number of bindings of a limit set: the rows of a larger one take longer than the round trips that this saves. */
 const MAX_BINDINGS = 20;
 
-/** Shortest day of any time zone: one in which its clocks are put forward by two hours. What comes later in a day is left to `apply`. */
+/** Shortest day of any time zone: one in which its clocks are put forward by two hours. Reports later in a day are left to `apply`. */
 const SHORTEST_DAY_MS = 22 * 3_600_000;
 
 /**

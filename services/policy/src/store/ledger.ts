@@ -4,7 +4,7 @@
  *
  * Steps of an admission (`admitAll`), in one transaction:
  * 1. Lock the gateway sessions of the requests, so that none ends meanwhile, then the counters of all limits that apply to the lineages
- * (`lockApplied`). One row for each binding has all that a decision needs, however much was spent.
+ *    (`lockApplied`). One row for each binding has all that a decision needs, however much was spent.
  * 2. Read the idempotency keys in use, and the reservations that the requests have already.
  * 3. Decide on the requests one after the other, each on the counters that those before it leave (`decideAll`).
  * 4. Write all new reservations and changed counters in one statement, or nothing.

@@ -29,7 +29,7 @@ export interface SessionLimitSet {
   batchMax: number;
   /** Time until which its requests go to the policy service, because what they need was not granted. */
   centralUntilMs: number;
-  /** Time at which its counters were last looked at one by one, and requests since then; see `takeLook`. */
+  /** Time at which its counters were last checked one by one, and requests since then; see `takeLook`. */
   lookedAtMs: number;
   requestsSince: number;
   /** Indexes of the tightest limits at that time. */

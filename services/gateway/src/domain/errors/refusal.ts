@@ -16,7 +16,7 @@ export class Refusal extends Error {
   readonly code: string | null;
   /** Field of the request that is at fault; null if none is. */
   readonly param: string | null;
-  /** True if the same request may succeed later. False tells the SDKs not to try again. */
+  /** True if the same request may succeed later. If false, the SDKs do not send it again. */
   readonly retryable: boolean;
   /** `Retry-After` in seconds, or as an upstream wrote it. */
   readonly retryAfter: string | undefined;

@@ -179,7 +179,7 @@ async function judgeJson(rules: GuardRules, json: string, work: Work) {
 export async function judgeMedia(guard: ContentGuard, { start, end }: JsonText, value: string): Promise<JudgedContent> {
   const { rules, work, shadowWork } = guard;
   const media: MediaText | undefined = await mediaTextOf(value, rules === undefined ? shadowWork : work);
-  // Base64 of binary data is no text, and judging it would cost as much as text.
+  // Base64 of binary data is not text, and judging it would cost as much as text.
   if (media === undefined && (BINARY_URL.test(value) || (value.length > MAX_ID_CHARS && BASE64.test(value)))) {
     return { edits: [], blocked: undefined, isUninspectable: true };
   }

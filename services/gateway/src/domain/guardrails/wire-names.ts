@@ -1,5 +1,5 @@
 /**
- * Names of members that the API defines, in requests, answers and JSON Schema. They are no content: a pattern for "role" does not
+ * Names of members that the API defines, in requests, answers and JSON Schema. They are not content: a pattern for "role" does not
  * mean the member `role` of every message. Names that a client or a model chooses are content.
  */
 

@@ -73,7 +73,7 @@ describe("a fair queue", () => {
     expect(turnsOfA).toEqual([0, 6, 12]);
   });
 
-  it("lets a flow that had nothing waiting for a while, and owes, wait all the same", () => {
+  it("lets a flow that owes wait, even if it had nothing waiting for a while", () => {
     const { push, take, charge } = queueOf();
     push("a1", ...Array.from({ length: 100 }, () => "b"));
     expect(take(1)).toEqual(["a1"]);

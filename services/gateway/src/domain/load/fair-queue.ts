@@ -84,7 +84,7 @@ export class FairQueue<T, F extends Flow<T> = Flow<T>> {
     return undefined;
   }
 
-  /** Charges a flow for work beyond that of its item. It has its next turn so many rounds later, if it has items waiting. */
+  /** Charges a flow with waiting items for work beyond that of its item: its next turn comes that many rounds later. */
   charge(flow: F, work: number): void {
     if (flow.isListed) flow.deficit = Math.max(-MAX_DEFICIT, flow.deficit - work);
   }

@@ -6,7 +6,7 @@
  * of the event loop. While spare time is due, none starts, except in one turn every 20 ms. A flood alone is never held back, nor is a
  * namespace that is served without a queue. Nor are two that send about as much as each other: one would wait although there is time.
  *
- * Measured with one core for the gateway, 100 requests/s beside a flood on 256 connections: see test/bench/README.md.
+ * Measured with one core for the gateway, 100 requests/s in parallel with a flood on 256 connections: see test/bench/README.md.
  */
 import { SpareTime, type LoopTimes } from "./spare-time.ts";
 
@@ -41,7 +41,7 @@ export class FloodPace {
   readonly #spareTime: SpareTime;
   /** Senders keyed by namespace, the longest silent first. */
   readonly #senders = new Map<string, Sender>();
-  /** The one that sends most. */
+  /** Sender with the highest rate. */
   #largest = NOBODY;
   /** Last two namespaces that sent little and had few waiting requests, the latest first: at least one of them differs from a given one. */
   #small: readonly [Sender, Sender] = [NOBODY, NOBODY];
@@ -104,7 +104,7 @@ export class FloodPace {
   }
 }
 
-/** True if one sends less than a quarter of what another does. */
+/** True if one sender has less than a quarter of the rate of another. */
 function sendsLess(one: Sender, other: Sender, now: number): boolean {
   return rateOf(one, now) * TIMES_AS_MUCH < rateOf(other, now);
 }

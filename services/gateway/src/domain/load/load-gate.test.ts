@@ -125,7 +125,7 @@ describe("a load gate", () => {
     expect(started).toHaveLength(before + 8);
   });
 
-  it("holds a flood back for a namespace of which many requests run, because models are slow, and few wait", async () => {
+  it("holds a flood back for a namespace with many running requests, because models are slow, and few waiting ones", async () => {
     const { enter, started, endTurn, pass } = gateWith();
     for (let turn = 0; turn < 50; turn++) {
       for (const name of namesOf(`b${turn}-`, 5)) enter(name);
@@ -233,7 +233,7 @@ describe("a load gate", () => {
     expect(loop.active / (loop.active + loop.idle)).toBeLessThan(0.85);
   });
 
-  it("does not hold a flood back for itself, nor namespaces of which few wait, however many there are", async () => {
+  it("does not hold a flood back for itself, nor namespaces with few waiting requests, however many there are", async () => {
     const { enter, started, endTurn, loop } = gateWith();
     for (const name of namesOf("a", 40)) enter(name);
     loop.active += 1_000;
@@ -334,7 +334,7 @@ describe("a load gate", () => {
     expect(gate.namespaces).toBeLessThanOrEqual(1_024 + 2);
   });
 
-  it("refuses what has waited for more than it may, and starts the next one all the same", async () => {
+  it("refuses a request that has waited for too long, and still starts the next one", async () => {
     const { gate, enter, started, refused, endTurn } = gateWith({ maxWaitMs: 2_000 });
     for (const name of namesOf("a", 800)) enter(name);
     for (let turn = 0; turn <= 20; turn++) await endTurn(100);

@@ -69,7 +69,7 @@ function readJpeg(bytes: Buffer): ImageSize | undefined {
     if (marker >= 0xc0 && marker <= 0xcf && !NO_FRAME.has(marker)) {
       return { height: bytes.readUInt16BE(at + 5), width: bytes.readUInt16BE(at + 7) };
     }
-    // A scan before any frame is no image.
+    // A scan before any frame is not an image.
     if (marker === 0xda) return undefined;
     at += 2 + bytes.readUInt16BE(at + 2);
   }

@@ -41,7 +41,7 @@ function dearestOf(...formulas: readonly ImageFormula[]): ImageFormula {
   return (size, detail) => Math.max(...formulas.map((formula) => formula(size, detail)));
 }
 
-/** Later models of OpenAI: tiles or patches, of which a client may ask for up to 10,000. */
+/** Later models of OpenAI: tiles or patches; a client may ask for up to 10,000 patches. */
 function laterOpenAi(factor: number): ImageFormula {
   const usual = dearestOf(tiles(70, 140), patches(32, 2_500, factor));
   const original = patches(32, 10_000, factor);

@@ -44,7 +44,7 @@ describe("the queue of settlements", () => {
     expect(queue.size).toBe(0);
   });
 
-  it("reports again what got no outcome, and that alone", async () => {
+  it("reports again only the settlements without an outcome", async () => {
     const again = pendingSettlement();
     let attempts = 0;
     const { queue, sizes, over, add } = queueOver(async (settlements) =>
@@ -56,7 +56,7 @@ describe("the queue of settlements", () => {
     expect(over).toHaveLength(3);
   });
 
-  it("reports all of a call again that got no answer", async () => {
+  it("reports all settlements of a call again if it got no answer", async () => {
     let attempts = 0;
     const { queue, over, add } = queueOver(async (settlements) => {
       if (attempts++ < 2) throw new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "down");

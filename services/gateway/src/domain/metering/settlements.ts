@@ -83,7 +83,7 @@ export function createSettlements(options: SettlementsOptions): Settlements {
         complete();
       },
     });
-  /** Made here so that what waits for its report, up to a second, keeps nothing else of the request in memory. */
+  /** Made here so that a settlement that waits for its report, up to a second, keeps nothing else of the request in memory. */
   const acknowledgementOf = (end: SettlementOnSlices) => (): void => {
     const { pending, slices } = end;
     queue.expected--;

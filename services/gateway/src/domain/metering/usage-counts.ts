@@ -7,7 +7,7 @@ export type CountKind = keyof typeof COUNT_NAMES;
 /** Counts of a record as far as it has them. */
 export interface UsageCounts {
   readonly values: Readonly<Partial<Record<CountKind, number>>>;
-  /** Kinds of which a name has something that is no count. */
+  /** Kinds for which one of the names has a value that is not a count. */
   readonly faults: ReadonlySet<CountKind>;
 }
 

@@ -30,7 +30,7 @@ export const UNSEEN_TOKENS_PER_SECOND = 100;
  * was delivered, what may have been made before the first of it was seen, and, unless the answer is complete, what the upstream
  * makes until it notices. The granted bounds are the ceiling, unless the upstream itself reported more.
  *
- * An answer that was not to be streamed and did not arrive is estimated at the ceiling: many upstreams finish it all the same.
+ * An answer that was not to be streamed and did not arrive is estimated at the ceiling: many upstreams finish it anyway.
  */
 export function estimateUsage({ reported, delivered }: MeteredUsage, request: EstimatedRequest): TokenUsage {
   const { inputTokensMax, outputTokensMax } = request.granted;

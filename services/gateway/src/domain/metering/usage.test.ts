@@ -23,7 +23,7 @@ describe("the usage of a request that has no output", () => {
     expect(readUsage({ usage }, 0)?.whole).toMatchObject({ promptTokens, completionTokens: 0, isConsistent: true });
   });
 
-  it("has the output that an answer reports all the same", () => {
+  it("has output if an answer reports some nevertheless", () => {
     expect(readUsage({ usage: counts(4, 2) }, 0)?.whole).toMatchObject({ promptTokens: 4, completionTokens: 2 });
   });
 });

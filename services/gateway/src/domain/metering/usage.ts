@@ -24,7 +24,7 @@ export interface TokenUsage {
 
 /** Usage as one record reports it: some frames of a stream count only input, or only output. */
 export type UsageRecord = { readonly [Count in keyof TokenUsage]?: number | undefined } & {
-  /** False if counts of the record contradict each other, or one is no count: then the others are doubtful too. */
+  /** False if counts of the record contradict each other, or one is not a count: then the others are doubtful too. */
   readonly isConsistent: boolean;
 };
 

@@ -122,6 +122,6 @@ export interface LocalAdmissions {
    * for at most one call.
    */
   admit(request: AdmissionRequest): AdmissionDecision | undefined | Promise<AdmissionDecision | undefined>;
-  /** Called before the policy service decides on a request. @returns function that is told its decision */
+  /** Called before the policy service decides on a request. @returns function to be called with the decision */
   ask(request: AdmissionRequest): (decision: AdmissionDecision) => void;
 }

@@ -54,7 +54,7 @@ export interface UpstreamAnswer {
    * undefined if it has none, or none was looked for.
    */
   readonly failure?: AnswerFailure | undefined;
-  /** True if the gateway answers in place of an upstream, of whose health the answer tells nothing; false if undefined. */
+  /** True if the gateway answers in place of an upstream, so that the answer is no evidence about its health; false if undefined. */
   readonly isLocal?: boolean | undefined;
   /** Bytes of the body, without any content encoding. */
   readonly body: AsyncIterable<Uint8Array>;

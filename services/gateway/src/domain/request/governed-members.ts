@@ -4,7 +4,7 @@ import { isObject } from "../wire/json.ts";
  * Governed members: those of a request that make an upstream do something else than answer with the named model at its price,
  * by their effect. Each is refused unless the operator allows it in the providers file; any other member passes unchanged.
  *
- * One table for all upstreams, grouped by the APIs that accept a member: an address does not tell which API is behind it (a
+ * One table for all upstreams, grouped by the APIs that accept a member: an address does not show which API is behind it (a
  * LiteLLM proxy can have any, and forwards to all others), and a provider refuses or ignores the members of other APIs.
  */
 
@@ -54,7 +54,7 @@ const LITELLM: Table = {
   input: "prompt_id prompt_variables prompt_label prompt_version vector_store_ids",
 };
 
-/** References of Anthropic, xAI, Groq, Perplexity, Together, Mistral, Cohere, Gemini, DashScope, Hunyuan and Bedrock: what they bill besides tokens. */
+/** References of Anthropic, xAI, Groq, Perplexity, Together, Mistral, Cohere, Gemini, DashScope, Hunyuan and Bedrock: what they bill in addition to tokens. */
 const OTHER_PROVIDERS: Table = {
   routes: "agent_id compound_custom",
   redirects: "mcp_servers google additional_model_request_fields",

@@ -31,7 +31,7 @@ type TierPriced = Pick<Model, "prices" | "serviceTiers" | "memberRules">;
 
 /** Part of a request's members that its price depends on. */
 export interface PricedMembers {
-  /** Surcharges that apply, beside that of the service tier. */
+  /** Surcharges that apply, in addition to that of the service tier. */
   readonly surcharges: readonly Surcharge[];
   /** Service tier that the client names, in lower case; undefined if it names none. */
   readonly serviceTier: string | undefined;

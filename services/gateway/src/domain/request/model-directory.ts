@@ -167,7 +167,7 @@ export function resolveModel(directory: ModelDirectory, text: string): Model {
   return model;
 }
 
-/** Prices of a request with so many input tokens. */
+/** Prices of a request with this many input tokens. */
 export function priceAt({ prices }: Model, inputTokens: number): ModelRates {
   const step = prices.findLast(({ aboveInputTokens }) => inputTokens > aboveInputTokens) ?? prices[0];
   return step.price;

@@ -24,7 +24,7 @@ describe("the name of a model", () => {
     expect(names.find("openai/gpt-4")).toMatchObject({ provider: "openai", id: "gpt-4" });
   });
 
-  it("is none of another provider's, and an alias is no id at the provider", () => {
+  it("does not name a model of another provider, and an alias is not an id at the provider", () => {
     expect(names.find("azure/default")).toBeUndefined();
     expect(names.findServed("azure", "gpt-4")).toBeUndefined();
     expect(names.findServed("openai", "GPT-4")).toMatchObject({ id: "gpt-4" });

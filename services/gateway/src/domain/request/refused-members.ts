@@ -12,7 +12,7 @@ const NAMED: Readonly<Record<AddedMember, RegExp>> = {
 /** Matches an error that is about the value of an output bound: under the other name it would be as wrong, or no bound at all. */
 const ABOUT_VALUE =
   /too (?:large|high|big|many|long|small|low)|at (?:most|least)|(?:less|greater|more|fewer|smaller|larger) than|exceed|maximum|minimum|out of range|between|must be|should be|context (?:length|window)|positive/i;
-/** Matches an error that is about the name all the same. */
+/** Matches an error that is about the name, although it matches `ABOUT_VALUE` too. */
 const ABOUT_NAME =
   /un(?:supported|recogni[sz]ed|known|expected)|not (?:supported|recogni[sz]ed|permitted|allowed|known)|extra|forbidden|deprecated|use ['"`]?max/i;
 

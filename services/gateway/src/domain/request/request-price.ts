@@ -28,7 +28,7 @@ import {
  * Resolves the model of a request, and its prices as of the moment of the request.
  *
  * @throws Refusal 404 if there is no such model; 503 if neither its provider nor that of any model in its place has a key; 403 if the
- * operator refuses it because its price is not known; 400 for a member that is not allowed
+ *   operator refuses it because its price is not known; 400 for a member that is not allowed
  */
 export function priceRequest(
   directory: ModelDirectory,
@@ -145,7 +145,7 @@ function pricedModel(model: Model, asked: Asked, billed: BilledPrices, possible:
   return { ...model, prices: priced(billed.prices), isPriceEstimated, use };
 }
 
-/** Tier of a request that leaves the choice to the settings of the operator's account; it is no tier of an answer. */
+/** Tier of a request that leaves the choice to the settings of the operator's account; an answer never names it. */
 const AUTOMATIC = "auto";
 
 /** Prices of every tier that may serve a request. A request that names a tier may fall back to the default tier. */

@@ -15,7 +15,7 @@ export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number)
   return Buffer.concat(chunks, size);
 }
 
-/** Reads the start of a body, of at most so many bytes: all that came, if it breaks off. Never throws. */
+/** Reads a body until `maxBytes` have arrived; if it ends or breaks off before, all that arrived. Never throws. */
 export async function collectStart(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;

@@ -161,7 +161,7 @@ describe("a search", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("ends after ten seconds, and gives what comes then", async () => {
+  it("ends after ten seconds, and passes on what comes later", async () => {
     const { promise, resolve } = Promise.withResolvers<string>();
     async function* late(): AsyncGenerator<Uint8Array> {
       yield Buffer.from(": wait\n\n");

@@ -108,7 +108,7 @@ function failureOf(words: UpstreamWords, json: unknown, format: AnswerFormat): A
 /** Members in which the answers of each wire have their output. */
 const OUTPUTS = ["choices", "content", "output"];
 
-/** True for an error that reports usage, or comes beside output. */
+/** True for an error that reports usage, or comes together with output. */
 function mayBeBilled(json: unknown, format: AnswerFormat): boolean {
   if (!isObject(json)) return false;
   const answer = isObject(json["response"]) ? json["response"] : json;

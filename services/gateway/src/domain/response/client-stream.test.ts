@@ -68,7 +68,7 @@ describe("a stream whose upstream thinks", () => {
     expect(reply.text).toBe(BEAT.repeat(3) + piece + finish + DONE);
     const [settlement] = usage.settlements;
     expect(settlement).toMatchObject({ outcome: "succeeded", estimated: false, costNanoUsd: 5_000n });
-    // A heart-beat is no token.
+    // A heart-beat is not a token.
     expect(settlement?.firstTokenMs).toBeGreaterThan(3 * HEARTBEAT_MS);
   });
 

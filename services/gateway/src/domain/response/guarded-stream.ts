@@ -51,7 +51,7 @@ export class GuardedStream {
     try {
       await this.#write(this.#guard.flush(), true);
     } catch {
-      // The client has gone: the refusal, if there is one, is recorded all the same.
+      // The client has gone: the refusal, if there is one, is still recorded.
     }
     await this.#sendRefusal();
   }

@@ -80,7 +80,7 @@ describe("a request whose admission cannot be committed", () => {
   });
 });
 
-describe("an upstream of which no answer comes", () => {
+describe("an upstream that sends no answer", () => {
   it.each([
     ["unreachable", 502, "upstream_unreachable", FREE],
     ["connect_timeout", 504, "upstream_timeout", FREE],

@@ -92,7 +92,7 @@ describe("a whole answer where a stream was asked for", () => {
   });
 });
 
-describe("a stream where none was asked for", () => {
+describe("a stream that was not asked for", () => {
   it("is served as the whole answer that it makes up, and charged by its usage", async () => {
     for (const parts of [CHUNKS, CHUNKS.slice(0, 5)]) {
       const { reply, settlement } = await relayed({ type: "text/event-stream", parts });

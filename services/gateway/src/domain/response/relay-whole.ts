@@ -47,7 +47,7 @@ export async function relayWhole(
   }
 }
 
-/** Passes a stream that nobody asked for on, as the whole answer that its chunks make up. Never throws. */
+/** Passes on a stream that was not asked for, as the whole answer that its chunks make up. Never throws. */
 export async function relayAssembled(
   body: AsyncIterable<Uint8Array>,
   format: StreamFormat,

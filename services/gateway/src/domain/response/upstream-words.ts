@@ -179,7 +179,7 @@ function ownWords(error: JsonObject, hasInnerMessage: boolean): UpstreamWords {
   const { error: short, detail, title } = error;
   const details = [title, detail].filter(isPlainText).join(": ");
   const message = named ?? (details || (isPlainText(short) ? String(short) : undefined));
-  // Beside a message, `error` is a code: {"error": "invalid_grant", "error_description": "…"}.
+  // Next to a message, `error` is a code: {"error": "invalid_grant", "error_description": "…"}.
   const shortCode = message === short ? undefined : nameOf(short);
   const described = param !== undefined && error["loc"] !== undefined ? `${param}: ${message}` : message;
   const code = written ?? shortCode;
@@ -221,7 +221,7 @@ function spokenWait(message = ""): string | undefined {
   return /\b(?:try again|retry) (?:in|after) ((?:\d+[hm])*\d+(?:\.\d+)?(?:ms|s|m))\b/i.exec(message)?.[1];
 }
 
-/** Adds what some upstreams put beside the message: the words of the provider behind a router, an inner code, details. */
+/** Adds what some upstreams put next to the message: the words of the provider behind a router, an inner code, details. */
 function withAdditions(words: UpstreamWords, error: JsonObject, depth: number): UpstreamWords {
   const { metadata, innererror, details } = error;
   let added = words;
@@ -275,7 +275,7 @@ function withLabels(words: UpstreamWords, labels: readonly string[]): UpstreamWo
   return { ...words, labels: [...words.labels, ...labels].slice(0, MAX_LABELS) };
 }
 
-/** Words of both; `first` is preferred but for the message, of which `second` has the inner one. */
+/** Words of both. Those of `inner` are preferred, except for the message, where `outer` comes first; all labels are kept. */
 function merge(outer: UpstreamWords, inner: UpstreamWords): UpstreamWords {
   const message = outer.message ?? inner.message;
   const labels = [...inner.labels, ...outer.labels].slice(0, MAX_LABELS);

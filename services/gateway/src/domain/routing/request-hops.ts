@@ -33,7 +33,9 @@ export interface RoutedRequest {
 
 /** Models that a request may go to. */
 export interface RequestHops {
-  /** Model that the request is admitted for: the requested one or, while its provider lacks its key, the first one whose does not. */
+  /**
+   * Model that the request is admitted for: the requested one or, while its provider lacks its key, the first one whose provider has a key.
+   */
   readonly primary: RequestHop;
   /** All models in order, the primary one among them. */
   readonly all: readonly RequestHop[];

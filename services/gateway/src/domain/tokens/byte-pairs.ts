@@ -102,7 +102,7 @@ export class BytePairs {
   }
 }
 
-/** Rank of parts that are no token together. */
+/** Rank of parts that are not a token together. */
 const NO_RANK = 0x7f_ff_ff_ff;
 
 function bytesOf(token: string | readonly number[]): string {

@@ -39,7 +39,7 @@ interface MeteredTranslation extends AnswerTranslation {
 }
 
 /**
- * Translates an answer to the wire of its client: a whole one, or a stream event by event. What is no answer, such as an error, keeps its
+ * Translates an answer to the wire of its client: a whole one, or a stream event by event. A body that is not an answer, such as an error, keeps its
  * bytes: an error is read in any form, and rendered in the client's.
  */
 export function translatedAnswer(answer: UpstreamAnswer, translation: AnswerTranslation): UpstreamAnswer {

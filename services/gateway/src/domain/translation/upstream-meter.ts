@@ -5,8 +5,8 @@ import type { SseEvent } from "../wire/sse.ts";
 import type { AnswerFormat } from "../wires/answer-format.ts";
 
 /**
- * Meter of a translated answer, in the wire of its upstream: what a translation writes cannot tell a count of zero from one that is
- * missing, and has no place for every part that has a price.
+ * Meter of a translated answer, in the wire of its upstream. The translated answer does not show whether a count is zero or missing, and
+ * has no place for every part that has a price.
  */
 export class UpstreamMeter {
   readonly #request: MeteredRequest;

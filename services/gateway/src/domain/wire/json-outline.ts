@@ -56,7 +56,7 @@ class Outliner {
   /** Begins the strings that stand for long ones. No text from outside can contain it by intent. */
   readonly #mark = randomUUID();
   readonly #longStrings: string[] = [];
-  /** Positions at which the outline goes on with the text as it is, in both. */
+  /** Positions, in outline and text, from which the outline continues with unchanged text. */
   readonly #runs: { readonly outlineAt: number; readonly sourceAt: number }[] = [{ outlineAt: 0, sourceAt: 0 }];
   readonly #parts: string[] = [];
   #outlineChars = 0;

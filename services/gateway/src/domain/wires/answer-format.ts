@@ -34,7 +34,7 @@ export interface StreamFormat {
   readonly end: SseEvent;
   /** Error that an event is or holds; undefined if it is none. @param event whose data is within the bounds of JSON */
   errorOf(event: SseEvent): UpstreamWords | undefined;
-  /** Choices that a chunk finishes; undefined if it is no chunk of an answer. */
+  /** Choices that a chunk finishes; undefined if it is not a chunk of an answer. */
   finishedBy(chunk: JsonObject): readonly number[] | undefined;
   /** True if an answer goes on after this chunk of it. */
   isUnfinished(chunk: JsonObject): boolean;

@@ -207,7 +207,7 @@ export class TypedStreamGuard implements StreamGuard {
     withoutLeft(text, await filter.push(tail.held));
   }
 
-  /** Ends texts, later ones first: what is behind the others is known then. @returns events with the held part of each, in order */
+  /** Ends texts, later ones first, so that the text behind each one is known. @returns events with the held part of each, in order */
   async #end(isEnded: (key: string) => boolean): Promise<Buffer[]> {
     const ended = [...this.#texts].filter(([key]) => isEnded(key));
     const events: Buffer[][] = [];

@@ -34,7 +34,7 @@ export interface RecallWait {
 /** Wait of an admission, and its minimum number of decisions, which take longer on a busy machine. */
 const WAIT_MS = 250;
 const MIN_DECISIONS = 6;
-/** Longest wait of an admission, on a machine that is too busy for so many decisions. */
+/** Longest wait of an admission, on a machine that is too busy for that many decisions. */
 const MAX_WAIT_MS = 1_000;
 /**
  * Time between two recalls of a binding. Requests in its second half are decided at once: if nothing is returned, not every request of a

@@ -15,10 +15,10 @@ export interface AdmittingService {
  * Admission by the operator's own services. What a gateway says of a request is trusted; what a service says is not:
  *
  * - Its namespaces are those of its credential; any other is unknown to it.
- * - The lineage must be the one that the auth service knows: without an ancestor, its limits would not apply.
+ * - The lineage must be the one that the auth service knows: if it lacked an ancestor, the ancestor's limits would not apply.
  * - Request ids and idempotency keys are in an id space of the service: the same text from a gateway or another service is another id. So a
- * service can neither end a foreign reservation nor take an id before a gateway reports a request under it, which would then be charged to
- * nobody.
+ *   service can neither end a foreign reservation nor take an id before a gateway reports a request under it, which would then be charged to
+ *   nobody.
  */
 export interface ServiceAdmission {
   /** @throws DomainError NOT_FOUND for a key or lineage that is unknown, or not within reach; otherwise as `Admission.admit` */

@@ -44,7 +44,7 @@ export function requireMayBind(
 
 /**
  * Refuses a sub-key that would change a policy which it does not own: one that neither it nor a key below it created, or that is bound to
- * anything but itself and keys below it. A change that loosens a policy is refused too if the policy binds the caller.
+ * anything but the sub-key and keys below it. A change that loosens a policy is refused too if the policy binds the caller.
  *
  * @param effect `loosens` if the change can remove something that the policy enforces
  * @throws DomainError PERMISSION_DENIED

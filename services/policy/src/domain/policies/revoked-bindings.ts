@@ -19,7 +19,7 @@ const MAX_REMEMBERED = 10_000;
  * against its budget.
  *
  * @returns a function that removes such bindings, and resolves to the number of revocations that are not done; it throws the first fault
- * once it has tried all of them
+ *   once it has tried all of them
  */
 export function createRemoveRevokedBindings(
   revocations: RevocationLog,
@@ -45,7 +45,7 @@ export function createRemoveRevokedBindings(
       const page: readonly Revocation[] = await revocations.list(after);
       const done: Id<"key">[] = [];
       for (const revocation of page) {
-        // A fault of one must not hold up those after it.
+        // A fault of one revocation must not delay those after it.
         const ended = await isDone(revocation).catch((error: unknown) => {
           faults.push(error);
           return false;

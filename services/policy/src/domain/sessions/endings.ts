@@ -4,12 +4,12 @@
  * 1. An `ended` session asks the log for its position, and waits until everything that was in the stream then is recorded. The end is
  *    committed before, so that nothing is admitted on the session's slices any more.
  * 2. Namespace by namespace, each once: every logged request without a row gets one. It is charged as the log says, or reserved with its
- * bound if the log says that it runs; it expires as every reservation does. Of what is left outstanding then, the part that may be in doubt
- * is held back, and the rest is free. With the last namespace the session is `settled`.
+ *    bound if the log says that it runs; it expires as every reservation does. Of what is left outstanding then, the part that may be in doubt
+ *    is held back, and the rest is free. With the last namespace the session is `settled`.
  * 3. After each of `sweepsAfterMs` the log is read again for late records: replayed dead letters, events of a spool that was found again,
- * settlements. They are charged and corrected, and lower what is held back.
+ *    settlements. They are charged and corrected, and lower what is held back.
  * 4. The last of these sweeps frees what is still held back, reports it as unaccounted, and makes the session `closed`. A complete close by
- * its owner ends it at any time.
+ *    its owner ends it at any time.
  *
  * Every step is a transaction that has no effect if it was done before. So after a process dies between two steps, another one continues,
  * and two at once do no harm; a claim of some seconds keeps that rare. While the usage service or its log is behind, a session waits, and

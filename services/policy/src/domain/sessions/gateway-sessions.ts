@@ -24,7 +24,7 @@ export type GatewaySessions = ReturnType<typeof createGatewaySessions>;
 
 /** Number of transactions of one call that run at a time. */
 const CONCURRENT_NAMESPACES = 3;
-/** Number of namespaces whose reports are applied together, so that a wait for a lock of one of them holds up few. */
+/** Number of namespaces whose reports are applied together, so that a wait for a lock of one of them delays few. */
 const MAX_TOGETHER = 32;
 /** Number of transactions into which the reports of one namespace are divided at most, to find those that fail. */
 const MAX_DIVISIONS = 24;

@@ -5,7 +5,7 @@
  * 2. Grant nothing if a counter is gone, if the session does not know of a grant (its answer was lost), or if what is needed does not fit
  *    on all counters.
  * 3. Otherwise grant what is needed, and a fair share of what is wanted beyond it: a quarter of the headroom divided by the sessions on the
- * counter, and at most so much that all of them together have a 32nd of the limit free.
+ *    counter, and at most so much that all of them together have a 32nd of the limit free.
  *
  * Shares round down, so that of the last units only what is needed is granted. A rate slice lasts for one bucket of its window, at most a
  * second, and is counted at its end, whenever it is used.

@@ -11,7 +11,7 @@ export interface SessionStore {
    * @returns the state afterwards, `ended` for a session that is left, was refused or is not known
    */
   renew(renewal: Renewal, decide: typeof decideRenewal): Promise<SessionState>;
-  /** Allows no further renewal of the session, so that it ends by itself. Idempotent. @returns the state afterwards; `closed` if it is not known */
+  /** Allows no further renewal, so that the session ends by itself. Idempotent. @returns the state afterwards; `closed` if it is not known */
   leave(sessionId: Id<"gws">): Promise<SessionState>;
   /** Closes the session for ever. Idempotent. What is set aside for it is freed by `release`. */
   close(sessionId: Id<"gws">): Promise<void>;

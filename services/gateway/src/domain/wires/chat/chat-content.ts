@@ -148,7 +148,7 @@ export function responseContentKindOf(text: JsonText, value: () => string): Cont
 
 /** Classification of a string of an answer by its place alone. */
 interface ResponsePlace {
-  /** Test of the values that are no content; undefined if all are. */
+  /** Test of the values that are not content; undefined if all are content. */
   readonly isExempt: ValueTest | undefined;
   readonly isMedia: boolean;
 }

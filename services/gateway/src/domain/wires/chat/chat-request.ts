@@ -115,7 +115,7 @@ export const CHAT_REQUEST: RequestFormat = {
   },
 };
 
-/** True for a member beside the messages whose texts are read as one. */
+/** True for a member other than the messages whose texts are read as one. */
 function hasOtherTexts({ key }: Member): boolean {
   return key === "prediction" || key === "choices";
 }

@@ -50,7 +50,7 @@ const IMAGE_MEMBERS = new Set(["url", "detail", "format"]);
 const AUDIO_MEMBERS = new Set(["data", "format"]);
 const FILE_MEMBERS = new Set(["file_data", "filename"]);
 
-/** Members of any part, beside its content. */
+/** Members of any part, in addition to its content. */
 const COMMON_PART_MEMBERS = ["type", "cache_control", "prompt_cache_breakpoint"];
 
 interface KnownPart {
@@ -83,7 +83,7 @@ function membersOf(...names: readonly string[]): ReadonlySet<string> {
 
 /**
  * Collects the input of messages: texts; images, audio and files in base64, which count by what they hold and not as text; and
- * everything of unknown shape by its bytes, and as a file besides, because it may refer to something of any length.
+ * everything of unknown shape by its bytes, and additionally as a file, because it may refer to something of any length.
  *
  * @throws Refusal 400 that names the content or part which has no shape that the API knows
  */

@@ -8,7 +8,7 @@ function opened(count: number): OpenTexts<number> {
 }
 
 describe("open texts", () => {
-  it("end the one whose last piece is oldest where there are too many, for good", () => {
+  it("end the text with the oldest last piece for good if there are too many", () => {
     const texts = opened(MAX_OPEN_TEXTS);
     expect(texts.find("text 0")).toBe(0);
     expect(texts.begin("more", -1)).toBe(1);

@@ -17,12 +17,12 @@ export class OpenTexts<T> {
     return [...this.#open.values()];
   }
 
-  /** True if a text may begin: it is none that has ended, and its key can be kept. */
+  /** True if a text may begin: it has not ended before, and its key can be kept. */
   mayBegin(key: string): boolean {
     return !this.#ended.has(key) && this.#keyChars + key.length <= MAX_KEY_CHARS;
   }
 
-  /** Finds an open text, of which a piece has come. */
+  /** Finds an open text that a piece has arrived for. */
   find(key: string): T | undefined {
     const text = this.#open.get(key);
     if (text === undefined) return undefined;

@@ -278,7 +278,7 @@ export class CompletionStreamGuard implements StreamGuard {
     return blockResponse(guard, decisions, blocked);
   }
 
-  /** Judges data that is no chunk of a completion, e.g. an error of the upstream. */
+  /** Judges data that is not a chunk of a completion, e.g. an error of the upstream. */
   async #passOther(data: string) {
     const json = parseJsonOrUndefined(data) === undefined ? JSON.stringify(data) : data;
     const passed = await guardJson(this.#responseGuard, json);

@@ -23,7 +23,7 @@ const MEMBER_KINDS = {
   readMembers: READ_MEMBERS,
 };
 
-/** Requests of POST /v1/embeddings: texts, or lists of tokens, of which none continues another. */
+/** Requests of POST /v1/embeddings: texts, or lists of tokens. None of them continues another. */
 const REQUEST: RequestFormat = {
   readMembers: READ_MEMBERS,
   namesWithin: new Map(),

@@ -4,7 +4,7 @@ import { isObject, type JsonObject } from "../../wire/json.ts";
 
 /**
  * Collector of the input of messages: texts; images and documents in base64, which count by what they hold and not as text; and
- * everything of unknown shape by its bytes, and as a file besides, because it may refer to something of any length.
+ * everything of unknown shape by its bytes, and additionally as a file, because it may refer to something of any length.
  */
 
 /** Collects one kind of block. @returns false if it may be of any length */
@@ -15,7 +15,7 @@ interface KnownBlock {
   readonly collect: CollectBlock;
 }
 
-/** Members of any block, beside its content. */
+/** Members of any block, in addition to its content. */
 const COMMON_MEMBERS = ["type", "cache_control"];
 
 const KNOWN_BLOCKS: ReadonlyMap<unknown, KnownBlock> = new Map(

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { AssembledMessage, eventsOf } from "./message-events.ts";
 
-/** Time that work by the square of what is added here would exceed many times. */
+/** Time-out that work quadratic in what is added here would exceed many times. */
 const TIMEOUT_MS = 30_000;
 const MANY = 100_000;
 

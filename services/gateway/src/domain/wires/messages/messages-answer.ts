@@ -57,7 +57,7 @@ function addOutput(text: OutputText, answer: JsonObject): boolean {
   return whole.reduce<boolean>((hasOutput, part) => (isObject(part) && addBlock(text, part)) || hasOutput, false);
 }
 
-/** Members of a block, or a delta of one, whose text is all of the model. What is cited, or found by a tool, is of others. */
+/** Members of a block, or a delta of one, whose text the model generated. Cited text, and results of tools, are of others. */
 const TEXTS = ["text", "thinking", "partial_json"];
 
 function addBlock(text: OutputText, block: JsonObject): boolean {

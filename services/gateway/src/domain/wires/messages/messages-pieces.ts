@@ -14,7 +14,7 @@ const DELTA_TYPES: Readonly<Record<string, string>> = {
   thinking: "thinking_delta",
   partial_json: "input_json_delta",
 };
-/** Members of deltas that are no text in pieces. */
+/** Members of deltas that are not pieces of text. */
 const NO_PIECES: ReadonlySet<string> = new Set(["type", "signature"]);
 /** Types of the events after which no text goes on. */
 const LAST: ReadonlySet<unknown> = new Set(["message_delta", "message_stop", "error"]);
@@ -62,7 +62,7 @@ function piecesOf({ type, index, delta, content_block: block, message }: JsonObj
     .map((member) => pieceOf(["delta", member], member, index));
 }
 
-/** Pieces in a block that starts: its text may go on in deltas, and that of the block before it may go on in it. */
+/** Pieces in a block that starts: its text may continue in deltas, and may itself continue the text of the block before it. */
 function piecesOfBlock(block: unknown, path: readonly (string | number)[], index: unknown): readonly StreamPiece[] {
   if (!isObject(block)) return [];
   return ["text", "thinking"]

@@ -70,7 +70,7 @@ const MAX_ROLE_CHARS = 20;
 
 /**
  * Collects the items of the input: texts; images, audio and files in base64, which count by what they hold and not as text; and
- * everything of unknown shape by its bytes, and as a file besides, because it may refer to something of any length.
+ * everything of unknown shape by its bytes, and additionally as a file, because it may refer to something of any length.
  *
  * @throws Refusal 400 that names the content or part which has no shape that the API knows
  */

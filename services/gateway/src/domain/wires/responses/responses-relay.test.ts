@@ -75,7 +75,7 @@ describe("a response", () => {
     }
   });
 
-  it("that is cut off at its output bound is whole all the same, and gets nothing behind its end", async () => {
+  it("that is truncated at its output bound counts as whole, and nothing follows its end", async () => {
     const end = { status: "incomplete", incomplete_details: { reason: "max_output_tokens" } };
     const stream = responseEvent({ type: "response.incomplete", response: response([textItem("hi")], end) });
     const { reply, settlement } = await served(STREAM, STREAM_TYPE, [`${stream}data: [DONE]\n\n`]);
