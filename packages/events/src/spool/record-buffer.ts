@@ -6,7 +6,7 @@ const INITIAL_BYTES = 16 * 1024;
 
 /**
  * Encoded records of the next write to the spool, in bytes that are allocated once: marks (sent, acknowledged, completed) that are not on
- * the disk yet, and behind them the records of an entry. Marks are written with the next entry, or on their own after 50 ms. Losing
+ * the disk yet, and after them the records of an entry. Marks are written with the next entry, or on their own after 50 ms. Losing
  * one repeats work, which does no harm: a batch is sent again, a settlement is made again.
  */
 export class RecordBuffer {

@@ -187,7 +187,7 @@ async function whileSyncing(onSync: (path: string) => void, work: () => Promise<
   }
 }
 
-/** Spool of small segments. The oldest one has pending settlements, which are synced, and events behind them. */
+/** Spool of small segments. The oldest one has pending settlements, which are synced, and events after them. */
 async function spoolWithPending(folder: string, options: Partial<SpoolOptions>) {
   const spool = openSpool(folder, options);
   const pending = ["session", "stream a", "stream b"];

@@ -8,7 +8,7 @@
  *
  * Steps of one event. `append` writes it with one `write` (1 to 2 µs, page cache: it survives a kill). `nextBatch` takes it and notes a
  * `sent` mark, so that a later process sends the same batch under the same id. The mark is written together with the next entry, which
- * saves a `write` (15 µs of CPU) for each batch. After a kill before that, the events behind the last mark are exactly those that were
+ * saves a `write` (15 µs of CPU) for each batch. After a kill before that, the events after the last mark are exactly those that were
  * taken, and make the same batch again. `acknowledge` notes that NATS has stored it. `sync` makes everything written so far survive the
  * loss of power. A pending settlement is written by `append`, alone or in one piece with an event, and lasts until `complete`.
  *
@@ -260,7 +260,7 @@ export class Spool {
     return { id: `${segment.session}-${first}-${last}`, first, last, events, segment };
   }
 
-  /** Writes the waiting marks and the entry behind them. If the disk is full, it does so again after releasing the reserved space. */
+  /** Writes the waiting marks and the entry after them. If the disk is full, it does so again after releasing the reserved space. */
   #writeNext(): Segment {
     const next = this.#next;
     try {

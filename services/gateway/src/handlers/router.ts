@@ -26,7 +26,7 @@ export interface Route {
   readonly errors?: ErrorFormat | ((request: IncomingMessage) => ErrorFormat);
   /** True if it is called by machines at intervals: its requests are logged at debug. False by default. */
   readonly isProbe?: boolean;
-  /** Answers a request. @param rest the path behind the prefix; empty for a whole path */
+  /** Answers a request. @param rest the path after the prefix; empty for a whole path */
   readonly handle: (exchange: Exchange, rest: string) => Promise<void>;
 }
 

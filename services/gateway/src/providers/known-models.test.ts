@@ -77,7 +77,7 @@ describe("the facts about a model", () => {
     expect(modelOf(text, 1)).toMatchObject({ contextTokens: 2_000, capabilities: { tools: false, images: false } });
   });
 
-  it("are not guessed from the name of a deployment, nor for a model that nobody knows", () => {
+  it("are not guessed from the name of a deployment, nor for an unknown model", () => {
     const azure = provider("https://x.openai.azure.com/openai/v1", ["models: [{id: gpt-4}]"]);
     expect(modelOf(azure)?.capabilities).toBeUndefined();
     expect(modelOf(provider("http://127.0.0.1:1/v1", ["models: [{id: gpt-4}]"]))?.capabilities).toBeUndefined();

@@ -32,7 +32,7 @@ describe("the fallback of a model", () => {
     expect(find(text, "small")).toMatchObject({ fallback: undefined, retries: undefined });
   });
 
-  it("of a provider holds for its models that it can serve, and a model may take it back", () => {
+  it("of a provider holds for its models that it can serve, and a model may cancel it", () => {
     const text = fileWith([], ["fallback: []"]).replace(
       "    models:\n",
       "    fallback: [here/big, claude]\n    retries: 1\n    models:\n",

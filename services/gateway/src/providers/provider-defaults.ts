@@ -36,7 +36,7 @@ export function apiDefaultsOf({ hostname, pathname }: URL): ApiDefaults {
 /** Output bound for a model that reasons before it writes: OpenAI advises to leave at least so much for both. */
 const REASONING_OUTPUT_TOKENS = 25_000;
 
-/** Matches ids of models that always reason, also behind the names of vendors and deployments. */
+/** Matches ids of models that always reason, also after the names of vendors and deployments. */
 const REASONING =
   /(?:^|[^a-z0-9])(?:o[1-9]|gpt-?[5-9]|gpt-oss|codex|r1|qwq|magistral|grok-(?:3-mini|[4-9])|gemini-(?:2\.5|[3-9]))(?![a-z0-9])|reason|thinking/i;
 /** Matches ids of variants that do not reason. */

@@ -125,7 +125,7 @@ function toCall(
   };
 }
 
-/** Secrets in a value: itself, and the credential behind the name of a scheme, e.g. `Bearer`. */
+/** Secrets in a value: itself, and the credential after the name of a scheme, e.g. `Bearer`. */
 function secretsOf(value: string): readonly string[] {
   const credential = /^[A-Za-z-]+ +(\S.*)$/.exec(value)?.[1];
   return credential === undefined ? [value] : [value, credential];

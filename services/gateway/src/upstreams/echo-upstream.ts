@@ -122,7 +122,7 @@ function textOf(content: unknown): string | undefined {
   return texts.join(" ");
 }
 
-/** Counts up to `max` tokens. `end` is the index behind the last one. */
+/** Counts up to `max` tokens. `end` is the index after the last one. */
 function scanTokens(text: string, max = Infinity): { readonly count: number; readonly end: number } {
   let count = 0;
   let end = 0;

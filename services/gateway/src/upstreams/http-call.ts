@@ -42,7 +42,7 @@ type Next = IteratorResult<Uint8Array, undefined>;
 /** Number of bytes that wait to be read, from which on the connection is paused. */
 const MAX_WAITING_BYTES = 64 * 1024;
 
-/** Time and bytes in which a discarded body can end by itself: most streams send their end just behind their last event. */
+/** Time and bytes in which a discarded body can end by itself: most streams send their end just after their last event. */
 const DISCARD_MS = 100;
 const DISCARD_BYTES = 16 * 1024;
 

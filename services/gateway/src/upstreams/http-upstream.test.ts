@@ -159,7 +159,7 @@ describe("an upstream over HTTP", () => {
     expect(server.requests[0]?.headers).toMatchObject({ "accept-encoding": "identity" });
   });
 
-  it("that answers in an unknown encoding gave an invalid answer, and has refused where it refuses", async () => {
+  it("that answers in an unknown encoding gave an invalid answer, or a refusal if its status is one", async () => {
     const { send } = await open((response, { body }) => {
       const status = body.includes("1") ? 200 : 500;
       response.writeHead(status, { "content-encoding": "gzip, nonsense" }).end("x");

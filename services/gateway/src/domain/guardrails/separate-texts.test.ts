@@ -169,7 +169,7 @@ describe("a document that is judged at once", () => {
     }
   });
 
-  it("is judged as text by text, whatever it is", async () => {
+  it("is judged the same as text by text", async () => {
     const patterns = [
       SECRET,
       WORD,

@@ -4,7 +4,7 @@ export interface ImageSize {
   readonly height: number;
 }
 
-/** Characters of base64 that are decoded: the size is behind the metadata of a JPEG, which rarely have more than 256 KiB. */
+/** Characters of base64 that are decoded: the size comes after the metadata of a JPEG, which rarely have more than 256 KiB. */
 const MAX_HEAD_CHARS = 350_000;
 /** Characters in which every other format has its size. */
 const SHORT_HEAD_CHARS = 64;

@@ -105,7 +105,7 @@ describe("the length of audio", () => {
       Buffer.alloc(16_000 * 2 * seconds),
     );
 
-  it("is read from the header of a WAV file, also behind other chunks", () => {
+  it("is read from the header of a WAV file, also after other chunks", () => {
     expect(boundSeconds(wav(16_000, 32_000, 2, 3), "wav")).toBeCloseTo(3, 1);
   });
 

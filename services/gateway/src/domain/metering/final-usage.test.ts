@@ -130,7 +130,7 @@ describe("usage of a stream that ends early", () => {
     expect(await chargeFor(events, 1, "client_gone")).toEqual({ costMicroUsd: 12, estimated: false });
   });
 
-  it("is not wiped by zeros behind it", async () => {
+  it("is not wiped by zeros after it", async () => {
     const events = [usageAlone(ZEROS), piece(0), finish(0, usageOf(1)), usageAlone(ZEROS), DONE];
     expect(await chargeFor(events, 1, "dies")).toEqual({ costMicroUsd: 12, estimated: false });
   });

@@ -55,7 +55,7 @@ class NameScan {
    * Checks the object that starts at `from`.
    *
    * @param into collects its members
-   * @returns the position behind it
+   * @returns the position after it
    */
   *object(from: number, names: ObjectNames, path: () => string, into?: Member[]): Generator<undefined, number> {
     const text = this.#text;
@@ -78,7 +78,7 @@ class NameScan {
     return at + 1;
   }
 
-  /** Checks the value at `from` if it is an object, or the objects in it if it is a list. @returns the position behind it */
+  /** Checks the value at `from` if it is an object, or the objects in it if it is a list. @returns the position after it */
   *value(from: number, names: ObjectNames, path: () => string): Generator<undefined, number> {
     const text = this.#text;
     if (text[from] === "{") return yield* this.object(from, names, path);

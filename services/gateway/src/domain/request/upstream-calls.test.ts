@@ -109,7 +109,7 @@ describe("an upstream that refuses a member that the gateway added", () => {
     expect(sent).toEqual([{ max_tokens: 4096, stream_options: ASKED }, { max_completion_tokens: 4096 }]);
   });
 
-  it("of two that it refuses one after the other has refused the first one for good", async () => {
+  it("is never sent again the first of two members that it refuses one after the other", async () => {
     const upstream = refusing(({ stream_options, max_tokens }) => {
       if (stream_options !== undefined) return unsupported("stream_options");
       return max_tokens === undefined ? undefined : unsupported("max_tokens");

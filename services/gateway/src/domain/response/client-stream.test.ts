@@ -72,7 +72,7 @@ describe("a stream whose upstream thinks", () => {
     expect(settlement?.firstTokenMs).toBeGreaterThan(3 * HEARTBEAT_MS);
   });
 
-  it("has them between its events too, and none behind its end", async () => {
+  it("has them between its events too, and none after its end", async () => {
     const { serve } = pipelineUnderTest({ upstream: thinking(0, [piece, finish + DONE], 2.5 * HEARTBEAT_MS) });
     const reply = fakeReply();
     const served = serve(STREAM, reply);

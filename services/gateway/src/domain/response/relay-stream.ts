@@ -26,7 +26,7 @@ export async function relayStream(
       const passed = guarded.pass(events);
       if (passed !== undefined) await passed;
       if (answer.meter.hasBegun) timings.markOutput();
-      // The client need not wait for the upstream, which may report its usage behind the end, or hold the connection open.
+      // The client need not wait for the upstream, which may report its usage after the end, or hold the connection open.
       if (answer.isDone && guarded.refusal === undefined) await client.end();
     }
   } catch (error) {

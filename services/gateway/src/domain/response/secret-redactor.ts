@@ -148,7 +148,7 @@ function base64Cores(secret: string): readonly string[] {
   });
 }
 
-/** Character that was read, and the position behind it. */
+/** Character that was read, and the position after it. */
 interface Read {
   /** Folded character; -1 if more bytes decide. */
   code: number;

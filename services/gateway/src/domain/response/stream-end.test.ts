@@ -85,7 +85,7 @@ describe("a stream whose choices are all finished", () => {
     }
   });
 
-  it("is not whole if text went on behind that when it broke off", async () => {
+  it("is not whole if more text followed before it broke off", async () => {
     const { settlement } = await serve(breakingAfter(piece("a") + finish() + piece("b")));
     expect(settlement).toMatchObject({ outcome: "failed", errorCode: "upstream_error" });
     const ended = await serve(parts(piece("a"), finish(), piece("b")));
@@ -154,7 +154,7 @@ describe("the end of a stream", () => {
     }
   });
 
-  it("is not reached while text arrives behind a finish reason that came too early", async () => {
+  it("is not reached while text arrives after a finish reason that came too early", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     try {
       async function* slow(): AsyncGenerator<Uint8Array> {
@@ -173,7 +173,7 @@ describe("the end of a stream", () => {
     }
   });
 
-  it("reaches the client at once, also where the usage comes behind it", async () => {
+  it("reaches the client at once, also if the usage comes after it", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     try {
       const ends: boolean[] = [];

@@ -7,7 +7,7 @@ const FAMILIES: readonly (readonly [TokenizerName, RegExp])[] = [
 ];
 
 /**
- * Finds the tokenizer of a model by its id, which may have a vendor before it, and a variant or a fine-tuning behind it, e.g.
+ * Finds the tokenizer of a model by its id, which may have a vendor before it, and a variant or a fine-tuning after it, e.g.
  * `openai/gpt-4o:free` or `ft:gpt-4o-mini:acme`. Undefined if its vocabulary is not public, or not known.
  */
 export function tokenizerOf(modelId: string): TokenizerName | undefined {

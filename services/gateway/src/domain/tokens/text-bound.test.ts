@@ -72,7 +72,7 @@ describe("the bound of a text without its vocabulary", () => {
     );
   });
 
-  it("counts a word that is cut behind an apostrophe as no common word", () => {
+  it("does not count a word that is cut after an apostrophe as a common word", () => {
     expect(boundText("'stream")).toBeGreaterThan(boundText("-stream"));
     expect(boundText("'stream".repeat(50)) / 50).toBeGreaterThanOrEqual(3);
   });

@@ -56,7 +56,7 @@ const TOKENS_OF_UNIT = new Uint8Array(UNITS);
 for (let unit = 0; unit < UNITS; unit++) TOKENS_OF_UNIT[unit] = bytesOfUnit(unit) + (EXTRA_BYTES[unit] ?? 0);
 for (const character of SINGLE_CHARACTERS.replace(/\s/g, "")) TOKENS_OF_UNIT[character.charCodeAt(0)] = 1;
 
-/** Tokens of a code unit behind a space, outside the letters. */
+/** Tokens of a code unit after a space, outside the letters. */
 const TOKENS_BEHIND_SPACE = TOKENS_OF_UNIT.slice();
 for (const character of SPLIT_BY_SPACE.replace(/\s/g, "")) TOKENS_BEHIND_SPACE[character.charCodeAt(0)] = 2;
 
@@ -145,7 +145,7 @@ function tokensOfSpaces(spaces: number): number {
   return 2 * Math.floor(spaces / (SPACE_RUN + 1)) + (rest > 0 ? 1 : 0);
 }
 
-/** Start of a word that English contracts. Behind an apostrophe it is cut off whatever follows: `'stream` is `'s` and `tream`. */
+/** Start of a word that English contracts. After an apostrophe it is cut off whatever follows: `'stream` is `'s` and `tream`. */
 const CONTRACTION = /(?:[sdmt]|ll|ve|re)/iy;
 
 /** Tokens of letters with at most one space before them. */

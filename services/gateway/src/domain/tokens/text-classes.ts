@@ -136,7 +136,7 @@ export const SINGLE_CHARACTERS = `
 `;
 
 /**
- * Characters of `SINGLE_CHARACTERS` that are two tokens behind a space in some vocabulary: the space and their first bytes are one token,
+ * Characters of `SINGLE_CHARACTERS` that are two tokens after a space in some vocabulary: the space and their first bytes are one token,
  * which leaves the other bytes alone.
  */
 export const SPLIT_BY_SPACE = `

@@ -12,7 +12,7 @@ export interface Member {
   readonly nameStart: number;
   /** Position of the first character of the value. */
   readonly start: number;
-  /** Position behind the last character of the value. */
+  /** Position after the last character of the value. */
   readonly end: number;
 }
 

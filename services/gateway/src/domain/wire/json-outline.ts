@@ -153,7 +153,7 @@ class Outliner {
     return at;
   }
 
-  /** @returns the position behind the string */
+  /** @returns the position after the string */
   *#readString(from: number): Generator<undefined, number> {
     const text = this.#text;
     const quote = text.indexOf('"', from + 1);

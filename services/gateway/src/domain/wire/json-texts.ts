@@ -12,7 +12,7 @@ export interface JsonText {
   readonly place: string;
   /** Position of the first character of the literal, the opening quote included. */
   readonly start: number;
-  /** Position behind the last character of the literal, the closing quote included. */
+  /** Position after the last character of the literal, the closing quote included. */
   readonly end: number;
   /** Names of members and indices, from the root. Valid only until the next text is requested. */
   readonly path: () => readonly (string | number)[];

@@ -40,7 +40,7 @@ export interface StreamFormat {
   isUnfinished(chunk: JsonObject): boolean;
   /** True for a chunk that has nothing but the usage, which only the gateway may have asked for. */
   isUsageOnly(chunk: JsonObject): boolean;
-  /** True if data behind the end reports usage. */
+  /** True if data after the end reports usage. */
   isLateUsage(data: string): boolean;
   /** True if data says that the answer, or a choice of it, has failed. */
   hasFailed(data: string): boolean;

@@ -27,7 +27,7 @@ export interface GroupMember {
   head: string;
 }
 
-/** Beginning of the texts behind one. */
+/** Beginning of the texts after another one. */
 export interface Behind {
   /** The beginning as it has left, up to the length of a match. */
   readonly head: string;
@@ -46,7 +46,7 @@ const NOTHING: Tail = { held: "", left: "" };
 export class StreamTextGroup {
   readonly #members: GroupMember[] = [];
 
-  /** Adds a text that is opened, behind those of its position. */
+  /** Adds a text that is opened, after those of its position. */
   add(position: number, open: Held): GroupMember {
     const member: GroupMember = { position, open, tail: NOTHING, head: "" };
     this.#members.splice(this.#members.findLastIndex((other) => !(other.position > position)) + 1, 0, member);

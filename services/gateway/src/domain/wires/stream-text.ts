@@ -26,15 +26,15 @@ export class OpenText {
   }
 }
 
-/** End of a text that was read on into the texts behind it. */
+/** End of a text that was read on into the texts after it. */
 export interface Ahead {
   /** Text that could have become a match, as it was read. */
   readonly held: string;
-  /** Beginning of the texts behind it, as it has left. */
+  /** Beginning of the texts after it, as it has left. */
   readonly head: string;
   /** Text that may leave once both were read. */
   readonly read: string;
-  /** True if a match can still go on in a text behind that is open. */
+  /** True if a match can still continue in a later text that is open. */
   readonly isUndecided: boolean;
 }
 
@@ -45,7 +45,7 @@ export function withoutLeft(text: OpenText, passed: string): string {
   return passed.slice(length);
 }
 
-/** Reads the beginning of the texts behind one that ends. @returns undefined if that changes nothing */
+/** Reads the beginning of the texts after one that ends. @returns undefined if that changes nothing */
 export async function readAhead(
   filter: TextFilter<GuardPattern>,
   { head, goesOn }: Behind,
@@ -57,7 +57,7 @@ export async function readAhead(
 }
 
 /**
- * Removes from the end of a text the beginning of the texts behind it, from the end of a match that extends into it. An end that can still
+ * Removes from the end of a text the beginning of the texts after it, from the end of a match that extends into it. An end that can still
  * be the beginning of a match is redacted: the rest of the match could leave at any time.
  */
 export function withoutBehind({ read, head, isUndecided }: Ahead, rest: string): string {

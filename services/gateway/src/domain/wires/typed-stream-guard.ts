@@ -207,7 +207,7 @@ export class TypedStreamGuard implements StreamGuard {
     withoutLeft(text, await filter.push(tail.held));
   }
 
-  /** Ends texts, later ones first, so that the text behind each one is known. @returns events with the held part of each, in order */
+  /** Ends texts, later ones first, so that the text after each one is known. @returns events with the held part of each, in order */
   async #end(isEnded: (key: string) => boolean): Promise<Buffer[]> {
     const ended = [...this.#texts].filter(([key]) => isEnded(key));
     const events: Buffer[][] = [];
@@ -228,7 +228,7 @@ export class TypedStreamGuard implements StreamGuard {
 
   /**
    * Ends a text without waiting. Text that could continue a match of the text before it is dropped. Text whose match could continue in a
-   * text behind it that has begun is redacted.
+   * text after it that has begun is redacted.
    */
   #closeAtOnce(key: string, text: OpenText): string {
     const { filter, own, grouped } = text;
@@ -243,7 +243,7 @@ export class TypedStreamGuard implements StreamGuard {
    * Ends what is left of a text.
    *
    * @param before text of the end that leaves already
-   * @param ahead what was read behind the text; undefined if nothing was
+   * @param ahead what was read after the text; undefined if nothing was
    */
   #closeJoined(key: string, text: OpenText, before: string, ahead?: Ahead): string {
     const { filter, last, grouped } = text;

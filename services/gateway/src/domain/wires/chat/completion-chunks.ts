@@ -38,7 +38,7 @@ function withIndex(call: unknown, index: number): JsonObject {
   return isObject(call) ? { index, ...call } : { index };
 }
 
-/** Members that name something: repeated, not continued, by the chunks behind the first one. */
+/** Members that name something: repeated, not continued, by the chunks after the first one. */
 const NAMES: ReadonlySet<string> = new Set(["id", "object", "role", "type", "finish_reason", "model", "signature"]);
 
 /** Whole completion that is made of the chunks of a stream. */

@@ -375,7 +375,7 @@ describe("a guardrail on a streamed message", () => {
     expect(passed.indexOf('"sec"')).toBeLessThan(passed.indexOf("content_block_stop"));
   });
 
-  it("redacts a word at the start of a block behind one that ends in a part of a word", async () => {
+  it("redacts a word at the start of a block after one that ends within a word", async () => {
     const spec: GuardrailSpec = {
       contentPatterns: [{ name: "word", pattern: "\\bsecret\\b", action: "redact", appliesTo: "both" }],
     };
