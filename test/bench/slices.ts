@@ -24,7 +24,6 @@ const grantEverything: GatewaySessions = {
     grants: requests.map(({ counters }) => ({
       granted: true,
       counters: counters.map(({ granted, needed, wanted, doubt }) => ({
-        isGone: false,
         granted: granted + needed + wanted,
         doubt,
         rate: undefined,
@@ -47,6 +46,7 @@ async function measure(budgets: number): Promise<void> {
       dimension: "money" as const,
       limit: 0,
       isShadow: false,
+      terms: "",
     })),
     isCentral: false,
     name: `${budgets} budgets`,

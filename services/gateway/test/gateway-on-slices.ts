@@ -11,7 +11,6 @@ import { SessionKeeper } from "../src/domain/admission/session-keeper.ts";
 import { reportOneByOne } from "../src/domain/metering/report-one-by-one.ts";
 import { createSettlements } from "../src/domain/metering/settlements.ts";
 import type { AdmissionDecision } from "../src/domain/ports/admissions.ts";
-import type { CallingKey } from "../src/domain/ports/key-verifier.ts";
 import { fakeUsageLog } from "./fake-usage-log.ts";
 import { sampleFacts, sampleSettlement } from "./sample-usage.ts";
 
@@ -50,16 +49,23 @@ export function startGatewayOnSlices(policy: Transport, elapsed: () => number = 
   const keeper = new SessionKeeper({ sessions, records: usageLog, elapsed, log });
   const local = createLocalAdmissions({ limits: directory, keeper, kept, elapsed, clock: Date.now });
 
+  const listApplied = (namespaceId: Id<"ns">, lineage: readonly Id<"key">[]) => {
+    const keyId = lineage.at(-1) ?? newId("key");
+    return directory.listApplied({ kind: "key", scopes: ["inference:invoke"], namespaceId, keyId, lineage });
+  };
+
   return {
     keeper,
     usageLog,
     /** Lines of its log about errors. */
     lines,
+    listApplied,
+    /** Limits of a key as it knows them now. */
+    limitsOf: (namespaceId: Id<"ns">, keyId: Id<"key">) => directory.findLimits({ namespaceId, keyId }),
     /** Admits a request with this bound; a denied one has the decision of the policy service. */
     async admit(namespaceId: Id<"ns">, lineage: readonly Id<"key">[], boundMicroUsd: number): Promise<OpenRequest> {
       const keyId = lineage.at(-1) ?? newId("key");
-      const caller: CallingKey = { kind: "key", scopes: ["inference:invoke"], namespaceId, keyId, lineage };
-      await directory.listApplied(caller);
+      await listApplied(namespaceId, lineage);
       const facts = sampleFacts({ namespaceId, keyId });
       const { requestId } = facts;
       const bounds = { price: PRICE, inputTokensMax: 0, outputTokensMax: boundMicroUsd, choices: 1 };

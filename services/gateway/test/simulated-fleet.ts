@@ -106,17 +106,19 @@ function simulateGateway(policy: ReturnType<typeof simulatePolicy>, limits: Appl
           sessionId,
           requests.map((each) => ({ ...each, counters: each.counters.map(toPolicyRequest) })),
         );
-        const grants = answer.grants.map((grant) => ({
-          granted: grant?.granted ?? false,
-          counters: (grant?.counters ?? []).map(({ gone, granted, doubt, rate, remaining, resetsAtMs }) => ({
-            isGone: gone,
-            granted: Number(granted),
-            doubt: Number(doubt),
-            rate: rate && { ...rate, amount: Number(rate.amount) },
-            remaining: Number(remaining),
-            resetsAtMs,
-          })),
-        }));
+        const grants = answer.grants.map(
+          (grant) =>
+            grant && {
+              granted: grant.granted,
+              counters: grant.counters.map(({ granted, doubt, rate, remaining, resetsAtMs }) => ({
+                granted: Number(granted),
+                doubt: Number(doubt),
+                rate: rate && { ...rate, amount: Number(rate.amount) },
+                remaining: Number(remaining),
+                resetsAtMs,
+              })),
+            },
+        );
         return { state: answer.state, grants };
       }),
   };
@@ -199,10 +201,11 @@ function appliedLimits(bindings: readonly SimulatedBinding[]): AppliedLimits {
       tokens: rateLimit?.maxTokens,
       concurrent: rateLimit?.maxConcurrent,
     };
-    const found: AppliedLimit[] = budget === undefined ? [] : [{ bindingId, dimension: "money", limit: 0, isShadow }];
+    const found: AppliedLimit[] =
+      budget === undefined ? [] : [{ bindingId, dimension: "money", limit: 0, isShadow, terms: "" }];
     for (const dimension of ["requests", "tokens", "concurrent"] as const) {
       const limit = maxima[dimension];
-      if (limit !== undefined) found.push({ bindingId, dimension, limit: Number(limit), isShadow });
+      if (limit !== undefined) found.push({ bindingId, dimension, limit: Number(limit), isShadow, terms: "" });
     }
     return found;
   });

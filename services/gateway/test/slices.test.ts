@@ -117,6 +117,49 @@ describe("admission on slices", () => {
     await eventually(async () => (await total())?.reservedNano === 0n, 10_000);
   });
 
+  it("spends nothing beyond a lowered limit of what it was granted under the former one", async () => {
+    const { namespaceId, key, budget, total } = await policy.oneBudget(1_000_000n);
+    const gateway = await startGateway();
+    settleAll([await gateway.admit(namespaceId, key.lineage, 10)], 10);
+    await eventually(async () => (await total())?.spentNano === 10_000n, 2_000);
+    const former = gateway.limitsOf(namespaceId, key.id);
+    await policy.as(key.token).budgets.updateBudget({ id: budget.id, limitMicroUsd: 13n });
+    await eventually(async () => {
+      await gateway.listApplied(namespaceId, key.lineage);
+      return gateway.limitsOf(namespaceId, key.id) !== former;
+    });
+    const first = await gateway.admit(namespaceId, key.lineage, 10);
+    expect(first.decision).toMatchObject({ admitted: true, outputTokensMax: 3 });
+    first.settle(3);
+    expect((await gateway.admit(namespaceId, key.lineage, 10)).decision.admitted).toBe(false);
+    await eventually(async () => (await total())?.reservedNano === 0n, 5_000);
+    expect((await total())?.spentNano).toBe(13_000n);
+  });
+
+  it("gives back what a request frees after its limit was disabled", async () => {
+    const { namespaceId, key, budget, total } = await policy.oneBudget(1_000n);
+    const gateway = await startGateway();
+    const running = await gateway.admit(namespaceId, key.lineage, 500);
+    await policy.as(key.token).policies.disablePolicy({ id: budget.id });
+    await eventually(async () => (await total())?.reservedNano === 500_000n, 10_000);
+    running.settle(10);
+    await eventually(async () => (await total())?.reservedNano === 0n, 10_000);
+    expect((await total())?.spentNano).toBe(10_000n);
+  });
+
+  it("tells what it gives back again where that failed in one namespace of a call", async () => {
+    const [sound, failing] = [await policy.oneBudget(10_000n), await policy.oneBudget(10_000n)];
+    const gateway = await startGateway();
+    for (const { namespaceId, key } of [sound, failing])
+      settleAll([await gateway.admit(namespaceId, key.lineage, 10)], 10);
+    await eventually(async () => (await failing.total())?.spentNano === 10_000n, 2_000);
+    const mend = await policy.corrupt(failing.budget.id);
+    gateway.keeper.recall([sound.binding.id, failing.binding.id]);
+    await eventually(async () => (await sound.total())?.reservedNano === 0n, 10_000);
+    await mend();
+    await eventually(async () => (await failing.total())?.reservedNano === 0n, 5_000);
+  });
+
   it("returns everything at a clean stop, with what running requests used", async () => {
     const { namespaceId, key, total } = await policy.oneBudget(10_000n);
     const gateway = await startGateway();

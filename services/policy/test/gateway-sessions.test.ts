@@ -65,7 +65,6 @@ describe("a session", () => {
     expect(await gateway.money(key.namespaceId, binding.id, { needed: 1n })).toMatchObject({
       state: ENDED,
       isGranted: false,
-      granted: 0n,
     });
   });
 });
@@ -167,6 +166,13 @@ describe("a report", () => {
     expect(await total()).toMatchObject({ spentNano: 70_000n, reservedNano: 60_000n });
   });
 
+  it("of a cost without a bound is charged, also on a budget of which nothing was granted yet", async () => {
+    const { money, settled, report, total } = await gatewayOn(1_000n);
+    expect(await money({ needed: 0n })).toMatchObject({ isGranted: true, granted: 0n });
+    expect(await report(settled(0n, 7_000n))).toEqual([DONE]);
+    expect(await total()).toMatchObject({ spentNano: 7_000n, reservedNano: 0n });
+  });
+
   it("twice in one call counts once", async () => {
     const { money, settled, report, total } = await gatewayOn(1_000n);
     await money({ needed: 100n * MICRO });
@@ -204,7 +210,6 @@ describe("a report", () => {
     expect(await money({ granted: 100_000n, needed: 1n })).toMatchObject({
       state: ENDED,
       isGranted: false,
-      granted: 0n,
     });
     await report(settled(40_000n, 25_000n));
     expect(await total()).toMatchObject({ spentNano: 25_000n, reservedNano: 75_000n });

@@ -174,9 +174,12 @@ export async function startPolicyUnderTest() {
     async disable(policyId: Id<"pol">): Promise<void> {
       await service.tamper(sql`update policies set disabled_at = now() where id = ${policyId}`);
     },
-    /** Makes the stored spec of a policy unreadable. */
-    async corrupt(policyId: Id<"pol">): Promise<void> {
-      await service.tamper(sql`update policies set spec = '{"allow_nothing": true}' where id = ${policyId}`);
+    /** Makes the stored spec of a policy unreadable. @returns function that mends it */
+    async corrupt(policyId: Id<"pol">): Promise<() => Promise<void>> {
+      const setSpec = (spec: RawBuilder<unknown>): Promise<void> =>
+        service.tamper(sql`update policies set spec = ${spec} where id = ${policyId}`);
+      await setSpec(sql`jsonb_build_object('allow_nothing', spec)`);
+      return () => setSpec(sql`spec->'allow_nothing'`);
     },
     /** Terminates the connections on which its processes listen for changes. @returns their number */
     async terminateSubscriptions(): Promise<number> {

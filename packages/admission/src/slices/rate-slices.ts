@@ -33,7 +33,6 @@ export class RateSlices {
   state: { readonly remaining: number; readonly resetsAtMs: number } | undefined;
   /** Life of the slice that was granted last; a medium value before the first grant. */
   lifeMs = 500;
-  isGone = false;
 
   constructor(bindingId: string, dimension: "requests" | "tokens") {
     this.bindingId = bindingId;
@@ -85,9 +84,14 @@ export class RateSlices {
     this.#slices.splice(after === -1 ? this.#slices.length : after, 0, { ...slice });
   }
 
-  /** Ends the slices that are over; with `all`, every slice. What is left of them is unused from then on. */
-  expire(nowMs: number, all = false): void {
-    const isOver = ({ endsAtMs }: RateSlice): boolean => all || nowMs >= endsAtMs;
+  /** Ends every slice, as `expire` does. */
+  expireAll(): void {
+    this.expire(Number.POSITIVE_INFINITY);
+  }
+
+  /** Ends the slices that are over. What is left of them is unused from then on. */
+  expire(nowMs: number): void {
+    const isOver = ({ endsAtMs }: RateSlice): boolean => nowMs >= endsAtMs;
     if (!this.#slices.some(isOver)) return;
     for (const { amount, countedAtMs } of this.#slices.filter(isOver)) {
       if (amount > 0 && this.#unused.length < MAX_UNUSED) this.#unused.push({ amount, countedAtMs });

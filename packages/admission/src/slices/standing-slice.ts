@@ -21,8 +21,6 @@ export class StandingSlice {
   inDoubt = 0;
   /** Amount that remained of the limit after the last grant, without this slice; undefined before it. */
   remaining: number | undefined;
-  /** True once the service said that the limit does not exist, or is not enforced by slices. */
-  isGone = false;
 
   constructor(bindingId: string, dimension: "money" | "concurrent") {
     this.bindingId = bindingId;

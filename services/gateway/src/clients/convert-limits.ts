@@ -20,12 +20,14 @@ function isLimitCentral({ mode, budgetIsCentral, rateLimitIsCentral }: ProtoLimi
 function toCounters({ bindingId, mode, budget, rateLimit }: ProtoLimit): readonly AppliedLimit[] {
   const isShadow = mode === BindingMode.SHADOW;
   const limits: AppliedLimit[] = [];
-  const add = (dimension: SliceDimension, limit: bigint | undefined): void => {
-    if (limit !== undefined) limits.push({ bindingId, dimension, limit: Number(limit), isShadow });
+  const add = (dimension: SliceDimension, limit: bigint | undefined, terms: string): void => {
+    if (limit !== undefined) limits.push({ bindingId, dimension, limit: Number(limit), isShadow, terms });
   };
-  add("money", budget && 0n);
-  add("requests", rateLimit?.maxRequests);
-  add("tokens", rateLimit?.maxTokens);
-  add("concurrent", rateLimit?.maxConcurrent);
+  const { window, timeZone, limitMicroUsd } = budget ?? {};
+  add("money", budget && 0n, `${limitMicroUsd} in ${window} ${timeZone}`);
+  const { maxRequests, maxTokens, maxConcurrent, windowSecs } = rateLimit ?? {};
+  add("requests", maxRequests, `${maxRequests} in ${windowSecs}`);
+  add("tokens", maxTokens, `${maxTokens} in ${windowSecs}`);
+  add("concurrent", maxConcurrent, `${maxConcurrent}`);
   return limits;
 }

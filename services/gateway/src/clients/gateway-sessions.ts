@@ -6,6 +6,7 @@ import {
   Dimension,
   GatewaySessionService,
   SessionState as ProtoState,
+  type SliceGrant as ProtoSliceGrant,
 } from "@routeplane/contracts/policy";
 import { fromConnectError, fromTimestamp, toTimestamp } from "@routeplane/rpc";
 import {
@@ -15,6 +16,8 @@ import {
   NoGatewaySessions,
   type SessionState,
   type SliceDimension,
+  type SliceGrant,
+  type SliceRequest,
 } from "../domain/ports/gateway-sessions.ts";
 
 const DIMENSIONS: Record<SliceDimension, Dimension> = {
@@ -52,7 +55,7 @@ export function createGatewaySessions(policy: Transport, gateway: string): Gatew
       const { state, grants } = await client.acquireSlices({ sessionId, requests: protoRequests }).catch(fail);
       return {
         state: STATES[state] ?? "ended",
-        grants: grants.map(({ granted, counters }) => ({ granted, counters: counters.map(fromProtoGrant) })),
+        grants: grants.map((grant, index) => fromProtoSliceGrant(grant, requests[index])),
       };
     },
     async close(sessionId, isComplete) {
@@ -79,10 +82,15 @@ function toProtoRequest(request: CounterRequest): MessageInitShape<typeof Counte
   };
 }
 
-function fromProtoGrant({ gone, granted, doubt, rate, remaining, resetsAt }: ProtoGrant): CounterGrant {
+/** @returns undefined for a request that was not processed */
+function fromProtoSliceGrant({ granted, counters }: ProtoSliceGrant, request?: SliceRequest): SliceGrant | undefined {
+  if (counters.length < (request?.counters.length ?? 0)) return undefined;
+  return { granted, counters: counters.map(fromProtoGrant) };
+}
+
+function fromProtoGrant({ granted, doubt, rate, remaining, resetsAt }: ProtoGrant): CounterGrant {
   const countedAt = fromTimestamp(rate?.countedAt);
   return {
-    isGone: gone,
     granted: Number(granted),
     doubt: Number(doubt),
     rate:

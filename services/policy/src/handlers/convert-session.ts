@@ -73,12 +73,8 @@ function fromProtoCounterRequest(request: ProtoCounterRequest): CounterRequest {
 const MAX_AMOUNT = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** @param grant undefined for a request that was not processed */
-export function toProtoSliceGrant(
-  grant: SliceGrant | undefined,
-  request: SliceRequest,
-): MessageInitShape<typeof SliceGrantSchema> {
-  // Sums of 0 change nothing: the gateway takes the larger.
-  if (grant === undefined) return { granted: false, counters: request.counters.map(() => ({})) };
+export function toProtoSliceGrant(grant: SliceGrant | undefined): MessageInitShape<typeof SliceGrantSchema> {
+  if (grant === undefined) return { granted: false, counters: [] };
   return { granted: grant.granted, counters: grant.counters.map(toProtoCounterGrant) };
 }
 

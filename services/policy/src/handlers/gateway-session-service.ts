@@ -39,7 +39,7 @@ export function gatewaySessionService(
       for (const answer of answers) grants.inc({ outcome: answer?.granted === true ? "granted" : "refused" });
       return {
         state: toProtoState(state),
-        grants: converted.map((request, index) => toProtoSliceGrant(answers[index], request)),
+        grants: answers.map(toProtoSliceGrant),
       };
     },
 

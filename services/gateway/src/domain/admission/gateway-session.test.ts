@@ -4,7 +4,7 @@ import type { AppliedLimits } from "../ports/limit-directory.ts";
 import { GatewaySession } from "./gateway-session.ts";
 
 function limitsOn(bindingId: string): AppliedLimits {
-  const limits = [{ bindingId, dimension: "money" as const, limit: 1_000, isShadow: false }];
+  const limits = [{ bindingId, dimension: "money" as const, limit: 1_000, isShadow: false, terms: "" }];
   return { limits, isCentral: false, name: bindingId };
 }
 

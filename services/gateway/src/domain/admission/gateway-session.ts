@@ -7,6 +7,8 @@ export interface HeldCounter {
   readonly slice: StandingSlice | RateSlices;
   readonly namespaceId: Id<"ns">;
   readonly appetite: Appetite;
+  /** Limit as it was set when what is free was granted; see `AppliedLimit`. */
+  terms: string;
   /** Time at which a request last used it. */
   usedAtMs: number;
   /** Time without a request for which a small slice is kept; see `returnIdleSlices`. */
@@ -84,7 +86,10 @@ export class GatewaySession {
     return this.#setsByName.size >= MAX_LIMIT_SETS;
   }
 
-  /** Limit set of these limits; equal counters have one number. Undefined if the session is full. */
+  /**
+   * Limit set of these limits; equal counters have one number. Undefined if the session is full. If a limit was edited, the free part of
+   * what was granted under its former terms is given back.
+   */
   setOf(limits: AppliedLimits, namespaceId: Id<"ns">): SessionLimitSet | undefined {
     const known = this.#sets.get(limits);
     if (known !== undefined) return known;
@@ -93,6 +98,7 @@ export class GatewaySession {
     const set = named ?? this.#createSet(limits, namespaceId);
     this.#setsByName.set(limits.name, set);
     this.#sets.set(limits, set);
+    for (const [index, counter] of set.counters.entries()) giveBackIfEdited(counter, limits.limits[index]?.terms ?? "");
     return set;
   }
 
@@ -114,7 +120,7 @@ export class GatewaySession {
   }
 
   #createSet({ limits }: AppliedLimits, namespaceId: Id<"ns">): SessionLimitSet {
-    const counters = limits.map(({ bindingId, dimension }) => {
+    const counters = limits.map(({ bindingId, dimension, terms }) => {
       const name = `${bindingId} ${dimension}`;
       const known = this.#counters.get(name);
       if (known !== undefined) return known;
@@ -124,6 +130,7 @@ export class GatewaySession {
         slice,
         namespaceId,
         appetite: new Appetite(),
+        terms,
         usedAtMs: Number.NEGATIVE_INFINITY,
         idleMs: 0,
         hasReturns: false,
@@ -156,4 +163,14 @@ export class GatewaySession {
       tightest: { money: undefined, requests: undefined, tokens: undefined },
     };
   }
+}
+
+/** Gives back what is free of a counter if its limit was edited since. The next call tells the policy service. */
+function giveBackIfEdited(counter: HeldCounter, terms: string): void {
+  if (counter.terms === terms) return;
+  counter.terms = terms;
+  const { slice } = counter;
+  if (slice instanceof RateSlices) return slice.expireAll();
+  const returned = slice.giveBack(slice.free);
+  counter.hasReturns ||= returned > 0;
 }

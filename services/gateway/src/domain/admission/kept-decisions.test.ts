@@ -7,8 +7,8 @@ import { KeptDecisions } from "./kept-decisions.ts";
 const namespaceId = newId("ns");
 const limits: AppliedLimits = {
   limits: [
-    { bindingId: "bnd_a", dimension: "money", limit: 0, isShadow: false },
-    { bindingId: "bnd_b", dimension: "requests", limit: 9, isShadow: true },
+    { bindingId: "bnd_a", dimension: "money", limit: 0, isShadow: false, terms: "" },
+    { bindingId: "bnd_b", dimension: "requests", limit: 9, isShadow: true, terms: "" },
   ],
   isCentral: false,
   name: "two",

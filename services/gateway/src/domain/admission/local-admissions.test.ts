@@ -16,6 +16,7 @@ function admissionsOn(count: number, dimension: "money" | "requests") {
     dimension,
     limit: 1_000,
     isShadow: false,
+    terms: "",
   }));
   let nowMs = 0;
   const elapsed = () => nowMs;
@@ -25,7 +26,6 @@ function admissionsOn(count: number, dimension: "money" | "requests") {
     const isRate = dimension === "requests" || dimension === "tokens";
     grantedNano.set(bindingId, granted + amount);
     return {
-      isGone: false,
       granted: granted + (isRate ? 0 : amount),
       doubt,
       rate: isRate ? { amount, countedAtMs: nowMs, validMs: 1_000 } : undefined,

@@ -104,8 +104,7 @@ export class SliceCalls {
   /** Gives the free part of a counter back. */
   giveBack(counter: HeldCounter): void {
     const { slice, namespaceId } = counter;
-    if (slice.isGone) return;
-    if (slice instanceof RateSlices) slice.expire(this.#options.clock(), true);
+    if (slice instanceof RateSlices) slice.expireAll();
     const hasReturns = slice instanceof StandingSlice ? slice.giveBack(slice.free) > 0 : slice.hasUnused;
     counter.hasReturns ||= hasReturns;
     counter.appetite.pause(this.#options.clock());
@@ -172,7 +171,7 @@ export class SliceCalls {
     const [set] = bySet.size > 0 ? bySet.keys() : low.keys();
     if (set !== undefined) {
       const all = bySet.get(set) ?? [];
-      const waiters = all.splice(0, set.batchMax);
+      const waiters = all.splice(0, Math.min(set.batchMax, countToName(all)));
       const bounds =
         waiters.length > 0 ? waiters.map(({ bounds }) => bounds) : [low.get(set) ?? { nanoUsd: 0, tokens: 0 }];
       if (all.length === 0) bySet.delete(set);
@@ -205,7 +204,7 @@ export class SliceCalls {
     const told = calls.map(({ counters }) =>
       counters.map(({ slice }) => (slice instanceof StandingSlice ? slice.returned : 0)),
     );
-    let grants: readonly SliceGrant[] = [];
+    let grants: readonly (SliceGrant | undefined)[] = [];
     const late = setTimeout(() => {
       for (const { waiters } of calls) for (const { resolve } of waiters.splice(0)) resolve(undefined);
     }, PATIENCE_MS);
@@ -269,4 +268,15 @@ export class SliceCalls {
     const isUsable = set.isConfirmed && this.#options.session.isUsable(nowMs);
     for (const { bounds, resolve } of waiters) resolve(isUsable ? set.set.reserve(bounds, nowMs) : undefined);
   }
+}
+
+/** Number of the first waiters, one at least, whose bounds add up to amounts that a call can name. */
+function countToName(waiters: readonly Waiter[]): number {
+  let [nanoUsd, tokens] = [0, 0];
+  const beyond = waiters.findIndex(({ bounds }) => {
+    nanoUsd += bounds.nanoUsd;
+    tokens += bounds.tokens;
+    return Math.max(nanoUsd, tokens) > Number.MAX_SAFE_INTEGER;
+  });
+  return beyond === -1 ? waiters.length : Math.max(1, beyond);
 }

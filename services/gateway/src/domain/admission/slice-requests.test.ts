@@ -14,12 +14,12 @@ function grantOf({ needed, wanted }: CounterRequest, bucketMs: number, nowMs: nu
   const leftMs = bucketMs - (nowMs % bucketMs);
   const validMs = leftMs < bucketMs / 4 ? leftMs + bucketMs : leftMs;
   const rate = { amount: needed + wanted, countedAtMs: nowMs + validMs, validMs };
-  return { isGone: false, granted: 0, doubt: 0, rate, remaining: 1_000_000, resetsAtMs: 0 };
+  return { granted: 0, doubt: 0, rate, remaining: 1_000_000, resetsAtMs: 0 };
 }
 
 /** Uses a rate limit at a steady rate. @returns calls per second, and the share of the requests that waited for one */
 function useSteadily(perSecond: number, bucketMs: number): { callsPerSecond: number; waited: number } {
-  const limits = [{ bindingId: "bnd_1", dimension: "requests" as const, limit: 1_000_000, isShadow: false }];
+  const limits = [{ bindingId: "bnd_1", dimension: "requests" as const, limit: 1_000_000, isShadow: false, terms: "" }];
   const session = new GatewaySession(newId("gws"), 0);
   const counter = session.setOf({ limits, isCentral: false, name: "a rate limit" }, newId("ns"))?.counters[0];
   if (!(counter?.slice instanceof RateSlices)) throw new Error("a rate limit has no rate slices");

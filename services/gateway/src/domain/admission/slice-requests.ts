@@ -100,7 +100,6 @@ function applyCounterGrant(
   sentAtMs: number,
   nowMs: number,
 ): void {
-  slice.isGone = grant.isGone;
   let extra: number;
   if (slice instanceof StandingSlice) {
     const before = slice.granted;

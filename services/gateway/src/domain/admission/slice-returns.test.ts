@@ -9,7 +9,7 @@ import { noteUse, returnIdleSlices } from "./slice-returns.ts";
 /** Slice of a budget of which `remaining` was left, used at these times. @returns function that tells what is given back at a time */
 function sliceUsedAt(timesMs: readonly number[], granted: number, remaining: number): (nowMs: number) => number {
   const session = new GatewaySession(newId("gws"), 0);
-  const limits = [{ bindingId: "bnd_1", dimension: "money" as const, limit: 1_000_000, isShadow: false }];
+  const limits = [{ bindingId: "bnd_1", dimension: "money" as const, limit: 1_000_000, isShadow: false, terms: "" }];
   const counter = session.setOf({ limits, isCentral: false, name: "a budget" }, newId("ns"))?.counters[0];
   if (!(counter?.slice instanceof StandingSlice)) throw new Error("a budget has no slice");
   const { slice } = counter;

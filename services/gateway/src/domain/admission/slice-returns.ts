@@ -22,7 +22,6 @@ export function noteUse(counter: HeldCounter, nowMs: number): void {
 export function returnIdleSlices({ session, calls }: HeldSession, nowMs: number): void {
   for (const counter of session.counters) {
     const { slice, namespaceId } = counter;
-    if (slice.isGone) continue;
     if (slice instanceof RateSlices) {
       slice.expire(nowMs);
       if (slice.hasUnused) calls.tellReturns(counter, namespaceId);

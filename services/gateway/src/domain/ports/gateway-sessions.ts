@@ -34,8 +34,6 @@ export interface SliceRequest {
 
 /** Answer about one counter. */
 export interface CounterGrant {
-  /** True if the limit does not exist any more, or is not enforced by slices. */
-  readonly isGone: boolean;
   /** Sum of all grants of money or slots since the session began. */
   readonly granted: number;
   readonly doubt: number;
@@ -70,11 +68,15 @@ export interface GatewaySessions {
     renewal: number,
     nonce: bigint,
   ): Promise<{ readonly state: SessionState; readonly lengthMs: number }>;
-  /** Acquires and returns slices. A failed call is not repeated: the next one reports the sums of its own time. */
+  /**
+   * Acquires and returns slices. A failed call is not repeated: the next one reports the sums of its own time.
+   *
+   * @returns answers in order; undefined for a request that was not processed
+   */
   acquire(
     sessionId: Id<"gws">,
     requests: readonly SliceRequest[],
-  ): Promise<{ readonly state: SessionState; readonly grants: readonly SliceGrant[] }>;
+  ): Promise<{ readonly state: SessionState; readonly grants: readonly (SliceGrant | undefined)[] }>;
   /** @param isComplete true if every request of the session has been reported, and nobody can make another one */
   close(sessionId: Id<"gws">, isComplete: boolean): Promise<void>;
 }

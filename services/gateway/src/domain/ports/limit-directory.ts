@@ -8,6 +8,8 @@ export interface AppliedLimit {
   /** Maximum; 0 for money, which is shown to nobody. */
   readonly limit: number;
   readonly isShadow: boolean;
+  /** Text of the limit as it is set: another one after an edit. */
+  readonly terms: string;
 }
 
 /** Limits that apply to a key. The same object for all keys to which the same limits apply, for as long as nothing changes. */

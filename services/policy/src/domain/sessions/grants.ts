@@ -109,7 +109,7 @@ export function grantSlices(
     granted,
     counters: requests.map((each, index) => {
       const on = standing[index];
-      return toGrant(state, each, granted && on !== undefined ? on.needed + extraOf(state, each, on) : 0n);
+      return toGrant(state, each, granted && on !== undefined ? on.needed + extraOf(state, each, on) : undefined);
     }),
   };
 }
@@ -200,13 +200,20 @@ function extraOf(
   return extra > 0n ? extra : 0n;
 }
 
-/** Counts a granted amount on the counter, and answers with the state after it. */
-function toGrant(state: GrantState, request: CounterRequest, amount: bigint): CounterGrant {
-  const rate = amount > 0n ? count(state, request, amount) : undefined;
+/** Counts a granted amount on the counter, and answers with the state after it. @param amount undefined if nothing is granted */
+function toGrant(state: GrantState, request: CounterRequest, amount: bigint | undefined): CounterGrant {
+  const isCounted = amount !== undefined && (amount > 0n || hasNoRing(state, request));
+  const rate = isCounted ? count(state, request, amount) : undefined;
   const { granted, returned, doubt } = sliceOf(state, request) ?? NO_SLICE;
   const after = limitStateOf(state, request);
   const { remaining = 0n, resetsAtMs } = after ?? {};
   return { gone: after === undefined, granted, returned, doubt, rate, remaining, resetsAtMs };
+}
+
+/** True if nothing was ever counted: a charge of a request whose bound is 0 would find no window to count in. */
+function hasNoRing({ counters }: GrantState, { bindingId, dimension }: CounterRequest): boolean {
+  const counter = counters.get(bindingId);
+  return dimension !== "concurrent" && counter?.[dimension === "money" ? "spend" : dimension] === undefined;
 }
 
 /**
@@ -230,7 +237,7 @@ function count(state: GrantState, request: CounterRequest, amount: bigint): Rate
     const doubt = slice.doubt > request.doubt ? slice.doubt : request.doubt;
     setSlice(state, request, { ...slice, granted: slice.granted + amount, doubt });
   }
-  if (!isRate(dimension)) return undefined;
+  if (!isRate(dimension) || amount === 0n) return undefined;
   const validMs = rateSliceLife(rateBucketMs(ofBinding.rateLimit?.windowSecs ?? 0), nowMs);
   const countedAtMs = nowMs + validMs;
   const ring = counter[dimension];

@@ -288,7 +288,8 @@ export declare type SliceGrant = Message<"routeplane.policy.v1.SliceGrant"> & {
   granted: boolean;
 
   /**
-   * Counters in the order of the request.
+   * Counters in the order of the request. None if it was not processed, because the session is not open or its namespace failed now:
+   * what it returns has to be told again.
    *
    * @generated from field: repeated routeplane.policy.v1.CounterGrant counters = 2;
    */
