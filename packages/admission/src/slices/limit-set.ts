@@ -24,7 +24,7 @@ export interface LimitSetCounters {
   readonly tokens: readonly RateSlices[];
 }
 
-/** Reason why a request does not fit: too little is free in a slice, or too much is in doubt. */
+/** Reason why a request does not fit: a slice is too small for it, or fits it once the log has acknowledged others. */
 export type Shortage = "slice" | "doubt";
 
 /** Limit set of a session. */
@@ -38,13 +38,16 @@ export class LimitSet {
   /** True if a request with these bounds can be admitted now; else the reason. */
   check({ nanoUsd, tokens }: SliceBounds, nowMs: number): true | Shortage {
     const { counters } = this;
+    let isInDoubt = false;
     for (const slice of counters.money) {
-      if (!slice.fits(nanoUsd)) return nanoUsd <= slice.free ? "doubt" : "slice";
+      if (slice.fits(nanoUsd)) continue;
+      if (nanoUsd > slice.free || nanoUsd > slice.doubtMax) return "slice";
+      isInDoubt = true;
     }
     for (const slice of counters.slots) if (!slice.fits(1)) return "slice";
     for (const rate of counters.requests) if (rate.find(1, nowMs) === undefined) return "slice";
     for (const rate of counters.tokens) if (tokens > 0 && rate.find(tokens, nowMs) === undefined) return "slice";
-    return true;
+    return isInDoubt ? "doubt" : true;
   }
 
   /** Takes the bounds from all counters. @returns undefined, and takes nothing, if they do not fit on one of them */

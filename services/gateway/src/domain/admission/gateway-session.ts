@@ -56,6 +56,8 @@ export class GatewaySession {
   openRequests = 0;
   /** True once it is left: nothing more is admitted on it. */
   isLeft = false;
+  /** Called after each acknowledgement of an admission by the log. */
+  onAcknowledged: () => void = () => {};
   readonly #counters = new Map<string, HeldCounter>();
   readonly #setsByName = new Map<string, SessionLimitSet>();
   readonly #sets = new WeakMap<AppliedLimits, SessionLimitSet>();
@@ -112,6 +114,7 @@ export class GatewaySession {
     reservation.acknowledgeAdmission();
     this.#inDoubt--;
     this.#logHeardAtMs = nowMs;
+    this.onAcknowledged();
   }
 
   /** True if the log has acknowledged nothing for a while, although something waits for it. */

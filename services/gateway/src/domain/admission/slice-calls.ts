@@ -5,8 +5,9 @@
  * takes one request of each namespace that waits, 64 at most: a counter is in one call at a time, because the sums of a second call would
  * be older than the answer to the first.
  * Concurrency: up to 4 calls are under way, each for other namespaces. Requests that arrive meanwhile share the next call.
- * Failures: if a call fails, grants nothing or has no answer within 500 ms, the waiting requests go to the policy service's own admission;
- * grants that come late are used. The next call reports returns again: they are sums.
+ * Requests for which only too much is in doubt make no call: they wait for the log (`doubt-waits.ts`).
+ * Failures: if a call fails, grants nothing or has no answer within 500 ms, the requests that wait for it, or for the next one of its
+ * namespaces, go to the policy service's own admission; grants that come late are used. The next call reports returns again: they are sums.
  */
 import { RateSlices, type SliceBounds, type SliceReservation, StandingSlice } from "@routeplane/admission";
 import { type Id } from "@routeplane/domain";
@@ -19,13 +20,14 @@ import {
   type SliceGrant,
   type SliceRequest,
 } from "../ports/gateway-sessions.ts";
+import { DoubtWaits } from "./doubt-waits.ts";
 import type { GatewaySession, HeldCounter, SessionLimitSet } from "./gateway-session.ts";
 import { applyGrant, isRunningLow, needOf, NO_NEED, toCounterRequest } from "./slice-requests.ts";
 
 /** Request that waits for a slice. */
 interface Waiter {
   readonly bounds: SliceBounds;
-  readonly resolve: (reservation: SliceReservation | undefined) => void;
+  readonly resolve: (reservation: SliceReservation | undefined | Promise<SliceReservation | undefined>) => void;
 }
 
 /** Requests and counters that wait for the next call of a namespace. */
@@ -35,6 +37,8 @@ interface Waiting {
   readonly low: Map<SessionLimitSet, SliceBounds>;
   readonly returning: Set<HeldCounter>;
   isInFlight: boolean;
+  /** True while the call that is under way is late. */
+  isLate: boolean;
 }
 
 /** Request of one namespace in a call, and what it is for. */
@@ -76,18 +80,24 @@ export interface HeldSession {
 export class SliceCalls {
   readonly #options: SliceCallsOptions;
   readonly #namespaces = new Map<Id<"ns">, Waiting>();
+  readonly #doubtWaits: DoubtWaits;
   #inFlight = 0;
+  /** Number of calls under way that are late. */
+  #late = 0;
   #isScheduled = false;
 
   constructor(options: SliceCallsOptions) {
     this.#options = options;
+    this.#doubtWaits = new DoubtWaits(options.session, options.clock);
   }
 
   /** Resolves to the reservation of a request once its limit set has slices for it; to undefined if the policy service has to decide. */
   acquire(set: SessionLimitSet, bounds: SliceBounds): Promise<SliceReservation | undefined> {
-    const { waiters } = this.#waitingIn(set.namespaceId);
+    if (set.isConfirmed && set.set.check(bounds, this.#options.clock()) === "doubt")
+      return this.#doubtWaits.wait(set, bounds);
+    const { waiters, isLate } = this.#waitingIn(set.namespaceId);
     const ofSet = waiters.get(set) ?? [];
-    if (ofSet.length >= MAX_WAITERS) return Promise.resolve(undefined);
+    if (isLate || this.#late === MAX_IN_FLIGHT || ofSet.length >= MAX_WAITERS) return Promise.resolve(undefined);
     waiters.set(set, ofSet);
     const { promise, resolve } = Promise.withResolvers<SliceReservation | undefined>();
     ofSet.push({ bounds, resolve });
@@ -119,16 +129,38 @@ export class SliceCalls {
 
   /** Sends all waiting requests to the policy service's own admission. */
   stop(): void {
-    for (const { waiters } of this.#namespaces.values()) {
+    this.#doubtWaits.stop();
+    this.#giveUp(this.#namespaces.values());
+  }
+
+  /** Sends what waits for the next calls of these namespaces to the policy service's own admission. */
+  #giveUp(all: Iterable<Waiting>): void {
+    for (const { waiters } of all) {
       for (const ofSet of waiters.values()) for (const { resolve } of ofSet) resolve(undefined);
       waiters.clear();
     }
   }
 
+  /** Notes that a call is late: nothing waits for it any more, nor for the next call of its namespaces, nor for others if all calls are. */
+  #noteLate(calls: readonly Pending[]): void {
+    this.#late++;
+    for (const { waiters, waiting } of calls) {
+      waiting.isLate = true;
+      for (const { resolve } of waiters.splice(0)) resolve(undefined);
+    }
+    this.#giveUp(this.#late === MAX_IN_FLIGHT ? this.#namespaces.values() : calls.map(({ waiting }) => waiting));
+  }
+
   #waitingIn(namespaceId: Id<"ns">): Waiting {
     const known = this.#namespaces.get(namespaceId);
     if (known !== undefined) return known;
-    const waiting: Waiting = { waiters: new Map(), low: new Map(), returning: new Set(), isInFlight: false };
+    const waiting: Waiting = {
+      waiters: new Map(),
+      low: new Map(),
+      returning: new Set(),
+      isInFlight: false,
+      isLate: false,
+    };
     this.#namespaces.set(namespaceId, waiting);
     return waiting;
   }
@@ -205,9 +237,7 @@ export class SliceCalls {
       counters.map(({ slice }) => (slice instanceof StandingSlice ? slice.returned : 0)),
     );
     let grants: readonly (SliceGrant | undefined)[] = [];
-    const late = setTimeout(() => {
-      for (const { waiters } of calls) for (const { resolve } of waiters.splice(0)) resolve(undefined);
-    }, PATIENCE_MS);
+    const late = setTimeout(() => this.#noteLate(calls), PATIENCE_MS);
     try {
       const answer = await sessions.acquire(
         session.id,
@@ -219,8 +249,10 @@ export class SliceCalls {
       log.debug({ err: error }, "acquiring slices failed");
     }
     clearTimeout(late);
+    if (calls[0]?.waiting.isLate === true) this.#late--;
     for (const [index, pending] of calls.entries()) {
       pending.waiting.isInFlight = false;
+      pending.waiting.isLate = false;
       const grant = grants[index];
       if (grant !== undefined) this.#noteReturns(pending.counters, told[index] ?? []);
       this.#answer(pending, grant, sentAtMs);
@@ -266,7 +298,14 @@ export class SliceCalls {
     if (grant !== undefined && isCentral) for (const counter of counters) this.giveBack(counter);
     if (isCentral && nowMs < set.centralUntilMs) this.#sendElsewhere(set);
     const isUsable = set.isConfirmed && this.#options.session.isUsable(nowMs);
-    for (const { bounds, resolve } of waiters) resolve(isUsable ? set.set.reserve(bounds, nowMs) : undefined);
+    for (const { bounds, resolve } of waiters) resolve(isUsable ? this.#reserve(set, bounds, nowMs) : undefined);
+  }
+
+  /** Reserves on slices that were just granted, or waits for the log if only that is in the way. */
+  #reserve(set: SessionLimitSet, bounds: SliceBounds, nowMs: number) {
+    return set.set.check(bounds, nowMs) === "doubt"
+      ? this.#doubtWaits.wait(set, bounds)
+      : set.set.reserve(bounds, nowMs);
   }
 }
 
