@@ -99,6 +99,29 @@ describe("the wait of a settlement on slices", () => {
     return { ...pendingSettlement(), namespaceId, slices };
   }
 
+  it("is no longer because of another namespace whose reports fail", async () => {
+    const failing = newId("ns");
+    let failures = 0;
+    const { queue, over, add } = queueOver(async (settlements) =>
+      settlements.map(({ namespaceId }) => {
+        if (namespaceId !== failing) return "done";
+        failures++;
+        return "again";
+      }),
+    );
+    add(onSlices(failing));
+    for (let n = 1; n <= 200; n++) {
+      add(onSlices(newId("ns")));
+      await vi.advanceTimersByTimeAsync(100);
+      // Those of the last 400 ms may wait.
+      expect(over.length).toBeGreaterThanOrEqual(n - 4);
+    }
+    // Once a second.
+    expect(failures).toBeGreaterThan(15);
+    expect(failures).toBeLessThan(22);
+    queue.stop();
+  });
+
   /** Adds a settlement every 100 ms for 5 s. @returns the number of reports, and the longest wait */
   async function reportSteadily(next: () => PendingSettlement, withinMs?: number) {
     const addedAt = new Map<string, number>();

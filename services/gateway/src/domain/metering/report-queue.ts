@@ -10,8 +10,9 @@
  * takes all namespaces that have waited long enough, up to 1,000 settlements.
  * Concurrency: up to 4 reports are under way; a settlement is in one of them at most. Settlements that are added meanwhile wait as long as
  * any other: at 1,000 requests/s that makes 4 reports a second, instead of 240 if each answer sent the next one.
- * Failures: settlements without an outcome are reported again with growing pauses, for as long as the process runs. If the service refuses
- * a report as a whole, its settlements are reported one by one, so that one of them does not hold up the others.
+ * Failures: if a report has no answer, or fails for several namespaces, all reports wait, longer each time. A namespace that fails by itself
+ * is reported again after a second, and holds up no other. If the service refuses a report as a whole, its settlements are reported one by
+ * one, so that a faulty one does not delay the others.
  */
 import { DomainError, type Id } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
@@ -48,6 +49,8 @@ const MAX_REPORTED_NAMESPACES = 20_000;
 const MAX_IN_FLIGHT = 4;
 const MIN_RETRY_MS = 50;
 const MAX_RETRY_MS = 5_000;
+/** Pause before a namespace that alone failed is reported again. */
+const FAILING_RETRY_MS = 1_000;
 
 export class ReportQueue {
   readonly #reports: SettlementReports;
@@ -181,12 +184,15 @@ export class ReportQueue {
       this.#failures = 0;
       return;
     }
+    // A namespace that fails by itself holds up no other one.
+    const failsAlone = !this.#isFlushing && (again.length < batch.length || (outcomes.length > 0 && isOfOne(again)));
     for (const queued of again) {
       const group = this.#groupOf(queued);
       group.queued.push(queued);
-      group.dueAt = Number.NEGATIVE_INFINITY;
+      group.dueAt = failsAlone ? performance.now() + FAILING_RETRY_MS : Number.NEGATIVE_INFINITY;
     }
-    if (this.#isStopped) return;
+    if (failsAlone) this.#failures = 0;
+    if (failsAlone || this.#isStopped) return;
     const waitMs = Math.min(MIN_RETRY_MS * 2 ** Math.min(this.#failures++, 10), MAX_RETRY_MS);
     // Jitter, so that a service that comes back does not receive all of them at once.
     this.#schedule(performance.now() + waitMs * (0.5 + Math.random() / 2));
@@ -225,4 +231,8 @@ export class ReportQueue {
     for (const queued of batch) outcomes.push((await this.#outcomesOf([queued]))[0] ?? "again");
     return outcomes;
   }
+}
+
+function isOfOne(batch: readonly QueuedSettlement[]): boolean {
+  return batch.every(({ settlement }) => settlement.namespaceId === batch[0]?.settlement.namespaceId);
 }
