@@ -3,12 +3,12 @@
  * AuditService refuses any other action. After a change of a list, a migration must run `labelActions`.
  */
 
-/** An action, and the change that it stands for. */
+/** Action and the change that it labels. */
 export interface AuditAction {
   readonly action: `${string}.${string}`;
   /**
-   * The column whose change is the action, and its new value: `set` (not null), `empty` (null), `changed` (any) or one text.
-   * Without it, the action is the insert or delete of its verb, or, for `update`, every update that no other action covers.
+   * Column whose change is the action, and the new value: `set` (not null), `empty` (null), `changed` (any) or one text. If undefined, the
+   * action is the insert or delete that its verb names or, for `update`, every update that no other action covers.
    */
   readonly when?: {
     readonly column: string;

@@ -18,7 +18,7 @@ const DEFAULT_PAGE_SIZE = 25;
 const LIST = "audit-entries";
 
 /**
- * Implementation of the AuditService of any service; their messages have the same shape.
+ * Implementation of AuditService for any service: the messages of all services have the same shape.
  *
  * @param actions actions of the service's log
  */
@@ -54,7 +54,7 @@ export function auditService(store: AuditStore, actions: readonly AuditAction[])
   };
 }
 
-/** The rows that the caller sees: a key those of its namespace, an operator those of the node or of its account. */
+/** Rows that the caller can see: for a key, those of its namespace; for an operator, those of the node or of its account. */
 function scopeOf(context: HandlerContext): Scope {
   const principal = credentialPrincipalOf(context);
   if (principal.kind === "key") return { namespaceId: principal.namespaceId };

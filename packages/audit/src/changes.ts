@@ -8,7 +8,7 @@ export interface Change {
   readonly to: unknown;
 }
 
-/** Depth to which the parts of a value are compared; a deeper one is a value as a whole. */
+/** Depth to which objects are compared field by field; deeper values are compared as a whole. */
 const MAX_DEPTH = 4;
 
 /** Lists the values that differ between the fields of an entry before and after, in their order. */

@@ -4,7 +4,7 @@ import { fromPageToken } from "@routeplane/rpc/page-token";
 import { expect, test } from "vitest";
 import { type AuditPage, mergeAuditPages } from "./merged-log.ts";
 
-/** Log of a service: it pages by id, as services do, and may send fewer entries than it is asked for. */
+/** Log of a service, paged by id. A page may have fewer entries than requested. */
 function logOf(ids: readonly string[], mostOfPage = Infinity): (size: number, token: string) => AuditPage {
   return (size, token) => {
     const after = fromPageToken("audit-entries", token, (id) => id);
@@ -40,7 +40,7 @@ test("pages through all logs as one, newest first", () => {
   ]);
 });
 
-test("neither skips nor repeats an entry, whatever the pages of each log hold", () => {
+test("neither skips nor repeats an entry, however the logs are split into pages", () => {
   const ids = Array.from({ length: 40 }, (_, index) => `a${String(index).padStart(2, "0")}`);
   for (const most of [1, 2, 3, Infinity]) {
     for (const size of [1, 3, 7, 40]) {
@@ -55,6 +55,6 @@ test("neither skips nor repeats an entry, whatever the pages of each log hold", 
   }
 });
 
-test("has one empty page where no log has an entry", () => {
+test("has one empty page if no log has an entry", () => {
   expect(readAll([logOf([]), logOf([])], 5)).toEqual([[]]);
 });

@@ -25,8 +25,8 @@ export function mergeAuditPages(pages: readonly AuditPage[], pageSize: number): 
 }
 
 /**
- * Condition on an entry that no log has entries between it and the end of its page: a page can end before it has as many entries as
- * were asked for, and older entries of another log would then come before the rest of that log's.
+ * Condition that every log was read back to the time of an entry. A page can have fewer entries than requested; without this condition,
+ * older entries of another log would come before the remaining entries of this one.
  */
 function isReadByAll(pages: readonly AuditPage[]): (entry: AuditEntry) => boolean {
   const ends = pages.flatMap(({ entries, nextPageToken }) => (nextPageToken === "" ? [] : (entries.at(-1)?.id ?? [])));

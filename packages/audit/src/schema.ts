@@ -50,10 +50,10 @@ export interface AuditedChanges {
 }
 
 /**
- * Statement that has changes of a table's rows recorded.
+ * Statement that creates the trigger which records changes of a table's rows.
  *
  * @param kind kind of the rows, e.g. `key`: the action of an entry is one of that kind in the service's list of actions
- * @param columns columns that are recorded; a change of other columns is not. Never a secret, nor a hash of one
+ * @param columns columns whose changes are recorded; never a secret or the hash of one
  * @param only condition on the recorded changes; all of them by default
  */
 export function auditChanges(
@@ -85,13 +85,13 @@ const NEW_AUDIT_ID = sql`
 export interface RecordChangeOptions {
   /** Actions of updates; an update that none of them covers is `<kind>.update`. */
   readonly actions?: readonly AuditAction[] | undefined;
-  /** SQL for the account of a row that has no account column, by the JSON `any_row`; by default the caller's account. */
+  /** SQL that computes the account of a row without an account column from the JSON `any_row`; by default the caller's account. */
   readonly accountOf?: RawBuilder<unknown> | undefined;
 }
 
 /**
- * Statement that creates or replaces the function of the triggers. It runs as the role that makes the change, under its row-level
- * security: an entry lies in the same namespace or account as its change.
+ * Statement that creates or replaces the function of the triggers. It runs as the role that makes the change, under its row-level security:
+ * an entry belongs to the same namespace or account as its change.
  */
 export function recordChange({ actions = [], accountOf = sql`null` }: RecordChangeOptions = {}): RawBuilder<unknown> {
   const label = updateLabel(actions, { kind: sql`tg_argv[0]`, became: sql`became` });

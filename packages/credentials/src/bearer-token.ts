@@ -1,5 +1,5 @@
 /**
- * Reads the token of a request from `Authorization: Bearer …` or `x-api-key`. The scheme is matched without case.
+ * Reads the token of a request from `Authorization: Bearer …` or `x-api-key`. The scheme is case-insensitive.
  *
  * @returns the token, `missing` if there is none, or `conflict` if the two headers differ
  */

@@ -29,7 +29,7 @@ export function hashSecret(secret: string, pepper: Pepper): Buffer {
   return createHmac("sha256", pepper.secret).update(secret).digest();
 }
 
-/** True if the secrets are equal. Takes the same time for all of one length, so that it reveals no more than the length. */
+/** True if the secrets are equal. Takes the same time for all secrets of one length, so that the time reveals only the length. */
 export function constantTimeEqual(left: string | Buffer, right: string | Buffer): boolean {
   const [leftBytes, rightBytes] = [Buffer.from(left as string), Buffer.from(right as string)];
   return leftBytes.length === rightBytes.length && timingSafeEqual(leftBytes, rightBytes);

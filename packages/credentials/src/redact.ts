@@ -1,5 +1,7 @@
 const TOKEN_LIKE = /\brp([osw]?)_[0-9A-Za-z]+(?:_[0-9A-Za-z]+)*/g;
-/** Matches where a token can begin. Almost no text does, and to replace nothing takes five times as long as to look. */
+/**
+ * Matches a possible start of a token. Most texts have none, and this search takes a fifth of the time of a replacement that finds nothing.
+ */
 const TOKEN_START = /rp[osw]?_/;
 
 /** `text` with everything that looks like a token of this product replaced by its kind and `[redacted]`. */

@@ -13,7 +13,7 @@ const ACTIONS = {
   usage: ["read"],
 } as const satisfies Actions;
 
-/** Actions of operator scopes, keyed by resource. `audit` is the log of the node here, that of one namespace for keys. */
+/** Actions of operator scopes, keyed by resource. Here `audit` is the audit log of the node; in scopes of keys, that of one namespace. */
 const OPERATOR_ACTIONS = {
   accounts: ["read", "write"],
   audit: ["read"],
@@ -34,7 +34,7 @@ type ScopeOf<A extends Actions> = { [R in keyof A & string]: `${R}:${A[R][number
 
 export type Scope = ScopeOf<typeof ACTIONS>;
 export type OperatorScope = ScopeOf<typeof OPERATOR_ACTIONS>;
-/** Scope of a service credential. There is no wildcard, so that none gains what a later release adds. */
+/** Scope of a service credential. There is no wildcard, so that no credential gains the scopes that a later release adds. */
 export type ServiceScope = Exclude<ScopeOf<typeof SERVICE_ACTIONS>, `${string}:*`>;
 
 /** Default scopes of a root key. */
@@ -107,13 +107,16 @@ export function scopesBeyond<S extends string>(requested: readonly S[], held: re
   return requested.filter((scope) => !permits(held, scope));
 }
 
-/** Scopes that a lineage leaves: the intersection, by meaning, of the scopes of every credential in it. */
+/** Effective scopes of a lineage: the intersection, by meaning, of the scopes of every credential in it. */
 export function effectiveScopes<S extends string>(lineage: readonly (readonly S[])[]): readonly S[] {
   const [first = [], ...rest] = lineage;
   return rest.reduce<readonly S[]>(intersect, first);
 }
 
-/** Scopes that a token keeps once a rotation has replaced it: to invoke and to read; of a service, all, because none changes a credential. */
+/**
+ * Scopes that a token keeps after a rotation has replaced it: those to invoke and to read. A service credential keeps all its scopes,
+ * because none of them changes a credential.
+ */
 const REPLACED_TOKEN_SCOPES = {
   key: [...KNOWN].filter(invokesOrReads),
   operator: [...KNOWN_TO_OPERATORS].filter(invokesOrReads),

@@ -26,7 +26,7 @@ describe("a token", () => {
   });
 
   it.each(["", "rp_", "rp_live_x", "Bearer x", mintServiceToken(), "rp_".repeat(30_000), "rp_live_' or 1=1 --"])(
-    "is not what %.20j is",
+    "cannot be parsed from %.20j",
     (text) => {
       expect(parseToken(text)).toBeUndefined();
     },
@@ -45,7 +45,7 @@ describe("a token", () => {
     }
   });
 
-  it("is found inside of other text, unlike the mere start of one", () => {
+  it("is found inside other text; the start of a token alone is not", () => {
     for (const token of [mintToken("key"), mintToken("operator", "test"), mintServiceToken()]) {
       expect(holdsToken(`my ${token}!`)).toBe(true);
       expect(holdsToken(token.slice(0, 40))).toBe(false);

@@ -4,7 +4,7 @@ export interface IndexPlan {
   readonly name: string;
   /** Table, or parent of partitions of one level. */
   readonly table: string;
-  /** Rest of the statement after the table: `(namespace_id, created_at)`, `using gin (scopes)`, with `where …`. */
+  /** Rest of the statement after the table, e.g. `(namespace_id, created_at)` or `using gin (scopes)`, including any `where …`. */
   readonly definition: string;
 }
 
@@ -21,7 +21,7 @@ export async function buildIndex(db: Kysely<unknown>, { name, table, definition 
   const { rows } = await sql<{ readonly isPartitioned: boolean }>`
     select relkind = 'p' as "isPartitioned" from pg_catalog.pg_class where oid = ${table}::regclass`.execute(db);
   if (rows[0]?.isPartitioned !== true) return buildOne(db, { name, table, definition });
-  // The parent's index is invalid until each partition's is attached; partitions that are made from now on get theirs at once.
+  // The index of the parent is invalid until the index of each partition is attached. New partitions get an index at once.
   await sql`create index if not exists ${sql.id(name)} on only ${sql.table(table)} ${sql.raw(definition)}`.execute(db);
   for (const { partition, isAttached } of await partitionsOf(db, table, name)) {
     if (isAttached) continue;

@@ -2,9 +2,9 @@ import { type RawBuilder, sql } from "kysely";
 
 export interface ChangeCounterOptions {
   readonly schema: string;
-  /** Role that owns the schema; the trigger counts under it. */
+  /** Role that owns the schema; the trigger runs as this role. */
   readonly owner: string;
-  /** Role of the process: reads the counter, and moves it only by making a change. */
+  /** Role of the process: it can read the counter, and increments it only by making a change. */
   readonly role: string;
 }
 
@@ -39,8 +39,8 @@ export function changeCounter({ schema, owner, role }: ChangeCounterOptions): Ra
 }
 
 /**
- * Statement that has changes of a table's rows announced, for a migration. Changes are counted at the commit, when the
- * transaction takes no other lock any more, so that transactions cannot deadlock on the counter.
+ * Statement that creates the trigger which announces changes of a table's rows, for a migration. Changes are counted at the commit, when
+ * the transaction takes no further lock, so that transactions cannot deadlock on the counter.
  *
  * @param events e.g. `update or delete`
  * @param subject column with the id of the thing that changed

@@ -2,11 +2,11 @@ import type { Environment, WatchedSecret } from "@routeplane/runtime";
 
 /** Connections of a process to its database. */
 export interface DatabaseConfig {
-  /** Connection string; possibly of a pooler in transaction mode. */
+  /** Connection string; a pooler in transaction mode is allowed. */
   readonly url: WatchedSecret;
-  /** Connection string of the server itself, or of a pooler that keeps sessions: LISTEN belongs to a session. */
+  /** Connection string of the server itself, or of a pooler in session mode: LISTEN belongs to a session. */
   readonly listenUrl: WatchedSecret;
-  /** Maximum number of connections of the pool; that of a change feed is on top of it. */
+  /** Maximum number of connections of the pool, without the connection of a change feed. */
   readonly poolSize: number;
   /** Longest run of one statement. */
   readonly statementTimeoutMs: number;
@@ -14,7 +14,7 @@ export interface DatabaseConfig {
 
 export const DEFAULT_STATEMENT_TIMEOUT_MS = 5_000;
 
-/** Minimum size of a pool: half of it is the most that one namespace uses at a time. */
+/** Minimum size of a pool, because one namespace uses at most half of it at a time. */
 const MIN_POOL_SIZE = 2;
 const MAX_POOL_SIZE = 200;
 

@@ -4,12 +4,12 @@ import type pg from "pg";
 export const CONNECT_TIMEOUT_MS = 2_000;
 
 /**
- * Longest time to open a connection, in milliseconds. It serves later callers if the first one has given up: were it given up too, none
- * would ever be open where that takes longer than callers wait, as on a machine whose processes wait for a core.
+ * Longest time to open a connection, in milliseconds. Longer than a caller waits: a connection that opens late serves later callers.
+ * Otherwise no connection would ever open on a machine where it takes longer than callers wait, e.g. because all cores are busy.
  */
 export const OPEN_TIMEOUT_MS = 5_000;
 
-/** Waits for a client of a pool, which keeps one that comes too late. @throws Error after `CONNECT_TIMEOUT_MS` */
+/** Waits for a client of a pool. A client that comes too late goes back to the pool. @throws Error after `CONNECT_TIMEOUT_MS` */
 export async function connectInTime(connecting: Promise<pg.PoolClient>): Promise<pg.PoolClient> {
   const late = Promise.withResolvers<never>();
   let isLate = false;

@@ -39,12 +39,12 @@ export interface Database<Schema> {
    */
   read<Row>(scope: Scope, statement: (builder: Kysely<Schema>) => CompiledQuery<Row>): Promise<readonly Row[]>;
   /**
-   * Runs statements one after the other on one connection, each in a transaction of its own that sees only the rows of its scope: one
-   * round trip, and one wait for the disk, for all of them. One that fails, or waits for a lock for longer than `lockTimeoutMs`, changes
-   * nothing and holds up no other.
+   * Runs statements one after the other on one connection, each in a transaction of its own that sees only the rows of its scope: one round
+   * trip, and one wait for the disk, for all of them. A statement that fails, or waits for a lock for longer than `lockTimeoutMs`, changes
+   * nothing and does not affect the others.
    *
-   * @returns the rows of each statement, or the error, as `within` throws it, in their order, once all are durable
-   * @throws DomainError as `within` if there is no connection, or if it is not known what is durable
+   * @returns for each statement, in order, its rows or the error that `within` would throw, once all are durable
+   * @throws DomainError as `within` if there is no connection, or if it is unknown which statements are durable
    */
   each<Row extends object>(
     statements: readonly ScopedStatement[],
@@ -59,8 +59,8 @@ export interface Database<Schema> {
   /** True if the database answers a query now. */
   isReachable(): Promise<boolean>;
   /**
-   * Refuses to start against a database that `provision` has not prepared. A server that does not answer is no fault: it is
-   * waited for, and every connection is checked.
+   * Refuses to start against a database that `provision` has not prepared. A server that does not answer is no reason to refuse: every
+   * connection is checked once it is opened.
    *
    * @throws ConfigurationError if the role has another search_path than the schema
    */
@@ -77,8 +77,8 @@ export interface ScopedStatement {
 
 export interface DatabaseOptions {
   /**
-   * Connection string. One that has changed takes effect once the server accepts it: new connections use it, and those of the
-   * former one are closed at the end of their transaction.
+   * Connection string. A changed one takes effect once the server accepts it: new connections use it, and old connections are closed at the
+   * end of their transaction.
    */
   readonly url: string | WatchedSecret;
   /** Logger of changed connection strings. None by default. */
@@ -94,13 +94,13 @@ export interface DatabaseOptions {
   /** Longest run of one statement in a transaction; 5 s by default. */
   readonly statementTimeoutMs?: number;
   /**
-   * Set if connections keep the plans of statements; false by default. For services with few, short statements that differ
-   * only in their values. A pooler in between must support prepared statements (PgBouncer from 1.21).
+   * True to keep the plans of statements on each connection; false by default. For services with few, short statements that differ only in
+   * their values. A pooler in between must support prepared statements (PgBouncer from 1.21).
    */
   readonly keepPlans?: boolean;
   /**
-   * Set if kept plans are never made for the values of one run; false by default. For statements whose plan is the same for all
-   * values, and which Postgres would plan anew each time because it expects more rows of them than they have.
+   * True to keep only generic plans, which do not depend on values; false by default. For statements whose best plan is the same for all
+   * values, but which Postgres would plan again at each run because it overestimates their rows.
    */
   readonly genericPlans?: boolean;
 }
@@ -140,7 +140,7 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
       });
     return new PooledConnection(client, names, () => isOfFormerLogin(client, login));
   };
-  // Connections in use are closed when they come back.
+  // Connections in use are closed when they are released.
   login.onReplaced(() => {
     for (let count = pool.idleCount; count > 0; count--)
       void connect().then(
@@ -216,7 +216,7 @@ export function openDatabase<Schema>(options: DatabaseOptions): Database<Schema>
         }),
       ),
     async each<Row extends object>(statements: readonly ScopedStatement[], lockTimeoutMs: number) {
-      // The flush that follows the last commit is one of all before it.
+      // The flush after the last commit also covers all commits before it.
       const others = { lock_timeout: String(lockTimeoutMs), synchronous_commit: "off" };
       const transactions = statements.map(({ scope, text, values }) => {
         return { begin: `begin; ${settings(scope, others)}`, text, values };
@@ -271,8 +271,8 @@ const BIGINT_OID = 20;
 const NUMERIC_OID = 1700;
 
 /**
- * Parsers of column values: BIGINT and whole numbers of NUMERIC become bigint, so that money and counts are exact; the rest is the
- * driver's.
+ * Parsers of column values: BIGINT and whole numbers of NUMERIC become bigint, so that money and counts are exact; other types keep the
+ * driver's parsers.
  */
 function exactIntegers(oid: number, format?: "text" | "binary") {
   if (format === "binary") return getDriverParser(oid, format);

@@ -10,7 +10,7 @@ export interface ScopedPool {
 }
 
 /**
- * Kysely dialect over a pool, with two differences from its own: the caller sends BEGIN (with the scope, in one round trip), and
+ * Kysely dialect over a pool, with two differences from Kysely's own: the caller sends BEGIN (with the scope, in one round trip), and
  * connections are `PooledConnection`s.
  */
 export class ScopedDialect extends PostgresDialect {
@@ -32,30 +32,30 @@ class ScopedDriver extends PostgresDriver {
 }
 
 /**
- * First word of the text that begins a transaction and sets its scope. Should that fail, the statement that was sent with it runs without a
- * scope, in which row-level security shows it nothing, and the error of BEGIN is thrown.
+ * First word of the text that begins a transaction and sets its scope. If that text fails, the statement that was sent with it runs without
+ * a scope, so that row-level security shows it no rows, and the error of BEGIN is thrown.
  */
 const BEGIN = "begin;";
 /** Beginning of a statement that ends its transaction: see `andCommit`. */
 const AND_COMMIT = "/* and commit */ ";
 
-/** Transaction that writes to the log, an empty message, so that its commit waits until all before it is on the disk. */
+/** Transaction that writes an empty message to the write-ahead log, so that its commit waits until all earlier commits are on the disk. */
 const FLUSH = "select pg_logical_emit_message(true, 'routeplane', '')";
 
 const NO_ROWS = { command: "SELECT", rowCount: 0, rows: [] };
 
 /**
- * The statement, after which its transaction is committed, in the same round trip. It must be the last one of the transaction. If it
- * fails, its error is thrown, and the transaction is rolled back.
+ * Marks a statement so that its transaction is committed after it, in the same round trip. It must be the last one of the transaction. If
+ * it fails, its error is thrown, and the transaction is rolled back.
  */
 export function andCommit(statement: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`${sql.raw(AND_COMMIT)}${statement}`;
 }
 
 /**
- * A connection of the pool that names statements and is closed, not reused, if it comes back inside a transaction. BEGIN is sent with the
- * statement that follows it, and COMMIT with the last one where that is known: a round trip costs this process and Postgres about
- * 0.1 ms of CPU each.
+ * Connection of the pool. It names prepared statements, and is closed instead of reused if it is released inside a transaction. BEGIN is
+ * sent with the statement that follows it, and COMMIT with the last statement if that is known: a round trip costs this process and
+ * Postgres about 0.1 ms of CPU each.
  */
 export class PooledConnection implements PostgresPoolClient {
   readonly #client: pg.PoolClient;
@@ -66,7 +66,7 @@ export class PooledConnection implements PostgresPoolClient {
   #isCommitted = false;
 
   /**
-   * @param names names of prepared statements; undefined: statements are not prepared
+   * @param names names of prepared statements; undefined to prepare none
    * @param isExpired true if the connection is not to be used again
    */
   constructor(client: pg.PoolClient, names: StatementNames | undefined, isExpired: () => boolean) {
@@ -91,7 +91,7 @@ export class PooledConnection implements PostgresPoolClient {
     return this.#sendTogether(text, values);
   }
 
-  /** Sends a statement, with what begins its transaction and what ends it. */
+  /** Sends a statement, together with the BEGIN before it and the COMMIT after it if these are due. */
   #sendTogether(text: string, values: readonly unknown[]): Promise<unknown> {
     const begin = this.#begin;
     const ends = text.startsWith(AND_COMMIT);
@@ -103,7 +103,7 @@ export class PooledConnection implements PostgresPoolClient {
     const answered = this.#send(text, values);
     const ended = ends ? this.#send("commit", []) : undefined;
     stream.uncork();
-    // Each is awaited below, but for those after one that failed.
+    // All are awaited below, except those after one that failed.
     for (const each of [begun, answered, ended]) each?.catch(() => {});
     return (async () => {
       await begun;
@@ -139,8 +139,8 @@ export class PooledConnection implements PostgresPoolClient {
   }
 
   /**
-   * Runs statements, each in a transaction of its own, then flushes what they committed, sends all of that in one piece, and releases the
-   * connection. Of one that fails, COMMIT rolls back.
+   * Runs statements, each in a transaction of its own, and then flushes their commits to the disk. Everything is sent in one piece; then
+   * the connection is released. For a statement that fails, COMMIT rolls back.
    *
    * @throws the error of the flush: what was committed may be lost
    */

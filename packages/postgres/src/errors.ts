@@ -19,7 +19,7 @@ export function isDataFault(error: unknown): boolean {
   return fault instanceof pg.DatabaseError && ["22", "23"].includes(fault.code?.slice(0, 2) ?? "");
 }
 
-/** True if a statement did not get a lock in time, or lost it to resolve a deadlock: it may succeed when it is repeated. */
+/** True if a statement did not get a lock in time, or was cancelled to resolve a deadlock: it may succeed when it is repeated. */
 export function isLockFailure(error: unknown): boolean {
   return error instanceof pg.DatabaseError && LOCK_FAILURES.has(error.code ?? "");
 }
@@ -48,7 +48,7 @@ const LOCK_FAILURES: ReadonlySet<string> = new Set(["55P03", "40P01"]);
 /** SQLSTATEs `undefined_table`, `invalid_schema_name` and `insufficient_privilege`. */
 const UNREADABLE: ReadonlySet<string> = new Set(["42P01", "3F000", "42501"]);
 
-/** SQLSTATE class of a login that is refused: unknown role, wrong password, or not from here. */
+/** SQLSTATE class of a login that is refused: unknown role, wrong password, or an address that may not connect. */
 const REFUSED_LOGIN_CLASS = "28";
 
 /** SQLSTATE classes of an outage: connection lost or refused, login refused, out of resources, shutting down or statement timed out. */
@@ -70,14 +70,14 @@ export function fromDriverError(error: unknown): unknown {
 }
 
 /**
- * Refusal of a connection that stays until somebody changes the connection string, the server or its certificate. The message says
- * what is wrong, and with which variable.
+ * Refusal of a connection that lasts until somebody changes the connection string, the server or its certificate. The message says what is
+ * wrong, and with which variable.
  */
 export class ConnectionRefusal extends Error {
   override readonly name = "ConnectionRefusal";
 }
 
-/** The `DomainError` UNAVAILABLE for a connection of a process that could not be made. Its cause says why. */
+/** The `DomainError` UNAVAILABLE for a connection that could not be opened. Its cause says why. */
 export function connectionFailure(error: unknown, variable = "ROUTEPLANE_DATABASE_URL"): DomainError {
   if (error instanceof DomainError) return error;
   const refusal = refusalOf(error, variable);
@@ -86,7 +86,7 @@ export function connectionFailure(error: unknown, variable = "ROUTEPLANE_DATABAS
 }
 
 /**
- * The refusal that an error of a driver's `connect` stands for; undefined if the next attempt may succeed by itself.
+ * Converts an error of the driver's `connect` to a lasting refusal; undefined if the next attempt may succeed.
  *
  * @param variable name of the variable that holds the connection string
  */
@@ -96,7 +96,10 @@ export function refusalOf(error: unknown, variable: string): ConnectionRefusal |
   return new ConnectionRefusal(`cannot connect to Postgres: ${fault}; see ${variable}`, { cause: error });
 }
 
-/** Meanings of the error codes of certificates that cannot be verified. All others mean that nobody trusted has signed one. */
+/**
+ * Meanings of the error codes of certificates that cannot be verified. All other codes mean that no trusted authority has signed the
+ * certificate.
+ */
 const CERTIFICATE_FAULTS: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: "the server's certificate has expired: renew it",
   CERT_NOT_YET_VALID: "the server's certificate is not valid yet: compare the clocks",

@@ -7,8 +7,8 @@ import { createLogin, type Login } from "./login.ts";
 
 export interface ListenOptions {
   /**
-   * Connection string of the server itself, or of a pooler that keeps sessions: LISTEN belongs to a session. Once the server
-   * accepts one that has changed, another connection replaces the one before it.
+   * Connection string of the server itself, or of a pooler in session mode: LISTEN belongs to a session. A changed one takes effect once
+   * the server accepts it: a new connection then replaces the old one.
    */
   readonly url: string | WatchedSecret;
   /** Logger of changed connection strings. None by default. */
@@ -20,7 +20,7 @@ export interface ListenOptions {
   readonly probe: string;
   readonly intervalMs: number;
   readonly onNotification: (payload: string) => void;
-  /** Another channel of the same connection; none by default. */
+  /** Second channel on the same connection; none by default. */
   readonly second?: { readonly channel: string; readonly onNotification: (payload: string) => void } | undefined;
   /**
    * Called with the result of each probe. Notifications arrive before the result of a probe that was sent after their commit.
@@ -28,7 +28,7 @@ export interface ListenOptions {
    * @param fresh true if the connection is new: notifications before this result may have been missed
    */
   readonly onProbe: (result: string, fresh: boolean) => void;
-  /** Called when the connection is lost; another one is being made. */
+  /** Called when the connection is lost; a new one is being opened. */
   readonly onLost: (cause: unknown) => void;
 }
 
@@ -42,7 +42,7 @@ export interface ListenConnection {
 const PROBE_TIMEOUT_MS = 1_000;
 const RECONNECT_MS = 200;
 
-/** Listens on a channel over one connection of its own, and makes another whenever that is lost, until it is stopped. */
+/** Listens on a channel over a connection of its own, and reconnects whenever it is lost, until it is stopped. */
 export function listen(options: ListenOptions): ListenConnection {
   const stopping = new AbortController();
   const { signal } = stopping;

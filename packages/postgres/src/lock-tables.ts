@@ -6,11 +6,11 @@ const PAUSE_SECS = 0.02;
 const ATTEMPTS = 100;
 
 /**
- * Statement that locks tables against readers and writers, all at once or none, for the rest of the transaction. Fails like a lock
- * that is not granted in time, after 2 s.
+ * Statement that locks tables against readers and writers, all at once or none, for the rest of the transaction. Fails like a lock that is
+ * not granted in time, after 2 s.
  *
- * A migration that locks one table after another ends in a deadlock with a query that reads them in another order, and the query can
- * be what Postgres cancels. This never waits for a lock while it holds another, and no query queues behind it.
+ * A migration that locks one table after another can deadlock with a query that reads them in another order, and Postgres may cancel the
+ * query. This statement never waits for a lock while it holds another, and no query queues behind it.
  */
 export function lockTables(tables: readonly string[]): RawBuilder<unknown> {
   const names = sql.join(tables.map((table) => sql.table(table)));

@@ -7,28 +7,28 @@ import { OPEN_TIMEOUT_MS } from "./connect-in-time.ts";
 /** Pause between attempts with a new connection string; doubled for each failure. */
 const MIN_PAUSE_MS = 100;
 const MAX_PAUSE_MS = 2_000;
-/** Attempts of which the first is logged. */
+/** Number of attempts of which only the first is logged. */
 const LOGGED_ATTEMPTS = 30;
-/** Longest wait for a login that is accepted, when the server refuses the one in use. */
+/** Maximum wait for a new login that the server accepts, while it refuses the current one. */
 export const REFUSED_TIMEOUT_MS = 2_000;
 const REFUSED_PAUSE_MS = 50;
 
 export interface Login {
-  /** Connection string that the server accepted last; at first that of the start. New connections use it. */
+  /** Connection string that the server accepted last; initially the one at the start. New connections use it. */
   readonly current: string;
-  /** Calls `listener` whenever another connection string has replaced `current`. */
+  /** Calls `listener` whenever a new connection string has replaced `current`. */
   onReplaced(listener: () => void): void;
   /**
-   * Repeats `connect` while the server refuses the login, for `REFUSED_TIMEOUT_MS` at most: between the change of a password and
-   * the change of its file, only connections that are open can be used.
+   * Repeats `connect` while the server refuses the login, for `REFUSED_TIMEOUT_MS` at most: between the change of a password and the change
+   * of its file, only open connections work.
    */
   connectBy<T>(connect: () => Promise<T>): Promise<T>;
   stop(): void;
 }
 
 /**
- * Login of a process at the database. A changed connection string takes effect once the server has accepted it; until then the
- * former one is used. So a password can be replaced in any order: its file first, or the role first.
+ * Login of a process at the database. A changed connection string takes effect once the server has accepted it; until then the former one
+ * is used. So the password in the file and that of the role can be replaced in either order.
  */
 export function createLogin(url: string | WatchedSecret, log?: Logger): Login {
   const stopped = new AbortController();

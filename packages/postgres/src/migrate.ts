@@ -11,8 +11,8 @@ import { compareSchema, MIGRATION_TABLE } from "./schema-state.ts";
 /** A migration, which runs in a transaction of its own. */
 export interface SchemaMigration extends Migration {
   /**
-   * Set if it runs outside a transaction, for `create index concurrently` alone. It can be interrupted at any point, so running
-   * it again must complete it: `buildIndex` does.
+   * True for a migration that runs outside a transaction: only for `create index concurrently`. It can be interrupted at any point, so
+   * running it again must complete it: `buildIndex` does.
    */
   readonly isConcurrent?: true;
 }
@@ -21,14 +21,11 @@ export interface SchemaMigration extends Migration {
 export type Migrations = Readonly<Record<string, SchemaMigration>>;
 
 export interface MigrationOptions {
-  /** Connection string of the owner of the schema. Leads to the server, or to a pooler that keeps sessions. */
+  /** Connection string of the owner of the schema, at the server itself or at a pooler in session mode. */
   readonly url: string;
   readonly schema: string;
   readonly migrations: Migrations;
-  /**
-   * Longest wait of one statement for a lock; 2 s by default. While it waits, requests queue behind it that would not wait for
-   * each other.
-   */
+  /** Longest wait of one statement for a lock; 2 s by default. While it waits, other requests queue behind it. */
   readonly lockTimeoutMs?: number;
   /** Number of attempts at one migration that did not get a lock in time; 20 by default. */
   readonly attempts?: number;
@@ -45,15 +42,15 @@ export interface MigrationResult {
 
 const LOCK_TIMEOUT_MS = 2_000;
 const ATTEMPTS = 20;
-/** Pause after an attempt that did not get a lock, in which the requests go on that queued behind it. */
+/** Pause after an attempt that did not get a lock: the requests that queued behind it proceed. */
 const PAUSE_MS = 1_000;
 /** A concurrent migration blocks no request while it waits for running transactions to end. */
 const CONCURRENT_LOCK_TIMEOUT_MS = 600_000;
 const IDLE_IN_TRANSACTION_TIMEOUT_MS = 300_000;
 
 /**
- * Applies the migrations that are not applied yet, each in a transaction of its own. Safe to run in several processes at once: one
- * works, the others wait. A schema to which later builds have applied more is left as it is.
+ * Applies the migrations that are not applied yet, each in a transaction of its own. Safe to run in several processes at once: one works,
+ * the others wait. A schema with migrations of later builds is left as it is.
  *
  * @throws Error if a migration fails, does not get its locks in any attempt, or the schema has migrations of another line of builds
  */
@@ -83,8 +80,8 @@ export function migrateToLatest(options: MigrationOptions): Promise<MigrationRes
 }
 
 /**
- * Refuses to apply a migration to a schema that it was not written for: one that lacks an earlier migration, or has one that the
- * build does not know, whatever its name. The unknown one may have replaced a function that this one would replace again.
+ * Refuses to apply a migration to a schema that it was not written for: one that lacks an earlier migration, or has one that the build does
+ * not know, whatever its name. The unknown migration may have replaced a function that this migration would overwrite.
  */
 function refuseOtherLine(name: string, applied: readonly string[], unknown: readonly string[]): void {
   const later = applied.find((other) => other > name);
@@ -124,7 +121,7 @@ async function applyNext(db: Kysely<unknown>, name: string, options: MigrationOp
   }
 }
 
-/** Sets the session up anew before each attempt: the pool may have replaced its one connection. */
+/** Sets up the session before each attempt: the pool may have replaced its one connection. */
 async function prepareSession(db: Kysely<unknown>, options: MigrationOptions, isConcurrent: boolean): Promise<void> {
   const lockTimeoutMs = isConcurrent ? CONCURRENT_LOCK_TIMEOUT_MS : (options.lockTimeoutMs ?? LOCK_TIMEOUT_MS);
   const settings = {
@@ -136,7 +133,7 @@ async function prepareSession(db: Kysely<unknown>, options: MigrationOptions, is
   for (const [name, value] of Object.entries(settings)) await sql.raw(`set ${name} = ${value}`).execute(db);
 }
 
-/** Lets the roles of the schema's processes read which migrations are applied, by which they know whether they may serve. */
+/** Grants the roles of the schema's processes read access to the applied migrations, from which they know whether they may serve. */
 async function letProcessesReadState(db: Kysely<unknown>, schema: string): Promise<void> {
   const { rows } = await sql<{ readonly role: string }>`
     select distinct grantee::regrole::text as role
@@ -147,9 +144,9 @@ async function letProcessesReadState(db: Kysely<unknown>, schema: string): Promi
 }
 
 /**
- * The whole of a migration process: reads ROUTEPLANE_MIGRATION_DATABASE_URL, applies, and prints a line for each migration. A
- * schema that is newer than the build is left alone, with a line that says so and exit code 0. A failure is one line on stderr and
- * exit code 1.
+ * Main function of a migration process: reads ROUTEPLANE_MIGRATION_DATABASE_URL, applies the migrations, and prints a line for each. A
+ * schema that is newer than the build is left alone, with a line that says so and exit code 0. A failure is one line on stderr and exit
+ * code 1.
  */
 export async function migrateFromEnvironment(
   schema: string,

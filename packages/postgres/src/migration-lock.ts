@@ -20,8 +20,8 @@ export interface MigrationLockOptions {
 export type ReadApplied = (schema: string) => Promise<readonly string[]>;
 
 /**
- * Runs `work` while no other migration process of this database works. Waiting is polling: a session that waits inside a
- * statement would hold up `create index concurrently`, which waits for every statement that runs.
+ * Runs `work` while it holds the migration lock of the database. Polls for the lock: a session that waits inside a statement would delay
+ * `create index concurrently`, which waits for every running statement.
  */
 export async function withMigrationLock<T>(
   { url, onWait }: MigrationLockOptions,
@@ -42,7 +42,7 @@ export async function withMigrationLock<T>(
     }
     return await work((schema) => readApplied(client, schema));
   } finally {
-    // Ends the session, and so the lock.
+    // Ends the session, which releases the lock.
     await client.end();
   }
 }

@@ -1,15 +1,15 @@
 import pg from "pg";
 import type { Login } from "./login.ts";
 
-/** Connection strings of the connections that are open. */
+/** Connection string of each open connection. */
 const loginOf = new WeakMap<pg.Client, string>();
 
 type ConnectCallback = (error: Error | null, client?: pg.Client) => void;
 
 /**
- * Class of the pool's connections, each of which uses the connection string as it is when it connects. A fault of the connection
- * string, e.g. a file of it that cannot be read now, fails the attempt to connect: the driver throws it from the constructor, and
- * where the pool itself connects for those that wait, that would end the process.
+ * Class of the pool's connections. Each uses the connection string that is current when it connects. A fault of the connection string, e.g.
+ * a file that cannot be read, fails the attempt to connect. The driver itself would throw it from the constructor, which would end the
+ * process when the pool connects for waiting callers.
  */
 export function clientOf(login: Login): typeof pg.Client {
   return class extends pg.Client {

@@ -2,7 +2,7 @@ import { readEnvironment } from "@routeplane/runtime";
 import { DEFAULT_ROLE_PREFIX, parseRolePrefix, ROLE_PREFIX_RULE } from "./role-names.ts";
 import { databasePlan, provision, type RoleName } from "./provision.ts";
 
-/** The whole of a provisioning process. The administrator's URL and a password for each role come from the environment. */
+/** Provisions a database. The administrator's URL and a password for each role come from the environment. */
 try {
   const { adminUrl, plan, replacePasswords } = readEnvironment(process.env, (env) => ({
     adminUrl: env.secretUrl("ROUTEPLANE_ADMIN_DATABASE_URL", ["postgres:", "postgresql:"]).current,

@@ -12,18 +12,18 @@ const SCHEMAS = [
   { schema: "usage", owner: "routeplane_usage_owner", processes: ["routeplane_usage", "routeplane_aggregator"] },
 ] as const;
 
-/** Role of an installation, under the name that it has with the default prefix. */
+/** Role of an installation, by its name with the default prefix. */
 export type RoleName = (typeof SCHEMAS)[number]["owner"] | (typeof SCHEMAS)[number]["processes"][number];
 
 export interface DatabasePlan {
   readonly database: string;
-  /** Prefix of the names of the roles, which are names of the whole server. */
+  /** Prefix of the names of the roles, which must be unique on the server. */
   readonly rolePrefix: string;
   /** Passwords, keyed by role. */
   readonly passwords: Readonly<Record<RoleName, string>>;
   /**
-   * Password of the role for backups, `<prefix>_backup`, which reads every row and writes none: `pg_dump` under the owner of a
-   * schema fails, because row-level security is forced on it too. Absent: there is no such role, or it stays as it is.
+   * Password of the role for backups, `<prefix>_backup`, which reads every row and writes none: `pg_dump` under the owner of a schema
+   * fails, because row-level security is forced on it too. Undefined: the role is not created, and an existing one is left as it is.
    */
   readonly backupPassword?: string | undefined;
 }
@@ -39,12 +39,15 @@ export function databasePlan(
 }
 
 const PROCESS_STATEMENT_TIMEOUT = "5s";
-/** Short, because a process that is suspended in a transaction holds its locks until then, and calls of other processes wait. */
+/**
+ * Time-out of idle transactions. Short, because a process that is suspended in a transaction holds its locks until then, and other
+ * processes wait.
+ */
 const IDLE_IN_TRANSACTION_TIMEOUT = "2s";
 
 /**
- * SQL statements that set what every connection of a role to the database begins with. They are settings of roles because
- * poolers refuse them as start-up parameters. Owners have no time-outs: a migration takes as long as it takes.
+ * SQL statements that set the defaults of every connection of a role to the database. They are settings of roles because poolers refuse
+ * them as start-up parameters. Owners have no time-outs: a migration may take any time.
  */
 export function roleSettings({
   database,
@@ -69,16 +72,16 @@ export function databaseUrl(plan: DatabasePlan, role: RoleName, server: { host: 
 }
 
 export interface ProvisionOptions {
-  /** Set if the passwords of roles that exist are replaced by those of the plan; false by default. */
+  /** True to replace the passwords of existing roles by those of the plan; false by default. */
   readonly replacePasswords?: boolean;
 }
 
 /**
- * Creates the roles, the database and the schemas of the plan where they are missing, and sets all settings. Idempotent: run
- * again before an upgrade, it gives a database that an earlier release provisioned what this one needs.
+ * Creates the missing roles, database and schemas of the plan, and applies all settings. Idempotent: run again before an upgrade, it adds
+ * what the new release needs.
  *
  * @param adminUrl connection string, to any database, of a superuser or a role that can create roles and databases
- * @throws Error, before anything was changed, if a role exists with another password that is not to be replaced
+ * @throws Error, before any change, if a role has another password and `replacePasswords` is not set
  */
 export async function provision(
   adminUrl: string,
@@ -98,7 +101,7 @@ export async function provision(
     for (const statement of statements) await client.query(statement);
     const existing = await client.query("select from pg_database where datname = $1", [plan.database]);
     if (existing.rowCount === 0) await client.query(`create database ${database}`);
-    // Together: a process that connects meanwhile has all of them or none.
+    // In one transaction, so that a process that connects meanwhile has all settings or none.
     await client.query(roleSettings(plan).join("; "));
   });
   const url = new URL(adminUrl);
@@ -108,7 +111,7 @@ export async function provision(
     await client.query("revoke all on schema public from public");
     if (plan.backupPassword !== undefined)
       await client.query(`grant connect on database ${database} to ${plan.rolePrefix}_backup`);
-    // Only a superuser may create what others own; another administrator becomes a member of the owners meanwhile.
+    // Only a superuser may create objects for other owners. Any other administrator becomes a member of the owners for this time.
     const { rows } = await client.query<{ superuser: string }>("select current_setting('is_superuser') as superuser");
     const isSuperuser = rows[0]?.superuser === "on";
     if (!isSuperuser) await client.query(`grant ${owners} to current_user with inherit true, set true`);
@@ -144,7 +147,7 @@ async function backupRoleStatements(
   return [
     `${exists ? "alter" : "create"} role ${role} with ${BACKUP_ATTRIBUTES} ${exists && !replacePasswords ? "" : secret}`,
     `grant pg_read_all_data to ${role}`,
-    // pg_dump reads alone; whoever else gets the password can do no more.
+    // pg_dump only reads. Nobody else who gets the password can do more.
     `alter role ${role} set default_transaction_read_only = on`,
   ];
 }
@@ -167,7 +170,7 @@ async function roleStatements({ adminUrl, client, replacePasswords }: Login, rol
   const [found] = existing.rows;
   if (found === undefined) return [`create role ${role} with ${ATTRIBUTES} ${secret}`];
   if (!replacePasswords && (await isWrongPassword(adminUrl, role, password))) throw otherPassword(role);
-  // Corrected only where it differs: an administrator who is no superuser may not name some attributes at all.
+  // Corrects attributes only if they differ: an administrator without superuser rights may not set some of them, even to the same value.
   return [
     ...(found.sound ? [] : [`alter role ${role} with ${ATTRIBUTES}`]),
     ...(replacePasswords ? [`alter role ${role} with ${secret}`] : []),

@@ -1,7 +1,7 @@
 import type { PostgresCursor, PostgresPool, PostgresPoolClient, PostgresQueryResult } from "kysely";
 import type pg from "pg";
 
-/** Prefix of the names of roles if nothing else is said, and in the SQL of migrations. */
+/** Default prefix of the names of roles, which the SQL of migrations uses. */
 export const DEFAULT_ROLE_PREFIX = "routeplane";
 
 /** Form of a prefix: names that begin with it need no quotes, and none is longer than Postgres allows. */
@@ -14,14 +14,14 @@ export function parseRolePrefix(text: string): string | undefined {
 
 const ROLES_IN_SQL = /\brouteplane_(?=(?:(?:auth|policy|usage)(?:_owner)?|aggregator)\b)/g;
 
-/** Name or SQL with names of roles, under another prefix. */
+/** Replaces the default prefix in the name of a role, or in all names of roles in SQL, by another one. */
 export function roleNameOf(text: string, prefix: string): string {
   return prefix === DEFAULT_ROLE_PREFIX ? text : text.replaceAll(ROLES_IN_SQL, `${prefix}_`);
 }
 
 /**
- * Pool for migrations, whose SQL is never edited and names the roles of the default prefix: it sends the names that the
- * installation has. The prefix is that of the schema's owner, so there is no setting that could differ from it.
+ * Pool for migrations that replaces the names of roles in their SQL, which have the default prefix, by those of the installation. The
+ * prefix is that of the schema's owner, so that no setting can differ from it.
  */
 export function poolWithRoleNames(pool: pg.Pool, schema: string): PostgresPool {
   return {

@@ -5,13 +5,13 @@ import { ConnectionRefusal } from "./errors.ts";
 import type { SchemaComparison } from "./schema-state.ts";
 
 const INTERVAL_MS = 1_000;
-/** Number of intervals between two looks at a schema that is good: it becomes another one only when a release is rolled out or back. */
+/** Number of intervals between two checks of a good schema, which changes only when a release is rolled out or back. */
 const GOOD_INTERVALS = 5;
 
 /**
- * Sets the readiness condition `schema`: met while the schema has every migration that this build knows. While the database does
- * not answer, the last state counts: one that is lost later is a dependency that is away. Each change of the state is logged, and
- * the reason why the server refuses connections.
+ * Sets the readiness condition `schema`: met while the schema has every migration that this build knows. While the database does not
+ * answer, the last state counts: a database that is lost later is reported as a dependency. Logs each change of the state, and the reason
+ * if the server refuses connections.
  */
 export function setSchemaCondition<Schema>(
   database: Pick<Database<Schema>, "schemaState">,

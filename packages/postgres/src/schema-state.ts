@@ -17,10 +17,10 @@ export interface SchemaComparison {
 }
 
 /**
- * Compares names alone: migrations are expand-only, so a build runs on every schema that has all of its own.
+ * Compares migrations by name only: migrations are expand-only, so a build runs on every schema that has all of its own.
  *
- * @param applied names in the migration table; undefined if the table does not exist or may not be read, which is how a schema
- *   is that no migration of this build or a later one has been run on
+ * @param applied names in the migration table; undefined if the table does not exist or may not be read, because no migration of this build
+ *   or a later one has run
  */
 export function compareSchema(known: readonly string[], applied: readonly string[] | undefined): SchemaComparison {
   const missing = known.filter((name) => !applied?.includes(name)).toSorted();

@@ -2,7 +2,7 @@ import type { Logger, WatchedSecret } from "@routeplane/runtime";
 import { listen, type ListenConnection, type ListenOptions } from "./listen.ts";
 
 export interface SubscribeToChangesOptions {
-  /** Connection string of the server itself, or of a pooler that keeps sessions. */
+  /** Connection string of the server itself, or of a pooler in session mode. */
   readonly url: string | WatchedSecret;
   /** Logger of changed connection strings. None by default. */
   readonly log?: Logger;
@@ -10,9 +10,9 @@ export interface SubscribeToChangesOptions {
   readonly schema: string;
   /** Receives the changes of every process, this one included. */
   readonly listener: ChangeListener;
-  /** Another channel, which announces no changes; none by default. */
+  /** Second channel, for notifications that are not changes; none by default. */
   readonly second?: ListenOptions["second"];
-  /** Called when the connection is lost, after `listener.lost()`; another connection is being made. */
+  /** Called when the connection is lost, after `listener.lost()`; a new connection is being opened. */
   readonly onLost: (cause: unknown) => void;
 }
 

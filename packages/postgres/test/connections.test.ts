@@ -17,7 +17,7 @@ afterAll(async () => {
   await clone.drop();
 });
 
-/** The parameters that every pooler takes: PgBouncer refuses a connection with any other. */
+/** Start-up parameters that every pooler accepts: PgBouncer refuses a connection with any other. */
 const ACCEPTED = ["application_name", "client_encoding", "database", "user"];
 
 /** A proxy in front of Postgres that records the names of the start-up parameters of each connection, and passes them on after a while. */
@@ -77,7 +77,7 @@ it("sends no start-up parameter that a pooler refuses, whatever a connection is 
   try {
     expect(await database.isReachable()).toBe(true);
     await eventually(async () => heard.length > 0);
-    // Fails for want of migrations that it knows, after it has connected and read.
+    // Fails because it knows no migrations, after it has connected and read.
     await migrateToLatest({
       url: proxy.urlOf(clone.url("routeplane_auth_owner")),
       schema: "auth",
@@ -91,7 +91,7 @@ it("sends no start-up parameter that a pooler refuses, whatever a connection is 
   }
 });
 
-it("keeps a connection that took longer to open than its caller could wait, for the next one", async () => {
+it("keeps a connection that opens after its caller has given up, for the next caller", async () => {
   const proxy = await recordingProxy(new URL(clone.adminUrl), 3_000);
   const url = proxy.urlOf(clone.url("routeplane_auth"));
   const database = openDatabase({ url, schema: "auth", applicationName: "t", poolSize: 1 });

@@ -13,7 +13,7 @@ interface AuthTables {
 }
 
 const clone = await cloneDatabase();
-/** A pool of one connection, so that each transaction runs on that of the one before. */
+/** Pool of one connection, so that all transactions run on the same one. */
 const database = openDatabase<AuthTables>({
   url: clone.url("routeplane_auth"),
   schema: "auth",
@@ -88,7 +88,7 @@ it("plans a kept statement once if its plan must not depend on the values", asyn
   });
   for (let run = 0; run < 10; run++) {
     await generic.within({}, (tx) =>
-      // Postgres expects more elements of an array that it does not know than it has, and plans for each value.
+      // Postgres overestimates the number of elements of an unknown array, and therefore plans for each value.
       sql`select k.* from unnest(${["a"]}::text[]) as a (id) cross join lateral (
         select * from key_secrets where lookup_id = a.id for no key update) as k`.execute(tx),
     );
@@ -128,7 +128,7 @@ describe("the transactions of one namespace", () => {
 });
 
 describe("a transaction", () => {
-  it("sees its own scope and never that of the one before on its connection", async () => {
+  it("sees its own scope and never that of the previous transaction on its connection", async () => {
     expect(await database.within({ namespaceId: first.namespaceId }, visibleNamespaces)).toEqual([first.namespaceId]);
     expect(await database.within({}, visibleNamespaces)).toEqual([]);
     expect(await database.within({ lookupId: second.lookupId }, visibleNamespaces)).toEqual([second.namespaceId]);
@@ -175,7 +175,7 @@ describe("a read", () => {
       .read(scope, (builder) => builder.selectFrom("key_secrets").select("namespace_id").compile())
       .then((rows) => rows.map((row) => row.namespace_id));
 
-  it("sees its own scope and never that of the one before on its connection, with many at once", async () => {
+  it("sees its own scope and never that of the previous read on its connection, with many at once", async () => {
     const scopes: Scope[] = [{ namespaceId: first.namespaceId }, {}, { lookupId: second.lookupId }, { accountId: "x" }];
     const all = [...scopes, ...scopes, ...scopes];
     const expected = [[first.namespaceId], [], [second.namespaceId], []];
@@ -236,7 +236,7 @@ describe("a kept plan", () => {
     expect(rows).toEqual([{ plans: 1n }]);
   });
 
-  it("survives a migration that adds a column to what it reads", async () => {
+  it("survives a migration that adds a column to a table that it reads", async () => {
     const scope = { namespaceId: first.namespaceId };
     await database.within(scope, everything);
     await admin.query("alter table auth.key_secrets add column note text not null default 'new'");
@@ -267,7 +267,7 @@ describe("one of many statements on a connection", () => {
     expect([await nameOf(first.namespaceId), await nameOf(second.namespaceId)]).toEqual(["one", "two"]);
   });
 
-  it("that fails keeps nothing, and those before and after it are kept", async () => {
+  it("that fails changes nothing, and those before and after it are kept", async () => {
     const [before, failing, after] = [await filledNamespace(), await filledNamespace(), await filledNamespace()];
     const results = await each(
       ...[before, failing, after].map(({ namespaceId }) => ({
@@ -286,7 +286,7 @@ describe("one of many statements on a connection", () => {
     expect(await database.within(first, visibleNamespaces)).toEqual([first.namespaceId]);
   });
 
-  it("waits for a lock no longer than it may, and the next one is kept", async () => {
+  it("waits for a lock no longer than the lock time-out, and the next one is kept", async () => {
     const [locked, free] = [await filledNamespace(), await filledNamespace()];
     await admin.query("begin");
     await admin.query("select from auth.namespaces where id = $1 for update", [locked.namespaceId]);
@@ -305,7 +305,7 @@ describe("one of many statements on a connection", () => {
     expect([await nameOf(locked.namespaceId), await nameOf(free.namespaceId)]).toEqual(["n", "new"]);
   });
 
-  it("is on the disk once they are answered", async () => {
+  it("is on the disk once its result is returned", async () => {
     const durable = openDatabase<AuthTables>({
       // Servers of tests do not wait for the disk by default.
       url: `${clone.url("routeplane_auth")}?options=-c%20synchronous_commit%3Don`,
@@ -354,7 +354,7 @@ describe("a statement that commits its transaction", () => {
     expect(await nameOf(namespaceId)).toBe("before it");
   });
 
-  it("that fails keeps nothing, and its connection serves the next", async () => {
+  it("that fails changes nothing, and its connection serves the next", async () => {
     const { namespaceId } = await filledNamespace();
     const failing = database.within({ namespaceId }, async (tx) => {
       await rename(namespaceId, "before").execute(tx);
@@ -365,7 +365,7 @@ describe("a statement that commits its transaction", () => {
     expect(await database.within(first, visibleNamespaces)).toEqual([first.namespaceId]);
   });
 
-  it("is the last one: another one after it is not sent", async () => {
+  it("must be the last one: a statement after it is not sent", async () => {
     const { namespaceId } = await filledNamespace();
     const going = database.within({ namespaceId }, async (tx) => {
       await andCommit(rename(namespaceId, "committed")).execute(tx);

@@ -14,7 +14,7 @@ afterAll(async () => {
   await clone.drop();
 });
 
-it("locks tables beside a query that reads them in another order, which is neither kept waiting nor cancelled", async () => {
+it("locks tables without delaying or cancelling a query that reads them in another order", async () => {
   await admin.query(`drop schema auth cascade;
     create schema auth authorization routeplane_auth_owner;
     create table auth.one (id int); create table auth.other (id int);

@@ -13,7 +13,7 @@ import { listen } from "../src/listen.ts";
 const clone = await cloneDatabase();
 const admin = new pg.Client({ connectionString: clone.adminUrl });
 await admin.connect();
-/** Roles of this test: others share those of the server. */
+/** Roles of this test only, because all tests share the other roles of the server. */
 const ROLES = ["rotation_a", "rotation_b"] as const;
 afterAll(async () => {
   await admin.end();
@@ -65,7 +65,7 @@ async function startLoad() {
   let paused = Promise.resolve();
   let resume = (): void => {};
   let running = 0;
-  // More at a time than there are connections.
+  // More concurrent transactions than connections.
   const work = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
       await paused;
@@ -117,7 +117,7 @@ async function startLoad() {
   };
 }
 
-/** Waits until every connection, that of the listener too, is another one than before. */
+/** Waits until every connection, including that of the listener, has been replaced. */
 async function untilReplaced(load: Awaited<ReturnType<typeof startLoad>>, before: readonly string[]): Promise<void> {
   await eventually(async () => {
     const now = await load.connections();
@@ -125,7 +125,7 @@ async function untilReplaced(load: Awaited<ReturnType<typeof startLoad>>, before
   });
 }
 
-it("takes a password that is changed in the file first, and closes the connections of the former one", async () => {
+it("accepts a password that is changed in the file first, and closes the connections of the former one", async () => {
   const load = await startLoad();
   await load.untilMore();
   const before = await load.connections();
@@ -142,7 +142,7 @@ it("takes a password that is changed in the file first, and closes the connectio
   expect(load.lines.join("")).not.toContain("canary");
 });
 
-it("takes a password that is changed in the database first, if its file follows soon", async () => {
+it("accepts a password that is changed in the database first, if its file follows soon", async () => {
   const load = await startLoad();
   await load.untilMore();
   await admin.query("alter role rotation_a password 'second-canary'");
@@ -150,7 +150,7 @@ it("takes a password that is changed in the database first, if its file follows 
   await load.pause();
   await admin.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'rotation'");
   await eventually(async () => (await load.connections()).length === 0);
-  // The pool hears of the ends a moment later; then transactions try to connect for a while.
+  // The pool notices a moment later; then transactions try to connect for a while.
   await delay(100);
   load.resume();
   await delay(200);

@@ -75,12 +75,12 @@ describe("a build", () => {
     expect(await isMigratedFor(SECOND)).toBe(false);
   });
 
-  it("does not serve on a schema of which it lacks one migration and does not know another", async () => {
+  it("does not serve on a schema that lacks one of its migrations and has an unknown one", async () => {
     await migrate({ ...FIRST, "0002_other": run("select 1") });
     expect(await stateFor(SECOND)).toMatchObject({ state: "older", missing: ["0002_more"], unknown: ["0002_other"] });
   });
 
-  it("leaves a newer schema as it is, names what it does not know, and lets a newer build go on", async () => {
+  it("leaves a newer schema as it is, names the unknown migrations, and lets a newer build continue", async () => {
     await migrate(SECOND);
     expect(await migrate(FIRST)).toEqual({ applied: [], unknown: ["0002_more"] });
     expect(await columns()).toEqual(["id", "note", "more"]);
@@ -97,7 +97,7 @@ describe("a build", () => {
   });
 
   it.each(["0000_before", "0002_another", "0002_zero", "9999_after"])(
-    "refuses to apply its own migrations on top of %s, which it does not know, until one is deployed that has all",
+    "refuses to apply its migrations on top of the unknown %s, until a build that has all of them is deployed",
     async (name) => {
       await migrate(SECOND);
       // As a build of another line would have left it: applied last, whatever its name.
@@ -122,7 +122,7 @@ describe("a migration", () => {
     await eventually(() => reasons.length > 0, 10_000);
     const other = new pg.Client({ connectionString: clone.adminUrl });
     await other.connect();
-    // Passes though the reader still holds its lock: nothing waits for the exclusive lock between two attempts.
+    // Succeeds although the reader still holds its lock: nothing waits for the exclusive lock between two attempts.
     await other.query("set statement_timeout = 5000; select from auth.things");
     await other.end();
     await admin.query("commit");
@@ -144,7 +144,7 @@ describe("a migration", () => {
     expect(applied.toSorted()).toEqual(Object.keys(THIRD));
   });
 
-  it("that fails leaves those before it applied and itself undone", async () => {
+  it("that fails is rolled back, and those before it stay applied", async () => {
     const broken = { ...SECOND, "0003_broken": run("alter table things add column gone text; select 1 / 0") };
     await expect(migrate(broken)).rejects.toThrow(/division by zero/);
     expect(await columns()).toEqual(["id", "note", "more"]);
