@@ -68,7 +68,7 @@ export async function startAuth(config: Config): Promise<RunningProcess> {
   });
   await database.requireProvisioned();
   const policy = serviceTransport({ url: config.policyUrl, tls: config.tls, log });
-  // Without policy, whose own dependency auth is: each would ask the other for ever.
+  // Without policy: it depends on auth itself, so that each would check the other for ever.
   const dependencies = new Dependencies([{ name: "postgres", isReachable: () => database.isReachable() }]);
   const operations = await startOperationsServer({ ...config, service: "auth", readiness, dependencies, log });
   const schema = setSchemaCondition(database, readiness, log);
@@ -101,7 +101,7 @@ export interface AuthWiring extends HealthOptions {
   readonly config: Pick<Config, "serviceCredentials" | "peppers" | "keyCacheBytes" | "cacheMaxAgeMs" | "consoleUrl">;
   readonly database: Database<AuthSchema>;
   readonly changes: ChangeFeed;
-  /** Transport to the policy service, without a credential: each call has that of the caller. */
+  /** Transport to the policy service, without a credential: each call carries that of the caller. */
   readonly policy: Transport;
   readonly log: Logger;
   readonly clock: Clock;
@@ -134,8 +134,8 @@ export function wireAuth(wiring: AuthWiring) {
   const sessionLifecycle = createSessionLifecycle(ports);
   const bootstrap = createBootstrap(ports);
 
-  // Callers of this service itself are verified in the database at every call, but for service credentials, which call often;
-  // VerifyKey answers other services from a cache.
+  // Callers of this service are verified in the database at every call, except service credentials, which call often. VerifyKey uses a
+  // cache.
   const verifyUncached = async (token: string) => toPrincipal(await verify(token));
   const cache = { maxBytes: config.keyCacheBytes, maxAgeMs: config.cacheMaxAgeMs };
   const verifier = createLocalVerifier({ verifyUncached, changes, clock, monotonic, ...cache });

@@ -7,7 +7,7 @@ export interface Config extends ServerConfig {
   /** TLS between services; undefined: clear text. */
   readonly tls: ServiceTls | undefined;
   readonly database: DatabaseConfig;
-  /** Port on which VerificationService alone is served over `@grpc/grpc-js`; 0: any free port. */
+  /** Port that serves only VerificationService, over `@grpc/grpc-js`; 0 for any free port. */
   readonly grpcPort: number;
   readonly serviceCredentials: ServiceCredentials;
   readonly policyUrl: string;
@@ -15,16 +15,16 @@ export interface Config extends ServerConfig {
   readonly consoleUrl: string | undefined;
   /** Peppers of the HMACs of tokens. The first one hashes new tokens; a row names the one that hashed it. */
   readonly peppers: Peppers;
-  /** Bound of the memory of verified keys. */
+  /** Maximum size of the cache of verified keys. */
   readonly keyCacheBytes: number;
-  /** Time for which a verified key is cached, unless a change ends it. */
+  /** Time for which a verified key is cached, unless a change invalidates it. */
   readonly cacheMaxAgeMs: number;
 }
 
-/** Default size of the pool. With those of all processes it fits a server of 100 connections while all of them roll. */
+/** Default size of the pool. The pools of all processes fit a server of 100 connections, also during a rolling restart. */
 const DEFAULT_POOL_SIZE = 8;
 const MEBIBYTE = 1024 ** 2;
-/** Memory of verified keys: a key takes 1 KB, so about 50,000 by default. */
+/** Size of the cache of verified keys: a key takes 1 KB, so about 50,000 by default. */
 const KEY_CACHE_BYTES = { min: MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 64 * MEBIBYTE };
 const HTTP = ["http:", "https:"];
 const CACHE_MAX_AGE_SECS = { min: 1, max: 86_400, fallback: 900 };
@@ -51,7 +51,7 @@ function readConsoleUrl(env: Environment): string | undefined {
   return env.optionalText(name) && env.parsed(name, "must be a URL that starts http:// or https://", parse);
 }
 
-/** Reads the peppers as their file is now. */
+/** Returns peppers that follow the changes of their file. */
 function readPeppers(env: Environment): Peppers {
   const rule = "must be id:hex[,id:hex…] with at least 32 bytes each";
   const peppers = env.parsedSecret("ROUTEPLANE_KEY_PEPPERS", rule, parsePeppers);

@@ -49,7 +49,7 @@ describe("an account", () => {
     expect(await refusal(operator().accounts.getAccount({ account: name }))).toMatchObject({ code: Code.NotFound });
   });
 
-  it("has a name of its own on the node", async () => {
+  it("has a unique name on the node", async () => {
     const [first, second] = [newName(), newName()];
     for (const name of [first, second]) await operator().accounts.createAccount({ name });
     const { createAccount, renameAccount } = operator().accounts;
@@ -59,7 +59,7 @@ describe("an account", () => {
   });
 
   it.each(["", " ", "A", "Team", "1a", "-a", "a_b", "acc_x", "a\u0000", "a".repeat(64), "ä"])(
-    "is not called %j",
+    "cannot be named %j",
     async (name) => {
       const { createAccount, renameAccount } = operator().accounts;
       for (const call of [() => createAccount({ name }), () => renameAccount({ account: "default", name })]) {
@@ -117,7 +117,7 @@ it("a node whose account default was renamed is still set up only once, with one
 });
 
 describe("several accounts", () => {
-  it("may each have a namespace of the same name, which alone names none of them", async () => {
+  it("may each have a namespace of the same name, which is then ambiguous", async () => {
     const [first, second] = [await createAccountWithKey(), await createAccountWithKey()];
     expect(await refusal(operator().namespaces.createNamespace({ name: "shared", account: first.id }))).toMatchObject({
       reason: "NAME_TAKEN",
@@ -140,7 +140,7 @@ describe("several accounts", () => {
     }
   });
 
-  it("make a new namespace need its account named", async () => {
+  it("require that a new namespace names its account", async () => {
     await createAccountWithKey();
     expect(await refusal(operator().namespaces.createNamespace({ name: "whose" }))).toMatchObject({
       code: Code.InvalidArgument,
@@ -158,7 +158,7 @@ describe("several accounts", () => {
 });
 
 describe("a credential that is limited to an account", () => {
-  it("sees its own namespace and no other, not even of the same account: a key", async () => {
+  it("that is a key sees its own namespace and no other, not even of the same account", async () => {
     const [own, foreign] = [await createAccountWithKey(), await createAccountWithKey()];
     const sibling = await operator().namespaces.createNamespace({ name: "sibling", account: own.id });
     const { namespaces } = auth.as(own.root.token);
@@ -176,7 +176,7 @@ describe("a credential that is limited to an account", () => {
     }
   });
 
-  it("acts on that account only, and its names are not ambiguous: an operator credential", async () => {
+  it("that is an operator credential acts on that account only, and finds no ambiguous names", async () => {
     const [own, foreign] = [await createAccountWithKey(), await createAccountWithKey()];
     const { token } = await auth.operator({ account: own.name });
     const { accounts, namespaces, keys } = auth.as(token);
@@ -202,7 +202,7 @@ describe("a credential that is limited to an account", () => {
     expect(await auth.verify(foreign.root.token)).toMatchObject({ case: "key" });
   });
 
-  it("creates and renames no account, not even its own: an operator credential", async () => {
+  it("that is an operator credential creates and renames no account, not even its own", async () => {
     const own = await createAccountWithKey();
     const { accounts } = auth.as((await auth.operator({ account: own.name })).token);
     for (const call of [

@@ -102,7 +102,7 @@ describe("the audit log", () => {
     }
   });
 
-  it("labels entries from before a change of the list as new ones, and changes nothing else of them", async () => {
+  it("labels entries from before a change of the list like new entries, and changes nothing else in them", async () => {
     const changes = await changeEverything();
     const read = () =>
       auth.admin.within({}, (tx) => tx.selectFrom("audit_entries").selectAll().orderBy("id").execute());

@@ -43,13 +43,13 @@ export interface AuthUnderTest {
   readonly adminUrl: string;
   /** The routes and interceptors that its servers serve. */
   readonly wired: ReturnType<typeof wireAuth>;
-  /** Stands for the policy service. */
+  /** Fake of the policy service. */
   readonly policy: FakePolicyService;
   /** The clock of the service; tests move it. Milliseconds. */
   readonly time: { now: number };
   readonly operatorToken: string;
   readonly namespaceId: string;
-  /** Responses to the calls that set the node up, which were made at once. */
+  /** Responses to the concurrent calls that set up the node. */
   readonly setUps: readonly { readonly accountId: string; readonly namespaceId: string }[];
   /** Lines of its log. */
   readonly logged: string[];
@@ -127,7 +127,7 @@ export async function startAuthUnderTest(
   const as = (token: string): AuthClients => clients(transport, token);
 
   const { bootstrap } = as(INSTALLER_TOKEN);
-  // As of several installers that run at once.
+  // Like several installers that run at once.
   const setUps = await Promise.all(Array.from({ length: 3 }, () => bootstrap.bootstrapNode({ operatorToken })));
   const namespaceId = setUps[0]?.namespaceId ?? "";
   return {

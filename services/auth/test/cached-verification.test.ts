@@ -71,7 +71,7 @@ async function mintCachedKey({ resultOf }: Pick<Replica, "resultOf">) {
 type CachedKey = Awaited<ReturnType<typeof mintCachedKey>>;
 
 describe("a cached result", () => {
-  it("is returned without the database: for keys, operator credentials, and for a second for refusals", async () => {
+  it("is returned without the database, for keys and operator credentials, and for one second for refusals", async () => {
     const replica = await startIsolatedReplica();
     const { token } = await mintCachedKey(replica);
     const unknown = mintToken("key");
@@ -130,7 +130,7 @@ describe("a cached result", () => {
     expect(await resultOf()).toEqual(["CREDENTIAL_EXPIRED", "CREDENTIAL_EXPIRED"]);
   });
 
-  it("is verified again in use after 30 s, and the use of its key is recorded once a minute", async () => {
+  it("is verified again after 30 s, also while in use, and the use of its key is recorded once a minute", async () => {
     const [replica, otherReplica] = [await startIsolatedReplica(), await startIsolatedReplica()];
     const { id, token } = await mintCachedKey(replica);
     const writtenAt = async () =>
@@ -151,7 +151,7 @@ describe("a cached result", () => {
       expect(await writtenAt()).toEqual(first);
     }
     await pass(30_000);
-    // Beside the calls, which the cached result serves.
+    // In the background: the cached result serves the calls.
     await eventually(async () => {
       await Promise.all([replica, otherReplica].flatMap(({ resultOf }) => [resultOf(token), resultOf(token)]));
       return (await writtenAt())?.at.getTime() === auth.time.now;
@@ -212,7 +212,7 @@ describe("a change that a replica has not received", () => {
     expect(await replica.resultOf(key.token)).toBe("CREDENTIAL_REVOKED");
   });
 
-  it("and that is announced after a key was read and before its result is cached, is in that result", async () => {
+  it("is in the result of a key even if it is announced between the read of the key and the caching of its result", async () => {
     const replica = await startIsolatedReplica();
     const root = await auth.rootKey();
     const { id, token } = await auth.subKey(root.token, SCOPES);

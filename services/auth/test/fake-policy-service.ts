@@ -21,7 +21,7 @@ export function createFakePolicyService() {
     transport,
     /** Calls so far, oldest first. */
     calls,
-    /** Runs `work` during each call until the returned function is called; what it throws is the answer. */
+    /** Runs `work` during each call until the returned function is called; an error that it throws is the response. */
     during(work: (request: BindMintedLimitsRequest) => Promise<void>): () => void {
       behaviour.meanwhile = work;
       return () => (behaviour.meanwhile = async () => {});

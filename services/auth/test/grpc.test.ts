@@ -22,7 +22,7 @@ afterAll(async () => {
 const { verifyKey, resolveKey } = VerificationService.method;
 const service = { token: GATEWAY_TOKEN };
 
-it("verifies a key over plain gRPC with the same answer as over Connect", async () => {
+it("verifies a key over plain gRPC with the same response as over Connect", async () => {
   const root = await auth.rootKey();
   const child = await auth.as(root.token).keys.mintKey({ name: "child", scopes: ["inference:invoke"] });
   for (const token of [root.token, child.token, auth.operatorToken, mintToken("key"), "junk"]) {
@@ -35,7 +35,7 @@ it("verifies a key over plain gRPC with the same answer as over Connect", async 
   });
 });
 
-it("answers a revoked key as data, at once", async () => {
+it("returns the refusal of a revoked key as data, at once", async () => {
   const root = await auth.rootKey();
   expect((await client.call(verifyKey, { token: root.token }, service)).outcome.case).toBe("key");
   await auth.as(root.token).keys.revokeKey({ id: root.id });

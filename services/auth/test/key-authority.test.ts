@@ -147,7 +147,7 @@ describe("a revocation", () => {
     expect((await keys.revokeKey({ id, reason: "late" })).key?.revokedReason).toBe("");
   });
 
-  it("by many at the same instant has one time and one reason", async () => {
+  it("by many callers at the same instant has one time and one reason", async () => {
     const root = await auth.rootKey();
     const { id } = await auth.subKey(root.token);
     const answers = await Promise.all(

@@ -14,7 +14,7 @@ export const SCOPES = Object.entries(ACTIONS).flatMap(([resource, actions]) =>
   [...actions, "*"].map((action) => `${resource}:${action}`),
 );
 
-/** Most keys of one lineage, the root key included. */
+/** Maximum number of keys of one lineage, including the root key. */
 const DEPTH = 8;
 
 export interface ModelKey {

@@ -86,7 +86,7 @@ describe("a rotation", () => {
     for (const each of [child.token, token]) expect(await works(each)).toBe(false);
   });
 
-  it("after another one leaves each old token its own end, neither later nor earlier", async () => {
+  it("leaves the tokens of earlier rotations their own ends, neither later nor earlier", async () => {
     const root = await auth.rootKey();
     const second = await rotate(root.token, root.id, 100);
     auth.time.now += 10 * SECOND;
@@ -104,7 +104,7 @@ describe("a rotation", () => {
     expect(await validity()).toEqual([false, false, false, true]);
   });
 
-  it("without grace leaves only the new token, graces of earlier rotations included", async () => {
+  it("without grace leaves only the new token valid: graces of earlier rotations end too", async () => {
     const root = await auth.rootKey();
     const second = await rotate(root.token, root.id, 3_600);
     const third = await rotate(second.token, root.id, 0);

@@ -137,7 +137,7 @@ describe("updates at the same instant", () => {
     }
   });
 
-  it("as a mint below leave no key that may do more than the one above it", async () => {
+  it("together with a mint below leave no key that may do more than the one above it", async () => {
     const root = await auth.rootKey();
     for (let round = 0; round < 10; round += 1) {
       const parent = await auth.subKey(root.token, ["keys:*", "usage:read"]);

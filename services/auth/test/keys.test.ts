@@ -154,7 +154,7 @@ describe("a namespace", () => {
     }
   });
 
-  it("is out of reach of the keys of others: the same answer, byte for byte, for foreign, unknown and malformed ids", async () => {
+  it("cannot be reached by keys of other namespaces: the same error, byte for byte, for foreign, unknown and malformed ids", async () => {
     const { namespaces } = auth.as(auth.operatorToken);
     await namespaces.createNamespace({ name: "foreign" });
     const [own, foreign] = [await auth.rootKey(), await auth.rootKey("foreign")];
@@ -200,7 +200,7 @@ describe("lists", () => {
 });
 
 describe("bootstrap", () => {
-  it("sets up one node for calls with one token that are made at once", () => {
+  it("sets up one node for concurrent calls with one token", () => {
     const [first] = auth.setUps;
     expect(first).toMatchObject({
       accountId: expect.stringMatching(/^acc_/),

@@ -43,7 +43,7 @@ async function tamper(statement: ReturnType<typeof sql>): Promise<void> {
 const makeOverdue = (keyId: string) =>
   tamper(sql`update limited_keys set ends_at = now() - interval '1 second' where key_id = ${keyId}`);
 
-/** Runs a mint during whose call to the policy service `work` runs. @returns the mint, not awaited, and the id of its key */
+/** Runs a mint, and `work` during its call to the policy service. @returns the id of the key, and the error of the mint if it failed */
 async function mintDuring(mint: () => Promise<unknown>, work: (request: BindMintedLimitsRequest) => Promise<void>) {
   let keyId = "";
   const release = auth.policy.during(async (request) => {
@@ -59,7 +59,7 @@ async function mintDuring(mint: () => Promise<unknown>, work: (request: BindMint
 }
 
 describe("a key that is minted with limits", () => {
-  it("exists once they are bound, with the token of whoever mints, and not before", async () => {
+  it("exists once its limits are bound, with the token of the minter, and not before", async () => {
     const root = await auth.rootKey();
     const keys = auth.as(root.token).keys;
     let during: readonly unknown[] = [];
@@ -118,14 +118,14 @@ describe("a key that is minted with limits", () => {
     });
   });
 
-  it("does not exist if its mint took too long, and what was bound is listed to be removed until it is acknowledged", async () => {
+  it("does not exist if its mint took too long, and is listed until the removal of its limits is acknowledged", async () => {
     const root = await auth.rootKey();
     const { keyId, failure } = await mintDuring(
       () => auth.as(root.token).keys.mintKey(sub),
       async ({ keyId: minting }) => {
         await makeOverdue(minting);
         expect(await listedKeys()).toContain(minting);
-        // Nothing brings back a mint that was listed, not even time.
+        // A mint that was listed cannot be completed, even if its time is extended.
         await tamper(sql`update limited_keys set ends_at = now() + interval '1 hour' where key_id = ${minting}`);
       },
     );
@@ -141,7 +141,7 @@ describe("a key that is minted with limits", () => {
   it("is either completed or listed as ended, whichever of the two comes first", async () => {
     const root = await auth.rootKey();
     const before = auth.policy.calls.length;
-    // The time of each mint is over at about the moment at which it is completed.
+    // The time of each mint ends at about the moment of its completion.
     const release = auth.policy.during(({ keyId }) =>
       tamper(sql`update limited_keys set ends_at = now() + ${Math.random() * 400} * interval '1 millisecond'
         where key_id = ${keyId}`),
@@ -169,7 +169,7 @@ describe("a key that is minted with limits", () => {
     expect(begun.filter((id) => completed.has(id) === listed.has(id))).toEqual([]);
   });
 
-  it("is refused if the token of whoever mints was rotated meanwhile", async () => {
+  it("is refused if the token of the minter was rotated meanwhile", async () => {
     const root = await auth.rootKey();
     const keys = auth.as(root.token).keys;
     const { failure } = await mintDuring(
@@ -202,14 +202,14 @@ describe("a key that is minted with limits", () => {
     expect(await listedKeys()).not.toContain(id);
   });
 
-  it("is held to the grant rules before anything is bound", async () => {
+  it("is checked against the grant rules before anything is bound", async () => {
     const root = await auth.rootKey("default", ["keys:write"]);
     const before = auth.policy.calls.length;
     const refused = await refusal(auth.as(root.token).keys.mintKey(sub));
     expect([refused.reason, auth.policy.calls.length]).toEqual(["SCOPE_EXCEEDS_PARENT", before]);
   });
 
-  it("is refused for limits that are none, naming the field", async () => {
+  it("is refused for empty or invalid limits, naming the field", async () => {
     const root = await auth.rootKey();
     const empty = await refusal(auth.as(root.token).keys.mintKey({ ...sub, limits: {} }));
     expect(empty.message).toContain("limits");
@@ -219,7 +219,7 @@ describe("a key that is minted with limits", () => {
   });
 });
 
-it("tells nobody but the policy service of a mint", async () => {
+it("reveals a mint to the policy service only", async () => {
   const mint = { namespaceId: auth.namespaceId, keyId: "key_00000000000000000000000000" };
   expect(await refusal(asService(GATEWAY_TOKEN).resolveMint(mint))).toMatchObject({ reason: "INTERNAL_ONLY" });
 });

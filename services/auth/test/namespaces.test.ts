@@ -79,7 +79,7 @@ describe("a deleted namespace", () => {
     expect(await listed(false)).toContain(id);
   });
 
-  it("frees its name, takes no new keys, and cannot be restored over another of its name", async () => {
+  it("frees its name, accepts no new keys, and cannot be restored while another namespace has its name", async () => {
     const { name, id } = await createNamespaceWithKeys();
     await operators().deleteNamespace({ namespace: id });
     expect(await codeOf(auth.rootKey(id))).toBe(Code.NotFound);
@@ -90,7 +90,7 @@ describe("a deleted namespace", () => {
     expect((await operators().restoreNamespace({ namespace: id })).namespace).toMatchObject({ id, name });
   });
 
-  it("is NOT_FOUND, like one that never was, once its 30 days are over", async () => {
+  it("is NOT_FOUND, like one that never existed, once its 30 days are over", async () => {
     const { id, tokens } = await createNamespaceWithKeys();
     await operators().deleteNamespace({ namespace: id });
     auth.time.now += 30 * DAY_MS;
@@ -115,7 +115,7 @@ describe("a namespace's name", () => {
     expect(await codeOf(malformed)).toBe(Code.InvalidArgument);
   });
 
-  it("can differ from default without making the bootstrap add another", async () => {
+  it("can differ from default without the bootstrap adding another one", async () => {
     await operators().renameNamespace({ namespace: "default", name: "renamed" });
     const again = await auth.as(INSTALLER_TOKEN).bootstrap.bootstrapNode({ operatorToken: auth.operatorToken });
     expect(again.namespaceId).toBe("");

@@ -85,7 +85,7 @@ describe("an operator credential", () => {
     for (const hash of hashes) expect(JSON.stringify(rows.audit)).not.toContain(hash);
   });
 
-  it("reaches into no namespace, with any scopes", async () => {
+  it("cannot act in a namespace, whatever its scopes", async () => {
     const { token } = await auth.operator();
     const { keys } = auth.as(token);
     for (const call of [() => keys.listKeys({}), () => keys.mintKey({ name: "x", scopes: ["keys:*"] })]) {
@@ -167,7 +167,7 @@ describe("a mint", () => {
 });
 
 describe("a revocation", () => {
-  it("stops the credential and, at once, all below it, and none beside it", async () => {
+  it("stops the credential and, at once, all below it, and no other", async () => {
     const parent = await auth.operator();
     const child = await auth.operator({ by: parent.token });
     const grandchild = await auth.operator({ by: child.token });
@@ -201,7 +201,7 @@ describe("a revocation", () => {
     }
   });
 
-  it("reaches nothing above the caller or beside it, and neither does a rotation", async () => {
+  it("is refused for credentials above the caller and on other branches, and so is a rotation", async () => {
     const parent = await auth.operator();
     const [own, sibling] = [await auth.operator({ by: parent.token }), await auth.operator({ by: parent.token })];
     for (const id of [await firstId(), parent.id, sibling.id]) {
@@ -240,7 +240,7 @@ describe("a rotation", () => {
     expect([await stateOf(old), await stateOf(token)]).toEqual([expect.stringContaining("replaced"), "ok"]);
   });
 
-  it("without grace leaves nothing but the new token, earlier graces included", async () => {
+  it("without grace leaves only the new token valid: earlier graces end too", async () => {
     const { id, token: first } = await auth.operator();
     const { token: second } = await rpc().rotateOperator({ id });
     const { token: third } = await rpc().rotateOperator({ id, grace: { seconds: 0n } });
@@ -285,7 +285,7 @@ describe("a rotation", () => {
   });
 });
 
-it("unknown, malformed and other kinds of id are all the same NOT_FOUND", async () => {
+it("unknown and malformed ids, and ids of other kinds, are all the same NOT_FOUND", async () => {
   const root = await auth.rootKey();
   const ids = [newId("op"), "op_x", root.id, "", "' or 1=1 --", "x".repeat(5000), "op_\u0000"];
   const { getOperator, rotateOperator, revokeOperator } = rpc();

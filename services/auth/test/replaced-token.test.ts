@@ -93,7 +93,7 @@ describe("a key's token that was replaced", () => {
     expect((await auth.subKey(child.token)).id).not.toBe("");
   });
 
-  it("is refused a read that the key does not hold because of the missing scope", async () => {
+  it("is refused a read without its scope because of that scope, not because it was replaced", async () => {
     const { old } = await replacedKey(["keys:*"]);
     expect(await refusal(auth.as(old).audit.listAuditEntries({}))).toMatchObject({
       reason: "SCOPE_MISSING",

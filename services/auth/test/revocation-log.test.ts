@@ -66,7 +66,7 @@ describe("a revocation", () => {
 
   it("of many is listed page by page, each once, over all namespaces", async () => {
     const roots = await Promise.all(Array.from({ length: 3 }, () => auth.rootKey()));
-    // A few at a time: more than may wait for the transactions of a namespace are refused on a busy machine.
+    // A few at a time: on a busy machine, a namespace refuses more transactions than may wait.
     const revokeSubKeys = async ({ token }: (typeof roots)[number]): Promise<readonly string[]> => {
       const ids: string[] = [];
       for (let minted = 0; minted < 40; minted++) {

@@ -123,7 +123,7 @@ describe("a call to auth", () => {
     expect(await pending).toBe("CREDENTIAL_REVOKED");
   });
 
-  it("is made again for tokens that had to leave the memory, and not for those in use", async () => {
+  it("is made again for tokens that were evicted from the cache, and not for those in use", async () => {
     const service = await startVerifier({ ...stoppedClock, maxBytes: 16_384 });
     const callsFor = async (...tokens: readonly { token: string }[]): Promise<number> => {
       const { calls } = service.transport;
@@ -138,7 +138,7 @@ describe("a call to auth", () => {
   });
 
   it("for an unknown token is not repeated at once, and the memory of cached refusals is bounded", async () => {
-    // An eighth of it is for refusals: two of them.
+    // An eighth of the memory is for refusals: room for two.
     const service = await startVerifier({ ...stoppedClock, maxBytes: 32_768 });
     const [a, b, c] = [mintToken("key"), mintToken("key"), mintToken("key")];
     const callsFor = async (...tokens: readonly string[]): Promise<number> => {

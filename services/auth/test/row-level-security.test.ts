@@ -21,7 +21,7 @@ describe("row-level security", () => {
     "console_keys",
   ] as const;
 
-  it("shows a query that forgets its filter nothing of another namespace, and nothing at all without one", async () => {
+  it("shows a query without a filter nothing of another namespace, and nothing at all without a scope", async () => {
     await auth.as(auth.operatorToken).namespaces.createNamespace({ name: "other" });
     const other = await auth.rootKey("other");
     await auth.rootKey();

@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => auth.stop());
 
 const rpc = (token = auth.operatorToken) => auth.as(token).services;
-/** `ok`, or the message of the refusal, as policy is told. */
+/** `ok`, or the message of the refusal, as the policy service receives it. */
 const stateOf = async (token: string) => {
   const { outcome } = await auth.as(POLICY_TOKEN).verification.verifyKey({ token });
   return outcome.case === "service" ? "ok" : outcome.case === "refusal" ? outcome.value.message : outcome.case;
@@ -134,7 +134,7 @@ describe("a mint", () => {
 });
 
 describe("an operator that is limited to an account", () => {
-  it("mints for namespaces of that account, and sees only what is minted so", async () => {
+  it("mints for namespaces of that account, and sees only the credentials of that account", async () => {
     const operators = auth.as(auth.operatorToken);
     const { account } = await operators.accounts.createAccount({ name: "team" });
     const own = await operators.namespaces.createNamespace({ name: "own", account: "team" });
@@ -181,7 +181,7 @@ describe("a verification by a service credential", () => {
   const bytesOf = async (token: string, verified: string) =>
     JSON.stringify((await auth.as(token).verification.verifyKey({ token: verified })).outcome);
 
-  it("gives keys of its namespaces the answer that the gateway gets", async () => {
+  it("returns the same result for keys of its namespaces as the gateway gets", async () => {
     const { token } = await auth.service({ namespaces: ["default"] });
     const key = await auth.rootKey();
     const { outcome } = await auth.as(token).verification.verifyKey({ token: key.token });
@@ -191,7 +191,7 @@ describe("a verification by a service credential", () => {
     expect(await bytesOf(token, key.token)).toContain("was revoked");
   });
 
-  it("tells nothing of another namespace: a key of it, active or not, is as unknown as any other token", async () => {
+  it("reveals nothing of another namespace: its keys, active or not, look like unknown tokens", async () => {
     await namespace("elsewhere");
     const { token } = await auth.service({ namespaces: ["default"] });
     const everywhere = await auth.service();
@@ -223,7 +223,7 @@ describe("a verification by a service credential", () => {
   });
 });
 
-it("is no key and no operator: every other method refuses it, and says what it is for", async () => {
+it("is neither a key nor an operator: every other method refuses it, and says what it is for", async () => {
   const { token } = await auth.service();
   const { keys, operators, identity, services, verification } = auth.as(token);
   for (const call of [
@@ -279,7 +279,7 @@ describe("a watch by a service credential", () => {
   /** Opens watches by a replica that has its own subscription to the changes. */
   async function watcher(token: string) {
     const { watchChanges } = createClient(VerificationService, await auth.replica(undefined, undefined, token));
-    /** Messages until the stream ends. @param during called at the first one */
+    /** Messages until the stream ends. @param during called at the first message */
     return async (during: () => Promise<unknown>) => {
       const messages: { sequence: bigint; subjectId: string }[] = [];
       let done: Promise<unknown> | undefined;
@@ -306,7 +306,7 @@ describe("a watch by a service credential", () => {
     expect(await refusal(watch(async () => {}))).toMatchObject({ reason: "CREDENTIAL_REVOKED" });
   });
 
-  it("hides ids from one that is bound to namespaces, and is a missed change to its receiver", async () => {
+  it("hides ids from a credential that is bound to namespaces, whose receiver treats each change as missed", async () => {
     const { id, token } = await auth.service({ namespaces: ["default"] });
     const key = await auth.rootKey();
     const watch = await watcher(token);

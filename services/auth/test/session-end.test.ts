@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, CONSOLE_TOKEN, refusal, startAuthUnderTest } from "./auth-under-test.ts";
 import { startVerifierUnderTest } from "./verifier-under-test.ts";
 
-/** The end of sessions: of their own, and with whatever they depend on. */
+/** End of sessions: by themselves, and with the credentials that they depend on. */
 
 let auth: AuthUnderTest;
 beforeAll(async () => {

@@ -106,7 +106,7 @@ describe("a session of a key", () => {
     }
   });
 
-  it("mints sub-keys of the key that it acts as, within its own scopes, which outlive it", async () => {
+  it("mints sub-keys of the key that it acts as, within its own scopes; they outlive the session", async () => {
     const root = await auth.rootKey();
     const session = await open(root.token, { scopes: ["keys:*", "usage:read"] });
     const { keys } = auth.as(session.token);
@@ -184,7 +184,7 @@ describe("a session of an operator credential", () => {
     expect(rotated).toMatchObject({ code: Code.FailedPrecondition, reason: "STATE_CONFLICT" });
   });
 
-  it("is not shut out of a namespace by a root key that would narrow or expire its key there", async () => {
+  it("is not shut out of a namespace by a root key that would change its console key there", async () => {
     const operator = await auth.operator();
     const { keyId: id } = await open(operator.token, { namespace: "default" });
     const { keys } = auth.as((await auth.rootKey()).token);
@@ -198,7 +198,7 @@ describe("a session of an operator credential", () => {
     expect(await auth.verify(token)).toMatchObject({ case: "key", value: { scopes: ALL_SCOPES } });
   });
 
-  it("gets another key in the namespace once that was revoked", async () => {
+  it("gets a new console key in the namespace after the previous one was revoked", async () => {
     const operator = await auth.operator();
     const first = await open(operator.token, { namespace: "default" });
     await auth.as((await auth.rootKey()).token).keys.revokeKey({ id: first.keyId });
@@ -246,7 +246,7 @@ describe("an exchange", () => {
     expect(await refusal(sessionsOf(token).exchangeSession({}))).toMatchObject({ code: Code.Unauthenticated });
   });
 
-  it("gives one session, however often it is asked for at once", async () => {
+  it("gives one session for any number of concurrent calls", async () => {
     const first = await open(auth.operatorToken);
     const asked = Array.from({ length: 4 }, () => sessionsOf(first.token).exchangeSession({ namespace: "default" }));
     const settled = await Promise.allSettled(asked);
@@ -265,7 +265,7 @@ describe("an exchange", () => {
     expect(await auth.verify(without.token)).toMatchObject({ case: "operator" });
   });
 
-  it("is refused to a session of a key, to one of chosen scopes, and to what is no session", async () => {
+  it("is refused to a session of a key, to a session with chosen scopes, and to callers without a session", async () => {
     const ofKey = await open((await auth.rootKey()).token);
     const chosen = await open(auth.operatorToken, { namespace: "default", scopes: ["usage:read"] });
     expect(chosen.canExchange).toBe(false);
@@ -293,7 +293,7 @@ describe("a session whose namespace was suspended or deleted", () => {
   const leave = (token: string, to = "") => auth.as(CONSOLE_TOKEN).sessions.leaveNamespace({ token, namespace: to });
   const namespaces = () => auth.as(auth.operatorToken).namespaces;
 
-  it.each(["suspended", "deleted"] as const)("is replaced by one elsewhere, once: %s", async (state) => {
+  it.each(["suspended", "deleted"] as const)("is replaced once by a session elsewhere: %s", async (state) => {
     const name = `to-leave-${state}`;
     await namespace(name);
     const inside = await open(auth.operatorToken, { namespace: name });
@@ -328,7 +328,7 @@ describe("a session whose namespace was suspended or deleted", () => {
     expect(await auth.rowsOf(entries)).toEqual([{ actor_type: "session", actor_id: inside.id }]);
   });
 
-  it("stays refused if a key opened it, or chosen scopes, or if its operator credential is revoked", async () => {
+  it("stays refused if a key opened it, if its scopes were chosen, or if it has ended or its operator credential is revoked", async () => {
     const name = await namespace("not-to-leave");
     const operator = await auth.operator();
     const ofKey = await open((await auth.rootKey(name)).token);
@@ -349,7 +349,7 @@ describe("a session whose namespace was suspended or deleted", () => {
     }
   });
 
-  it("is replaced for the console alone", async () => {
+  it("is replaced for the console only", async () => {
     const inside = await open(auth.operatorToken, { namespace: "default" });
     for (const by of [inside.token, auth.operatorToken]) {
       const error = await refusal(auth.as(by).sessions.leaveNamespace({ token: inside.token }));
@@ -369,7 +369,7 @@ describe("a session", () => {
     }
   });
 
-  it("is one of 100 of its credential at most", async () => {
+  it("is one of at most 100 of its credential", async () => {
     const { token } = await auth.rootKey();
     const { id } = await open(token);
     for (let count = 1; count < 98; count++) await open(token);
@@ -380,7 +380,7 @@ describe("a session", () => {
     await open(token);
   });
 
-  it("is one of 1,000 that its credential opens within 12 hours at most, ended ones too", async () => {
+  it("is one of at most 1,000 that its credential opens within 12 hours, including ended ones", async () => {
     const { token, id } = await auth.rootKey();
     const first = await open(token);
     await sessionsOf(token).revokeSession({ id: first.id });

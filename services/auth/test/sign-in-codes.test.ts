@@ -84,7 +84,7 @@ describe("a sign-in code", () => {
     expect(messages.size).toBe(1);
   });
 
-  it("is one of 10 of its credential at most that are open", async () => {
+  it("is one of at most 10 open codes of its credential", async () => {
     const { token } = await auth.rootKey();
     const made = await Promise.allSettled(Array.from({ length: 14 }, () => codeOf(token)));
     expect(made.filter(({ status }) => status === "fulfilled")).toHaveLength(10);
@@ -94,7 +94,7 @@ describe("a sign-in code", () => {
     await codeOf(token);
   });
 
-  it("is redeemed by the console alone", async () => {
+  it("can be redeemed by the console only", async () => {
     const { token } = await auth.rootKey();
     const { code } = await codeOf(token);
     for (const by of [token, auth.operatorToken]) {

@@ -4,11 +4,11 @@ import { DomainError, type Id } from "@routeplane/domain";
 import { fromConnectError } from "@routeplane/rpc";
 import type { BindLimits } from "../domain/ports.ts";
 
-/** Deadline of the call: it verifies the token and compiles patterns. Shorter than that of clients of the node. */
+/** Deadline of the call, which verifies the token and compiles patterns. Shorter than the deadlines of clients of the node. */
 const TIMEOUT_MS = 5_000;
 
 /**
- * Creates the binding of limits by the policy service, which is called with the token of whoever mints: the call can do no more than
+ * Creates the function that binds limits by a call to the policy service. The call has the token of the minter, and can do no more than
  * that credential.
  *
  * @param policy transport to that service, without a credential
@@ -23,7 +23,7 @@ export function createLimitBinder(policy: Transport): (token: string, limits: Pr
         return policyId as Id<"pol">;
       } catch (error) {
         const fault = fromConnectError(error, "policy");
-        // The mint is over, or another service denies it: nothing that whoever mints could mend.
+        // The mint has ended, or another service denies it: the minter can do nothing about either.
         if (fault.code !== "not_found") throw fault;
         const message = "the policy service did not find the mint; try again";
         const metadata = { dependency: "policy" };

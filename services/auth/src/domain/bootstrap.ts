@@ -45,7 +45,7 @@ export function createBootstrap(dependencies: BootstrapDependencies): Bootstrap 
     try {
       await nodes.setUp(account, namespace, operator, toStoredSecret(token, peppers));
     } catch (error) {
-      // A call with the same token may have been first.
+      // A concurrent call with the same token may have been first.
       if (await isSetUp()) return findNode();
       throw error;
     }

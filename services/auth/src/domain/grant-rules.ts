@@ -2,11 +2,11 @@ import { effectiveScopes, scopesBeyond } from "@routeplane/credentials";
 import { DomainError, type ErrorReason, invalidField } from "@routeplane/domain";
 
 /**
- * The grant rules of keys and operator credentials: every credential but the first one of a lineage was minted by another, its
- * parent, and can do no more, and no longer, than all above it can at this moment. Asking for more is refused, never trimmed.
+ * The grant rules of keys and operator credentials: every credential except the first of a lineage was minted by another one, its parent.
+ * It can never do more, or live longer, than any credential above it at this moment. A request for more is refused, never trimmed.
  */
 
-/** The authority that a credential was given, and what ends it. */
+/** Scopes of a credential, and the times that end it. */
 export interface Grant<S extends string = string> {
   readonly scopes: readonly S[];
   readonly expiresAt: Date | undefined;
@@ -73,7 +73,7 @@ export function requireFuture(expiresAt: Date, now: number): Date {
 }
 
 /**
- * Guards changes: a credential that is revoked or expired, or below one that is, cannot be changed.
+ * Requires that a credential can be changed: neither it nor a credential above it is revoked or expired.
  *
  * @throws DomainError FAILED_PRECONDITION
  */
@@ -85,7 +85,7 @@ export function requireActive(lineage: LineageOf<Grant>, now: number, { singular
 }
 
 /**
- * Guards mints: a parent must be active, and its lineage shorter than `MAX_LINEAGE`.
+ * Requires that a credential can mint another one: it must be active, and its lineage shorter than `MAX_LINEAGE`.
  *
  * @throws DomainError UNAUTHENTICATED or FAILED_PRECONDITION
  */
@@ -125,7 +125,7 @@ export function mintErrors({ minted }: CredentialWords): GrantErrors {
 /**
  * The scope subset rule: `scopes` are a subset, by meaning, of those that `lineage` holds now.
  *
- * @throws DomainError PERMISSION_DENIED that names the scopes which are not
+ * @throws DomainError PERMISSION_DENIED that names the other scopes
  */
 export function requireScopesWithin(
   scopes: readonly string[],

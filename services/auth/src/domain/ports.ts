@@ -64,8 +64,8 @@ export interface KeyStore {
 }
 
 /**
- * Keys that are minted with limits. A mint begins before the limits are bound, and the key exists once it is completed. One that
- * was not completed within a minute has ended: it is listed by `RevocationLog`, so that its limits are removed.
+ * Keys that are minted with limits. A mint begins before the limits are bound, and the key exists once the mint is completed. A mint that
+ * is not completed within a minute has ended: it is listed by `RevocationLog`, so that its limits are removed.
  */
 export interface LimitedKeyStore {
   /** Begins the mint of the key that `build` returns for the lineage of the calling key. @throws DomainError as `requireCurrentToken` */
@@ -94,7 +94,7 @@ export interface Mint {
  */
 export type BindLimits = (key: Pick<Key, "id" | "namespaceId">) => Promise<Id<"pol">>;
 
-/** Revocation of a key that is not acknowledged yet, or end of one that was minted with limits. */
+/** Unacknowledged revocation of a key, or unacknowledged end of a key that was minted with limits. */
 export interface Revocation {
   readonly namespaceId: Id<"ns">;
   readonly keyId: Id<"key">;
@@ -103,22 +103,22 @@ export interface Revocation {
   readonly origin: Readonly<Partial<Record<"actorType" | "actorId" | "accountId" | "requestId" | "address", string>>>;
 }
 
-/** Revocations of the whole node, kept until what refers to their keys is removed. */
+/** Revocations of the whole node, kept until everything that refers to their keys is removed. */
 export interface RevocationLog {
-  /** Lists them in order of namespace and key, at most `size`. @param after namespace and key of the last one of the page before */
+  /** Lists at most `size` revocations, ordered by namespace and key. @param after namespace and key of the last one of the previous page */
   list(after: { readonly namespaceId: string; readonly keyId: string }, size: number): Promise<readonly Revocation[]>;
   /** Ignores keys that are not listed. */
   acknowledge(keyIds: readonly Id<"key">[]): Promise<void>;
 }
 
-/** The credential that a proven secret stands for. */
+/** Credential that a proven secret belongs to. */
 export type ProvenCredential =
   | ({ readonly kind: "key"; readonly lineage: KeyLineage } & SecretEnd)
   | ({ readonly kind: "operator"; readonly lineage: OperatorLineage } & SecretEnd)
   | ({ readonly kind: "service"; readonly lineage: readonly [ServiceCredential] } & SecretEnd)
   | ProvenSession;
 
-/** The session that a proven secret stands for, and the lineages that it depends on, read in the same transaction. */
+/** Session that a proven secret belongs to, and the lineages that it depends on, read in the same transaction. */
 export interface ProvenSession {
   readonly kind: "session";
   readonly session: Session;
@@ -146,7 +146,7 @@ export interface SecretStore {
   findSession(lookupId: string, proves: (secret: StoredSecret) => boolean): Promise<ProvenSession | undefined>;
 }
 
-/** The credential that opens a session, and where: a key in its namespace, an operator credential in one of its reach or in none. */
+/** Credential that opens a session, and the namespace: that of the key or, for an operator credential, one in its reach or none. */
 export type SessionOpener =
   | { readonly kind: "key"; readonly namespaceId: Id<"ns">; readonly keyId: Id<"key"> }
   | {
@@ -170,7 +170,7 @@ export interface SessionOpening {
 export interface NewSignInCode {
   readonly opener: SessionOpener;
   readonly now: number;
-  /** Throws if its session could not be opened now. */
+  /** Throws if a session could not be opened with the code now. */
   readonly check: (lineages: SessionLineages) => void;
   /** SHA-256 of the code. */
   readonly hash: Buffer;
@@ -179,15 +179,15 @@ export interface NewSignInCode {
 
 /** Filter of a list of sessions. */
 export interface SessionFilter {
-  /** Only those of this key and of keys below it; undefined: all of the view. */
+  /** Only sessions of this key and of keys below it; undefined: all of the view. */
   readonly ofKey: Id<"key"> | undefined;
-  /** Only those that have neither ended nor expired at this time; undefined: all. */
+  /** Only sessions that have neither ended nor expired at this time; undefined: all. */
   readonly liveAt: number | undefined;
 }
 
 /**
- * Sessions and sign-in codes. Those of one credential are opened one after the other, so that there are never more than its quota. The
- * key as which sessions of an operator credential act is minted where it is missing or revoked, in the same transaction.
+ * Sessions and sign-in codes. Those of one credential are opened one after the other, so that their number never exceeds the quota. A
+ * console key that is missing or revoked is minted in the same transaction.
  */
 export interface SessionStore {
   /** @throws DomainError as `requireCurrentToken`; RESOURCE_EXHAUSTED if the opener has `MAX_SESSIONS` */
@@ -195,7 +195,7 @@ export interface SessionStore {
   /**
    * Opens a session and ends the one that it replaces, in one transaction.
    *
-   * @throws DomainError as `open`; UNAUTHENTICATED if that one has ended
+   * @throws DomainError as `open`; UNAUTHENTICATED if the replaced session has ended
    */
   exchange(
     sessionId: Id<"ses">,
@@ -206,8 +206,7 @@ export interface SessionStore {
   /** @throws DomainError as `requireCurrentToken`; RESOURCE_EXHAUSTED if the opener has `MAX_CODES` */
   addCode(code: NewSignInCode, caller: TokenHolder): Promise<void>;
   /**
-   * Opens the session of a code, on behalf of its opener, and removes the code, in one transaction. Undefined if there is no such code,
-   * or none any more.
+   * Opens the session of a code, on behalf of its opener, and removes the code, in one transaction. Undefined if there is no such code.
    *
    * @throws DomainError as `open`
    */

@@ -22,7 +22,7 @@ describe("a grace", () => {
   });
 
   it.each([-1, 604_801, 0.5, 604_800.000_000_1, Number.NaN, Infinity, -1e18, 9.3e18])(
-    "is not %d seconds",
+    "cannot be %d seconds",
     (seconds) => {
       expect(fault(() => graceMs(seconds)).fields).toMatchObject([{ field: "grace" }]);
     },

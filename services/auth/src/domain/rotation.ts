@@ -4,14 +4,14 @@ import { earlierOf, expiryOf, type Grant, type LineageOf, scopesOf } from "./gra
 import { newToken, type StoredSecret } from "./secret.ts";
 
 /**
- * Rotation of keys, operator credentials and service credentials: the credential gets a new token, and the token that it had is
- * valid for a grace, in which it may invoke and read and nothing else. Of a service credential, it may do the same as before.
+ * Rotation of keys, operator credentials and service credentials: the credential gets a new token, and the replaced token stays valid for a
+ * grace. During the grace, a replaced token can only invoke and read; one of a service credential can do the same as before.
  */
 
 /** Kind of a credential that is rotated: all but sessions. */
 export type RotatedKind = Exclude<TokenKind, "session">;
 
-/** A new secret of a credential, and the end of those that it has. No secret is ever extended. */
+/** New secret of a credential, and the end of its existing secrets. No secret is ever extended. */
 export interface Rotation {
   readonly secret: StoredSecret;
   /** First moment at which the replaced secret is refused. */
@@ -24,10 +24,10 @@ const DEFAULT_GRACE_SECS = 3_600;
 const MAX_GRACE_SECS = 7 * 86_400;
 
 /**
- * A new token, and the rotation that brings it in.
+ * New token, and the rotation that introduces it.
  *
- * @param graceSecs validity of the replaced token; an hour by default. With 0 only the new token is valid afterwards: graces
- *   of earlier rotations end too
+ * @param graceSecs validity of the replaced token; an hour by default. With 0 only the new token is valid afterwards: graces of earlier
+ *   rotations end too
  * @throws DomainError INVALID_ARGUMENT as `graceMs`
  */
 export function newRotation(kind: RotatedKind, peppers: Peppers, graceSecs: number | undefined, now: number) {
@@ -49,7 +49,7 @@ export function graceMs(seconds: number = DEFAULT_GRACE_SECS): number {
 
 /** The authority of one token of a credential at this moment. */
 export interface TokenGrant {
-  /** Scopes of the credential, or, of a replaced token, the part that invokes and reads. */
+  /** Scopes of the credential, or, for a replaced token, the part that invokes and reads. */
   readonly scopes: readonly string[];
   /** Expiry of the credential, or of this token if that is earlier; undefined means never. */
   readonly expiresAt: Date | undefined;
@@ -58,8 +58,8 @@ export interface TokenGrant {
 }
 
 /**
- * The authority of a token: that of its credential, or of a replaced token no more than to invoke and to read. The only place
- * where the two differ.
+ * Authority of a token: that of its credential or, for a replaced token, only the part that invokes and reads. The only place where the two
+ * differ.
  *
  * @param secretEndsAt end of the token's secret; undefined unless a rotation replaced it
  */

@@ -19,7 +19,7 @@ export interface StoredSecret {
   readonly pepperId: string;
 }
 
-/** A caller by the token that it presented. */
+/** Caller, identified by the token that it presented. */
 export interface TokenHolder {
   /** Lookup id of the token. */
   readonly lookupId: string;
@@ -27,7 +27,7 @@ export interface TokenHolder {
   readonly sessionId?: Id<"ses"> | undefined;
 }
 
-/** A token that was just minted, and what may be kept of it. */
+/** Token that was just minted, and the part of it that may be stored. */
 export interface NewToken {
   /** The secret text, for the caller alone; it exists nowhere else. */
   readonly token: string;
@@ -46,7 +46,7 @@ export function toStoredSecret(token: ParsedToken, { current }: Peppers): Stored
   return { lookupId: token.lookupId, hash: hashSecret(token.secret, current), pepperId: current.id };
 }
 
-/** True if `stored` was made from `token`. False, too, if its pepper is no longer configured. */
+/** True if `stored` was made from `token`. Also false if its pepper is no longer configured. */
 export function provesSecret(token: ParsedToken, stored: StoredSecret, peppers: Peppers): boolean {
   const pepper = peppers.find(stored.pepperId);
   return pepper !== undefined && constantTimeEqual(hashSecret(token.secret, pepper), stored.hash);

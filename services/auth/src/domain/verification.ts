@@ -10,13 +10,13 @@ import { lineagesOf, sessionExpiry, sessionScopes } from "./sessions/session.ts"
 import { provesSecret, type StoredSecret } from "./secret.ts";
 
 /**
- * Verification: which credential a token stands for, and what it may do at this moment. One path for keys, operator credentials,
- * service credentials and sessions, which are verified as the key or operator credential that they act as.
+ * Verification: which credential a token belongs to, and what it may do at this moment. One path serves keys, operator credentials, service
+ * credentials and sessions, which are verified as the key or operator credential that they act as.
  *
- * - Latency: a malformed token costs its checksum. Any other token costs one transaction of five round trips, and a key one
- *   more write a minute, for `last_used_at`. Nothing is cached here; `createLocalVerifier` caches the results.
+ * - Latency: a malformed token costs its checksum. Any other token costs one transaction of five round trips, and a key one more write a
+ *   minute, for `last_used_at`. Nothing is cached here; `createLocalVerifier` caches the results.
  * - Concurrency: secret, namespace and lineage are read in one transaction, so a result is never a mix of two states.
- * - Failure: a refusal is a result. An error means that the question could not be answered (UNAVAILABLE).
+ * - Failure: a refusal is a result. An error (UNAVAILABLE) means that the token could not be verified.
  */
 
 export type Verification =
@@ -123,7 +123,10 @@ export function createVerify({ secrets, keys, peppers, clock }: VerificationDepe
   }
 }
 
-/** The first of: grace over or session ended, revoked, expired, namespace not active; undefined if the token is good. */
+/**
+ * First of these refusals that applies: grace over or session ended, revoked, expired, namespace not active. Undefined if the token is
+ * valid.
+ */
 function refusalOf(credential: ProvenCredential, now: number): VerificationRefusal | undefined {
   const { kind } = credential;
   if (kind === "session") {
@@ -141,7 +144,7 @@ function refusalOf(credential: ProvenCredential, now: number): VerificationRefus
 }
 
 /**
- * Requires that a session is good, but for the state of its namespace: a session of an operator credential may leave a namespace that
+ * Requires that a session is valid, except for the state of its namespace: a session of an operator credential may leave a namespace that
  * was suspended or deleted.
  *
  * @throws DomainError UNAUTHENTICATED

@@ -7,7 +7,7 @@ const DEFAULT_PAGE_SIZE = 100;
 /**
  * The page that a list request asks for.
  *
- * @param list name of the list; a page token is good for one list only
+ * @param list name of the list; a page token is valid for one list only
  * @throws DomainError INVALID_ARGUMENT for a token of another list, or a malformed one
  */
 export function fromProtoPage<K extends IdKind>(

@@ -22,7 +22,7 @@ import {
 import type { Revocation } from "../domain/ports.ts";
 import { INVALID, type Verification, type VerificationRefusal } from "../domain/verification.ts";
 
-/** Error for a token that is refused, with the namespace of the key whose secret it proves, which never crosses the wire. */
+/** Error for a refused token, with the namespace of its key if the secret is proven. The namespace never crosses the wire. */
 export class TokenRefusal extends DomainError {
   readonly namespaceId: Id<"ns"> | undefined;
 
@@ -57,12 +57,12 @@ export function toPrincipal(verification: Verification): VerifiedPrincipal {
   }
 }
 
-/** Result for a token that is no key of the caller's namespaces: that of an unknown token, so that nothing tells them apart. */
+/** Result for a token that is not a key of the caller's namespaces: the same as for an unknown token, so that they cannot be told apart. */
 const UNKNOWN: VerificationResult = { refusal: new DomainError("unauthenticated", INVALID.reason, INVALID.message) };
 
 /**
- * The part of the result for a token that a caller learns. A service credential learns which keys of its namespaces are valid, and why
- * others of them are not. Sessions are for the services of the node alone.
+ * Verification result as the caller may see it. A service credential learns which keys of its namespaces are valid, and why the others are
+ * refused. Only services of the node see results for sessions.
  */
 export function visibleTo(caller: Principal, token: string, result: VerificationResult): VerificationResult {
   if (caller.kind === "internal" && caller.caller !== "workload") return result;

@@ -17,7 +17,7 @@ const LIST: PagedList<Key, typeof KeySchema> = {
   positionOf: ({ id }) => id,
 };
 
-/** Creates the binding of limits to a key that is being minted, with the token of whoever mints it. */
+/** Creates the function that binds limits to a key that is being minted, with the token of the minter. */
 export type LimitBinder = (token: string, limits: PresetSpec) => BindLimits;
 
 export function keyService(

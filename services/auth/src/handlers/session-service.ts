@@ -81,7 +81,10 @@ export function sessionService({
   };
 }
 
-/** Sessions that the caller sees: a root key all of its namespace, a sub-key those of its key and below, an operator its reach. */
+/**
+ * Sessions that the caller can see: for a root key, all of its namespace; for a sub-key, its own and those of keys below; for an operator,
+ * those in its reach.
+ */
 function viewOf(context: HandlerContext) {
   const principal = credentialPrincipalOf(context);
   if (principal.kind === "operator") return { view: reachOf(principal), ofKey: undefined };

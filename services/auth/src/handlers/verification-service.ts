@@ -14,7 +14,7 @@ import { callerTokenOf } from "./caller.ts";
 import { toProtoRevokedKey, toProtoVerification, visibleTo } from "./convert-verification.ts";
 import type { WatchForService } from "./watch-for-service.ts";
 
-/** Page of ListRevokedKeys, as its contract says. */
+/** Page size of ListRevokedKeys, as documented in the contract. */
 const REVOKED_PAGE_SIZE = 100;
 
 export interface VerificationDependencies {
@@ -35,7 +35,7 @@ export function verificationService({
   revocations,
 }: VerificationDependencies): ServiceImpl<typeof VerificationService> {
   return {
-    // Without a promise where the result is cached: this is the hottest method of the node.
+    // Without a promise if the result is cached: this is the hottest method of the node.
     verifyKey({ token, knownChange }, context) {
       const caller = principalOf(context);
       const respond = (result: VerificationResult) => toProtoVerification(visibleTo(caller, token, result));

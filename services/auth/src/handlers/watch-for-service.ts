@@ -1,7 +1,7 @@
 import { type Clock, DomainError } from "@routeplane/domain";
 import type { ChangeFeed, ServicePrincipal, VerifyToken } from "@routeplane/rpc";
 
-/** Most calls of WatchChanges that one service credential has open at this process: replicas of its service. */
+/** Maximum number of open WatchChanges calls of one service credential at this process. Each replica of its service has one. */
 const MAX_WATCHES = 100;
 
 export interface WatchForServiceOptions {
@@ -17,9 +17,9 @@ interface WatchedChange {
 }
 
 /**
- * Streams changes to a service credential. The stream ends when the credential is changed, may have been, or expires; the caller
- * calls again, and is verified anew. To one that is bound to namespaces, ids of others would be revealed, so each change is sent as
- * a number without a subject, which its receiver takes for a change that it missed.
+ * Streams changes to a service credential. The stream ends when the credential expires, changes or may have changed; the caller calls
+ * again, and is verified again. To a credential that is bound to namespaces, each change is sent as a number without a subject, because ids
+ * of other namespaces must not be revealed. The receiver treats it as a change that it missed.
  *
  * @throws DomainError UNAUTHENTICATED if the credential is no longer valid, RESOURCE_EXHAUSTED beyond `MAX_WATCHES`
  */

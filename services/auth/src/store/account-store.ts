@@ -45,7 +45,7 @@ function uniqueName(name: string): UniqueName {
   return { name, constraint: "accounts_name_key", owner: "another account of this node" };
 }
 
-/** Selects by id or by name. A name is never an id: it holds no underscore. */
+/** Selects by id or by name. A name is never an id: it contains no underscore. */
 function selectAccount(tx: Transaction<AuthSchema>, requested: string) {
   const nameOrId = emptyIfUnstorable(requested);
   return tx

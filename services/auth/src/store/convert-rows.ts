@@ -165,12 +165,12 @@ export function toSecretColumns({ lookupId, hash, pepperId }: StoredSecret): Sec
   return { lookup_id: lookupId, secret_hash: hash, pepper_id: pepperId };
 }
 
-/** Condition on a credential's secrets: those that the rotation ends, or ends earlier than they would. */
+/** Condition on a credential's secrets: those that the rotation ends, or whose end it brings forward. */
 export function secretsEndedBy({ graceEndsAt, endsAll }: Rotation): RawBuilder<SqlBool> {
   return sql`(expires_at is null or (${endsAll} and expires_at > ${graceEndsAt}))`;
 }
 
-/** A page of `size + 1` rows or fewer: the last of `size + 1` only shows that there are more. */
+/** Makes a page from at most `size + 1` rows: the extra row only shows that there are more. */
 export function toPage<T>(rows: readonly T[], { size }: PageRequest<unknown>): Page<T> {
   return { rows: rows.slice(0, size), hasMore: rows.length > size };
 }

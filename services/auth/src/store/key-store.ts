@@ -78,7 +78,8 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
 
     touch: (namespaceId, keyId, usedAt, resolutionMs) =>
       database.within({ namespaceId }, async (tx) => {
-        // Skips a locked row instead of waiting: either another use is being recorded, or a change, after which the next use is.
+        // Skips a locked row instead of waiting: either another use is being recorded, or the key is being changed and its next use will be
+        // recorded.
         const recordedBefore = new Date(usedAt.getTime() - resolutionMs);
         await sql`update keys set last_used_at = ${usedAt}
                   where id = (select id from keys where id = ${keyId} for no key update skip locked)

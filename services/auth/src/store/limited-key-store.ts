@@ -11,7 +11,7 @@ type Tx = Transaction<AuthSchema>;
 
 /** Time for which a mint is in progress, by the clock of the database: longer than any call to the policy service. */
 const MINT_TIME = sql<Date>`now() + interval '1 minute'`;
-/** Time after the expiry of a key from which no process takes it as valid, however its clock differs. */
+/** Time after the expiry of a key until no process accepts it any more, although clocks differ. */
 const EXPIRED_AFTER_MS = 60_000;
 
 /**
@@ -69,7 +69,7 @@ async function begin(tx: Tx, { namespaceId, id, lineage }: Key): Promise<void> {
     .execute();
 }
 
-/** Takes the mint out of what can end as not completed. @throws DomainError UNAVAILABLE if it took too long */
+/** Completes the mint, so that it can no longer end as not completed. @throws DomainError UNAVAILABLE if it took too long */
 async function complete(tx: Tx, { namespaceId, id, expiresAt }: Key): Promise<void> {
   const inProgress = sql<boolean>`namespace_id = ${namespaceId} and key_id = ${id}
     and minted_at is null and ended_at is null and ends_at > now()`;

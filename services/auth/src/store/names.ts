@@ -18,7 +18,7 @@ export interface UniqueName {
 }
 
 /**
- * Runs a write, and turns a violation of the constraint into an error that names the name.
+ * Runs a write, and converts a violation of the constraint to an error that quotes the name.
  *
  * @throws DomainError ALREADY_EXISTS if the name is taken
  */

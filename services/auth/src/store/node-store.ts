@@ -5,7 +5,7 @@ import { insertOperator } from "./operator-store.ts";
 import { toAccountRow, toNamespaceRow } from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
-/** Constraints that a node can be set up against only once. */
+/** Constraints that a second set-up of the node violates. */
 const SET_UP_ONCE = ["operators_first", "accounts_name_key"];
 
 export function createNodeStore(database: Database<AuthSchema>): NodeStore {

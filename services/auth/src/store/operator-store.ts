@@ -78,7 +78,7 @@ export function createOperatorStore(database: Database<AuthSchema>): OperatorSto
   };
 }
 
-/** An operator credential and all above it that the transaction sees; undefined if it sees no such credential. */
+/** Selects an operator credential and all above it that the transaction sees; undefined if it sees no such credential. */
 export async function selectOperatorLineage(
   tx: Transaction<AuthSchema>,
   operatorId: Id<"op">,

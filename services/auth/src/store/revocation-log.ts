@@ -45,9 +45,11 @@ export function createRevocationLog(database: Database<AuthSchema>): RevocationL
   };
 }
 
-/** Ends mints that were not completed in time and keys with limits that have expired, of which some may be left for the next call. */
+/**
+ * Ends mints that were not completed in time, and keys with limits that have expired: at most `MAX_ENDED`, and the others at the next call.
+ */
 async function endLimitedKeys(tx: Transaction<AuthSchema>): Promise<void> {
-  // A row whose mint is being completed at this moment is locked, and passed over.
+  // A row whose mint is being completed at this moment is locked, and is skipped.
   await sql`update limited_keys set ended_at = now() where (namespace_id, key_id) in (
       select namespace_id, key_id from limited_keys where ended_at is null and ends_at <= now()
       order by ends_at limit ${MAX_ENDED} for update skip locked

@@ -8,8 +8,8 @@ import { selectSession, selectSessionLineages } from "./session-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 
 /**
- * Postgres store of secrets. Its transaction sees only the row of the lookup id until the secret is proven, and only then
- * enters the namespace of the key, or the node of an operator credential or a service credential, or both of a session.
+ * Postgres store of secrets. Its transaction sees only the row of the lookup id until the secret is proven, and only then enters a larger
+ * scope: the namespace for a key, the node for an operator or service credential, both for a session.
  */
 export function createSecretStore(database: Database<AuthSchema>): SecretStore {
   return {

@@ -75,7 +75,7 @@ export async function selectServiceCredential(
   return row && fromServiceCredentialRow(row);
 }
 
-/** Lets an expired credential of the same account, or of the node, give up its name. */
+/** Frees the name if an expired credential of the same account, or of the node, holds it. */
 async function freeNameOfExpired(tx: Transaction<AuthSchema>, service: ServiceCredential): Promise<void> {
   await tx
     .updateTable("service_credentials")

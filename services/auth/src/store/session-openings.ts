@@ -35,8 +35,8 @@ export function scopeOf(opener: SessionOpener) {
 }
 
 /**
- * Enters the scope of a new session, and reads the lineages that it depends on. Mints the key of an operator credential in a namespace
- * where it is missing. Undefined if the opener is not there.
+ * Enters the scope of a new session, and reads the lineages that it depends on. Mints a console key that is missing. Undefined if the
+ * opener does not exist.
  */
 export async function enterSession(
   tx: Tx,
@@ -57,7 +57,7 @@ export async function enterSession(
   return { key: await consoleKeyOf(tx, operator, namespace, now), operator };
 }
 
-/** The root key of an operator credential in the transaction's namespace, minted if there is none that is not revoked. */
+/** Finds the console key of an operator credential in the transaction's namespace. Mints it if it is missing or revoked. */
 async function consoleKeyOf(
   tx: Tx,
   operator: OperatorLineage,
@@ -67,7 +67,7 @@ async function consoleKeyOf(
   const { id: operatorId } = lastOf(operator);
   const owner = { namespace_id: namespace.namespaceId, operator_id: operatorId };
   const key = newConsoleKey(namespace, lastOf(operator), now);
-  // The row is taken first: of several transactions, one mints the key, and the others wait for it.
+  // The row is inserted first: of several transactions, one mints the key, and the others wait for it.
   const taken = tx
     .insertInto("console_keys")
     .values({ ...owner, key_id: key.id })
@@ -94,7 +94,7 @@ export async function countSessions(tx: Tx, opener: SessionOpener, now: number):
       order by expires_at limit ${MAX_REMOVED} for update skip locked
     )`.execute(tx);
   const isLive = sql<boolean>`revoked_at is null and expires_at > ${new Date(now)}`;
-  // None of those that were opened before can be alive.
+  // Sessions that were opened earlier have expired.
   const recent = tx
     .selectFrom("sessions")
     .select((is) => [is.fn.countAll<string>().as("opened"), is.fn.countAll<string>().filterWhere(isLive).as("live")])

@@ -82,7 +82,7 @@ export async function insertSession(
   return { ...session, namespaceName: row?.name };
 }
 
-/** The lineages of a session in a transaction of its namespace and the whole node; undefined if one is not there. */
+/** The lineages of a session in a transaction of its namespace and the whole node; undefined if one of them does not exist. */
 export async function selectSessionLineages(
   tx: Transaction<AuthSchema>,
   { keyId, operatorId }: Pick<Session, "keyId" | "operatorId">,

@@ -24,8 +24,8 @@ type Tx = Transaction<AuthSchema>;
 /**
  * Postgres store of sessions and sign-in codes.
  *
- * Lock order: the credential that opens a session, the caller's token or session, the key of an operator credential in its namespace,
- * and the change counter last, with the end of a session.
+ * Lock order: the credential that opens a session, the caller's token or session, the console key, and last the change counter, with the
+ * end of a session.
  */
 export function createSessionStore(database: Database<AuthSchema>): SessionStore {
   return {
@@ -134,8 +134,9 @@ function keysBelow(tx: Tx, keyId: Id<"key">) {
 }
 
 /**
- * Reads the lineages of a session that may never be opened: the key of an operator credential, where it is missing, is minted for that
- * and not kept. @throws DomainError as `requireLineages`
+ * Reads the lineages of a session that may never be opened: a console key that is missing is minted for the read, and rolled back.
+ *
+ * @throws DomainError as `requireLineages`
  */
 async function lineagesWithoutMint(tx: Tx, enter: Enter, opener: SessionOpener, now: number) {
   await sql`savepoint before_mint`.execute(tx);
@@ -147,7 +148,7 @@ async function lineagesWithoutMint(tx: Tx, enter: Enter, opener: SessionOpener, 
   return lineages;
 }
 
-/** @throws DomainError NOT_FOUND for an opener that is not there */
+/** @throws DomainError NOT_FOUND for an opener that does not exist */
 async function requireLineages(tx: Tx, enter: Enter, opener: SessionOpener, now: number) {
   const lineages = await enterSession(tx, enter, opener, now);
   if (lineages === undefined) throw notFound();
@@ -173,7 +174,7 @@ function originOfSession({ id, accountId }: Pick<Session, "id" | "accountId">): 
   return { actorType: "session", actorId: id, accountId: accountId ?? "", requestId, address };
 }
 
-/** Origin of what a code's sign-in changes: the credential that made the code, from the address of the browser. */
+/** Origin of the changes of a sign-in with a code: the credential that made the code, from the address of the browser. */
 function originOf(opener: SessionOpener, accountId: string): Origin {
   const { requestId = "", address = "" } = currentOrigin() ?? {};
   const actor =

@@ -77,7 +77,7 @@ describe("an update", () => {
     expect(fault(() => updatedKey(root(), { scopes }, NOW)).fields).toMatchObject([{ field: "scopes" }]);
   });
 
-  it("brings an expiry forward, to the one that it has at most", () => {
+  it("brings an expiry forward, and accepts the present one", () => {
     const lineage = root(ALL_SCOPES, at(2));
     for (const hours of [1, 2]) expect(updatedKey(lineage, { expiresAt: at(hours) }, NOW).expiresAt).toEqual(at(hours));
     expect(updatedKey(root(), { expiresAt: at(9) }, NOW).expiresAt).toEqual(at(9));
@@ -103,7 +103,7 @@ describe("an update", () => {
     });
   });
 
-  it("accepts that a key which never expires is not to expire", () => {
+  it("accepts no expiry for a key that never expires", () => {
     expect(updatedKey(root(), { expiresAt: "never" }, NOW).expiresAt).toBeUndefined();
   });
 });
@@ -117,7 +117,7 @@ describe("a key that is not active, or below one that is not,", () => {
     ["below an expired one", [{ ...active[0], expiresAt: at(1) }, active[1]!], at(1).getTime()],
   ];
 
-  it.each(inactive)("takes no update and no rotation: %s", (_, lineage, now) => {
+  it.each(inactive)("accepts neither an update nor a rotation: %s", (_, lineage, now) => {
     for (const change of [() => updatedKey(lineage, { name: "x" }, now), () => rotatedKey(lineage, "rp_live_y", now)]) {
       expect(fault(change)).toMatchObject({ code: "failed_precondition", reason: "STATE_CONFLICT" });
     }

@@ -10,7 +10,7 @@ import {
 import { hasToken } from "../sessions/console-key.ts";
 import { type Key, KEY_WORDS, type KeyCaller, type KeyLineage, requireScopes } from "./key.ts";
 
-/** Rules for changes of a key that was minted: who may make them, and that none gives a key more than it has. */
+/** Rules for changes of a minted key: who may make them, and that no change gives a key more than it has. */
 
 /** Fields to change; absent ones stay as they are. */
 export interface KeyUpdate {
@@ -48,8 +48,8 @@ export function requireKeyAuthority(caller: KeyCaller, target: Key, action: "cha
 }
 
 /**
- * The last key of `lineage` with the changes of `update`, whose scopes and expiry must be within those that it has now. The key of an
- * operator credential's sessions stays as it is: were it narrowed or expired, a root key would shut the operator out of the namespace.
+ * The last key of `lineage` with the changes of `update`, whose scopes and expiry must be within those that it has now. A console key
+ * cannot be changed: a root key that narrows or expires it would shut the operator out of the namespace.
  *
  * @throws DomainError INVALID_ARGUMENT, PERMISSION_DENIED or FAILED_PRECONDITION
  */
@@ -83,7 +83,7 @@ export function revokedKey(lineage: KeyLineage, reason: string | undefined, now:
   return key.revokedAt === undefined ? { ...key, revokedAt: new Date(now), revokedReason: reason } : key;
 }
 
-/** @throws DomainError FAILED_PRECONDITION for the key as which sessions of an operator credential act */
+/** @throws DomainError FAILED_PRECONDITION for a console key */
 function requireToken(key: Key, refusal: string): void {
   if (hasToken(key)) return;
   const message = `only sessions of an operator credential act as this key, which ${refusal}`;

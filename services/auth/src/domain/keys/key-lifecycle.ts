@@ -33,7 +33,7 @@ export interface KeyLifecycle {
    * @throws DomainError as `newSubKey` and `BindLimits`
    */
   mintSubKey(parent: KeyCaller, request: KeyRequest, bindLimits?: BindLimits): Promise<MintedKey>;
-  /** @throws DomainError as `NamespaceStore.find`, NOT_FOUND without such a namespace; INVALID_ARGUMENT as `newRootKey` */
+  /** @throws DomainError as `NamespaceStore.find` and `newRootKey`; NOT_FOUND if there is no such namespace */
   mintRootKey(
     operator: OperatorCaller,
     namespaceNameOrId: string,

@@ -54,7 +54,7 @@ describe("a sub-key", () => {
     expect(below(parent, ["keys:read"], expiry)).toHaveLength(3);
   });
 
-  it("cannot be minted in the past, at this very moment, by a key that is not active, or too deep", () => {
+  it("cannot be minted with an expiry that is now, by a key that is not active, or too deep in a lineage", () => {
     expect(fault(() => below(root(), ["keys:read"], new Date(NOW))).fields).toMatchObject([{ field: "expires_at" }]);
     const inactive: KeyLineage = [revoked(root()[0])];
     expect(fault(() => below(inactive, ["keys:read"])).code).toBe("unauthenticated");

@@ -24,7 +24,7 @@ export interface Key {
   readonly name: string;
   /** Start of the token, by which people recognise it. */
   readonly prefix: string;
-  /** Scopes as granted, or narrowed since. Those that it holds now are the intersection over its lineage. */
+  /** Scopes that were granted, or narrowed since. The scopes in effect are the intersection over its lineage. */
   readonly scopes: readonly Scope[];
   /** Ids from the root key down to this key. */
   readonly lineage: readonly Id<"key">[];
@@ -42,7 +42,7 @@ export interface KeyCaller extends TokenHolder {
   readonly keyId: Id<"key">;
   /** Ids from the root key down to the caller. */
   readonly lineage: readonly Id<"key">[];
-  /** Scopes in effect now: of a session, its own. */
+  /** Scopes in effect now; for a session, its own. */
   readonly scopes: readonly string[];
   /** Ids of the operator credential that opened the calling session and of those above it; undefined or empty if a key did. */
   readonly operatorLineage?: readonly Id<"op">[] | undefined;

@@ -41,7 +41,7 @@ export function isKnown(namespace: Namespace, now: number): boolean {
   return until === undefined || until.getTime() > now;
 }
 
-/** Error for a name that stands for namespaces of several accounts in the caller's reach. */
+/** Error for a name that namespaces of several accounts in the caller's reach have. */
 export function ambiguousName(name: string, ids: readonly string[]): DomainError {
   const message = `several accounts have a namespace ${JSON.stringify(name)}: use its id, one of ${ids.join(" ")}`;
   return new DomainError("failed_precondition", "NAME_AMBIGUOUS", message, { metadata: { ids: ids.join(" ") } });

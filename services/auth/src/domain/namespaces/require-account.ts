@@ -3,7 +3,7 @@ import type { AccountStore } from "../ports.ts";
 import type { Account, Reach } from "./account.ts";
 
 /**
- * The account of that name or id; without one, the only account in reach.
+ * Finds the account with a name or id; if none is named, the only account in reach.
  *
  * @throws DomainError NOT_FOUND for an account out of reach; INVALID_ARGUMENT if none is named and several are in reach
  */

@@ -22,7 +22,7 @@ export interface Operator {
   readonly name: string;
   /** Start of the token, by which people recognise it. */
   readonly prefix: string;
-  /** Scopes as granted. Those that it holds now are the intersection over its lineage. */
+  /** Scopes that were granted. The scopes in effect are the intersection over its lineage. */
   readonly scopes: readonly OperatorScope[];
   /** Ids from the node's first operator credential down to this one. */
   readonly lineage: readonly Id<"op">[];
@@ -37,7 +37,7 @@ export interface Operator {
 export interface OperatorCaller extends TokenHolder {
   readonly operatorId: Id<"op">;
   readonly accountId: Id<"acc"> | undefined;
-  /** Operator scopes in effect now: of a session, its own. */
+  /** Operator scopes in effect now; for a session, its own. */
   readonly scopes: readonly string[];
 }
 
@@ -88,8 +88,8 @@ export function newSubOperator(
 }
 
 /**
- * Requires that the caller has authority over an operator credential: over those below it, and over itself for a rotation. No
- * credential revokes itself, so that the node's first one cannot be lost.
+ * Requires that the caller has authority over an operator credential: one below it or, for a rotation, itself. No credential revokes
+ * itself, so that the node's first one cannot be lost.
  *
  * @throws DomainError PERMISSION_DENIED, and FAILED_PRECONDITION for a caller that would revoke itself
  */

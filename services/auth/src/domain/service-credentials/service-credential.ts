@@ -12,7 +12,7 @@ export interface ServiceCredential {
   /** Start of the token, by which people recognise it. */
   readonly prefix: string;
   readonly scopes: readonly ServiceScope[];
-  /** Namespaces that it is bound to, for ever; undefined for all of the node. */
+  /** Namespaces that it is permanently bound to; undefined for all of the node. */
   readonly namespaceIds: readonly Id<"ns">[] | undefined;
   readonly createdAt: Date;
   readonly expiresAt: Date | undefined;

@@ -3,10 +3,13 @@ import { DomainError, newId } from "@routeplane/domain";
 import type { Key } from "../keys/key.ts";
 import type { Operator } from "../operators/operator.ts";
 
-/** Scope of an operator credential that opens sessions in namespaces: it may mint root keys there anyhow. */
+/** Scope that an operator credential needs to open sessions in namespaces. It already permits minting root keys there. */
 const NAMESPACE_SCOPE = "keys:write";
 
-/** The root key as which sessions of an operator credential act in a namespace. It has no token, so nobody else acts as it. */
+/**
+ * Creates a console key: the root key that the sessions of an operator credential use in a namespace. It has no token, so nobody else can
+ * act as it.
+ */
 export function newConsoleKey(
   { namespaceId, accountId }: Pick<Key, "namespaceId" | "accountId">,
   { name }: Pick<Operator, "name">,
@@ -30,7 +33,7 @@ export function newConsoleKey(
   };
 }
 
-/** True unless the key was minted for sessions of an operator credential. */
+/** True unless the key is a console key. */
 export function hasToken({ prefix }: Pick<Key, "prefix">): boolean {
   return prefix !== "";
 }

@@ -2,10 +2,10 @@ import { scopesBeyond } from "@routeplane/credentials";
 import { DomainError, type Id } from "@routeplane/domain";
 
 /**
- * Requires that a token which the caller is about to be handed does no more than the caller, if that is a session: its own scopes are
- * the bound of what it mints and rotates, besides those of the credential that it acts as.
+ * Requires that a token holds no more scopes than the session that is about to receive it. Besides the scopes of its credential, the own
+ * scopes of a session bound the tokens that it mints and rotates. Callers without a session pass.
  *
- * @throws DomainError PERMISSION_DENIED that names the scopes which the session does not hold
+ * @throws DomainError PERMISSION_DENIED that names the scopes that the session does not hold
  */
 export function requireWithinSession(
   { sessionId, scopes: held }: { readonly sessionId?: Id<"ses"> | undefined; readonly scopes: readonly string[] },
@@ -24,7 +24,7 @@ export function requireWithinSession(
 /**
  * Guards a change of credentials against an end of the calling session that was committed after the call was verified.
  *
- * @param session the session, read under its lock in the transaction of the change; undefined if it is not kept any more
+ * @param session the session, read under its lock in the transaction of the change; undefined if it was removed
  * @throws DomainError UNAUTHENTICATED if it has ended
  */
 export function requireLiveSession(session: { readonly revokedAt: Date | undefined } | undefined): void {

@@ -39,7 +39,11 @@ export interface SessionLifecycle {
   create(caller: SessionCaller, namespace: string, request: SessionRequest): Promise<OpenedSession>;
   /** @throws DomainError as `create` and `exchangedSession` */
   exchange(caller: SessionCaller, namespace: string): Promise<OpenedSession>;
-  /** Exchanges the session of a token whose namespace may have been suspended or deleted. @throws DomainError as `exchange` and `requireLeavable` */
+  /**
+   * Exchanges the session of `token` even if its namespace was suspended or deleted.
+   *
+   * @throws DomainError as `exchange` and `requireLeavable`
+   */
   leave(token: string, namespace: string): Promise<OpenedSession>;
   /** @throws DomainError as `create` and `SessionStore.addCode` */
   createCode(caller: SessionCaller, namespace: string): Promise<SignInCode>;
@@ -47,7 +51,7 @@ export interface SessionLifecycle {
   redeem(code: string, address: string): Promise<OpenedSession>;
   /** @throws DomainError NOT_FOUND; PERMISSION_DENIED as `requireSessionAuthority` */
   revoke(caller: SessionCaller, sessionId: Id<"ses">): Promise<NamedSession>;
-  /** @throws DomainError FAILED_PRECONDITION for a caller that is no session */
+  /** @throws DomainError FAILED_PRECONDITION for a caller that is not a session */
   end(caller: SessionCaller): Promise<NamedSession>;
 }
 
@@ -77,7 +81,7 @@ export function createSessionLifecycle({
     return { namespaceId: namespace.id, accountId: namespace.accountId };
   }
 
-  /** The opener that a caller is in a namespace. */
+  /** Converts a caller to the opener of sessions in a namespace. */
   async function openerOf(caller: SessionCaller, nameOrId: string, action: string): Promise<SessionOpener> {
     if (caller.sessionId !== undefined)
       throw sessionRefused(`a session ${action}: use an API key (rp_…) or an operator credential (rpo_…)`);
@@ -189,7 +193,7 @@ function noSession(): DomainError {
   return new DomainError("failed_precondition", "STATE_CONFLICT", message);
 }
 
-/** Turns the refusal of a code's credential into that of an unknown code. Rethrows errors that say nothing of the code. */
+/** Hides that the credential of a code was refused: the code looks unknown. Rethrows quota errors and outages. */
 function hideRefusal(error: unknown): undefined {
   const isHidden = error instanceof DomainError && error.code !== "resource_exhausted" && error.code !== "unavailable";
   if (!isHidden) throw error;

@@ -39,7 +39,7 @@ describe("a session", () => {
     };
     const session = newSession(lineages, ALL, NOW);
     expect(session.expiresAt).toEqual(at(hours));
-    // An expiry that is brought forward later ends it too.
+    // An expiry that is brought forward later also ends the session.
     const sooner = { key: [{ ...ofKey, expiresAt: at(1) }] as const, operator: lineages.operator };
     expect(sessionExpiry(session, sooner)).toEqual(at(1));
   });
@@ -61,14 +61,14 @@ describe("a session", () => {
     }
   });
 
-  it("holds nothing that its key has lost since", () => {
+  it("holds no scope that its key has lost since", () => {
     const key = keyUntil();
     const session = newSession({ key, operator: undefined }, { scopes: ["keys:*", "usage:read"], address: "" }, NOW);
     const narrowed: KeyLineage = [{ ...key[0], scopes: ["keys:read", "policy:*"] }];
     expect(sessionScopes(session, { key: narrowed, operator: undefined })).toEqual(["keys:read"]);
   });
 
-  it("that is exchanged keeps its end and its operator scopes, whatever the namespace", () => {
+  it("keeps its expiry and its operator scopes when it is exchanged, whatever the namespace", () => {
     const operator = operatorUntil();
     const request = { scopes: ["keys:write", "usage:read"], address: "127.0.0.1" };
     const first = newSession({ key: undefined, operator }, request, NOW);

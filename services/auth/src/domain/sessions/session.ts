@@ -16,20 +16,20 @@ import { type KeyLineage, requireScopes } from "../keys/key.ts";
 import type { OperatorLineage } from "../operators/operator.ts";
 import { requireActiveNamespace, requireNamespaceScope } from "./console-key.ts";
 
-/** A session credential, without its secret. It acts as a key of its namespace or, in none, as an operator credential. */
+/** A session credential, without its secret. It acts as a key of its namespace or, without a namespace, as an operator credential. */
 export interface Session {
   readonly id: Id<"ses">;
-  /** Namespace that it is bound to, for ever; undefined for a session in none. */
+  /** Namespace that it is permanently bound to; undefined for a session without a namespace. */
   readonly namespaceId: Id<"ns"> | undefined;
-  /** Owner of the namespace; in none, the account that the operator credential is limited to. */
+  /** Account of the namespace; without a namespace, the account that the operator credential is limited to. */
   readonly accountId: Id<"acc"> | undefined;
-  /** Key that it acts as; undefined in no namespace. */
+  /** Key that it acts as; undefined without a namespace. */
   readonly keyId: Id<"key"> | undefined;
   /** Operator credential that opened it; undefined if the key did. */
   readonly operatorId: Id<"op"> | undefined;
-  /** Name that the credential had that opened it. */
+  /** Name of the credential that opened it, at that time. */
   readonly name: string;
-  /** Scopes that it was opened with. Those that it holds now are the intersection with those of its lineage. */
+  /** Scopes that it was opened with. The scopes in effect are the intersection with those of its lineage. */
   readonly scopes: readonly string[];
   /** Operator scopes that an exchange passes on; undefined if it cannot be exchanged. */
   readonly operatorScopes: readonly OperatorScope[] | undefined;
@@ -44,14 +44,14 @@ export interface Session {
 /** Cause of the end of a session before its expiry. */
 export type SessionEnd = "revocation" | "sign_out" | "exchange" | "rotation";
 
-/** A new session or one that exists, with the name of its namespace. */
+/** Session with the name of its namespace. */
 export interface NamedSession extends Session {
   readonly namespaceName: string | undefined;
 }
 
 /**
- * The lineages that a session depends on: that of the key as which it acts, that of the operator credential that opened it, or both,
- * for a session of an operator credential in a namespace.
+ * Lineages that a session depends on: that of the key that it acts as, that of the operator credential that opened it, or both. Both apply
+ * to a session of an operator credential in a namespace.
  */
 export type SessionLineages =
   | { readonly key: KeyLineage; readonly operator: OperatorLineage | undefined }
@@ -59,7 +59,7 @@ export type SessionLineages =
 
 /** Properties of a session to open. */
 export interface SessionRequest {
-  /** Scopes, of a namespace or, in none, of an operator credential. Empty: all. */
+  /** Scopes of a key or, without a namespace, of an operator credential; empty for all. */
   readonly scopes: readonly string[];
   /** Client address; empty if unknown. */
   readonly address: string;
@@ -133,7 +133,7 @@ export function sessionExpiry({ expiresAt }: Pick<Session, "expiresAt">, { key, 
   return earlierOf(expiresAt, ofCredentials) ?? expiresAt;
 }
 
-/** The lineages that a session depends on, each one that it has. */
+/** Lists the lineages that a session depends on. */
 export function lineagesOf({ key, operator }: SessionLineages): readonly LineageOf<Grant>[] {
   return [key, operator].filter((lineage) => lineage !== undefined);
 }
@@ -143,7 +143,7 @@ export function endedSession<S extends Session>(session: S, endedBy: SessionEnd,
   return session.revokedAt === undefined ? { ...session, revokedAt: new Date(now), endedBy } : session;
 }
 
-/** Error for a session that asks for what only its credential may do. */
+/** Error for a session that attempts what only its credential may do. */
 export function sessionRefused(message: string): DomainError {
   return new DomainError("permission_denied", "SESSION_CREDENTIAL_REFUSED", message);
 }
