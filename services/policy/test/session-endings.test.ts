@@ -79,6 +79,25 @@ it("is shown by the effective policy as leased while it may be spent, and as hel
   expect(await shown()).toEqual([1n, 0n, 1n]);
 });
 
+it("is settled in every other namespace if one of them fails, and there once that is mended", async () => {
+  const { namespaceId, binding, sessionId, amounts, stateOf } = await lostSession();
+  const second = await policy.oneBudget(1_000_000n, "total");
+  await policy.tamper(sql`update gateway_sessions set state = 'open', ended_at = null where id = ${sessionId}`);
+  const gateway = openGateway(policy.as(SERVICE_TOKEN).sessions, sessionId);
+  await gateway.money(second.namespaceId, second.binding.id, { needed: 1_000n }, 2);
+  await policy.tamper(sql`update gateway_sessions set state = 'ended', ended_at = now() where id = ${sessionId}`);
+  expect(namespaceId < second.namespaceId).toBe(true);
+  // A window of another release.
+  await policy.tamper(sql`update counters set spend = array_fill(1, array[200]) where binding_id = ${binding.id}`);
+  await run();
+  await expect(run()).rejects.toThrow("a window cannot be read");
+  expect((await second.total())?.reservedNano).toBe(0n);
+  expect(await stateOf()).toBe("ended");
+  await policy.tamper(sql`update counters set spend = null where binding_id = ${binding.id}`);
+  await run();
+  expect([await stateOf(), (await amounts()).reservedNano]).toEqual(["settled", 300n]);
+});
+
 it("is reconciled: slices count as reserved, and a session whose state does not allow what it has is named", async () => {
   const { namespaceId, binding, sessionId } = await lostSession();
   const operator = policy.as(policy.operator(["usage:read"])).budgetAdmin;

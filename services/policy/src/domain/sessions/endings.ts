@@ -18,6 +18,7 @@
 import type { Id } from "@routeplane/domain";
 import type { ReservationKey } from "../ports.ts";
 import { releaseClosed } from "./gateway-sessions.ts";
+import { inEachNamespace } from "./in-each-namespace.ts";
 import type { ReportStore, SessionStore, SliceStore } from "./ports.ts";
 import { faultOf, type ReportedEnd, requestName, type SettlementReport } from "./reports.ts";
 
@@ -166,34 +167,25 @@ export function createEndings(dependencies: EndingsDependencies) {
 
   /** Settles an ended session, but for namespaces in which not everything could be applied now. */
   async function settle(session: LostSession): Promise<void> {
-    let isComplete = true;
-    for await (const namespaceId of namespacesOf(session.id)) {
-      if (await endings.isSettledIn(session.id, namespaceId)) continue;
+    const incomplete: Id<"ns">[] = [];
+    await inEachNamespace(slices, session.id, async (namespaceId) => {
+      if (await endings.isSettledIn(session.id, namespaceId)) return;
       if (await applyLog(session, namespaceId)) await endings.settleIn(session.id, namespaceId);
-      else isComplete = false;
-    }
-    if (isComplete) await endings.settle(session.id);
+      else incomplete.push(namespaceId);
+    });
+    if (incomplete.length === 0) await endings.settle(session.id);
   }
 
   /** Charges and corrects requests that were recorded late. The last sweep closes the session. */
   async function sweep(session: LostSession): Promise<void> {
     await applyEverywhere(session);
     if (session.sweeps + 1 < sweepsAfterMs.length) return endings.sweep(session.id, session.sweeps + 1);
-    for await (const namespaceId of namespacesOf(session.id)) {
+    await inEachNamespace(slices, session.id, async (namespaceId) => {
       const nano = await endings.giveUp(session.id, namespaceId);
       if (nano > 0n) onUnaccounted({ sessionId: session.id, namespaceId, nano });
-    }
+    });
     await sessions.close(session.id);
     await releaseClosed(slices, session.id);
-  }
-
-  async function* namespacesOf(sessionId: Id<"gws">): AsyncIterable<Id<"ns">> {
-    for (let after: Id<"ns"> | undefined; ;) {
-      const ids = await slices.namespacesOf(sessionId, after);
-      yield* ids;
-      after = ids.at(-1);
-      if (after === undefined) return;
-    }
   }
 
   /** Returns false if the log has not recorded yet what the session waits for. */
@@ -214,7 +206,7 @@ export function createEndings(dependencies: EndingsDependencies) {
   }
 
   async function applyEverywhere(session: LostSession): Promise<void> {
-    for await (const namespaceId of namespacesOf(session.id)) await applyLog(session, namespaceId);
+    await inEachNamespace(slices, session.id, (namespaceId) => applyLog(session, namespaceId));
   }
 
   return {

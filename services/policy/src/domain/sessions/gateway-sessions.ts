@@ -4,8 +4,9 @@
  * A call covers several namespaces, each of which is a transaction of its own; a few of them run at a time. A fault in one namespace holds
  * up no other: its requests are not granted, and its reports are to be made again. UNAVAILABLE is thrown only if nothing was done.
  */
-import { DomainError, type Id } from "@routeplane/domain";
+import type { Id } from "@routeplane/domain";
 import { grantSlices, type GrantState, isRate } from "./grants.ts";
+import { inEachNamespace, isOutage } from "./in-each-namespace.ts";
 import type { NamespaceReports, ReportStore, SessionStore, SliceGrant, SliceRequest, SliceStore } from "./ports.ts";
 import type { RateSharers } from "./rate-sharers.ts";
 import { distinctReports, faultOf, type ReportOutcome, requestName, type SettlementReport } from "./reports.ts";
@@ -163,18 +164,8 @@ export function createGatewaySessions(dependencies: GatewaySessionsDependencies)
 }
 
 /** Frees what is set aside for a closed session, one namespace after the other. */
-export async function releaseClosed(slices: SliceStore, sessionId: Id<"gws">): Promise<void> {
-  let after: Id<"ns"> | undefined;
-  for (;;) {
-    const namespaceIds = await slices.namespacesOf(sessionId, after);
-    for (const namespaceId of namespaceIds) await slices.release(sessionId, namespaceId);
-    after = namespaceIds.at(-1);
-    if (after === undefined) return;
-  }
-}
-
-function isOutage(error: unknown): boolean {
-  return error instanceof DomainError && error.code === "unavailable";
+export function releaseClosed(slices: SliceStore, sessionId: Id<"gws">): Promise<void> {
+  return inEachNamespace(slices, sessionId, (namespaceId) => slices.release(sessionId, namespaceId));
 }
 
 /** Calls `work` once for each namespace, for a few at a time. */
