@@ -24,7 +24,7 @@ import type { UsageSchema } from "./store/schema.ts";
 /** Number of messages that are written in one transaction. */
 const BATCH_MESSAGES = 200;
 
-/** Starts the aggregator: usage events from NATS to Postgres. Its RPC port serves health alone. */
+/** Starts the aggregator: records usage events from NATS in Postgres. Its RPC port serves only health checks. */
 export async function startAggregator(config: AggregatorConfig): Promise<RunningProcess> {
   const { nats, stream, retentionDays } = config;
   const log = createLogger("aggregator", redactTokens, config.logLevel);
@@ -79,7 +79,7 @@ export async function startAggregator(config: AggregatorConfig): Promise<Running
   return { log, readiness, components: [operations, secrets, pool, schema, ...jobs, consumer, server] };
 }
 
-/** Verifier for a process that serves no method which takes a credential. */
+/** Verifier for a process without methods that require a credential. */
 function refuseEveryToken(): Promise<never> {
   return Promise.reject(new DomainError("unauthenticated", "CREDENTIAL_INVALID", "this process accepts no credential"));
 }

@@ -9,7 +9,7 @@ const VARIABLES = {
 };
 const read = (variables: Readonly<Record<string, string>>) => readAggregatorConfig({ ...VARIABLES, ...variables });
 
-it("keeps sums for ten years unless told otherwise, and never shorter than requests", () => {
+it("keeps sums for ten years by default, and never shorter than requests", () => {
   expect(read({})).toMatchObject({ retentionDays: 400, sumRetentionDays: 3_650, dailyPartitionsFromBytes: undefined });
   expect(read({ ROUTEPLANE_RETENTION_DAYS: "5000" })).toMatchObject({ retentionDays: 5_000, sumRetentionDays: 5_000 });
   expect(() => read({ ROUTEPLANE_ROLLUP_RETENTION_DAYS: "399" })).toThrow("ROUTEPLANE_ROLLUP_RETENTION_DAYS");

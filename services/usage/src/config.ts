@@ -37,7 +37,7 @@ export interface AggregatorConfig extends ProcessConfig {
   readonly retentionDays: number;
   /** Retention of the sums, not shorter than that of the request log. */
   readonly sumRetentionDays: number;
-  /** Size of a month of the request log from which on it has a partition for each day; undefined: never. */
+  /** Size of a month of the request log above which the next month gets a partition for each day; undefined: never. */
   readonly dailyPartitionsFromBytes: number | undefined;
 }
 
@@ -48,7 +48,7 @@ const DEFAULT_RETENTION_DAYS = 400;
 const DEFAULT_SUM_RETENTION_DAYS = 3_650;
 const GIBIBYTE = 2 ** 30;
 
-/** Default sizes of the pools. With those of all processes they fit a server of 100 connections while all of them roll. */
+/** Default sizes of the pools. The pools of all processes fit a server of 100 connections, also during a rolling restart. */
 const DEFAULT_POOL_SIZE = 6;
 /** Connections for two batches, one for health and registration, and three that the jobs share. */
 const DEFAULT_AGGREGATOR_POOL_SIZE = 6;

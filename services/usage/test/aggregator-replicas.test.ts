@@ -64,12 +64,12 @@ function resume(pid: number): void {
   try {
     process.kill(pid, "SIGCONT");
   } catch {
-    // It has ended.
+    // The process has already ended.
   }
 }
 
 function aggregator({ databaseUrl = clone.url("routeplane_aggregator"), partitions = PARTITIONS } = {}) {
-  // The user of aggregators may create the consumers of the default number of partitions alone.
+  // The NATS user of aggregators may create only the consumers of the default number of partitions.
   const natsUrl = partitions === PARTITIONS ? nats.aggregatorUrl : nats.url;
   const started = spawnAggregator({ databaseUrl, natsUrl, partitions });
   processes.push(started);
@@ -86,7 +86,7 @@ function partitionsOf(running: AggregatorProcess): readonly number[] {
   return last === undefined ? [] : (JSON.parse(last.slice('"partitions":'.length)) as number[]);
 }
 
-/** Waits until these processes have all partitions, none twice, as evenly as possible. */
+/** Waits until these processes share all partitions as evenly as possible, each owned once. */
 const shared = (...running: readonly AggregatorProcess[]): Promise<void> => sharedOf(PARTITIONS, running);
 
 async function sharedOf(count: number, running: readonly AggregatorProcess[]): Promise<void> {
@@ -158,14 +158,14 @@ describe("partitions", () => {
     process.kill(frozen.pid, "SIGSTOP");
     await killed.kill();
     expect(await stopped.stop()).toBe(0);
-    // The one that is left has all: also those of the frozen one, whose connections stay open.
+    // The remaining one has all partitions, including those of the frozen one, whose connections stay open.
     await shared(one);
     process.kill(frozen.pid, "SIGCONT");
     await shared(one, frozen);
     await recordedExactly(500, await publishing);
   });
 
-  test("become more while aggregators and gateways roll, and every event counts once, also of a namespace that moves", async () => {
+  test("can be increased while aggregators and gateways restart one by one, and every event counts once, also if its namespace moves", async () => {
     const before = [aggregator(), aggregator()];
     await shared(...before);
     const namespaces = makeNamespaces();
@@ -186,7 +186,7 @@ describe("partitions", () => {
     await recordedExactly(400, total + (await publishRequests(200, namespaces)));
   });
 
-  test("are not taken by an aggregator without NATS, and given up by one that loses it", async () => {
+  test("are not taken by an aggregator without NATS, and are given up when it loses NATS", async () => {
     const one = aggregator();
     await shared(one);
     await nats.kill();
@@ -199,7 +199,7 @@ describe("partitions", () => {
   });
 });
 
-test("an aggregator of another installation is not ready, says why, and takes nothing", async () => {
+test("an aggregator of another installation is not ready, logs the reason, and takes no partitions", async () => {
   const own = aggregator();
   await shared(own);
   const other = await cloneDatabase();
@@ -219,7 +219,7 @@ test("an aggregator of another installation is not ready, says why, and takes no
   }
 });
 
-/** Gives a clone, whose installation is that of its template, one of its own. */
+/** Changes the installation of a clone, which is that of its template. */
 async function changeInstallation(database: TestDatabase): Promise<void> {
   const opened = openSuperuser(database);
   await opened.within({}, (tx) => sql`update usage.installation set id = gen_random_uuid()`.execute(tx));

@@ -81,7 +81,7 @@ const totals = (namespaceId: Id<"ns">) => totalsIn(createUsageStore(database), n
 
 const publish = (event: UsageEvent): Promise<void> => publisher.record(toUsageRecord(event)).committed();
 
-/** Publishes both events of `count` requests; every cost differs, so that no loss can make up for a doubling. */
+/** Publishes both events of `count` requests; every cost differs, so that a lost event cannot hide a doubled one. */
 function publishRequests(count: number, namespaceId: Id<"ns">, paceMs = 0) {
   const publishAll = async (): Promise<void> => {
     const all: Promise<void>[] = [];
@@ -114,7 +114,7 @@ async function settledExactly(namespaceId: Id<"ns">, expected: AdmittedTotals): 
 }
 
 describe("exactly once", TIMEOUT, () => {
-  test("killed with SIGKILL under load, again and again, and restarted: no row is lost or doubled", async () => {
+  test("repeatedly killed with SIGKILL under load and restarted: no row is lost or doubled", async () => {
     const namespaceId = newId("ns");
     const count = 6_000;
     const { published, expected } = publishRequests(count, namespaceId, 3);
@@ -224,7 +224,7 @@ describe("while a dependency is down", TIMEOUT, () => {
     expect(await letters()).toEqual([held]);
   });
 
-  test("it says that NATS is down as a dependency, and stays ready, so that no roll-out of it waits for NATS", async () => {
+  test("it reports NATS as a dependency that is down, and stays ready, so that its roll-out does not wait for NATS", async () => {
     const running = aggregator();
     const port = await eventually(() => HEALTH_PORT.exec(running.output())?.[1]);
     const client = createClient(Health, serviceTransport({ url: `http://127.0.0.1:${port}` }));
@@ -255,7 +255,7 @@ describe("while a dependency is down", TIMEOUT, () => {
     expect(used).toBeGreaterThan(0);
     expect(used).toBeLessThan(0.001);
     expect(await first.stop()).toBe(0);
-    // What comes while it is stopped waits, and so while the next one is without its database.
+    // Events wait while it is stopped, and while the next one has no database.
     await admin(`revoke connect on database ${clone.name} from public, routeplane_aggregator`);
     const whileDown = publishRequests(5, newId("ns"));
     await whileDown.published;
@@ -278,7 +278,7 @@ describe("while a dependency is down", TIMEOUT, () => {
     expect(await metricsOf(second)).toEqual({ ...unknown, events: 11, deadLetters: 1 });
   });
 
-  test("it starts without NATS, writes once that is up, and stops cleanly on SIGTERM", async () => {
+  test("it starts without NATS, writes once NATS is up, and stops cleanly on SIGTERM", async () => {
     await nats.kill();
     const running = aggregator();
     const { published, expected } = publishRequests(20, newId("ns"));

@@ -40,7 +40,7 @@ const values: { readonly [Type in ColumnType]: fc.Arbitrary<ValueOf<Type>> } = {
 };
 
 for (const [type, value] of Object.entries(values) as [ColumnType, fc.Arbitrary<ValueOf<ColumnType>>][]) {
-  test(`an array of ${type} arrives in Postgres as it is, nulls and none at all included`, async () => {
+  test(`an array of ${type} arrives in Postgres unchanged, also with nulls and without elements`, async () => {
     const arrays = fc.array(fc.option(value, { nil: null }), { maxLength: 20 });
     await fc.assert(
       fc.asyncProperty(arrays, async (sent) => {

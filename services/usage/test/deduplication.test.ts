@@ -43,7 +43,7 @@ interface Drawn {
   readonly completion: number;
 }
 
-/** Arbitrary observation. Each field has few values, so that two of one request are often equal in what decides. */
+/** Arbitrary observation. Each field has few values, so that two observations of one request are often equal in the deciding fields. */
 const drawnObservation: fc.Arbitrary<Drawn> = fc.record({
   status: fc.constantFrom<RequestStatus>("pending", "unknown", "succeeded", "failed", "cancelled", "denied"),
   estimated: fc.boolean(),
@@ -53,7 +53,7 @@ const drawnObservation: fc.Arbitrary<Drawn> = fc.record({
   completion: fc.nat(1),
 });
 
-/** Makes an observation of a request. Its HTTP status, model and prices, which decide nothing, tell which one it is. */
+/** Makes an observation of a request. Its HTTP status, model and prices, which decide nothing, identify it. */
 function observation(request: LoggedRequest, drawn: Drawn, index: number): LoggedRequest {
   if (drawn.status === "pending") return { ...request, httpStatus: index };
   return settledRequest(request, {
@@ -73,7 +73,7 @@ function observation(request: LoggedRequest, drawn: Drawn, index: number): Logge
   });
 }
 
-test("the statement between batches has the rule of `deduplicate` within one: it keeps the same observation", async () => {
+test("the statement keeps the same observation between batches as `deduplicate` within a batch", async () => {
   const namespaceId = newId("ns");
   const log = createRequestLog(aggregator);
   const samples = fc.sample(fc.array(drawnObservation, { minLength: ROUNDS, maxLength: ROUNDS }), REQUESTS);

@@ -37,7 +37,7 @@ async function listUntil(namespaceId: Id<"ns">, after: EndPosition, isDone: (see
 }
 
 describe("listing requests as they end", () => {
-  test("lists each once, while others write, and none that is pending", async () => {
+  test("lists each once while others write, and no pending ones", async () => {
     const namespaceId = newId("ns");
     const from = await usage.endPosition();
     const writers = Array.from({ length: 6 }, async () => {
@@ -57,15 +57,15 @@ describe("listing requests as they end", () => {
     expect(seen.toSorted()).toEqual((await written).toSorted());
   });
 
-  test("skips none that a slow transaction wrote before others that were listed first", async () => {
+  test("skips no request of a slow transaction that began before a faster one", async () => {
     const namespaceId = newId("ns");
     const slow = settledRequest(pendingRequest({ namespaceId }));
-    // Of another day: the sums of the slow one are locked, those of its namespace too.
+    // On another day, because the sums of the slow one, also those of its namespace, are locked.
     const quick = settledRequest(pendingRequest({ namespaceId, createdAt: new Date("2026-10-01T00:00:00Z") }));
     let position = await usage.endPosition();
     const [begun, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     const slowly = aggregator.within({}, async (transaction) => {
-      // As `record` does, held open: the log of the open transaction, and of no other.
+      // Like `record`, but within the transaction that is held open.
       const inside = {
         ...aggregator,
         within: <T>(_: object, work: (tx: typeof transaction) => Promise<T>) => work(transaction),
@@ -85,7 +85,7 @@ describe("listing requests as they end", () => {
     expect(seen).toEqual([slow.id, quick.id]);
   });
 
-  test("lists no correction again, and none of another namespace", async () => {
+  test("lists no request again when it is corrected, and none of another namespace", async () => {
     const namespaceId = newId("ns");
     const from = await usage.endPosition();
     const request = pendingRequest({ namespaceId, expiresAt: new Date("2026-01-01T00:00:00Z") });
@@ -95,7 +95,7 @@ describe("listing requests as they end", () => {
       ),
     );
     await log.expireRequests(10);
-    // Not before transactions of others, on the same server, are over.
+    // Listed only after other transactions on the same server have ended.
     const [first] = await eventually(async () => {
       const { rows } = await usage.listEnded(namespaceId, { after: from, size: 10, filter });
       return rows.length > 0 && rows;

@@ -137,7 +137,7 @@ describe("a set of events", () => {
     }
     for (const round of rounds) {
       for (let at = 0; at < round.length; at += AT_ONCE) await log.record(deduplicate(round.slice(at, at + AT_ONCE)));
-      // Some of those that are overdue, wherever they are in their order.
+      // Expires some requests, wherever they are in their order.
       await log.expireRequests(2_000);
     }
     while ((await log.expireRequests(2_000)) > 0n);

@@ -36,7 +36,10 @@ const HOUR_MS = 60 * 60 * 1000;
 const SPAN_MS = 30 * HOUR_MS;
 const KEYS = Array.from({ length: 6 }, () => newId("key"));
 
-/** Arbitrary request, often of the hour within which a day of India begins; one that was denied early has no model. Small amounts make ties, large ones are beyond exact floats. */
+/**
+ * Arbitrary request, often of the hour within which a day of India begins; a request that was denied early has no model. Small amounts make
+ * ties, large ones are beyond exact floats.
+ */
 const arrival = fc.record({
   keyId: fc.constantFrom(...KEYS),
   atMs: fc.oneof(fc.nat(SPAN_MS - 1), fc.integer({ min: 18 * HOUR_MS, max: 19 * HOUR_MS })),
@@ -90,7 +93,7 @@ const valueOf = ({ namespaceId, keyId, model, provider, status }: UsageGroup): s
 const timeOf = ({ hour, day }: UsageGroup): string => JSON.stringify([hour, day]);
 
 describe("the largest values", () => {
-  test("have the groups that they have among all, none is smaller than another value, and the rest has all others", async () => {
+  test("have the same groups as without the bound, are the largest, and the rest sums all others", async () => {
     const seen = { rests: 0, wholes: 0 };
     await fc.assert(
       fc.asyncProperty(
@@ -100,7 +103,7 @@ describe("the largest values", () => {
         async (arrivals, queries, areExpired) => {
           const namespaceId = newId("ns");
           await record(namespaceId, arrivals);
-          // Sums of expired requests are exact by the hour alone.
+          // Sums of dropped requests are exact only by the hour.
           if (areExpired) {
             await admin.within({}, (tx) => sql`delete from requests where namespace_id = ${namespaceId}`.execute(tx));
           }

@@ -62,7 +62,7 @@ function countsOf(histogram: LatencyHistogram): Record<string, number> {
   return Object.fromEntries([...histogram.entries()].filter(([, count]) => count !== 0));
 }
 
-/** The same by adding up the requests one by one. */
+/** The same, computed from the requests one by one. */
 function plainLatencies(requests: readonly LoggedRequest[], nameOf: (request: LoggedRequest) => string) {
   const groups = Map.groupBy(
     requests.filter((each) => totalCellOf(each) !== undefined),
@@ -115,7 +115,7 @@ describe("latencies", () => {
     );
   }, 120_000);
 
-  test("are not read unless asked for, nor for a key or a status", async () => {
+  test("are read only if requested, and never for a key or a status", async () => {
     const settled = settledRequest(pendingRequest());
     const { namespaceId, keyId, provider, model } = settled;
     await database.log.record([settled]);
@@ -128,11 +128,11 @@ describe("latencies", () => {
     }
   });
 
-  test("do not count a row that an earlier release has written, and count it once it is settled anew", async () => {
+  test("do not count a row of an earlier release until it is settled again", async () => {
     const settled = settledRequest(pendingRequest(), { estimated: true });
     const { namespaceId } = settled;
     await database.log.record([settled]);
-    // As a release without histograms leaves it.
+    // As a release without histograms wrote it.
     await database.aggregator.within({}, async (tx) => {
       await sql`update requests set total_ms_cell = null, first_token_ms_cell = null where namespace_id = ${namespaceId}`.execute(
         tx,
@@ -150,7 +150,7 @@ describe("latencies", () => {
     }
   });
 
-  test("are shown to their namespace alone, and of the whole node by namespace", async () => {
+  test("are shown only to their namespace, and for the whole node by namespace", async () => {
     const [one, two] = [settledRequest(pendingRequest()), settledRequest(pendingRequest())];
     await database.log.record(deduplicate([one, two]));
     const seen = (scope: { namespaceId?: string }) =>

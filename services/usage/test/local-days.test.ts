@@ -74,7 +74,7 @@ async function record(namespaceId: Id<"ns">, start: number, arrivals: readonly A
   return rows;
 }
 
-/** Sums of rows by their local date, as `Intl` shows it, and by other dimensions: not by the code under test. */
+/** Sums of rows by their local date, as `Intl` shows it, and by other dimensions, without the code under test. */
 function plainSums(rows: readonly Row[], timeZone: string, groupBy: readonly Dimension[]): Record<string, unknown> {
   const dates = new Intl.DateTimeFormat("en-CA", { timeZone });
   const sums: Record<string, { requests: number; denied: number; cost: number }> = {};
@@ -110,7 +110,7 @@ function sumsOf(groups: readonly UsageGroup[], timeZone: string, groupBy: readon
 }
 
 describe("usage by the days of a time zone", () => {
-  test("equals the plain sums of the rows, in any zone, range and grouping, and where clocks change", async () => {
+  test("equals the plain sums of the rows, in any zone, range and grouping, and across clock changes", async () => {
     await fc.assert(
       fc.asyncProperty(shape, async ({ start, arrivals, timeZone, ends }) => {
         const namespaceId = newId("ns");
@@ -128,7 +128,7 @@ describe("usage by the days of a time zone", () => {
     );
   }, 120_000);
 
-  test("of the node begins with the nearest hour, and says so", async () => {
+  test("of the node begins with the nearest hour, and reports that start", async () => {
     const namespaceId = newId("ns");
     const start = Date.parse("2027-05-01T00:00:00Z");
     const at = (minutes: number): Arrival => ({

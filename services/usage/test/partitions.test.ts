@@ -70,7 +70,7 @@ async function addPartition(table: string, name: string, bounds: ReturnType<type
 }
 
 describe("sums", () => {
-  test("follow the table of before by month, made ahead of time, and are exact over the border", async () => {
+  test("continue the former table by month, in partitions that are created ahead, and are exact across the border", async () => {
     const border = month(2);
     const created = await database.log.createPartitions(undefined);
     expect(created).toEqual(SUMS.flatMap((table) => [2, 3].map((ahead) => `${table}_${suffixOf(month(ahead))}`)));
@@ -85,11 +85,11 @@ describe("sums", () => {
     expect(await countIn(namespaceId, around[0], border)).toBe(2n);
     expect(await countIn(namespaceId, border, around[1])).toBe(2n);
     expect(await countIn(namespaceId, new Date(border.getTime() - 1), new Date(border.getTime() + 1))).toBe(2n);
-    // By model, from the rollups.
+    // Filtered by model, which reads the rollups.
     expect(await countIn(namespaceId, ...around, settledAt(namespaceId, border).model)).toBe(4n);
   });
 
-  test("of a month without a partition are in the default one, and keep no other table from its partitions", async () => {
+  test("of a month without a partition are in the default one, and do not prevent the partitions of other tables", async () => {
     const namespaceId = newId("ns");
     await record(namespaceId, [month(3)]);
     expect(await homesOf("totals", namespaceId)).toEqual(["totals_default"]);
@@ -101,12 +101,12 @@ describe("sums", () => {
     expect(made.map((row) => row.made !== null)).toEqual([true, false, false, true]);
   });
 
-  test("are dropped by month after their requests, never before them, and usage of what is gone is refused", async () => {
+  test("are dropped by month, never before their requests, and queries for dropped usage are refused", async () => {
     await addPastMonths(-15);
     const namespaceId = newId("ns");
     const recent = new Date(Date.now() - DAY_MS);
     await record(namespaceId, [month(-15), month(-14), month(-3), recent]);
-    // Their requests are there: sums and rows stay comparable.
+    // Their requests still exist, so that sums and rows stay comparable.
     expect(await database.log.dropExpiredSums(30)).toEqual([]);
     await database.log.dropExpiredPartitions(400);
     const [retention] = await asAdmin<{ kept_from: Date }>(sql`select kept_from from retention`);
@@ -126,12 +126,12 @@ describe("sums", () => {
     await expect(database.log.dropExpiredSums(29)).rejects.toThrow("at least 30 days are kept");
   });
 
-  test("change in the partitions that they are in, and the others are not opened", async () => {
+  test("are changed in their own partitions, and no other partition is opened", async () => {
     await addPastMonths(-15);
     const namespaceId = newId("ns");
     const request = pendingRequest({ namespaceId, id: newId("req") });
     await database.log.record([request]);
-    // Whoever opens a partition to change it waits for this transaction.
+    // A statement that opens this partition for a change waits for this transaction.
     const distant = `rollups_hourly_${suffixOf(month(-15))}`;
     await admin.within({}, async (tx) => {
       await sql`lock table ${sql.table(distant)} in share mode`.execute(tx);
@@ -142,14 +142,14 @@ describe("sums", () => {
 });
 
 describe("the request log", () => {
-  test("has a partition for each day of the next month once a month is large enough, and goes on by both releases", async () => {
+  test("has a partition for each day of the next month once a month is large enough, and works with both releases", async () => {
     expect(await database.log.createPartitions(2 ** 40)).toHaveLength(8);
     const days = await database.log.createPartitions(1);
     const count = new Date(month(2).getTime() - 1).getUTCDate();
     expect(days).toHaveLength(count);
     expect(days[0]).toBe(`requests_${suffixOf(month(1))}d01`);
     expect(await database.log.createPartitions(1)).toEqual([]);
-    // As the previous release makes partitions.
+    // As the previous release creates partitions.
     await database.aggregator.within({}, (tx) => sql`select ensure_request_partitions(4)`.execute(tx));
     const namespaceId = newId("ns");
     const noon = new Date(month(1).getTime() + 4 * DAY_MS);
@@ -169,7 +169,7 @@ describe("the request log", () => {
     expect(await homesOf("requests", namespaceId)).toEqual([`requests_${suffixOf(month(1))}`]);
   });
 
-  test("drops days as soon as each is over for so long, and not a moment before", async () => {
+  test("drops each day exactly when its retention is over", async () => {
     const midnight = Math.floor(Date.now() / DAY_MS) * DAY_MS;
     const day = (ago: number) => new Date(midnight - ago * DAY_MS);
     const name = (ago: number) => `requests_day${ago}`;

@@ -35,7 +35,7 @@ export async function totalsIn(usage: UsageStore, namespaceId: Id<"ns">, range =
   return admitted;
 }
 
-/** Sums all requests of a namespace, denied ones too. */
+/** Sums all requests of a namespace, including denied ones. */
 export async function allTotalsIn(usage: UsageStore, namespaceId: Id<"ns">, range = EVERYTHING): Promise<UsageTotals> {
   return totalOf(await usage.sumUsage(namespaceId, usageQuery({ range })));
 }

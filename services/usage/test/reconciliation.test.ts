@@ -59,7 +59,7 @@ describe("wrong totals are named", () => {
     expect(await differences(NOT_LOGGED)).toEqual([]);
   });
 
-  test("of a day, by the five minutes in it", async () => {
+  test("of a day, by comparison with its five minutes", async () => {
     await set(1440, 6_000n);
     const of = { fiveMinutes: undefined, ...spent(6_000n, 5_000n) };
     expect(await differences(LOGGED)).toMatchObject([of]);
@@ -67,7 +67,7 @@ describe("wrong totals are named", () => {
     await set(1440, 5_000n);
   });
 
-  test("of five minutes, by the log, and by the hour where the log was dropped", async () => {
+  test("of five minutes, by comparison with the log, or with the hour where the log was dropped", async () => {
     await set(5, 6_000n);
     await set(1440, 6_000n);
     const fiveMinutes = new Date("2026-11-20T10:05:00Z");
@@ -78,7 +78,7 @@ describe("wrong totals are named", () => {
     expect(more).toEqual([]);
   });
 
-  test("of other five minutes than those of the log, though the hour and the day are right", async () => {
+  test("of the wrong five minutes, although the hour and the day are right", async () => {
     await set(5, 5_000n);
     await set(1440, 5_000n);
     await superuser.within({}, (tx) =>

@@ -42,7 +42,7 @@ async function record(...requests: readonly LoggedRequest[]): Promise<void> {
   await createRequestLog(aggregator).record(deduplicate(requests));
 }
 
-it("lists every request of the namespace in the range but denied ones, newest first, page by page", async () => {
+it("lists every request of the namespace in the range except denied ones, newest first, page by page", async () => {
   const namespaceId = newId("ns");
   const at = (createdAt: Date, id = newId("req")) => settledRequest(pendingRequest({ namespaceId, id, createdAt }));
   const ids = requestIds(5);
@@ -64,7 +64,7 @@ it("lists every request of the namespace in the range but denied ones, newest fi
   expect(unknown.requests).toEqual([]);
 });
 
-it("admits services of the node alone, and refuses a range without ends", async () => {
+it("accepts only services of the node, and refuses a range without ends", async () => {
   const codeOf = (call: Promise<unknown>) =>
     call.then(
       () => "none",
@@ -77,7 +77,7 @@ it("admits services of the node alone, and refuses a range without ends", async 
   expect(await codeOf(client.listRequestHistory({ ...request, namespaceId: "ns_x" }, { headers }))).toBe(Code.NotFound);
 });
 
-it("lists the requests of a gateway session in the range, with what charges them, page by page", async () => {
+it("lists the requests of a gateway session in the range, with the fields that are needed to charge them, page by page", async () => {
   const namespaceId = newId("ns");
   const slices = onSlices();
   const at = (createdAt: Date, given: Partial<LoggedRequest> = {}) =>
@@ -122,7 +122,7 @@ it("lists the requests of a gateway session in the range, with what charges them
   });
 });
 
-it("knows the position of the log by transactions, and no position of another cluster", async () => {
+it("reports the position of the log by transactions, and no position of another cluster", async () => {
   const marks = createLogPositionMarks(aggregator);
   const before = await client.getLogPosition({}, { headers });
   expect([before.consumed, before.consumedUntil]).toEqual([0n, undefined]);
@@ -132,12 +132,12 @@ it("knows the position of the log by transactions, and no position of another cl
   expect(after.consumed).toBeGreaterThanOrEqual(before.now);
   expect(after.consumed).toBeLessThan(after.now);
   expect(after.consumedUntil).toEqual(toTimestamp(begunLater.consumedUntil ?? DAY.from));
-  // What began before a question does not answer it, whenever it is over.
+  // A mark that began before a call is below the position of that call, whenever it ends.
   const begunBefore = await marks.begin();
   const question = await client.getLogPosition({}, { headers });
   await marks.end(begunBefore);
   expect((await client.getLogPosition({}, { headers })).consumed).toBeLessThan(question.now);
-  // Restored from a dump, the database counts its transactions anew.
+  // A database that was restored from a dump counts its transactions from the beginning.
   await marks.end({ consumed: 2n ** 60n, consumedUntil: new Date() });
   const restored = await client.getLogPosition({}, { headers });
   expect([restored.consumed, restored.consumedUntil]).toEqual([0n, undefined]);

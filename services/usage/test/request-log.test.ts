@@ -102,7 +102,7 @@ describe("recording", () => {
     }
   });
 
-  test("two namespaces that use one request id have a row each", async () => {
+  test("two namespaces with the same request id have a row each", async () => {
     const first = pendingRequest();
     const second = pendingRequest({ id: first.id });
     await log.record(deduplicate([first, second]));
@@ -123,7 +123,7 @@ describe("recording", () => {
     expect({ requestCount, costNanoUsd }).toEqual({ requestCount: 200n, costNanoUsd: 200n * 1_234_000n });
   });
 
-  test("a batch is written whole or not at all, and a value that can never be stored differs from an outage", async () => {
+  test("a batch is written completely or not at all, and an unstorable value is distinguished from an outage", async () => {
     const good = pendingRequest();
     const bad = pendingRequest({ namespaceId: good.namespaceId, costNanoUsd: -1n });
     await expect(log.record(deduplicate([good, bad]))).rejects.toBeInstanceOf(UnstorableError);

@@ -43,7 +43,7 @@ export function pendingRequest(given: Partial<LoggedRequest> = {}): LoggedReques
   };
 }
 
-/** Slices of a session of its own. */
+/** Slices of a new session. */
 export function onSlices(given: Partial<AdmittedOnSlices> = {}): AdmittedOnSlices {
   return {
     sessionId: newId("gws"),
@@ -112,7 +112,7 @@ const OUTCOMES = {
   denied: ProtoOutcome.DENIED,
 } as const;
 
-/** Returns the event by which a gateway would publish the observation. A field that both name alike needs no line here. */
+/** Returns the event by which a gateway would publish the observation. A field with the same name in both needs no line here. */
 export function usageEvent(observation: LoggedRequest): UsageEvent {
   const { id: requestId, status, createdAt, completedAt, expiresAt, receipt, slices, ...fields } = observation;
   if (status === "unknown") throw new Error("no gateway publishes an unknown request");

@@ -48,7 +48,7 @@ describe("retention", () => {
     await expect(log.dropExpiredPartitions(29)).rejects.toThrow("at least 30 days are kept");
   });
 
-  test("holds for rows of the default partition: they are deleted with their month, and no younger ones", async () => {
+  test("applies to rows of the default partition: they are deleted with their month, and younger ones are not", async () => {
     const now = new Date();
     const month = (monthsAgo: number, ms = 0) =>
       new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - monthsAgo, 1) + ms);
@@ -71,7 +71,7 @@ describe("retention", () => {
     expect(await asAdmin(sql`select kept_from from usage.retention`)).toEqual([{ kept_from: kept }]);
   });
 
-  /** Returns true if a month that ended then is over for 400 days, and one more for clocks that differ. */
+  /** Returns true if a month with this end has been over for 400 days, plus one day for differing clocks. */
   const isExpired = (end: Date) => Date.now() - end.getTime() >= 401 * 86_400_000;
 });
 

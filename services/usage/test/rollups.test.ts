@@ -206,7 +206,7 @@ describe("the sums by time", () => {
     expect(await differences()).toEqual([]);
   }, 120_000);
 
-  test("of costs that a 64-bit integer cannot hold are exact, in one batch and in many, and are lowered again", async () => {
+  test("are exact for costs beyond a 64-bit integer, in one batch and in many, and can be lowered again", async () => {
     const namespaceId = newId("ns");
     const costNanoUsd = MAX_REQUEST_COST_NANO_USD;
     const keyId = newId("key");
@@ -234,7 +234,7 @@ describe("the sums by time", () => {
     const settling = Array.from({ length: 480 }, make);
     const arriving = Array.from({ length: 480 }, make);
     await log.record(deduplicate(settling));
-    // Each batch lowers half of the sums of pending requests and raises the other half, another half each.
+    // Each batch lowers one half of the sums of pending requests and raises the other half; batches alternate the halves.
     const batches = Array.from({ length: 24 }, (_, batch) => [
       ...settling.slice(batch * 20, batch * 20 + 20).filter((each) => models.indexOf(each.model) % 2 === batch % 2),
       ...arriving.slice(batch * 20, batch * 20 + 20).filter((each) => models.indexOf(each.model) % 2 !== batch % 2),
@@ -248,7 +248,7 @@ describe("the sums by time", () => {
     expect(await differences()).toEqual([]);
   });
 
-  test("row-level security shows those of the transaction's namespace, and without a setting none", async () => {
+  test("are shown by row-level security only to their namespace, and to no transaction without a scope", async () => {
     const own = settledRequest(pendingRequest());
     await log.record([own]);
     await log.recordDenials(fc.sample(denials, 5).map((make) => make(own.namespaceId)));

@@ -30,7 +30,7 @@ function open(url: string): Database<UsageSchema> {
 }
 
 describe("row-level security", () => {
-  test("shows a query without a filter the rows of its namespace, and without a setting none", async () => {
+  test("shows a query without a filter only the rows of its namespace, and none without a scope", async () => {
     const own = pendingRequest();
     const foreign = pendingRequest();
     await log.record(deduplicate([own, foreign]));

@@ -10,7 +10,7 @@ import { allTotalsIn } from "./queries.ts";
 
 const DAY_MS = 86_400_000;
 
-/** Migrates a database that has sums of these times, and reads back what became of the tables. */
+/** Migrates a database with sums of these times, and reads the resulting tables. */
 async function migrateWith(times: readonly Date[]) {
   const clone = await cloneDatabase();
   const open = (url: string) => openDatabase<UsageSchema>({ url, schema: "usage", applicationName: "test" });
@@ -61,14 +61,14 @@ async function migrateWith(times: readonly Date[]) {
 
 const monthAhead = (of: Date, ahead: number) => new Date(Date.UTC(of.getUTCFullYear(), of.getUTCMonth() + ahead, 1));
 
-test("the tables of sums become the first partition of each, until a month that begins in 31 days at least", async () => {
+test("each table of sums becomes its first partition, up to a month that begins in at least 31 days", async () => {
   const now = new Date();
   const { totals, ends } = await migrateWith([now, new Date(now.getTime() - 900 * DAY_MS)]);
   expect(totals).toMatchObject({ requestCount: 2n, promptTokens: 4n, completionTokens: 6n, costNanoUsd: 8n });
   expect(ends).toEqual([monthAhead(now, 2)]);
 });
 
-test("a sum of the far future, of a clock that was wrong, does not fail the migration and is kept", async () => {
+test("a sum in the far future, from a wrong clock, does not fail the migration and is kept", async () => {
   const far = new Date(Date.UTC(2091, 4, 6));
   const { totals, ends } = await migrateWith([far, new Date()]);
   expect(totals.requestCount).toBe(2n);

@@ -130,7 +130,7 @@ describe("GetNodeUsage", () => {
     ]);
   });
 
-  test("has the days of a time zone, from the nearest hour on, and refuses one that does not exist", async () => {
+  test("has the days of a time zone, each from the nearest hour on, and refuses an unknown time zone", async () => {
     const startOf = async (timeZone: string) => {
       const { groups } = await operator.usage({ groupBy: [UsageDimension.DAY], timeZone });
       const { day } = groups[0]?.usage ?? {};
@@ -141,7 +141,7 @@ describe("GetNodeUsage", () => {
     expect(await refusalOf(operator.usage({ timeZone: "Mars/Base" }))).toBe("InvalidArgument FIELD_INVALID");
   });
 
-  test("reads sums and no request: a transaction of the whole node sees none", async () => {
+  test("reads only sums: a transaction of the whole node sees no requests", async () => {
     const seen = (table: "requests" | "rollups_hourly") =>
       database.within({ node: true }, (tx) => tx.selectFrom(table).select("namespace_id").execute());
     expect(await seen("requests")).toEqual([]);
@@ -244,12 +244,12 @@ describe("ReconcileUsage", () => {
       });
     };
     const first = [`${unsummed} hour 0 1`, `${unsummed} all in minutes 0 1`];
-    // The histogram of its hour, which has neither key nor count.
+    // The last difference is the histogram of its hour, which has neither key nor count.
     const second = [`${unlogged} hour 1 0`, `${unlogged} all in minutes 1 0`, `${unlogged} all in hour 0 0`];
     const third = [`${onlyDays} day 1 0`, `${onlyDays} all in day 1 0`];
     expect(new Set(await found(wholeDay))).toEqual(new Set([...first, ...second, ...third]));
     expect(new Set(await found(range))).toEqual(new Set([...first, ...second]));
-    // Where the requests are not kept any more, the sums have nothing to be held against but each other.
+    // Where the requests were dropped, the sums can only be compared with each other.
     await superuser.within({}, (tx) => sql`update retention set kept_from = '2026-11-20T11:00:00Z'`.execute(tx));
     expect(new Set(await found(wholeDay))).toEqual(new Set(third));
     const { keptFrom } = await operator.reconcile(wholeDay);
@@ -264,7 +264,7 @@ describe("ReconcileUsage", () => {
 });
 
 describe("dead letters", () => {
-  test("have their event and the reason; the same bytes make no second one", async () => {
+  test("have their event and the reason; the same bytes are stored once", async () => {
     const request = settledRequest(pendingRequest(), { errorCode: "x" });
     const id = await addDeadLetter(request);
     await addDeadLetter(request, "another reason");
@@ -285,7 +285,7 @@ describe("dead letters", () => {
     expect(listed).toEqual(made.toReversed());
   });
 
-  test("replayed, one is recorded once, and names the operator", async () => {
+  test("that are replayed are recorded once, and name the operator", async () => {
     const request = settledRequest(pendingRequest());
     const id = await addDeadLetter(request);
     for (let times = 0; times < 2; times++) {
@@ -301,7 +301,7 @@ describe("dead letters", () => {
     expect(await refusalOf(operator.replay(id))).toBe("FailedPrecondition STATE_CONFLICT");
   });
 
-  test("one that fails again is held again, with the new reason", async () => {
+  test("that fail again are held again, with the new reason", async () => {
     const id = await addDeadLetter(settledRequest(pendingRequest(), { costNanoUsd: -1n }), "because");
     await operator.replay(id);
     await replayAll();
@@ -335,7 +335,7 @@ describe("dead letters", () => {
     expect(entries.every(({ createdAt }) => createdAt !== undefined && createdAt.seconds >= from.seconds)).toBe(true);
   });
 
-  test("a message that cannot be read is held as it came", async () => {
+  test("hold an unreadable message unchanged", async () => {
     const payload = Buffer.from("not protobuf at all");
     const box = createDeadLetterBox(aggregator);
     await box.add([{ namespaceId: "", requestId: "", reason: "unreadable", payload }]);
@@ -348,7 +348,7 @@ describe("dead letters", () => {
     expect((await operator.get(letter!.id)).deadLetter).toMatchObject({ state: DeadLetterState.HELD });
   });
 
-  test("discarded, one stays, is never recorded, and cannot be replayed", async () => {
+  test("that are discarded stay, are never recorded, and cannot be replayed", async () => {
     const id = await addDeadLetter();
     for (let times = 0; times < 2; times++) {
       expect((await operator.discard(id)).deadLetter).toMatchObject({ state: DeadLetterState.DISCARDED });

@@ -161,7 +161,7 @@ describe("ListRequests", () => {
     expect((await as(reader).listRequests({ pageSize: 60 })).nextPageToken).toBe("");
   });
 
-  test("a row has everything of its events", async () => {
+  test("a row has all fields of its events", async () => {
     const { requests } = await as(reader).listRequests({ pageSize: 1 });
     expect(requests).toMatchObject([
       {
@@ -219,7 +219,7 @@ describe("GetUsage by groups", () => {
     expect(groups[0]?.hour).toBeUndefined();
   });
 
-  test("has the days of a time zone, and refuses one that does not exist, naming the field", async () => {
+  test("has the days of a time zone, and refuses an unknown time zone, naming the field", async () => {
     const groupBy = [UsageDimension.DAY];
     const startOf = async (timeZone: string) => {
       const { groups } = await as(reader).getUsage({ groupBy, timeZone });
@@ -235,7 +235,7 @@ describe("GetUsage by groups", () => {
     expect(await fieldsOf("a".repeat(65))).toEqual([expect.stringMatching(/^time_zone: /)]);
   });
 
-  test("has latencies if asked for them: in total, and by what they are kept by", async () => {
+  test("has latencies on request: in total, and by the dimensions for which they are kept", async () => {
     // Requests of 1,500 ms with their first output after 250 ms.
     const totalLatency = { requestCount: 60n, p50Ms: 1_466n, p95Ms: 1_466n, p99Ms: 1_466n };
     const firstTokenLatency = { requestCount: 60n, p50Ms: 240n, p95Ms: 240n, p99Ms: 240n };
@@ -373,12 +373,12 @@ describe("access", () => {
     ["GetRequest", (token?: string) => as(token).getRequest({ id: ids[0]! })],
   ] as const;
 
-  test.each(calls)("%s: nobody without a credential or with a bad one", async (_, call) => {
+  test.each(calls)("%s refuses callers without a credential or with a bad one", async (_, call) => {
     expect(await errorOf(call())).toMatchObject({ code: "Unauthenticated", reason: "CREDENTIAL_MISSING" });
     expect(await errorOf(call("junk"))).toMatchObject({ code: "Unauthenticated", reason: "CREDENTIAL_INVALID" });
   });
 
-  test.each(calls)("%s: no key without the scope, no operator, and no other service", async (_, call) => {
+  test.each(calls)("%s refuses keys without the scope, operators and other services", async (_, call) => {
     const missing = { code: "PermissionDenied", reason: "SCOPE_MISSING", metadata: { scope: "usage:read" } };
     expect(await errorOf(call(`${namespaceId}/keys:*/inference:invoke`))).toMatchObject(missing);
     expect(await errorOf(call("operator"))).toMatchObject(missing);

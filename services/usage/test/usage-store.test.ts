@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => database.stop());
 
 describe("reading", () => {
-  test("totals leave out denied requests and other times, and count pending ones", async () => {
+  test("totals count pending requests, but neither denied ones nor those outside the range", async () => {
     const namespaceId = newId("ns");
     const at = (time: string) => ({ namespaceId, createdAt: new Date(time) });
     const inside = pendingRequest(at("2026-05-01T00:00:00.000Z"));
@@ -121,7 +121,7 @@ describe("reading", () => {
     expect(days).toMatchObject([{ day: new Date("2026-11-01T00:00:00Z"), hour: undefined, requestCount: 4n }]);
   });
 
-  test("a request is found by its id, in its namespace alone", async () => {
+  test("a request is found by its id, only in its namespace", async () => {
     const settled = settledRequest(pendingRequest());
     const price = {
       version: "file:1",
@@ -160,7 +160,7 @@ describe("reading", () => {
     expect(rows).toEqual([{ known: 0 }]);
   });
 
-  test("a page has everything of a request but its receipt", async () => {
+  test("a page has all fields of a request except its receipt", async () => {
     const request = settledRequest(pendingRequest(), { errorCode: "upstream_error", deniedRule: "budget" });
     await log.record([request]);
     const { expiresAt: _, receipt: __, ...listed } = request;
@@ -168,10 +168,10 @@ describe("reading", () => {
     expect(await usage.listByIds(request.namespaceId, [request.id])).toEqual([listed]);
   });
 
-  test("paging while rows arrive and settle gives every row that was there once, newest first", async () => {
+  test("paging while rows arrive and settle returns every earlier row once, newest first", async () => {
     const namespaceId = newId("ns");
     const ids = requestIds(95);
-    // Every third one comes late, in between those that were paged through already.
+    // Every third request arrives late, between rows that were already read.
     const [late, early] = [ids.filter((_, index) => index % 3 === 0), ids.filter((_, index) => index % 3 !== 0)];
     await log.record(early.map((id) => pendingRequest({ namespaceId, id })));
     const seen: string[] = [];
@@ -190,10 +190,10 @@ describe("reading", () => {
     expect(early.filter((id) => !seen.includes(id))).toEqual([]);
   });
 
-  test("pages of a log with gaps of weeks and months are those of the whole, wherever it begins and ends", async () => {
+  test("pages of a log with gaps of weeks and months equal those of the whole list, for any range", async () => {
     const DAY_MS = 24 * 60 * 60 * 1000;
     const first = Date.now() - 300 * DAY_MS;
-    // Many of the last days, some at the same moment, and some that a clock of another machine has in the future.
+    // Many in the last days, some at the same moment, and some in the future, from another machine's clock.
     const days = fc.oneof(fc.nat(310), fc.integer({ min: 288, max: 301 }), fc.constantFrom(292, 294));
     const moments = days.map((day) => first + day * DAY_MS);
     const time = fc.option(moments, { nil: undefined });

@@ -23,7 +23,10 @@ export function countEvents(onBatch: OnBatch): OnBatch {
   };
 }
 
-/** Registers the lag of the stream, how full it is, and the number of dead letters. A value that NATS or Postgres does not tell is left out. */
+/**
+ * Registers the lag of the stream, how full it is, and the number of dead letters. A value that NATS or Postgres does not report is left
+ * out.
+ */
 export function registerMetrics(
   consumer: Pick<EventConsumer, "lag" | "usedShare">,
   deadLetters: Pick<DeadLetterBox, "countHeld">,

@@ -71,7 +71,7 @@ describe("fromProtoUsageEvent", () => {
     fc.assert(fc.property(event, (init) => void fromProtoUsageEvent(create(UsageEventSchema, init as object))));
   });
 
-  test("drops implausible values of a receipt, rather than lose the request", () => {
+  test("drops implausible values of a receipt instead of losing the request", () => {
     const pending = pendingRequest();
     const price = { version: "file:1", inputPicoUsd: -1n, outputPicoUsd: 1n };
     const absurd = { timeToFirstTokenMs: -1, upstreamMs: -5 };
@@ -93,7 +93,7 @@ describe("fromProtoUsageEvent", () => {
     });
   });
 
-  test("takes a part of the tokens that is more than its whole, or negative, for unreported", () => {
+  test("treats a part of the tokens as unreported if it is larger than its whole, or negative", () => {
     const settled = settledRequest(pendingRequest(), { promptTokens: 12n, completionTokens: 34n });
     const within = {
       cachedPromptTokens: 12n,
@@ -128,7 +128,7 @@ describe("fromProtoUsageEvent", () => {
     },
   );
 
-  test("bounds what an upstream said, and makes it printable", () => {
+  test("bounds the texts of an upstream, and makes them printable", () => {
     const settled = settledRequest(pendingRequest(), {
       serviceTier: `tier\0${"x".repeat(100)}`,
       upstreamRequestId: `id\n${"x".repeat(400)}`,
@@ -146,7 +146,7 @@ describe("fromProtoUsageEvent", () => {
     });
   });
 
-  test("truncates a long text, and removes what Postgres cannot hold, rather than lose the request", () => {
+  test("truncates a long text, and removes characters that Postgres cannot store, instead of losing the request", () => {
     const pending = pendingRequest({ model: `\0${"x".repeat(400)}` });
     expect(fromProtoUsageEvent(usageEvent(pending))).toEqual({ request: { ...pending, model: "x".repeat(255) } });
   });

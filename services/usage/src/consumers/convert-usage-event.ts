@@ -52,8 +52,8 @@ const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
 const DEFAULT_LIFE_MS = 24 * 60 * 60 * 1000;
 
 /**
- * Reads what an event says of its request, or the rule that it breaks. Fields are copied one by one here and below: copying
- * the remaining ones with `...rest` takes 6 µs an event, of the 30 µs that the aggregator needs for one.
+ * Converts an event to an observation of its request, or returns the rule that the event breaks. Fields are copied one by one here and
+ * below: copying the remaining ones with `...rest` takes 6 µs an event, of the 30 µs that the aggregator needs for one.
  */
 export function fromProtoUsageEvent(
   event: UsageEvent,
@@ -91,10 +91,10 @@ function fromProtoSlices(sessionId: Id<"gws">, { limitSet, countedAt, tokensMax 
   return { sessionId, limitSet, countedAt: fromTimestamp(countedAt), tokensMax };
 }
 
-/** Fields of a request that its phase decides. */
+/** Fields of a request that depend on the phase of the event. */
 type PhaseFields = Omit<LoggedRequest, keyof RequestFacts>;
 
-/** Reads what the phase says of a request; undefined if the phase is missing or unknown. */
+/** Converts the phase of an event to fields of its request; undefined if the phase is missing or unknown. */
 function fromProtoPhase(phase: UsageEvent["phase"], createdAt: Date): PhaseFields | undefined {
   if (phase.case === "admitted") {
     const { reservedNanoUsd, expiresAt, price, admittedAt } = phase.value;
@@ -143,7 +143,7 @@ function plausibleStatus(status: number | undefined): number | undefined {
   return status !== undefined && status >= 100 && status <= 999 ? status : undefined;
 }
 
-/** Reads the receipt of either phase. Fields that only a settlement has are unknown until then. */
+/** Converts the receipt of either phase. Fields that only a settlement has are unknown before it. */
 function fromProtoReceipt(message: Pick<Admitted, "price" | "admittedAt"> & Partial<Settled>): Receipt {
   return withoutImplausible({
     price: message.price && fromProtoPrice(message.price),
@@ -181,7 +181,7 @@ function fromProtoPrice(message: ProtoPrice): Price {
   };
 }
 
-/** Reads counts of denied requests that have no row, or the rule that the event breaks. */
+/** Converts the counts of denied requests without a row, or returns the rule that the event breaks. */
 export function fromProtoUnloggedDenials(
   event: ProtoUnloggedDenials,
 ): { readonly denials: UnloggedDenials } | { readonly fault: string } {
@@ -199,7 +199,7 @@ export function fromProtoUnloggedDenials(
   return fault === undefined ? { denials } : { fault };
 }
 
-/** Copies the fields of a message, without those of the library and with every text bounded. */
+/** Copies the fields of a message, without the fields of the library, and with every text bounded. */
 function boundTexts<T extends Message>(message: T): Omit<T, "$typeName" | "$unknown"> {
   const { $typeName: _typeName, $unknown: _unknown, ...fields } = message;
   const texts = Object.entries(fields).filter((entry): entry is [string, string] => typeof entry[1] === "string");
@@ -207,8 +207,8 @@ function boundTexts<T extends Message>(message: T): Omit<T, "$typeName" | "$unkn
 }
 
 /**
- * Truncates a text to the bound of a name, because the money of a request matters more than the end of a name, and removes
- * what Postgres cannot hold in a text: NUL and halves of characters.
+ * Truncates a text to the bound of a name, because the money of a request matters more than the end of a name, and removes characters that
+ * Postgres cannot store in a text: NUL and lone surrogates.
  */
 export function boundText(text: string): string {
   if (text.length <= MAX_NAME_CHARS && !text.includes("\0") && text.isWellFormed()) return text;

@@ -74,7 +74,7 @@ describe("handleUsageEvents", () => {
     expect(stored).toMatchObject([{ requestId: gone.id, reason: expect.stringContaining("more than 400 days ago") }]);
   });
 
-  test("records counts of denied requests; one that breaks a rule, or is too old, becomes a dead letter", async () => {
+  test("records counts of denied requests; a count that breaks a rule, or is too old, becomes a dead letter", async () => {
     const recorded: UnloggedDenials[] = [];
     const stored: Unrecorded[] = [];
     const deadLetters: Pick<DeadLetterBox, "add"> = { add: async (unrecorded) => void stored.push(...unrecorded) };
@@ -114,7 +114,7 @@ describe("handleUsageEvents", () => {
     expect(stored).toMatchObject(broken.map(() => ({ namespaceId, requestId: "" })));
   });
 
-  test("rejects if an event can neither be recorded nor stored as a dead letter", async () => {
+  test("fails if an event can neither be recorded nor stored as a dead letter", async () => {
     const recorder = recorderOf(() => Promise.resolve());
     const deadLetters: Pick<DeadLetterBox, "add"> = { add: () => Promise.reject(new Error("down")) };
     const bad = usageEvent(settledRequest(pendingRequest(), { costNanoUsd: -5n }));

@@ -9,7 +9,7 @@ import type { UnloggedDenials } from "../domain/unlogged-denials.ts";
 import { boundText, fromProtoUnloggedDenials, fromProtoUsageEvent } from "./convert-usage-event.ts";
 import { encodeEvent } from "./decode-events.ts";
 
-/** Request log to record in, and its retention: a request that was dropped already would be counted a second time. */
+/** Request log to record in, and its retention: a request whose row was already dropped would be counted again. */
 export interface Recorder {
   readonly requests: Pick<RequestLog, "record" | "recordDenials">;
   readonly retentionDays: number;
@@ -30,7 +30,7 @@ export function handleUsageEvents(
   return async (events) => storeDeadLetters(await recordEvents(recorder, events), deadLetters, log);
 }
 
-/** Returns the handler of messages that are no batch of events: they become dead letters. */
+/** Returns the handler of messages that are not batches of events: they become dead letters. */
 export function handleUnreadableMessage(
   deadLetters: Pick<DeadLetterBox, "add">,
   log: Logger,

@@ -25,11 +25,11 @@ export interface DeadLetter extends Unrecorded {
 
 /** Dead letters as the aggregator writes and replays them. */
 export interface DeadLetterBox {
-  /** Stores dead letters. One with the same bytes as a stored one changes nothing. */
+  /** Stores dead letters. A dead letter with the same bytes as a stored one changes nothing. */
   add(unrecorded: readonly Unrecorded[]): Promise<void>;
   /** Returns the oldest dead letter in state `replaying`; undefined if there is none. */
   nextToReplay(): Promise<DeadLetter | undefined>;
-  /** Counts the dead letters that wait for an operator. */
+  /** Counts the dead letters in state `held`, which wait for an operator. */
   countHeld(): Promise<bigint>;
   /** Ends a replay. `reason` says why the event could not be recorded this time; undefined if it was. */
   endReplay(id: Id<"dl">, reason: string | undefined): Promise<void>;

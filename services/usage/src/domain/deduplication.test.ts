@@ -37,7 +37,7 @@ describe("deduplicate", () => {
     expect(deduplicate([second, first])).toEqual([first]);
   });
 
-  test("replaces an unknown request by any settlement, and by no admission", () => {
+  test("replaces an unknown request by any settlement, but by no admission", () => {
     const pending = pendingRequest();
     const unknown = settledRequest(pending, { status: "unknown", costNanoUsd: 10n ** 9n, estimated: true });
     const settled = settledRequest(pending, { status: "cancelled", costNanoUsd: 1_000n, estimated: true });

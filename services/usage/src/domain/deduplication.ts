@@ -1,8 +1,8 @@
 import type { LoggedRequest } from "./request.ts";
 
 /**
- * Reduces observations to one for each request, in order of key: the one that no other supersedes. The same rule holds here,
- * within a batch, and in the store, between batches. So any order and repetition of a request's events gives the same row.
+ * Keeps one observation of each request, the one that no other supersedes, and sorts them by key. The store applies the same rule between
+ * batches as this function within a batch. So any order and repetition of a request's events gives the same row.
  */
 export function deduplicate(observations: readonly LoggedRequest[]): readonly LoggedRequest[] {
   const byKey = new Map<string, LoggedRequest>();
@@ -11,14 +11,14 @@ export function deduplicate(observations: readonly LoggedRequest[]): readonly Lo
     const known = byKey.get(key);
     if (known === undefined || supersedes(observation, known)) byKey.set(key, observation);
   }
-  // One order for all writers: two that lock the same rows never wait for each other in a circle.
+  // All writers use the same order, so that two writers that lock the same rows cannot deadlock.
   return [...byKey].toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([, request]) => request);
 }
 
 /**
- * Returns true if `observation` replaces `known`, another one of the same request, whichever arrived first. A settlement replaces an admission,
- * reported usage an estimate, and of two that differ the higher cost replaces the lower, then the later end the earlier, and
- * so on through every field that is counted.
+ * Returns true if `observation` replaces `known`, another one of the same request, whichever arrived first. A settlement replaces an
+ * admission, reported usage an estimate, and between equals the higher cost wins, then the later end, and so on through every field that is
+ * counted.
  */
 export function supersedes(observation: LoggedRequest, known: LoggedRequest): boolean {
   const [ranks, knownRanks] = [precedenceOf(observation), precedenceOf(known)];

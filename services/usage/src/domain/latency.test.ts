@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { pendingRequest, settledRequest } from "../../test/requests.ts";
 import { addLatencies, firstTokenCellOf, type LatencyHistogram, quantilesOf, totalCellOf } from "./latency.ts";
 
-/** Request that took so long, with its first output after a tenth of that. */
+/** Request that took `ms`, with its first output after a tenth of that time. */
 const lasting = (ms: number) => {
   const pending = pendingRequest();
   const receipt = { ...pending.receipt, timeToFirstTokenMs: Math.floor(ms / 10) };
@@ -21,7 +21,7 @@ function histogramOf(latenciesMs: readonly number[]): LatencyHistogram {
 const latency = fc.double({ min: 0, max: Math.log(86_400_000), noNaN: true }).map((log) => Math.round(Math.exp(log)));
 
 describe("quantiles of latencies", () => {
-  test("are within 5 % and half a millisecond of the nearest rank, of the parts added up too", () => {
+  test("are within 5 % and half a millisecond of the nearest rank, also for histograms that were added up", () => {
     fc.assert(
       fc.property(fc.array(latency, { minLength: 1, maxLength: 300 }), fc.nat(), (latencies, cut) => {
         const sorted = latencies.toSorted((left, right) => left - right);
@@ -43,14 +43,14 @@ describe("quantiles of latencies", () => {
     );
   });
 
-  test("of no request are unknown, and of the shortest and longest ones are bounded", () => {
+  test("are unknown without requests, and bounded for the shortest and longest ones", () => {
     expect(quantilesOf([])).toBeUndefined();
     expect(quantilesOf([0, 0])).toBeUndefined();
     expect(quantilesOf(histogramOf([0]))).toEqual({ requestCount: 1, p50Ms: 1, p95Ms: 1, p99Ms: 1 });
     expect(totalCellOf(lasting(30 * 86_400_000))).toBe(totalCellOf(lasting(90_000_000)));
   });
 
-  test("count requests that ended, but for denied and unknown ones", () => {
+  test("count requests that ended, except denied and unknown ones", () => {
     const pending = pendingRequest();
     for (const status of ["succeeded", "failed", "cancelled"] as const) {
       expect(totalCellOf(settledRequest(pending, { status }))).toBeDefined();

@@ -1,19 +1,19 @@
 import type { LoggedRequest } from "./request.ts";
 
 /**
- * Latencies by a histogram whose cells grow by a tenth (as DDSketch's do): cell 0 counts up to 1 ms, cell n up to 1.1^n ms. The middle of
- * a cell is within 5 % of every latency in it. Histograms of requests add up to that of all of them, so quantiles of any group are
- * as exact as those of one.
+ * Latency histograms with cells that grow by a tenth, like those of DDSketch: cell 0 counts up to 1 ms, cell n up to 1.1^n ms. The middle
+ * of a cell is within 5 % of every latency in it. Histograms can be added up, and quantiles of any sum of histograms are as exact as those
+ * of one.
  */
 const GROWTH = 1.1;
-/** Last cell, which also counts what takes longer: 1.1^192 ms, a day. */
+/** Last cell, up to 1.1^192 ms (a day). It also counts longer latencies. */
 const LAST_CELL = 192;
-/** Numbers of requests by cell; cells at the end that count none may be left out. */
+/** Numbers of requests by cell; empty cells at the end may be left out. */
 export type LatencyHistogram = readonly number[];
 
 /** Latencies of a group of requests. */
 export interface Latencies {
-  /** Durations of whole requests that ended, but for denied and unknown ones. */
+  /** Durations of requests that ended, except denied and unknown ones. */
   readonly total: LatencyHistogram;
   /** Times until the first output of streams. */
   readonly firstToken: LatencyHistogram;
@@ -36,21 +36,21 @@ function cellOf(latencyMs: number): number {
 type Ended = Pick<LoggedRequest, "status" | "createdAt" | "completedAt">;
 
 /**
- * Returns the duration of a request; undefined while pending, and if unknown, where the end is that of the reservation. Never
- * negative, because a clock may have stepped back.
+ * Returns the duration of a request; undefined for a pending request, and for an unknown one, whose end is that of its reservation. Never
+ * negative, even if a clock was set back.
  */
 export function totalMsOf({ status, createdAt, completedAt }: Ended): number | undefined {
   if (completedAt === undefined || status === "unknown") return undefined;
   return Math.max(0, completedAt.getTime() - createdAt.getTime());
 }
 
-/** Returns the cell of a request's duration; undefined if it counts in none, as a denied one does. */
+/** Returns the cell of a request's duration; undefined if it counts in none, e.g. because it was denied. */
 export function totalCellOf(request: Ended): number | undefined {
   const totalMs = totalMsOf(request);
   return totalMs === undefined || request.status === "denied" ? undefined : cellOf(totalMs);
 }
 
-/** Returns the cell of a request's time to its first output; undefined if it has none, or counts in none. */
+/** Returns the cell of a request's time to its first output; undefined if it has no output, or counts in no cell. */
 export function firstTokenCellOf(request: Ended & Pick<LoggedRequest, "receipt">): number | undefined {
   const { timeToFirstTokenMs } = request.receipt;
   return timeToFirstTokenMs === undefined || totalCellOf(request) === undefined

@@ -44,7 +44,7 @@ describe("days of a time zone", () => {
     ["", "2026-05-01T00:00:00Z"],
     ["UTC", "2026-05-01T00:00:00Z"],
     ["Africa/Abidjan", "2026-05-01T00:00:00Z"],
-    // An hour ahead in summer alone.
+    // An hour ahead only in summer.
     ["Europe/London", "2026-12-01T00:00:00Z"],
   ])("of '%s' from %s are those of UTC", (timeZone, from) => {
     expect(
@@ -52,7 +52,7 @@ describe("days of a time zone", () => {
     ).toBeUndefined();
   });
 
-  test("of an unknown time zone are refused, and more than 10,000 of them", () => {
+  test("are refused for an unknown time zone, and if there are more than 10,000", () => {
     const years = range("2000-01-01T00:00:00Z", "2027-05-20T00:00:00Z");
     for (const name of ["Mars/Base", "Europe/Berlin'", "a".repeat(64)]) {
       expect(() => localDays(years, name)).toThrow("time_zone: must be the name of a time zone");
@@ -66,7 +66,7 @@ describe("days of a time zone", () => {
   });
 });
 
-describe("rows whose sums went to the day beside theirs", () => {
+describe("rows whose sums are counted in an adjacent day", () => {
   const stretchesOf = (timeZone: string, from: string, to: string) => {
     const hours = range(from, to);
     const days = localDays(hours, timeZone) ?? [];

@@ -6,15 +6,15 @@ export const MAX_DAYS = 10_000;
 
 const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * HOUR_MS;
-/** Longer than any day, also one of which a time zone has skipped or repeated hours. */
+/** Longer than any day, including days in which a time zone skips or repeats hours. */
 const LONGEST_DAY_MS = 50 * HOUR_MS;
 
 /**
- * Finds the days of a time zone that a range touches, and those an hour around it: 23 or 25 hours long where clocks change, and
- * beginning later than midnight where that does not exist.
+ * Finds the days of a time zone that a range, extended by an hour at both ends, touches. A day is 23 or 25 hours long if clocks change in
+ * it, and begins after midnight if midnight does not exist.
  *
  * @param timeZone IANA name; empty: UTC
- * @returns undefined if they are days of UTC
+ * @returns undefined if the days are those of UTC
  * @throws DomainError INVALID_ARGUMENT for an unknown time zone, or more than `MAX_DAYS` days
  */
 export function localDays(range: UsageRange, timeZone: string): LocalDays | undefined {
@@ -33,14 +33,14 @@ export function localDays(range: UsageRange, timeZone: string): LocalDays | unde
 
 function endOfDay(clock: LocalClock, start: number): number {
   const next = start + DAY_MS;
-  // Mostly no clock changes within the day; the last change of date within the longest day is searched otherwise.
+  // On most days no clock changes. Otherwise, the last change of date within the longest day is searched for.
   if (clock(start) % DAY_MS === 0 && clock(next) - next === clock(start) - start) return next;
   return firstChange(clock, start, start + LONGEST_DAY_MS);
 }
 
 const dateOf = (clock: LocalClock, time: number): number => Math.floor(clock(time) / DAY_MS);
 
-/** Finds the first moment after `from` with another date than that of `from`, if there is one up to `to`. */
+/** Finds the first moment after `from`, up to `to`, whose date differs from that of `from`, if there is one. */
 function firstChange(clock: LocalClock, from: number, to: number): number {
   const date = dateOf(clock, from);
   return search(from, to, (time) => dateOf(clock, time) > date);
@@ -52,7 +52,7 @@ function lastChange(clock: LocalClock, from: number, to: number): number {
   return search(from, to, (time) => dateOf(clock, time) === date);
 }
 
-/** Finds the moment from which on a condition holds that does not hold at `before`, and holds at `from`. */
+/** Finds the moment at which a condition becomes true. It is false at `before` and true at `from`. */
 function search(before: number, from: number, holds: (time: number) => boolean): number {
   while (from - before > 1) {
     const middle = Math.floor((before + from) / 2);
@@ -62,7 +62,7 @@ function search(before: number, from: number, holds: (time: number) => boolean):
   return from;
 }
 
-/** Stretch of time whose rows are in sums that went to the day beside theirs. */
+/** Stretch of time whose rows are in sums that are counted in an adjacent day. */
 export interface MisplacedStretch extends UsageRange {
   readonly day: Date;
   readonly wrongDay: Date;

@@ -6,8 +6,8 @@ import type { UsageGroup, UsageQuery, UsageRange } from "./usage.ts";
 /** Request log as the aggregator, its only writer, writes it. */
 export interface RequestLog {
   /**
-   * Writes all observations in one transaction or none, by the rule of `supersedes` against the rows that are there. Takes
-   * at most one for each request, in order of key, as `deduplicate` returns them.
+   * Writes all observations in one transaction or none, replacing existing rows by the rule of `supersedes`. Takes at most one for each
+   * request, in order of key, as `deduplicate` returns them.
    *
    * @throws UnstorableError if a value among them can never be stored
    */
@@ -19,8 +19,7 @@ export interface RequestLog {
    */
   recordDenials(denials: readonly UnloggedDenials[]): Promise<void>;
   /**
-   * Makes pending requests whose reservation has expired `unknown`, charged as reserved: at most `max` of them, the longest
-   * expired first.
+   * Makes pending requests whose reservation has expired `unknown`, charged as reserved: at most `max` of them, those that expired first.
    *
    * @returns their number
    */
@@ -28,9 +27,9 @@ export interface RequestLog {
   /**
    * Creates the partitions of this month and the next ones, of requests and of sums.
    *
-   * @param dailyFromBytes size of a month of requests from which on the next one has a partition for each day; undefined: never
-   * @returns the names of the new ones
-   * @throws AggregateError if those of a table cannot be made; those of the others are
+   * @param dailyFromBytes size of a month of requests above which the next month gets a partition for each day; undefined: never
+   * @returns the names of the new partitions
+   * @throws AggregateError if the partitions of a table cannot be created; those of the other tables are created
    */
   createPartitions(dailyFromBytes: number | undefined): Promise<readonly string[]>;
   /** Drops the partitions that ended more than `retentionDays` (at least 30) days ago; sums stay. @returns their names */
@@ -43,7 +42,7 @@ export interface RequestLog {
   dropExpiredSums(retentionDays: number): Promise<readonly string[]>;
 }
 
-/** Thrown for a value that the store refuses for what it is: trying again cannot help. */
+/** Thrown for a value that the store can never accept: trying again cannot help. */
 export class UnstorableError extends Error {
   override readonly name = "UnstorableError";
 }
@@ -51,8 +50,7 @@ export class UnstorableError extends Error {
 /** Request log and sums as the query API reads them. */
 export interface UsageStore {
   /**
-   * Sums the usage of a namespace, by groups: in order of time if the query groups by hour or day, then by cost, highest
-   * first.
+   * Sums the usage of a namespace by groups, ordered by time if the query groups by hour or day, then by cost, highest first.
    *
    * @throws DomainError INVALID_ARGUMENT if there are more groups than `MAX_GROUPS`, or the range begins before the kept sums
    */
@@ -60,13 +58,13 @@ export interface UsageStore {
   /**
    * Sums as `sumUsage` does, over every namespace of the node.
    *
-   * @param query its range is one of whole hours: no requests are read
+   * @param query its range consists of whole hours: no requests are read
    */
   sumNodeUsage(query: UsageQuery): Promise<readonly UsageGroup[]>;
   /** Lists requests, newest first. */
   list(namespaceId: Id<"ns">, page: PageRequest): Promise<Page>;
   get(namespaceId: Id<"ns">, id: Id<"req">): Promise<LoggedRequest | undefined>;
-  /** Lists every row of these requests, in no order. */
+  /** Lists every row of these requests, in any order. */
   listByIds(namespaceId: Id<"ns">, ids: readonly Id<"req">[]): Promise<readonly ListedRequest[]>;
   /** Lists requests that a gateway session admitted on its slices, newest first. */
   listOfSession(
@@ -98,7 +96,7 @@ export type Position = Pick<LoggedRequest, "createdAt" | "id">;
 /** Position among ended requests, which are ordered by the transaction that recorded their end, then by id. */
 export interface EndPosition {
   readonly transaction: bigint;
-  /** Last request of the transaction that was read; undefined: none of it was. */
+  /** Last request of the transaction that was read; undefined if none was. */
   readonly id: Id<"req"> | undefined;
 }
 
@@ -111,7 +109,7 @@ export interface RequestFilter {
   readonly from: Date | undefined;
   /** Exclusive end. */
   readonly to: Date | undefined;
-  /** Status that is left out. */
+  /** Status whose requests are left out. */
   readonly exceptStatus?: RequestStatus;
 }
 
@@ -131,23 +129,23 @@ export interface Page {
 
 /** Position in the stream of usage events, as an id of a transaction of the log's database. */
 export interface LogPosition {
-  /** Position of the moment at which it was read. */
+  /** Position at the moment at which it was read. */
   readonly now: bigint;
-  /** Position up to which everything that was in the stream is recorded; 0: not known. */
+  /** Position up to which everything in the stream is recorded; 0 if unknown. */
   readonly consumed: bigint;
-  /** Time of `consumed` by the database; undefined: not known. */
+  /** Time of `consumed`, by the clock of the database; undefined if unknown. */
   readonly consumedUntil: Date | undefined;
 }
 
-/** Store by which the aggregator keeps the position. */
+/** Store in which the aggregator updates the position. */
 export interface LogPositionMarks {
-  /** Reads the position of now, before the end of the stream is read. */
+  /** Reads the present position, before the end of the stream is read. */
   begin(): Promise<Omit<LogPosition, "now">>;
-  /** Stores that everything up to that end is recorded. */
+  /** Stores that everything up to the end of the stream, read after `begin`, is recorded. */
   end(mark: Omit<LogPosition, "now">): Promise<void>;
 }
 
-/** Aggregator that runs, and the partitions of the stream that it owns. */
+/** Running aggregator, and the partitions of the stream that it owns. */
 export interface RunningAggregator {
   readonly id: string;
   readonly partitions: readonly number[];
@@ -158,10 +156,10 @@ export interface AggregatorRegistry {
   /** Id of this run of this process. */
   readonly id: string;
   /**
-   * Under a lock that all aggregators share, reads those whose registration has not ended, and registers this one for
+   * Under a lock that all aggregators share, reads the aggregators whose registration has not ended, and registers this one for
    * `durationMs` with the partitions that `choose` returns.
    */
   exchange(durationMs: number, choose: (aggregators: readonly RunningAggregator[]) => readonly number[]): Promise<void>;
-  /** Ends the registration of this one. */
+  /** Ends the registration of this aggregator. */
   leave(): Promise<void>;
 }

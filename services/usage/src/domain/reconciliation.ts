@@ -2,9 +2,8 @@ import type { Id } from "@routeplane/domain";
 import type { UsageGroup, UsageRange } from "./usage.ts";
 
 /**
- * Stored sum that differs from the expected one: a rollup of an hour (expected: from the request log) or of a day (from its
- * hours), or a total of five minutes or a day (of an hour, where the log was dropped). Both groups are alike in all but the
- * numbers.
+ * Stored sum that differs from the expected one. A rollup of an hour is compared with the request log, and a rollup of a day with its
+ * hours. A total is of five minutes or a day; where the log was dropped, of an hour. The two groups differ only in their numbers.
  */
 export interface UsageDifference {
   readonly namespaceId: Id<"ns">;
@@ -30,16 +29,16 @@ export interface ReconciliationStore {
 export interface Reconciliation {
   readonly differences: readonly UsageDifference[];
   readonly namespaceCount: number;
-  /** Time before which the range has no request log; undefined: it has all of it. */
+  /** Time before which the request log of the range was dropped; undefined if none of it was. */
   readonly keptFrom: Date | undefined;
-  /** Last namespace that was read; undefined: all were. */
+  /** Last namespace that was read; undefined if all were read. */
   readonly lastNamespace: Id<"ns"> | undefined;
 }
 
 /**
  * Compares stored sums with expected ones, one namespace after the other, until all are read or `timeLimitMs` has passed.
  *
- * @param range of whole hours
+ * @param range must consist of whole hours
  */
 export async function reconcile(
   store: ReconciliationStore,

@@ -22,9 +22,9 @@ export async function recordUnloggedDenials(
 }
 
 /**
- * Records items in one transaction. If the store refuses a value in it, each half is recorded by itself, down to the item at
- * fault, with which `onUnstorable` is called: one bad event does not block the others. Any other error (an outage, a missing
- * grant or table) is thrown, because the whole batch must be delivered again.
+ * Records items in one transaction. If the store refuses a value in it, each half is recorded by itself, down to the faulty item, which is
+ * passed to `onUnstorable`: one bad event does not block the others. Any other error (an outage, a missing grant or table) is thrown,
+ * because the whole batch must be delivered again.
  */
 async function recordHalves<Item>(
   record: (items: readonly Item[]) => Promise<void>,

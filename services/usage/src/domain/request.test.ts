@@ -21,7 +21,7 @@ describe("findFault", () => {
     expect(findFault(settledRequest(pendingRequest(), given))).toContain(fault);
   });
 
-  test("finds none in the dearest request that a gateway can charge", () => {
+  test("finds none in the most expensive request that a gateway can charge", () => {
     const most = { promptTokens: BigInt(MAX_REQUEST_TOKENS), completionTokens: BigInt(MAX_REQUEST_TOKENS) };
     const amounts = { costNanoUsd: MAX_REQUEST_COST_NANO_USD, reservedNanoUsd: MAX_REQUEST_COST_NANO_USD };
     expect(findFault(settledRequest(pendingRequest(), { ...most, ...amounts }))).toBeUndefined();

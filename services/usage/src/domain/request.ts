@@ -10,14 +10,14 @@ import {
 export type Outcome = "succeeded" | "failed" | "cancelled" | "denied";
 
 /**
- * State of a request. `pending` from its admission to its settlement. `unknown` once its reservation has expired without a
- * settlement: it is charged in full, until a late settlement replaces that.
+ * State of a request. `pending` from its admission to its settlement. `unknown` once its reservation has expired without a settlement: it
+ * is charged in full until a late settlement replaces this charge.
  */
 export type RequestStatus = "pending" | "unknown" | Outcome;
 
 /**
- * Facts of a request: known from its beginning, and the same in each of its events, but for its model and provider: once settled,
- * those of the last attempt.
+ * Facts of a request: known from its beginning, and the same in each of its events. Exceptions are model and provider: once settled, they
+ * are those of the last attempt.
  */
 export interface RequestFacts {
   readonly namespaceId: Id<"ns">;
@@ -29,7 +29,7 @@ export interface RequestFacts {
   readonly model: string;
   readonly provider: string;
   readonly streamed: boolean;
-  /** Slices that it was admitted on; undefined if the policy service admitted it, or no limit applies. */
+  /** Slices on which it was admitted; undefined if the policy service admitted it, or no limit applies. */
   readonly slices: AdmittedOnSlices | undefined;
 }
 
@@ -40,21 +40,18 @@ export interface AdmittedOnSlices {
   readonly limitSet: number;
   /** Time at which its rate slices are counted; undefined if no rate limit applies. */
   readonly countedAt: Date | undefined;
-  /** Input and output bound together. */
+  /** Sum of the input bound and the output bound. */
   readonly tokensMax: bigint;
 }
 
-/**
- * Row of the request log; also the observation of a request that one usage event makes, because either of its events
- * suffices to write the row.
- */
+/** Row of the request log. Also the observation that one usage event makes, because either event of a request suffices to write its row. */
 export interface LoggedRequest extends RequestFacts, TokenParts {
   readonly status: RequestStatus;
   readonly reservedNanoUsd: bigint;
   readonly promptTokens: bigint;
   readonly completionTokens: bigint;
   readonly costNanoUsd: bigint;
-  /** True if the reservation stands in for usage that was not reported. */
+  /** True if the reservation replaces usage that was not reported. */
   readonly estimated: boolean;
   /** HTTP status that the client got; 0 while pending. */
   readonly httpStatus: number;
@@ -69,13 +66,13 @@ export interface LoggedRequest extends RequestFacts, TokenParts {
   readonly shadowDenials: readonly ShadowDenial[];
   /** Undefined while pending. */
   readonly completedAt: Date | undefined;
-  /** Service tier that it was charged by. */
+  /** Service tier whose price it was charged. */
   readonly serviceTier: string | undefined;
-  /** HTTP status of the upstream's answer; undefined if it gave none. */
+  /** HTTP status of the upstream's answer; undefined if there was none. */
   readonly upstreamStatus: number | undefined;
   /** Id that the upstream gave the request. */
   readonly upstreamRequestId: string | undefined;
-  /** The upstream's own words on a failure. */
+  /** Error text of the upstream. */
   readonly upstreamError: string | undefined;
   /** Time at which a pending request becomes `unknown`; undefined once settled. */
   readonly expiresAt: Date | undefined;
@@ -95,7 +92,7 @@ export interface TokenParts {
 /** Request as lists show it: without its receipt. */
 export type ListedRequest = Omit<LoggedRequest, "expiresAt" | "receipt" | "slices">;
 
-/** Request that was admitted on slices, with what a charge of it needs. */
+/** Request that was admitted on slices, with the fields that are needed to charge it. */
 export interface SessionRequest
   extends
     Pick<LoggedRequest, "id" | "keyId" | "createdAt" | "status" | "reservedNanoUsd" | "costNanoUsd" | "expiresAt">,
@@ -129,11 +126,11 @@ export const UNSETTLED = {
   upstreamError: undefined,
 } as const satisfies Partial<LoggedRequest>;
 
-/** Explanation of the cost of a request. Undefined fields are not known; of requests from before receipts, none is. */
+/** Explanation of the cost of a request. Undefined fields are unknown; of requests from before receipts, all are. */
 export interface Receipt {
   /** Price of the charge; while pending or unknown, of the reservation. */
   readonly price: Price | undefined;
-  /** Model that was billed, if the upstream answered with another one than was requested. */
+  /** Model that was billed, if it differs from the requested one. */
   readonly billedModel: string | undefined;
   /** Time of the admission; undefined for a denied request too. */
   readonly admittedAt: Date | undefined;
@@ -141,21 +138,21 @@ export interface Receipt {
   readonly timeToFirstTokenMs: number | undefined;
   /** Time from calling the upstream to the end of its answer. */
   readonly upstreamMs: number | undefined;
-  /** Decisions of content patterns, the one that blocked first. */
+  /** Decisions of content patterns; a pattern that blocked comes first. */
   readonly guardrailDecisions: readonly GuardrailDecision[];
-  /** Attempts in order, the last one that of the answer; empty if there was at most one. */
+  /** Attempts in order, the last one being that of the answer; empty if there was at most one. */
   readonly attempts: readonly Attempt[];
   /** Amounts of the limit that denied it; undefined unless a budget or a rate limit did. */
   readonly deniedAmounts: DeniedAmounts | undefined;
 }
 
-/** Amounts of a limit that denied a request: micro-USD, requests, tokens or requests at the same time, as its rule counts. */
+/** Amounts of a limit that denied a request, in the unit of its rule: micro-USD, requests, tokens or concurrent requests. */
 export interface DeniedAmounts {
   readonly limit: bigint;
   readonly remaining: bigint;
-  /** Least bound of the request that could have been admitted. */
+  /** Lowest bound with which the request could have been admitted. */
   readonly needed: bigint;
-  /** Time from which it would have been admitted, or at which to try again; undefined if waiting does not help. */
+  /** Time from which the request would be admitted, or at which to try again; undefined if waiting does not help. */
   readonly retryAt: Date | undefined;
 }
 
@@ -164,9 +161,9 @@ export interface Attempt {
   readonly provider: string;
   /** Id at the provider. */
   readonly model: string;
-  /** HTTP status of its answer; undefined if it gave none. */
+  /** HTTP status of its answer; undefined if there was none. */
   readonly status: number | undefined;
-  /** Error code of its failure; empty if it answered with success. */
+  /** Error code of its failure; empty if it succeeded. */
   readonly errorCode: string;
   /** Time from receiving the request to calling the upstream; undefined if unknown. */
   readonly startedMs: number | undefined;
@@ -179,7 +176,7 @@ export interface GuardrailDecision {
   readonly policyId: string;
   readonly bindingId: string;
   readonly rule: string;
-  /** Name of the pattern; empty if there was more content than can be judged. */
+  /** Name of the pattern; empty if there was too much content to judge. */
   readonly pattern: string;
   /** Number of redactions in the request. */
   readonly requestRedactions: number;
@@ -188,16 +185,16 @@ export interface GuardrailDecision {
   readonly blockedResponse: boolean;
 }
 
-/** Prices that a request is charged by, in pico-USD, and the version of their price table. */
+/** Prices at which a request is charged, in pico-USD, and the version of their price table. */
 export interface Price {
   readonly version: string;
   /** Price of one prompt token. */
   readonly inputPicoUsd: bigint;
   /** Price of one completion token. */
   readonly outputPicoUsd: bigint;
-  /** Price of the request beside its tokens; undefined: none. */
+  /** Price of the request in addition to its tokens; undefined: none. */
   readonly requestPicoUsd?: bigint | undefined;
-  /** Price of one cached prompt token; as of the others if undefined, which holds for the rates below too. */
+  /** Price of one cached prompt token. If this or a rate below is undefined, these tokens are charged like the others. */
   readonly cachedInputPicoUsd?: bigint | undefined;
   readonly cacheWritePicoUsd?: bigint | undefined;
   readonly inputAudioPicoUsd?: bigint | undefined;
@@ -247,7 +244,7 @@ function findSlicesFault({ limitSet, countedAt, tokensMax }: AdmittedOnSlices): 
 const MAX_MS = 2 ** 31 - 1;
 const isMs = (ms: number): boolean => ms >= 0 && ms <= MAX_MS;
 
-/** Returns the receipt without implausible values. They are no fault of the request: its charge does not depend on them. */
+/** Returns the receipt without implausible values. They do not make the request faulty, because its charge does not depend on them. */
 export function withoutImplausible(receipt: Receipt): Receipt {
   const isRate = (rate = 0n): boolean => isUpTo(MAX_TOKEN_PRICE_PICO_USD, rate);
   const isPrice = (price: Price): boolean =>
@@ -278,8 +275,8 @@ export function withoutImplausible(receipt: Receipt): Receipt {
 }
 
 /**
- * Attempts to get an answer. A request with one attempt has none recorded, because its other fields say all of it. Empty while
- * pending, and if no upstream was called.
+ * Attempts to get an answer. A single attempt is not recorded but derived from the other fields. Empty while pending, and if no upstream
+ * was called.
  */
 export function attemptsOf(request: Omit<LoggedRequest, "slices" | "expiresAt">): readonly Attempt[] {
   const { attempts, upstreamMs: durationMs, admittedAt } = request.receipt;
@@ -289,7 +286,7 @@ export function attemptsOf(request: Omit<LoggedRequest, "slices" | "expiresAt">)
   return [{ provider, model, status, errorCode, startedMs: valueIf(startedMs, isMs), durationMs }];
 }
 
-/** Returns the parts that are within their wholes; the others are taken for unreported. */
+/** Returns the parts that do not exceed their wholes; the others are treated as unreported. */
 export function withoutImplausibleParts(
   parts: Partial<TokenParts>,
   { promptTokens, completionTokens }: Pick<LoggedRequest, "promptTokens" | "completionTokens">,

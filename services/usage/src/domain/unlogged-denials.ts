@@ -4,7 +4,7 @@ import { findTimeFault } from "./request.ts";
 /** Denied requests of one key in one minute that have no row in the request log, as a gateway counted them. */
 export interface UnloggedDenials {
   readonly namespaceId: Id<"ns">;
-  /** Id of the count, by which a repeated event adds nothing. */
+  /** Id of the count, so that a repeated event adds nothing. */
   readonly id: Id<"den">;
   /** First moment of the minute, in UTC. */
   readonly minute: Date;

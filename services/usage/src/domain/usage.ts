@@ -8,7 +8,7 @@ export interface UsageRange {
   readonly to: Date;
 }
 
-/** Sums over the requests of a range, denied ones excepted. A pending one counts, at no cost yet. */
+/** Sums over the requests of a range, without denied ones. A pending request counts, at no cost yet. */
 export interface AdmittedTotals {
   readonly requestCount: bigint;
   readonly promptTokens: bigint;
@@ -16,19 +16,19 @@ export interface AdmittedTotals {
   readonly costNanoUsd: bigint;
 }
 
-/** Sums over all requests of a range. Denied ones count in `deniedCount` and `deniedUnloggedCount` alone. */
+/** Sums over all requests of a range. Denied ones count only in `deniedCount` and `deniedUnloggedCount`. */
 export interface UsageTotals extends AdmittedTotals {
   readonly deniedCount: bigint;
   /** Number of denied requests without a row in the request log; `deniedCount` includes them. */
   readonly deniedUnloggedCount: bigint;
-  /** Latencies of those that ended; empty unless the query asks for them. */
+  /** Latencies of the requests that ended; empty unless the query requests them. */
   readonly latencies: Latencies;
 }
 
 /** Dimension that usage can be grouped by. */
 export type Dimension = "namespace" | "key" | "model" | "provider" | "status" | "hour" | "day";
 
-/** Dimensions of time. The values of all others, or their combinations, can be summed as a rest. */
+/** Dimensions of time. Values of the other dimensions, or their combinations, can be summed as a rest. */
 export const TIME_DIMENSIONS: readonly Dimension[] = ["day", "hour"];
 
 /** Amount by which values are compared. */
@@ -40,7 +40,7 @@ export interface Largest {
   readonly by: Measure;
 }
 
-/** Days by the clock of a time zone: their first moments, ascending, each the end of the day before. */
+/** Days of a time zone: their first moments, ascending; each is also the end of the previous day. */
 export type LocalDays = readonly Date[];
 
 export interface UsageQuery {
@@ -53,15 +53,15 @@ export interface UsageQuery {
   readonly model: string | undefined;
   /** Undefined: every provider. */
   readonly provider: string | undefined;
-  /** Days that the dimension means, over all of the range; undefined: those of UTC. */
+  /** Days of the dimension `day`, which cover the whole range; undefined: days of UTC. */
   readonly days: LocalDays | undefined;
   /** True to read latencies, which takes longer. */
   readonly withLatencies: boolean;
-  /** Values with groups of their own, all others being one; undefined: every value. Needs a dimension other than time. */
+  /** Values with groups of their own, while all others form one group; undefined: every value. Needs a dimension other than time. */
   readonly largest: Largest | undefined;
 }
 
-/** Totals of the requests that are alike in every dimension of the query. Other dimensions are undefined. */
+/** Totals of the requests that have the same value in every dimension of the query. Other dimensions are undefined. */
 export interface UsageGroup extends UsageTotals {
   readonly namespaceId: Id<"ns"> | undefined;
   readonly keyId: Id<"key"> | undefined;
@@ -72,7 +72,7 @@ export interface UsageGroup extends UsageTotals {
   readonly hour: Date | undefined;
   /** First moment of the day. */
   readonly day: Date | undefined;
-  /** Number of values of the rest in the range, if this is a group of the rest; else 0. */
+  /** Number of values of the rest over the whole range, if this is a group of the rest; otherwise 0. */
   readonly restCount: bigint;
 }
 
@@ -132,9 +132,9 @@ const DAY_MS = 24 * HOUR_MS;
 const UNIT_MS: Readonly<Record<SumUnit, number>> = { "five minutes": 5 * 60 * 1000, hour: HOUR_MS, day: DAY_MS };
 
 /**
- * Splits a range into parts, none of them empty. Either end is rounded to the nearest multiple of the shortest unit, and that to
- * the nearest of the next; the excess, never more than half of a unit, is subtracted again. So at most half of the
- * shortest unit is read from the requests at either end, and the totals of any range are exact.
+ * Splits a range into parts, none of them empty. Each end is rounded to the nearest multiple of the shortest unit, and the result to the
+ * nearest multiple of the next unit, and so on. The excess, at most half a unit, is subtracted again. So at most half of the shortest unit
+ * is read from the requests at either end, and the totals of any range are exact.
  *
  * @param units of the stored sums, in the order of `SUM_UNITS`
  */
@@ -163,7 +163,7 @@ export function roundDays(days: LocalDays, unit: SumUnit): LocalDays {
   return days.map((start) => nearest(start, UNIT_MS[unit]));
 }
 
-/** Lists the parts that `rounded` lacks of `range` (1), and those that it has in excess (-1). */
+/** Lists the parts of `range` that `rounded` lacks (1), and the parts of `rounded` outside `range` (-1). */
 function corrections(range: UsageRange, rounded: UsageRange): readonly Omit<RangePart, "unit">[] {
   const parts: readonly Omit<RangePart, "unit">[] = [
     { from: range.from, to: rounded.from, sign: 1 },

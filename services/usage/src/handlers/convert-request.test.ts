@@ -30,7 +30,7 @@ test("every field that the contract has is set", () => {
 });
 
 describe("the receipt of a request", () => {
-  test("leaves out what is not known, and shows 0 as 0", () => {
+  test("leaves out unknown values, and shows 0 as 0", () => {
     expect(toProtoReceipt(pendingRequest({ receipt: NOTHING_KNOWN }))).toEqual({});
     const receipt = { ...NOTHING_KNOWN, timeToFirstTokenMs: 0, upstreamMs: 0 };
     const pending = pendingRequest();
@@ -47,7 +47,7 @@ describe("the receipt of a request", () => {
     });
   });
 
-  test("shows the attempts that were recorded, else the only one, if there was one", () => {
+  test("shows the recorded attempts, otherwise the only attempt, if there was one", () => {
     const pending = pendingRequest();
     const settled = settledRequest(pending);
     expect(toProtoReceipt(settled).attempts).toEqual(settled.receipt.attempts);
@@ -58,7 +58,7 @@ describe("the receipt of a request", () => {
     expect(toProtoReceipt(pending).attempts).toBeUndefined();
   });
 
-  test("shows the billed model, the price of the request beside its tokens, and the overrun", () => {
+  test("shows the billed model, the price of the request in addition to its tokens, and the overrun", () => {
     const price = { version: "file:1", inputPicoUsd: 1n, outputPicoUsd: 2n, requestPicoUsd: 25_000_000_000n };
     const receipt = { ...NOTHING_KNOWN, price, billedModel: "dear" };
     const settled = settledRequest(pendingRequest({ reservedNanoUsd: 3_000_000n }), {
@@ -68,7 +68,7 @@ describe("the receipt of a request", () => {
     expect(toProtoReceipt(settled)).toMatchObject({ price, billedModel: "dear", overrunMicroUsd: 997_010n });
   });
 
-  test("shows a duration only of a request whose end is known, and never a negative one", () => {
+  test("shows a duration only for a request whose end is known, and never a negative one", () => {
     const pending = pendingRequest();
     const before = new Date(pending.createdAt.getTime() - 5);
     expect(toProtoReceipt(pending).totalMs).toBeUndefined();

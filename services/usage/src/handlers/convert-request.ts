@@ -50,20 +50,20 @@ export function toPositionText({ createdAt, id }: Position): string {
   return `${createdAt.getTime()}.${id}`;
 }
 
-/** Reads the text of a page token; undefined if it is no position in the request log. */
+/** Reads the text of a page token; undefined if it is not a position in the request log. */
 export function fromPositionText(text: string): Position | undefined {
   const [, timeMs = "", idText = ""] = /^(\d{1,15})\.(req_\w+)$/.exec(text) ?? [];
   const id = parseId("req", idText);
   return id && { createdAt: new Date(Number(timeMs)), id };
 }
 
-/** Converts the charge without rounding: to the nano-USD. */
+/** Converts the charge without rounding, in nano-USD. */
 export function toProtoCharge(request: ListedRequest): MessageInitShape<typeof RequestChargeSchema> {
   const { id: requestId, keyId, status, costNanoUsd, createdAt } = request;
   return { requestId, keyId, status: STATUSES[status], costNanoUsd, createdAt: toTimestamp(createdAt) };
 }
 
-/** Converts what a charge of the request needs, without rounding. */
+/** Converts the fields that are needed to charge the request, without rounding. */
 export function toProtoSessionRequest(request: SessionRequest): MessageInitShape<typeof SessionRequestSchema> {
   const { id: requestId, status, createdAt, countedAt, expiresAt, ...fields } = request;
   return {
@@ -78,7 +78,7 @@ export function toProtoSessionRequest(request: SessionRequest): MessageInitShape
   };
 }
 
-/** Converts a row. A field that the contract and the domain name alike needs no line here. */
+/** Converts a row. A field with the same name in the contract and the domain needs no line here. */
 export function toProtoLoggedRequest(request: ListedRequest): MessageInitShape<typeof LoggedRequestSchema> {
   const { costNanoUsd, reservedNanoUsd, shadowDenials, createdAt, completedAt, ...fields } = request;
   return {
@@ -92,7 +92,7 @@ export function toProtoLoggedRequest(request: ListedRequest): MessageInitShape<t
   };
 }
 
-/** Converts a receipt; undefined fields are not set. One that the contract and the domain name alike needs no line here. */
+/** Converts a receipt; undefined fields are not set. A field with the same name in the contract and the domain needs no line here. */
 export function toProtoReceipt({ receipt, ...request }: LoggedRequest): MessageInitShape<typeof ReceiptSchema> {
   const { price, admittedAt, guardrailDecisions, attempts: _recorded, deniedAmounts, ...fields } = receipt;
   const attempts = attemptsOf({ ...request, receipt });

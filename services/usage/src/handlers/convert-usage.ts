@@ -22,7 +22,7 @@ const DIMENSIONS: Readonly<Record<UsageDimension, readonly Dimension[]>> = {
   [UsageDimension.DAY]: ["day"],
 };
 
-/** Returns the dimension; none for UNSPECIFIED, which the contract refuses before. */
+/** Returns the dimension; none for UNSPECIFIED, which the validation of the contract refuses before. */
 export function fromProtoDimension(dimension: UsageDimension): readonly Dimension[] {
   return DIMENSIONS[dimension];
 }

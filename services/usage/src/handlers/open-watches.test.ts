@@ -3,20 +3,20 @@ import { OpenWatches } from "./open-watches.ts";
 
 const refusal = { code: "resource_exhausted", reason: "LIMIT_REACHED", metadata: { limit: "5" } };
 
-test("a credential can open five streams, another one its own five, and each closed one frees one", () => {
+test("a credential can open five streams, another one its own five, and a closed stream can be replaced", () => {
   const watches = new OpenWatches();
   const { signal } = new AbortController();
   const closes = Array.from({ length: 5 }, () => watches.open({ keyId: "key_a" }, signal));
   expect(() => watches.open({ keyId: "key_a" }, signal)).toThrow(expect.objectContaining(refusal));
   watches.open({ keyId: "key_b" }, signal);
-  // Closed twice, it frees one.
+  // A second close has no effect.
   closes[0]?.();
   closes[0]?.();
   watches.open({ keyId: "key_a" }, signal);
   expect(() => watches.open({ keyId: "key_a" }, signal)).toThrow(expect.objectContaining(refusal));
 });
 
-test("each session of a key can open five streams besides the key's own, and all of them together fifty", () => {
+test("each session of a key can open five streams in addition to the key's own, and together they can open fifty", () => {
   const watches = new OpenWatches();
   const { signal } = new AbortController();
   const openFive = (sessionId?: string) =>

@@ -2,7 +2,7 @@ import { DomainError } from "@routeplane/domain";
 
 /** Upper bound of the open streams of one session, or of a key's own token. */
 const MAX_OPEN = 5;
-/** Upper bound of the open streams of a key: its own, and those of the sessions that act as it. */
+/** Upper bound of the open streams of a key, including those of the sessions that act as it. */
 const MAX_OPEN_OF_KEY = 50;
 
 /** The key that a stream is opened as, and the session that acts as it. */
@@ -13,8 +13,8 @@ export interface Watcher {
 }
 
 /**
- * Number of open WatchRequests streams. People count by their session, so that those who share a key, or an operator credential, do not
- * take each other's; a key counts as a whole too, because it may open many sessions.
+ * Counts open WatchRequests streams. Each session has its own bound, so that people who share a key or an operator credential do not use up
+ * each other's streams. The key has a bound too, because it may open many sessions.
  */
 export class OpenWatches {
   readonly #open = new Map<string, number>();

@@ -10,7 +10,7 @@ import { fromProtoFilter, toProtoLoggedRequest } from "./convert-request.ts";
 /** Life of a stream: a revoked credential must not be served longer. */
 const LIFE_MS = 5_000;
 const POLL_MS = 250;
-/** Rows of a message: so many of the largest ones are within what gRPC clients read. */
+/** Number of rows in a message: even this many of the largest rows are within the message limit of gRPC clients. */
 const PAGE_SIZE = 100;
 const LIST = "ended-requests";
 const NO_TOKEN = { field: "resume_token", rule: "must be a resume_token of an earlier stream" };
@@ -38,7 +38,7 @@ function streamEnded(usage: UsageStore): WatchRequests {
     const endsAt = performance.now() + LIFE_MS;
     const tokenOf = (position: EndPosition): string => toPageToken(LIST, toEndPositionText(position));
     let after = fromPageToken(LIST, resumeToken, fromEndPositionText, NO_TOKEN) ?? (await usage.endPosition());
-    // Tells the caller at once that the stream is open, and from which position on.
+    // Tells the caller at once that the stream is open, and its first position.
     yield { requests: [], resumeToken: tokenOf(after) };
     while (!context.signal.aborted && performance.now() < endsAt) {
       const page = { after, size: PAGE_SIZE, filter: fromProtoFilter(filter) };

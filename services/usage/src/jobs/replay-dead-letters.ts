@@ -5,7 +5,7 @@ import { recordEvents, type Recorder, UNREADABLE } from "../consumers/usage-even
 
 const EVERY_MS = 2_000;
 
-/** Records the dead letters that operators replay. Two replicas that take the same one record it once, as any event. */
+/** Records the dead letters that operators replay. Two replicas that take the same dead letter record its events once, like any event. */
 export function replayDeadLetters(recorder: Recorder, deadLetters: DeadLetterBox, log: Logger): Component {
   return runPeriodically({
     name: "replay dead letters",

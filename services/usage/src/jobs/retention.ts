@@ -5,7 +5,7 @@ const HOUR_MS = 60 * 60 * 1000;
 const RETRY_MS = 30_000;
 
 /**
- * Creates the partitions of the next months in time. What has no partition of its own goes to the default one.
+ * Creates the partitions of the next months in advance. Rows without a partition of their own go to the default partition.
  *
  * @param dailyFromBytes as in `RequestLog.createPartitions`
  */

@@ -5,8 +5,8 @@ import type { AggregatorRegistry, RunningAggregator } from "../domain/ports.ts";
 import type { UsageSchema } from "./schema.ts";
 
 /**
- * Creates the registry of aggregators, with an id for this run. Its lock and its times are Postgres's: no clock of a process
- * matters, and a transaction pooler may stand in between.
+ * Creates the registry of aggregators, with an id for this run. Lock and times are those of Postgres, so that the clocks of processes do
+ * not matter, and a pooler in transaction mode can be used.
  */
 export function createAggregatorRegistry(database: Database<UsageSchema>): AggregatorRegistry {
   const id = randomUUID();
@@ -15,7 +15,7 @@ export function createAggregatorRegistry(database: Database<UsageSchema>): Aggre
     exchange: (durationMs, choose) =>
       database.within({ node: true }, async (transaction) => {
         await sql`select pg_advisory_xact_lock(hashtext('usage.aggregators'))`.execute(transaction);
-        // Not now(): that is when the transaction began, before it waited for the lock.
+        // Not now(), which is the start of the transaction, before it waited for the lock.
         const { rows } = await sql<RunningAggregator & { readonly has_ended: boolean }>`
           select id, partitions, expires_at < clock_timestamp() as has_ended from aggregators`.execute(transaction);
         const ended = rows.flatMap((row) => (row.has_ended ? [row.id] : []));

@@ -1,6 +1,6 @@
 import { BinaryEncoder } from "./binary-encoder.ts";
 
-/** Types of values, keyed by type of Postgres. */
+/** Types of values, keyed by the type in Postgres. */
 interface Values {
   readonly text: string;
   readonly boolean: boolean;

@@ -6,8 +6,8 @@ const TWO_32 = 2 ** 32;
 const SHORT_TEXT_LENGTH = 64;
 
 /**
- * Encoder of values into a buffer that grows, numbers with the highest byte first. Numbers are written byte by byte: one more
- * BigInt for each took twice the time.
+ * Encoder of values into a growing buffer, in big-endian order. Numbers are written byte by byte: one more BigInt for each number took
+ * twice the time.
  */
 export class BinaryEncoder {
   #buffer: Buffer;
@@ -72,7 +72,7 @@ export class BinaryEncoder {
     return this.#buffer.subarray(0, this.#position);
   }
 
-  /** Writes a text of ASCII. @returns false, with nothing written, if it is none */
+  /** Writes a text of ASCII. @returns false, with nothing written, if it is not ASCII */
   #writeAscii(value: string): boolean {
     const [buffer, start] = [this.#buffer, this.#position];
     for (let index = 0; index < value.length; index++) {

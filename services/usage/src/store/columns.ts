@@ -2,7 +2,7 @@ import type { Transaction } from "@routeplane/postgres";
 import { CompiledQuery, type RawBuilder, sql } from "kysely";
 import { type ColumnType, encodeArray, type ValueOf } from "./binary-array.ts";
 
-/** Column of the rows that are made of items: its type in Postgres, and its value for one item. */
+/** Column of rows that are made from items: its type in Postgres, and its value for one item. */
 export interface Column<Item, Value = unknown> {
   readonly type: ColumnType;
   readonly get: (item: Item) => Value;

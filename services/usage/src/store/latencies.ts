@@ -10,9 +10,9 @@ export const LATENCY_CELLS = sql`
 const cell = (name: string) => histogramOf(sql.ref(name));
 
 /**
- * Parts of a statement that writes rows of the request log as `written`: changes the histograms by what that changed. A row that was
- * counted before is subtracted from where it was, which exists, and may leave there for another cell or model: so a change can be
- * negative where a row exists, and never where it is inserted.
+ * Parts of a statement that writes rows of the request log as `written`: changes the histograms by the changes of these rows. A row that
+ * was counted before is subtracted from its former cell and model, and may be added to another one. So a change can be negative only if its
+ * row of the histograms exists.
  */
 export const ADD_LATENCIES = sql`
   latency_delta as materialized (

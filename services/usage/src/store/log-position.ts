@@ -4,8 +4,8 @@ import type { LogPosition, LogPositionMarks } from "../domain/ports.ts";
 import type { UsageSchema } from "./schema.ts";
 
 /**
- * Creates the store of the position by which the aggregator keeps it. Positions are ids of transactions, which only grow: no clock
- * matters, also not that of the database.
+ * Creates the store in which the aggregator updates the position. Positions are ids of transactions, which only grow: no clock matters, not
+ * even that of the database.
  */
 export function createLogPositionMarks(database: Database<UsageSchema>): LogPositionMarks {
   return {
@@ -18,7 +18,7 @@ export function createLogPositionMarks(database: Database<UsageSchema>): LogPosi
         return { consumed: BigInt(row.consumed), consumedUntil: row.at };
       }),
 
-    // Not only upwards: after a restore into another cluster, whose transactions begin again, the position of before is wrong.
+    // Can also decrease: after a restore into another cluster, whose transaction ids begin again, the stored position is wrong.
     end: ({ consumed, consumedUntil }) =>
       database.within({ node: true }, async (transaction) => {
         await transaction.updateTable("log_position").set({ consumed, consumed_until: consumedUntil }).execute();
@@ -27,8 +27,8 @@ export function createLogPositionMarks(database: Database<UsageSchema>): LogPosi
 }
 
 /**
- * Reads the position of now, and up to which the stream is recorded. The position of now is the first id that no transaction had
- * that is over: one in which the aggregator began to look, and which is over, has a lower one.
+ * Reads the present position, and the position up to which the stream is recorded. The present position is the first id above those of all
+ * ended transactions, so that a transaction in which the aggregator began to read the stream, and which has ended, has a lower id.
  */
 export function readLogPosition(database: Database<UsageSchema>): Promise<LogPosition> {
   return database.within({ node: true }, async (transaction) => {
@@ -37,7 +37,7 @@ export function readLogPosition(database: Database<UsageSchema>): Promise<LogPos
     `.execute(transaction);
     const [row] = rows;
     const now = BigInt(row?.now ?? 0);
-    // A position of the future is of another cluster, from which the database was restored.
+    // A position in the future is that of another cluster, from which the database was restored.
     if (row === undefined || row.consumed >= now) return { now, consumed: 0n, consumedUntil: undefined };
     return { now, consumed: row.consumed, consumedUntil: row.consumed_until ?? undefined };
   });

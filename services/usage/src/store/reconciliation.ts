@@ -18,12 +18,12 @@ const SIDES = ["kept", "expected"] as const;
 type Side = (typeof SIDES)[number];
 
 type Numbers = Record<`${Side}_${(typeof COUNTERS)[number]}`, bigint>;
-/** Whole numbers as text; null in a sum that has none. */
+/** Whole numbers as text; null in a sum without histograms. */
 type Histograms = Record<`${Side}_${(typeof HISTOGRAMS)[number]}`, string | null>;
 interface DifferenceRow extends Numbers, Histograms {
   unit: "five minutes" | "hour" | "day";
   bucket: Date;
-  /** Empty in a total, as are the other three. */
+  /** Empty in a total, like the following three. */
   key_id: Id<"key"> | "";
   model: string;
   provider: string;
@@ -91,7 +91,7 @@ function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
   const checks = [
     differing("hour", kept("rollups_hourly", logged), of("hour", sql`log`)),
     differing("five minutes", totals(5, logged), totalOf("five minutes", sql`log`)),
-    // Older totals are compared with the rollups, because their log was dropped.
+    // Older totals are compared with the rollups, because the log of their time was dropped.
     differing(
       "hour",
       totalOf("hour", sql`(${totals(5, unlogged)}) as total`),
@@ -120,7 +120,7 @@ const ALL_DIMENSIONS = sql.raw(
 
 type Unit = DifferenceRow["unit"];
 
-/** Computes the start of a bucket, not by the code that writes sums: a bug there must not be repeated here. */
+/** Computes the start of a bucket without the code that writes sums, so that a bug in that code is found. */
 const startOf = (unit: Unit, time = sql`bucket`): RawBuilder<unknown> =>
   unit === "five minutes" ? time : sql`date_trunc(${sql.lit(unit)}, ${time}, 'UTC')`;
 
@@ -148,7 +148,7 @@ function differing(unit: Unit, kept: RawBuilder<unknown>, expected: RawBuilder<u
     where ${sql.join(differ, sql` or `)}`;
 }
 
-/** Builds the query for the histograms of hours that differ from those of the log, which have neither key nor status. */
+/** Builds the query for the hourly histograms that differ from those of the log. Histograms have neither key nor status. */
 function differingLatencies(kept: RawBuilder<unknown>, isLogged: RawBuilder<unknown>): RawBuilder<unknown> {
   const histogram = (side: Side, name: string) => sql`coalesce(${sql.ref(`${side}.${name}`)}, 0)`;
   const numbers = SIDES.flatMap((side) => COUNTERS.map((counter) => sql`0 as ${sql.ref(`${side}_${counter}`)}`));
@@ -181,7 +181,7 @@ function fromDifferenceRow(namespaceId: Id<"ns">, row: DifferenceRow): UsageDiff
     promptTokens: row[`${name}_prompt_tokens`],
     completionTokens: row[`${name}_completion_tokens`],
     costNanoUsd: row[`${name}_cost_nano_usd`],
-    // Sums that are stored have a status instead.
+    // Stored sums have a status instead.
     deniedCount: 0n,
     deniedUnloggedCount: 0n,
     latencies: {

@@ -1,6 +1,6 @@
 /**
- * The columns of the request log, and the only list of them. The row's type, the insert, what a settlement replaces and what
- * a list reads all follow from it. To add a column, add it to one of the three groups and to the function that reads it.
+ * The only list of the columns of the request log. The type of a row, the insert, and the columns that a settlement replaces or a list
+ * reads are derived from it. To add a column, add it to one of the three groups and to the function that reads it.
  */
 import { definedFields } from "@routeplane/domain";
 import { firstTokenCellOf, totalCellOf } from "../domain/latency.ts";
@@ -92,7 +92,7 @@ const RECEIPT = {
   ),
 };
 
-/** Cells of the histograms that the sums have of it, which a settlement replaces; null for none. */
+/** Cells in which the latency histograms count the request; replaced by a settlement, null if there is none. */
 const LATENCY_CELLS = {
   total_ms_cell: column("smallint", (request) => totalCellOf(request) ?? null),
   first_token_ms_cell: column("smallint", (request) => firstTokenCellOf(request) ?? null),
@@ -103,7 +103,7 @@ export const SETTLED_COLUMNS = columnNames({ ...OUTCOME, ...RECEIPT, ...LATENCY_
 /** Columns of a ListedRequest. A page reads no others, which leaves less to the garbage collector. */
 export const LISTED_COLUMNS = columnNames({ ...FACTS, ...OUTCOME });
 
-/** Columns of a SessionRequest, beside those of its session. */
+/** Columns of a SessionRequest, in addition to those of its session. */
 export const SESSION_COLUMNS = [
   "id",
   "key_id",
@@ -245,7 +245,7 @@ function fromDecisionJson(json: ReturnType<typeof toDecisionJson>): GuardrailDec
   };
 }
 
-/** Amounts are texts: a number in JSON does not hold all of an int64. */
+/** Amounts are texts, because a number in JSON cannot represent every int64. */
 function toDeniedAmountsJson({ limit, remaining, needed, retryAt }: DeniedAmounts) {
   return {
     limit: String(limit),

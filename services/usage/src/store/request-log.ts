@@ -7,7 +7,7 @@ import { lowerRollups, RAISE_ROLLUPS, WRITTEN } from "./rollups.ts";
 import { insertDenials } from "./unlogged-denials.ts";
 import type { RollupRow, UsageSchema } from "./schema.ts";
 
-/** Months for which there are partitions: this one and those ahead. */
+/** Number of months with partitions: this month and the next ones. */
 const PARTITION_MONTHS = 4;
 
 /** Tables that are partitioned by month. */
@@ -20,7 +20,7 @@ const PARTITIONED = [
   "latencies_hourly",
 ] as const;
 
-/** Time after which a settlement that was sent before the reservation expired has arrived. */
+/** Time within which a settlement that was sent before the reservation expired arrives. */
 const EXPIRY_MARGIN_SECS = 60;
 
 /** Creates the request log of the aggregator, its only writer, over all namespaces. */
@@ -33,7 +33,10 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
       throw new UnstorableError("the database refuses a value", { cause: error });
     }
   };
-  /** Calls a function that returns names. In a transaction of the whole node, so that it sees the rows that it looks for or deletes. */
+  /**
+   * Calls a function that returns names, in a transaction of the whole node, so that the function sees the rows that it searches or
+   * deletes.
+   */
   const callFunction = (call: RawBuilder<unknown>): Promise<readonly string[]> =>
     database.within({ node: true }, async (transaction) => {
       const { rows } = await sql<{ name: string }>`select ${call} as name`.execute(transaction);
@@ -61,7 +64,7 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
     async createPartitions(dailyFromBytes) {
       const created: string[] = [];
       const faults: unknown[] = [];
-      // One after the other, each by itself: one that cannot be made keeps no other table from its partitions.
+      // Each table in its own transaction: a failure does not affect the partitions of other tables.
       for (const table of PARTITIONED) {
         try {
           created.push(...(await callFunction(sql`ensure_partitions(${table}, ${PARTITION_MONTHS})`)));
@@ -82,8 +85,8 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
 }
 
 /**
- * Builds the precedence of an observation as a value to compare by: the rule of `supersedes` in domain/deduplication.ts. Two
- * pending ones are equal, and the first stays.
+ * Builds the precedence of an observation as a comparable value, by the rule of `supersedes` in domain/deduplication.ts. Two pending
+ * observations are equal, and the first stays.
  */
 function precedenceOf(row: "excluded" | "logged") {
   const of = (column: keyof RequestRow) => sql.ref(`${row}.${column}`);
@@ -93,8 +96,8 @@ function precedenceOf(row: "excluded" | "logged") {
 }
 
 /**
- * Builds the statement that makes expired requests `unknown`. It waits for no row: rows that another
- * transaction has locked are left for the next call. Rows that this one has locked cannot move, so they are found by ctid.
+ * Builds the statement that makes expired requests `unknown`. It never waits for a row: rows that another transaction has locked are left
+ * for the next call. Rows that this statement has locked cannot move, so they are found by ctid.
  */
 function expireRequests(max: number) {
   return sql<RollupRow>`
@@ -112,8 +115,8 @@ function expireRequests(max: number) {
 }
 
 /**
- * Writes observations and raises the sums, and returns what is left to lower. The conflict with the primary key
- * is where the events of a request become one row, however often they arrive. Rows are written, and locked, in the given order.
+ * Writes observations, raises the sums, and returns the changes if some lower a sum. The conflict clause on the primary key makes one row
+ * of the events of a request, however often they arrive. Rows are written, and locked, in the given order.
  */
 const upsert = statementOver(REQUEST_COLUMNS, (rows) => {
   const columns = names(Object.keys(REQUEST_COLUMNS));

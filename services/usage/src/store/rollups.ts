@@ -31,7 +31,7 @@ const counters = Object.keys(COUNTERS);
 const COUNTER_SUMS = sql.join(
   Object.entries(COUNTERS).map(([name, { type }]) => sql`sum(${sql.ref(name)})::${sql.raw(type)} as ${sql.ref(name)}`),
 );
-/** Columns of the identity that a settlement may change: another model than the requested may have answered. */
+/** Columns of the identity that a settlement may change: the model that answered may differ from the requested one. */
 const movable = ["model", "provider", "status"] as const;
 /** Columns that a settlement leaves as they are. */
 const fixedIdentity = ["namespace_id", "bucket", "key_id"];
@@ -42,9 +42,9 @@ const sides = ["new", "old"] as const;
 const moves = sides.flatMap((side) => movable.map((column) => `${side}_${column}`));
 
 /**
- * Changes of the sums by five minutes, from `written`, which has `old` and `new` of each row. A row whose model,
- * provider or status changed is subtracted under the old ones and added under the new ones. Rows with the same change are summed first, because a batch has few
- * different ones.
+ * Changes of the sums by five minutes, from `written`, which has `old` and `new` of each row. A row whose model, provider or status changed
+ * is subtracted under the old values and added under the new ones. Rows with the same change are summed first, because a batch has few
+ * different changes.
  */
 const DELTAS = sql`
   moved as materialized (
@@ -115,8 +115,8 @@ function raise(...[table, key, deltas]: Parameters<Change>): RawBuilder<unknown>
 }
 
 /**
- * Written as an upsert that subtracts, although every row exists by then: an upsert finds each row by its key in its partition. An
- * update with a join is planned for all partitions, and by a plan from when they were small it reads them through.
+ * Builds an upsert that subtracts, although every row exists by then: an upsert finds each row by its key in its partition. An update with
+ * a join is planned for all partitions, and a plan from a time when they were small scans them.
  */
 function lower(...[table, key, deltas]: Parameters<Change>): RawBuilder<unknown> {
   const rests = counters.map((counter) => sql`-least(${sql.ref(counter)}, 0)`);
@@ -130,7 +130,7 @@ function lower(...[table, key, deltas]: Parameters<Change>): RawBuilder<unknown>
     on conflict (${names(key)}) do update set ${sql.join(sums)}`;
 }
 
-/** Parts of a statement that changes all sums by `delta`. They run from the last to the first: hours, totals, days. */
+/** Builds the parts of a statement that changes all sums by `delta`. They run from last to first: hours, totals, days. */
 function changeAll(change: Change): RawBuilder<unknown> {
   return sql`
     hourly_delta as materialized (${coarser("hour", "delta")}),
@@ -142,11 +142,10 @@ function changeAll(change: Change): RawBuilder<unknown> {
 }
 
 /**
- * End of a statement that writes rows of the request log as `written`: adds what that adds to the sums, and returns the changes if
- * some lower a sum, otherwise nothing. `lowerRollups` subtracts the rest. There are two statements because an inserted row must not
- * be negative: the first creates and locks every row (also one that it adds nothing to), in order of key; the second changes rows
- * that are locked by then. So writers never wait for each other in a circle. A batch with both events of its requests lowers
- * nothing.
+ * End of a statement that writes rows of the request log as `written`: adds the increases to the sums, and returns the changes if some of
+ * them lower a sum, otherwise nothing. `lowerRollups` then subtracts the decreases. There are two statements because an inserted row must
+ * not be negative: the first creates and locks every row in order of key, even if it adds nothing; the second changes rows that are already
+ * locked. So writers cannot deadlock. A batch with both events of its requests lowers nothing.
  */
 export const RAISE_ROLLUPS = sql`
   , ${DELTAS}, ${ADD_LATENCIES}, ${changeAll(raise)}
@@ -155,7 +154,7 @@ export const RAISE_ROLLUPS = sql`
 
 const lowerBy = statementOver(COLUMNS, (rows) => sql`with delta as materialized (${rows}), ${changeAll(lower)} select`);
 
-/** Subtracts from all sums what the changes that `RAISE_ROLLUPS` returned lower. */
+/** Applies to all sums the decreases among the changes that `RAISE_ROLLUPS` returned. */
 export async function lowerRollups(transaction: Transaction<UsageSchema>, deltas: readonly RollupRow[]): Promise<void> {
   if (deltas.length > 0) await lowerBy(transaction, deltas);
 }

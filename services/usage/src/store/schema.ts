@@ -19,7 +19,7 @@ export interface UsageSchema extends AuditSchema {
   };
   readonly dead_letters: DeadLetterTable;
   readonly installation: {
-    /** Id that the stream of usage events is marked with. */
+    /** Id with which the stream of usage events is marked. */
     id: string;
   };
   readonly aggregators: {
@@ -27,17 +27,17 @@ export interface UsageSchema extends AuditSchema {
     id: string;
     /** Partitions of the stream that it owns. */
     partitions: number[];
-    /** Time from which others may take them. */
+    /** Time from which other aggregators may take them. */
     expires_at: Date;
   };
   readonly log_position: {
-    /** Id of a transaction: everything that was in the stream when it ran is recorded. 0: not known. */
+    /** Id of a transaction: everything that was in the stream when it ran is recorded; 0 if unknown. */
     consumed: bigint;
     /** Time of that transaction. */
     consumed_until: Date | null;
   };
   readonly retention: {
-    /** Time before which partitions were dropped: of older requests only sums are left. */
+    /** Time before which partitions were dropped: only the sums of older requests are left. */
     kept_from: Date;
     /** Time before which sums were dropped too. */
     sums_kept_from: Generated<Date>;
@@ -65,7 +65,7 @@ interface CounterColumns {
   request_count: bigint;
   prompt_tokens: bigint;
   completion_tokens: bigint;
-  /** Sum that a BIGINT may not hold. */
+  /** Sum that may exceed a BIGINT. */
   cost_nano_usd: bigint;
 }
 
@@ -80,7 +80,7 @@ export interface RollupRow extends CounterColumns {
   status: RequestStatus;
 }
 
-/** Sums over the requests of a namespace, denied ones excepted. */
+/** Sums over the requests of a namespace, without denied ones. */
 interface TotalRow extends CounterColumns {
   namespace_id: Id<"ns">;
   /** Length of the bucket: five minutes, or a day. */
@@ -89,7 +89,7 @@ interface TotalRow extends CounterColumns {
   bucket: Date;
 }
 
-/** Histograms over the requests of an hour that ended, each one whole number as text. */
+/** Histograms over the ended requests of an hour, each written as one whole number in text. */
 interface LatencyRow {
   namespace_id: Id<"ns">;
   /** First moment of the hour, in UTC. */

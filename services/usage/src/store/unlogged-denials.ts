@@ -18,8 +18,8 @@ const COLUMNS = {
 const HOUR = ["namespace_id", "bucket", "key_id", "model", "provider"];
 
 /**
- * Counts denials, each id once: one that is there already adds nothing to the sums. Rows are locked in order of key, so that
- * replicas do not deadlock.
+ * Counts denials, each id once: an id that is already stored adds nothing to the sums. Rows are locked in order of key, so that replicas do
+ * not deadlock.
  */
 export const insertDenials = statementOver(COLUMNS, (rows) => {
   const columns = names(Object.keys(COLUMNS));

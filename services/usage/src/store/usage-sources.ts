@@ -19,7 +19,7 @@ export type Counter = (typeof COUNTERS)[number];
 /** Counters that are histograms, each written as one number. */
 export const HISTOGRAMS: ReadonlySet<Counter> = new Set(["total_ms_histogram", "first_token_ms_histogram"]);
 
-/** Table from which a part of a range is summed, with the amounts and rows that count. */
+/** Table from which a part of a range is summed, with its amounts and the condition on its rows. */
 export interface Source {
   readonly table:
     | "totals"
@@ -31,9 +31,9 @@ export interface Source {
     | "unlogged_denials_hourly";
   /** Column of the time, or of the start of the bucket. */
   readonly time: "bucket" | "created_at" | "minute";
-  /** Amounts that a row adds to each counter; absent counters get nothing. */
+  /** Amounts that a row adds to each counter; to absent counters it adds nothing. */
   readonly counts: Readonly<Partial<Record<Counter, RawBuilder<unknown>>>>;
-  /** Condition besides the range and the filters of the query. */
+  /** Condition in addition to the range and the filters of the query. */
   readonly where: RawBuilder<unknown>;
   /** Status of every row, if the table has no such column. */
   readonly status?: RequestStatus;
@@ -78,7 +78,7 @@ export const TOTALS: Sources = {
   day: kept("totals", sql`minutes = 1440`),
   rest: REQUESTS,
 };
-/** Totals that are rounded to hours wherever rollups are. */
+/** Sources of totals whose ranges are rounded to hours, like those of rollups. */
 export const HOURLY_TOTALS: Sources = {
   hour: kept("totals", sql`minutes = 5`),
   day: kept("totals", sql`minutes = 1440`),
@@ -98,7 +98,7 @@ export const UNLOGGED_DENIALS: Sources = {
   hour: unlogged("unlogged_denials_hourly", "bucket"),
   rest: unlogged("unlogged_denials", "minute"),
 };
-/** Sources of the histograms, which know neither key nor status. */
+/** Sources of the histograms, which have neither key nor status. */
 export const LATENCIES: Sources = {
   hour: {
     table: "latencies_hourly",

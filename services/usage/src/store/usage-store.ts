@@ -69,7 +69,7 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
 
     listEnded: (namespaceId, { after, size, filter }) =>
       database.within({ namespaceId }, async (transaction) => {
-        // Read first: requests that end while the rows are read are for the next call.
+        // Read first, so that requests that end while the rows are read are left for the next call.
         const below = await finishedBelow(transaction);
         if (below < after.transaction) return { rows: [], next: after };
         const rows = await transaction
@@ -92,10 +92,10 @@ export function createUsageStore(database: Database<UsageSchema>): UsageStore {
   };
 }
 
-/** Time around that of its id in which a request was received: an id is made when its request arrives. */
+/** Maximum difference between the time in an id and the arrival of its request: an id is made when its request arrives. */
 const ID_MARGIN_MS = 60 * 60 * 1000;
 
-/** Finds a request by its id: first around the time of the id, which is one partition mostly, then in all the others. */
+/** Finds a request by its id: first around the time of the id, mostly in one partition, then at all other times. */
 async function findById(database: Database<UsageSchema>, namespaceId: Id<"ns">, id: Id<"req">) {
   const time = idTime(id);
   const [from, to] = [new Date(time - ID_MARGIN_MS), new Date(time + ID_MARGIN_MS)];
@@ -151,7 +151,7 @@ async function listNewestFirst(
   return [...rows, ...older];
 }
 
-/** Returns an id below which every transaction is over: its rows are visible, and it writes no more. */
+/** Returns an id below which every transaction has ended: its rows are visible, and it writes no more. */
 async function finishedBelow(transaction: Transaction<UsageSchema>): Promise<bigint> {
   const { rows } = await sql<{ xmin: string }>`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`.execute(
     transaction,
@@ -161,7 +161,7 @@ async function finishedBelow(transaction: Transaction<UsageSchema>): Promise<big
 
 function conditions({ before, filter }: Omit<PageRequest, "size">) {
   const all = filterConditions(filter);
-  // The second condition implies the first, by which Postgres skips partitions.
+  // The second condition implies the first; the first lets Postgres skip partitions.
   if (before !== undefined) {
     all.push(sql`created_at <= ${before.createdAt}`, sql`(created_at, id) < (${before.createdAt}, ${before.id})`);
   }
