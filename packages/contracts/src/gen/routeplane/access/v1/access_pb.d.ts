@@ -14,13 +14,14 @@ export declare const file_routeplane_access_v1_access: GenFile;
  * Access rules of the method: a caller that satisfies one of them may call it. Every method has at least one, and the
  * authorisation interceptor reads nothing else. A rule is one of:
  *
- * - `resource:action`: a namespace credential that holds this scope (wildcards by meaning);
- * - `operator:resource:action`: an operator credential that holds the operator scope `resource:action` (wildcards by meaning);
+ * - `resource:action`: a namespace credential that holds this scope, itself or by a wildcard;
+ * - `operator:resource:action`: an operator credential that holds the operator scope `resource:action`, itself or by a
+ *   wildcard;
  * - `credential`: any valid namespace or operator credential, with any scopes (only for reading one's own identity);
  * - `key`: any valid namespace credential, with any scopes (only for reading what applies to itself);
  * - `internal:caller`: this internal caller, by its own internal credential (`gateway`, `policy`, `usage` and `console` are
- *   services of the node, `installer` sets it up, `workload` is a service of the operator's own). A method with such a rule is never
- *   reachable through the gateway, and has no other kind of rule but the next;
+ *   services of the node, `installer` sets it up, `workload` is the operator's own service). A method with such a rule is
+ *   never reachable through the gateway; apart from `internal` rules it can only have `service` rules;
  * - `service:resource:action`: a service credential that holds the scope `resource:action`;
  * - `public`: anyone, without a credential.
  *
@@ -29,8 +30,8 @@ export declare const file_routeplane_access_v1_access: GenFile;
 export declare const any_of: GenExtension<MethodOptions, string[]>;
 
 /**
- * True for a method that has the same effect however often it is called with one message, so that a caller whose call got no
- * response may make it again at once, on another process of the service: every read, and changes that say so in their text.
+ * True for a method that has the same effect however often it is called with the same message: every read, and each change
+ * whose comment says so. A caller whose call got no response may repeat it immediately, on another process of the service.
  *
  * @generated from extension: bool idempotent = 50101;
  */

@@ -53,14 +53,14 @@ export declare type AuditEntry = Message<"routeplane.audit.v1.AuditEntry"> & {
   action: string;
 
   /**
-   * Id of the thing that changed.
+   * Id of the resource that changed.
    *
    * @generated from field: string target_id = 6;
    */
   targetId: string;
 
   /**
-   * `ns_…` that the changed thing lies in; empty for things above namespaces.
+   * Id of the namespace of that resource, `ns_…`; empty for a resource outside of namespaces.
    *
    * @generated from field: string namespace_id = 7;
    */
@@ -108,7 +108,7 @@ export declare const AuditEntrySchema: GenMessage<AuditEntry>;
  */
 export declare type AuditFilter = Message<"routeplane.audit.v1.AuditFilter"> & {
   /**
-   * Only changes by this caller: `key_…`, `op_…` or `ses_…`. Those of a session are not those of the credential that it acts as.
+   * Only changes by this caller: `key_…`, `op_…` or `ses_…`. The id of a credential does not find the changes of its sessions.
    *
    * @generated from field: string actor_id = 1;
    */
@@ -122,7 +122,7 @@ export declare type AuditFilter = Message<"routeplane.audit.v1.AuditFilter"> & {
   action: string;
 
   /**
-   * Only changes of this thing.
+   * Only changes of the resource with this id.
    *
    * @generated from field: string target_id = 3;
    */
@@ -143,14 +143,14 @@ export declare type AuditFilter = Message<"routeplane.audit.v1.AuditFilter"> & {
   to?: Timestamp | undefined;
 
   /**
-   * Only changes in this namespace: `ns_…`. Empty: of its own namespace for a key, of everything in its reach for an operator.
+   * Only changes in this namespace: `ns_…`. Empty: for a key, changes in its namespace; for an operator, changes in its reach.
    *
    * @generated from field: string namespace_id = 6;
    */
   namespaceId: string;
 
   /**
-   * Only the entry with this id: `aud_…`. One that is no id of an entry, or of one that the caller does not see, has none.
+   * Only the entry with this id: `aud_…`. Nothing is returned for an unknown id, or for an entry that the caller does not see.
    *
    * @generated from field: string id = 7;
    */

@@ -58,7 +58,7 @@ export declare const CreateAccountResponseSchema: GenMessage<CreateAccountRespon
  */
 export declare type ListAccountsRequest = Message<"routeplane.auth.v1.ListAccountsRequest"> & {
   /**
-   * Most rows of the page; 0 means 100.
+   * Maximum number of rows of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -193,8 +193,8 @@ export declare type RenameAccountResponse = Message<"routeplane.auth.v1.RenameAc
 export declare const RenameAccountResponseSchema: GenMessage<RenameAccountResponse>;
 
 /**
- * Accounts: the owners of namespaces on a node. An operator credential that is limited to an account sees only that one, and
- * neither creates nor renames any: PERMISSION_DENIED ACCOUNT_LIMITED.
+ * Accounts: the owners of namespaces on a node. An operator credential that is limited to an account sees only that account,
+ * and can neither create nor rename accounts: PERMISSION_DENIED ACCOUNT_LIMITED.
  *
  * @generated from service routeplane.auth.v1.AccountService
  */

@@ -70,8 +70,8 @@ export const RenameAccountResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_account_service, 7);
 
 /**
- * Accounts: the owners of namespaces on a node. An operator credential that is limited to an account sees only that one, and
- * neither creates nor renames any: PERMISSION_DENIED ACCOUNT_LIMITED.
+ * Accounts: the owners of namespaces on a node. An operator credential that is limited to an account sees only that account,
+ * and can neither create nor rename accounts: PERMISSION_DENIED ACCOUNT_LIMITED.
  *
  * @generated from service routeplane.auth.v1.AccountService
  */

@@ -25,7 +25,7 @@ export declare type ListAuditEntriesRequest = Message<"routeplane.auth.v1.ListAu
   filter?: AuditFilter | undefined;
 
   /**
-   * Most entries of the page; 0 means 25.
+   * Maximum number of entries of the page; 0 means 25.
    *
    * @generated from field: int32 page_size = 2;
    */
@@ -79,11 +79,11 @@ export declare const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntries
  */
 export declare const AuditService: GenService<{
   /**
-   * Lists changes, newest first. A key sees its namespace; an operator the node, or the account that it is limited to.
-   * Paging skips and repeats no entry while others arrive.
+   * Lists changes, newest first. A key sees the changes of its namespace; an operator those of the node, or of the account that
+   * it is limited to. Entries that arrive during paging are neither skipped nor repeated.
    * Actions: account.create account.rename key.create key.revoke key.rotate key.update namespace.create namespace.delete
    * namespace.rename namespace.restore namespace.resume namespace.suspend operator.create operator.revoke operator.rotate.
-   * Errors: INVALID_ARGUMENT FIELD_INVALID for any other action, naming these, and for an empty range of time.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID for any other action (the message lists the actions), and for an empty time range.
    *
    * @generated from rpc routeplane.auth.v1.AuditService.ListAuditEntries
    */

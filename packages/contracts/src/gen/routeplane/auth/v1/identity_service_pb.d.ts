@@ -137,7 +137,7 @@ export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
   namespaceName: string;
 
   /**
-   * Scopes that it holds now: the intersection with those of every key above it.
+   * Scopes that it holds at present: the intersection with those of every key above it.
    *
    * @generated from field: repeated string scopes = 5;
    */
@@ -152,8 +152,8 @@ export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
   expiresAt?: Timestamp | undefined;
 
   /**
-   * End of the grace of the token in use, if a rotation replaced it: until then it may only invoke and read, and `scopes`
-   * has no others. Absent for the current token of the key.
+   * End of the grace of the token in use, if a rotation replaced it: until then it may only invoke and read, and `scopes` has
+   * only such scopes. Absent for the current token of the key.
    *
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 7;
    */
@@ -174,7 +174,7 @@ export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
   parentId: string;
 
   /**
-   * Time of its mint.
+   * Time at which it was minted.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 10;
    */
@@ -215,7 +215,7 @@ export declare type OperatorIdentity = Message<"routeplane.auth.v1.OperatorIdent
   name: string;
 
   /**
-   * Operator scopes that it holds now: the intersection with those of every operator credential above it.
+   * Operator scopes that it holds at present: the intersection with those of every operator credential above it.
    *
    * @generated from field: repeated string scopes = 3;
    */
@@ -230,8 +230,8 @@ export declare type OperatorIdentity = Message<"routeplane.auth.v1.OperatorIdent
   expiresAt?: Timestamp | undefined;
 
   /**
-   * End of the grace of the token in use, if a rotation replaced it: until then it may only read, and `scopes` has no others.
-   * Absent for the current token of the credential.
+   * End of the grace of the token in use, if a rotation replaced it: until then it may only read, and `scopes` has only such
+   * scopes. Absent for the current token of the credential.
    *
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 5;
    */

@@ -34,14 +34,14 @@ export declare type Key = Message<"routeplane.auth.v1.Key"> & {
 
   /**
    * Start of its newest token, by which people recognise it: `rp_<live|test>_` and the first 8 characters of the lookup id.
-   * Empty for a key without a token, as which sessions of an operator credential act.
+   * Empty for a key without a token: sessions of an operator credential act as such a key.
    *
    * @generated from field: string prefix = 3;
    */
   prefix: string;
 
   /**
-   * Scopes as granted, or narrowed since. Those that the key holds now are the intersection with every key above it.
+   * Scopes as granted, or as narrowed since. At present the key holds those that every key above it holds too.
    *
    * @generated from field: repeated string scopes = 4;
    */
@@ -55,7 +55,7 @@ export declare type Key = Message<"routeplane.auth.v1.Key"> & {
   parentId: string;
 
   /**
-   * Time of its mint.
+   * Time at which it was minted.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 6;
    */
@@ -76,7 +76,7 @@ export declare type Key = Message<"routeplane.auth.v1.Key"> & {
   lastUsedAt?: Timestamp | undefined;
 
   /**
-   * Time of its revocation; absent if it is not revoked. A key below a revoked one is refused too, and has no time here.
+   * Time of its revocation; absent if it is not revoked. A key below a revoked one is refused too, but has no time here.
    *
    * @generated from field: google.protobuf.Timestamp revoked_at = 9;
    */
@@ -110,23 +110,23 @@ export declare type MintKeyRequest = Message<"routeplane.auth.v1.MintKeyRequest"
   name: string;
 
   /**
-   * Scopes, `resource:action` or `resource:*`: at least one, none twice. Empty does not mean all.
+   * Scopes, `resource:action` or `resource:*`: at least one, without duplicates. Empty does not mean all.
    *
    * @generated from field: repeated string scopes = 2;
    */
   scopes: string[];
 
   /**
-   * Expiry; absent: that of its parent.
+   * Expiry; absent: the expiry of its parent.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Limits of the new key and of all keys below it, beside those of its parents: the spec of a preset that is bound to it, and
-   * removed once the key has expired or was revoked. Absent: none of its own. Where a budget of the same window, or a rate limit
-   * of the same length, applies to the caller, the new one must not be above it.
+   * Limits of the new key and of all keys below it, in addition to those of its ancestors. They become a preset that is bound
+   * to the key and removed once the key has expired or was revoked. Absent: no limits of its own. A budget or rate limit must
+   * not exceed one with the same window that applies to the caller.
    *
    * @generated from field: routeplane.policy.v1.PresetSpec limits = 4;
    */
@@ -153,7 +153,7 @@ export declare type MintKeyResponse = Message<"routeplane.auth.v1.MintKeyRespons
   key?: Key | undefined;
 
   /**
-   * Token of the credential. It is in this response and nowhere else.
+   * Token of the credential, returned only in this response.
    *
    * @generated from field: string token = 2;
    */
@@ -194,7 +194,7 @@ export declare type MintRootKeyRequest = Message<"routeplane.auth.v1.MintRootKey
   name: string;
 
   /**
-   * Scopes, `resource:action` or `resource:*`: at least one, none twice.
+   * Scopes, `resource:action` or `resource:*`: at least one, without duplicates.
    *
    * @generated from field: repeated string scopes = 3;
    */
@@ -208,7 +208,7 @@ export declare type MintRootKeyRequest = Message<"routeplane.auth.v1.MintRootKey
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Limits of the new key, as in MintKeyRequest; the limits above it are those of the namespace.
+   * Limits of the new key, as in MintKeyRequest; they must not exceed those of the namespace.
    *
    * @generated from field: routeplane.policy.v1.PresetSpec limits = 5;
    */
@@ -235,7 +235,7 @@ export declare type MintRootKeyResponse = Message<"routeplane.auth.v1.MintRootKe
   key?: Key | undefined;
 
   /**
-   * Token of the credential. It is in this response and nowhere else.
+   * Token of the credential, returned only in this response.
    *
    * @generated from field: string token = 2;
    */
@@ -262,7 +262,7 @@ export declare const MintRootKeyResponseSchema: GenMessage<MintRootKeyResponse>;
  */
 export declare type ListKeysRequest = Message<"routeplane.auth.v1.ListKeysRequest"> & {
   /**
-   * Most rows of the page; 0 means 100.
+   * Maximum number of rows of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -370,22 +370,23 @@ export declare type UpdateKeyRequest = Message<"routeplane.auth.v1.UpdateKeyRequ
   name: string;
 
   /**
-   * New scopes, which replace the old ones: a subset, by meaning, of those that it holds now.
+   * New scopes, which replace the old ones: only scopes that the key holds at present, itself or by a wildcard.
    *
    * @generated from field: repeated string scopes = 3;
    */
   scopes: string[];
 
   /**
-   * New expiry: in the future, and not later than that which it has now.
+   * New expiry: in the future, and not later than the present one.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * The fields to change, of `name`, `scopes` and `expires_at`. A field that it names and the request lacks is to be cleared,
-   * which is refused for name and scopes, and for an expiry that is set. Absent or empty: all fields that are set.
+   * Fields to change: any of `name`, `scopes` and `expires_at`. A field in the mask that the request does not set would be
+   * cleared; this is refused for name and scopes, and for the expiry of a key that has one. Absent or empty: all fields that
+   * the request sets.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 5;
    */
@@ -459,7 +460,7 @@ export declare type RotateKeyResponse = Message<"routeplane.auth.v1.RotateKeyRes
   key?: Key | undefined;
 
   /**
-   * The new token. Shown once.
+   * The new token, returned only in this response.
    *
    * @generated from field: string token = 2;
    */
@@ -527,25 +528,26 @@ export declare type RevokeKeyResponse = Message<"routeplane.auth.v1.RevokeKeyRes
 export declare const RevokeKeyResponseSchema: GenMessage<RevokeKeyResponse>;
 
 /**
- * Keys. A key is bound to one namespace and has one parent, for ever; authority only shrinks from parent to sub-key.
+ * Keys. A key is permanently bound to one namespace. A sub-key is permanently bound to its parent too, and can never do more
+ * than the parent can at the time of use.
  *
  * A key may update, rotate and revoke itself and the keys below it. A root key may also update and revoke every other key of its
- * namespace, but not rotate it: a rotation hands out a token, which must not do more than the caller. Any other key is
- * PERMISSION_DENIED KEY_OUT_OF_LINEAGE.
+ * namespace, but not rotate it: a rotation returns a token, which must not allow more than the caller's own. For any other key,
+ * these calls fail with PERMISSION_DENIED KEY_OUT_OF_LINEAGE.
  *
  * @generated from service routeplane.auth.v1.KeyService
  */
 export declare const KeyService: GenService<{
   /**
-   * Mints a sub-key of the calling key, in the caller's namespace. Atomic; not idempotent. The token is in this response
-   * and nowhere else. With limits, the policy service stores and binds them before the key exists, so that it is never valid
-   * without them; it needs no scope beyond this method's.
+   * Mints a sub-key of the calling key, in the caller's namespace. Atomic; not idempotent. The token is returned only in this
+   * response. With limits, the policy service stores and binds them before the key exists, so that the key is never valid
+   * without them. This needs no further scope.
    * Errors: PERMISSION_DENIED SCOPE_EXCEEDS_PARENT names the scopes that the caller does not hold;
    * PERMISSION_DENIED EXPIRY_EXCEEDS_PARENT; FAILED_PRECONDITION LINEAGE_TOO_DEEP; INVALID_ARGUMENT FIELD_INVALID for a
    * blank name, an unknown, blank or duplicate scope, or an expiry that is not in the future. With limits also
    * PERMISSION_DENIED LIMIT_EXCEEDS_PARENT names the limit that applies to the caller; INVALID_ARGUMENT FIELD_INVALID and
    * RESOURCE_EXHAUSTED LIMIT_REACHED as CreatePolicy; UNAVAILABLE DEPENDENCY_UNAVAILABLE if the policy service did not confirm
-   * them: then there is no key.
+   * the limits: no key is minted then.
    *
    * @generated from rpc routeplane.auth.v1.KeyService.MintKey
    */
@@ -588,12 +590,12 @@ export declare const KeyService: GenService<{
     output: typeof GetKeyResponseSchema;
   },
   /**
-   * Renames a key, narrows its scopes or brings its expiry forward; the last two also bind every key below it at once. Atomic;
-   * idempotent. Nothing can widen a key again.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED KEY_OUT_OF_LINEAGE; PERMISSION_DENIED KEY_WIDENED names the
-   * scopes that the key does not hold now, or the latest expiry; FAILED_PRECONDITION STATE_CONFLICT if the key, or one above
-   * it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID as MintKey, for a mask of any other field, and without
-   * anything to change.
+   * Renames a key, narrows its scopes or brings its expiry forward. Narrower scopes and an earlier expiry also apply to every
+   * key below it, immediately. Atomic; idempotent. A key can never be widened again.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED KEY_OUT_OF_LINEAGE; PERMISSION_DENIED KEY_WIDENED names the scopes
+   * that the key does not hold at present, or the latest allowed expiry; FAILED_PRECONDITION STATE_CONFLICT if the key, or one
+   * above it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID as MintKey, for an update mask with any other field,
+   * and if there is nothing to change.
    *
    * @generated from rpc routeplane.auth.v1.KeyService.UpdateKey
    */
@@ -603,9 +605,9 @@ export declare const KeyService: GenService<{
     output: typeof UpdateKeyResponseSchema;
   },
   /**
-   * Gives a key a new token. The key stays the same, with its limits, bindings and usage. The replaced token may only invoke and
-   * read until the grace is over. Tokens that were replaced earlier keep their own grace; with a grace of 0 only the new token is
-   * valid afterwards. Atomic; not idempotent. The token is in this response and nowhere else.
+   * Gives a key a new token. The key stays the same, with its limits, bindings and usage. Until the grace is over, the replaced
+   * token can still be used, but only to invoke and to read. Tokens that were replaced earlier keep their own grace; with a
+   * grace of 0 only the new token is valid afterwards. Atomic; not idempotent. The token is returned only in this response.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED KEY_OUT_OF_LINEAGE; FAILED_PRECONDITION STATE_CONFLICT if the
    * key, or one above it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID for a grace that is out of range.
    *
@@ -617,7 +619,7 @@ export declare const KeyService: GenService<{
     output: typeof RotateKeyResponseSchema;
   },
   /**
-   * Revokes a key and with it, at once, every key below it. Idempotent: a revoked key stays as it was, its reason included.
+   * Revokes a key and every key below it, immediately. Idempotent: a revoked key keeps its time and reason.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED KEY_OUT_OF_LINEAGE.
    *
    * @generated from rpc routeplane.auth.v1.KeyService.RevokeKey

@@ -120,11 +120,12 @@ export const RevokeKeyResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_key_service, 14);
 
 /**
- * Keys. A key is bound to one namespace and has one parent, for ever; authority only shrinks from parent to sub-key.
+ * Keys. A key is permanently bound to one namespace. A sub-key is permanently bound to its parent too, and can never do more
+ * than the parent can at the time of use.
  *
  * A key may update, rotate and revoke itself and the keys below it. A root key may also update and revoke every other key of its
- * namespace, but not rotate it: a rotation hands out a token, which must not do more than the caller. Any other key is
- * PERMISSION_DENIED KEY_OUT_OF_LINEAGE.
+ * namespace, but not rotate it: a rotation returns a token, which must not allow more than the caller's own. For any other key,
+ * these calls fail with PERMISSION_DENIED KEY_OUT_OF_LINEAGE.
  *
  * @generated from service routeplane.auth.v1.KeyService
  */

@@ -67,7 +67,7 @@ export declare type Namespace = Message<"routeplane.auth.v1.Namespace"> & {
   restorableUntil?: Timestamp | undefined;
 
   /**
-   * `acc_…` that owns it.
+   * Id of the account that owns it, `acc_…`.
    *
    * @generated from field: string account_id = 8;
    */
@@ -134,7 +134,7 @@ export declare const CreateNamespaceResponseSchema: GenMessage<CreateNamespaceRe
  */
 export declare type ListNamespacesRequest = Message<"routeplane.auth.v1.ListNamespacesRequest"> & {
   /**
-   * Most rows of the page; 0 means 100.
+   * Maximum number of rows of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -409,7 +409,7 @@ export declare const DeleteNamespaceResponseSchema: GenMessage<DeleteNamespaceRe
  */
 export declare type RestoreNamespaceRequest = Message<"routeplane.auth.v1.RestoreNamespaceRequest"> & {
   /**
-   * `ns_…` id of a deleted namespace; not its name, which another namespace can have by now.
+   * Id of a deleted namespace, `ns_…`; not its name, which another namespace may have taken.
    *
    * @generated from field: string namespace = 1;
    */
@@ -445,8 +445,8 @@ export declare const RestoreNamespaceResponseSchema: GenMessage<RestoreNamespace
 /**
  * Namespaces: the unit of isolation. Keys, policies, bindings and usage live in exactly one.
  *
- * An operator reaches the namespaces of every account, or of the one that its credential is limited to. A name that several of
- * them have is FAILED_PRECONDITION NAME_AMBIGUOUS, with the ids to choose from.
+ * An operator reaches the namespaces of every account, or of the account that its credential is limited to. If several of them
+ * have the requested name, the call fails with FAILED_PRECONDITION NAME_AMBIGUOUS, which lists their ids.
  *
  * @generated from service routeplane.auth.v1.NamespaceService
  */
@@ -454,7 +454,8 @@ export declare const NamespaceService: GenService<{
   /**
    * Creates a namespace in an account in the operator's reach. Atomic; not idempotent.
    * Errors: ALREADY_EXISTS NAME_TAKEN if the account has a namespace of this name; NOT_FOUND RESOURCE_NOT_FOUND if the
-   * operator reaches no such account; INVALID_ARGUMENT FIELD_INVALID if it names none and reaches several.
+   * operator reaches no such account; INVALID_ARGUMENT FIELD_INVALID if the request names no account and the operator reaches
+   * several.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.CreateNamespace
    */
@@ -497,7 +498,7 @@ export declare const NamespaceService: GenService<{
     output: typeof RenameNamespaceResponseSchema;
   },
   /**
-   * Suspends a namespace: from now on every key in it is refused, and nothing is lost. Idempotent.
+   * Suspends a namespace: every key in it is refused until the suspension ends. Nothing is deleted. Idempotent.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.SuspendNamespace
@@ -532,8 +533,8 @@ export declare const NamespaceService: GenService<{
   },
   /**
    * Restores a deleted namespace as it was. Idempotent.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND, also once its 30 days are over; ALREADY_EXISTS NAME_TAKEN if another
-   * namespace of the account has its name by now: rename that one first.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND, also once its 30 days are over; ALREADY_EXISTS NAME_TAKEN if another namespace of the
+   * account has taken its name: rename that one first.
    *
    * @generated from rpc routeplane.auth.v1.NamespaceService.RestoreNamespace
    */

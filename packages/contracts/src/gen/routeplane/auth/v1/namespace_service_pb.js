@@ -135,8 +135,8 @@ export const RestoreNamespaceResponseSchema = /*@__PURE__*/
 /**
  * Namespaces: the unit of isolation. Keys, policies, bindings and usage live in exactly one.
  *
- * An operator reaches the namespaces of every account, or of the one that its credential is limited to. A name that several of
- * them have is FAILED_PRECONDITION NAME_AMBIGUOUS, with the ids to choose from.
+ * An operator reaches the namespaces of every account, or of the account that its credential is limited to. If several of them
+ * have the requested name, the call fails with FAILED_PRECONDITION NAME_AMBIGUOUS, which lists their ids.
  *
  * @generated from service routeplane.auth.v1.NamespaceService
  */

@@ -39,7 +39,7 @@ export declare type Operator = Message<"routeplane.auth.v1.Operator"> & {
   prefix: string;
 
   /**
-   * Operator scopes as granted. Those that it holds now are the intersection with every credential above it.
+   * Operator scopes as granted. At present it holds those that every credential above it holds too.
    *
    * @generated from field: repeated string scopes = 4;
    */
@@ -53,14 +53,14 @@ export declare type Operator = Message<"routeplane.auth.v1.Operator"> & {
   parentId: string;
 
   /**
-   * `acc_…` that it is limited to; empty if it acts on every account of the node.
+   * Id of the account that it is limited to, `acc_…`; empty if it acts on every account of the node.
    *
    * @generated from field: string account_id = 6;
    */
   accountId: string;
 
   /**
-   * Time of its mint.
+   * Time at which it was minted.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 7;
    */
@@ -74,7 +74,7 @@ export declare type Operator = Message<"routeplane.auth.v1.Operator"> & {
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Time of its revocation; absent if it is not revoked. One below a revoked one is refused too, and has no time here.
+   * Time of its revocation; absent if it is not revoked. A credential below a revoked one is refused too, but has no time here.
    *
    * @generated from field: google.protobuf.Timestamp revoked_at = 9;
    */
@@ -108,21 +108,21 @@ export declare type MintOperatorRequest = Message<"routeplane.auth.v1.MintOperat
   name: string;
 
   /**
-   * Operator scopes, `resource:action` or `resource:*`: at least one, none twice. Empty does not mean all.
+   * Operator scopes, `resource:action` or `resource:*`: at least one, without duplicates. Empty does not mean all.
    *
    * @generated from field: repeated string scopes = 2;
    */
   scopes: string[];
 
   /**
-   * Expiry; absent: that of its parent.
+   * Expiry; absent: the expiry of its parent.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Name or `acc_…` id of the account to limit it to. Empty: that of the calling credential, if that is limited.
+   * Name or `acc_…` id of the account to limit it to. Empty: the account of the calling credential, if it is limited to one.
    *
    * @generated from field: string account = 4;
    */
@@ -149,7 +149,7 @@ export declare type MintOperatorResponse = Message<"routeplane.auth.v1.MintOpera
   operator?: Operator | undefined;
 
   /**
-   * Token of the credential. It is in this response and nowhere else.
+   * Token of the credential, returned only in this response.
    *
    * @generated from field: string token = 2;
    */
@@ -169,7 +169,7 @@ export declare const MintOperatorResponseSchema: GenMessage<MintOperatorResponse
  */
 export declare type ListOperatorsRequest = Message<"routeplane.auth.v1.ListOperatorsRequest"> & {
   /**
-   * Most rows of the page; 0 means 100.
+   * Maximum number of rows of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -297,7 +297,7 @@ export declare type RotateOperatorResponse = Message<"routeplane.auth.v1.RotateO
   operator?: Operator | undefined;
 
   /**
-   * The new token. Shown once.
+   * The new token, returned only in this response.
    *
    * @generated from field: string token = 2;
    */
@@ -365,13 +365,14 @@ export declare type RevokeOperatorResponse = Message<"routeplane.auth.v1.RevokeO
 export declare const RevokeOperatorResponseSchema: GenMessage<RevokeOperatorResponse>;
 
 /**
- * Operator credentials, which administer the node. They are bound to no namespace, and can neither invoke inference nor reach
- * into a namespace.
+ * Operator credentials, which administer the node. They are bound to no namespace and can neither invoke inference nor act
+ * inside a namespace.
  *
- * The installer's is the first; every other one is minted by another, its parent, for ever. Authority only shrinks from parent to
- * child, at every use: a revocation or an expiry ends all credentials below. A credential rotates itself and those below it, and
- * revokes those below it; any other one is PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE. A credential that is limited to an account
- * sees only the operator credentials that are limited to the same account.
+ * The installer holds the first one. Every other one is minted by another operator credential, its permanent parent. A
+ * credential can never do more than its ancestors can at the time of use: when one is revoked or expires, all credentials below
+ * it end. A credential can rotate itself and the credentials below it, and revoke the credentials below it. For any other
+ * credential, these calls fail with PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE. A credential that is limited to an account sees
+ * only the operator credentials that are limited to the same account.
  *
  * Operator scopes: `accounts:read accounts:write audit:read keys:write namespaces:read namespaces:write operators:read
  * operators:write usage:read usage:write`, and `resource:*`.
@@ -380,8 +381,7 @@ export declare const RevokeOperatorResponseSchema: GenMessage<RevokeOperatorResp
  */
 export declare const OperatorService: GenService<{
   /**
-   * Mints an operator credential below the calling one. Atomic; not idempotent. The token is in this response and nowhere
-   * else.
+   * Mints an operator credential below the calling one. Atomic; not idempotent. The token is returned only in this response.
    * Errors: PERMISSION_DENIED SCOPE_EXCEEDS_PARENT names the scopes that the caller does not hold;
    * PERMISSION_DENIED EXPIRY_EXCEEDS_PARENT; FAILED_PRECONDITION LINEAGE_TOO_DEEP; NOT_FOUND RESOURCE_NOT_FOUND for
    * an account out of reach; INVALID_ARGUMENT FIELD_INVALID for a blank name, an unknown, blank or duplicate scope,
@@ -416,11 +416,11 @@ export declare const OperatorService: GenService<{
     output: typeof GetOperatorResponseSchema;
   },
   /**
-   * Gives an operator credential a new token. The credential stays the same. The replaced token may only read until the grace is
-   * over. Tokens that were replaced earlier keep their own grace; with a grace of 0 only the new token is valid afterwards.
-   * Atomic; not idempotent. The token is in this response and nowhere else.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE; FAILED_PRECONDITION STATE_CONFLICT if
-   * it, or one above it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID for a grace that is out of range.
+   * Gives an operator credential a new token. The credential stays the same. Until the grace is over, the replaced token can
+   * still be used, but only to read. Tokens that were replaced earlier keep their own grace; with a grace of 0 only the new
+   * token is valid afterwards. Atomic; not idempotent. The token is returned only in this response.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE; FAILED_PRECONDITION STATE_CONFLICT if the
+   * credential, or one above it, is revoked or has expired; INVALID_ARGUMENT FIELD_INVALID for a grace that is out of range.
    *
    * @generated from rpc routeplane.auth.v1.OperatorService.RotateOperator
    */
@@ -430,9 +430,9 @@ export declare const OperatorService: GenService<{
     output: typeof RotateOperatorResponseSchema;
   },
   /**
-   * Revokes an operator credential and with it, at once, every one below it. Idempotent: a revoked one stays as it was, its
-   * reason included. None revokes itself, so that a node never loses its first one: a leaked one is rotated, with a grace
-   * of 0.
+   * Revokes an operator credential and every credential below it, immediately. Idempotent: a revoked credential keeps its time
+   * and reason. A credential cannot revoke itself, so that a node never loses its first one: rotate a leaked credential with a
+   * grace of 0 instead.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE; FAILED_PRECONDITION STATE_CONFLICT for
    * the calling credential.
    *

@@ -91,13 +91,14 @@ export const RevokeOperatorResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_operator_service, 10);
 
 /**
- * Operator credentials, which administer the node. They are bound to no namespace, and can neither invoke inference nor reach
- * into a namespace.
+ * Operator credentials, which administer the node. They are bound to no namespace and can neither invoke inference nor act
+ * inside a namespace.
  *
- * The installer's is the first; every other one is minted by another, its parent, for ever. Authority only shrinks from parent to
- * child, at every use: a revocation or an expiry ends all credentials below. A credential rotates itself and those below it, and
- * revokes those below it; any other one is PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE. A credential that is limited to an account
- * sees only the operator credentials that are limited to the same account.
+ * The installer holds the first one. Every other one is minted by another operator credential, its permanent parent. A
+ * credential can never do more than its ancestors can at the time of use: when one is revoked or expires, all credentials below
+ * it end. A credential can rotate itself and the credentials below it, and revoke the credentials below it. For any other
+ * credential, these calls fail with PERMISSION_DENIED OPERATOR_OUT_OF_LINEAGE. A credential that is limited to an account sees
+ * only the operator credentials that are limited to the same account.
  *
  * Operator scopes: `accounts:read accounts:write audit:read keys:write namespaces:read namespaces:write operators:read
  * operators:write usage:read usage:write`, and `resource:*`.

@@ -25,7 +25,7 @@ export declare type ServiceCredential = Message<"routeplane.auth.v1.ServiceCrede
   id: string;
 
   /**
-   * Name, unique among those of the same account, or of the node, that are neither revoked nor expired.
+   * Name, unique among the service credentials of the same account, or of the node, that are neither revoked nor expired.
    *
    * @generated from field: string name = 2;
    */
@@ -60,14 +60,14 @@ export declare type ServiceCredential = Message<"routeplane.auth.v1.ServiceCrede
   allNamespaces: boolean;
 
   /**
-   * `acc_…` of the operator that minted it, if that is limited to an account; otherwise empty.
+   * Id of the account that the operator who minted it is limited to, `acc_…`; empty if not limited.
    *
    * @generated from field: string account_id = 7;
    */
   accountId: string;
 
   /**
-   * Time of its mint.
+   * Time at which it was minted.
    *
    * @generated from field: google.protobuf.Timestamp created_at = 8;
    */
@@ -163,7 +163,7 @@ export declare type MintServiceCredentialResponse = Message<"routeplane.auth.v1.
   serviceCredential?: ServiceCredential | undefined;
 
   /**
-   * Token of the credential. It is in this response and nowhere else.
+   * Token of the credential, returned only in this response.
    *
    * @generated from field: string token = 2;
    */
@@ -183,7 +183,7 @@ export declare const MintServiceCredentialResponseSchema: GenMessage<MintService
  */
 export declare type ListServiceCredentialsRequest = Message<"routeplane.auth.v1.ListServiceCredentialsRequest"> & {
   /**
-   * Most rows of the page; 0 means 100.
+   * Maximum number of rows of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -311,7 +311,7 @@ export declare type RotateServiceCredentialResponse = Message<"routeplane.auth.v
   serviceCredential?: ServiceCredential | undefined;
 
   /**
-   * The new token. Shown once.
+   * The new token, returned only in this response.
    *
    * @generated from field: string token = 2;
    */
@@ -379,12 +379,13 @@ export declare type RevokeServiceCredentialResponse = Message<"routeplane.auth.v
 export declare const RevokeServiceCredentialResponseSchema: GenMessage<RevokeServiceCredentialResponse>;
 
 /**
- * Service credentials, by which services of one's own verify keys and admit requests: they call VerificationService and
- * AdmissionService at the ports of the node's services. A service credential is bound to the namespaces that it was minted for, or
- * to all of the node, for ever. It can do nothing else: neither invoke inference nor read or change anything.
+ * Service credentials, with which your own services verify keys and admit requests. They call VerificationService and
+ * AdmissionService at the ports of the node's services. A service credential is permanently bound to the namespaces that it was
+ * minted for, or to all of the node. It can do nothing else: neither invoke inference nor read or change anything.
  *
- * They are minted by operators, like root keys, and outlive the operator credential that minted them. One that is limited to an
- * account mints them for namespaces of that account, and sees only those that were minted so.
+ * Like root keys, they are minted by operators and outlive the operator credential that minted them. An operator credential
+ * that is limited to an account mints service credentials only for namespaces of that account, and sees only those minted under
+ * this limit.
  *
  * Scopes: `keys:verify` (VerifyKey, WatchChanges) and `policy:admit` (Admit, Settle, Void).
  *
@@ -392,11 +393,12 @@ export declare const RevokeServiceCredentialResponseSchema: GenMessage<RevokeSer
  */
 export declare const ServiceCredentialService: GenService<{
   /**
-   * Mints a service credential. Atomic; not idempotent. The token is in this response and nowhere else.
+   * Mints a service credential. Atomic; not idempotent. The token is returned only in this response.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for a namespace out of reach; FAILED_PRECONDITION NAME_AMBIGUOUS if several accounts have
-   * a namespace of that name; PERMISSION_DENIED ACCOUNT_LIMITED for all namespaces by an operator that is limited to an account;
-   * ALREADY_EXISTS NAME_TAKEN if one that is neither revoked nor expired has the name; INVALID_ARGUMENT FIELD_INVALID for a
-   * blank name, an unknown, blank or duplicate scope, an expiry that is not in the future, or namespaces both listed and all.
+   * a namespace of that name; PERMISSION_DENIED ACCOUNT_LIMITED if an operator that is limited to an account asks for all
+   * namespaces; ALREADY_EXISTS NAME_TAKEN if a service credential of this name is neither revoked nor expired; INVALID_ARGUMENT
+   * FIELD_INVALID for a blank name, an unknown, blank or duplicate scope, an expiry that is not in the future, or namespaces
+   * both listed and all.
    *
    * @generated from rpc routeplane.auth.v1.ServiceCredentialService.MintServiceCredential
    */
@@ -427,11 +429,11 @@ export declare const ServiceCredentialService: GenService<{
     output: typeof GetServiceCredentialResponseSchema;
   },
   /**
-   * Gives a service credential a new token. The credential stays the same, and the replaced token does the same as before until
-   * the grace is over. Tokens that were replaced earlier keep their own grace; with a grace of 0 only the new token is valid
-   * afterwards. Atomic; not idempotent. The token is in this response and nowhere else.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; FAILED_PRECONDITION STATE_CONFLICT if it is revoked or has expired; INVALID_ARGUMENT
-   * FIELD_INVALID for a grace that is out of range.
+   * Gives a service credential a new token. The credential stays the same. The replaced token stays valid, without
+   * restrictions, until the grace is over. Tokens that were replaced earlier keep their own grace; with a grace of 0 only the
+   * new token is valid afterwards. Atomic; not idempotent. The token is returned only in this response.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND; FAILED_PRECONDITION STATE_CONFLICT if the credential is revoked or has expired;
+   * INVALID_ARGUMENT FIELD_INVALID for a grace that is out of range.
    *
    * @generated from rpc routeplane.auth.v1.ServiceCredentialService.RotateServiceCredential
    */
@@ -441,8 +443,8 @@ export declare const ServiceCredentialService: GenService<{
     output: typeof RotateServiceCredentialResponseSchema;
   },
   /**
-   * Revokes a service credential, at once and for ever. Idempotent: a revoked one stays as it was, its reason too.
-   * Reservations that it made stay until they expire, and are charged in full then.
+   * Revokes a service credential, immediately and permanently. Idempotent: a revoked credential keeps its time and reason.
+   * Reservations that it made stay until they expire, and are then charged in full.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND.
    *
    * @generated from rpc routeplane.auth.v1.ServiceCredentialService.RevokeServiceCredential

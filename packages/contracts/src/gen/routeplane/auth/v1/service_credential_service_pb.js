@@ -91,12 +91,13 @@ export const RevokeServiceCredentialResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_service_credential_service, 10);
 
 /**
- * Service credentials, by which services of one's own verify keys and admit requests: they call VerificationService and
- * AdmissionService at the ports of the node's services. A service credential is bound to the namespaces that it was minted for, or
- * to all of the node, for ever. It can do nothing else: neither invoke inference nor read or change anything.
+ * Service credentials, with which your own services verify keys and admit requests. They call VerificationService and
+ * AdmissionService at the ports of the node's services. A service credential is permanently bound to the namespaces that it was
+ * minted for, or to all of the node. It can do nothing else: neither invoke inference nor read or change anything.
  *
- * They are minted by operators, like root keys, and outlive the operator credential that minted them. One that is limited to an
- * account mints them for namespaces of that account, and sees only those that were minted so.
+ * Like root keys, they are minted by operators and outlive the operator credential that minted them. An operator credential
+ * that is limited to an account mints service credentials only for namespaces of that account, and sees only those minted under
+ * this limit.
  *
  * Scopes: `keys:verify` (VerifyKey, WatchChanges) and `policy:admit` (Admit, Settle, Void).
  *

@@ -53,14 +53,14 @@ export declare type Session = Message<"routeplane.auth.v1.Session"> & {
   operatorId: string;
 
   /**
-   * Name that the credential had that opened it.
+   * Name of the credential that opened it, as it was at that time.
    *
    * @generated from field: string name = 6;
    */
   name: string;
 
   /**
-   * Scopes that it was opened with. Those that it holds now are the intersection with those of the credential.
+   * Scopes that it was opened with. At present it holds those that the credential holds too.
    *
    * @generated from field: repeated string scopes = 7;
    */
@@ -88,7 +88,8 @@ export declare type Session = Message<"routeplane.auth.v1.Session"> & {
   expiresAt?: Timestamp | undefined;
 
   /**
-   * Time at which it was ended; absent if it was not. One whose credential was revoked is refused too, and has no time here.
+   * Time at which it was ended; absent if it was not. A session whose credential was revoked is refused too, but has no time
+   * here.
    *
    * @generated from field: google.protobuf.Timestamp revoked_at = 11;
    */
@@ -115,15 +116,15 @@ export declare const SessionSchema: GenMessage<Session>;
  */
 export declare type CreateSessionRequest = Message<"routeplane.auth.v1.CreateSessionRequest"> & {
   /**
-   * Name or `ns_…` id of its namespace. Empty: that of the calling key; for an operator credential, none.
+   * Name or `ns_…` id of its namespace. Empty: the namespace of the calling key; for an operator credential, none.
    *
    * @generated from field: string namespace = 1;
    */
   namespace: string;
 
   /**
-   * Scopes, `resource:action` or `resource:*`, of an operator credential without a namespace operator scopes. Empty: all that the
-   * caller holds, or, for an operator credential in a namespace, all of the namespace.
+   * Scopes, `resource:action` or `resource:*`; operator scopes for a session in no namespace. Empty: all scopes that the caller
+   * holds or, for an operator credential in a namespace, all scopes of a namespace.
    *
    * @generated from field: repeated string scopes = 2;
    */
@@ -150,7 +151,7 @@ export declare type CreateSessionResponse = Message<"routeplane.auth.v1.CreateSe
   session?: Session | undefined;
 
   /**
-   * Token of the session, `rpw_…`. It is in this response and nowhere else.
+   * Token of the session, `rpw_…`, returned only in this response.
    *
    * @generated from field: string token = 2;
    */
@@ -197,7 +198,7 @@ export declare type ExchangeSessionResponse = Message<"routeplane.auth.v1.Exchan
   session?: Session | undefined;
 
   /**
-   * Token of the session, `rpw_…`. It is in this response and nowhere else.
+   * Token of the session, `rpw_…`, returned only in this response.
    *
    * @generated from field: string token = 2;
    */
@@ -237,7 +238,7 @@ export declare const CreateSignInCodeRequestSchema: GenMessage<CreateSignInCodeR
  */
 export declare type CreateSignInCodeResponse = Message<"routeplane.auth.v1.CreateSignInCodeResponse"> & {
   /**
-   * The code. It is in this response and nowhere else.
+   * The code, returned only in this response.
    *
    * @generated from field: string code = 1;
    */
@@ -298,7 +299,7 @@ export declare type RedeemSignInCodeResponse = Message<"routeplane.auth.v1.Redee
   session?: Session | undefined;
 
   /**
-   * Token of the session, `rpw_…`. It is in this response and nowhere else.
+   * Token of the session, `rpw_…`, returned only in this response.
    *
    * @generated from field: string token = 2;
    */
@@ -352,7 +353,7 @@ export declare type LeaveNamespaceResponse = Message<"routeplane.auth.v1.LeaveNa
   session?: Session | undefined;
 
   /**
-   * Token of the session, `rpw_…`. It is in this response and nowhere else.
+   * Token of the session, `rpw_…`, returned only in this response.
    *
    * @generated from field: string token = 2;
    */
@@ -372,7 +373,7 @@ export declare const LeaveNamespaceResponseSchema: GenMessage<LeaveNamespaceResp
  */
 export declare type ListSessionsRequest = Message<"routeplane.auth.v1.ListSessionsRequest"> & {
   /**
-   * Most rows of the page; 0 means 100.
+   * Maximum number of rows of the page; 0 means 100.
    *
    * @generated from field: int32 page_size = 1;
    */
@@ -541,28 +542,29 @@ export declare type EndSessionResponse = Message<"routeplane.auth.v1.EndSessionR
 export declare const EndSessionResponseSchema: GenMessage<EndSessionResponse>;
 
 /**
- * Session credentials (`rpw_…`), by which a signed-in person uses the console for 12 hours. A session acts as the credential that
- * opened it, never as more: as a key in its one namespace, for ever, or as an operator credential in no namespace. Its scopes are
- * those that it was opened with and that the credential still holds, and it ends with the credential, or one above it, at once.
- * It cannot call models, and neither opens another session nor makes a sign-in code.
+ * Session credentials (`rpw_…`), with which a signed-in person uses the console for 12 hours. A session acts as the credential
+ * that opened it: as a key in the key's namespace, or as an operator credential in no namespace. It holds the scopes that it
+ * was opened with, as far as the credential still holds them. It ends as soon as the credential, or one above it, ends. It can
+ * neither invoke inference, nor open another session, nor create a sign-in code.
  *
- * An operator credential with the scope `keys:write`, which may mint root keys anyhow, also opens sessions in a namespace: they act
- * as the root key `console of <operator>`, which is minted for them once in each namespace and has no token. Such a session ends with
- * the operator credential too.
+ * An operator credential with the scope `keys:write`, which allows it to mint root keys, can also open sessions in a namespace.
+ * They act as the root key `console of <operator>`, which is minted once in each namespace and has no token. Such a session
+ * also ends when the operator credential ends.
  *
- * A rotation leaves sessions as they are, unless its grace is 0, as for a leaked token: then the sessions that the key, or the operator
- * credential, opened end with the token.
+ * A rotation does not affect sessions, unless its grace is 0, as for a leaked token: the sessions that the key, or the operator
+ * credential, opened then end with the token.
  *
  * @generated from service routeplane.auth.v1.SessionService
  */
 export declare const SessionService: GenService<{
   /**
-   * Opens a session for the calling credential. Atomic; not idempotent. The token is in this response and nowhere else.
+   * Opens a session for the calling credential. Atomic; not idempotent. The token is returned only in this response.
    * Errors: PERMISSION_DENIED SESSION_CREDENTIAL_REFUSED for a session, CREDENTIAL_REPLACED for a token that a rotation replaced,
    * SCOPE_EXCEEDS_PARENT for scopes that the caller does not hold, SCOPE_MISSING for an operator credential without `keys:write`
-   * that names a namespace; NOT_FOUND RESOURCE_NOT_FOUND for a namespace out of reach, which every other one is for a key;
-   * FAILED_PRECONDITION NAME_AMBIGUOUS if several accounts have a namespace of that name; RESOURCE_EXHAUSTED LIMIT_REACHED if the
-   * credential has 100 sessions that have not ended; INVALID_ARGUMENT FIELD_INVALID for an unknown, blank or duplicate scope.
+   * that names a namespace; NOT_FOUND RESOURCE_NOT_FOUND for a namespace out of reach (a key reaches only its own);
+   * FAILED_PRECONDITION NAME_AMBIGUOUS if several accounts have a namespace of that name; RESOURCE_EXHAUSTED LIMIT_REACHED if
+   * the credential has 100 sessions that have not ended; INVALID_ARGUMENT FIELD_INVALID for an unknown, blank or duplicate
+   * scope.
    *
    * @generated from rpc routeplane.auth.v1.SessionService.CreateSession
    */
@@ -572,12 +574,13 @@ export declare const SessionService: GenService<{
     output: typeof CreateSessionResponseSchema;
   },
   /**
-   * Replaces the calling session, which an operator credential opened, by one in another namespace, or in none. The calling session
-   * ends in the same transaction; the new one expires when it would have. Its scopes are all of a namespace, or, in none, the operator
-   * scopes that the first session was opened with. Atomic; not idempotent. The token is in this response and nowhere else.
-   * Errors: PERMISSION_DENIED SESSION_CREDENTIAL_REFUSED for a session that a key opened, or that was opened with some scopes of a
-   * namespace; otherwise as CreateSession; UNAUTHENTICATED CREDENTIAL_REVOKED if the session has ended meanwhile;
-   * FAILED_PRECONDITION STATE_CONFLICT for a credential that is no session.
+   * Replaces the calling session, which an operator credential must have opened, by a session in another namespace, or in none.
+   * The calling session ends in the same transaction; the new session keeps its expiry. In a namespace, the new session gets
+   * all scopes; in none, the operator scopes that the first session was opened with. Atomic; not idempotent. The token is
+   * returned only in this response.
+   * Errors: PERMISSION_DENIED SESSION_CREDENTIAL_REFUSED for a session that a key opened, or that was opened in a namespace
+   * with only some of its scopes; otherwise as CreateSession; UNAUTHENTICATED CREDENTIAL_REVOKED if the session has ended
+   * meanwhile; FAILED_PRECONDITION STATE_CONFLICT for a credential that is not a session.
    *
    * @generated from rpc routeplane.auth.v1.SessionService.ExchangeSession
    */
@@ -587,8 +590,9 @@ export declare const SessionService: GenService<{
     output: typeof ExchangeSessionResponseSchema;
   },
   /**
-   * Makes a code by which a browser signs in at the console, once and within 60 seconds, to a session of the calling credential with
-   * all scopes that it holds then. Atomic; not idempotent. The code is in this response and nowhere else.
+   * Creates a code with which a browser signs in at the console, once and within 60 seconds. It opens a session of the calling
+   * credential with all scopes that the credential holds at that time. Atomic; not idempotent. The code is returned only in
+   * this response.
    * Errors: as CreateSession; RESOURCE_EXHAUSTED LIMIT_REACHED if the credential has 10 codes that are neither used nor expired.
    *
    * @generated from rpc routeplane.auth.v1.SessionService.CreateSignInCode
@@ -599,10 +603,10 @@ export declare const SessionService: GenService<{
     output: typeof CreateSignInCodeResponseSchema;
   },
   /**
-   * Opens the session that a code stands for, on behalf of the credential that made the code. Of several calls with one code, one
-   * succeeds. Atomic; not idempotent. The token is in this response and nowhere else.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND, the same for a code that is unknown, was used or has expired, and where its credential may
-   * not open the session any more; RESOURCE_EXHAUSTED LIMIT_REACHED as CreateSession.
+   * Opens the session of a sign-in code, on behalf of the credential that created the code. Of several calls with the same
+   * code, only one succeeds. Atomic; not idempotent. The token is returned only in this response.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for a code that is unknown, used or expired, and if its credential may no longer open
+   * the session; RESOURCE_EXHAUSTED LIMIT_REACHED as CreateSession.
    *
    * @generated from rpc routeplane.auth.v1.SessionService.RedeemSignInCode
    */
@@ -612,12 +616,12 @@ export declare const SessionService: GenService<{
     output: typeof RedeemSignInCodeResponseSchema;
   },
   /**
-   * Replaces a session whose namespace was suspended or deleted meanwhile, by one in another namespace, or in none. Such a session is
-   * refused everywhere, ExchangeSession included, although the operator credential that opened it is still good; its token is the
-   * proof here. What it reaches is what ExchangeSession would have given it: nothing of the namespace that it leaves. Atomic; not
-   * idempotent. The token is in this response and nowhere else.
-   * Errors: UNAUTHENTICATED CREDENTIAL_INVALID, CREDENTIAL_REVOKED or CREDENTIAL_EXPIRED for a session that is refused for any cause but
-   * its namespace; otherwise as ExchangeSession.
+   * Replaces a session whose namespace was suspended or deleted, by a session in another namespace, or in none. Every other
+   * method, ExchangeSession included, refuses such a session, although the operator credential that opened it is still valid.
+   * Here the session's token in the request proves who calls. The new session is the one that ExchangeSession would return,
+   * without access to the old namespace. Atomic; not idempotent. The token is returned only in this response.
+   * Errors: UNAUTHENTICATED CREDENTIAL_INVALID, CREDENTIAL_REVOKED or CREDENTIAL_EXPIRED for a session that is refused for
+   * another reason than its namespace; otherwise as ExchangeSession.
    *
    * @generated from rpc routeplane.auth.v1.SessionService.LeaveNamespace
    */
@@ -627,8 +631,8 @@ export declare const SessionService: GenService<{
     output: typeof LeaveNamespaceResponseSchema;
   },
   /**
-   * Lists sessions, oldest first. A root key sees all of its namespace, a sub-key its own and those of the keys below it, an operator
-   * credential those in its reach. Sessions are kept for 30 days after their expiry.
+   * Lists sessions, oldest first. A root key sees all sessions of its namespace, a sub-key its own and those of the keys below
+   * it, an operator credential those in its reach. Sessions are kept for 30 days after their expiry.
    *
    * @generated from rpc routeplane.auth.v1.SessionService.ListSessions
    */
@@ -649,8 +653,9 @@ export declare const SessionService: GenService<{
     output: typeof GetSessionResponseSchema;
   },
   /**
-   * Ends a session, at once and for ever. Idempotent: one that has ended stays as it was. A key ends those that it sees in
-   * ListSessions; an operator credential those of keys in its reach, its own, and those of operator credentials below it.
+   * Ends a session, immediately and permanently. Idempotent: an ended session does not change. A key can end the sessions that
+   * ListSessions shows it; an operator credential those of keys in its reach, its own, and those of operator credentials below
+   * it.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED KEY_OUT_OF_LINEAGE or OPERATOR_OUT_OF_LINEAGE.
    *
    * @generated from rpc routeplane.auth.v1.SessionService.RevokeSession
@@ -661,9 +666,9 @@ export declare const SessionService: GenService<{
     output: typeof RevokeSessionResponseSchema;
   },
   /**
-   * Ends the calling session, at once and for ever: a sign-out. Idempotent in effect, but a second call is refused like every other
-   * call of an ended session.
-   * Errors: FAILED_PRECONDITION STATE_CONFLICT for a credential that is no session.
+   * Signs out: ends the calling session, immediately and permanently. A second call is refused, like every other call of an
+   * ended session.
+   * Errors: FAILED_PRECONDITION STATE_CONFLICT for a credential that is not a session.
    *
    * @generated from rpc routeplane.auth.v1.SessionService.EndSession
    */

@@ -147,17 +147,17 @@ export const EndSessionResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_session_service, 18);
 
 /**
- * Session credentials (`rpw_…`), by which a signed-in person uses the console for 12 hours. A session acts as the credential that
- * opened it, never as more: as a key in its one namespace, for ever, or as an operator credential in no namespace. Its scopes are
- * those that it was opened with and that the credential still holds, and it ends with the credential, or one above it, at once.
- * It cannot call models, and neither opens another session nor makes a sign-in code.
+ * Session credentials (`rpw_…`), with which a signed-in person uses the console for 12 hours. A session acts as the credential
+ * that opened it: as a key in the key's namespace, or as an operator credential in no namespace. It holds the scopes that it
+ * was opened with, as far as the credential still holds them. It ends as soon as the credential, or one above it, ends. It can
+ * neither invoke inference, nor open another session, nor create a sign-in code.
  *
- * An operator credential with the scope `keys:write`, which may mint root keys anyhow, also opens sessions in a namespace: they act
- * as the root key `console of <operator>`, which is minted for them once in each namespace and has no token. Such a session ends with
- * the operator credential too.
+ * An operator credential with the scope `keys:write`, which allows it to mint root keys, can also open sessions in a namespace.
+ * They act as the root key `console of <operator>`, which is minted once in each namespace and has no token. Such a session
+ * also ends when the operator credential ends.
  *
- * A rotation leaves sessions as they are, unless its grace is 0, as for a leaked token: then the sessions that the key, or the operator
- * credential, opened end with the token.
+ * A rotation does not affect sessions, unless its grace is 0, as for a leaked token: the sessions that the key, or the operator
+ * credential, opened then end with the token.
  *
  * @generated from service routeplane.auth.v1.SessionService
  */

@@ -19,15 +19,15 @@ export declare const file_routeplane_auth_v1_verification_service: GenFile;
  */
 export declare type VerifyKeyRequest = Message<"routeplane.auth.v1.VerifyKeyRequest"> & {
   /**
-   * Token as the caller sent it: of a key (`rp_…`), an operator (`rpo_…`), a service (`rps_…`) or a session (`rpw_…`). Longer ones are malformed anyway.
+   * Token as the caller sent it: of a key (`rp_…`), an operator (`rpo_…`), a service (`rps_…`) or a session (`rpw_…`).
    *
    * @generated from field: string token = 1;
    */
   token: string;
 
   /**
-   * Number of the last change that the caller has heard of (WatchChanges): the response of any replica is not older than that. 0:
-   * the caller watches no changes, and accepts a response that a very recent change has overtaken.
+   * Number of the last change that the caller has received from WatchChanges: the response of any replica is not older than
+   * this change. 0: the caller watches no changes, and accepts a response that does not include a very recent change.
    *
    * @generated from field: int64 known_change = 2;
    */
@@ -113,14 +113,14 @@ export declare type VerifiedKey = Message<"routeplane.auth.v1.VerifiedKey"> & {
   namespaceId: string;
 
   /**
-   * `acc_…` that owns the namespace.
+   * Id of the account that owns the namespace, `acc_…`.
    *
    * @generated from field: string account_id = 3;
    */
   accountId: string;
 
   /**
-   * Scopes that it holds now: the intersection with those of every key above it.
+   * Scopes that it holds at present: the intersection with those of every key above it.
    *
    * @generated from field: repeated string scopes = 4;
    */
@@ -186,14 +186,14 @@ export declare type VerifiedOperator = Message<"routeplane.auth.v1.VerifiedOpera
   operatorId: string;
 
   /**
-   * `acc_…` that it is limited to; empty if it acts on every account of the node.
+   * Id of the account that it is limited to, `acc_…`; empty if it acts on every account of the node.
    *
    * @generated from field: string account_id = 2;
    */
   accountId: string;
 
   /**
-   * Operator scopes that it holds now: the intersection with those of every operator credential above it.
+   * Operator scopes that it holds at present: the intersection with those of every operator credential above it.
    *
    * @generated from field: repeated string scopes = 3;
    */
@@ -341,9 +341,9 @@ export declare type WatchChangesResponse = Message<"routeplane.auth.v1.WatchChan
   sequence: bigint;
 
   /**
-   * Id of the changed thing: a key (`key_…`; stands for every key below it too), a namespace (`ns_…`; for all its keys), an
-   * operator credential (`op_…`; for every one below it), a service credential (`svc_…`), a session (`ses_…`) or an account
-   * (`acc_…`; for everything that it owns). Empty: no change.
+   * Id of what changed: a key (`key_…`; means every key below it too), a namespace (`ns_…`; for all its keys), an operator
+   * credential (`op_…`; for every one below it), a service credential (`svc_…`), a session (`ses_…`) or an account (`acc_…`;
+   * for everything that it owns). Empty: no change.
    *
    * @generated from field: string subject_id = 2;
    */
@@ -465,14 +465,14 @@ export declare type ResolveMintResponse = Message<"routeplane.auth.v1.ResolveMin
   actorType: string;
 
   /**
-   * `key_…`, `op_…` or `ses_…` of the minting credential.
+   * Id of the minting credential, `key_…`, `op_…` or `ses_…`.
    *
    * @generated from field: string actor_id = 3;
    */
   actorId: string;
 
   /**
-   * `acc_…` of it; empty for an operator of the whole node.
+   * Id of its account, `acc_…`; empty for an operator of the whole node.
    *
    * @generated from field: string account_id = 4;
    */
@@ -500,7 +500,7 @@ export declare type ResolveMintResponse = Message<"routeplane.auth.v1.ResolveMin
 export declare const ResolveMintResponseSchema: GenMessage<ResolveMintResponse>;
 
 /**
- * End of a key, and on whose behalf it was ended, for the audit log.
+ * End of a key, and the actor that ended it, for the audit log.
  *
  * @generated from message routeplane.auth.v1.RevokedKey
  */
@@ -520,7 +520,7 @@ export declare type RevokedKey = Message<"routeplane.auth.v1.RevokedKey"> & {
   keyId: string;
 
   /**
-   * Time of the revocation, or that at which the end was noticed.
+   * Time of the revocation, or the time at which the end was noticed.
    *
    * @generated from field: google.protobuf.Timestamp revoked_at = 3;
    */
@@ -535,14 +535,14 @@ export declare type RevokedKey = Message<"routeplane.auth.v1.RevokedKey"> & {
   actorType: string;
 
   /**
-   * `key_…`, `op_…` or `ses_…`; empty if it is not recorded.
+   * Id of the actor, `key_…`, `op_…` or `ses_…`; empty if it is not recorded.
    *
    * @generated from field: string actor_id = 5;
    */
   actorId: string;
 
   /**
-   * `acc_…` of the actor; empty for one of the whole node.
+   * Id of the account of the actor, `acc_…`; empty for an actor of the whole node.
    *
    * @generated from field: string account_id = 6;
    */
@@ -603,7 +603,7 @@ export declare const ListRevokedKeysRequestSchema: GenMessage<ListRevokedKeysReq
  */
 export declare type ListRevokedKeysResponse = Message<"routeplane.auth.v1.ListRevokedKeysResponse"> & {
   /**
-   * Keys of the page, at most 100; none behind the last one.
+   * Keys of the page, at most 100; empty after the last page.
    *
    * @generated from field: repeated routeplane.auth.v1.RevokedKey keys = 1;
    */
@@ -623,7 +623,7 @@ export declare const ListRevokedKeysResponseSchema: GenMessage<ListRevokedKeysRe
  */
 export declare type AcknowledgeRevokedKeysRequest = Message<"routeplane.auth.v1.AcknowledgeRevokedKeysRequest"> & {
   /**
-   * `key_…` each.
+   * Ids of the keys, `key_…`.
    *
    * @generated from field: repeated string key_ids = 1;
    */
@@ -677,14 +677,14 @@ export declare const BootstrapNodeRequestSchema: GenMessage<BootstrapNodeRequest
  */
 export declare type BootstrapNodeResponse = Message<"routeplane.auth.v1.BootstrapNodeResponse"> & {
   /**
-   * `acc_…` of the account `default`; empty if the operator has renamed it since.
+   * Id of the account `default`, `acc_…`; empty if the operator has renamed it since.
    *
    * @generated from field: string account_id = 1;
    */
   accountId: string;
 
   /**
-   * `ns_…` of the namespace `default`; empty if the operator has renamed or deleted it since.
+   * Id of the namespace `default`, `ns_…`; empty if the operator has renamed or deleted it since.
    *
    * @generated from field: string namespace_id = 2;
    */
@@ -698,18 +698,18 @@ export declare type BootstrapNodeResponse = Message<"routeplane.auth.v1.Bootstra
 export declare const BootstrapNodeResponseSchema: GenMessage<BootstrapNodeResponse>;
 
 /**
- * Verification of tokens and keys, for other services of the node and, by service credentials, for services of one's own.
+ * Verification of tokens and keys, for other services of the node and, with service credentials, for your own services.
  *
  * @generated from service routeplane.auth.v1.VerificationService
  */
 export declare const VerificationService: GenService<{
   /**
-   * Returns the credential that a token belongs to and the scopes that it has now. A refusal is data, not an error: an error means
-   * that the token could not be verified. A malformed token is refused by its checksum, without a lookup. A response can come from
-   * a cache, as long as every change since is known.
+   * Returns the credential that a token belongs to, and its present scopes. A refusal is a response, not an error: an error
+   * means that the token could not be verified. A malformed token is refused by its checksum, without a lookup. A response may
+   * come from a cache that the change feed keeps current.
    * A session gets the response of the key, or the operator credential, that it acts as, with its own scopes and expiry.
-   * A service credential verifies keys of its namespaces only: any other token, whatever it is, gets the refusal of an unknown one.
-   * So does a session for the internal caller `workload`.
+   * A service credential verifies only keys of its namespaces: any other token is refused like an unknown one. The internal
+   * caller `workload` gets the same refusal for a session.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.VerifyKey
    */
@@ -719,12 +719,13 @@ export declare const VerificationService: GenService<{
     output: typeof VerifyKeyResponseSchema;
   },
   /**
-   * Streams changes, from now until the caller cancels, so that it can cache responses of VerifyKey meanwhile. Changes are numbered
-   * without a hole, in commit order. The first message, and one every second, has the last number and no change. A number that is
-   * neither the expected one nor, in such a message, the last one means that changes were missed, in an earlier call or in this
-   * one: everything in the cache is stale. So it is when no message arrives for longer than a second.
-   * A service credential that is bound to namespaces learns no ids: for it, each change is one that was missed. Its call ends when
-   * it is revoked, changed or expired.
+   * Streams changes, from now until the caller cancels, so that the caller can cache responses of VerifyKey. Changes are
+   * numbered without gaps, in commit order. The first message, and one every second, has no change and repeats the last number.
+   * If a change does not have the next number, or a message without a change not the last number, then changes were missed, in
+   * an earlier call or in this one, and everything in the cache is stale. It is stale, too, when no message arrives for longer
+   * than a second.
+   * A service credential that is bound to namespaces receives no ids: it has to treat each change as a missed one. Its call
+   * ends when the credential is revoked, changes or expires.
    * Errors: UNAVAILABLE DEPENDENCY_UNAVAILABLE while the change feed of the database is not live.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.WatchChanges
@@ -746,7 +747,8 @@ export declare const VerificationService: GenService<{
     output: typeof ResolveKeyResponseSchema;
   },
   /**
-   * Reads the lineage of a key that is being minted with limits, and on whose behalf, for the service that binds the limits to it.
+   * Reads the lineage of a key that is being minted with limits, and the credential that mints it, for the service that binds
+   * the limits to the key.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND if no such mint is in progress.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.ResolveMint
@@ -757,9 +759,9 @@ export declare const VerificationService: GenService<{
     output: typeof ResolveMintResponseSchema;
   },
   /**
-   * Lists the keys of the node that have ended for ever, and that is not acknowledged yet, in order of namespace and key: revoked
-   * ones, and of those that were minted with limits also the expired ones and those whose mint was not completed. A key that a
-   * revocation above it ended is not listed. A mint that is listed is never completed.
+   * Lists the keys of the node that have ended permanently and are not acknowledged yet, in order of namespace and key. These
+   * are revoked keys and, of the keys minted with limits, also expired keys and keys whose mint was not completed. A key that
+   * was ended by a revocation above it is not listed. A listed mint is never completed.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.ListRevokedKeys
    */
@@ -769,8 +771,8 @@ export declare const VerificationService: GenService<{
     output: typeof ListRevokedKeysResponseSchema;
   },
   /**
-   * Acknowledges revocations: nothing refers to the keys any more, nor to those below them. Idempotent; keys that are not listed
-   * are ignored. Atomic.
+   * Acknowledges revocations: the caller confirms that nothing refers to the keys, or to keys below them, any more. Idempotent;
+   * keys that are not listed are ignored. Atomic.
    *
    * @generated from rpc routeplane.auth.v1.VerificationService.AcknowledgeRevokedKeys
    */
@@ -790,7 +792,7 @@ export declare const BootstrapService: GenService<{
   /**
    * Creates the account `default`, the namespace `default` in it and the first operator credential, with every operator
    * scope, whose token the installer chose and keeps. Idempotent for the same token.
-   * Errors: FAILED_PRECONDITION STATE_CONFLICT if the node was bootstrapped with another one.
+   * Errors: FAILED_PRECONDITION STATE_CONFLICT if the node was bootstrapped with another token.
    *
    * @generated from rpc routeplane.auth.v1.BootstrapService.BootstrapNode
    */

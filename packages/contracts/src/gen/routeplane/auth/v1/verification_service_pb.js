@@ -148,7 +148,7 @@ export const BootstrapNodeResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_auth_v1_verification_service, 18);
 
 /**
- * Verification of tokens and keys, for other services of the node and, by service credentials, for services of one's own.
+ * Verification of tokens and keys, for other services of the node and, with service credentials, for your own services.
  *
  * @generated from service routeplane.auth.v1.VerificationService
  */

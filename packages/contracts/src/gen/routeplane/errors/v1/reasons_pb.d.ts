@@ -75,7 +75,7 @@ export enum Reason {
   INTERNAL_ONLY = 7,
 
   /**
-   * NOT_FOUND: no such resource in the caller's reach. Unknown, foreign and malformed ids get the same bytes.
+   * NOT_FOUND: no such resource in the caller's reach. The error is identical for unknown, foreign and malformed ids.
    *
    * @generated from enum value: REASON_RESOURCE_NOT_FOUND = 8;
    */
@@ -234,7 +234,7 @@ export enum Reason {
   LIMIT_REACHED = 29,
 
   /**
-   * PERMISSION_DENIED: the operator credential exists, but is not where this method needs it in the lineage of the caller.
+   * PERMISSION_DENIED: the operator credential exists, but is neither the caller nor, as this method needs, below the caller.
    *
    * @generated from enum value: REASON_OPERATOR_OUT_OF_LINEAGE = 30;
    */
@@ -270,14 +270,14 @@ export enum Reason {
   CREDENTIAL_REPLACED = 34,
 
   /**
-   * PERMISSION_DENIED: a sub-key binds policies only to itself and to keys below it.
+   * PERMISSION_DENIED: a sub-key can bind policies only to itself and to keys below it.
    *
    * @generated from enum value: REASON_PRINCIPAL_OUT_OF_LINEAGE = 35;
    */
   PRINCIPAL_OUT_OF_LINEAGE = 35,
 
   /**
-   * PERMISSION_DENIED: a sub-key changes only policies that it or a key below it created and that are bound to nothing but those
+   * PERMISSION_DENIED: a sub-key can change only policies that it or a key below it created, and that are bound only to those
    * keys.
    *
    * @generated from enum value: REASON_POLICY_OUT_OF_LINEAGE = 36;
@@ -285,8 +285,8 @@ export enum Reason {
   POLICY_OUT_OF_LINEAGE = 36,
 
   /**
-   * RESOURCE_EXHAUSTED: the credential makes more management calls than a service accepts of one; metadata `retry_after` is the
-   * number of seconds after which to try again.
+   * RESOURCE_EXHAUSTED: the credential makes more management calls than a service accepts from one credential; metadata
+   * `retry_after` is the number of seconds after which to try again.
    *
    * @generated from enum value: REASON_RATE_LIMITED = 37;
    */
@@ -307,8 +307,8 @@ export enum Reason {
   KEY_REQUIRED = 39,
 
   /**
-   * PERMISSION_DENIED: a limit requested for a new key is above one of the same window that applies to whoever mints it; metadata
-   * `limit` is that one, `policy_id` its policy.
+   * PERMISSION_DENIED: a limit requested for a new key exceeds a limit with the same window that applies to the minting
+   * credential; metadata `limit` is that limit, `policy_id` its policy.
    *
    * @generated from enum value: REASON_LIMIT_EXCEEDS_PARENT = 40;
    */

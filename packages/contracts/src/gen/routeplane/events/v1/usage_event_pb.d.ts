@@ -12,16 +12,16 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 export declare const file_routeplane_events_v1_usage_event: GenFile;
 
 /**
- * Event that a gateway publishes when a request is admitted and when it settles, or that counts denied requests without a row.
- * Either event of a request is enough to write its row: they share every fact of the request, may arrive in any order and any
- * number of times, and are told apart by phase.
+ * Event that a gateway publishes when a request is admitted and when it settles, or to count denied requests that have no row.
+ * Either event of a request suffices to write its row. Both have all facts of the request, may arrive in any order and any
+ * number of times, and differ by phase.
  *
  * @generated from message routeplane.events.v1.UsageEvent
  */
 export declare type UsageEvent = Message<"routeplane.events.v1.UsageEvent"> & {
   /**
-   * Facts known from the admission on, the same in both events of a request but for the model and its provider. Absent with
-   * `unlogged_denials`.
+   * Facts known from the admission on; both events of a request have the same, except for the model and its provider. Absent
+   * with `unlogged_denials`.
    *
    * @generated from field: routeplane.events.v1.RequestFacts request = 1;
    */
@@ -66,28 +66,28 @@ export declare type UsageEvent = Message<"routeplane.events.v1.UsageEvent"> & {
 export declare const UsageEventSchema: GenMessage<UsageEvent>;
 
 /**
- * Requests that a policy refused beyond those that have a row each, because a key may have only so many of those in a minute.
+ * Requests that a policy refused and that have no row, because a key may only have a limited number of such rows in a minute.
  * Counted once by its id, however often it arrives.
  *
  * @generated from message routeplane.events.v1.UnloggedDenials
  */
 export declare type UnloggedDenials = Message<"routeplane.events.v1.UnloggedDenials"> & {
   /**
-   * `den_…`, chosen by the gateway; unique with the namespace.
+   * Id of this count, `den_…`; chosen by the gateway, unique with the namespace.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * `ns_…` of the key that called.
+   * Id of the namespace of the calling key, `ns_…`.
    *
    * @generated from field: string namespace_id = 2;
    */
   namespaceId: string;
 
   /**
-   * `key_…` that called; its root key, if too many of the keys below it were denied at once.
+   * Id of the calling key, `key_…`; or of its root key, if requests of too many keys below that were denied at once.
    *
    * @generated from field: string key_id = 3;
    */
@@ -101,14 +101,14 @@ export declare type UnloggedDenials = Message<"routeplane.events.v1.UnloggedDeni
   minute?: Timestamp | undefined;
 
   /**
-   * Resolved model id, without provider prefix; empty if the root key stands in for its keys.
+   * Resolved model id, without provider prefix; empty if `key_id` is the root key in place of the calling keys.
    *
    * @generated from field: string model = 5;
    */
   model: string;
 
   /**
-   * Name of the provider; empty if the root key stands in for its keys.
+   * Name of the provider; empty if `key_id` is the root key in place of the calling keys.
    *
    * @generated from field: string provider = 6;
    */
@@ -155,21 +155,21 @@ export declare const UsageEventBatchSchema: GenMessage<UsageEventBatch>;
  */
 export declare type RequestFacts = Message<"routeplane.events.v1.RequestFacts"> & {
   /**
-   * `req_…`, chosen by the gateway; unique with the namespace.
+   * Id of the request, `req_…`; chosen by the gateway, unique with the namespace.
    *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
-   * `ns_…` of the key that called.
+   * Id of the namespace of the calling key, `ns_…`.
    *
    * @generated from field: string namespace_id = 2;
    */
   namespaceId: string;
 
   /**
-   * `key_…` that called.
+   * Id of the calling key, `key_…`.
    *
    * @generated from field: string key_id = 3;
    */
@@ -232,7 +232,7 @@ export declare const RequestFactsSchema: GenMessage<RequestFacts>;
  */
 export declare type AdmittedOnSlices = Message<"routeplane.events.v1.AdmittedOnSlices"> & {
   /**
-   * `gws_…` of the gateway session.
+   * Id of the gateway session, `gws_…`.
    *
    * @generated from field: string session_id = 1;
    */
@@ -273,8 +273,8 @@ export declare const AdmittedOnSlicesSchema: GenMessage<AdmittedOnSlices>;
  */
 export declare type Admitted = Message<"routeplane.events.v1.Admitted"> & {
   /**
-   * The reservation: the most that the request can cost, at the bounds that it was admitted with. It counts against every
-   * budget that applies, and is stated also where none applies. Nano-USD, >= 0; 0 only where the price is.
+   * The reservation: the maximum cost of the request, at the bounds that it was admitted with. It counts against every budget
+   * that applies, and is set even if none applies. Nano-USD, >= 0; 0 only if the price is 0.
    *
    * @generated from field: int64 reserved_nano_usd = 1;
    */
@@ -310,7 +310,7 @@ export declare type Admitted = Message<"routeplane.events.v1.Admitted"> & {
 export declare const AdmittedSchema: GenMessage<Admitted>;
 
 /**
- * Price of the tokens of a request. An absent rate is that of the whole that its tokens are part of: input or output.
+ * Price of the tokens of a request. Tokens without a rate of their own are charged as input or as output tokens.
  *
  * @generated from message routeplane.events.v1.Price
  */
@@ -338,7 +338,7 @@ export declare type Price = Message<"routeplane.events.v1.Price"> & {
   outputPicoUsd: bigint;
 
   /**
-   * Price per request, charged beside its tokens, e.g. for a search. Pico-USD, >= 0.
+   * Price per request, charged in addition to its tokens, e.g. for a search. Pico-USD, >= 0.
    *
    * @generated from field: int64 request_pico_usd = 4;
    */
@@ -400,7 +400,7 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   outcome: Outcome;
 
   /**
-   * Time at which the last byte left, or at which it was refused.
+   * Time at which the last byte of the answer was sent, or at which the request was refused.
    *
    * @generated from field: google.protobuf.Timestamp completed_at = 2;
    */
@@ -435,8 +435,8 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   reservedNanoUsd: bigint;
 
   /**
-   * True if the upstream's final usage is not known, so that the bounds of the reservation stand in for it, or what the
-   * upstream had reported by then where that is more.
+   * True if the upstream's final usage is not known. The bounds of the reservation then take its place, or the usage that the
+   * upstream had reported by then, if that is more.
    *
    * @generated from field: bool estimated = 7;
    */
@@ -485,8 +485,8 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   shadowDenials: ShadowDenial[];
 
   /**
-   * Price that the charge is computed with: that of the model which answered, of the step that its input reached. Absent if it
-   * was denied.
+   * Price that the charge is computed with: the price of the model that answered, at the price step that its input reached.
+   * Absent if the request was denied.
    *
    * @generated from field: routeplane.events.v1.Price price = 14;
    */
@@ -536,7 +536,7 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   guardrailDecisions: GuardrailDecision[];
 
   /**
-   * The model that the price is of, if the upstream answered with another one than `model`; else empty.
+   * Model whose price is charged, if the upstream answered with another one than `model`; otherwise empty.
    *
    * @generated from field: string billed_model = 21;
    */
@@ -564,7 +564,7 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   completionAudioTokens?: bigint | undefined;
 
   /**
-   * Service tier that the charge is of, e.g. `priority`, in at most 64 characters. Empty if the upstream names none.
+   * Service tier that is charged, e.g. `priority`, in at most 64 characters. Empty if the upstream names none.
    *
    * @generated from field: string service_tier = 25;
    */
@@ -585,15 +585,15 @@ export declare type Settled = Message<"routeplane.events.v1.Settled"> & {
   upstreamRequestId: string;
 
   /**
-   * The upstream's own words on a failure, without credentials, in at most 500 printable characters. Empty if it had none.
+   * Error text of the upstream, without credentials, in at most 500 printable characters. Empty if it gave none.
    *
    * @generated from field: string upstream_error = 28;
    */
   upstreamError: string;
 
   /**
-   * Attempts to get an answer, in order; the last one is that of the answer. Empty if there was at most one: the other fields
-   * say all of it. At most 10.
+   * Attempts to get an answer, in order; the last one produced the answer. Empty if there was at most one, which the other
+   * fields describe. At most 10.
    *
    * @generated from field: repeated routeplane.events.v1.Attempt attempts = 29;
    */
@@ -641,8 +641,8 @@ export declare type DeniedAmounts = Message<"routeplane.events.v1.DeniedAmounts"
   needed: bigint;
 
   /**
-   * Time from which the request would be admitted if no other were; where open reservations were in the way, the time at which to
-   * try again. Absent: waiting does not help.
+   * Time from which the request would be admitted if no other request were. If open reservations were in the way: the time at
+   * which to try again. Absent: waiting does not help.
    *
    * @generated from field: google.protobuf.Timestamp retry_at = 4;
    */
@@ -717,14 +717,14 @@ export declare const AttemptSchema: GenMessage<Attempt>;
  */
 export declare type ShadowDenial = Message<"routeplane.events.v1.ShadowDenial"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
   policyId: string;
 
   /**
-   * `bnd_…`.
+   * Id of the binding, `bnd_…`.
    *
    * @generated from field: string binding_id = 2;
    */
@@ -751,14 +751,14 @@ export declare const ShadowDenialSchema: GenMessage<ShadowDenial>;
  */
 export declare type GuardrailDecision = Message<"routeplane.events.v1.GuardrailDecision"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
   policyId: string;
 
   /**
-   * `bnd_…`.
+   * Id of the binding, `bnd_…`.
    *
    * @generated from field: string binding_id = 2;
    */
@@ -772,21 +772,21 @@ export declare type GuardrailDecision = Message<"routeplane.events.v1.GuardrailD
   rule: string;
 
   /**
-   * Name of the pattern; empty if the content was blocked because it was more than can be judged.
+   * Name of the pattern; empty if the content was blocked because it was too much to be judged.
    *
    * @generated from field: string pattern = 4;
    */
   pattern: string;
 
   /**
-   * Number of stretches of the request's texts that it redacted; adjacent ones count as one.
+   * Number of redactions in the texts of the request; adjacent ones count as one.
    *
    * @generated from field: int32 request_redactions = 5;
    */
   requestRedactions: number;
 
   /**
-   * Number of stretches of the answer's texts that it redacted, likewise.
+   * Number of redactions in the texts of the answer, counted likewise.
    *
    * @generated from field: int32 response_redactions = 6;
    */
@@ -834,8 +834,8 @@ export enum Outcome {
   SUCCEEDED = 1,
 
   /**
-   * The upstream failed or could not be reached, or the gateway gave the request up. Free only if the upstream has certainly
-   * not worked for it; else charged what it reported, or the reservation.
+   * The upstream failed or could not be reached, or the gateway gave up. Not charged if the upstream certainly did no work for
+   * it; otherwise charged the usage that the upstream reported, or the reservation.
    *
    * @generated from enum value: OUTCOME_FAILED = 2;
    */

@@ -11,8 +11,8 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_routeplane_paging_v1_page_token: GenFile;
 
 /**
- * Content of a page token, which is this message serialised and base64url-encoded. It is a position and no authority: whatever
- * it contains, a page is read in the caller's own namespace.
+ * Content of a page token, which is this message serialised and base64url-encoded. It is a position and grants no access:
+ * whatever it contains, a page is read in the caller's own namespace.
  *
  * @generated from message routeplane.paging.v1.PageToken
  */

@@ -53,14 +53,14 @@ export declare const TokenPriceSchema: GenMessage<TokenPrice>;
  */
 export declare type AdmitRequest = Message<"routeplane.policy.v1.AdmitRequest"> & {
   /**
-   * `ns_…` of the key.
+   * Id of the namespace of the key, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * `req_…`, unique with the namespace and the key.
+   * Id of the request, `req_…`; unique with the namespace and the key.
    *
    * @generated from field: string request_id = 2;
    */
@@ -102,25 +102,25 @@ export declare type AdmitRequest = Message<"routeplane.policy.v1.AdmitRequest"> 
   choices: number;
 
   /**
-   * Idempotency key of the client for this request and every repetition of it, at most 255 characters: of all requests of the
-   * calling key with the same one, one is admitted, until it is voided or a day has passed since its end. Absent: requests are
-   * not compared.
+   * Idempotency key of the client for this request and its repetitions, at most 255 characters. Of all requests of the calling
+   * key with the same idempotency key, only one is admitted, until it is voided or a day has passed since its end. Absent:
+   * requests are not compared.
    *
    * @generated from field: optional string idempotency_key = 8;
    */
   idempotencyKey?: string | undefined;
 
   /**
-   * True for bounds that the caller can tighten: where they exceed what is left, or would only be admitted with a lower output
-   * bound or with the denial of a binding in shadow mode, the request is denied instead, so that the caller tightens them and
-   * asks again. Like any denial, that uses up nothing.
+   * True if the caller can still tighten the bounds. A request that would be admitted only with a lower output bound, or with a
+   * shadow denial, is then denied, so that the caller tightens the bounds and calls again. Like any denial, this uses up
+   * nothing.
    *
    * @generated from field: bool refuse_rather_than_lower = 9;
    */
   refuseRatherThanLower: boolean;
 
   /**
-   * `gws_…` of the gateway session that asks; empty: none. The request is refused unless that is open.
+   * Id of the gateway session of the caller, `gws_…`; empty: none. The request is refused unless the session is open.
    *
    * @generated from field: string session_id = 10;
    */
@@ -170,7 +170,7 @@ export declare type AdmitResponse = Message<"routeplane.policy.v1.AdmitResponse"
   shadowDenials: ShadowDenial[];
 
   /**
-   * The tightest limit on requests, this one counted if it is admitted; absent: none applies.
+   * The tightest limit on requests, which counts this request if it is admitted. Absent: no such limit applies.
    *
    * @generated from field: routeplane.policy.v1.RateLimitState requests = 4;
    */
@@ -184,7 +184,7 @@ export declare type AdmitResponse = Message<"routeplane.policy.v1.AdmitResponse"
   tokens?: RateLimitState | undefined;
 
   /**
-   * Amount that remains of the budget with the least left, what is reserved for this request counted if it is admitted. Micro-USD,
+   * Amount that remains of the budget with the least left, after the reservation of this request if it is admitted. Micro-USD,
    * rounded down. Absent: no budget is enforced.
    *
    * @generated from field: optional int64 budget_remaining_micro_usd = 6;
@@ -219,7 +219,7 @@ export declare type RateLimitState = Message<"routeplane.policy.v1.RateLimitStat
   remaining: bigint;
 
   /**
-   * Time from which the whole maximum remains again if nothing more is admitted.
+   * Time from which the whole maximum is available again if nothing more is admitted.
    *
    * @generated from field: google.protobuf.Timestamp resets_at = 3;
    */
@@ -239,14 +239,14 @@ export declare const RateLimitStateSchema: GenMessage<RateLimitState>;
  */
 export declare type ShadowDenial = Message<"routeplane.policy.v1.ShadowDenial"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
   policyId: string;
 
   /**
-   * `bnd_…`.
+   * Id of the binding, `bnd_…`.
    *
    * @generated from field: string binding_id = 2;
    */
@@ -280,7 +280,7 @@ export declare type Admission = Message<"routeplane.policy.v1.Admission"> & {
   outputTokensMax: bigint;
 
   /**
-   * Most that the request can cost, reserved on every budget that applies. Nano-USD; 0 if none does.
+   * Maximum cost of the request, reserved on every budget that applies. Nano-USD; 0 if no budget applies.
    *
    * @generated from field: int64 reserved_nano_usd = 2;
    */
@@ -308,7 +308,7 @@ export declare const AdmissionSchema: GenMessage<Admission>;
  */
 export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   /**
-   * `pol_…` that denies the request.
+   * Id of the policy that denies the request, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
@@ -322,7 +322,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   policyName: string;
 
   /**
-   * `bnd_…` through which it applies.
+   * Id of the binding through which it applies, `bnd_…`.
    *
    * @generated from field: string binding_id = 3;
    */
@@ -336,7 +336,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   principalType: PrincipalType;
 
   /**
-   * `ns_…` or `key_…` that it is on.
+   * Id of the principal that the binding is on, `ns_…` or `key_…`.
    *
    * @generated from field: string principal_id = 5;
    */
@@ -357,8 +357,8 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   rule: string;
 
   /**
-   * Time from which the request would be admitted if no other were; where open reservations are in the way, the time at which to
-   * try again. Absent: waiting does not help.
+   * Time from which the request would be admitted if no other request were. If open reservations are in the way: the time at
+   * which to try again. Absent: waiting does not help.
    *
    * @generated from field: google.protobuf.Timestamp retry_at = 8;
    */
@@ -379,8 +379,8 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   remaining: bigint;
 
   /**
-   * True if the request would be denied also if every request that is under way ended now without a charge, and everything that
-   * is set aside for gateways came back: a caller may then deny the same again for a moment without asking.
+   * True if the request would be denied even if every running request ended without a charge and gateways returned all slices:
+   * the caller may then deny the same request again for a moment, without a call.
    *
    * @generated from field: bool is_firm = 11;
    */
@@ -407,14 +407,14 @@ export declare const DenialSchema: GenMessage<Denial>;
  */
 export declare type SettleRequest = Message<"routeplane.policy.v1.SettleRequest"> & {
   /**
-   * `ns_…`.
+   * Id of the namespace, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * `req_…`.
+   * Id of the request, `req_…`.
    *
    * @generated from field: string request_id = 2;
    */
@@ -428,7 +428,7 @@ export declare type SettleRequest = Message<"routeplane.policy.v1.SettleRequest"
   costNanoUsd: bigint;
 
   /**
-   * `key_…` that called, the last of the lineage that was admitted.
+   * Id of the calling key, `key_…`: the last one of the admitted lineage.
    *
    * @generated from field: string key_id = 4;
    */
@@ -469,28 +469,28 @@ export declare const SettleResponseSchema: GenMessage<SettleResponse>;
  */
 export declare type VoidRequest = Message<"routeplane.policy.v1.VoidRequest"> & {
   /**
-   * `ns_…`.
+   * Id of the namespace, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * `req_…`.
+   * Id of the request, `req_…`.
    *
    * @generated from field: string request_id = 2;
    */
   requestId: string;
 
   /**
-   * `key_…` that called, the last of the lineage that was admitted.
+   * Id of the calling key, `key_…`: the last one of the admitted lineage.
    *
    * @generated from field: string key_id = 3;
    */
   keyId: string;
 
   /**
-   * True if nothing went upstream: then the request does not stay counted either.
+   * True if nothing was sent upstream: the request is then not counted either.
    *
    * @generated from field: bool never_sent = 4;
    */
@@ -520,24 +520,24 @@ export declare const VoidResponseSchema: GenMessage<VoidResponse>;
 /**
  * Admission of requests before they go upstream: a request reserves its upper bounds until it is settled with its usage.
  *
- * A service credential admits requests of the keys of its namespaces, and settles and voids those that it admitted itself. Any other
- * namespace is unknown to it; a reservation of somebody else is one that does not exist. Its request ids and idempotency keys are its
- * own: the same ones of a gateway, or of another service credential, name other requests.
+ * A service credential admits requests of the keys of its namespaces, and settles and voids only requests that it admitted
+ * itself. For it, other namespaces and the reservations of other callers do not exist. It has its own request ids and
+ * idempotency keys: the same values from a gateway, or from another service credential, identify other requests.
  *
  * @generated from service routeplane.policy.v1.AdmissionService
  */
 export declare const AdmissionService: GenService<{
   /**
    * Reserves the upper bounds of the request on every budget and rate limit that applies to its lineage, presets included, or
-   * on none. A denial is data, not an error, and uses up nothing. Idempotent by (namespace_id, key, request_id), the key
-   * being the last of the lineage: a repeated call returns the reservation that exists.
+   * on none of them. A denial is a response, not an error, and uses up nothing. Idempotent by (namespace_id, last key of the
+   * lineage, request_id): a repeated call returns the existing reservation.
    * The output bound is lowered to what budgets and token limits leave, down to one token for each choice.
-   * Where a request fits only if gateways return what they have free of their slices, or only with a lower output bound,
-   * they are asked to, and the call waits for that, 250 ms or, on a busy machine, at most a second.
-   * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is settled or voided already, and for a service credential if the key is
-   * revoked or expired, or below one that is; SESSION_ENDED if its gateway session is not open; NOT_FOUND RESOURCE_NOT_FOUND if a
-   * service credential names a namespace, key or lineage that is not, or is not in its namespaces; ALREADY_EXISTS
-   * IDEMPOTENCY_KEY_USED if another request of the key has its idempotency key.
+   * If a request fits only with a lower output bound, or only after gateways return the free part of their slices, the gateways
+   * are asked to return it. The call waits for that, for 250 ms or, on a busy machine, at most a second.
+   * Errors: FAILED_PRECONDITION STATE_CONFLICT if the request is already settled or voided and, for a service credential, if
+   * the key or one above it is revoked or expired; SESSION_ENDED if its gateway session is not open; NOT_FOUND
+   * RESOURCE_NOT_FOUND if a service credential names a namespace, key or lineage that does not exist or is outside of its
+   * namespaces; ALREADY_EXISTS IDEMPOTENCY_KEY_USED if another request of the key has the same idempotency key.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Admit
    */
@@ -547,8 +547,8 @@ export declare const AdmissionService: GenService<{
     output: typeof AdmitResponseSchema;
   },
   /**
-   * Settlement: replaces the reservation of a request by its usage, also beyond what was reserved. Idempotent. Exactly one of
-   * settle, void and expiry takes effect, except that a settlement corrects the charge of a reservation that has expired.
+   * Settles a request: replaces its reservation by its usage, even if that is more than was reserved. Idempotent. Exactly one
+   * of settle, void and expiry takes effect, except that a settlement corrects the charge of a reservation that has expired.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Settle
    */
@@ -558,9 +558,9 @@ export declare const AdmissionService: GenService<{
     output: typeof SettleResponseSchema;
   },
   /**
-   * Release: ends the reservation of a request without a charge: its money, its tokens and its slot. The request itself stays
-   * counted, unless it was never sent upstream. Idempotent. A request that is not admitted yet is voided too, for a day: an Admit that
-   * comes later, or is still running, is refused with FAILED_PRECONDITION STATE_CONFLICT. To send it after all, admit it under
+   * Releases a request: ends its reservation (money, tokens and slot) without a charge. The request itself stays counted,
+   * unless it was never sent upstream. Idempotent. A request that is not admitted yet is also voided, for a day: an Admit call
+   * that comes later, or is still running, fails with FAILED_PRECONDITION STATE_CONFLICT. To send it after all, admit it under
    * a new request_id.
    *
    * @generated from rpc routeplane.policy.v1.AdmissionService.Void

@@ -94,9 +94,9 @@ export const VoidResponseSchema = /*@__PURE__*/
 /**
  * Admission of requests before they go upstream: a request reserves its upper bounds until it is settled with its usage.
  *
- * A service credential admits requests of the keys of its namespaces, and settles and voids those that it admitted itself. Any other
- * namespace is unknown to it; a reservation of somebody else is one that does not exist. Its request ids and idempotency keys are its
- * own: the same ones of a gateway, or of another service credential, name other requests.
+ * A service credential admits requests of the keys of its namespaces, and settles and voids only requests that it admitted
+ * itself. For it, other namespaces and the reservations of other callers do not exist. It has its own request ids and
+ * idempotency keys: the same values from a gateway, or from another service credential, identify other requests.
  *
  * @generated from service routeplane.policy.v1.AdmissionService
  */

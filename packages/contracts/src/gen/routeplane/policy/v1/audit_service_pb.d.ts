@@ -32,7 +32,7 @@ export declare type ListAuditEntriesRequest = Message<"routeplane.policy.v1.List
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -52,14 +52,14 @@ export declare const ListAuditEntriesRequestSchema: GenMessage<ListAuditEntriesR
  */
 export declare type ListAuditEntriesResponse = Message<"routeplane.policy.v1.ListAuditEntriesResponse"> & {
   /**
-   * Newest first.
+   * Entries of the page, newest first.
    *
    * @generated from field: repeated routeplane.audit.v1.AuditEntry entries = 1;
    */
   entries: AuditEntry[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -79,10 +79,10 @@ export declare const ListAuditEntriesResponseSchema: GenMessage<ListAuditEntries
  */
 export declare const AuditService: GenService<{
   /**
-   * Lists changes, newest first. A key sees its namespace; an operator the node, or the account that it is limited to. Entries
-   * that arrive while it is paged through are neither skipped nor doubled.
+   * Lists changes, newest first. A key sees the changes of its namespace; an operator those of the node, or of the account that
+   * it is limited to. Entries that arrive during paging are neither skipped nor repeated.
    * Actions: binding.create binding.delete policy.create policy.delete policy.disable policy.enable policy.update.
-   * Errors: INVALID_ARGUMENT FIELD_INVALID for any other action, naming these, and for an empty range of time.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID for any other action (the message lists the actions), and for an empty time range.
    *
    * @generated from rpc routeplane.policy.v1.AuditService.ListAuditEntries
    */

@@ -32,7 +32,7 @@ export declare type ReconcileBudgetsRequest = Message<"routeplane.policy.v1.Reco
   to?: Timestamp | undefined;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -87,9 +87,9 @@ export declare type ReconcileBudgetsResponse = Message<"routeplane.policy.v1.Rec
   counterCount: bigint;
 
   /**
-   * Number of those that were compared in part, because what was spent has no time of its own: the window was edited within the
-   * last day, or is `total` and older. Reserved amounts were compared in full; for `total`, only a counter below the known sum
-   * is a difference.
+   * Number of these counters that were compared only in part, because their spent amounts have no times of their own: the
+   * window was edited within the last day, or is `total` and older. Reserved amounts were compared in full; for `total`, only a
+   * counter below the known sum is a difference.
    *
    * @generated from field: int64 partial_counter_count = 6;
    */
@@ -103,15 +103,15 @@ export declare type ReconcileBudgetsResponse = Message<"routeplane.policy.v1.Rec
   differences: BudgetDifference[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 8;
    */
   nextPageToken: string;
 
   /**
-   * Number of requests of this page that were admitted by a service credential: no gateway logs them, so that there is nothing to
-   * compare their charges with. Counters include them.
+   * Number of requests of this page that were admitted by a service credential: no gateway logs them, so that their charges
+   * cannot be compared. Counters include them.
    *
    * @generated from field: int64 service_count = 9;
    */
@@ -131,7 +131,7 @@ export declare const ReconcileBudgetsResponseSchema: GenMessage<ReconcileBudgets
  */
 export declare type BudgetDifference = Message<"routeplane.policy.v1.BudgetDifference"> & {
   /**
-   * `ns_…`.
+   * Id of the namespace, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
@@ -182,14 +182,14 @@ export declare const BudgetDifferenceSchema: GenMessage<BudgetDifference>;
  */
 export declare type ChargeDifference = Message<"routeplane.policy.v1.ChargeDifference"> & {
   /**
-   * `key_…` that called.
+   * Id of the calling key, `key_…`.
    *
    * @generated from field: string key_id = 1;
    */
   keyId: string;
 
   /**
-   * `req_…`.
+   * Id of the request, `req_…`.
    *
    * @generated from field: string request_id = 2;
    */
@@ -237,14 +237,14 @@ export declare const ChargeDifferenceSchema: GenMessage<ChargeDifference>;
  */
 export declare type CounterDifference = Message<"routeplane.policy.v1.CounterDifference"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
   policyId: string;
 
   /**
-   * `bnd_…`.
+   * Id of the binding, `bnd_…`.
    *
    * @generated from field: string binding_id = 2;
    */
@@ -265,15 +265,15 @@ export declare type CounterDifference = Message<"routeplane.policy.v1.CounterDif
   countedMicroUsd: bigint;
 
   /**
-   * Least sum of its reservations.
+   * Lowest possible sum of its reservations.
    *
    * @generated from field: int64 expected_micro_usd = 5;
    */
   expectedMicroUsd: bigint;
 
   /**
-   * Greatest sum of its reservations: more than the least only if some were settled after they had expired. Absent:
-   * not known.
+   * Highest possible sum of its reservations; above the lowest only if some were settled after they had expired. Absent: not
+   * known.
    *
    * @generated from field: optional int64 expected_micro_usd_max = 6;
    */
@@ -294,20 +294,20 @@ export declare type CounterDifference = Message<"routeplane.policy.v1.CounterDif
 export declare const CounterDifferenceSchema: GenMessage<CounterDifference>;
 
 /**
- * Gateway session that has something set aside, or known, which its state does not allow.
+ * Gateway session whose slices or limit sets do not fit its state.
  *
  * @generated from message routeplane.policy.v1.SessionDifference
  */
 export declare type SessionDifference = Message<"routeplane.policy.v1.SessionDifference"> & {
   /**
-   * `gws_…`.
+   * Id of the gateway session, `gws_…`.
    *
    * @generated from field: string session_id = 1;
    */
   sessionId: string;
 
   /**
-   * `bnd_…`; empty if the difference is of no counter.
+   * Id of the binding, `bnd_…`; empty if the difference concerns no counter.
    *
    * @generated from field: string binding_id = 2;
    */
@@ -344,10 +344,11 @@ export declare const SessionDifferenceSchema: GenMessage<SessionDifference>;
 export declare const BudgetAdminService: GenService<{
   /**
    * Compares the charges of budgets with the request log, request by request, and the counters of budgets with their
-   * reservations and slices; names gateway sessions whose state and slices do not agree. What came late of lost sessions is charged
-   * before. Covers the last 23 hours, because reservations are not kept longer. Running requests, and those of services,
-   * which no gateway logs, are counted apart and are no difference. A difference is read again, twice within two seconds, before it is reported; a request that is not in the
-   * log by then is reported, also if its event is still on its way.
+   * reservations and slices; also reports gateway sessions whose slices do not fit their state. Requests of lost sessions that
+   * reached the log late are charged first. Covers the last 23 hours, because reservations are not kept longer. Running
+   * requests, and requests of services, which no gateway logs, are counted separately and are not differences. A difference is
+   * read again, twice within two seconds, before it is reported. A request that is not in the log by then is reported, even if
+   * its event is still on its way.
    * Errors: UNAVAILABLE if the usage service does not answer.
    *
    * @generated from rpc routeplane.policy.v1.BudgetAdminService.ReconcileBudgets

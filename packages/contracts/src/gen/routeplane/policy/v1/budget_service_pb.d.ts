@@ -80,7 +80,7 @@ export declare const CreateBudgetResponseSchema: GenMessage<CreateBudgetResponse
  */
 export declare type GetBudgetRequest = Message<"routeplane.policy.v1.GetBudgetRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -127,7 +127,7 @@ export declare type ListBudgetsRequest = Message<"routeplane.policy.v1.ListBudge
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -147,14 +147,14 @@ export declare const ListBudgetsRequestSchema: GenMessage<ListBudgetsRequest>;
  */
 export declare type ListBudgetsResponse = Message<"routeplane.policy.v1.ListBudgetsResponse"> & {
   /**
-   * Oldest first.
+   * Entries of the page, oldest first.
    *
    * @generated from field: repeated routeplane.policy.v1.Policy policies = 1;
    */
   policies: Policy[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -174,7 +174,7 @@ export declare const ListBudgetsResponseSchema: GenMessage<ListBudgetsResponse>;
  */
 export declare type UpdateBudgetRequest = Message<"routeplane.policy.v1.UpdateBudgetRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -188,7 +188,7 @@ export declare type UpdateBudgetRequest = Message<"routeplane.policy.v1.UpdateBu
   name: string;
 
   /**
-   * The new window; absent: unchanged. What was spent stays counted.
+   * The new window; absent: unchanged. Amounts already spent stay counted.
    *
    * @generated from field: optional routeplane.policy.v1.BudgetWindow window = 3;
    */
@@ -209,7 +209,7 @@ export declare type UpdateBudgetRequest = Message<"routeplane.policy.v1.UpdateBu
   etag: string;
 
   /**
-   * The new time zone of a calendar window; absent: unchanged, or UTC if the window becomes one of a calendar.
+   * The new time zone of a calendar window; absent: unchanged, or UTC if the window becomes a calendar window.
    *
    * @generated from field: optional string time_zone = 6;
    */
@@ -229,7 +229,7 @@ export declare const UpdateBudgetRequestSchema: GenMessage<UpdateBudgetRequest>;
  */
 export declare type UpdateBudgetResponse = Message<"routeplane.policy.v1.UpdateBudgetResponse"> & {
   /**
-   * The budget as it is now.
+   * The budget after the change.
    *
    * @generated from field: routeplane.policy.v1.Policy policy = 1;
    */
@@ -249,7 +249,7 @@ export declare const UpdateBudgetResponseSchema: GenMessage<UpdateBudgetResponse
  */
 export declare type DeleteBudgetRequest = Message<"routeplane.policy.v1.DeleteBudgetRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -290,9 +290,8 @@ export declare type DeleteBudgetResponse = Message<"routeplane.policy.v1.DeleteB
 export declare const DeleteBudgetResponseSchema: GenMessage<DeleteBudgetResponse>;
 
 /**
- * Budgets: policies that limit spend within a rolling window. These are
- * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
- * sub-keys apply.
+ * Budgets: policies that limit spend within a window. They are the policies of PolicyService of this kind: a policy of another
+ * kind is NOT_FOUND here. The restrictions of PolicyService on sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.BudgetService
  */

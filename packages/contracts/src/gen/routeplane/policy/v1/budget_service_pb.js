@@ -85,9 +85,8 @@ export const DeleteBudgetResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_budget_service, 9);
 
 /**
- * Budgets: policies that limit spend within a rolling window. These are
- * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
- * sub-keys apply.
+ * Budgets: policies that limit spend within a window. They are the policies of PolicyService of this kind: a policy of another
+ * kind is NOT_FOUND here. The restrictions of PolicyService on sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.BudgetService
  */

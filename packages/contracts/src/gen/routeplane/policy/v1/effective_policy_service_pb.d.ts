@@ -27,7 +27,7 @@ export declare type GetEffectivePolicyRequest = Message<"routeplane.policy.v1.Ge
   principalType: PrincipalType;
 
   /**
-   * `ns_…` of the caller's namespace, or a `key_…` in it.
+   * Id of the principal: `ns_…` of the caller's namespace, or a `key_…` in it.
    *
    * @generated from field: string principal_id = 2;
    */
@@ -74,7 +74,7 @@ export declare type EffectivePolicy = Message<"routeplane.policy.v1.EffectivePol
   principalType: PrincipalType;
 
   /**
-   * `ns_…` or `key_…`.
+   * Id of the principal, `ns_…` or `key_…`.
    *
    * @generated from field: string principal_id = 2;
    */
@@ -129,7 +129,7 @@ export declare const EffectivePolicySchema: GenMessage<EffectivePolicy>;
  */
 export declare type PolicySource = Message<"routeplane.policy.v1.PolicySource"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
@@ -143,7 +143,7 @@ export declare type PolicySource = Message<"routeplane.policy.v1.PolicySource"> 
   policyName: string;
 
   /**
-   * `bnd_…` through which it applies.
+   * Id of the binding through which it applies, `bnd_…`.
    *
    * @generated from field: string binding_id = 3;
    */
@@ -184,14 +184,14 @@ export declare const PolicySourceSchema: GenMessage<PolicySource>;
  */
 export declare type EffectiveGuardrail = Message<"routeplane.policy.v1.EffectiveGuardrail"> & {
   /**
-   * Lists of the models that may be called: a model must be on every one of them. None: all models.
+   * Lists of the models that may be called: a model must be on every one of them. Empty: all models.
    *
    * @generated from field: repeated routeplane.policy.v1.SourcedModels model_allow = 1;
    */
   modelAllow: SourcedModels[];
 
   /**
-   * Models that may not be called, whatever allows them.
+   * Models that may not be called, even if an allow-list has them.
    *
    * @generated from field: repeated routeplane.policy.v1.SourcedModel model_deny = 2;
    */
@@ -233,21 +233,21 @@ export declare type EffectiveGuardrail = Message<"routeplane.policy.v1.Effective
   uninspectableResponse?: SourcedUninspectable | undefined;
 
   /**
-   * Lists of the service tiers that may be asked for: a tier must be on every one of them. None: all tiers.
+   * Lists of the service tiers that may be requested: a tier must be on every one of them. Empty: all tiers.
    *
    * @generated from field: repeated routeplane.policy.v1.SourcedNames service_tier_allow = 8;
    */
   serviceTierAllow: SourcedNames[];
 
   /**
-   * Lists of the kinds of output that may be asked for: each must be on every one of them. None: all kinds.
+   * Lists of the kinds of output that may be requested: a kind must be on every one of them. Empty: all kinds.
    *
    * @generated from field: repeated routeplane.policy.v1.SourcedNames modality_allow = 9;
    */
   modalityAllow: SourcedNames[];
 
   /**
-   * Lists of the tools run by the provider that may be used: a tool must be on every one of them. None: all tools.
+   * Lists of the tools run by the provider that may be used: a tool must be on every one of them. Empty: all tools.
    *
    * @generated from field: repeated routeplane.policy.v1.SourcedNames hosted_tool_allow = 10;
    */
@@ -274,7 +274,7 @@ export declare type SourcedNames = Message<"routeplane.policy.v1.SourcedNames"> 
   names: string[];
 
   /**
-   * Every policy that has this very list.
+   * Every policy that has exactly this list.
    *
    * @generated from field: repeated routeplane.policy.v1.PolicySource sources = 2;
    */
@@ -301,7 +301,7 @@ export declare type SourcedModels = Message<"routeplane.policy.v1.SourcedModels"
   models: string[];
 
   /**
-   * Every policy that has this very list.
+   * Every policy that has exactly this list.
    *
    * @generated from field: repeated routeplane.policy.v1.PolicySource sources = 2;
    */
@@ -328,7 +328,7 @@ export declare type SourcedModel = Message<"routeplane.policy.v1.SourcedModel"> 
   model: string;
 
   /**
-   * Every policy that names it so.
+   * Every policy that has this entry.
    *
    * @generated from field: repeated routeplane.policy.v1.PolicySource sources = 2;
    */
@@ -436,7 +436,7 @@ export declare type SourcedPattern = Message<"routeplane.policy.v1.SourcedPatter
   pattern?: ContentPattern | undefined;
 
   /**
-   * Every policy that has this very pattern.
+   * Every policy that has exactly this pattern.
    *
    * @generated from field: repeated routeplane.policy.v1.PolicySource sources = 2;
    */
@@ -470,14 +470,14 @@ export declare type EffectiveBudget = Message<"routeplane.policy.v1.EffectiveBud
   spec?: BudgetSpec | undefined;
 
   /**
-   * Settled within the window. Micro-USD; more than the limit after an overrun.
+   * Amount settled within the window. Micro-USD; exceeds the limit after an overrun.
    *
    * @generated from field: int64 spent_micro_usd = 3;
    */
   spentMicroUsd: bigint;
 
   /**
-   * Reserved for running requests and in slices of gateways. Micro-USD.
+   * Amount reserved for running requests and in slices of gateways. Micro-USD.
    *
    * @generated from field: int64 reserved_micro_usd = 4;
    */
@@ -491,21 +491,22 @@ export declare type EffectiveBudget = Message<"routeplane.policy.v1.EffectiveBud
   remainingMicroUsd: bigint;
 
   /**
-   * Time at which the oldest part of what is spent leaves the window; absent if nothing is spent or it never does.
+   * Time at which the oldest spent amount leaves the window; absent if nothing is spent or it never does.
    *
    * @generated from field: google.protobuf.Timestamp frees_up_at = 6;
    */
   freesUpAt?: Timestamp | undefined;
 
   /**
-   * Part of what is reserved that is set aside in slices of gateways, which admit requests on it. Micro-USD, rounded up.
+   * Part of the reserved amount that is set aside in slices, on which gateways admit requests. Micro-USD, rounded up.
    *
    * @generated from field: int64 leased_micro_usd = 7;
    */
   leasedMicroUsd: bigint;
 
   /**
-   * Part of what is reserved that stays so for up to a day, because a lost gateway may have spent it. Micro-USD, rounded up.
+   * Part of the reserved amount that stays reserved for up to a day, because a lost gateway may have spent it. Micro-USD,
+   * rounded up.
    *
    * @generated from field: int64 held_back_micro_usd = 8;
    */
@@ -560,7 +561,7 @@ export declare type EffectiveRateLimit = Message<"routeplane.policy.v1.Effective
   concurrent: bigint;
 
   /**
-   * Time at which the oldest part of what counts leaves the window; absent if nothing counts.
+   * Time at which the oldest counted amount leaves the window; absent if nothing is counted.
    *
    * @generated from field: google.protobuf.Timestamp frees_up_at = 6;
    */
@@ -594,8 +595,8 @@ export declare const GetOwnLimitsRequestSchema: GenMessage<GetOwnLimitsRequest>;
  */
 export declare type GetOwnLimitsResponse = Message<"routeplane.policy.v1.GetOwnLimitsResponse"> & {
   /**
-   * Every limit, in order of binding id; of one binding the budget first, then requests, tokens and concurrency. The smallest `left` of a
-   * unit among those that are enforced is what the key can still use of it.
+   * Every limit, in order of binding id; within a binding: budget, requests, tokens, concurrency. Of each unit, the key can
+   * still use the smallest `left` of all enforced limits.
    *
    * @generated from field: repeated routeplane.policy.v1.OwnLimit limits = 1;
    */
@@ -636,7 +637,7 @@ export declare type OwnLimit = Message<"routeplane.policy.v1.OwnLimit"> & {
   window: BudgetWindow;
 
   /**
-   * Length of the rolling window in seconds; 0 if there is none: a budget in total or of a calendar window, and concurrency.
+   * Length of the rolling window in seconds; 0 for a total budget, a calendar window and concurrency.
    *
    * @generated from field: int32 window_secs = 4;
    */
@@ -650,15 +651,15 @@ export declare type OwnLimit = Message<"routeplane.policy.v1.OwnLimit"> & {
   limit: bigint;
 
   /**
-   * Counted within the window. Of money, what was settled: more than the limit after an overrun. Of requests, those admitted. Of
-   * tokens, the use of settled requests and the bounds of running ones. Of concurrency, running requests that no slice holds.
+   * Amount counted within the window. Money: settled amounts, which exceed the limit after an overrun. Requests: admitted
+   * requests. Tokens: usage of settled requests and bounds of running ones. Concurrency: running requests outside of slices.
    *
    * @generated from field: int64 used = 6;
    */
   used: bigint;
 
   /**
-   * Reserved for running requests, and set aside in slices of gateways: of money and of concurrency. 0 of requests and tokens,
+   * Amount of money or concurrency that is reserved for running requests or set aside in slices. 0 for requests and tokens,
    * which count as used from admission on.
    *
    * @generated from field: int64 reserved = 7;
@@ -666,22 +667,22 @@ export declare type OwnLimit = Message<"routeplane.policy.v1.OwnLimit"> & {
   reserved: bigint;
 
   /**
-   * Part of what is reserved that is set aside in slices of gateways: running requests are admitted on it, and new ones.
+   * Part of `reserved` that is set aside in slices: for requests that run on them, and for new ones.
    *
    * @generated from field: int64 leased = 8;
    */
   leased: bigint;
 
   /**
-   * Rest that is neither used nor reserved, >= 0.
+   * Amount that is neither used nor reserved; >= 0.
    *
    * @generated from field: int64 left = 9;
    */
   left: bigint;
 
   /**
-   * First moment at which a part of what is used leaves the rolling window; absent if nothing is used, and where nothing ever
-   * leaves: a budget in total, and concurrency. All of a calendar window leaves when the next one begins.
+   * First time at which a used amount leaves the rolling window; of a calendar window, the time at which the next one begins.
+   * Absent if nothing is used, and for a total budget and concurrency.
    *
    * @generated from field: google.protobuf.Timestamp resets_at = 10;
    */
@@ -755,11 +756,11 @@ export declare const LimitUnitSchema: GenEnum<LimitUnit>;
  */
 export declare const EffectivePolicyService: GenService<{
   /**
-   * Composes the policies that apply to a key, through its namespace and every key of its lineage, or to every key of a
-   * namespace: presets taken apart, disabled policies left out, each rule and limit with its source, each limit with its
-   * current use.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the principal; INTERNAL if one of the policies cannot be read: requests to which
-   * it applies are refused.
+   * Composes the policies that apply to a key (through its namespace and every key of its lineage), or to every key of a
+   * namespace. Presets are split into their parts and disabled policies left out. Each rule and limit is returned with its
+   * source, each limit also with its current use.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the principal; INTERNAL if one of the policies cannot be read; requests to which
+   * that policy applies are refused.
    *
    * @generated from rpc routeplane.policy.v1.EffectivePolicyService.GetEffectivePolicy
    */
@@ -770,8 +771,8 @@ export declare const EffectivePolicyService: GenService<{
   },
   /**
    * Returns every limit that applies to the calling key, through its namespace and every key of its lineage: budgets and rate
-   * limits, those of presets included, disabled policies left out, each maximum with its current use. Needs a valid key and no
-   * scope; it shows nothing of other keys but the policies above the caller, which a denial names as well.
+   * limits, those of presets included, without disabled policies. Each limit is returned with its current use. Needs a valid
+   * key and no scope. Of other keys it shows only the policies above the caller, which a denial names as well.
    * Errors: PERMISSION_DENIED KEY_REQUIRED for an operator credential; INTERNAL if one of the policies cannot be read.
    *
    * @generated from rpc routeplane.policy.v1.EffectivePolicyService.GetOwnLimits

@@ -19,7 +19,7 @@ export declare const file_routeplane_policy_v1_enforcement_service: GenFile;
  */
 export declare type ListAppliedGuardrailsRequest = Message<"routeplane.policy.v1.ListAppliedGuardrailsRequest"> & {
   /**
-   * `ns_…` of the key.
+   * Id of the namespace of the key, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
@@ -53,7 +53,7 @@ export declare type ListAppliedGuardrailsResponse = Message<"routeplane.policy.v
   guardrails: AppliedGuardrail[];
 
   /**
-   * Limits that apply. Absent: the service is of a release that does not list them, so that they are known to Admit alone.
+   * Limits that apply. Absent: the service has a release that does not list them, so that only Admit knows them.
    *
    * @generated from field: routeplane.policy.v1.AppliedLimits limits = 2;
    */
@@ -93,7 +93,7 @@ export declare const AppliedLimitsSchema: GenMessage<AppliedLimits>;
  */
 export declare type AppliedLimit = Message<"routeplane.policy.v1.AppliedLimit"> & {
   /**
-   * `bnd_…` through which they apply.
+   * Id of the binding through which they apply, `bnd_…`.
    *
    * @generated from field: string binding_id = 1;
    */
@@ -162,7 +162,7 @@ export declare type AppliedGuardrail = Message<"routeplane.policy.v1.AppliedGuar
   policyName: string;
 
   /**
-   * `bnd_…` through which it applies.
+   * Id of the binding through which it applies, `bnd_…`.
    *
    * @generated from field: string binding_id = 3;
    */
@@ -176,7 +176,7 @@ export declare type AppliedGuardrail = Message<"routeplane.policy.v1.AppliedGuar
   principalType: PrincipalType;
 
   /**
-   * `ns_…` or `key_…` that it is on.
+   * Id of the principal that the binding is on, `ns_…` or `key_…`.
    *
    * @generated from field: string principal_id = 5;
    */
@@ -231,14 +231,14 @@ export declare type WatchPolicyChangesResponse = Message<"routeplane.policy.v1.W
   sequence: bigint;
 
   /**
-   * `ns_…` in which a policy or a binding changed. Empty: nothing changed.
+   * Id of the namespace in which a policy or a binding changed, `ns_…`. Empty: nothing changed.
    *
    * @generated from field: string subject_id = 2;
    */
   subjectId: string;
 
   /**
-   * `bnd_…` of which a gateway should return now what it has free; with such ids the message announces no change, and repeats
+   * Ids of bindings, `bnd_…`, whose free slices a gateway should return now. A message with such ids has no change and repeats
    * the last number.
    *
    * @generated from field: repeated string recalled_binding_ids = 3;
@@ -259,9 +259,9 @@ export declare const WatchPolicyChangesResponseSchema: GenMessage<WatchPolicyCha
  */
 export declare const EnforcementService: GenService<{
   /**
-   * Lists every guardrail and every limit that applies to a key: of the policies bound to its namespace and to the keys of its
-   * lineage, those in presets included, disabled policies left out. A gateway must refuse the requests of the key while this
-   * fails.
+   * Lists every guardrail and every limit that applies to a key: those of the policies bound to its namespace and to the keys
+   * of its lineage, presets included, without disabled policies. While this call fails, a gateway must refuse the requests of
+   * the key.
    * Errors: INTERNAL if one of the policies cannot be read.
    *
    * @generated from rpc routeplane.policy.v1.EnforcementService.ListAppliedGuardrails
@@ -272,11 +272,11 @@ export declare const EnforcementService: GenService<{
     output: typeof ListAppliedGuardrailsResponseSchema;
   },
   /**
-   * Streams changes from now until the caller hangs up, so that the caller can cache answers of this service in the meantime.
-   * Changes are numbered without a gap, in the order in which they were committed. The first message, and one every second,
-   * carries the last number and no change. A number that is neither the expected one nor a repetition of the last one in such
-   * a message means that changes were missed, in an earlier call or in this one: cached answers are stale and must be read
-   * anew. So are they after more than a second without a message.
+   * Streams changes, from now until the caller cancels, so that the caller can cache responses of this service. Changes are
+   * numbered without gaps, in commit order. The first message, and one every second, has no change and repeats the last number.
+   * If a change does not have the next number, or a message without a change not the last number, then changes were missed, in
+   * an earlier call or in this one, and every cached response is stale. They are stale, too, when no message arrives for longer
+   * than a second.
    * Errors: UNAVAILABLE DEPENDENCY_UNAVAILABLE while changes cannot be streamed.
    *
    * @generated from rpc routeplane.policy.v1.EnforcementService.WatchPolicyChanges

@@ -18,7 +18,7 @@ export declare const file_routeplane_policy_v1_gateway_session_service: GenFile;
  */
 export declare type RenewSessionRequest = Message<"routeplane.policy.v1.RenewSessionRequest"> & {
   /**
-   * `gws_…`, chosen by the gateway process, in its spool before it is used.
+   * Id of the session, `gws_…`. The gateway process chooses it and writes it to its spool before use.
    *
    * @generated from field: string session_id = 1;
    */
@@ -66,7 +66,7 @@ export declare type RenewSessionResponse = Message<"routeplane.policy.v1.RenewSe
   state: SessionState;
 
   /**
-   * Time for which a renewal is good, from before the gateway first sent its number: a repetition of it is not good for longer.
+   * Time for which a renewal is valid, counted from before the gateway first sent it: a repetition does not extend the time.
    * Milliseconds.
    *
    * @generated from field: int32 length_ms = 2;
@@ -87,7 +87,7 @@ export declare const RenewSessionResponseSchema: GenMessage<RenewSessionResponse
  */
 export declare type AcquireSlicesRequest = Message<"routeplane.policy.v1.AcquireSlicesRequest"> & {
   /**
-   * `gws_…`.
+   * Id of the gateway session, `gws_…`.
    *
    * @generated from field: string session_id = 1;
    */
@@ -114,15 +114,15 @@ export declare const AcquireSlicesRequestSchema: GenMessage<AcquireSlicesRequest
  */
 export declare type SliceRequest = Message<"routeplane.policy.v1.SliceRequest"> & {
   /**
-   * `ns_…`.
+   * Id of the namespace, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * Number of a limit set: the counters of this request, which are then all that a lineage counts on. Chosen by the session,
-   * from 1; a number means the same counters for the life of the session. 0: no limit set, only slices are refilled or returned.
+   * Number of a limit set, chosen by the session, from 1. It identifies the counters of this request, which must then be all
+   * counters of a lineage, for the life of the session. 0: no limit set; slices are only refilled or returned.
    *
    * @generated from field: uint32 limit_set = 2;
    */
@@ -149,7 +149,7 @@ export declare const SliceRequestSchema: GenMessage<SliceRequest>;
  */
 export declare type CounterRequest = Message<"routeplane.policy.v1.CounterRequest"> & {
   /**
-   * `bnd_…`.
+   * Id of the binding, `bnd_…`.
    *
    * @generated from field: string binding_id = 1;
    */
@@ -163,8 +163,8 @@ export declare type CounterRequest = Message<"routeplane.policy.v1.CounterReques
   dimension: Dimension;
 
   /**
-   * Money and slots: sum of all grants that the gateway knows of since the session began. If the service has granted more, an
-   * answer was lost: it tells its sum and grants nothing.
+   * Money and slots: sum of all grants that the gateway knows of since the session began. If the service has granted more, a
+   * response was lost: it returns its sum and grants nothing.
    *
    * @generated from field: int64 granted = 3;
    */
@@ -185,29 +185,29 @@ export declare type CounterRequest = Message<"routeplane.policy.v1.CounterReques
   needed: bigint;
 
   /**
-   * Amount that is wanted beyond it, granted as far as it is fair.
+   * Amount that is wanted in addition, granted as far as it is fair.
    *
    * @generated from field: int64 wanted = 6;
    */
   wanted: bigint;
 
   /**
-   * Free part of the slice, without what is needed.
+   * Free part of the slice, without `needed`.
    *
    * @generated from field: int64 free = 7;
    */
   free: bigint;
 
   /**
-   * Money: most that the gateway lets be in doubt on the counter: the bounds of requests whose admission event the log has not
-   * acknowledged. The service keeps the largest.
+   * Money: maximum amount in doubt that the gateway allows on the counter: the bounds of requests whose admission event the log
+   * has not acknowledged. The service keeps the largest value.
    *
    * @generated from field: int64 doubt = 8;
    */
   doubt: bigint;
 
   /**
-   * Requests and tokens: unused parts of rate slices that are over.
+   * Requests and tokens: unused parts of rate slices that have ended.
    *
    * @generated from field: repeated routeplane.policy.v1.RateReturn rate_returns = 9;
    */
@@ -281,15 +281,15 @@ export declare const AcquireSlicesResponseSchema: GenMessage<AcquireSlicesRespon
  */
 export declare type SliceGrant = Message<"routeplane.policy.v1.SliceGrant"> & {
   /**
-   * True if everything that was needed is granted. If false, nothing is, and the caller may ask AdmissionService.
+   * True if everything that was needed is granted. If false, nothing is granted, and the caller may call AdmissionService.
    *
    * @generated from field: bool granted = 1;
    */
   granted: boolean;
 
   /**
-   * Counters in the order of the request. None if it was not processed, because the session is not open or its namespace failed now:
-   * what it returns has to be told again.
+   * Counters in the order of the request. Empty if the request was not processed, because the session is not open or its
+   * namespace failed: the caller has to send its returns again.
    *
    * @generated from field: repeated routeplane.policy.v1.CounterGrant counters = 2;
    */
@@ -330,7 +330,7 @@ export declare type CounterGrant = Message<"routeplane.policy.v1.CounterGrant"> 
   returned: bigint;
 
   /**
-   * Money: most that may be in doubt on the counter.
+   * Money: maximum amount that may be in doubt on the counter.
    *
    * @generated from field: int64 doubt = 4;
    */
@@ -351,7 +351,7 @@ export declare type CounterGrant = Message<"routeplane.policy.v1.CounterGrant"> 
   remaining: bigint;
 
   /**
-   * Requests and tokens: time from which the whole maximum remains again if nothing more is admitted.
+   * Requests and tokens: time from which the whole maximum is available again if nothing more is admitted.
    *
    * @generated from field: google.protobuf.Timestamp resets_at = 7;
    */
@@ -365,7 +365,7 @@ export declare type CounterGrant = Message<"routeplane.policy.v1.CounterGrant"> 
 export declare const CounterGrantSchema: GenMessage<CounterGrant>;
 
 /**
- * Part of a rate limit that may be used until it is over.
+ * Part of a rate limit that may be used for a short time.
  *
  * @generated from message routeplane.policy.v1.RateSlice
  */
@@ -378,7 +378,7 @@ export declare type RateSlice = Message<"routeplane.policy.v1.RateSlice"> & {
   amount: bigint;
 
   /**
-   * Time at which it is counted, whenever it is used: that of its end.
+   * Time at which the whole slice is counted, whenever it is used: the time of its end.
    *
    * @generated from field: google.protobuf.Timestamp counted_at = 2;
    */
@@ -419,34 +419,34 @@ export declare type ReportSettlementsRequest = Message<"routeplane.policy.v1.Rep
 export declare const ReportSettlementsRequestSchema: GenMessage<ReportSettlementsRequest>;
 
 /**
- * End of one admitted request. Also the form in which a gateway keeps it in its spool until it is answered.
+ * End of one admitted request. A gateway keeps the same message in its spool until the report is processed.
  *
  * @generated from message routeplane.policy.v1.SettlementReport
  */
 export declare type SettlementReport = Message<"routeplane.policy.v1.SettlementReport"> & {
   /**
-   * `ns_…`.
+   * Id of the namespace, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * `key_…` that called.
+   * Id of the calling key, `key_…`.
    *
    * @generated from field: string key_id = 2;
    */
   keyId: string;
 
   /**
-   * `req_…`.
+   * Id of the request, `req_…`.
    *
    * @generated from field: string request_id = 3;
    */
   requestId: string;
 
   /**
-   * `gws_…` under which it was admitted; empty: admitted by AdmissionService without a session.
+   * Id of the session under which it was admitted, `gws_…`; empty: admitted by AdmissionService without a session.
    *
    * @generated from field: string session_id = 4;
    */
@@ -460,7 +460,7 @@ export declare type SettlementReport = Message<"routeplane.policy.v1.SettlementR
   limitSet: number;
 
   /**
-   * Time at which its rate slices are counted, the earliest of them; absent: no rate limit applies.
+   * Earliest time at which its rate slices are counted; absent: no rate limit applies.
    *
    * @generated from field: google.protobuf.Timestamp counted_at = 6;
    */
@@ -503,7 +503,7 @@ export declare type SettlementReport = Message<"routeplane.policy.v1.SettlementR
     case: "released";
   } | {
     /**
-     * Process ended while it ran: charged in full until a settlement corrects it.
+     * The gateway process ended while the request ran: charged in full until a settlement corrects it.
      *
      * @generated from field: routeplane.policy.v1.UnknownEnd unknown = 11;
      */
@@ -552,7 +552,7 @@ export declare const SettledUsageSchema: GenMessage<SettledUsage>;
  */
 export declare type Release = Message<"routeplane.policy.v1.Release"> & {
   /**
-   * True if nothing went upstream: then the request does not stay counted either.
+   * True if nothing was sent upstream: the request is then not counted either.
    *
    * @generated from field: bool never_sent = 1;
    */
@@ -566,7 +566,7 @@ export declare type Release = Message<"routeplane.policy.v1.Release"> & {
 export declare const ReleaseSchema: GenMessage<Release>;
 
 /**
- * End that nobody saw.
+ * End of a request that is not known.
  *
  * @generated from message routeplane.policy.v1.UnknownEnd
  */
@@ -606,14 +606,14 @@ export declare const ReportSettlementsResponseSchema: GenMessage<ReportSettlemen
  */
 export declare type CloseSessionRequest = Message<"routeplane.policy.v1.CloseSessionRequest"> & {
   /**
-   * `gws_…`.
+   * Id of the gateway session, `gws_…`.
    *
    * @generated from field: string session_id = 1;
    */
   sessionId: string;
 
   /**
-   * True if every request of the session has been reported, and nobody can make another one.
+   * True if every request of the session has been reported, and no other one can start.
    *
    * @generated from field: bool complete = 2;
    */
@@ -667,21 +667,23 @@ export enum SessionState {
   OPEN = 1,
 
   /**
-   * The session was not renewed in time, was left, or is used by two processes: it is granted nothing. Its requests are still reported.
+   * The session was not renewed in time, was closed without `complete`, or is used by two processes: it is granted nothing. Its
+   * requests can still be reported.
    *
    * @generated from enum value: SESSION_STATE_ENDED = 2;
    */
   ENDED = 2,
 
   /**
-   * Settled from the usage log. Its requests are still reported; what the log lacked is charged against what is held back.
+   * The session was settled from the usage log. Its requests can still be reported; those that the log lacked are charged
+   * against the amount held back.
    *
    * @generated from enum value: SESSION_STATE_SETTLED = 3;
    */
   SETTLED = 3,
 
   /**
-   * Final: reports change nothing any more and are answered as known.
+   * Final: reports have no effect and get the outcome DONE.
    *
    * @generated from enum value: SESSION_STATE_CLOSED = 4;
    */
@@ -761,7 +763,7 @@ export enum ReportOutcome {
   DONE = 1,
 
   /**
-   * Cannot ever be applied, e.g. an amount that no request can have. The service has logged why.
+   * Can never be applied, e.g. an amount that no request can have. The service has logged why.
    *
    * @generated from enum value: REPORT_OUTCOME_REFUSED = 2;
    */
@@ -774,18 +776,18 @@ export enum ReportOutcome {
 export declare const ReportOutcomeSchema: GenEnum<ReportOutcome>;
 
 /**
- * Gateway sessions and their slices: amounts of limits set aside for one life of one gateway process, so that it admits requests
- * by itself. This service is the authority: settled amounts, reservations and everything outstanding in slices together never
- * exceed a limit. Sums since the session began are told instead of differences, so that lost, repeated and overtaken calls do
- * no harm: each side takes the larger one.
+ * Gateway sessions and their slices: amounts of limits that are set aside for one run of one gateway process, so that it admits
+ * requests by itself. This service is the authority: settled amounts, reservations and everything outstanding in slices
+ * together never exceed a limit. Both sides send sums since the session began instead of differences and take the larger value,
+ * so that lost, repeated and overtaken calls do no harm.
  *
  * @generated from service routeplane.policy.v1.GatewaySessionService
  */
 export declare const GatewaySessionService: GenService<{
   /**
-   * Opens a session, with renewal 1, or renews it. A session that is not renewed for its length is ended by the service, which
-   * grants it nothing from then on. Idempotent by (session_id, renewal, nonce): a repetition has no effect, and another nonce for
-   * a renewal that is known ends the session, because two processes use it.
+   * Opens a session (renewal 1), or renews it. The service ends a session that is not renewed within its length, and grants it
+   * nothing from then on. Idempotent by (session_id, renewal, nonce): a repetition has no effect. A different nonce for a known
+   * renewal ends the session, because two processes use it.
    *
    * @generated from rpc routeplane.policy.v1.GatewaySessionService.RenewSession
    */
@@ -795,9 +797,10 @@ export declare const GatewaySessionService: GenService<{
     output: typeof RenewSessionResponseSchema;
   },
   /**
-   * Sets amounts aside for a session, and takes back what it returns. Each request is a transaction of its own: it is granted what
-   * it needs on all its counters or nothing, and more of what it wants where that is fair. Not idempotent: after a failure the
-   * caller makes a new call with its present sums, and never repeats `rate_returns`.
+   * Sets amounts aside for a session, and takes back what the session returns. Each SliceRequest is a transaction of its own:
+   * it is granted everything that is needed on all its counters, or nothing; in addition it is granted what is wanted, as far
+   * as that is fair. Not idempotent: after a failure the caller makes a new call with its present sums, and never repeats
+   * `rate_returns`.
    *
    * @generated from rpc routeplane.policy.v1.GatewaySessionService.AcquireSlices
    */
@@ -807,9 +810,9 @@ export declare const GatewaySessionService: GenService<{
     output: typeof AcquireSlicesResponseSchema;
   },
   /**
-   * Reports requests that are over: settlement, release, or an unknown end, of requests admitted on slices and of those admitted
-   * by AdmissionService. Each is applied exactly once, by (namespace_id, key_id, request_id), and has an outcome of its own, so
-   * that one which cannot be applied holds up no other. One namespace is one transaction. Idempotent.
+   * Reports how requests ended (settlement, release or unknown), whether they were admitted on slices or by AdmissionService.
+   * Each report is applied exactly once, by (namespace_id, key_id, request_id), and has an outcome of its own, so that a report
+   * that cannot be applied does not block the others. The reports of one namespace are one transaction. Idempotent.
    *
    * @generated from rpc routeplane.policy.v1.GatewaySessionService.ReportSettlements
    */
@@ -819,8 +822,8 @@ export declare const GatewaySessionService: GenService<{
     output: typeof ReportSettlementsResponseSchema;
   },
   /**
-   * Closes a session: everything outstanding is free again. Only a caller that has reported every request of the session may say
-   * that it is complete; otherwise the session is renewed no more, ends, and is settled from the usage log. Idempotent.
+   * Closes a session, which frees everything outstanding. Only a caller that has reported every request of the session may set
+   * `complete`. Without it, the session ends, can no longer be renewed, and is settled from the usage log. Idempotent.
    *
    * @generated from rpc routeplane.policy.v1.GatewaySessionService.CloseSession
    */

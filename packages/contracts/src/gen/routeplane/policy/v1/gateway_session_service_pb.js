@@ -182,10 +182,10 @@ export const ReportOutcome = /*@__PURE__*/
   tsEnum(ReportOutcomeSchema);
 
 /**
- * Gateway sessions and their slices: amounts of limits set aside for one life of one gateway process, so that it admits requests
- * by itself. This service is the authority: settled amounts, reservations and everything outstanding in slices together never
- * exceed a limit. Sums since the session began are told instead of differences, so that lost, repeated and overtaken calls do
- * no harm: each side takes the larger one.
+ * Gateway sessions and their slices: amounts of limits that are set aside for one run of one gateway process, so that it admits
+ * requests by itself. This service is the authority: settled amounts, reservations and everything outstanding in slices
+ * together never exceed a limit. Both sides send sums since the session began instead of differences and take the larger value,
+ * so that lost, repeated and overtaken calls do no harm.
  *
  * @generated from service routeplane.policy.v1.GatewaySessionService
  */

@@ -80,7 +80,7 @@ export declare const CreateGuardrailResponseSchema: GenMessage<CreateGuardrailRe
  */
 export declare type GetGuardrailRequest = Message<"routeplane.policy.v1.GetGuardrailRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -127,7 +127,7 @@ export declare type ListGuardrailsRequest = Message<"routeplane.policy.v1.ListGu
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -147,14 +147,14 @@ export declare const ListGuardrailsRequestSchema: GenMessage<ListGuardrailsReque
  */
 export declare type ListGuardrailsResponse = Message<"routeplane.policy.v1.ListGuardrailsResponse"> & {
   /**
-   * Oldest first.
+   * Entries of the page, oldest first.
    *
    * @generated from field: repeated routeplane.policy.v1.Policy policies = 1;
    */
   policies: Policy[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -174,7 +174,7 @@ export declare const ListGuardrailsResponseSchema: GenMessage<ListGuardrailsResp
  */
 export declare type UpdateGuardrailRequest = Message<"routeplane.policy.v1.UpdateGuardrailRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -334,7 +334,7 @@ export declare const UpdateGuardrailRequestSchema: GenMessage<UpdateGuardrailReq
  */
 export declare type UpdateGuardrailResponse = Message<"routeplane.policy.v1.UpdateGuardrailResponse"> & {
   /**
-   * The guardrail as it is now.
+   * The guardrail after the change.
    *
    * @generated from field: routeplane.policy.v1.Policy policy = 1;
    */
@@ -354,7 +354,7 @@ export declare const UpdateGuardrailResponseSchema: GenMessage<UpdateGuardrailRe
  */
 export declare type DeleteGuardrailRequest = Message<"routeplane.policy.v1.DeleteGuardrailRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -395,9 +395,8 @@ export declare type DeleteGuardrailResponse = Message<"routeplane.policy.v1.Dele
 export declare const DeleteGuardrailResponseSchema: GenMessage<DeleteGuardrailResponse>;
 
 /**
- * Guardrails: policies on the models, streaming, tokens and content of requests and answers. These are
- * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
- * sub-keys apply.
+ * Guardrails: policies on the models, streaming, tokens and content of requests and answers. They are the policies of
+ * PolicyService of this kind: a policy of another kind is NOT_FOUND here. The restrictions of PolicyService on sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.GuardrailService
  */

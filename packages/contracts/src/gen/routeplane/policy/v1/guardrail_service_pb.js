@@ -85,9 +85,8 @@ export const DeleteGuardrailResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_guardrail_service, 9);
 
 /**
- * Guardrails: policies on the models, streaming, tokens and content of requests and answers. These are
- * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
- * sub-keys apply.
+ * Guardrails: policies on the models, streaming, tokens and content of requests and answers. They are the policies of
+ * PolicyService of this kind: a policy of another kind is NOT_FOUND here. The restrictions of PolicyService on sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.GuardrailService
  */

@@ -19,14 +19,14 @@ export declare const file_routeplane_policy_v1_policy: GenFile;
  */
 export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Unique in its namespace.
+   * Name, unique in the namespace.
    *
    * @generated from field: string name = 2;
    */
@@ -54,29 +54,29 @@ export declare type Policy = Message<"routeplane.policy.v1.Policy"> & {
   createdAt?: Timestamp | undefined;
 
   /**
-   * Time since which it is disabled; absent if it is in force wherever it is bound.
+   * Time at which it was disabled; absent if it is enabled.
    *
    * @generated from field: google.protobuf.Timestamp disabled_at = 6;
    */
   disabledAt?: Timestamp | undefined;
 
   /**
-   * Etag of its name, its spec and whether it is disabled. An update or a binding that sends it back fails if one of them
-   * has changed since.
+   * Etag, which changes with the name, the spec and whether the policy is disabled. An update or a binding that sends an older
+   * one fails.
    *
    * @generated from field: string etag = 7;
    */
   etag: string;
 
   /**
-   * `key_…` that created it. Empty: it is older than this field, and counts as created by a root key.
+   * Id of the key that created it, `key_…`. Empty for a policy older than this field, which counts as created by a root key.
    *
    * @generated from field: string created_by = 8;
    */
   createdBy: string;
 
   /**
-   * Number of its bindings. 0: it limits nothing.
+   * Number of its bindings. 0: it has no effect.
    *
    * @generated from field: int32 binding_count = 9;
    */
@@ -144,14 +144,14 @@ export declare const PolicyBindingSchema: GenMessage<PolicyBinding>;
  */
 export declare type BudgetUse = Message<"routeplane.policy.v1.BudgetUse"> & {
   /**
-   * Settled within the window. Micro-USD, rounded up.
+   * Amount settled within the window. Micro-USD, rounded up.
    *
    * @generated from field: int64 spent_micro_usd = 1;
    */
   spentMicroUsd: bigint;
 
   /**
-   * Reserved for running requests and in slices of gateways. Micro-USD, rounded up.
+   * Amount reserved for running requests and in slices of gateways. Micro-USD, rounded up.
    *
    * @generated from field: int64 reserved_micro_usd = 2;
    */
@@ -165,21 +165,22 @@ export declare type BudgetUse = Message<"routeplane.policy.v1.BudgetUse"> & {
   remainingMicroUsd: bigint;
 
   /**
-   * Time at which the oldest part of what is spent leaves the window; absent if nothing is spent, or if it never does.
+   * Time at which the oldest spent amount leaves the window; absent if nothing is spent, or if it never does.
    *
    * @generated from field: google.protobuf.Timestamp frees_up_at = 4;
    */
   freesUpAt?: Timestamp | undefined;
 
   /**
-   * Part of what is reserved that is set aside in slices of gateways, which admit requests on it. Micro-USD, rounded up.
+   * Part of the reserved amount that is set aside in slices, on which gateways admit requests. Micro-USD, rounded up.
    *
    * @generated from field: int64 leased_micro_usd = 5;
    */
   leasedMicroUsd: bigint;
 
   /**
-   * Part of what is reserved that stays so for up to a day, because a lost gateway may have spent it. Micro-USD, rounded up.
+   * Part of the reserved amount that stays reserved for up to a day, because a lost gateway may have spent it. Micro-USD,
+   * rounded up.
    *
    * @generated from field: int64 held_back_micro_usd = 6;
    */
@@ -206,7 +207,7 @@ export declare type Principal = Message<"routeplane.policy.v1.Principal"> & {
   principalType: PrincipalType;
 
   /**
-   * `ns_…` of the caller's namespace, or a `key_…` in it.
+   * Id of the principal: `ns_…` of the caller's namespace, or a `key_…` in it.
    *
    * @generated from field: string principal_id = 2;
    */
@@ -226,14 +227,14 @@ export declare const PrincipalSchema: GenMessage<Principal>;
  */
 export declare type Binding = Message<"routeplane.policy.v1.Binding"> & {
   /**
-   * `bnd_…`.
+   * Id of the binding, `bnd_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 2;
    */
@@ -247,7 +248,7 @@ export declare type Binding = Message<"routeplane.policy.v1.Binding"> & {
   principalType: PrincipalType;
 
   /**
-   * `ns_…` or `key_…`.
+   * Id of the principal, `ns_…` or `key_…`.
    *
    * @generated from field: string principal_id = 4;
    */
@@ -268,7 +269,7 @@ export declare type Binding = Message<"routeplane.policy.v1.Binding"> & {
   mode: BindingMode;
 
   /**
-   * `key_…` that bound it. Empty: it is older than this field, and counts as bound by a root key.
+   * Id of the key that bound it, `key_…`. Empty for a binding older than this field, which counts as bound by a root key.
    *
    * @generated from field: string created_by = 7;
    */
@@ -295,7 +296,7 @@ export enum PolicyKind {
   UNSPECIFIED = 0,
 
   /**
-   * A rolling limit on spend.
+   * A limit on spend within a window.
    *
    * @generated from enum value: POLICY_KIND_BUDGET = 1;
    */
@@ -309,7 +310,7 @@ export enum PolicyKind {
   GUARDRAIL = 2,
 
   /**
-   * A sliding limit on requests, tokens or concurrency.
+   * A limit on requests or tokens within a sliding window, or on concurrency.
    *
    * @generated from enum value: POLICY_KIND_RATE_LIMIT = 3;
    */

@@ -121,7 +121,7 @@ export declare const BindMintedLimitsResponseSchema: GenMessage<BindMintedLimits
  */
 export declare type GetPolicyRequest = Message<"routeplane.policy.v1.GetPolicyRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -175,7 +175,7 @@ export declare type ListPoliciesRequest = Message<"routeplane.policy.v1.ListPoli
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -195,14 +195,14 @@ export declare const ListPoliciesRequestSchema: GenMessage<ListPoliciesRequest>;
  */
 export declare type ListPoliciesResponse = Message<"routeplane.policy.v1.ListPoliciesResponse"> & {
   /**
-   * Oldest first.
+   * Entries of the page, oldest first.
    *
    * @generated from field: repeated routeplane.policy.v1.Policy policies = 1;
    */
   policies: Policy[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -222,7 +222,7 @@ export declare const ListPoliciesResponseSchema: GenMessage<ListPoliciesResponse
  */
 export declare type BindPolicyRequest = Message<"routeplane.policy.v1.BindPolicyRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
@@ -236,14 +236,14 @@ export declare type BindPolicyRequest = Message<"routeplane.policy.v1.BindPolicy
   principalType: PrincipalType;
 
   /**
-   * `ns_…` of the caller's namespace, or a `key_…` in it.
+   * Id of the principal: `ns_…` of the caller's namespace, or a `key_…` in it.
    *
    * @generated from field: string principal_id = 3;
    */
   principalId: string;
 
   /**
-   * Unspecified: enforce.
+   * Mode of the binding; unspecified: enforce.
    *
    * @generated from field: routeplane.policy.v1.BindingMode mode = 4;
    */
@@ -270,7 +270,7 @@ export declare const BindPolicyRequestSchema: GenMessage<BindPolicyRequest>;
  */
 export declare type BindPolicyResponse = Message<"routeplane.policy.v1.BindPolicyResponse"> & {
   /**
-   * The binding, new or as it was.
+   * The new or existing binding.
    *
    * @generated from field: routeplane.policy.v1.Binding binding = 1;
    */
@@ -297,7 +297,7 @@ export declare const BindPolicyResponseSchema: GenMessage<BindPolicyResponse>;
  */
 export declare type UpdatePolicyRequest = Message<"routeplane.policy.v1.UpdatePolicyRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -311,7 +311,7 @@ export declare type UpdatePolicyRequest = Message<"routeplane.policy.v1.UpdatePo
   name: string;
 
   /**
-   * New rules, all of them; of the policy's own kind, which never changes.
+   * New rules, which replace all old ones. Must be of the policy's kind, which never changes.
    *
    * @generated from field: routeplane.policy.v1.PolicySpec spec = 3;
    */
@@ -325,7 +325,7 @@ export declare type UpdatePolicyRequest = Message<"routeplane.policy.v1.UpdatePo
   etag: string;
 
   /**
-   * Paths of the fields to change, `name` and `spec`; neither can be cleared. Absent or empty: those that are set.
+   * Fields to change: `name`, `spec` or both; neither can be cleared. Absent or empty: all fields that the request sets.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 5;
    */
@@ -345,7 +345,7 @@ export declare const UpdatePolicyRequestSchema: GenMessage<UpdatePolicyRequest>;
  */
 export declare type UpdatePolicyResponse = Message<"routeplane.policy.v1.UpdatePolicyResponse"> & {
   /**
-   * The policy as it is now.
+   * The policy after the change.
    *
    * @generated from field: routeplane.policy.v1.Policy policy = 1;
    */
@@ -365,7 +365,7 @@ export declare const UpdatePolicyResponseSchema: GenMessage<UpdatePolicyResponse
  */
 export declare type DeletePolicyRequest = Message<"routeplane.policy.v1.DeletePolicyRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -412,7 +412,7 @@ export declare const DeletePolicyResponseSchema: GenMessage<DeletePolicyResponse
  */
 export declare type EnablePolicyRequest = Message<"routeplane.policy.v1.EnablePolicyRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -452,7 +452,7 @@ export declare const EnablePolicyResponseSchema: GenMessage<EnablePolicyResponse
  */
 export declare type DisablePolicyRequest = Message<"routeplane.policy.v1.DisablePolicyRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -492,14 +492,14 @@ export declare const DisablePolicyResponseSchema: GenMessage<DisablePolicyRespon
  */
 export declare type UnbindPolicyRequest = Message<"routeplane.policy.v1.UnbindPolicyRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
   policyId: string;
 
   /**
-   * `bnd_…` of that policy.
+   * Id of the binding, `bnd_…`; must be of that policy.
    *
    * @generated from field: string binding_id = 2;
    */
@@ -539,14 +539,14 @@ export declare const UnbindPolicyResponseSchema: GenMessage<UnbindPolicyResponse
  */
 export declare type UnbindAllRequest = Message<"routeplane.policy.v1.UnbindAllRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
   policyId: string;
 
   /**
-   * `bnd_…` of that policy, each at most once.
+   * Ids of the bindings, `bnd_…`; of that policy, each at most once.
    *
    * @generated from field: repeated string binding_ids = 2;
    */
@@ -560,7 +560,7 @@ export declare type UnbindAllRequest = Message<"routeplane.policy.v1.UnbindAllRe
   principalType: PrincipalType;
 
   /**
-   * `ns_…` of the caller's namespace, or a `key_…` in it.
+   * Id of the principal: `ns_…` of the caller's namespace, or a `key_…` in it.
    *
    * @generated from field: string principal_id = 4;
    */
@@ -607,7 +607,7 @@ export declare const UnbindAllResponseSchema: GenMessage<UnbindAllResponse>;
  */
 export declare type ListBindingsRequest = Message<"routeplane.policy.v1.ListBindingsRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
@@ -621,7 +621,7 @@ export declare type ListBindingsRequest = Message<"routeplane.policy.v1.ListBind
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -641,21 +641,21 @@ export declare const ListBindingsRequestSchema: GenMessage<ListBindingsRequest>;
  */
 export declare type ListBindingsResponse = Message<"routeplane.policy.v1.ListBindingsResponse"> & {
   /**
-   * Oldest first.
+   * Entries of the page, oldest first.
    *
    * @generated from field: repeated routeplane.policy.v1.Binding bindings = 1;
    */
   bindings: Binding[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
 
   /**
-   * Current use of the budget through each of the bindings, by the id of the binding; empty if the policy has no budget.
+   * Current use of the budget through each binding, by binding id; empty if the policy has no budget.
    *
    * @generated from field: map<string, routeplane.policy.v1.BudgetUse> budget_uses = 3;
    */
@@ -682,7 +682,7 @@ export declare type ListPrincipalPoliciesRequest = Message<"routeplane.policy.v1
   principalType: PrincipalType;
 
   /**
-   * `ns_…` of the caller's namespace, or a `key_…` in it.
+   * Id of the principal: `ns_…` of the caller's namespace, or a `key_…` in it.
    *
    * @generated from field: string principal_id = 2;
    */
@@ -696,7 +696,7 @@ export declare type ListPrincipalPoliciesRequest = Message<"routeplane.policy.v1
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 4;
    */
@@ -723,7 +723,7 @@ export declare type ListPrincipalPoliciesResponse = Message<"routeplane.policy.v
   boundPolicies: BoundPolicy[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -768,20 +768,20 @@ export declare const BoundPolicySchema: GenMessage<BoundPolicy>;
  *
  * A root key may bind and change every policy of its namespace. A sub-key is restricted (PERMISSION_DENIED):
  * - It binds policies only to itself and to keys below it (PRINCIPAL_OUT_OF_LINEAGE).
- * - It updates, enables, disables, unbinds and deletes only policies that it or a key below it created, and that are bound to
- *   nothing but itself and keys below it (POLICY_OUT_OF_LINEAGE).
- * - It cannot loosen what binds itself: to update, disable, unbind or delete a policy that is bound, in whatever mode, to its
- *   namespace or to a key of its lineage is POLICY_BINDS_CALLER.
+ * - It updates, enables, disables, unbinds and deletes only policies that it or a key below it created, and that are bound only
+ *   to itself and to keys below it (POLICY_OUT_OF_LINEAGE).
+ * - It cannot loosen policies that apply to itself: updating, disabling, unbinding or deleting a policy that is bound, in any
+ *   mode, to its namespace or to a key of its lineage fails with POLICY_BINDS_CALLER.
  *
  * @generated from service routeplane.policy.v1.PolicyService
  */
 export declare const PolicyService: GenService<{
   /**
    * Creates a policy. Atomic; not idempotent.
-   * Errors: INVALID_ARGUMENT FIELD_INVALID, for a pattern with the position of its fault; ALREADY_EXISTS NAME_TAKEN if the
-   * namespace has a policy of this name; RESOURCE_EXHAUSTED LIMIT_REACHED at 1,000 policies in the namespace; for
-   * a sub-key also at 500 that sub-keys created, and at 100 created by the key of its lineage that is directly below the root
-   * key together with all keys below that one.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID, which for a pattern states the position of the fault; ALREADY_EXISTS NAME_TAKEN if
+   * the namespace has a policy of this name; RESOURCE_EXHAUSTED LIMIT_REACHED at 1,000 policies in the namespace; for a sub-key
+   * also at 500 policies created by sub-keys, and at 100 created by the first sub-key of its lineage (the one directly below
+   * the root key) and all keys below that.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.CreatePolicy
    */
@@ -792,8 +792,8 @@ export declare const PolicyService: GenService<{
   },
   /**
    * Stores the limits that a key is minted with as a preset, and binds it to that key alone. The auth service calls it with the
-   * credential of whoever mints, while the mint is in progress, and nobody else can: the id of the key is not known to others before
-   * the mint is complete, and unknown to this method afterwards. Atomic; not idempotent.
+   * minting credential, while the mint is in progress. Nobody else can call it: others do not know the id of the key before the
+   * mint is complete, and this method does not know it afterwards. Atomic; not idempotent.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND unless the caller itself is minting the key; PERMISSION_DENIED LIMIT_EXCEEDS_PARENT;
    * INVALID_ARGUMENT FIELD_INVALID and RESOURCE_EXHAUSTED LIMIT_REACHED as CreatePolicy.
    *
@@ -826,11 +826,11 @@ export declare const PolicyService: GenService<{
     output: typeof ListPoliciesResponseSchema;
   },
   /**
-   * Renames a policy, or replaces its spec: in force for the next admission wherever it is bound. The counters of its
-   * bindings stay. Atomic. Without an etag, idempotent: the last write wins.
+   * Renames a policy, or replaces its spec. The change applies from the next admission on, wherever the policy is bound. The
+   * counters of its bindings are kept. Atomic. Without an etag, idempotent: the last write wins.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE; ABORTED ETAG_MISMATCH
    * if it has changed since; ALREADY_EXISTS NAME_TAKEN; INVALID_ARGUMENT FIELD_INVALID as CreatePolicy, for a spec of another
-   * kind than the policy's, for a mask of anything else, and if nothing is to be changed.
+   * kind than the policy's, for an update mask with any other field, and if there is nothing to change.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.UpdatePolicy
    */
@@ -863,8 +863,8 @@ export declare const PolicyService: GenService<{
     output: typeof EnablePolicyResponseSchema;
   },
   /**
-   * Disables a policy wherever it is bound; its bindings and their counters stay. Idempotent: one that is disabled
-   * stays as it was.
+   * Disables a policy wherever it is bound; its bindings and their counters are kept. Idempotent: a disabled policy does not
+   * change.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.DisablePolicy
@@ -875,16 +875,16 @@ export declare const PolicyService: GenService<{
     output: typeof DisablePolicyResponseSchema;
   },
   /**
-   * Binds a policy to a principal of the caller's namespace. In force for the next admission: running requests,
-   * streams too, go on under the policies that they were admitted with, and the new binding counts nothing of them. To stop
-   * them, revoke their key. Each binding of a budget has a counter of its own. Idempotent: binding twice to the same principal
-   * in the same mode returns the same binding.
+   * Binds a policy to a principal of the caller's namespace, from the next admission on. Running requests, streams included,
+   * continue under the policies that they were admitted with, and the new binding does not count them. To stop them, revoke
+   * their key. Each binding of a budget has a counter of its own. Idempotent: binding twice to the same principal in the same
+   * mode returns the same binding.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; PERMISSION_DENIED PRINCIPAL_OUT_OF_LINEAGE;
    * FAILED_PRECONDITION STATE_CONFLICT if the principal is a revoked key; ABORTED ETAG_MISMATCH if the policy has changed
-   * since the etag was read; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first, except
-   * that enforcing by a root key, or by a key above the one that bound it in shadow mode, replaces that binding;
-   * RESOURCE_EXHAUSTED LIMIT_REACHED at 100 bindings of the principal, or 1,000 of the policy. Sub-keys together make at most
-   * 50 and 500 of those, and at most 25 bindings of a principal are its own.
+   * since the etag was read; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first (but a root
+   * key, or a key above the one that bound it in shadow mode, can replace that binding by one in mode enforce);
+   * RESOURCE_EXHAUSTED LIMIT_REACHED at 100 bindings of the principal, or 1,000 of the policy. Of these, all sub-keys together
+   * can make at most 50 and 500, and a key can make at most 25 bindings to itself.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.BindPolicy
    */
@@ -894,9 +894,9 @@ export declare const PolicyService: GenService<{
     output: typeof BindPolicyResponseSchema;
   },
   /**
-   * Removes a binding and its counters. In force for the next admission. Atomic; not idempotent.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy, or if the binding is not one of it; PERMISSION_DENIED
-   * POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE, whichever of the policy's bindings it is.
+   * Removes a binding and its counters, from the next admission on. Atomic; not idempotent.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy, or if the binding is not one of the policy's; PERMISSION_DENIED
+   * POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE, for every binding of such a policy.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.UnbindPolicy
    */
@@ -906,8 +906,8 @@ export declare const PolicyService: GenService<{
     output: typeof UnbindPolicyResponseSchema;
   },
   /**
-   * Removes several bindings of a policy and their counters: those that are named, that of a principal, or all. In force for the
-   * next admission. Atomic. Not idempotent, but for all, which may find none.
+   * Removes several bindings of a policy and their counters, from the next admission on: the named ones, that of a principal,
+   * or all. Atomic. Not idempotent, except with `all`, which succeeds even if there are none.
    * Errors: as UnbindPolicy, NOT_FOUND also for a principal to which the policy is not bound; INVALID_ARGUMENT FIELD_INVALID unless exactly one of
    * binding_ids, principal and all is set.
    *
@@ -931,7 +931,7 @@ export declare const PolicyService: GenService<{
   },
   /**
    * Lists the policies that are bound to a principal itself, disabled ones included, oldest binding first. Inherited policies
-   * are not among them.
+   * are not listed.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND if the caller's namespace has no such principal.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.ListPrincipalPolicies

@@ -209,10 +209,10 @@ export const BoundPolicySchema = /*@__PURE__*/
  *
  * A root key may bind and change every policy of its namespace. A sub-key is restricted (PERMISSION_DENIED):
  * - It binds policies only to itself and to keys below it (PRINCIPAL_OUT_OF_LINEAGE).
- * - It updates, enables, disables, unbinds and deletes only policies that it or a key below it created, and that are bound to
- *   nothing but itself and keys below it (POLICY_OUT_OF_LINEAGE).
- * - It cannot loosen what binds itself: to update, disable, unbind or delete a policy that is bound, in whatever mode, to its
- *   namespace or to a key of its lineage is POLICY_BINDS_CALLER.
+ * - It updates, enables, disables, unbinds and deletes only policies that it or a key below it created, and that are bound only
+ *   to itself and to keys below it (POLICY_OUT_OF_LINEAGE).
+ * - It cannot loosen policies that apply to itself: updating, disabling, unbinding or deleting a policy that is bound, in any
+ *   mode, to its namespace or to a key of its lineage fails with POLICY_BINDS_CALLER.
  *
  * @generated from service routeplane.policy.v1.PolicyService
  */

@@ -63,7 +63,8 @@ export declare type PolicySpec = Message<"routeplane.policy.v1.PolicySpec"> & {
 export declare const PolicySpecSchema: GenMessage<PolicySpec>;
 
 /**
- * A limit on spend within a window. An admission never makes settled and reserved together exceed it; an overrun can.
+ * A limit on spend within a window. An admission never makes settled and reserved amounts together exceed the limit; an overrun
+ * can.
  *
  * @generated from message routeplane.policy.v1.BudgetSpec
  */
@@ -152,7 +153,7 @@ export declare type GuardrailSpec = Message<"routeplane.policy.v1.GuardrailSpec"
   modelAllow?: ModelList | undefined;
 
   /**
-   * Models that may not be called, whatever allows them.
+   * Models that may not be called, even if an allow-list has them.
    *
    * @generated from field: routeplane.policy.v1.ModelList model_deny = 2;
    */
@@ -173,7 +174,7 @@ export declare type GuardrailSpec = Message<"routeplane.policy.v1.GuardrailSpec"
   allowStreaming?: boolean | undefined;
 
   /**
-   * Patterns of texts that are blocked or redacted. Their names are unique.
+   * Patterns of text to block or redact, with unique names.
    *
    * @generated from field: repeated routeplane.policy.v1.ContentPattern content_patterns = 5;
    */
@@ -222,8 +223,9 @@ export declare const GuardrailSpecSchema: GenMessage<GuardrailSpec>;
  */
 export declare type ServiceTierList = Message<"routeplane.policy.v1.ServiceTierList"> & {
   /**
-   * A request that names a tier needs exactly that one in the list: `auto` too. One that names none, whose tier is the setting
-   * of the operator's account at the provider, needs one of auto, default, standard, standard_only and on_demand.
+   * A request that names a tier, `auto` included, passes if exactly this tier is in the list. A request that names no tier gets
+   * the one that the operator's account at the provider is set to; it passes if the list has auto, default, standard,
+   * standard_only or on_demand.
    *
    * @generated from field: repeated string tiers = 1;
    */
@@ -263,8 +265,8 @@ export declare const ModalityListSchema: GenMessage<ModalityList>;
  */
 export declare type HostedToolList = Message<"routeplane.policy.v1.HostedToolList"> & {
   /**
-   * Names without version: `web_search` is also web_search_preview, web_search_20250305 and the member web_search_options. A
-   * tool of a kind that has no name here is refused by every list.
+   * Names without version: `web_search` also covers web_search_preview, web_search_20250305 and the member web_search_options.
+   * A kind of tool without a name here is refused by every list.
    *
    * @generated from field: repeated string tools = 1;
    */
@@ -284,8 +286,8 @@ export declare const HostedToolListSchema: GenMessage<HostedToolList>;
  */
 export declare type ModelList = Message<"routeplane.policy.v1.ModelList"> & {
   /**
-   * `*` stands for any run of characters. With `provider/` in front: that provider's alone; without: at any. Case and outer
-   * blanks do not matter.
+   * Names of models, in which `*` matches any characters. With the prefix `provider/`, an entry matches only models of that
+   * provider; without it, of any provider. Case and surrounding blanks are ignored.
    *
    * @generated from field: repeated string models = 1;
    */
@@ -299,19 +301,19 @@ export declare type ModelList = Message<"routeplane.policy.v1.ModelList"> & {
 export declare const ModelListSchema: GenMessage<ModelList>;
 
 /**
- * Pattern for text that may not pass. A match blocks or is redacted wherever the model, or the client, could read it:
+ * Pattern of text that may not pass. It is matched wherever the model, or the client, could read the text:
  *
- * In a request, every string, every name of a member and every number is content, in messages, tool calls, tools, schemas and
- * members that are not known, except the values of names, kinds and references (such as role, tool_call_id and service_tier)
- * that have one of their known values or the form of an id. In an answer, likewise, streamed or not: content, reasoning,
- * refusals, names and arguments of tool calls, and members that are not known.
+ * In a request, every string, number and member name is content: in messages, tool calls, tools, schemas and unknown members.
+ * Exceptions are names, kinds and references (such as role, tool_call_id and service_tier) with a known value or the form of an
+ * id. In an answer, streamed or not, content is the text, reasoning, refusals, names and arguments of tool calls, and unknown
+ * members.
  *
- * Text is judged as it reads: JSON escapes undone, also those in arguments of tool calls, which are JSON in a string; base64
- * of files and data URLs decoded where it holds text; and both as written and folded: NFKC, without default-ignorable
- * characters (zero-width characters, soft hyphens, tags and the like), see packages/guardrails. The text parts of a message
- * are judged each by itself and as one text, joined without a separator; so are consecutive messages of one role. The pieces
- * of a stream are judged as one text; at most 512 characters are held back. Not undone: look-alike letters of other scripts,
- * and encodings within prose (HTML entities, percent-encoding, base64).
+ * Text is judged as a person reads it. JSON escapes are decoded, also in arguments of tool calls, which are JSON in a string.
+ * Base64 of files and data URLs is decoded if it contains text. Each text is matched as it is and folded: NFKC, without
+ * default-ignorable characters (zero-width characters, soft hyphens, tags and the like), see packages/guardrails. The text
+ * parts of a message are judged one by one and as one text, joined without a separator; so are consecutive messages of one
+ * role. The pieces of a stream are judged as one text; at most 512 characters are held back. Not decoded: look-alike letters of
+ * other scripts, and encodings within prose (HTML entities, percent-encoding, base64).
  *
  * @generated from message routeplane.policy.v1.ContentPattern
  */
@@ -324,7 +326,7 @@ export declare type ContentPattern = Message<"routeplane.policy.v1.ContentPatter
   name: string;
 
   /**
-   * A regular expression of the RE2 dialect. One that matches the empty text is refused.
+   * Regular expression in RE2 syntax. A pattern that matches the empty text is refused.
    *
    * @generated from field: string pattern = 2;
    */
@@ -386,7 +388,7 @@ export declare type PresetSpec = Message<"routeplane.policy.v1.PresetSpec"> & {
 export declare const PresetSpecSchema: GenMessage<PresetSpec>;
 
 /**
- * Time over which a budget counts.
+ * Time range that a budget counts.
  *
  * @generated from enum routeplane.policy.v1.BudgetWindow
  */
@@ -434,14 +436,14 @@ export enum BudgetWindow {
   TOTAL = 5,
 
   /**
-   * Present day of a time zone, from its midnight.
+   * Current day in a time zone, from midnight.
    *
    * @generated from enum value: BUDGET_WINDOW_CALENDAR_DAY = 6;
    */
   CALENDAR_DAY = 6,
 
   /**
-   * Present month of a time zone, from the midnight of its first day.
+   * Current month in a time zone, from midnight of its first day.
    *
    * @generated from enum value: BUDGET_WINDOW_CALENDAR_MONTH = 7;
    */
@@ -455,9 +457,9 @@ export declare const BudgetWindowSchema: GenEnum<BudgetWindow>;
 
 /**
  * Rule for content that is not text and cannot be inspected: images, audio, PDF and other binary files, references to content
- * that the request does not hold (URLs of media, ids of files, of audio answers and of stored prompts), encrypted reasoning,
- * and base64 that does not decode to text. A request that holds some is refused with 400 and the code content_uninspectable;
- * so is an answer, or its stream ends with an error event of that code.
+ * that the request does not contain (URLs of media, ids of files, of audio answers and of stored prompts), encrypted reasoning,
+ * and base64 that does not decode to text. A request with such content is refused with 400 and the code content_uninspectable.
+ * So is an answer; a streamed answer ends with an error event of that code.
  *
  * @generated from enum routeplane.policy.v1.Uninspectable
  */
@@ -470,14 +472,14 @@ export enum Uninspectable {
   UNSPECIFIED = 0,
 
   /**
-   * Block: requests and answers that hold some are refused.
+   * Block: requests and answers with such content are refused.
    *
    * @generated from enum value: UNINSPECTABLE_BLOCK = 1;
    */
   BLOCK = 1,
 
   /**
-   * Pass: this guardrail lets it through. Another one that applies may still refuse it.
+   * Pass: this guardrail lets such content through. Another guardrail that applies may still refuse it.
    *
    * @generated from enum value: UNINSPECTABLE_PASS = 2;
    */

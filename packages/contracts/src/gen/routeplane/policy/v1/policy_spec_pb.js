@@ -88,7 +88,7 @@ export const BudgetWindowSchema = /*@__PURE__*/
   enumDesc(file_routeplane_policy_v1_policy_spec, 0);
 
 /**
- * Time over which a budget counts.
+ * Time range that a budget counts.
  *
  * @generated from enum routeplane.policy.v1.BudgetWindow
  */
@@ -103,9 +103,9 @@ export const UninspectableSchema = /*@__PURE__*/
 
 /**
  * Rule for content that is not text and cannot be inspected: images, audio, PDF and other binary files, references to content
- * that the request does not hold (URLs of media, ids of files, of audio answers and of stored prompts), encrypted reasoning,
- * and base64 that does not decode to text. A request that holds some is refused with 400 and the code content_uninspectable;
- * so is an answer, or its stream ends with an error event of that code.
+ * that the request does not contain (URLs of media, ids of files, of audio answers and of stored prompts), encrypted reasoning,
+ * and base64 that does not decode to text. A request with such content is refused with 400 and the code content_uninspectable.
+ * So is an answer; a streamed answer ends with an error event of that code.
  *
  * @generated from enum routeplane.policy.v1.Uninspectable
  */

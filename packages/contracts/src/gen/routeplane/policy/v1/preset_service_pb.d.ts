@@ -80,7 +80,7 @@ export declare const CreatePresetResponseSchema: GenMessage<CreatePresetResponse
  */
 export declare type GetPresetRequest = Message<"routeplane.policy.v1.GetPresetRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -127,7 +127,7 @@ export declare type ListPresetsRequest = Message<"routeplane.policy.v1.ListPrese
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -147,14 +147,14 @@ export declare const ListPresetsRequestSchema: GenMessage<ListPresetsRequest>;
  */
 export declare type ListPresetsResponse = Message<"routeplane.policy.v1.ListPresetsResponse"> & {
   /**
-   * Oldest first.
+   * Entries of the page, oldest first.
    *
    * @generated from field: repeated routeplane.policy.v1.Policy policies = 1;
    */
   policies: Policy[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -174,7 +174,7 @@ export declare const ListPresetsResponseSchema: GenMessage<ListPresetsResponse>;
  */
 export declare type UpdatePresetRequest = Message<"routeplane.policy.v1.UpdatePresetRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -202,7 +202,7 @@ export declare type UpdatePresetRequest = Message<"routeplane.policy.v1.UpdatePr
   rateLimit?: RateLimitSpec | undefined;
 
   /**
-   * The new budget, as a whole; absent: unchanged. What was spent stays counted.
+   * The new budget, as a whole; absent: unchanged. Amounts already spent stay counted.
    *
    * @generated from field: routeplane.policy.v1.BudgetSpec budget = 5;
    */
@@ -250,7 +250,7 @@ export declare const UpdatePresetRequestSchema: GenMessage<UpdatePresetRequest>;
  */
 export declare type UpdatePresetResponse = Message<"routeplane.policy.v1.UpdatePresetResponse"> & {
   /**
-   * The preset as it is now.
+   * The preset after the change.
    *
    * @generated from field: routeplane.policy.v1.Policy policy = 1;
    */
@@ -270,7 +270,7 @@ export declare const UpdatePresetResponseSchema: GenMessage<UpdatePresetResponse
  */
 export declare type DeletePresetRequest = Message<"routeplane.policy.v1.DeletePresetRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -311,9 +311,8 @@ export declare type DeletePresetResponse = Message<"routeplane.policy.v1.DeleteP
 export declare const DeletePresetResponseSchema: GenMessage<DeletePresetResponse>;
 
 /**
- * Presets: policies that bundle a guardrail, a rate limit and a budget, bound and updated as one. These are
- * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
- * sub-keys apply.
+ * Presets: policies that bundle a guardrail, a rate limit and a budget, bound and updated as one. They are the policies of
+ * PolicyService of this kind: a policy of another kind is NOT_FOUND here. The restrictions of PolicyService on sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.PresetService
  */

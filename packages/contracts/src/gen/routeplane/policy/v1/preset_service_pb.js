@@ -85,9 +85,8 @@ export const DeletePresetResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_preset_service, 9);
 
 /**
- * Presets: policies that bundle a guardrail, a rate limit and a budget, bound and updated as one. These are
- * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
- * sub-keys apply.
+ * Presets: policies that bundle a guardrail, a rate limit and a budget, bound and updated as one. They are the policies of
+ * PolicyService of this kind: a policy of another kind is NOT_FOUND here. The restrictions of PolicyService on sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.PresetService
  */

@@ -80,7 +80,7 @@ export declare const CreateRateLimitResponseSchema: GenMessage<CreateRateLimitRe
  */
 export declare type GetRateLimitRequest = Message<"routeplane.policy.v1.GetRateLimitRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -127,7 +127,7 @@ export declare type ListRateLimitsRequest = Message<"routeplane.policy.v1.ListRa
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -147,14 +147,14 @@ export declare const ListRateLimitsRequestSchema: GenMessage<ListRateLimitsReque
  */
 export declare type ListRateLimitsResponse = Message<"routeplane.policy.v1.ListRateLimitsResponse"> & {
   /**
-   * Oldest first.
+   * Entries of the page, oldest first.
    *
    * @generated from field: repeated routeplane.policy.v1.Policy policies = 1;
    */
   policies: Policy[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -174,7 +174,7 @@ export declare const ListRateLimitsResponseSchema: GenMessage<ListRateLimitsResp
  */
 export declare type UpdateRateLimitRequest = Message<"routeplane.policy.v1.UpdateRateLimitRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -257,7 +257,7 @@ export declare const UpdateRateLimitRequestSchema: GenMessage<UpdateRateLimitReq
  */
 export declare type UpdateRateLimitResponse = Message<"routeplane.policy.v1.UpdateRateLimitResponse"> & {
   /**
-   * The rate limit as it is now.
+   * The rate limit after the change.
    *
    * @generated from field: routeplane.policy.v1.Policy policy = 1;
    */
@@ -277,7 +277,7 @@ export declare const UpdateRateLimitResponseSchema: GenMessage<UpdateRateLimitRe
  */
 export declare type DeleteRateLimitRequest = Message<"routeplane.policy.v1.DeleteRateLimitRequest"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -318,9 +318,8 @@ export declare type DeleteRateLimitResponse = Message<"routeplane.policy.v1.Dele
 export declare const DeleteRateLimitResponseSchema: GenMessage<DeleteRateLimitResponse>;
 
 /**
- * Rate limits: policies that limit requests, tokens or concurrency within a sliding window. These are
- * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
- * sub-keys apply.
+ * Rate limits: policies that limit requests, tokens or concurrency within a sliding window. They are the policies of
+ * PolicyService of this kind: a policy of another kind is NOT_FOUND here. The restrictions of PolicyService on sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.RateLimitService
  */

@@ -85,9 +85,8 @@ export const DeleteRateLimitResponseSchema = /*@__PURE__*/
   messageDesc(file_routeplane_policy_v1_rate_limit_service, 9);
 
 /**
- * Rate limits: policies that limit requests, tokens or concurrency within a sliding window. These are
- * the policies of PolicyService that have this kind: one of another kind is NOT_FOUND here. PolicyService's restrictions of
- * sub-keys apply.
+ * Rate limits: policies that limit requests, tokens or concurrency within a sliding window. They are the policies of
+ * PolicyService of this kind: a policy of another kind is NOT_FOUND here. The restrictions of PolicyService on sub-keys apply.
  *
  * @generated from service routeplane.policy.v1.RateLimitService
  */

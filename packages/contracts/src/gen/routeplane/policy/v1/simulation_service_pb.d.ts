@@ -26,7 +26,7 @@ export declare type SimulatePolicyRequest = Message<"routeplane.policy.v1.Simula
    */
   subject: {
     /**
-     * A policy as it is now, `pol_…`, even if it is disabled.
+     * Id of a policy, `pol_…`: its present spec, even if it is disabled.
      *
      * @generated from field: string policy_id = 1;
      */
@@ -77,14 +77,14 @@ export declare const SimulatePolicyRequestSchema: GenMessage<SimulatePolicyReque
  */
 export declare type SimulatePolicyResponse = Message<"routeplane.policy.v1.SimulatePolicyResponse"> & {
   /**
-   * First moment that was replayed: later than requested if there were more requests than are replayed.
+   * Start of the replayed range: later than requested if requests were left out.
    *
    * @generated from field: google.protobuf.Timestamp from = 1;
    */
   from?: Timestamp | undefined;
 
   /**
-   * Last moment, exclusive.
+   * End of the replayed range, exclusive.
    *
    * @generated from field: google.protobuf.Timestamp to = 2;
    */
@@ -140,7 +140,7 @@ export declare type SimulatePolicyResponse = Message<"routeplane.policy.v1.Simul
   byRule: SimulatedRule[];
 
   /**
-   * Rules of the policy that the log has too little about, e.g. `guardrail.content_patterns`.
+   * Rules of the policy for which the log has too little data, e.g. `guardrail.content_patterns`.
    *
    * @generated from field: repeated string not_simulated = 10;
    */
@@ -160,7 +160,7 @@ export declare const SimulatePolicyResponseSchema: GenMessage<SimulatePolicyResp
  */
 export declare type SimulatedKey = Message<"routeplane.policy.v1.SimulatedKey"> & {
   /**
-   * `key_…`.
+   * Id of the key, `key_…`.
    *
    * @generated from field: string key_id = 1;
    */
@@ -208,7 +208,7 @@ export declare type SimulatedRule = Message<"routeplane.policy.v1.SimulatedRule"
   rule: string;
 
   /**
-   * Requests that it would have refused; of several rules, the first one counts.
+   * Number of requests that it would have refused; if several rules refuse a request, only the first one counts it.
    *
    * @generated from field: int64 refused_count = 2;
    */
@@ -228,14 +228,14 @@ export declare const SimulatedRuleSchema: GenMessage<SimulatedRule>;
  */
 export declare const SimulationService: GenService<{
   /**
-   * Replays the request log of the caller's namespace against a policy, as if it alone had been bound to the principal at the
-   * beginning of the range with nothing used: which requests it would have refused, and their cost. Changes nothing. A request
-   * reserves just what it used, from its arrival to its end; requests that a policy refused are left out. At
-   * most the newest 100,000 requests are replayed. Rules on what the log does not have (the text that content patterns inspect)
-   * are named and not simulated. Needs the scope usage:read as well.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; INVALID_ARGUMENT FIELD_INVALID for a spec that could
-   * not be created; PERMISSION_DENIED SCOPE_MISSING; UNAVAILABLE DEPENDENCY_UNAVAILABLE while the usage service does not
-   * answer; RESOURCE_EXHAUSTED LIMIT_REACHED while one simulation of the namespace runs and another waits, or after 10 s of
+   * Replays the request log of the caller's namespace against a policy, as if only this policy had been bound to the principal,
+   * with nothing used at the start of the range. Returns which requests it would have refused, and their cost. Changes nothing.
+   * A request reserves exactly what it used, from its arrival to its end; requests that a policy refused are left out. At
+   * most the newest 100,000 requests are replayed. Rules on data that the log does not have (the text that content patterns
+   * inspect) are named but not simulated. Also needs the scope usage:read.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for the policy or the principal; INVALID_ARGUMENT FIELD_INVALID for a spec that
+   * CreatePolicy would refuse; PERMISSION_DENIED SCOPE_MISSING; UNAVAILABLE DEPENDENCY_UNAVAILABLE while the usage service does
+   * not answer; RESOURCE_EXHAUSTED LIMIT_REACHED while one simulation of the namespace runs and another waits, or after 10 s of
    * waiting.
    *
    * @generated from rpc routeplane.policy.v1.SimulationService.SimulatePolicy

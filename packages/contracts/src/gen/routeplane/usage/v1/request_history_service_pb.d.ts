@@ -53,21 +53,21 @@ export declare const GetInstallationResponseSchema: GenMessage<GetInstallationRe
  */
 export declare type ListRequestHistoryRequest = Message<"routeplane.usage.v1.ListRequestHistoryRequest"> & {
   /**
-   * `ns_…`.
+   * Id of the namespace, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * Start of the range, inclusive, by when a request was received.
+   * Start of the range, inclusive, by the time at which a request was received.
    *
    * @generated from field: google.protobuf.Timestamp from = 2;
    */
   from?: Timestamp | undefined;
 
   /**
-   * End of the range, exclusive, by when a request was received.
+   * End of the range, exclusive, by the time at which a request was received.
    *
    * @generated from field: google.protobuf.Timestamp to = 3;
    */
@@ -81,7 +81,7 @@ export declare type ListRequestHistoryRequest = Message<"routeplane.usage.v1.Lis
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 5;
    */
@@ -101,14 +101,14 @@ export declare const ListRequestHistoryRequestSchema: GenMessage<ListRequestHist
  */
 export declare type ListRequestHistoryResponse = Message<"routeplane.usage.v1.ListRequestHistoryResponse"> & {
   /**
-   * Newest first.
+   * Entries of the page, newest first.
    *
    * @generated from field: repeated routeplane.usage.v1.LoggedRequest requests = 1;
    */
   requests: LoggedRequest[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -128,21 +128,21 @@ export declare const ListRequestHistoryResponseSchema: GenMessage<ListRequestHis
  */
 export declare type GetNextNamespaceRequest = Message<"routeplane.usage.v1.GetNextNamespaceRequest"> & {
   /**
-   * `ns_…` after which the search starts; empty: from the first namespace on.
+   * Id of the namespace after which the search starts, `ns_…`; empty: from the first namespace on.
    *
    * @generated from field: string after = 1;
    */
   after: string;
 
   /**
-   * Start of the range, inclusive, by when a request was received.
+   * Start of the range, inclusive, by the time at which a request was received.
    *
    * @generated from field: google.protobuf.Timestamp from = 2;
    */
   from?: Timestamp | undefined;
 
   /**
-   * End of the range, exclusive, by when a request was received.
+   * End of the range, exclusive, by the time at which a request was received.
    *
    * @generated from field: google.protobuf.Timestamp to = 3;
    */
@@ -182,14 +182,14 @@ export declare const GetNextNamespaceResponseSchema: GenMessage<GetNextNamespace
  */
 export declare type RequestCharge = Message<"routeplane.usage.v1.RequestCharge"> & {
   /**
-   * `req_…`.
+   * Id of the request, `req_…`.
    *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
-   * `key_…` that called.
+   * Id of the calling key, `key_…`.
    *
    * @generated from field: string key_id = 2;
    */
@@ -230,21 +230,21 @@ export declare const RequestChargeSchema: GenMessage<RequestCharge>;
  */
 export declare type ListRequestChargesRequest = Message<"routeplane.usage.v1.ListRequestChargesRequest"> & {
   /**
-   * `ns_…`.
+   * Id of the namespace, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * Start of the range, inclusive, by when a request was received.
+   * Start of the range, inclusive, by the time at which a request was received.
    *
    * @generated from field: google.protobuf.Timestamp from = 2;
    */
   from?: Timestamp | undefined;
 
   /**
-   * End of the range, exclusive, by when a request was received.
+   * End of the range, exclusive, by the time at which a request was received.
    *
    * @generated from field: google.protobuf.Timestamp to = 3;
    */
@@ -258,7 +258,7 @@ export declare type ListRequestChargesRequest = Message<"routeplane.usage.v1.Lis
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 5;
    */
@@ -278,14 +278,14 @@ export declare const ListRequestChargesRequestSchema: GenMessage<ListRequestChar
  */
 export declare type ListRequestChargesResponse = Message<"routeplane.usage.v1.ListRequestChargesResponse"> & {
   /**
-   * Newest first.
+   * Entries of the page, newest first.
    *
    * @generated from field: repeated routeplane.usage.v1.RequestCharge charges = 1;
    */
   charges: RequestCharge[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -305,14 +305,14 @@ export declare const ListRequestChargesResponseSchema: GenMessage<ListRequestCha
  */
 export declare type GetRequestChargesRequest = Message<"routeplane.usage.v1.GetRequestChargesRequest"> & {
   /**
-   * `ns_…`.
+   * Id of the namespace, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * `req_…`.
+   * Id of the request, `req_…`.
    *
    * @generated from field: repeated string request_ids = 2;
    */
@@ -332,7 +332,7 @@ export declare const GetRequestChargesRequestSchema: GenMessage<GetRequestCharge
  */
 export declare type GetRequestChargesResponse = Message<"routeplane.usage.v1.GetRequestChargesResponse"> & {
   /**
-   * One for each row of the log: a request that has two is there twice.
+   * One charge for each row of the log: a request with two rows has two charges.
    *
    * @generated from field: repeated routeplane.usage.v1.RequestCharge charges = 1;
    */
@@ -380,7 +380,7 @@ export declare type GetLogPositionResponse = Message<"routeplane.usage.v1.GetLog
   consumed: bigint;
 
   /**
-   * Time of `consumed` by the database, for people; absent: not known.
+   * Time of `consumed` on the clock of the database, for people; absent: not known.
    *
    * @generated from field: google.protobuf.Timestamp consumed_until = 3;
    */
@@ -400,28 +400,28 @@ export declare const GetLogPositionResponseSchema: GenMessage<GetLogPositionResp
  */
 export declare type ListSessionRequestsRequest = Message<"routeplane.usage.v1.ListSessionRequestsRequest"> & {
   /**
-   * `ns_…`.
+   * Id of the namespace, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * `gws_…`.
+   * Id of the gateway session, `gws_…`.
    *
    * @generated from field: string session_id = 2;
    */
   sessionId: string;
 
   /**
-   * Start of the range, inclusive, by when a request was received.
+   * Start of the range, inclusive, by the time at which a request was received.
    *
    * @generated from field: google.protobuf.Timestamp from = 3;
    */
   from?: Timestamp | undefined;
 
   /**
-   * End of the range, exclusive, by when a request was received.
+   * End of the range, exclusive, by the time at which a request was received.
    *
    * @generated from field: google.protobuf.Timestamp to = 4;
    */
@@ -435,7 +435,7 @@ export declare type ListSessionRequestsRequest = Message<"routeplane.usage.v1.Li
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 6;
    */
@@ -455,14 +455,14 @@ export declare const ListSessionRequestsRequestSchema: GenMessage<ListSessionReq
  */
 export declare type ListSessionRequestsResponse = Message<"routeplane.usage.v1.ListSessionRequestsResponse"> & {
   /**
-   * Newest first.
+   * Entries of the page, newest first.
    *
    * @generated from field: repeated routeplane.usage.v1.SessionRequest requests = 1;
    */
   requests: SessionRequest[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -482,21 +482,21 @@ export declare const ListSessionRequestsResponseSchema: GenMessage<ListSessionRe
  */
 export declare type SessionRequest = Message<"routeplane.usage.v1.SessionRequest"> & {
   /**
-   * `req_…`.
+   * Id of the request, `req_…`.
    *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
-   * `key_…` that called.
+   * Id of the calling key, `key_…`.
    *
    * @generated from field: string key_id = 2;
    */
   keyId: string;
 
   /**
-   * Limit set of the session: the counters that it counts on.
+   * Number of the limit set: the counters that the request counts on.
    *
    * @generated from field: uint32 limit_set = 3;
    */
@@ -572,8 +572,8 @@ export declare const SessionRequestSchema: GenMessage<SessionRequest>;
  */
 export declare const RequestHistoryService: GenService<{
   /**
-   * Lists the requests of a namespace that no policy refused, over a range of time, newest first. Rows that arrive while they
-   * are paged through are neither skipped nor doubled. An unknown namespace has none.
+   * Lists the requests of a namespace that no policy refused, over a range of time, newest first. Rows that arrive during
+   * paging are neither skipped nor repeated. Empty for an unknown namespace.
    *
    * @generated from rpc routeplane.usage.v1.RequestHistoryService.ListRequestHistory
    */
@@ -604,7 +604,7 @@ export declare const RequestHistoryService: GenService<{
     output: typeof ListRequestChargesResponseSchema;
   },
   /**
-   * Reads the charges of the named requests of a namespace, in no order. Unknown requests are left out.
+   * Reads the charges of the named requests of a namespace, in no particular order. Unknown requests are left out.
    *
    * @generated from rpc routeplane.usage.v1.RequestHistoryService.GetRequestCharges
    */
@@ -614,9 +614,9 @@ export declare const RequestHistoryService: GenService<{
     output: typeof GetRequestChargesResponseSchema;
   },
   /**
-   * Reads how far the stream of usage events is recorded. A caller that reads `now` knows everything that was in the stream by then
-   * once a later call answers a `consumed` that is not below it. A `now` below an earlier one tells that the log was restored from
-   * a copy: the caller asks anew.
+   * Reads up to which position the stream of usage events is recorded. Everything that was in the stream at the time of a call
+   * is recorded once the `consumed` of a later call has reached the `now` of that call. A `now` below an earlier one means that
+   * the log was restored from a backup: the caller has to start again.
    *
    * @generated from rpc routeplane.usage.v1.RequestHistoryService.GetLogPosition
    */
@@ -626,8 +626,8 @@ export declare const RequestHistoryService: GenService<{
     output: typeof GetLogPositionResponseSchema;
   },
   /**
-   * Lists the requests of a namespace that a gateway session admitted on its slices, over a range of time, newest first. Paged as
-   * ListRequestHistory. An unknown session has none.
+   * Lists the requests of a namespace that a gateway session admitted on its slices, over a range of time, newest first. Paged
+   * as ListRequestHistory. Empty for an unknown session.
    *
    * @generated from rpc routeplane.usage.v1.RequestHistoryService.ListSessionRequests
    */

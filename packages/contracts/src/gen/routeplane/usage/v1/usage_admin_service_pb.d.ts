@@ -41,8 +41,9 @@ export declare type GetNodeUsageRequest = Message<"routeplane.usage.v1.GetNodeUs
   groupBy: UsageDimension[];
 
   /**
-   * Time zone whose days DAY means, by its IANA name, e.g. `Europe/Berlin`; empty: UTC. A day that does not begin with an hour of
-   * UTC begins at the nearest one, and `day` says so. Not more than 10,000 days. INVALID_ARGUMENT FIELD_INVALID for an unknown one.
+   * IANA name of the time zone of DAY groups, e.g. `Europe/Berlin`; empty: UTC. A day that does not begin at a whole hour of
+   * UTC begins at the nearest one, as `day` states. At most 10,000 days. INVALID_ARGUMENT FIELD_INVALID for an unknown time
+   * zone.
    *
    * @generated from field: string time_zone = 4;
    */
@@ -56,15 +57,15 @@ export declare type GetNodeUsageRequest = Message<"routeplane.usage.v1.GetNodeUs
   latency: boolean;
 
   /**
-   * Number of values with groups of their own, as in GetUsageRequest. Values are namespaces, or combinations of one and the requested
-   * dimensions other than time. The namespace of the rest is empty.
+   * Number of values with groups of their own, as in GetUsageRequest. A value is a namespace, or a namespace combined with the
+   * requested dimensions other than time. The namespace of the rest is empty.
    *
    * @generated from field: int32 largest = 6;
    */
   largest: number;
 
   /**
-   * Amount by which values are the largest; unspecified: SPEND.
+   * Amount by which the largest values are chosen; unspecified: SPEND.
    *
    * @generated from field: routeplane.usage.v1.UsageMeasure largest_by = 7;
    */
@@ -154,7 +155,7 @@ export declare type GetNodeUsageResponse = Message<"routeplane.usage.v1.GetNodeU
   totalLatency?: Latency | undefined;
 
   /**
-   * Time from receiving a request to sending the first output of its stream; absent likewise.
+   * Time from receiving a request to sending the first output of its stream; absent in the same cases.
    *
    * @generated from field: routeplane.usage.v1.Latency first_token_latency = 11;
    */
@@ -174,14 +175,14 @@ export declare const GetNodeUsageResponseSchema: GenMessage<GetNodeUsageResponse
  */
 export declare type NamespaceUsage = Message<"routeplane.usage.v1.NamespaceUsage"> & {
   /**
-   * `ns_…`; empty for the rest.
+   * Id of the namespace, `ns_…`; empty for the rest.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * The group; of all requests if no dimension was requested.
+   * Usage of the group; of all requests of the namespace if no dimension was requested.
    *
    * @generated from field: routeplane.usage.v1.UsageGroup usage = 2;
    */
@@ -215,7 +216,7 @@ export declare type ReconcileUsageRequest = Message<"routeplane.usage.v1.Reconci
   to?: Timestamp | undefined;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 3;
    */
@@ -270,8 +271,8 @@ export declare type ReconcileUsageResponse = Message<"routeplane.usage.v1.Reconc
   nextPageToken: string;
 
   /**
-   * Time before which requests are no longer kept, so that the sums of their hours were compared with nothing; absent: all
-   * requests of the range are kept.
+   * Time before which requests are no longer kept, so that the sums of their hours could not be compared; absent: all requests
+   * of the range are kept.
    *
    * @generated from field: google.protobuf.Timestamp kept_from = 6;
    */
@@ -285,36 +286,36 @@ export declare type ReconcileUsageResponse = Message<"routeplane.usage.v1.Reconc
 export declare const ReconcileUsageResponseSchema: GenMessage<ReconcileUsageResponse>;
 
 /**
- * Stored sum that differs from what it should be.
+ * Stored sum that differs from the expected sum.
  *
  * @generated from message routeplane.usage.v1.UsageDifference
  */
 export declare type UsageDifference = Message<"routeplane.usage.v1.UsageDifference"> & {
   /**
-   * `ns_…`.
+   * Id of the namespace, `ns_…`.
    *
    * @generated from field: string namespace_id = 1;
    */
   namespaceId: string;
 
   /**
-   * Stored sum, with key, model, provider, status, and hour or day; zeros if there is none. A total has neither key, model,
-   * provider nor status: it is that of all requests that were not denied.
+   * Stored sum, with key, model, provider, status, and hour or day; zeros if there is none. A total has no key, model, provider
+   * or status: it is the sum of all requests that were not denied.
    *
    * @generated from field: routeplane.usage.v1.UsageGroup kept = 2;
    */
   kept?: UsageGroup | undefined;
 
   /**
-   * Expected sum: that of the log for an hour or five minutes, of the hours (for a total: of the five minutes) for a day. For a
-   * total of an hour that the log no longer keeps, that of its sums. Zeros if there is nothing.
+   * Expected sum. For an hour or five minutes: the sum of the log. For a day: the sum of its hours or, for a total, of its five
+   * minutes. For the total of an hour that the log no longer keeps: the sum of that hour's sums. Zeros if there is nothing.
    *
    * @generated from field: routeplane.usage.v1.UsageGroup expected = 3;
    */
   expected?: UsageGroup | undefined;
 
   /**
-   * Start of the five minutes of which it is the total; absent: it is a sum of an hour or a day.
+   * Start of the five minutes of the total; absent for a sum of an hour or a day.
    *
    * @generated from field: google.protobuf.Timestamp five_minutes = 4;
    */
@@ -328,20 +329,20 @@ export declare type UsageDifference = Message<"routeplane.usage.v1.UsageDifferen
 export declare const UsageDifferenceSchema: GenMessage<UsageDifference>;
 
 /**
- * A usage event that could not be recorded, or a message that is no usage event.
+ * A usage event that could not be recorded, or a message that is not a usage event.
  *
  * @generated from message routeplane.usage.v1.DeadLetter
  */
 export declare type DeadLetter = Message<"routeplane.usage.v1.DeadLetter"> & {
   /**
-   * `dl_…`.
+   * Id of the dead letter, `dl_…`.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * Reason for which it could not be recorded, the last time.
+   * Reason why it could not be recorded, at the last attempt.
    *
    * @generated from field: string reason = 2;
    */
@@ -383,7 +384,7 @@ export declare type DeadLetter = Message<"routeplane.usage.v1.DeadLetter"> & {
   changedAt?: Timestamp | undefined;
 
   /**
-   * Operator credential that had it replayed or discarded, `op_…`; empty if none has.
+   * Id of the operator credential that replayed or discarded it, `op_…`; empty if none has.
    *
    * @generated from field: string changed_by = 8;
    */
@@ -424,7 +425,7 @@ export declare type ListDeadLettersRequest = Message<"routeplane.usage.v1.ListDe
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -451,14 +452,14 @@ export declare const ListDeadLettersRequestSchema: GenMessage<ListDeadLettersReq
  */
 export declare type ListDeadLettersResponse = Message<"routeplane.usage.v1.ListDeadLettersResponse"> & {
   /**
-   * Newest first.
+   * Entries of the page, newest first.
    *
    * @generated from field: repeated routeplane.usage.v1.DeadLetter dead_letters = 1;
    */
   deadLetters: DeadLetter[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -478,7 +479,7 @@ export declare const ListDeadLettersResponseSchema: GenMessage<ListDeadLettersRe
  */
 export declare type GetDeadLetterRequest = Message<"routeplane.usage.v1.GetDeadLetterRequest"> & {
   /**
-   * `dl_…`.
+   * Id of the dead letter, `dl_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -518,7 +519,7 @@ export declare const GetDeadLetterResponseSchema: GenMessage<GetDeadLetterRespon
  */
 export declare type ReplayDeadLetterRequest = Message<"routeplane.usage.v1.ReplayDeadLetterRequest"> & {
   /**
-   * `dl_…`.
+   * Id of the dead letter, `dl_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -558,7 +559,7 @@ export declare const ReplayDeadLetterResponseSchema: GenMessage<ReplayDeadLetter
  */
 export declare type DiscardDeadLetterRequest = Message<"routeplane.usage.v1.DiscardDeadLetterRequest"> & {
   /**
-   * `dl_…`.
+   * Id of the dead letter, `dl_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -646,8 +647,8 @@ export declare const DeadLetterStateSchema: GenEnum<DeadLetterState>;
  */
 export declare const UsageAdminService: GenService<{
   /**
-   * Sums usage over a range of whole hours for each namespace, and for each group within it. Reads the stored sums alone, so
-   * that no request of any namespace is shown.
+   * Sums usage over a range of whole hours for each namespace, and for each group within it. Reads only stored sums and shows
+   * no request of any namespace.
    * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to, or there are more than 10,000 groups.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.GetNodeUsage
@@ -658,10 +659,9 @@ export declare const UsageAdminService: GenService<{
     output: typeof GetNodeUsageResponseSchema;
   },
   /**
-   * Compares the stored sums of a range of whole hours with the request log, namespace by namespace, and those of its whole
-   * days with those of their hours. Each namespace is read in one snapshot, so requests may go on meanwhile. Namespaces that
-   * have only requests or only sums are found too. For months whose requests are no longer kept, only days and hours are
-   * compared.
+   * Compares the stored sums of a range of whole hours with the request log, namespace by namespace, and the sums of whole days
+   * with those of their hours. Each namespace is read in one snapshot, so requests may go on meanwhile. Namespaces that have
+   * only requests or only sums are found too. For months whose requests are no longer kept, only days and hours are compared.
    * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.ReconcileUsage
@@ -672,7 +672,7 @@ export declare const UsageAdminService: GenService<{
     output: typeof ReconcileUsageResponseSchema;
   },
   /**
-   * Lists usage events and messages that could not be recorded, newest first, in whatever state.
+   * Lists usage events and messages that could not be recorded, newest first, in any state.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.ListDeadLetters
    */
@@ -693,10 +693,10 @@ export declare const UsageAdminService: GenService<{
     output: typeof GetDeadLetterResponseSchema;
   },
   /**
-   * Replays a dead letter: the aggregator records it again, within seconds, and it is then REPLAYED, or HELD once more with the
-   * new reason. Idempotent: an event that was recorded meanwhile is not counted again.
+   * Replays a dead letter: the aggregator records it again, within seconds. It is then REPLAYED, or HELD again with the new
+   * reason. Idempotent: an event that was recorded meanwhile is not counted again.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; FAILED_PRECONDITION STATE_CONFLICT if it was replayed or discarded.
-   * In the audit log.
+   * Written to the audit log.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.ReplayDeadLetter
    */
@@ -708,7 +708,7 @@ export declare const UsageAdminService: GenService<{
   /**
    * Discards a dead letter: it is never recorded. It is kept, with the operator who discarded it. Idempotent.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; FAILED_PRECONDITION STATE_CONFLICT if it was or is being replayed.
-   * In the audit log.
+   * Written to the audit log.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.DiscardDeadLetter
    */

@@ -32,14 +32,14 @@ export declare type GetUsageRequest = Message<"routeplane.usage.v1.GetUsageReque
   to?: Timestamp | undefined;
 
   /**
-   * Dimensions of the groups, each once; empty: totals alone.
+   * Dimensions of the groups, each once; empty: only totals.
    *
    * @generated from field: repeated routeplane.usage.v1.UsageDimension group_by = 3;
    */
   groupBy: UsageDimension[];
 
   /**
-   * Only requests of this key, `key_…`; empty: of every key. One that is not of this namespace made no requests here.
+   * Only requests of this key, `key_…`; empty: of every key. A key of another namespace has no requests here.
    *
    * @generated from field: string key_id = 4;
    */
@@ -60,33 +60,34 @@ export declare type GetUsageRequest = Message<"routeplane.usage.v1.GetUsageReque
   provider: string;
 
   /**
-   * Time zone whose days DAY means, by its IANA name, e.g. `Europe/Berlin`; empty: UTC. Days have 23 or 25 hours where its clocks
-   * change. They are as exact as the range: for requests that are no longer kept, a day that does not begin with an hour of UTC
-   * begins at the nearest one. Not more than 10,000 days. INVALID_ARGUMENT FIELD_INVALID for an unknown one.
+   * IANA name of the time zone of DAY groups, e.g. `Europe/Berlin`; empty: UTC. A day has 23 or 25 hours when the clocks
+   * change. Days are as exact as the range: for requests that are no longer kept, a day that does not begin at a whole hour of
+   * UTC begins at the nearest one. At most 10,000 days. INVALID_ARGUMENT FIELD_INVALID for an unknown time zone.
    *
    * @generated from field: string time_zone = 7;
    */
   timeZone: string;
 
   /**
-   * True to read latencies too, which takes longer. They are kept by hour, model and provider: none are returned where the query has
-   * a key, or groups by key or status.
+   * True to also read latencies, which takes longer. They are kept by hour, model and provider: none are returned for a query
+   * of one key, or with groups by key or status.
    *
    * @generated from field: bool latency = 8;
    */
   latency: boolean;
 
   /**
-   * Number of values with groups of their own: those with the largest amounts in the range. All others are one, the rest, so that the
-   * groups still add up to the totals. Values are those of the requested dimensions other than time, or their combinations. 0: every
-   * value has groups. INVALID_ARGUMENT FIELD_INVALID if HOUR and DAY are the only dimensions.
+   * Number of values with groups of their own: those with the largest amounts in the range. All other values are combined into
+   * one, the rest, so that the groups still add up to the totals. Values are those of the requested dimensions other than time,
+   * or their combinations if several are requested. 0: every value has groups. INVALID_ARGUMENT FIELD_INVALID if HOUR and DAY
+   * are the only dimensions.
    *
    * @generated from field: int32 largest = 9;
    */
   largest: number;
 
   /**
-   * Amount by which values are the largest; unspecified: SPEND.
+   * Amount by which the largest values are chosen; unspecified: SPEND.
    *
    * @generated from field: routeplane.usage.v1.UsageMeasure largest_by = 10;
    */
@@ -106,7 +107,7 @@ export declare const GetUsageRequestSchema: GenMessage<GetUsageRequest>;
  */
 export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
   /**
-   * `key_…`.
+   * Id of the key, `key_…`.
    *
    * @generated from field: string key_id = 1;
    */
@@ -197,15 +198,15 @@ export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
   totalLatency?: Latency | undefined;
 
   /**
-   * Time from receiving a request to sending the first output of its stream; absent likewise.
+   * Time from receiving a request to sending the first output of its stream; absent in the same cases.
    *
    * @generated from field: routeplane.usage.v1.Latency first_token_latency = 14;
    */
   firstTokenLatency?: Latency | undefined;
 
   /**
-   * Number of values that the rest has in the range, if this group is one of the rest: its dimensions other than time are unset. 0 in
-   * groups of one value.
+   * Number of values that are combined in the rest, if this group is one of the rest; its dimensions other than time are then
+   * unset. 0 in other groups.
    *
    * @generated from field: int64 rest_count = 15;
    */
@@ -219,35 +220,36 @@ export declare type UsageGroup = Message<"routeplane.usage.v1.UsageGroup"> & {
 export declare const UsageGroupSchema: GenMessage<UsageGroup>;
 
 /**
- * Quantiles of the latency of requests that ended, whether they succeeded, failed or were cancelled; denied, pending and unknown ones do not count. By
- * the nearest rank, within 5 % (and half a millisecond). Those of several groups cannot be added up: ask for the larger group.
+ * Quantiles of the latency of requests that succeeded, failed or were cancelled; denied, pending and unknown ones do not count.
+ * By nearest rank, exact to 5 % (and half a millisecond). Quantiles of several groups cannot be combined: request the larger
+ * group instead.
  *
  * @generated from message routeplane.usage.v1.Latency
  */
 export declare type Latency = Message<"routeplane.usage.v1.Latency"> & {
   /**
-   * Number of requests that count. Less than ended where a release that recorded no latencies wrote their rows.
+   * Number of requests that count: fewer than have ended if a release without latencies wrote some of their rows.
    *
    * @generated from field: int64 request_count = 1;
    */
   requestCount: bigint;
 
   /**
-   * Latency that half of them do not exceed, in milliseconds; at least 1, as are the others.
+   * Latency that half of them do not exceed. Milliseconds, >= 1.
    *
    * @generated from field: int64 p50_ms = 2;
    */
   p50Ms: bigint;
 
   /**
-   * Latency that 95 % of them do not exceed.
+   * Latency that 95 % of them do not exceed. Milliseconds, >= 1.
    *
    * @generated from field: int64 p95_ms = 3;
    */
   p95Ms: bigint;
 
   /**
-   * Latency that 99 % of them do not exceed.
+   * Latency that 99 % of them do not exceed. Milliseconds, >= 1.
    *
    * @generated from field: int64 p99_ms = 4;
    */
@@ -309,9 +311,9 @@ export declare type GetUsageResponse = Message<"routeplane.usage.v1.GetUsageResp
   spendMicroUsd: bigint;
 
   /**
-   * One group for each combination that has requests, denied ones too; they add up to the totals. Sorted by time if hours or
-   * days are dimensions, then by spend, most first, the rest last
-   * within its time. Empty if no dimension was requested.
+   * One group for each combination that has requests, denied ones included; the groups add up to the totals. Sorted by time if
+   * HOUR or DAY is a dimension, then by spend, highest first; the rest comes last within its time. Empty if no dimension was
+   * requested.
    *
    * @generated from field: repeated routeplane.usage.v1.UsageGroup groups = 7;
    */
@@ -325,9 +327,9 @@ export declare type GetUsageResponse = Message<"routeplane.usage.v1.GetUsageResp
   deniedCount: bigint;
 
   /**
-   * Part of denied_count without a row in the request log: a gateway writes 60 rows of denied requests of a key in a minute,
-   * and 300 of a root key and all keys below it. The others are counted, up to some seconds later, by the minute in which they
-   * were refused.
+   * Part of denied_count without a row in the request log: in a minute, a gateway writes at most 60 such rows for a key, and
+   * 300 for a root key with all keys below it. The other denied requests are only counted, some seconds later, in the minute in
+   * which they were refused.
    *
    * @generated from field: int64 denied_unlogged_count = 9;
    */
@@ -341,7 +343,7 @@ export declare type GetUsageResponse = Message<"routeplane.usage.v1.GetUsageResp
   totalLatency?: Latency | undefined;
 
   /**
-   * Time from receiving a request to sending the first output of its stream; absent likewise.
+   * Time from receiving a request to sending the first output of its stream; absent in the same cases.
    *
    * @generated from field: routeplane.usage.v1.Latency first_token_latency = 11;
    */
@@ -361,14 +363,14 @@ export declare const GetUsageResponseSchema: GenMessage<GetUsageResponse>;
  */
 export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest"> & {
   /**
-   * `req_…`; also the `x-request-id` of the response.
+   * Id of the request, `req_…`; also the `x-request-id` of the response.
    *
    * @generated from field: string id = 1;
    */
   id: string;
 
   /**
-   * `key_…` that called.
+   * Id of the calling key, `key_…`.
    *
    * @generated from field: string key_id = 2;
    */
@@ -424,16 +426,16 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
   costMicroUsd: bigint;
 
   /**
-   * The reservation: the most that it could cost, at the bounds that it was admitted with, rounded up. It counted against every
-   * budget that applied. 0 if it was denied, and where the price is 0.
+   * The reservation: the maximum cost at the bounds that it was admitted with, rounded up. It counted against every budget that
+   * applied. 0 if the request was denied, or if the price is 0.
    *
    * @generated from field: int64 reserved_micro_usd = 10;
    */
   reservedMicroUsd: bigint;
 
   /**
-   * True if the final usage is not known, so that the reservation stands in for it, or what the upstream had reported by then
-   * where that is more.
+   * True if the final usage is not known. The reservation then takes its place, or the usage that the upstream had reported by
+   * then, if that is more.
    *
    * @generated from field: bool estimated = 11;
    */
@@ -559,7 +561,7 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
   upstreamRequestId: string;
 
   /**
-   * The upstream's own words on a failure, without credentials, cut to 500 characters; empty if it had none.
+   * Error text of the upstream, without credentials, cut to 500 characters; empty if it gave none.
    *
    * @generated from field: string upstream_error = 29;
    */
@@ -579,14 +581,14 @@ export declare const LoggedRequestSchema: GenMessage<LoggedRequest>;
  */
 export declare type ShadowDenial = Message<"routeplane.usage.v1.ShadowDenial"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
   policyId: string;
 
   /**
-   * `bnd_…`.
+   * Id of the binding, `bnd_…`.
    *
    * @generated from field: string binding_id = 2;
    */
@@ -620,7 +622,7 @@ export declare type ListRequestsRequest = Message<"routeplane.usage.v1.ListReque
   pageSize: number;
 
   /**
-   * `next_page_token` of the page before; empty for the first.
+   * `next_page_token` of the previous page; empty for the first page.
    *
    * @generated from field: string page_token = 2;
    */
@@ -668,14 +670,14 @@ export declare type RequestFilter = Message<"routeplane.usage.v1.RequestFilter">
   status: RequestStatus;
 
   /**
-   * Start of the range, inclusive, by when a request was received.
+   * Start of the range, inclusive, by the time at which a request was received.
    *
    * @generated from field: google.protobuf.Timestamp from = 4;
    */
   from?: Timestamp | undefined;
 
   /**
-   * End of the range, exclusive, by when a request was received.
+   * End of the range, exclusive, by the time at which a request was received.
    *
    * @generated from field: google.protobuf.Timestamp to = 5;
    */
@@ -709,7 +711,7 @@ export declare type WatchRequestsRequest = Message<"routeplane.usage.v1.WatchReq
   filter?: RequestFilter | undefined;
 
   /**
-   * The last `resume_token` of the stream before; empty: from now on.
+   * The last `resume_token` of the previous stream; empty: from now on.
    *
    * @generated from field: string resume_token = 2;
    */
@@ -729,14 +731,14 @@ export declare const WatchRequestsRequestSchema: GenMessage<WatchRequestsRequest
  */
 export declare type WatchRequestsResponse = Message<"routeplane.usage.v1.WatchRequestsResponse"> & {
   /**
-   * Requests that have ended since the message before; may be none.
+   * Requests that have ended since the previous message; may be empty.
    *
    * @generated from field: repeated routeplane.usage.v1.LoggedRequest requests = 1;
    */
   requests: LoggedRequest[];
 
   /**
-   * Position to resume from. It carries no authority.
+   * Position to resume from. It grants no access.
    *
    * @generated from field: string resume_token = 2;
    */
@@ -756,7 +758,7 @@ export declare const WatchRequestsResponseSchema: GenMessage<WatchRequestsRespon
  */
 export declare type GetRequestRequest = Message<"routeplane.usage.v1.GetRequestRequest"> & {
   /**
-   * `req_…`.
+   * Id of the request, `req_…`.
    *
    * @generated from field: string id = 1;
    */
@@ -797,8 +799,8 @@ export declare type GetRequestResponse = Message<"routeplane.usage.v1.GetRequest
 export declare const GetRequestResponseSchema: GenMessage<GetRequestResponse>;
 
 /**
- * Receipt: how the charge of a request came about. Unknown facts are absent: all, for a request from before receipts were
- * recorded.
+ * Receipt: how the charge of a request came about. Unknown facts are absent. For a request that is older than receipts, all are
+ * unknown.
  *
  * @generated from message routeplane.usage.v1.Receipt
  */
@@ -860,7 +862,7 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
   guardrailDecisions: GuardrailDecision[];
 
   /**
-   * The model that the price is of, if the upstream answered with another one than the requested; else empty.
+   * Model whose price is charged, if the upstream answered with another one than the requested; otherwise empty.
    *
    * @generated from field: string billed_model = 9;
    */
@@ -874,7 +876,7 @@ export declare type Receipt = Message<"routeplane.usage.v1.Receipt"> & {
   overrunMicroUsd: bigint;
 
   /**
-   * Attempts to get an answer, in order; the last one is that of the answer. Empty while pending, and if no upstream was called.
+   * Attempts to get an answer, in order; the last one produced the answer. Empty while pending, and if no upstream was called.
    *
    * @generated from field: repeated routeplane.usage.v1.Attempt attempts = 11;
    */
@@ -922,8 +924,8 @@ export declare type DeniedAmounts = Message<"routeplane.usage.v1.DeniedAmounts">
   needed: bigint;
 
   /**
-   * Time from which the request would be admitted if no other were; where open reservations were in the way, the time at which to
-   * try again. Absent: waiting does not help.
+   * Time from which the request would be admitted if no other request were. If open reservations were in the way: the time at
+   * which to try again. Absent: waiting does not help.
    *
    * @generated from field: google.protobuf.Timestamp retry_at = 4;
    */
@@ -998,14 +1000,14 @@ export declare const AttemptSchema: GenMessage<Attempt>;
  */
 export declare type GuardrailDecision = Message<"routeplane.usage.v1.GuardrailDecision"> & {
   /**
-   * `pol_…`.
+   * Id of the policy, `pol_…`.
    *
    * @generated from field: string policy_id = 1;
    */
   policyId: string;
 
   /**
-   * `bnd_…`.
+   * Id of the binding, `bnd_…`.
    *
    * @generated from field: string binding_id = 2;
    */
@@ -1019,21 +1021,21 @@ export declare type GuardrailDecision = Message<"routeplane.usage.v1.GuardrailDe
   rule: string;
 
   /**
-   * Name of the pattern; empty if the content was blocked because it was more than can be judged.
+   * Name of the pattern; empty if the content was blocked because it was too much to be judged.
    *
    * @generated from field: string pattern = 4;
    */
   pattern: string;
 
   /**
-   * Number of stretches of the request's texts that it redacted; adjacent ones count as one.
+   * Number of redactions in the texts of the request; adjacent ones count as one.
    *
    * @generated from field: int32 request_redactions = 5;
    */
   requestRedactions: number;
 
   /**
-   * Number of stretches of the answer's texts that it redacted, likewise.
+   * Number of redactions in the texts of the answer, counted likewise.
    *
    * @generated from field: int32 response_redactions = 6;
    */
@@ -1061,7 +1063,7 @@ export declare type GuardrailDecision = Message<"routeplane.usage.v1.GuardrailDe
 export declare const GuardrailDecisionSchema: GenMessage<GuardrailDecision>;
 
 /**
- * Price of the tokens of a request. An absent rate is that of the whole that its tokens are part of: input or output.
+ * Price of the tokens of a request. Tokens without a rate of their own are charged as input or as output tokens.
  *
  * @generated from message routeplane.usage.v1.Price
  */
@@ -1088,7 +1090,7 @@ export declare type Price = Message<"routeplane.usage.v1.Price"> & {
   outputPicoUsd: bigint;
 
   /**
-   * Price per request, charged beside its tokens, e.g. for a search. Pico-USD.
+   * Price per request, charged in addition to its tokens, e.g. for a search. Pico-USD.
    *
    * @generated from field: int64 request_pico_usd = 4;
    */
@@ -1143,14 +1145,14 @@ export declare const PriceSchema: GenMessage<Price>;
  */
 export declare type ListRequestsResponse = Message<"routeplane.usage.v1.ListRequestsResponse"> & {
   /**
-   * Newest first.
+   * Entries of the page, newest first.
    *
    * @generated from field: repeated routeplane.usage.v1.LoggedRequest requests = 1;
    */
   requests: LoggedRequest[];
 
   /**
-   * Empty on the last page.
+   * Token of the next page; empty on the last one.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -1252,14 +1254,14 @@ export enum UsageDimension {
   STATUS = 4,
 
   /**
-   * The hour, of UTC, whatever the time zone.
+   * The hour in UTC, independent of the time zone.
    *
    * @generated from enum value: USAGE_DIMENSION_HOUR = 5;
    */
   HOUR = 5,
 
   /**
-   * The day, of UTC or of the requested time zone.
+   * The day in UTC or in the requested time zone.
    *
    * @generated from enum value: USAGE_DIMENSION_DAY = 6;
    */
@@ -1339,8 +1341,8 @@ export declare const RequestStatusSchema: GenEnum<RequestStatus>;
  */
 export declare const UsageService: GenService<{
   /**
-   * Sums usage over a range of time, by when a request was received, in total and for each group if groups are requested.
-   * Denied requests count in denied_count alone, pending ones at no cost yet. Exact for any range whose requests are still
+   * Sums usage over a time range, by the time at which a request was received, in total and, if requested, for each group.
+   * Denied requests count only in denied_count; pending ones count without a cost. Exact for any range whose requests are still
    * kept; for older ones, whole hours are exact. Reads one snapshot.
    * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to, or there are more than 10,000 groups.
    *
@@ -1352,7 +1354,7 @@ export declare const UsageService: GenService<{
     output: typeof GetUsageResponseSchema;
   },
   /**
-   * Lists the request log, newest first. Rows that arrive while it is paged through are neither skipped nor doubled.
+   * Lists the request log, newest first. Rows that arrive during paging are neither skipped nor repeated.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.ListRequests
    */
@@ -1362,11 +1364,11 @@ export declare const UsageService: GenService<{
     output: typeof ListRequestsResponseSchema;
   },
   /**
-   * Streams requests as they end, each once, in the order in which they were recorded: none is skipped, however late it is
-   * recorded, and one that is corrected afterwards is not repeated. The stream ends after a few seconds, so that its
-   * credential is verified again: a call with the last token continues without a gap or a repetition.
-   * A key has at most 5 of these streams open at a time, at each process of this service, and so has each session; a key and the sessions
-   * that act as it have at most 50.
+   * Streams requests as they end, each once, in the order in which they were recorded. None is skipped, however late it is
+   * recorded; a request that is corrected afterwards is not repeated. The stream ends after a few seconds, so that its
+   * credential is verified again. A call with the last `resume_token` continues without a gap or a repetition.
+   * A key, or a session, can have at most 5 of these streams open at a time at each process of this service; a key and all
+   * sessions that act as it together at most 50.
    * Errors: INVALID_ARGUMENT FIELD_INVALID for an invalid resume token, RESOURCE_EXHAUSTED LIMIT_REACHED for a sixth stream.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.WatchRequests
@@ -1378,7 +1380,7 @@ export declare const UsageService: GenService<{
   },
   /**
    * Reads one request of the log, and its receipt.
-   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for an id that is unknown here, or older than what is kept.
+   * Errors: NOT_FOUND RESOURCE_NOT_FOUND for an unknown id, and for a request that is no longer kept.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.GetRequest
    */
