@@ -78,7 +78,7 @@ it("each account has its own namespaces, and a name in both must be given by id"
   expect((await namespaces(key)).map(({ name }) => name)).toEqual(["default"]);
 });
 
-it("an operator credential of one account administers that account, and learns of no other", async () => {
+it("an operator credential of one account administers that account, and sees no other", async () => {
   await cli.json("cloud", "account", "create", "team-b");
   const scopes = "namespaces:* keys:* accounts:* operators:*";
   const argv = ["cloud", "operator", "mint", "--name", "b", "--account", "team-b", "--scope", scopes];

@@ -92,7 +92,7 @@ it("records the address of the connection and the gateway's request id, whatever
   expect(data).toMatchObject([{ action: "key.create", address: "127.0.0.1", request_id: requestId }]);
 });
 
-it("pages over the logs of both services without gaps and doubles, and filters them", async () => {
+it("pages over the logs of both services without gaps or duplicates, and filters them", async () => {
   const whole = (await list("--limit", "1000")).data.map(({ id }) => id);
   expect(whole.length).toBeGreaterThanOrEqual(6);
   const paged: string[] = [];

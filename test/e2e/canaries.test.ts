@@ -19,10 +19,10 @@ import {
 import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** Tests of promise 7: a token is in the answer of its mint and nowhere else, however it was used and misused. */
+/** Tests of promise 7: a token is only in the answer of its mint, however it was used and misused. */
 
 const PROVIDER_KEY = "sk-canary-0123456789abcdef0123456789";
-/** Files in which a node keeps secrets for itself, for NATS and for the CLI, closed to other users. */
+/** Files in which a node keeps secrets for itself, for NATS and for the CLI, readable for their owner only. */
 const SAVED = ["secrets.json", "api-key", "operator-key", "nats/nats.conf"];
 
 let node: TestNode;
@@ -236,7 +236,7 @@ it("finds no token outside the answer of its mint, however it was used and misus
   expect(files.bytes).toBeGreaterThan(10_000_000);
 });
 
-it("keeps saved secrets closed to other users", async () => {
+it("makes saved secrets readable for their owner only", async () => {
   for (const file of SAVED) expect((await stat(join(node.home, file))).mode & 0o777).toBe(0o600);
 });
 

@@ -194,7 +194,7 @@ describe("invalid input", () => {
     expect(await stateOf(cli)).toEqual(before);
   });
 
-  it("is reported to people in one line on the fault, and one on the remedy", async () => {
+  it("is reported to people in one line with the fault and one with the remedy", async () => {
     const { stderr } = await cli("cloud", "policy", "get", UNKNOWN_POLICY);
     expect(stderr).toMatch(/^error: not found: .*\nCheck the id; .*\n$/);
   });

@@ -30,7 +30,7 @@ import { startNode, type TestNode } from "../harness/index.ts";
 import { newNamespace } from "../harness/policies.ts";
 import { type ServiceAccess, serviceAccessOf } from "../harness/service-access.ts";
 
-/** Tests of `@routeplane/client` on a node, as a service of one's own uses it. */
+/** Tests of `@routeplane/client` on a node, as a user's own service uses it. */
 
 let node: TestNode;
 let access: ServiceAccess;
@@ -82,7 +82,7 @@ describe("a client", () => {
     expect(await reasonOf(stranger.keys.listKeys({}))).toBe("CREDENTIAL_INVALID");
   });
 
-  it("rejects with UNREACHABLE where no node answers", async () => {
+  it("rejects with UNREACHABLE if no node answers", async () => {
     const nobody = createClient({ url: "http://127.0.0.1:1", apiKey: await node.apiKey() });
     expect(await reasonOf(nobody.keys.listKeys({}))).toBe("UNREACHABLE");
   });
@@ -97,7 +97,7 @@ describe("a verifier", () => {
     expect(await keys.authenticate(new Headers(bearer(token)))).toEqual(caller);
   });
 
-  it("refuses what is no valid key, with the reason", async () => {
+  it("refuses everything but a valid key, with the reason", async () => {
     expect(await reasonOf(keys.authenticate({}))).toBe("CREDENTIAL_MISSING");
     expect(await reasonOf(keys.authenticate({ ...bearer(await node.apiKey()), "x-api-key": mintToken("key") }))).toBe(
       "CREDENTIAL_MISSING",
@@ -105,7 +105,7 @@ describe("a verifier", () => {
     expect(await reasonOf(keys.verify("rp_junk"))).toBe("CREDENTIAL_INVALID");
     expect(await reasonOf(keys.verify(mintToken("key")))).toBe("CREDENTIAL_INVALID");
     expect(await reasonOf(keys.verify(access.serviceCredential))).toBe("CREDENTIAL_INVALID");
-    // A service credential does not learn that it is an operator's.
+    // A service credential is not told that the token is an operator's.
     expect(await reasonOf(keys.verify(await node.operatorKey()))).toBe("CREDENTIAL_INVALID");
   });
 
@@ -116,7 +116,7 @@ describe("a verifier", () => {
     expect(await reasonOf(keys.verify(token, { scope: "keys:read" }))).toBe("OK");
   });
 
-  it("lets nobody change the result that others get", async () => {
+  it("protects a shared result from changes by one of its callers", async () => {
     const { token } = await mintKey(node, "frozen", "keys:read");
     const caller = await keys.verify(token);
     expect(() => (caller.scopes as string[]).push("inference:invoke")).toThrow(TypeError);
@@ -141,7 +141,7 @@ describe("a verifier", () => {
     expect(latencies.at(-1) ?? 0).toBeLessThan(5_000);
   });
 
-  it("reports that its own credential is refused as a fault of itself, not of the caller", async () => {
+  it("reports a refusal of its own credential as its own fault, not the caller's", async () => {
     const token = await node.apiKey();
     for (const serviceCredential of [`rps_${"x".repeat(43)}`, token]) {
       const own = verifier({ url: access.authUrl, serviceCredential });
@@ -151,7 +151,7 @@ describe("a verifier", () => {
     }
   });
 
-  it("verifies keys of the namespaces of its service credential alone, and none within 5 s of its revocation", async () => {
+  it("verifies only keys of its service credential's namespaces, and none from 5 s after the revocation of that on", async () => {
     const operator = createClient({ url: node.url, apiKey: await node.operatorKey() });
     const own = await newNamespace(node, "client-own");
     const { serviceCredential, token } = await operator.services.mintServiceCredential({
@@ -277,7 +277,7 @@ describe("a server of node:http that is protected", () => {
     server.closeAllConnections();
   });
 
-  it("gets requests of valid keys alone", async () => {
+  it("gets only requests of valid keys", async () => {
     const { id, token } = await mintKey(node, "http", "inference:invoke");
     expect(await (await fetch(url, { headers: bearer(token) })).text()).toBe(id);
     const refused = await fetch(url, { method: "POST", body: "x".repeat(100) });
@@ -289,7 +289,7 @@ describe("a server of node:http that is protected", () => {
     expect((await fetch(`${url}/denied`, { headers: bearer(token) })).status).toBe(402);
   });
 
-  it("loses a response that runs when its key is revoked", async () => {
+  it("has a running response cancelled when its key is revoked", async () => {
     const { id, token } = await mintKey(node, "http stream", "inference:invoke");
     const { body } = await fetch(`${url}/stream`, { headers: bearer(token) });
     const reader = body!.getReader();
@@ -353,7 +353,7 @@ describe("a server of @grpc/grpc-js that is protected", () => {
     return new Promise((resolve) => call.on("error", (error) => resolve(error as ServiceError)));
   }
 
-  it("ends a stream that runs when its key is revoked, for the caller and for its handler", async () => {
+  it("ends a running stream when its key is revoked, for the caller and for its handler", async () => {
     const { id, token } = await mintKey(node, "grpc stream");
     const texts: string[] = [];
     const status = watch(token, texts);
@@ -364,7 +364,7 @@ describe("a server of @grpc/grpc-js that is protected", () => {
     await eventually(() => cancelled === 1);
   });
 
-  it("calls no handler for a bad key, and lets anybody call a public method", async () => {
+  it("calls no handler for a bad key, and lets everyone call a public method", async () => {
     const texts: string[] = [];
     expect(await watch(mintToken("key"), texts)).toMatchObject({ code: 16 });
     expect(texts).toEqual([]);

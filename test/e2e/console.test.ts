@@ -43,7 +43,7 @@ describe("an address that signs in", () => {
     });
   });
 
-  it("is printed by `console` where there is no browser, for the namespace that is asked for", async () => {
+  it("is printed by `console` if there is no browser, for the requested namespace", async () => {
     await node.cli(["cloud", "namespace", "create", "staging"]);
     const { exitCode, stdout } = await node.cli(["console", "--namespace", "staging"]);
     expect(exitCode).toBe(0);
@@ -54,7 +54,7 @@ describe("an address that signs in", () => {
     expect(Date.parse(String(expiresAt)) - Date.now()).toBeLessThanOrEqual(60_000);
   });
 
-  it("is of the key alone where ROUTEPLANE_API_KEY is set", async () => {
+  it("is for the key alone if ROUTEPLANE_API_KEY is set", async () => {
     const { token } = await json("cloud", "keys", "mint", "--name", "reader", "--scope", "usage:read keys:read");
     const environment = { ROUTEPLANE_API_KEY: String(token) };
     const { stdout } = await node.cli(["console", "--print"], { environment });
@@ -104,7 +104,7 @@ describe("a session at the console", () => {
     );
   });
 
-  it("learns nothing of foreign ids: they are unknown ones, byte for byte", async () => {
+  it("gets the same bytes for foreign ids as for unknown ones", async () => {
     const operator = await node.operatorKey();
     const { token } = (await (
       await fetch(`${node.url}/routeplane.auth.v1.KeyService/MintRootKey`, {
@@ -166,7 +166,7 @@ describe("a session at the console", () => {
     expect((await browser.request("GET", "/session", undefined, { cookie })).status).toBe(401);
   });
 
-  it("goes on with what answers while one service does not", async () => {
+  it("keeps working with the other services while one does not answer", async () => {
     const browser = await signInWithKey();
     expect((await browser.call("usage.v1.UsageService/GetUsage")).status).toBe(200);
     await node.whileSuspended("usage", async () => {
@@ -192,7 +192,7 @@ describe("the process", () => {
     expect((await fetch(console.url + script)).headers.get("cache-control")).toContain("immutable");
   });
 
-  it("is started again after kill -9, and knows the sessions of before", async () => {
+  it("is started again after kill -9, and knows the earlier sessions", async () => {
     const browser = await signInWithKey();
     await node.kill("console");
     await eventually(async () => (await browser.request("GET", "/session")).status === 200, 30_000);

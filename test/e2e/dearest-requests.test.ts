@@ -7,7 +7,7 @@ import { type FakeProvider, sendJson, startFakeProvider } from "../../services/g
 import { chatBody, cliJson, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** Tests that the highest legal price and the largest usage that is believed make a row, and sums, through all services. */
+/** Tests that a request at the highest allowed price with the largest accepted usage has a row and counts in sums, through all services. */
 
 const MOST_TOKENS = 1_000_000_000;
 /** Cost of a request with the most tokens at 1 USD each, in micro-USD. */
@@ -46,7 +46,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-it("the dearest legal request has a row, and counts in usage, exactly", async () => {
+it("the most expensive allowed request has a row, and counts in usage, exactly", async () => {
   const client = openAiClient(node, await node.apiKey());
   const rows = await Promise.all(
     Array.from({ length: REQUESTS }, async () => {

@@ -113,7 +113,7 @@ it("a gateway sends its counts before it stops", async () => {
   expect(before.request_count).toBe(usage.request_count);
 });
 
-it("a killed gateway loses at most its last counts, and doubles none", async () => {
+it("a killed gateway loses at most its last counts, and repeats none", async () => {
   const spec = { window: "total", limit_micro_usd: 1 };
   const { id, token } = await deniedKey("killed", "budget", spec);
   await eventually(async () => (await send(token, 1, 402)) === 1);

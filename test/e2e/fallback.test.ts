@@ -9,7 +9,7 @@ import { addressesOf } from "../harness/addresses.ts";
 import { chatBody, cliJson, failureOf, openAiClient, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** Tests of the stock client through a node whose models fail and have others to go to, as the providers file says. */
+/** Tests of the stock client through a node whose models fail and have fallbacks in the providers file. */
 
 let node: TestNode;
 let failingProvider: FakeProvider;
@@ -77,7 +77,7 @@ describe("a request to a model that fails", () => {
     expect(stdout).toMatch(/^attempt +main\/large: 503 upstream_overloaded after \d+ ms$/m);
   });
 
-  it("gets the upstream's error once its retries are used up, and has one row that cost nothing", async () => {
+  it("gets the upstream's error once its retries are used up, and has one row without a cost", async () => {
     const before = failingProvider.requests.length;
     const failure = await failureOf(client.chat.completions.create(chatBody("x", "alone", { max_tokens: 10 })));
     expect(failure).toMatchObject({ status: 503, code: "upstream_overloaded" });

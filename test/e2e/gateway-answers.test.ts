@@ -13,7 +13,7 @@ import {
 import { chatBody, cliJson, failureOf, settledRow } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** Tests of the stock `openai` client through a node, by the ways in which upstreams answer, end, fail and are silent. */
+/** Tests of the stock `openai` client through a node, with upstreams that answer, end, fail or are silent in different ways. */
 
 const HEARTBEAT_MS = 200;
 const USAGE = { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 };
@@ -141,12 +141,12 @@ describe("a stream that is read by the stock client", () => {
     expect(await settledRow(node, requestId)).toMatchObject(row);
   });
 
-  it("has its connection to the upstream closed where that holds it open", async () => {
+  it("has its connection to the upstream closed if the upstream keeps it open", async () => {
     await readStream("held-open");
     await eventually(() => upstream.requests.at(-1)?.aborted);
   });
 
-  it("that fails in the middle ends with the upstream's own words", async () => {
+  it("that fails in the middle ends with the upstream's error text", async () => {
     const { data, request_id } = await client.chat.completions
       .create({ ...chatBody("x", "late-error", { max_tokens: 10 }), stream: true })
       .withResponse();
@@ -159,7 +159,7 @@ describe("a stream that is read by the stock client", () => {
   });
 });
 
-it("a stream that nobody asked for is one answer to the stock client", async () => {
+it("a stream that the client did not request reaches it as one answer", async () => {
   const { data, request_id } = await client.chat.completions
     .create(chatBody("x", "streamed", { max_tokens: 10 }))
     .withResponse();
@@ -194,7 +194,7 @@ describe("an error of the upstream", () => {
     });
   });
 
-  it("that is overloaded keeps its wait", async () => {
+  it("that is overloaded keeps its Retry-After", async () => {
     const response = await fetch(`${node.url}/v1/chat/completions`, {
       method: "POST",
       headers: { authorization: `Bearer ${await node.apiKey()}`, "content-type": "application/json" },
@@ -205,7 +205,7 @@ describe("an error of the upstream", () => {
     expect(await response.json()).toMatchObject({ error: { code: "upstream_overloaded" } });
   });
 
-  it("is in the log and the receipt with the upstream's words, status and request id", async () => {
+  it("is in the log and the receipt with the upstream's error text, status and request id", async () => {
     const error = await failureOf(client.chat.completions.create(chatBody("x", "quota", { max_tokens: 10 })));
     await settledRow(node, error.requestID);
     const receipt = await cliJson<object>(node, "cloud", "request", "get", error.requestID ?? "");

@@ -9,7 +9,7 @@ import { chatBody, cliJson, openAiClient } from "../harness/gateway.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type NamespaceKeys, newNamespace } from "../harness/policies.ts";
 
-/** Tests against a provider that accepts every member, and bills a whole context window for content that is no text. */
+/** Tests against a provider that accepts every member, and bills a whole context window for content that is not text. */
 
 const BUDGET_MICRO_USD = 3_000;
 const WINDOW_TOKENS = 1_000_000;

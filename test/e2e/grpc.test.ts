@@ -66,7 +66,7 @@ describe("a gRPC client", () => {
     expect((await call("usage", UsageService.method.getUsage, {}, token)).requestCount).toBe(0n);
   });
 
-  it("needs no contract at hand: buf curl learns the methods of a port from it, and calls one", async () => {
+  it("needs no contract files: buf curl learns the methods of a port by reflection, and calls one", async () => {
     const { auth } = await addressesOf(node);
     const url = `http://${auth}/routeplane.auth.v1.IdentityService/WhoAmI`;
     const credential = ["-H", `authorization: Bearer ${await node.apiKey()}`];

@@ -313,7 +313,7 @@ describe("a guardrail", () => {
     });
   });
 
-  it("is in force soon after it is bound to a key in use, and until soon after it is unbound", async () => {
+  it("takes effect soon after it is bound to a key in use, and ends soon after it is unbound", async () => {
     const key = await mintKey(node, "changes");
     const client = openAiClient(node, key.token);
     const status = (): Promise<number> =>

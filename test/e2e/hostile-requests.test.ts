@@ -5,12 +5,12 @@ import { routeTable } from "../../services/gateway/test/route-table.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type RawAnswer, rawRequest, type RawRequest } from "../harness/raw-http.ts";
 
-/** Tests of hostile input over the whole public surface: it is refused in few words, and nothing fails. */
+/** Tests of hostile input over the whole public surface: it is refused with a short message, and nothing fails. */
 
 let node: TestNode;
 let token: string;
 let operator: string;
-/** Ids for requests that are otherwise valid, keyed by field: of things that the tests may destroy. */
+/** Ids of resources that the tests may destroy, for otherwise valid requests, keyed by field. */
 let validIds: Record<string, unknown>;
 
 beforeAll(async () => {

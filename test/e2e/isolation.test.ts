@@ -19,9 +19,9 @@ interface Answer {
 const SCOPES = ["audit:*", "inference:*", "keys:*", "policy:*", "usage:*", "namespace:*"];
 
 let node: TestNode;
-/** Root key of the namespace `default`, which tries to reach `victim`, and ids of its own things, keyed by kind. */
+/** Root key of the namespace `default`, which tries to reach `victim`, and ids of its own resources, keyed by kind. */
 let caller: { token: string; ids: Record<string, string> };
-/** Root key of another namespace of the same account, and ids of things there, keyed by kind. */
+/** Root key of another namespace of the same account, and ids of resources there, keyed by kind. */
 let victim: { token: string; ids: Record<string, string> };
 /** Token of an operator credential that is limited to the account of `caller`. */
 let accountOperatorToken: string;
@@ -29,7 +29,7 @@ let accountOperatorToken: string;
 let accountSessionToken: string;
 /** Token of the operator credential of the whole node. */
 let nodeOperatorToken: string;
-/** Ids of things in another account, keyed by kind, and the names by which its own operators may refer to them. */
+/** Ids of resources in another account, keyed by kind, and the names by which its own operators may refer to them. */
 let foreignAccount: { ids: Record<string, string>; names: readonly string[] };
 
 beforeAll(async () => {
@@ -261,7 +261,7 @@ const VALID_REQUESTS: Record<string, ValidRequest> = {
     ]),
   ),
   "UsageService/GetRequest.id": { kinds: ["req"], request: () => ({}) },
-  // Ids that exist are foreign here too: only the auth service knows that of a key that is being minted.
+  // Existing ids are foreign here too: only the auth service knows the id of a key that is being minted.
   "PolicyService/BindMintedLimits.namespace_id": {
     kinds: ["ns"],
     request: () => ({ keyId: newId("key"), limits: TYPED.Preset }),

@@ -123,7 +123,7 @@ describe("a budget", () => {
     const yesterday = `update policy.counters set spend[2] = spend[2] - 86400000 where binding_id in (${bindings})`;
     await queryAsSuperuser(node.home, yesterday, [id]);
     await eventually(async () => (await burst(1, root.token))[0] === 200);
-    // Its counter is none to reconcile any more.
+    // Its counter is no longer reconciled.
     await as(root.token, "budget", "delete", id, "--yes");
   });
 
@@ -144,7 +144,7 @@ describe("a budget", () => {
 });
 
 describe("kill -9 of the aggregator under load", () => {
-  it("neither loses nor doubles a row: log, sums and the clients' answers agree", async () => {
+  it("neither loses nor duplicates a row: log, sums and the clients' answers agree", async () => {
     const root = await capped("killed", 10_000 * COST);
     const answered: number[] = [];
     const enough = new AbortController();

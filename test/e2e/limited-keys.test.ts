@@ -38,7 +38,7 @@ const mintAs = (token: string, ...flags: string[]) =>
 const call = (token: string) => openAiClient(node, token).chat.completions.create(chatBody("hi"));
 
 describe("a key minted with limits", () => {
-  it("is held to each of them at its first request, and keeps them when it is rotated", async () => {
+  it("is subject to each limit from its first request on, also after a rotation", async () => {
     const limits = ["--limit-usd", "0.25", "--window", "total", "--max-requests", "1/1h", "--models", "echo"];
     const before = Date.now();
     const minted = await mintAs(own.root.token, ...limits, "--expires-in", "1h");

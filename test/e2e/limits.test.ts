@@ -100,7 +100,7 @@ describe("300 concurrent requests over three gateways", () => {
     const statuses = await Promise.all(burst);
     const count = (status: number) => statuses.filter((answered) => answered === status).length;
     expect(count(200) + count(402)).toBe(300);
-    // A call that was given up during its decision may have denied another one.
+    // A call that was abandoned during its decision may have caused the denial of another one.
     expect(count(200)).toBeGreaterThanOrEqual(0.97 * 200);
     expect(count(200)).toBeLessThanOrEqual(200);
     const settled = await eventually(async () => {
@@ -117,7 +117,7 @@ describe("300 concurrent requests over three gateways", () => {
 });
 
 describe("a budget", () => {
-  it("is told in a header of each answer, whole, streamed or refused: what is left of the tightest", async () => {
+  it("is reported in a header of each answer, whole, streamed or refused: what is left of the tightest one", async () => {
     const home = await newNamespace(node, "told");
     const send = async (token: string, more?: object) => {
       const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };

@@ -38,7 +38,7 @@ export async function startMcp(
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: [CLI, "mcp", ...args],
-    // A zone in which dates are not those of UTC.
+    // A time zone whose dates differ from those of UTC.
     env: { ...getDefaultEnvironment(), TZ: "Asia/Tokyo", ...own, ...environment },
     stderr: "ignore",
   });
@@ -70,7 +70,7 @@ export async function startMcp(
   };
 }
 
-/** Arguments of `mint_key` that are all right. */
+/** Valid arguments of `mint_key`. */
 export const MINT = { name: "sub", scopes: ["inference:invoke"], limit_usd: 1, window: "total", expires_in: "1h" };
 
 export interface MintedKey {

@@ -5,7 +5,7 @@ import { newNamespace, type NamespaceKeys } from "../harness/policies.ts";
 import { type Cli, cliAs } from "./json-cli.ts";
 import { type McpClient, MINT, mint, type MintedKey, startMcp } from "./mcp-client.ts";
 
-/** Tools of `routeplane mcp` that write, and the process that it is. */
+/** Tests of the tools of `routeplane mcp` that write, and of its process. */
 
 let node: TestNode;
 let own: NamespaceKeys;
@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 describe("mint_key", () => {
-  it("mints a sub-key that is held to its limits, whose token is in the result alone", async () => {
+  it("mints a sub-key with limits, whose token is only in the result", async () => {
     const limits = { max_requests: "60/1m", models: ["echo"], limit_usd: 0.000004, expires_in: "30m" };
     const key = await writing.value<MintedKey & { expires_at: string }>("mint_key", { ...MINT, ...limits });
     expect(key).toMatchObject({ name: "sub", parent_id: agent.id, token: expect.stringMatching(/^rp_/) });
@@ -87,7 +87,7 @@ describe("revoke_key", () => {
     expect((await cliAs(node, child.token).error("cloud", "whoami")).reason).toBe("CREDENTIAL_REVOKED");
   });
 
-  it("refuses itself, the keys above it and beside it, of a root key too", async () => {
+  it("refuses the key in use, the keys above it and beside it, also for a root key", async () => {
     const sibling = await mint(root, "sibling", "inference:invoke");
     const other = await newNamespace(node, "others");
     await using asRoot = await startMcp(node, own.root.token, { args: ["--allow-writes"] });
@@ -121,7 +121,7 @@ describe("bind_policy", () => {
     expect((await writing.error("bind_policy", input)).reason).toBe("BINDING_EXISTS");
   });
 
-  it("is held to the rules of the node", async () => {
+  it("obeys the rules of the node", async () => {
     const input = { policy: "cap", principal_type: "api_key", principal_id: own.root.id };
     expect((await writing.error("bind_policy", input)).reason).toBe("PRINCIPAL_OUT_OF_LINEAGE");
   });
@@ -137,7 +137,7 @@ const INITIALIZE = message(1, "initialize", {
 const toolCall = (id: number, name: string, input: object = {}): string =>
   message(id, "tools/call", { name, arguments: input });
 
-/** Runs `mcp` with messages on stdin, which is closed behind them. */
+/** Runs `mcp` with messages on stdin, which is closed after them. */
 async function serve(messages: readonly string[], args: readonly string[] = []) {
   const environment = { ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: agent.token };
   const input = messages.map((each) => `${each}\n`).join("");
@@ -152,14 +152,14 @@ interface RawAnswer {
 }
 
 describe("the process", () => {
-  it("ends with 0 when stdin is closed, after calls that it has begun: the token of a mint is not lost", async () => {
+  it("exits with 0 when stdin is closed, after the calls that it has begun: the token of a mint is not lost", async () => {
     const { exitCode, stderr, answers } = await serve([INITIALIZE, toolCall(2, "mint_key", MINT)], ["--allow-writes"]);
     expect([exitCode, stderr]).toEqual([0, ""]);
     expect(answers.map(({ id }) => id)).toEqual([1, 2]);
     expect(answers[1]?.result?.structuredContent).toMatchObject({ token: expect.stringMatching(/^rp_/) });
   });
 
-  it("writes nothing but the protocol to stdout, and skips what is none of it", async () => {
+  it("writes nothing but the protocol to stdout, and skips input that does not belong to it", async () => {
     const deep = toolCall(3, "whoami").replace("{}", `${"[".repeat(100_000)}${"]".repeat(100_000)}`);
     const { exitCode, stderr, answers } = await serve([INITIALIZE, "junk", '{"a":1}', deep, toolCall(4, "whoami")]);
     expect(exitCode).toBe(0);
@@ -168,12 +168,12 @@ describe("the process", () => {
     expect(stderr.split("\n").filter((line) => line.includes("skipped"))).toHaveLength(2);
   });
 
-  it("ends with 1 at a message without end", async () => {
+  it("exits with 1 on an endless message", async () => {
     const { exitCode, stderr } = await serve([INITIALIZE, toolCall(2, "get_request", { id: "x".repeat(1 << 21) })]);
     expect([exitCode, stderr]).toEqual([1, expect.stringContaining("more than 1 MiB")]);
   });
 
-  it("answers every call of a flood, and refuses those beyond the ones that may wait", async () => {
+  it("answers every call of a flood, and refuses those beyond its queue", async () => {
     const calls = Array.from({ length: 300 }, (_, index) => toolCall(index + 2, "whoami"));
     const { answers } = await serve([INITIALIZE, ...calls]);
     expect(new Set(answers.map(({ id }) => id)).size).toBe(301);

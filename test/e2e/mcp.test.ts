@@ -6,13 +6,13 @@ import { newNamespace, type NamespaceKeys } from "../harness/policies.ts";
 import { type Cli, cliAs } from "./json-cli.ts";
 import { type McpClient, MINT, mint, type MintedKey, startMcp } from "./mcp-client.ts";
 
-/** Tools of `routeplane mcp` that read, and its errors, with the client of the SDK. */
+/** Tests of the tools of `routeplane mcp` that read, and of its errors, with the client of the SDK. */
 
 let node: TestNode;
 let own: NamespaceKeys;
 let root: Cli;
 let agent: MintedKey;
-/** Key that may call no model which the node has. */
+/** Key that may call none of the node's models. */
 let narrow: MintedKey;
 let reading: McpClient;
 let writing: McpClient;
@@ -96,7 +96,7 @@ describe("the tools", () => {
     await expect(writing.call("no_such_tool")).rejects.toThrow("unknown tool: no_such_tool");
   });
 
-  it("refuse every argument that is not bounded or not in their schema", async () => {
+  it("refuse every argument that exceeds a bound or is not in their schema", async () => {
     const tools = await writing.tools();
     const schemas = tools.map(({ name, inputSchema }) => [name, inputSchema as ObjectSchema] as const);
     expect(schemas.filter(([, schema]) => schema.additionalProperties !== false)).toEqual([]);
@@ -244,7 +244,7 @@ describe("a call that cannot be served is an error with reason and message", () 
     expect((await client.error("get_usage")).reason).toBe("CREDENTIAL_REVOKED");
   });
 
-  it("no key at all, or that of an operator, which no tool uses", async () => {
+  it("no key, or an operator credential, which no tool uses", async () => {
     await using none = await startMcp(node, "");
     expect((await none.error("whoami")).reason).toBe("CREDENTIAL_MISSING");
     const operator = await node.operatorKey();
@@ -272,7 +272,7 @@ describe("a node that is away", () => {
     await eventually(async () => (await reading.call("whoami")).isError !== true, 20_000);
   }, 60_000);
 
-  it("is named where nothing answers at its address", async () => {
+  it("is named if nothing answers at its address", async () => {
     await using client = await startMcp({ url: "http://127.0.0.1:1" }, agent.token);
     const error = await client.error("get_limits");
     expect(error).toMatchObject({ reason: "NODE_UNREACHABLE", hint: expect.stringContaining("ROUTEPLANE_URL") });

@@ -63,7 +63,7 @@ describe("the models", () => {
     });
   });
 
-  it("that a guardrail denies are listed by neither, and named by no page", async () => {
+  it("that a guardrail denies are not listed for either, and not named on any page", async () => {
     const home = await newNamespace(node, "denied");
     await home.bind({ guardrail: { modelAllow: { models: ["m1*"] } } });
     const client = anthropicClient(home.root.token);

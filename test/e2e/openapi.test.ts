@@ -77,14 +77,14 @@ const AUTH = "/routeplane.auth.v1";
 const POLICY = "/routeplane.policy.v1";
 const USAGE = "/routeplane.usage.v1";
 
-/** Lists that stay empty here: nobody is signed in at the console, no event was dead, and no dead letter was decided on. */
+/** Lists that stay empty here: nobody is signed in at the console, there are no dead letters, and so no decisions on any. */
 const EMPTY: ReadonlySet<string> = new Set([
   `${AUTH}.SessionService/ListSessions`,
   `${USAGE}.UsageAdminService/ListDeadLetters`,
   `${USAGE}.AuditService/ListAuditEntries`,
 ]);
 
-/** Makes something for every other list: of an empty one any description is true. */
+/** Creates entries for every other list: an empty list fits any description. */
 async function fillLists(): Promise<void> {
   await call(`${AUTH}.ServiceCredentialService/MintServiceCredential`, {
     name: "billing",

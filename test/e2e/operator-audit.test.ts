@@ -79,7 +79,7 @@ it("lists every change in a namespace, by name or id, at every service, and noth
   });
 });
 
-it("lists the changes of accounts, operators and every namespace of the node, by pages without gaps and doubles", async () => {
+it("lists the changes of accounts, operators and every namespace of the node, by pages without gaps or duplicates", async () => {
   const whole = await list(cli, "--node", "--limit", "1000");
   const changes = changesIn(whole);
   for (const change of [...ours.changes, ...theirs.changes]) expect(changes).toContainEqual(change);

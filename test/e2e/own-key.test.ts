@@ -55,7 +55,7 @@ async function call(token: string, url = node.url): Promise<void> {
 }
 
 describe("GET /v1/key", () => {
-  it("is the key of the caller, whatever its scopes, in either header and at every gateway", async () => {
+  it("is the key of the caller, with any scopes, in either header and at every gateway", async () => {
     const home = await newNamespace(node, "self");
     const expiresAt = "2099-01-01T00:00:00.000Z";
     const options = ["--expires-at", expiresAt];
@@ -183,7 +183,7 @@ describe("GET /v1/key", () => {
     await post.text();
   });
 
-  it("is refused while policy is suspended, with the name of what does not answer, and served again after it", async () => {
+  it("is refused while policy is suspended, with the name of the service that does not answer, and served again afterwards", async () => {
     const token = await node.apiKey();
     await ownKey(token);
     await node.whileSuspended("policy", async () => {

@@ -14,7 +14,7 @@ import { serviceAccessOf } from "../harness/service-access.ts";
 const execute = promisify(execFile);
 
 let node: TestNode;
-/** Folder with nothing but what `npm install` of the packed package makes. */
+/** Folder with only what `npm install` of the packed package creates. */
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "routeplane-client-"));
@@ -74,7 +74,7 @@ it("verifies, admits and manages on Node.js 20, needs no other package, and ends
   });
 });
 
-it("has types of its own, which hold without those of any other package but Node.js's", async () => {
+it("has types of its own, which need those of no other package but Node.js's", async () => {
   const fault = "const fault: number = await node.keys.listKeys({ nothing: 1 });";
   await writeFile(
     join(folder, "program.mts"),

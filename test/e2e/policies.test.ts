@@ -300,7 +300,7 @@ describe("binding", () => {
 });
 
 describe("a sub-key", () => {
-  it("loosens no policy that applies to it, by any command; the root key can", async () => {
+  it("can loosen no policy that applies to it, by any command; the root key can", async () => {
     const sub = await mint("agent", "policy:* keys:read");
     const flags = ["--window", "day", "--limit-micro-usd", "5", "--bind-key", sub.id];
     const { id, bindings } = await cli.json<Policy & { bindings: Binding[] }>(

@@ -4,7 +4,7 @@ import { chatBody, cliJson, mintKey, openAiClient } from "../harness/gateway.ts"
 import { startNode, type TestNode } from "../harness/index.ts";
 import type { List } from "./json-cli.ts";
 
-/** Tests that a node takes every policy that it accepts: as many, as large and bound to as much as its quotas permit. */
+/** Tests that a node works with all policies that it accepts: as many, as large and with as many bindings as its quotas permit. */
 
 let node: TestNode;
 beforeAll(async () => {

@@ -5,7 +5,7 @@ import { chatBody, mintKey, openAiClient } from "../harness/gateway.ts";
 import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** Tests with three gateways: a change through one of them is in force at all. */
+/** Tests with three gateways: a change through one of them takes effect at all of them. */
 
 let node: TestNode;
 beforeAll(async () => {
@@ -49,7 +49,7 @@ async function untilEverywhere(token: string, answer: string, withinMs: number):
 }
 
 describe("a changed policy", () => {
-  it("is in force at once at every gateway with a warm cache, and so is its end", async () => {
+  it("takes effect at once at every gateway with a warm cache, and so does its removal", async () => {
     const { token, policyId, bind } = await warmKey();
     const { id: bindingId } = await bind();
     await untilEverywhere(token, "403 model_not_allowed", 2_000);

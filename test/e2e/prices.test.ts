@@ -142,7 +142,7 @@ describe("a free model", () => {
 });
 
 describe("a model without a known price", () => {
-  it("is refused and not listed where the operator refuses it, before anything is sent", async () => {
+  it("is refused and not listed if the operator refuses it, before anything is sent", async () => {
     const before = upstream.requests.length;
     expect(await post(await node.apiKey(), "strict")).toMatchObject({ status: 403, code: "model_price_unknown" });
     expect(upstream.requests.length).toBe(before);
@@ -153,7 +153,7 @@ describe("a model without a known price", () => {
     expect((await fetch(`${node.url}/v1/models/strict`, { headers })).status).toBe(404);
   });
 
-  it("is charged as an estimate where the operator charges it", async () => {
+  it("is charged as an estimate if the operator charges it", async () => {
     expect(await receiptOf({ usage: USAGE }, {}, "unknown")).toMatchObject({
       cost_micro_usd: 2_500,
       estimated: true,

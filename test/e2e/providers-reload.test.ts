@@ -88,8 +88,8 @@ it("SIGHUP to the node: its gateways serve what the file says, and running reque
   expect(row).toMatchObject({ status: "succeeded", model: "first", cost_micro_usd: 9, estimated: false });
 });
 
-it("SIGHUP to one gateway with a faulty file: it is refused by its line, and everything stays", async () => {
-  // The key that was replaced before is noticed by each gateway for itself, and loads the file once more.
+it("SIGHUP to one gateway with a faulty file: it is refused with the faulty line, and nothing changes", async () => {
+  // Each gateway notices by itself that the key was replaced before, and loads the file once more.
   for (const role of ["gateway", "gateway-2"])
     await eventually(async () => (await node.log(role)).includes("secret replaced"));
   const pid = (await node.pid("gateway")) ?? 0;

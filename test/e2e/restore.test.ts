@@ -52,7 +52,7 @@ it("comes back at the moment of the backup, whole and consistent", { timeout: 18
   await restore();
   node = await startNode({ home: node.home, port: node.port });
 
-  // What was recorded after the backup is forgotten by all three records alike.
+  // All three records have lost what was recorded after the backup.
   expect(await spend()).toBe(3 * COST);
   expect((await node.cli(["admin", "reconcile"])).exitCode).toBe(0);
   // A key that was minted since is unknown; one that was revoked since is active again, and is to be revoked again.

@@ -74,7 +74,7 @@ const keyCount = async () => (await keysSince(0)).length;
 const spendOf = async () => (await root.json<{ spend_micro_usd: number }>("cloud", "usage")).spend_micro_usd;
 
 describe("a command", () => {
-  it("calls models under a key of its own, which is revoked with what it cost printed when it ends", async () => {
+  it("calls models under a key of its own; when it ends, the key is revoked and its cost printed", async () => {
     const [before, spent] = [await keyCount(), await spendOf()];
     const run = await start(["--limit-usd", "1", "--models", "echo", ...agent("call", "3")]).ended;
     expect([run.exitCode, run.stdout]).toEqual([0, "200\n200\n200\n"]);
@@ -143,7 +143,7 @@ describe("a command", () => {
     expect(await keyCount()).toBe(before + 2);
   });
 
-  it("is refused unless it is behind --, where its options are its own", async () => {
+  it("is refused unless it follows --, after which options are its own", async () => {
     const before = await keyCount();
     const limits = ["--limit-usd", "1"];
     for (const args of [
@@ -159,9 +159,9 @@ describe("a command", () => {
     expect(await keyCount()).toBe(before + 1);
   });
 
-  it("is ended by a signal that comes while its cost is waited for, with its key revoked", async () => {
+  it("is ended by a signal during the wait for its cost, with its key revoked", async () => {
     const before = await keyCount();
-    // An aggregator that is away leaves the request without a row, or pending, for as long as it is waited for.
+    // Without an aggregator, the request has no row, or a pending one, during the whole wait.
     await node.whileSuspended("aggregator", async () => {
       const run = start(agent("call", "1"));
       await eventually(async () => ((await keysSince(before))[0]?.revoked_at ?? null) !== null, 30_000);
@@ -195,7 +195,7 @@ describe("a command", () => {
     }
   });
 
-  it("three deep is held to every budget above it; once one is used up the whole tree spends nothing more", async () => {
+  it("three levels deep is subject to every budget above it; once one is used up, the whole tree spends nothing more", async () => {
     const [before, spent] = [await keyCount(), await spendOf()];
     const run = (...limit: string[]) => ["node", CLI, "run", ...limit, "--"];
     const inner = [process.execPath, script, "until-402"].join(" ");

@@ -108,7 +108,7 @@ describe.each([
   { name: "hono.ts", calls: callHttp, begin: beginHttp, unauthenticated: 401, denied: 403, ended: "broken off" },
   { name: "grpc-js.ts", calls: callGrpc, begin: beginGrpc, unauthenticated: 16, denied: 7, ended: 16 },
 ])("the server in $name", ({ name, calls, begin, unauthenticated, denied, ended }) => {
-  it("serves callers with a valid key and the scope alone, until it is revoked", async () => {
+  it("serves only callers with a valid key and the scope, until the key is revoked", async () => {
     const call = calls(await start(name));
     const { id, token } = await mintKey(node, name);
     expect(await call(token)).toBe(`hello ${id}`);

@@ -79,7 +79,7 @@ describe("a service credential", () => {
     expect(ofConnect.outcome).toEqual((await clients.auth.call(verifyKey, { token: own.root.token }, service)).outcome);
   });
 
-  it("learns nothing of another namespace: its keys and ids are as unknown as any", async () => {
+  it("learns nothing of another namespace: its keys and ids are refused like unknown ones", async () => {
     const bytesOf = async (token: string) =>
       JSON.stringify((await clients.auth.call(verifyKey, { token }, service)).outcome);
     const ofUnknown = await bytesOf("rp_junk");

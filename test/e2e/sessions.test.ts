@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { routeTable } from "../../services/gateway/test/route-table.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 
-/** Tests of session credentials on a node: what they reach through a gateway, and who is named in the audit logs of the services. */
+/** Tests of session credentials on a node: what they can do through a gateway, and which caller the audit logs of the services name. */
 
 let node: TestNode;
 beforeAll(async () => {

@@ -64,7 +64,7 @@ describe("cloud policy simulate", () => {
     expect(stdout).toMatch(/^rate_limit\.max_requests +1$/m);
   });
 
-  it("replays against an unbound policy, and for one key, without refusing anything", async () => {
+  it("replays requests against an unbound policy, and those of one key, without refusing any", async () => {
     const args = ["--name", "dear", "--kind", "guardrail", "--spec", await specFile({ model_deny: ["echo"] })];
     const { id } = await cli.json<{ id: string }>("cloud", "policy", "create", ...args);
     const { id: other } = await cli.json<{ id: string }>(

@@ -9,13 +9,13 @@ import { startNode, type TestNode } from "../harness/index.ts";
 import { newNamespace } from "../harness/policies.ts";
 import { SAMPLE_REQUESTS, type SampleRequest } from "../harness/sample-requests.ts";
 
-/** Tests of the bounds of requests as they are really sent, under limits that they just fit under. */
+/** Tests of the token bounds of realistic requests, under limits that they just fit into. */
 
 const OUTPUT_TOKENS = 100;
 let node: TestNode;
 let provider: FakeProvider;
 let folder: string;
-/** Resolves once the answers may leave. */
+/** Resolves once the answers may be sent. */
 let released: Promise<void> = Promise.resolve();
 
 beforeAll(async () => {
@@ -116,7 +116,7 @@ it("400 requests at once all pass under a budget for 1,000 of them", async () =>
   expect(statuses.filter((status) => status === 200)).toHaveLength(400);
 }, 120_000);
 
-it("a refusal states the bound, and the limit that it does not fit under", async () => {
+it("a refusal states the bound, and the limit that it exceeds", async () => {
   const home = await newNamespace(node, "refused");
   await home.bind(rateLimit(500));
   const [, sample = expect.fail("there is a long one")] = SAMPLE_REQUESTS;

@@ -8,8 +8,8 @@ import { superuserUrl } from "./database.ts";
 const run = promisify(execFile);
 
 /**
- * Base backup of a running node's Postgres by the server's low-level API, which needs no program that the embedded server lacks:
- * the files while they are written, then the write-ahead log that makes them one moment.
+ * Base backup of a running node's Postgres by the server's low-level API, because the embedded server has no pg_basebackup. Copies the
+ * files while they are written, then the write-ahead log that makes them consistent.
  *
  * @returns a function that replaces the data of the stopped node by the backup
  */

@@ -42,7 +42,7 @@ export async function searchFolder(
   let bytes = 0;
   for (const entry of await readdir(folder, { recursive: true, encoding: "utf8" })) {
     const path = join(folder, entry);
-    // A database file that is removed meanwhile held nothing that no other file holds.
+    // A database file that is removed meanwhile had no content that is not in other files.
     if (except.has(entry) || !(await stat(path).catch(() => undefined))?.isFile()) continue;
     const content = await readFile(path).catch(() => Buffer.alloc(0));
     bytes += content.length;

@@ -38,8 +38,8 @@ const BOOTSTRAP = join(CHECKOUT, "packages/standalone/bin/bootstrap.js");
 const SETPRIV = "/usr/bin/setpriv";
 
 /**
- * Runs `routeplane <args>` with a home, within this process: the same program as `runCliProcess`, without the 0.3 s of CPU of its
- * start, of which the tests have hundreds. It fails if the command takes longer than `timeoutMs`.
+ * Runs `routeplane <args>` with a home, within this process: the same program as `runCliProcess`, but without the 0.3 s of CPU that each
+ * start of a process takes. It fails if the command takes longer than `timeoutMs`.
  */
 export async function runCli(
   home: string,
@@ -74,7 +74,7 @@ export function startCliProcess(home: string, args: readonly string[], options: 
   return run([CLI, ...args], { ...options, environment: { ROUTEPLANE_HOME: home, ...options.environment } });
 }
 
-/** Settings of nodes in tests, of which many run side by side: any free ports, and no console unless a test asks for it. */
+/** Settings of nodes in tests, many of which run at the same time: any free ports, and no console unless a test asks for it. */
 const SIDE_BY_SIDE = { ROUTEPLANE_INNER_PORTS: "free", ROUTEPLANE_CONSOLE: "off" };
 
 /** Starts `routeplane up` as `npm start` does. It may run for an hour: the faults in full take 20 minutes. */

@@ -2,10 +2,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestNode } from "./node.ts";
 
-/** Setting of a node that runs its console, which nodes of tests do not do by default. */
+/** Setting of a node with a console, which nodes in tests do not run by default. */
 export const WITH_CONSOLE = { ROUTEPLANE_CONSOLE: "on" };
 
-/** The console of a node, as a browser without a page uses it. */
+/** The console of a node, called as a browser does, without a page. */
 export interface ConsoleClient {
   readonly url: string;
   /** Signs in. @returns the status, and the session if that is 200 */
@@ -15,7 +15,7 @@ export interface ConsoleClient {
 /** Browser that has tried to sign in. */
 export interface SignedIn {
   readonly status: number;
-  /** Sends a request with the cookie that the browser has by now. */
+  /** Sends a request with the cookie that the browser has at that time. */
   request(method: string, path: string, body?: object, headers?: Readonly<Record<string, string>>): Promise<Response>;
   /** Calls a method, e.g. `auth.v1.KeyService/ListKeys`. */
   call(method: string, body?: object, headers?: Readonly<Record<string, string>>): Promise<Response>;

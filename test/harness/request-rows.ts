@@ -106,7 +106,7 @@ const SUMS = [
   from usage.totals where namespace_id = $1 and minutes = 5 group by 1, 3`,
 ];
 
-/** Creates the partitions of a node that is older than its retention: each adds to the planning of a query. */
+/** Creates the partitions of a node that is older than its retention: each adds to the planning time of a query. */
 async function makeMonths(postgres: pg.Client): Promise<void> {
   for (let ago = 1; ago <= MONTHS_KEPT; ago++) {
     await postgres.query(`

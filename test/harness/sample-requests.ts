@@ -19,7 +19,7 @@ const PROSE = [
   "Rain had fallen all night, so that the river stood higher than anybody in the village could remember having seen it.",
 ];
 
-/** English text of about so many characters. */
+/** English text of about the given number of characters. */
 export function english(characters: number): string {
   const sentences: string[] = [];
   for (let length = 0, index = 0; length < characters; index++) {
@@ -41,7 +41,7 @@ export function jsonRecords(count: number): string {
   return JSON.stringify(records, undefined, 2);
 }
 
-/** JPEG of so many pixels and bytes, in base64. Only its header is real. */
+/** JPEG of the given numbers of pixels and bytes, in base64. Only its header is real. */
 export function photo(width: number, height: number, bytes: number): string {
   const header = Buffer.from([0xff, 0xd8, 0xff, 0xc0, 0, 17, 8, height >> 8, height & 255, width >> 8, width & 255, 3]);
   const body = Buffer.alloc(bytes, "routeplane");

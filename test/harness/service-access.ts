@@ -1,7 +1,7 @@
 import { addressesOf } from "./addresses.ts";
 import type { TestNode } from "./node.ts";
 
-/** Addresses of the services of a node, and a credential for them, as a service of one's own is given them. */
+/** Addresses of the services of a node, and a credential for them, as a user's own service gets them. */
 export interface ServiceAccess {
   readonly authUrl: string;
   readonly policyUrl: string;
