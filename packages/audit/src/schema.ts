@@ -14,10 +14,10 @@ export function auditLog(role: string): RawBuilder<unknown>[] {
   const table = "audit_entries";
   return [
     sql`create table audit_entries (
-      -- Empty for what is above namespaces.
+      -- Empty for rows above namespaces, e.g. accounts.
       namespace_id text collate "C" not null,
       id text collate "C" not null,
-      -- Who owns it, or, where that is not to be found out, whom the caller belongs to. Empty for what is the node's own.
+      -- Account of the changed row or, if that is unknown, of the caller. Empty for rows of the node itself.
       account_id text collate "C" not null,
       created_at timestamptz not null,
       actor_type text not null,

@@ -8,7 +8,7 @@ export interface DatabaseConfig {
   readonly listenUrl: WatchedSecret;
   /** Maximum number of connections of the pool, without the connection of a change feed. */
   readonly poolSize: number;
-  /** Longest run of one statement. */
+  /** Maximum run time of one statement. */
   readonly statementTimeoutMs: number;
 }
 

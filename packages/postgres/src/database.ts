@@ -91,7 +91,7 @@ export interface DatabaseOptions {
   readonly applicationName: string;
   /** Maximum number of connections; 10 by default. One namespace uses at most half of it at a time. */
   readonly poolSize?: number;
-  /** Longest run of one statement in a transaction; 5 s by default. */
+  /** Maximum run time of one statement in a transaction; 5 s by default. */
   readonly statementTimeoutMs?: number;
   /**
    * True to keep the plans of statements on each connection; false by default. For services with few, short statements that differ only in

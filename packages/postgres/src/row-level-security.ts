@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from "kysely";
 
 /**
- * Statements that force row-level security on a table, for its owner too, and show `role` the rows whose column equals the
- * transaction's setting (see `Database.within`), and none without the setting.
+ * Statements that force row-level security on a table, also for its owner. They show `role` only the rows whose column equals the
+ * transaction's setting (see `Database.within`); without the setting, none.
  *
  * @param by the setting, and the column that is compared with it
  */

@@ -20,7 +20,7 @@ export class StatementNames {
     return name;
   }
 
-  /** Drops all names: connections prepare every statement anew, under other names. */
+  /** Drops all names: connections prepare every statement again, under other names. */
   forget(): void {
     this.#generation += 1;
     this.#names.clear();

@@ -53,7 +53,7 @@ function call(token: string, service: string, method: string): Promise<unknown> 
 
 describe("every method for operators", () => {
   it.each(methods.map(({ method, scope }) => [`${method.parent.name}/${method.name}`, scope, method] as const))(
-    "%s needs %s, and no other scope stands in for it",
+    "%s needs %s, and no other scope replaces it",
     async (_name, scope, method) => {
       const without = await auth.operator({ scopes: EVERY_SCOPE.filter((each) => each !== scope) });
       const refused = await refusal(call(without.token, method.parent.name, method.localName));
@@ -76,7 +76,7 @@ describe("every method for operators", () => {
     },
   );
 
-  it("is one of at least 19, and every scope but those for usage opens one", () => {
+  it("is one of at least 19, and every scope except those for usage permits one", () => {
     expect(new Set(methods.map(({ scope }) => scope))).toEqual(
       new Set(EVERY_SCOPE.filter((each) => !each.startsWith("usage:"))),
     );

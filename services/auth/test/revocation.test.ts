@@ -205,7 +205,7 @@ describe("a stalled feed", () => {
     });
   });
 
-  it("and an unreachable auth service refuse every key as unavailable within 5 s", async () => {
+  it("together with an unreachable auth service makes every key unavailable within 5 s", async () => {
     const service = await startVerifier();
     const { token } = await service.mintCachedKey();
     service.transport.feedStalled = true;

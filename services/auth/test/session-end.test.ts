@@ -149,7 +149,7 @@ describe("a session", () => {
     expect(await stateOf(token)).toBe("ok");
   });
 
-  it("of an operator credential outlives a rotation of other keys, and a code does not outlive that of its key", async () => {
+  it("of an operator credential outlives a rotation of other keys, and a code ends with a rotation of its key", async () => {
     const root = await auth.rootKey();
     const ofOperator = await open(auth.operatorToken, "default");
     const { code } = await sessionsOf(root.token).createSignInCode({});

@@ -242,7 +242,7 @@ describe("while a dependency is down", TIMEOUT, () => {
     expect(await healthz()).toEqual({ status: "ok", dependencies: { postgres: "ok", nats: "ok" } });
   });
 
-  test("metrics show its lag while it cannot write and after a restart, and leave out what is not known", async () => {
+  test("metrics show its lag while it cannot write and after a restart, and leave out unknown values", async () => {
     const namespaceId = newId("ns");
     const first = aggregator();
     const { published, expected } = publishRequests(10, namespaceId);

@@ -93,7 +93,7 @@ const PERMUTATIONS = 4_000;
 const ROUNDS = 4;
 const AT_ONCE = 2_000;
 
-test("a request that was pending before requests expired gets a day from the migration on", async () => {
+test("a request that was pending before requests could expire gets one day from the migration", async () => {
   const before = await cloneDatabase();
   const [superuser, owner] = [openUsageDatabase(before.adminUrlOf("usage")), openOwner(before)];
   try {

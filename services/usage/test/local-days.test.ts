@@ -29,7 +29,7 @@ const ZONES = [
   "UTC",
 ];
 
-/** Arbitrary request after a start, often at the hours and half-hours at which days begin; and one of denied requests without a row. */
+/** Arbitrary request, or denied requests without a row, after a start. Often at the hours and half-hours at which days begin. */
 const arrival = fc.record({
   key: fc.constantFrom(...KEYS),
   atMs: fc.oneof(
@@ -41,7 +41,7 @@ const arrival = fc.record({
 });
 
 const shape = fc.record({
-  // Around changes of the clocks of the time zones, and at none.
+  // Around clock changes of the time zones, and far from any.
   start: fc
     .constantFrom("2026-03-28T06", "2026-04-03T06", "2026-10-24T06", "2026-10-31T06", "2026-06-01T00")
     .map((hour) => Date.parse(`${hour}:00:00Z`)),
@@ -137,7 +137,7 @@ describe("usage by the days of a time zone", () => {
       status: "succeeded",
       cost: 1,
     });
-    // Days of Asia/Kolkata begin at 18:30, which is 19:00 here.
+    // Days of Asia/Kolkata begin at 18:30, which is rounded to 19:00 here.
     await record(namespaceId, start, [at(18 * 60 + 15), at(18 * 60 + 45), at(19 * 60), at(20 * 60)]);
     const range = { from: new Date(start), to: new Date(start + 24 * HOUR_MS) };
     const days = roundDays(localDays(range, "Asia/Kolkata") ?? [], "hour");

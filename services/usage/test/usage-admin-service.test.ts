@@ -310,7 +310,7 @@ describe("dead letters", () => {
     expect(deadLetter?.reason).toContain("cost_nano_usd");
   });
 
-  test("leave one audit entry for each replay and discard, and none for what the aggregator does", async () => {
+  test("leave one audit entry for each replay and discard, and none for changes by the aggregator", async () => {
     const [replayed, discarded] = [await addDeadLetter(), await addDeadLetter()];
     const from = toTimestamp(new Date());
     for (let times = 0; times < 2; times++) {

@@ -48,7 +48,7 @@ const OUTCOMES: Readonly<Record<ProtoOutcome, Outcome | undefined>> = {
   [ProtoOutcome.DENIED]: "denied",
 };
 
-/** Life of a reservation whose gateway does not say when it expires. */
+/** Lifetime of a reservation if its gateway reports no expiry. */
 const DEFAULT_LIFE_MS = 24 * 60 * 60 * 1000;
 
 /**

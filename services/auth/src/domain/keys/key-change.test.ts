@@ -33,7 +33,7 @@ function fault(work: () => unknown): DomainError {
 }
 
 describe("an update", () => {
-  it("changes what it names and leaves the rest", () => {
+  it("changes the named fields and no others", () => {
     const lineage = below(root(), ["keys:*", "usage:read"]);
     const update = { name: "new", scopes: ["keys:read"], expiresAt: at(1) };
     expect(updatedKey(lineage, update, NOW)).toEqual({ ...lastOf(lineage), ...update });

@@ -29,7 +29,7 @@ function fault(work: () => unknown): DomainError {
 const revoked = (key: Key): Key => ({ ...key, revokedAt: new Date(NOW) });
 
 describe("a sub-key", () => {
-  it("lives in its parent's namespace, one step further down the lineage", () => {
+  it("belongs to its parent's namespace, one level below it in the lineage", () => {
     const lineage = below(root(), ["keys:read"]);
     expect(lineage[1]).toMatchObject({ namespaceId: owner.namespaceId, lineage: lineage.map(({ id }) => id) });
   });
