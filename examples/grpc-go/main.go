@@ -23,7 +23,7 @@ func main() {
 }
 
 func list(address string) error {
-	// Of a node with TLS: credentials.NewTLS(nil).
+	// For a node with TLS, use credentials.NewTLS(nil).
 	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ from routeplane.auth.v1 import key_service_pb2, key_service_pb2_grpc  # noqa: E4
 
 
 def main(address: str) -> int:
-    # Of a node with TLS: grpc.secure_channel(address, grpc.ssl_channel_credentials()).
+    # For a node with TLS, use grpc.secure_channel(address, grpc.ssl_channel_credentials()).
     with grpc.insecure_channel(address) as channel:
         keys = key_service_pb2_grpc.KeyServiceStub(channel)
         credential = (("authorization", f"Bearer {os.environ['ROUTEPLANE_API_KEY']}"),)

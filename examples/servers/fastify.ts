@@ -1,4 +1,4 @@
-/** A server of Fastify whose callers need an API key. */
+/** Server with Fastify that requires an API key of its callers. */
 import { authenticateCall, verifier } from "@routeplane/client"; // protects
 import { fastify } from "fastify";
 
@@ -10,10 +10,10 @@ const keys = verifier({ url, serviceCredential: ROUTEPLANE_SERVICE_CREDENTIAL })
 const invoking = { scope: "inference:invoke" }; // protects
 app.addHook("onRequest", ({ raw }, reply) => authenticateCall(keys, invoking, raw, reply.raw)); // protects
 
-// The caller is cached: to ask for it again makes no call.
+// The verification result is cached: authenticating again makes no call.
 app.get("/", async ({ headers }) => `hello ${(await keys.authenticate(headers)).keyId}`);
 
-// Runs until the caller leaves, or its key is revoked.
+// Runs until the caller disconnects or its key is revoked.
 app.get("/events", (_request, reply) => {
   reply.hijack();
   reply.raw.write("begun");

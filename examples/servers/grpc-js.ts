@@ -1,4 +1,4 @@
-/** A server of @grpc/grpc-js whose callers need an API key. */
+/** Server with @grpc/grpc-js that requires an API key of its callers. */
 import {
   type sendUnaryData,
   Server,
@@ -32,7 +32,7 @@ server.addService(greeter, {
   hello({ metadata }: ServerUnaryCall<string, string>, callback: sendUnaryData<string>) {
     callback(null, `hello ${callerOf(metadata).keyId}`);
   },
-  // Runs until the caller leaves, or its key is revoked.
+  // Runs until the caller disconnects or its key is revoked.
   events(call: ServerWritableStream<string, string>) {
     call.write("begun");
   },

@@ -1,4 +1,4 @@
-/** A server of Hono whose callers need an API key. */
+/** Server with Hono that requires an API key of its callers. */
 import { type HttpBindings, serve } from "@hono/node-server";
 import { authenticateCall, verifier } from "@routeplane/client"; // protects
 import { Hono } from "hono";
@@ -11,10 +11,10 @@ const keys = verifier({ url, serviceCredential: ROUTEPLANE_SERVICE_CREDENTIAL })
 const invoking = { scope: "inference:invoke" }; // protects
 app.use(({ env }, proceed) => authenticateCall(keys, invoking, env.incoming, env.outgoing).then(proceed)); // protects
 
-// The caller is cached: to ask for it again makes no call.
+// The verification result is cached: authenticating again makes no call.
 app.get("/", async ({ req, text }) => text(`hello ${(await keys.authenticate(req.raw.headers)).keyId}`));
 
-// Runs until the caller leaves, or its key is revoked.
+// Runs until the caller disconnects or its key is revoked.
 app.get("/events", ({ body }) => body(new ReadableStream({ start: (events) => events.enqueue("begun") })));
 
 serve({ fetch: app.fetch, port: Number(PORT), hostname: "127.0.0.1" }, (address) => {

@@ -1,11 +1,11 @@
-/** A server of node:http whose callers need an API key. */
+/** Server with node:http that requires an API key of its callers. */
 import { createServer, type RequestListener } from "node:http";
 import { type AuthenticatedListener, protect, verifier } from "@routeplane/client"; // protects
 
 const { PORT = "3000", ROUTEPLANE_AUTH_URL: url = "", ROUTEPLANE_SERVICE_CREDENTIAL = "" } = process.env;
 
 const hello: AuthenticatedListener = ({ url: path }, response, { caller }) => {
-  // Runs until the caller leaves, or its key is revoked.
+  // Runs until the caller disconnects or its key is revoked.
   if (path === "/events") response.write("begun");
   else response.end(`hello ${caller.keyId}`);
 };
