@@ -67,12 +67,12 @@ export const REQUESTS: Readonly<Record<string, object | string>> = {
   "a number in a schema": tool({ type: "object", properties: { x: { const: 4111111111111111 } } }),
   "a number with an exponent":
     '{"model":"m","messages":[{"role":"user","content":"x"}],"novel":{"card":4.111111111111111e15}}',
-  "a keyword of a schema that is none": tool({ type: "object", secret: true }),
-  "the name of a member of a response format": {
+  "an unknown keyword in a schema": tool({ type: "object", secret: true }),
+  "the name of a property in a response format": {
     ...user("x"),
     response_format: { type: "json_schema", json_schema: { name: "n", schema: { properties: { secret: {} } } } },
   },
-  "the name of a member that is not known": { ...user("x"), novel: { secret: 1 } },
+  "the name of an unknown member": { ...user("x"), novel: { secret: 1 } },
   "a name in metadata": { ...user("x"), metadata: { secret: "y" } },
   "a name in the arguments of a tool call": calls('{"secret":1}'),
   "an escape in the arguments of a tool call": calls(String.raw`{"x":"\u0073e\u0063ret"}`),
@@ -90,40 +90,40 @@ export const REQUESTS: Readonly<Record<string, object | string>> = {
   "a file that is text in base64": file({ filename: "x.txt", file_data: base64("the secret") }),
   "a data URL that is text in base64": file({ file_data: `data:application/pdf;base64,${base64("the secret")}` }),
   "a data URL in plain text": file({ file_data: "data:text/plain,the%20%73ecret" }),
-  "file data that is no base64": file({ file_data: "the secret!" }),
-  "base64 that is broken into lines": file({
+  "file data that is not base64": file({ file_data: "the secret!" }),
+  "base64 that is split into lines": file({
     file_data: base64("the secret".padEnd(90)).replaceAll(/(.{20})/g, "$1\n"),
   }),
   "base64 that is percent-encoded": file({
     file_data: `data:text/plain;base64,${base64("a secret").replace("c", "%63")}`,
   }),
-  "a data URL with an escape that is none": file({ file_data: "data:text/plain,%zz%73ecret" }),
+  "a data URL with an invalid escape": file({ file_data: "data:text/plain,%zz%73ecret" }),
   "a data URL with half a surrogate pair":
     '{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"data:text/plain,a secret \\ud800 x"}}]}]}',
   "a data URL with long parameters": file({
     file_data: `data:text/plain;x=${"y".repeat(2_000)};base64,${base64("a secret")}`,
   }),
-  "a data URL in a member that is not known": file({ fileData: `data:text/plain;base64,${base64("a secret")}` }),
-  "an image that is text": user([
+  "a data URL in an unknown member": file({ fileData: `data:text/plain;base64,${base64("a secret")}` }),
+  "an image that contains text": user([
     { type: "image_url", image_url: { url: `data:image/png;base64,${base64("a secret")}` } },
   ]),
   "an image whose URL has upper-case letters": user([
     { type: "image_url", image_url: { url: `DATA:IMAGE/PNG;BASE64,${base64("a secret")}` } },
   ]),
-  "audio that is text": user([{ type: "input_audio", input_audio: { data: base64("a secret"), format: "wav" } }]),
-  "audio that is no base64": user([{ type: "input_audio", input_audio: { data: "a secret.", format: "wav" } }]),
-  "the address of an image": user([{ type: "image_url", image_url: { url: "https://x.example/secret.png" } }]),
-  "a role that is none": ask({ role: "secret", content: "x" }, { role: "user", content: "y" }),
-  "an id of a tool call that is none": ask({ role: "tool", tool_call_id: "the secret", content: "x" }),
+  "audio that contains text": user([{ type: "input_audio", input_audio: { data: base64("a secret"), format: "wav" } }]),
+  "audio that is not base64": user([{ type: "input_audio", input_audio: { data: "a secret.", format: "wav" } }]),
+  "the URL of an image": user([{ type: "image_url", image_url: { url: "https://x.example/secret.png" } }]),
+  "an invalid role": ask({ role: "secret", content: "x" }, { role: "user", content: "y" }),
+  "an invalid id of a tool call": ask({ role: "tool", tool_call_id: "the secret", content: "x" }),
   "an id of a tool call that is a card number": ask({ role: "tool", tool_call_id: "4111111111111111", content: "x" }),
-  "a type of a part that is none": user([{ type: "secret", x: "y" }]),
-  "a detail of an image that is none": user([
+  "an invalid type of a part": user([{ type: "secret", x: "y" }]),
+  "an invalid detail of an image": user([
     { type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=", detail: "secret" } },
   ]),
-  "an effort that is none": { ...user("x"), reasoning_effort: "secret" },
-  "a verbosity that is none": { ...user("x"), verbosity: "secret" },
-  "a response format that is none": { ...user("x"), response_format: { type: "secret" } },
-  "a tool choice that is none": { ...user("x"), tool_choice: "secret" },
+  "an invalid reasoning effort": { ...user("x"), reasoning_effort: "secret" },
+  "an invalid verbosity": { ...user("x"), verbosity: "secret" },
+  "an invalid response format": { ...user("x"), response_format: { type: "secret" } },
+  "an invalid tool choice": { ...user("x"), tool_choice: "secret" },
   "full-width letters": user("ｓｅｃｒｅｔ"),
   "zero-width characters": user("s\u200be\u200cc\u200dr\u2060e\ufefft"),
   "soft hyphens": user("se\u00adcret"),
@@ -131,7 +131,7 @@ export const REQUESTS: Readonly<Record<string, object | string>> = {
   "direction marks": user("\u202ese\u200fcret\u202c"),
   "combining joiners and struck-out letters": user("s\u034fe\u0336cret"),
   "mathematical and circled letters": user("𝐬ⓔ𝒸𝓇𝔢𝕥"),
-  "digits of other forms": user("④①①①１１１１¹¹¹¹𝟙𝟙𝟙𝟙"),
+  "full-width, circled and superscript digits": user("④①①①１１１１¹¹¹¹𝟙𝟙𝟙𝟙"),
   "NUL and other control characters": user("se\u0000cr\u001bet"),
   "halves of surrogate pairs": '{"model":"m","messages":[{"role":"user","content":"se\\ud800cret"}]}',
   "hidden characters over two parts": user([text("se\u200b"), text("\u00adｃret")]),
@@ -144,11 +144,11 @@ const image = (url: string) => user([{ type: "image_url", image_url: { url } }])
 /** Bodies of requests with content that cannot be inspected. */
 export const MEDIA: Readonly<Record<string, object>> = {
   "an image": image("data:image/png;base64,iVBORw0KGgoAAAANSUhEUg=="),
-  "an image elsewhere": image("https://x.example/a.png"),
+  "an image by URL": image("https://x.example/a.png"),
   audio: user([{ type: "input_audio", input_audio: { data: "UklGRiQAAABXQVZF", format: "wav" } }]),
   "a PDF": file({ filename: "a.pdf", file_data: `data:application/pdf;base64,${base64("%PDF-1.7 text")}` }),
   "a binary file": file({ file_data: Buffer.from([0x50, 0x4b, 3, 4, 0xff]).toString("base64") }),
-  "an id of a file": file({ file_id: "file-abc123" }),
+  "a file id": file({ file_id: "file-abc123" }),
   "an answer in audio": ask({ role: "assistant", audio: { id: "audio_abc" } }, { role: "user", content: "x" }),
   "encrypted reasoning": ask({
     role: "assistant",
@@ -181,14 +181,14 @@ export const ANSWERS: Readonly<Record<string, string>> = {
   "a refusal": whole({ content: null, refusal: "a secret" }),
   "a legacy function call": whole({ content: null, function_call: { name: "secret", arguments: "{}" } }),
   "a transcript of audio": whole({ content: "x", audio: { id: "audio_1", data: "", transcript: "secret" } }),
-  "a member that is not known": whole({ content: "x" }, { novel: { deep: ["secret"] } }),
-  "the name of a member that is not known": whole({ content: "x" }, { novel: { secret: 1 } }),
-  "a number that is not known": whole({ content: "x" }, { novel: 4111111111111111 }),
-  "a reason to finish that is none": JSON.stringify({
+  "an unknown member": whole({ content: "x" }, { novel: { deep: ["secret"] } }),
+  "the name of an unknown member": whole({ content: "x" }, { novel: { secret: 1 } }),
+  "a number in an unknown member": whole({ content: "x" }, { novel: 4111111111111111 }),
+  "an invalid finish reason": JSON.stringify({
     ...HEAD,
     choices: [{ index: 0, message: { role: "assistant", content: "x" }, finish_reason: "secret" }],
   }),
-  "an id that is none": JSON.stringify({ ...JSON.parse(whole({ content: "x" })), id: "a secret" }),
+  "an invalid id": JSON.stringify({ ...JSON.parse(whole({ content: "x" })), id: "a secret" }),
   "a text of a choice": JSON.stringify({ ...HEAD, choices: [{ index: 0, text: "a secret", finish_reason: "stop" }] }),
 };
 
@@ -205,7 +205,7 @@ export const STREAMS: Readonly<Record<string, string>> = {
   "a match over chunks": delta({ content: "sec" }, { content: "ret" }) + END,
   "a match over parts of one chunk": delta({ content: [text("sec"), text("ret")] }) + END,
   "a match over parts of several chunks": delta({ content: [text("se"), text("c")] }, { content: [text("ret")] }) + END,
-  "a text that goes on in a part": delta({ content: "sec" }, { content: [text("ret")] }) + END,
+  "a text that continues in a part": delta({ content: "sec" }, { content: [text("ret")] }) + END,
   "hidden characters over chunks": delta({ content: "se" }, { content: "\u200b" }, { content: "ｃret" }) + END,
   "a surrogate half between chunks": delta({ content: "sec" }, { content: "\ud800" }, { content: "ret" }) + END,
   "an escape over chunks of arguments": args('{"x":"\\', "u00", "73ecr", 'et"}') + END,
@@ -216,9 +216,9 @@ export const STREAMS: Readonly<Record<string, string>> = {
       { tool_calls: [{ index: 0, function: { name: "ret" } }] },
     ) + END,
   "the name of a function call": delta({ function_call: { name: "sec" } }, { function_call: { name: "ret" } }) + END,
-  "text behind the chunk that finishes a choice":
+  "text after the chunk that finishes a choice":
     delta({ content: "sec" }) + choice({ delta: {}, finish_reason: "stop" }) + delta({ content: "ret" }) + END,
-  "text behind the end of the stream": `${delta({ content: "sec" })}data: [DONE]\n\n${delta({ content: "ret" })}`,
+  "text after the end of the stream": `${delta({ content: "sec" })}data: [DONE]\n\n${delta({ content: "ret" })}`,
   "choices that are an object":
     event({ choices: { 0: { delta: { content: "sec" } } } }) + event({ choices: { 0: { delta: { content: "ret" } } } }),
   "texts of choices": choice({ text: "sec" }) + choice({ text: "ret" }) + END,
@@ -234,9 +234,9 @@ export const STREAMS: Readonly<Record<string, string>> = {
     'data: {"id":"x","choices":[{"index":0,"delta":{"content":"junk","content":"sec"}}]}\n\n' +
     'data: {"id":"x","choices":[{"index":0,"delta":{"content":"junk","content":"ret"}}]}\n\n' +
     END,
-  "an index that is a text":
+  "an index that is a string":
     event({ choices: [{ index: "0", delta: { content: "sec" } }] }) + delta({ content: "ret" }) + END,
-  "another index of the one choice":
+  "another index than that of the one choice":
     event({ choices: [{ index: 3, delta: { content: "sec" } }] }) + delta({ content: "ret" }) + END,
   "no index at all": event({ choices: [{ delta: { content: "sec" } }] }) + delta({ content: "ret" }) + END,
   "an index of a tool call that is missing":
@@ -251,10 +251,10 @@ export const STREAMS: Readonly<Record<string, string>> = {
   "a refusal": delta({ refusal: "sec" }, { refusal: "ret" }) + END,
   logprobs: choice({ delta: { content: "x" }, logprobs: { content: [{ token: "sec" }, { token: "ret" }] } }) + END,
   "logprobs within a delta": choice({ delta: { content: "x", logprobs: { content: [{ token: "secret" }] } } }) + END,
-  "a member that is not known": event({ choices: [{ index: 0, delta: { content: "held s" } }], novel: "secret" }) + END,
-  "the name of a member that is not known": event({ choices: [], novel: { secret: 1 } }) + END,
-  "a number that is not known": event({ choices: [], novel: 4111111111111111 }) + END,
+  "an unknown member": event({ choices: [{ index: 0, delta: { content: "held s" } }], novel: "secret" }) + END,
+  "the name of an unknown member": event({ choices: [], novel: { secret: 1 } }) + END,
+  "a number in an unknown member": event({ choices: [], novel: 4111111111111111 }) + END,
   "an error event": `data: {"error":{"message":"a secret"}}\n\n`,
-  "an event that is no JSON": `data: the secret\n\n${END}`,
-  "no end at all": delta({ content: "secre" }, { content: "t" }),
+  "an event that is not JSON": `data: the secret\n\n${END}`,
+  "no end of the stream": delta({ content: "secre" }, { content: "t" }),
 };

@@ -139,9 +139,9 @@ describe("a variant of an answer", () => {
 
 /** Variants that are dropped: no client of the API needs them, or they come too late to be judged. */
 const DROPPED = new Set([
-  "text behind the chunk that finishes a choice",
-  "text behind the end of the stream",
-  "another index of the one choice",
+  "text after the chunk that finishes a choice",
+  "text after the end of the stream",
+  "another index than that of the one choice",
   "the event, the id and comments",
   "a retry field with text",
   "logprobs",
