@@ -1,9 +1,12 @@
 import { ReportOutcome, SessionState } from "@routeplane/contracts/policy";
 import { type Id, newId } from "@routeplane/domain";
+import { createLogger } from "@routeplane/runtime";
 import { eventually } from "@routeplane/testing";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { releaseClosed } from "../src/domain/sessions/gateway-sessions.ts";
 import { createEndMissedRenewals } from "../src/domain/sessions/missed-renewals.ts";
+import { releaseClosedSessions } from "../src/jobs/end-sessions.ts";
 import { createSessionStore } from "../src/store/session-store.ts";
 import { createSliceStore } from "../src/store/slice-store.ts";
 import { openGateway } from "./gateway-under-test.ts";
@@ -135,6 +138,37 @@ describe("a session", () => {
     await releaseClosed(slices, gateway.sessionId);
     for (const { total } of budgets) expect((await total())?.reservedNano).toBe(0n);
     expect(await slices.namespacesOf(gateway.sessionId, undefined)).toEqual([]);
+  });
+
+  it("that was closed is freed although another one cannot be, and that one once it can", async () => {
+    const closed = await Promise.all(
+      Array.from({ length: 3 }, async () => {
+        const gateway = openGateway(policy.as(SERVICE_TOKEN).sessions);
+        await gateway.renew();
+        const budget = await policy.oneBudget(100n, "total");
+        await gateway.money(budget.key.namespaceId, budget.binding.id, { needed: 9_000n });
+        await store.close(gateway.sessionId);
+        return { ...budget, sessionId: gateway.sessionId };
+      }),
+    );
+    const order = await store.closedLately();
+    const [first, ...others] = closed.toSorted((a, b) => order.indexOf(a.sessionId) - order.indexOf(b.sessionId));
+    if (first === undefined) throw new Error("no session was closed");
+    const isFreed = async ({ total }: typeof first) => (await total())?.reservedNano === 0n;
+    const areFreed = async (budgets: typeof closed) => (await Promise.all(budgets.map(isFreed))).every(Boolean);
+    const setWindow = (window: unknown) =>
+      policy.tamper(sql`update counters set spend = ${window} where binding_id = ${first.binding.id}`);
+    // A window of another release, which cannot be read.
+    await setWindow(sql`array_fill(1, array[200])`);
+    const log = createLogger("policy", () => "");
+    const job = releaseClosedSessions(store, createSliceStore(policy.database), log);
+    try {
+      await eventually(() => areFreed(others));
+      await setWindow(null);
+      await eventually(() => isFreed(first));
+    } finally {
+      await job.stop();
+    }
   });
 });
 

@@ -1,5 +1,6 @@
 import type { Id } from "@routeplane/domain";
 import { type Component, counter, gauge, type Logger, runPeriodically } from "@routeplane/runtime";
+import { eachDespiteFaults } from "../domain/sessions/despite-faults.ts";
 import { releaseClosed } from "../domain/sessions/gateway-sessions.ts";
 import type { SessionStore, SliceStore, SliceTotal } from "../domain/sessions/ports.ts";
 import { SESSION_KEPT_MS } from "../domain/sessions/reports.ts";
@@ -47,10 +48,14 @@ export function releaseClosedSessions(
     retryMs: RETRY_MS,
     log,
     async run() {
-      const closed = await sessions.closedLately();
-      for (const sessionId of closed) if (!released.has(sessionId)) await releaseClosed(slices, sessionId);
-      released = new Set(closed);
       await sessions.deleteClosed(SESSION_KEPT_MS);
+      const closed = await sessions.closedLately();
+      const unreleased = closed.filter((sessionId) => !released.has(sessionId));
+      released = new Set(closed.filter((sessionId) => released.has(sessionId)));
+      await eachDespiteFaults(unreleased, async (sessionId) => {
+        await releaseClosed(slices, sessionId);
+        released.add(sessionId);
+      });
       return false;
     },
   });

@@ -18,7 +18,7 @@
 import type { Id } from "@routeplane/domain";
 import type { ReservationKey } from "../ports.ts";
 import { releaseClosed } from "./gateway-sessions.ts";
-import { inEachNamespace } from "./in-each-namespace.ts";
+import { eachDespiteFaults, inEachNamespace } from "./despite-faults.ts";
 import type { ReportStore, SessionStore, SliceStore } from "./ports.ts";
 import { faultOf, type ReportedEnd, requestName, type SettlementReport } from "./reports.ts";
 
@@ -235,8 +235,9 @@ export function createEndings(dependencies: EndingsDependencies) {
      */
     async sweepNow(timeLimitMs = Infinity): Promise<void> {
       const endsAt = performance.now() + timeLimitMs;
-      for (const session of await endings.settledSessions())
+      await eachDespiteFaults(await endings.settledSessions(), async (session) => {
         if (performance.now() < endsAt) await withClaim(session, applyEverywhere);
+      });
     },
   };
 }

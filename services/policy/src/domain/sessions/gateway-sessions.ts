@@ -6,7 +6,7 @@
  */
 import type { Id } from "@routeplane/domain";
 import { grantSlices, type GrantState, isRate } from "./grants.ts";
-import { inEachNamespace, isOutage } from "./in-each-namespace.ts";
+import { inEachNamespace, isOutage } from "./despite-faults.ts";
 import type { NamespaceReports, ReportStore, SessionStore, SliceGrant, SliceRequest, SliceStore } from "./ports.ts";
 import type { RateSharers } from "./rate-sharers.ts";
 import { distinctReports, faultOf, type ReportOutcome, requestName, type SettlementReport } from "./reports.ts";
