@@ -216,17 +216,10 @@ export function createEndings(dependencies: EndingsDependencies) {
       if (due.length === 0) return 0;
       const position = await log.position();
       let waiting = 0;
-      const faults: unknown[] = [];
-      for (const session of due) {
-        // A fault of one session does not hold up others.
-        try {
-          if (!(await isRecorded(session, position))) waiting++;
-          else await withClaim(session, session.state === "settled" ? sweep : settle);
-        } catch (error) {
-          faults.push(error);
-        }
-      }
-      if (faults.length > 0) throw faults[0];
+      await eachDespiteFaults(due, async (session) => {
+        if (!(await isRecorded(session, position))) waiting++;
+        else await withClaim(session, session.state === "settled" ? sweep : settle);
+      });
       return waiting;
     },
 
