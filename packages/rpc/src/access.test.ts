@@ -48,7 +48,7 @@ it("has a method for every resource of an operator scope", () => {
     expect(required.filter((operatorScope) => permits([scope], operatorScope))).not.toEqual([]);
 });
 
-it("has no public method, and no method both for internal callers and services and for others", () => {
+it("has no public method, and no method for both internal callers or services and others", () => {
   for (const method of methods) {
     const rules = accessOf(method);
     expect(rules).not.toContain("public");

@@ -32,7 +32,7 @@ export function isInternal(method: DescMethod): boolean {
 }
 
 /**
- * Access rules of a method, from its contract. The standard services of gRPC (health, reflection), which cannot carry our option, are
+ * Access rules of a method, from its contract. The standard services of gRPC (health, reflection), which cannot have this option, are
  * public.
  *
  * @throws Error for a method without a rule: it must not be served.
@@ -45,7 +45,7 @@ export function accessOf(method: DescMethod): readonly AccessRule[] {
   return rules;
 }
 
-/** Cached rules: reading an option decodes it from the descriptor's bytes, and this one is read twice in every call. */
+/** Cached rules: reading an option decodes it from the descriptor's bytes, and every call reads this one twice. */
 const CACHE = new WeakMap<DescMethod, readonly AccessRule[]>();
 
 function readAccess(method: DescMethod): readonly AccessRule[] {

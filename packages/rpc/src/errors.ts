@@ -20,7 +20,7 @@ const CODES: Record<ErrorCode, Code> = {
 /** Domain of `google.rpc.ErrorInfo`. */
 const DOMAIN = "routeplane";
 
-/** Reasons of the errors that this package and the library raise, which are no domain errors. */
+/** Reasons of the errors that are raised by this package and the library instead of a domain. */
 type TransportReason =
   | "INTERNAL"
   | "FIELD_INVALID"

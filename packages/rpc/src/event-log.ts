@@ -4,7 +4,7 @@ interface LogEvent {
   (fields: object, message: string): void;
 }
 
-/** Logger of the events of a connection or verifier. That of pino is one, and so is `console`. */
+/** Logger of the events of a connection or verifier. A pino logger and `console` both fit. */
 export interface EventLog {
   readonly debug: LogEvent;
   readonly info: LogEvent;

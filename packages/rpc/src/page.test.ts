@@ -34,7 +34,7 @@ function pagesOf(rows: readonly Row[], size: number) {
   return pages;
 }
 
-it("ends a page early rather than exceed its bytes, and skips and repeats no row", () => {
+it("ends a page early rather than exceed its bytes, and neither skips nor repeats a row", () => {
   const rows = Array.from({ length: 50 }, (_, index) => ({ id: `id-${index}`, name: "x".repeat(200_000) }));
   const pages = pagesOf(rows, 1_000);
   expect(pages.flatMap(({ ids }) => ids)).toEqual(rows.map(({ id }) => id));
@@ -42,7 +42,7 @@ it("ends a page early rather than exceed its bytes, and skips and repeats no row
   for (const { bytes } of pages) expect(bytes).toBeLessThanOrEqual(MAX_PAGE_BYTES);
 });
 
-it("counts what stands in front of each row, however small the rows are", () => {
+it("counts the bytes in front of each row, however small the rows are", () => {
   const rows = Array.from({ length: 200_000 }, (_, index) => ({ id: `i${index}`, name: "" }));
   for (const { bytes } of pagesOf(rows, Infinity)) expect(bytes).toBeLessThanOrEqual(MAX_PAGE_BYTES);
 });
@@ -52,7 +52,7 @@ it("makes a row that is larger than a page a page of its own", () => {
   expect(pagesOf(rows, 1_000).map(({ ids }) => ids)).toEqual([["a"], ["b"], ["c"]]);
 });
 
-it("ends a page at the number of rows that was asked for", () => {
+it("ends a page at the requested number of rows", () => {
   const rows = ["a", "b", "c"].map((id) => ({ id, name: "" }));
   expect(pagesOf(rows, 2).map(({ ids }) => ids)).toEqual([["a", "b"], ["c"]]);
 });

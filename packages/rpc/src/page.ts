@@ -2,9 +2,8 @@ import { create, type DescMessage, type MessageInitShape, type MessageShape, toB
 import { toPageToken } from "./page-token.ts";
 
 /**
- * Maximum size of the rows of a page, encoded. A page that would be larger ends early, so that no page exceeds what its readers
- * take, whatever its rows hold: 4 MiB in other services and in gRPC clients, 16 MiB in the command line. A row that is larger
- * alone is a page of its own.
+ * Maximum size of the rows of a page, encoded. A page that would be larger ends early, so that no page exceeds the limits of its readers: 4
+ * MiB in other services and in gRPC clients, 16 MiB in the command line. A single row that is larger becomes a page of its own.
  */
 export const MAX_PAGE_BYTES = 2 << 20;
 
@@ -13,11 +12,11 @@ const ROW_HEADER_BYTES = 6;
 
 /** List of an RPC: the form of its rows, and the position of each. */
 export interface PagedList<Row, Schema extends DescMessage> {
-  /** Name of the list; a page token is good for one list only. */
+  /** Name of the list; a page token is valid for one list only. */
   readonly list: string;
   readonly schema: Schema;
   readonly toProto: (row: Row) => MessageInitShape<Schema>;
-  /** Position after which the page behind this row starts. */
+  /** Position after which the page that follows this row starts. */
   readonly positionOf: (row: Row) => string;
 }
 

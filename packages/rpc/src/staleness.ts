@@ -18,7 +18,7 @@
  */
 export const STALENESS_BOUND_MS = 5_000;
 
-/** A change feed is lost after this much silence: a service with a feed sends its last sequence number every second. */
+/** Time without a message after which a change feed counts as lost: a service with a feed sends its last sequence number every second. */
 export const FEED_TIMEOUT_MS = 2_500;
 
 /** Default deadline of a call to another service (`serviceTransport`), connecting included. */

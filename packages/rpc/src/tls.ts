@@ -2,17 +2,17 @@ import { X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import { type Environment, SecretFault, type Watched } from "@routeplane/runtime";
 
-/** Certificates in PEM of one process. As options of a TLS socket or server they mean what is said here. */
+/** Certificates in PEM of one process. They have the same meaning as options of a TLS socket or server. */
 export interface Certificates {
   /** Certificates of the authorities that peers are verified by; undefined: those of Node.js. */
   readonly ca: string | undefined;
-  /** Certificate, with intermediate ones after it, that this process presents as a server, and as a client to who asks. */
+  /** Certificate, followed by intermediate ones, that this process presents as a server, and as a client if it is requested. */
   readonly cert: string | undefined;
   /** Private key of `cert`. */
   readonly key: string | undefined;
 }
 
-/** TLS between services. Certificates may change while the process runs: new connections use those of the time. */
+/** TLS between services. Certificates may change while the process runs: new connections use the present ones. */
 export interface ServiceTls {
   readonly certificates: Watched<Certificates>;
   /** True if clients of this process must present a certificate of one of the authorities (mTLS). */

@@ -1,6 +1,6 @@
 /**
- * Configuration of a process: environment in, one frozen object out, and all faults in one error. A process reads it once, in
- * its config.ts, which is the only reader of `process.env`.
+ * Configuration of a process: environment in, one frozen object out, with all faults in one error. A process reads it once, in its
+ * config.ts, the only reader of `process.env`.
  */
 import { SecretFault, SecretFiles } from "./secret-files.ts";
 import { constant, type Watched, type WatchedSecret } from "./watched.ts";

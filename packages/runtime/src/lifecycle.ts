@@ -29,7 +29,7 @@ export interface RunningProcess {
 }
 
 export interface ProcessOptions {
-  /** True if SIGHUP calls `reload`, also one that arrives during the start. Else it ends the process. False by default. */
+  /** True if SIGHUP calls `reload`, also a SIGHUP during the start. Otherwise SIGHUP ends the process. False by default. */
   readonly reloadsOnHangUp?: boolean;
 }
 
@@ -38,8 +38,8 @@ export const STOP_TIMEOUT_MS = 10_000;
 
 /**
  * Runs one service process from start to exit. SIGTERM drains it and then stops its components in order; SIGINT, the loss of a
- * supervising parent or a second SIGTERM stops them without waiting for the drain; after `STOP_TIMEOUT_MS` the process exits with 1 all the same. A process that cannot start writes why to stderr, in one
- * line, and exits with 1.
+ * supervising parent or a second SIGTERM stops them without waiting for the drain; after `STOP_TIMEOUT_MS` the process exits with 1 in any
+ * case. A process that cannot start writes the reason to stderr, in one line, and exits with 1.
  */
 export async function runProcess(
   start: () => Promise<RunningProcess>,
@@ -86,18 +86,18 @@ export async function runProcess(
 /** Times after a start at which its garbage is collected: the first makes free pages, the second gives them back to the system. */
 const COLLECT_AFTER_MS = [5_000, 12_000];
 
-/** Flags of V8 during the collection: the function itself, and bytecode of functions that do not run now is given up (2 MiB). */
+/** Flags of V8 during the collection: to expose the function, and to drop the bytecode of functions that do not run (2 MiB). */
 const COLLECTOR_FLAGS = ["expose-gc", "stress-flush-code"];
 
 /**
- * Collects the garbage of the start. V8 would keep it for as long as the process has little to do, and the young space at the size that
- * the start gave it: 10 to 12 MiB in each process. Takes 20 to 30 ms. From then on V8 gives memory back by itself after a load.
+ * Collects the garbage of the start. While the process has little to do, V8 would keep it, and the young space at the size that it had
+ * during the start: 10 to 12 MiB in each process. Takes 20 to 30 ms. From then on V8 gives memory back by itself after a load.
  */
 function collectGarbage(): void {
   for (const flag of COLLECTOR_FLAGS) setFlagsFromString(`--${flag}`);
   const collect: unknown = runInNewContext("gc");
   if (typeof collect === "function") collect();
-  // The compile cache, which is written at the exit, is valid for the same flags alone.
+  // The compile cache, which is written at the exit, is only valid for the same flags.
   for (const flag of COLLECTOR_FLAGS) setFlagsFromString(`--no-${flag}`);
 }
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { createLogger, logLine } from "./log.ts";
 
-it("logs every error, and the stacks of the first twenty alone", () => {
+it("logs every error, but only the stacks of the first twenty", () => {
   const lines: string[] = [];
   const log = createLogger("test", (line) => (lines.push(line), ""));
   for (let count = 0; count < 50; count++) log.error({ err: new TypeError(`failure ${count}`) }, "request failed");

@@ -3,13 +3,13 @@ import { levels, type Logger as PinoLogger, pino, stdSerializers, symbols } from
 
 export type Logger = PinoLogger;
 
-/** Number of stacks of errors that are logged in each interval; further errors have their message alone. */
+/** Number of stacks of errors that are logged in each interval; further errors are logged with only their message. */
 const STACKS = 20;
 const STACK_INTERVAL_MS = 10_000;
 
 /**
  * A logger that writes one JSON object per line to stdout. `redact` gets every line as text, so that no field can carry a secret
- * past it. Of many errors in a short time only the first have a stack: what is logged when all fails at once is bounded.
+ * past it. Of many errors in a short time, only the first have a stack, so that a total failure does not flood the log.
  *
  * @param service name of the process, e.g. `auth`
  * @param fields further fields of every line
@@ -48,8 +48,8 @@ export function createLogger(
 const writers = new WeakMap<Logger, (json: string, message: string) => void>();
 
 /**
- * Writes a line at info that is made for every request: its fields are a text already, which takes a tenth of the time of an object
- * whose fields are looked at one by one.
+ * Writes the line of a request, at info. Its fields are passed as text, which takes a tenth of the time of an object whose fields are
+ * serialised one by one.
  *
  * @param log made by `createLogger`
  * @param fields members of a JSON object, e.g. `"status":200,"ms":3`
@@ -64,7 +64,7 @@ export function logLine(log: Logger, fields: string, message: string): void {
 let timestampMs = 0;
 let timestampField = "";
 
-/** Field of the time of a line. That of the last millisecond is kept: to format one takes as long as all other fields. */
+/** Time field of a line. The last one is reused within its millisecond, because formatting it takes as long as all other fields. */
 function timestamp(): string {
   const now = Date.now();
   if (now !== timestampMs) {
@@ -91,17 +91,17 @@ function serializeError(error: unknown): unknown {
 }
 
 /**
- * Length up to which a write to a pipe is not mixed with one of another process of the same gateway (PIPE_BUF, 4096 bytes; lines are ASCII
- * but for a few names). Writes to a file are never mixed.
+ * Length up to which a write to a pipe is not interleaved with that of another process of the same gateway (PIPE_BUF, 4096 bytes; lines are
+ * ASCII except for a few names). Writes to a file are never interleaved.
  */
 const ATOMIC_CHARS = 4_000;
 /** Longest time for which a line below `warn` waits for others, so that they are written together. */
 const LINGER_MS = 20;
 
 /**
- * Lines on their way to stdout. A write is a system call that blocks, and there is a line for every request: lines of 20 ms are
- * written at once, warnings and errors, and all before them, at the end of the turn of the event loop. The exit of the process
- * writes what is left; a kill loses it.
+ * Lines on their way to stdout. A write is a system call that blocks, and there is a line for every request: lines of 20 ms are written
+ * together. A warning or an error is written, with all lines before it, at the end of the turn of the event loop. The exit of the process
+ * writes the remaining lines; a kill loses them.
  */
 class Output {
   #lines: string[] = [];

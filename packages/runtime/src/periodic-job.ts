@@ -25,11 +25,11 @@ export interface PeriodicJob {
   /** Time from a failure to the next attempt. */
   readonly retryMs: number;
   readonly log: Logger;
-  /** Does the work once. Resolves to true if there is more to do at once. */
+  /** Does the work once. Resolves to true if more work is left to do immediately. */
   readonly run: () => Promise<boolean>;
 }
 
-/** Runs a job again and again until it is stopped. A failure is logged and ends nothing. */
+/** Runs a job repeatedly until it is stopped. A failure is logged, and the job continues. */
 export function runPeriodically({ name, everyMs, retryMs, log, run }: PeriodicJob): Component {
   const stopped = new AbortController();
   const running = (async () => {

@@ -86,7 +86,7 @@ describe("a secret of the environment", () => {
     expect(faultsOf({})).toMatch(/TOKEN: is required, or TOKEN_FILE/);
   });
 
-  it("is a fault if its file is missing, empty, too large or no file, and the fault names the file", () => {
+  it("is a fault if its file is missing, empty, too large or not a file, and the fault names the file", () => {
     const folder = newFolder();
     const file = join(folder, "token");
     expect(faultsOf({ TOKEN_FILE: file })).toContain(`TOKEN_FILE: ${file} cannot be read (ENOENT)`);
@@ -186,7 +186,7 @@ describe.concurrent("a watched file", () => {
     expect(lines.join("")).not.toContain("canary");
   });
 
-  it("calls no listener for a content that is the same, and none after the end of its subscription", async () => {
+  it("calls no listener for unchanged content, and none after the end of its subscription", async () => {
     const { file, secret, seen } = open("rps_1");
     const ended: string[] = [];
     secret.onChange((value) => ended.push(value))();
@@ -204,7 +204,7 @@ describe.concurrent("a watched file", () => {
 
 // Not beside the others: metrics are those of the whole process.
 describe("the metrics of secret files", () => {
-  it("say which one cannot be used, and when the value in force was read", async () => {
+  it("say which one cannot be used, and when its present value was read", async () => {
     const folder = newFolder();
     const file = join(folder, "secret");
     writeFileSync(file, "rps_1");
@@ -222,7 +222,7 @@ describe("the metrics of secret files", () => {
     expect(readAt).toBeCloseTo(Date.now() / 1_000, -2);
     rmSync(file);
     await eventually(async () => (await figureOf("file_faulty")) === 1);
-    // The same secret again, as a mount that was away for a moment.
+    // The same secret again, as after a mount that was missing for a moment.
     writeFileSync(file, "rps_1");
     await eventually(async () => (await figureOf("file_faulty")) === 0);
     expect(lines.join("")).toContain("secret file is valid again");

@@ -7,10 +7,10 @@ import type { Watched } from "./watched.ts";
 
 /** Maximum size of a file with a secret. */
 export const MAX_SECRET_BYTES = 64 * 1024;
-/** Interval at which files are looked at. A change takes effect at the second look that finds it: within 1 s. */
+/** Interval at which files are checked. A change takes effect at the second check that finds it: within 1 s. */
 const POLL_INTERVAL_MS = 500;
 
-/** Reason for which a file, or what it holds, is no secret. Never repeats the content. */
+/** Reason why a file, or its content, cannot be used as a secret. Never repeats the content. */
 export class SecretFault extends Error {
   override readonly name = "SecretFault";
 }
@@ -23,15 +23,15 @@ export interface SecretFile {
 }
 
 /**
- * Files with secrets that a process has read, and that it looks at again and again while it runs. Files are polled by name rather
- * than watched: a rename over the file, a swap of the directory behind it (`..data` of a Kubernetes volume) and a network file
- * system all look alike. What cannot be used (no file, empty, too large, malformed) leaves the former value in force and is logged.
+ * Files with secrets that a process has read, and that it keeps checking while it runs. Files are polled by name rather than watched: a
+ * rename over the file, a swap of the directory behind it (`..data` of a Kubernetes volume) and a network file system all look alike. A
+ * file that cannot be used (missing, empty, too large, malformed) is logged, and the previous value stays in use.
  */
 export class SecretFiles {
   readonly #files: Pick<WatchedFiles<unknown>, "names" | "state" | "poll">[] = [];
 
   /**
-   * Reads the files that make one value together, e.g. a certificate and its key, and adds them to those that are watched.
+   * Reads files that together make one value, e.g. a certificate and its key, and adds them to those that are watched.
    *
    * @param parse converts the texts, without blanks around them; throws SecretFault for what cannot be used
    * @throws SecretFault
@@ -80,7 +80,7 @@ export class SecretFiles {
 
 /** Figures of a secret, for metrics. */
 interface SecretState {
-  /** Time at which the value in force was read, in seconds of the epoch. */
+  /** Time at which the present value was read, in seconds since the epoch. */
   readAt: number;
   faulty: 0 | 1;
 }
@@ -93,7 +93,7 @@ class WatchedFiles<T> implements Watched<T> {
   readonly #listeners = new Set<(value: T) => void>();
   #texts: readonly string[];
   #current: T;
-  /** Version of the files at the last look, and the one whose content was read last. */
+  /** Version of the files at the last check, and the version whose content was read last. */
   #seen = "";
   #read = "";
 
@@ -110,13 +110,13 @@ class WatchedFiles<T> implements Watched<T> {
   }
 
   onChange(listener: (value: T) => void): () => void {
-    // A subscription of its own, also for a function that is subscribed already.
+    // A separate subscription, even for a function that is already subscribed.
     const call = (value: T): void => listener(value);
     this.#listeners.add(call);
     return () => void this.#listeners.delete(call);
   }
 
-  /** Reads the files if they have changed and have stopped changing: their version is that of the last look. Never throws. */
+  /** Reads the files if they have changed and have stopped changing, i.e. have the version of the last check. Never throws. */
   async poll(log: Logger): Promise<void> {
     const { names: secrets, state } = this;
     const files = this.#paths;
@@ -153,7 +153,7 @@ class WatchedFiles<T> implements Watched<T> {
   }
 }
 
-/** Version of a file, by what changes whenever its content or the file behind its name does. Links are followed. */
+/** Version of a file: changes whenever its content, or the file behind its name, changes. Links are followed. */
 async function versionOf(path: string): Promise<string> {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
@@ -166,7 +166,7 @@ async function versionOf(path: string): Promise<string> {
 /**
  * Reads the secret in a file, without blanks and line ends around it.
  *
- * @throws SecretFault for what is no regular file, or holds nothing or more than `MAX_SECRET_BYTES`
+ * @throws SecretFault if it is not a regular file, is empty or has more than `MAX_SECRET_BYTES`
  */
 export function readSecretFile(path: string): string {
   const text = readBounded(path).toString("utf8").trim();
@@ -198,7 +198,7 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "error";
 }
 
-/** Text of a fault for the log. The message of another error than a SecretFault could repeat the secret. */
+/** Text of a fault for the log. The message of an error other than a SecretFault could repeat the secret. */
 function faultOf(error: unknown): string {
   return error instanceof SecretFault ? error.message : `failed (${error instanceof Error ? error.name : "error"})`;
 }

@@ -1,6 +1,6 @@
 /** Value that may be replaced while the process runs, e.g. a secret whose file changes. */
 export interface Watched<T> {
-  /** The value as of now. Read it at each use: a copy would be the old value after a change. */
+  /** The present value. Read it at each use: a copy would be the old value after a change. */
   readonly current: T;
   /**
    * Calls `listener` with each value that replaces this one, in their order.
@@ -18,7 +18,7 @@ export function constant<T>(value: T): Watched<T> {
   return { current: value, onChange: () => () => {} };
 }
 
-/** Returns the value as of now of what may be a plain value. */
+/** Returns the present value of a watched value, or a plain value itself. */
 export function currentOf<T extends string | undefined>(value: T | Watched<T>): T {
   return typeof value === "object" ? value.current : value;
 }

@@ -57,7 +57,7 @@ async function startReplica(environment: Readonly<Record<string, string>> = {}) 
   return { child, closed, operations, pidOf, processes, output: () => output };
 }
 
-it("starts a killed worker again, and adds up what all have counted, those that have ended included", async () => {
+it("starts a killed worker again, and sums the counts of all workers, ended ones included", async () => {
   const { operations, pidOf, processes } = await startReplica();
   await processes(2);
   const before = (await operations("/metrics")).body;
@@ -73,7 +73,7 @@ it("starts a killed worker again, and adds up what all have counted, those that 
   expect(after).toContain("test_open 6\n");
 });
 
-it("is ready and live while all serve; hung, and still ready, if one is suspended", async () => {
+it("is ready and live while all serve; if one is suspended, it is hung but still ready", async () => {
   const { operations, pidOf, processes } = await startReplica();
   await processes(2);
   expect(await operations("/livez")).toMatchObject({ status: 200 });
@@ -86,13 +86,13 @@ it("is ready and live while all serve; hung, and still ready, if one is suspende
   await eventually(async () => (await operations("/livez")).status === 200);
 }, 60_000);
 
-it("does not start if its first worker cannot, and says why once", async () => {
+it("does not start if its first worker cannot start, and reports the reason once", async () => {
   const { closed, output } = await startReplica({ FAULTY: "1" });
   expect((await closed)[0]).toBe(1);
   expect(output().match(/faulty on purpose/g)).toHaveLength(1);
 });
 
-it("serves with the others while one cannot be started, which it tries again less and less often", async () => {
+it("serves with the other workers while one cannot be started, and retries that one less and less often", async () => {
   const { operations, output } = await startReplica({ FAULTY: "2" });
   await eventually(() => output().includes('"restartInMs":400'), 30_000);
   expect((await operations("/readyz")).body).toContain('"processes":1,"ready_processes":1');

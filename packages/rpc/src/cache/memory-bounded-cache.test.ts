@@ -25,7 +25,7 @@ it("keeps entries up to its memory, and no more", () => {
   expect(cache.bytes).toBe(0);
 });
 
-it("evicts entries that were not used before those that were", () => {
+it("evicts unused entries before used ones", () => {
   const { cache, put } = cacheOf(1_000);
   for (let index = 0; index < 100; index++) put(`${index}`);
   const used = Array.from({ length: 50 }, (_, index) => `${index * 2}`);
@@ -35,13 +35,13 @@ it("evicts entries that were not used before those that were", () => {
   expect(cache.size).toBe(100);
 });
 
-it("passes over a bounded number of used entries for each that it evicts", () => {
+it("skips a bounded number of used entries for each that it evicts", () => {
   const { cache, put } = cacheOf(100_000);
   for (let index = 0; index < 10_000; index++) put(`${index}`);
   for (let index = 0; index < 10_000; index++) cache.find(`${index}`, 0);
   put("new");
   expect(cache.bytes).toBeLessThanOrEqual(100_000);
-  // The hand passed over the first ones, and evicted the next.
+  // The hand skipped the first ones, and evicted the next.
   expect(cache.find("0", 0)).toBeDefined();
   expect(cache.find("1000", 0)).toBeUndefined();
 });
@@ -57,7 +57,7 @@ it("finds no entry from its expiry on, and replaces one that is put again", () =
   expect([cache.bytes, removed.length]).toEqual([0, 2]);
 });
 
-it("holds what is in use when the hand goes round many times", () => {
+it("keeps entries in use when the hand goes round many times", () => {
   const { cache, put } = cacheOf(1_000);
   put("hot");
   for (let index = 0; index < 10_000; index++) {

@@ -1,11 +1,11 @@
 import { counter, gauge } from "@routeplane/runtime";
 
-/** Names of the caches whose metrics are shown: of a fixed list, because they are values of a label. */
+/** Names of the caches that have metrics: a fixed list, because they are values of a label. */
 export type CacheName = "keys" | "refused_keys" | "guardrails" | "guardrail_answers";
 
 type ObservedCache = Readonly<Record<"size" | "bytes" | "maxBytes", number>>;
 
-/** Caches of this process by name. A later one takes the name over. */
+/** Caches of this process by name. A later cache replaces an earlier one of the same name. */
 const named = new Map<CacheName, ObservedCache>();
 
 const lookups = counter({
@@ -36,9 +36,9 @@ for (const [suffix, help, valueOf] of observed) {
 export interface CacheEntry {
   /** Estimated memory of the entry and its key, including `CACHE_SLOT_BYTES`. */
   readonly bytes: number;
-  /** Monotonic time from which the entry is not found any more. */
+  /** Monotonic time from which the entry is no longer found. */
   readonly expiresAt: number;
-  /** True if it was found since the last look for an entry to evict. */
+  /** True if it was found since the hand last passed it. */
   isUsed: boolean;
 }
 
@@ -54,12 +54,12 @@ export interface MemoryBoundedCacheOptions<Entry> {
 /** Memory of a key's slot in the map and of the fields of `CacheEntry`. */
 export const CACHE_SLOT_BYTES = 112;
 
-/** Bound of the used entries that one eviction passes over, so that no call looks through the whole cache. */
+/** Maximum number of used entries that one eviction skips, so that no call searches the whole cache. */
 const MAX_SPARED = 1_000;
 
 /**
  * Cache that is bounded by the memory of its entries, and evicts by the CLOCK algorithm: a hand goes round over the entries, gives
- * each one that was used since its last pass a second chance, and evicts the others. So a hit costs a flag, and no reordering.
+ * each one that was used since its last pass a second chance, and evicts the others. So a hit only sets a flag and reorders nothing.
  */
 export class MemoryBoundedCache<Key, Entry extends CacheEntry> {
   /** Bound of the bytes of all entries. */
@@ -67,7 +67,7 @@ export class MemoryBoundedCache<Key, Entry extends CacheEntry> {
   readonly #counts: ReturnType<typeof countsOf> | undefined;
   readonly #onRemove: ((entry: Entry) => void) | undefined;
   readonly #entries = new Map<Key, Entry>();
-  /** The hand. An iterator goes on over entries that are added, and past those that are deleted, while it is used. */
+  /** The hand. An iterator that stays valid while entries are added and deleted. */
   #hand = this.#entries.entries();
   #bytes = 0;
 
@@ -144,7 +144,7 @@ export class MemoryBoundedCache<Key, Entry extends CacheEntry> {
   }
 }
 
-/** Counters of one cache, looked up once: counting costs what adding two numbers does. */
+/** Counters of one cache, looked up once: counting is then as cheap as an addition. */
 function countsOf(cache: CacheName) {
   return {
     hits: lookups.series({ cache, result: "hit" }),

@@ -3,16 +3,16 @@ export interface CachedSubject {
   readonly id: string;
   /** Number of entries that depend on it. */
   uses: number;
-  /** True once it changed: entries that depend on it must not be used any more. */
+  /** True once it has changed: entries that depend on it must no longer be used. */
   hasChanged: boolean;
 }
 
-/** Memory of a subject and its id. It counts for the entry that depended on it first: most are of one key alone. */
+/** Memory of a subject and its id. It is counted for the first entry that depends on it: most subjects have one key. */
 export const SUBJECT_BYTES = 112;
 
 /**
- * Subjects of the entries of a cache. A change marks its subject, in constant time whatever depends on it; an entry finds out when
- * it is looked up, and leaves the cache then or by eviction.
+ * Subjects of the entries of a cache. A change marks its subject, in constant time for any number of entries. A look-up of an entry finds
+ * the mark and removes the entry; other entries leave by eviction.
  */
 export class SubjectChanges {
   readonly #subjects = new Map<string, CachedSubject>();

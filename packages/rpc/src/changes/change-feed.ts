@@ -5,16 +5,16 @@ export interface Change {
   readonly sequence: bigint;
   /** Id of the subject that changed; undefined if none did. */
   readonly subjectId: string | undefined;
-  /** Bindings whose free amounts gateways should return; absent but for messages of `recall`. */
+  /** Bindings whose free amounts gateways should return; only in messages of `recall`. */
   readonly recalledBindingIds?: readonly string[];
 }
 
 /**
- * Change feed of a service: fans out what its database announces to listeners in the process and to watchers that call.
+ * Change feed of a service: sends what its database announces to listeners in the process and to watchers that call.
  *
- * Sequence numbers have no hole, so a receiver finds out by itself that it missed one. The feed never sends a number before the
- * change that it belongs to, and sends nothing while it is not live. `announced`, `confirmed` and `lost` are called by the
- * subscription to the database (`subscribeToChanges` of packages/postgres).
+ * Sequence numbers have no gaps, so a receiver notices by itself that it missed a change. The feed never sends a number before the change
+ * that it belongs to, and sends nothing while it is not live. `announced`, `confirmed` and `lost` are called by the subscription to the
+ * database (`subscribeToChanges` of packages/postgres).
  */
 export interface ChangeFeed {
   /** True while changes are received from the database. */
@@ -35,7 +35,7 @@ export interface ChangeFeed {
    * @param fresh true if announcements may have been missed before
    */
   confirmed(sequence: bigint, fresh: boolean): void;
-  /** Sends a recall to the watchers, with the last number. Nothing while the feed is not live: a recall is only a request. */
+  /** Sends a recall to the watchers, with the last number. Does nothing while the feed is not live: a recall is only a request. */
   recall(bindingIds: readonly string[]): void;
   /** Called when the connection is lost: the feed is not live until the next confirmation. */
   lost(): void;

@@ -9,8 +9,8 @@ export interface SequenceTrackerOptions {
 }
 
 /**
- * Sequence numbers of a change feed, and whether all of them were received. They have no hole and go on from call to call and
- * from one process of the service to the next, so a call that begins with the last number has missed nothing.
+ * Sequence numbers of a change feed, and whether all of them were received. They have no gaps and continue over calls and processes of the
+ * service, so a call that begins with the last number has missed nothing.
  */
 export class SequenceTracker {
   readonly #options: SequenceTrackerOptions;

@@ -16,7 +16,7 @@ describe("a connection to a service with several addresses", () => {
     expect(Math.max(...shares)).toBeLessThan(100 * 1.4);
   });
 
-  it("uses a new address within 10 s, and one that is removed no more", async () => {
+  it("uses a new address within 10 s, and stops using a removed one", async () => {
     const { replicas, dns, add, load, allUsed } = await startService(2);
     await allUsed();
     const added = await add();
@@ -77,7 +77,7 @@ describe("a connection to a service with several addresses", () => {
     expect(replica.calls.length).toBeGreaterThan(0);
   });
 
-  it("makes an idempotent call once more that one process answers with UNAVAILABLE", async () => {
+  it("repeats an idempotent call once if one process answers with UNAVAILABLE", async () => {
     const refused: string[] = [];
     const { verify, allUsed } = await startService(2, {
       async verify(token) {
@@ -90,7 +90,7 @@ describe("a connection to a service with several addresses", () => {
     expect(refused).toHaveLength(2);
   });
 
-  it("makes an idempotent call once more if one process refuses the service credential, and is unavailable if all do", async () => {
+  it("repeats an idempotent call once if one process refuses the service credential, and is unavailable if all do", async () => {
     const { replicas, verify, load, allUsed } = await startService(2);
     await allUsed();
     for (const replica of replicas.slice(0, 1)) replica.refusesCaller = true;
@@ -102,7 +102,7 @@ describe("a connection to a service with several addresses", () => {
     await verify();
   });
 
-  it("makes a call once that is not idempotent, and one that was answered", async () => {
+  it("never repeats a call that is not idempotent, or that was answered", async () => {
     const { replicas, transport, verify, allUsed } = await startService(2, {
       async verify(token) {
         if (token === "invalid") throw new DomainError("invalid_argument", "FIELD_INVALID", "token: is invalid");
@@ -170,7 +170,7 @@ describe("a change feed", () => {
     expect(watching.calls.length).toBeGreaterThan(100 / 1.5);
   });
 
-  it("moves when its session has its maximum age, and no call fails by that", async () => {
+  it("moves when its session reaches its maximum age, without a failed call", async () => {
     const service = await startService(2, { maxSessionAgeMs: 500 });
     watch(service);
     const seen = new Set<string>();

@@ -13,7 +13,7 @@ import { serviceTransport } from "./transport.ts";
 
 const SERVICE_TOKEN = "rps_of-the-gateway";
 
-/** A process of a service at an address of its own, behind a relay that can be suspended or cut. */
+/** A process of a service at an address of its own, behind a relay that can be suspended or disconnected. */
 export interface Replica {
   readonly address: string;
   /** Calls that the process was given. */
@@ -24,7 +24,7 @@ export interface Replica {
   refusesCaller: boolean;
   /** Passes no more bytes, like a process that is suspended: connections are accepted and kept. */
   freeze(): void;
-  /** Calls that were sent on connections which it accepted while it was suspended. */
+  /** Calls on connections that it accepted while it was suspended. */
   readonly ignoredCalls: () => number;
   /** Ends all connections and accepts none, like a process that is killed. */
   kill(): Promise<void>;
@@ -125,7 +125,7 @@ const PREFACE_BYTES = 24;
 const FRAME_HEAD_BYTES = 9;
 const HEADERS_FRAME = 1;
 
-/** Counts the calls in what a client of HTTP/2 has sent: each begins with a frame of headers. */
+/** Counts the calls in the bytes from an HTTP/2 client: each begins with a HEADERS frame. */
 function callsIn(bytes: Buffer): number {
   let calls = 0;
   for (let at = PREFACE_BYTES; at + FRAME_HEAD_BYTES <= bytes.length;) {

@@ -6,8 +6,9 @@ import { isIP } from "node:net";
 export type ResolveAddresses = (hostname: string) => Promise<readonly string[]>;
 
 /**
- * Resolves a host name as the operating system does: `/etc/hosts`, search domains, then DNS, with every address that it has. An IP
- * address is its own. The system's resolver bounds the time of a lookup; callers that cannot wait for it must not.
+ * Resolves a host name as the operating system does: `/etc/hosts`, search domains, then DNS, with every address that it has. An IP address
+ * resolves to itself. Only the system's resolver bounds the time of a lookup: callers that cannot wait for it must set a limit of their
+ * own.
  */
 export const resolveAddresses: ResolveAddresses = (hostname) => {
   const host = hostname.replace(/^\[(.*)\]$/, "$1");

@@ -26,14 +26,14 @@ export type AddressListener = (event: AddressEvent) => void;
 const MIN_RECONNECT_MS = 250;
 const MAX_RECONNECT_MS = 3_000;
 /**
- * Longest time to open a session; doubled for each failure. Callers give up sooner, by their deadlines. But where opening takes longer,
- * because both processes wait for a core, attempts that all end after as long would never lead to a session.
+ * Maximum time to open a session; doubled for each failure. Callers give up earlier, at their deadlines. The time grows because both
+ * processes may wait for a CPU: attempts with a fixed limit might then never succeed.
  */
 const MIN_CONNECT_TIMEOUT_MS = 2_000;
 const MAX_CONNECT_TIMEOUT_MS = 8_000;
-/** Time for which an address whose calls had no answer is used only if there is no other. */
+/** Time for which an address with unanswered calls is used only if there is no other. */
 const PENALTY_MS = 5_000;
-/** Longest time for which streams may run on after their address was removed. Longer than any call but a stream without end. */
+/** Maximum time for which streams may continue after their address was removed. Longer than any call except an endless stream. */
 const REMOVED_TIMEOUT_MS = 60_000;
 
 /**
@@ -71,7 +71,7 @@ export class ServiceAddress {
     return this.#current?.isReady === true;
   }
 
-  /** True if a session takes calls, and nothing speaks against using it. */
+  /** True if a session takes calls, and the address is healthy. */
   get isHealthy(): boolean {
     return this.isReady && !this.isSuspect && performance.now() >= this.#penaltyUntil;
   }
@@ -116,7 +116,7 @@ export class ServiceAddress {
     if (!this.#isRemoved && this.#current?.isUsable !== true && performance.now() >= this.#reconnectAt) this.#usable();
   }
 
-  /** Takes no further calls; those that run finish, but within a minute. */
+  /** Takes no further calls. Running calls can finish within a minute. */
   remove(): void {
     this.#isRemoved = true;
     for (const session of this.#sessions) session.retire("the address was removed");

@@ -19,8 +19,8 @@ export interface ServiceConnectionOptions {
 }
 
 /**
- * Outcome of a call without a result: `answered` by the service; `unanswered`, so that it may have been processed or not;
- * `refused` before anything of it was processed, because its session was to be closed.
+ * Outcome of a call without a result: `answered` by the service; `unanswered`, so it may or may not have been processed; `refused` before
+ * any processing, because its session was about to close.
  */
 export type CallOutcome = "answered" | "unanswered" | "refused";
 
@@ -31,17 +31,17 @@ export interface RepeatableCall {
   readonly isIdempotent: boolean;
   /** False once nobody waits for the call any more. */
   readonly isWanted: () => boolean;
-  /** Longest wait for a connection, attempts before it included. */
+  /** Maximum wait for a connection, including earlier attempts. */
   readonly timeoutMs?: number | undefined;
 }
 
 /** Maximum number of attempts at a call. Only refused ones are repeated more than once. */
 const MAX_ATTEMPTS = 3;
-/** Maximum number of addresses of a service that one process connects to. Of more, it uses some. */
+/** Maximum number of addresses of a service that one process connects to. It ignores further ones. */
 const MAX_ADDRESSES = 64;
 /** Age from which addresses are resolved again; up to a fifth longer, so that processes do not do it at the same time. */
 const RESOLVE_INTERVAL_MS = 3_000;
-/** Longest wait of a call for an address that takes it. */
+/** Maximum wait of a call for an address that takes it. */
 const PICK_TIMEOUT_MS = 4_000;
 
 /**
@@ -83,8 +83,8 @@ export class ServiceConnection {
   }
 
   /**
-   * Makes a call, and again if it was refused, or if it is idempotent and unanswered: on another address, or on a new session if
-   * there is no other.
+   * Makes a call. Repeats it if it was refused, or if it is idempotent and unanswered: on another address, or on a new session if there is
+   * no other.
    *
    * @param attempt is given an address and a signal; it rejects when the signal is aborted
    */
@@ -232,7 +232,7 @@ export class ServiceConnection {
     }
   }
 
-  /** Replaces the addresses by those that were found; those in use are kept if there are too many. */
+  /** Replaces the addresses by the resolved ones. If there are too many, addresses in use are preferred. */
   #use(found: readonly string[]): void {
     const { authority } = this;
     const { log, tls } = this.#options;

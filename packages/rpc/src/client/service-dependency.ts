@@ -6,8 +6,8 @@ import { DEPENDENCIES } from "../server/health.ts";
 const CHECK_TIMEOUT_MS = 1_000;
 
 /**
- * A service of the node as a dependency: reachable while it says that it can answer calls now, with its own dependencies. One
- * of an earlier release, which does not know that question, is reachable while it answers.
+ * A service of the node as a dependency: reachable while it says that it can answer calls now, with its own dependencies. A service of an
+ * earlier release, without this check, is reachable while it answers.
  */
 export function serviceDependency(
   name: string,

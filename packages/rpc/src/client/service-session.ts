@@ -28,10 +28,10 @@ const MIN_AGE_MS = 1_000;
  */
 const MAX_ABANDONED = 8;
 
-/** Reason for which a session takes no further streams. */
+/** Reason why a session takes no further streams. */
 export interface Retirement {
   readonly reason: string;
-  /** `fault`: something is wrong with the session; `unanswered`: calls had no response; `none`: callers or the service ended it. */
+  /** `fault`: the session is broken; `unanswered`: calls had no response; `none`: callers or the service ended it. */
   readonly kind: "fault" | "unanswered" | "none";
 }
 
@@ -54,10 +54,10 @@ export interface ServiceSessionOptions {
  * HTTP/2 session to one address of a service. It detects that it is unfit for further streams, and then retires: it takes no new
  * ones, finishes those that are open, and closes.
  *
- * Node never returns the unsent bytes of a dropped stream to the memory account of the session. Once the account is full, every
- * new stream is reset with ENHANCE_YOUR_CALM, for ever, although pings are answered; so dropped streams are counted. A silent peer
- * is detected by pings, with or without open streams. It is suspect first, so that calls go to other addresses, and dead later.
- * Times are counted in checks, so that a pause of this process itself is not taken for silence of the peer.
+ * Node never returns the unsent bytes of a dropped stream to the memory account of the session. Once the account is full, every new stream
+ * is reset with ENHANCE_YOUR_CALM, permanently, although pings are answered. Dropped streams are therefore counted. A silent peer is
+ * detected by pings, with or without open streams. It is suspect first, so that calls go to other addresses, and dead later. Times are
+ * counted in checks, so that a pause of this process itself is not taken for silence of the peer.
  */
 export class ServiceSession {
   /** Resolves once the peer has answered with its settings; rejects with a ConnectError UNAVAILABLE. */
@@ -124,7 +124,7 @@ export class ServiceSession {
     return !this.#isRetired && !this.#http2.closed && !this.#http2.destroyed;
   }
 
-  /** True while the peer has left a ping without an answer for long, but is not given up. */
+  /** True while a ping has been unanswered for long, but the session is not destroyed yet. */
   get isSuspect(): boolean {
     return this.#isPinging && this.#silentChecks >= CHECKS_BEFORE_SUSPECT;
   }
@@ -199,7 +199,7 @@ export class ServiceSession {
 
   #evaluate(stream: ClientHttp2Stream, hasResponse: boolean): void {
     if (!this.isUsable) return;
-    // A cancellation by the caller says nothing about the service.
+    // A cancellation by the caller is no sign of a fault of the service.
     if (!hasResponse && stream.rstCode !== constants.NGHTTP2_CANCEL) this.#failures++;
     if (stream.rstCode !== constants.NGHTTP2_NO_ERROR || !stream.writableFinished) this.#abandoned++;
     if (stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM) {

@@ -19,7 +19,7 @@ export interface ServiceTransportOptions extends ServiceConnectionOptions {
   readonly connection?: ServiceConnection;
 }
 
-/** Prefix of service credentials. One that is refused says nothing about the caller's request: the service is unavailable. */
+/** Prefix of service credentials. A refused one is no fault of the caller's request: the service counts as unavailable. */
 const SERVICE_PREFIX = "rps_";
 /** Time for which a refused service credential is logged once. */
 const LOG_INTERVAL_MS = 10_000;
@@ -32,8 +32,8 @@ const MIN_ATTEMPT_MS = 50;
  *
  * A call of an idempotent method that gets no response, or UNAVAILABLE, is made once more on another address within its deadline;
  * any call that the peer refused to begin is made again.
- * A stream of an idempotent method ends with CANCELLED when the session under it is to be closed, so that its caller opens it
- * again elsewhere; a change feed has no gap by that.
+ * A stream of an idempotent method ends with CANCELLED when its session is about to close, so that its caller opens it again on another
+ * one; a change feed loses nothing.
  */
 export function serviceTransport(options: ServiceTransportOptions): Transport {
   const { timeoutMs: defaultTimeoutMs = CALL_TIMEOUT_MS, connection = new ServiceConnection(options) } = options;
@@ -68,7 +68,7 @@ export function serviceTransport(options: ServiceTransportOptions): Transport {
         service: method.parent,
         method,
         message: response.message,
-        // Converted when somebody reads them: hardly any call does.
+        // Converted only when read, which few calls do.
         get header() {
           return toHeaders(response.headers);
         },
@@ -99,8 +99,8 @@ export function serviceTransport(options: ServiceTransportOptions): Transport {
 type ExplainFailure = (error: unknown, address: ServiceAddress) => unknown;
 
 /**
- * Creates the conversion of errors of calls: a service credential that is refused is a fault of the node and not of whoever called it,
- * so it becomes UNAVAILABLE, and is logged at intervals.
+ * Creates the conversion of errors of calls. A refused service credential is a fault of the node, not of its caller, so it becomes
+ * UNAVAILABLE and is logged at intervals.
  */
 function explainFailures({ serviceToken, log }: ServiceTransportOptions): ExplainFailure {
   let loggedAt = -Infinity;

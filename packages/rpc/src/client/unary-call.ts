@@ -1,7 +1,7 @@
 /**
  * Unary calls of the Connect protocol (https://connectrpc.com/docs/protocol), in binary and without compression, each over a
- * stream of HTTP/2. The library's client wraps every call in signals and async iterables, also one of two small messages; it makes
- * the calls with streams.
+ * stream of HTTP/2. The library's client wraps even a call of two small messages in signals and async iterables; it is used for calls with
+ * streams.
  */
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from "node:http2";
 import {
@@ -18,7 +18,7 @@ import { errorFromJsonBytes, validateResponse } from "@connectrpc/connect/protoc
 import type { ServiceAddress } from "./service-address.ts";
 
 export interface UnaryCallOptions {
-  /** Headers by name in lower case, beside those of the protocol. */
+  /** Headers by name in lower case, in addition to those of the protocol. */
   readonly headers: Readonly<Record<string, string>>;
   /** Deadline in milliseconds, connecting included; sent with the call. None if undefined. */
   readonly timeoutMs: number | undefined;
@@ -138,7 +138,7 @@ class Exchange {
       if (size > MAX_MESSAGE_BYTES) this.fail(new ConnectError("the response is too large", Code.ResourceExhausted));
     });
     stream.on("error", (error) => (fault = error));
-    // Not "end", which there is for a stream that is reset within its response, too.
+    // Not "end", which is also emitted for a stream that is reset within its response.
     stream.on("close", () => {
       const { rstCode } = stream;
       if (rstCode === constants.NGHTTP2_NO_ERROR && fault === undefined) {
@@ -172,7 +172,7 @@ class Exchange {
     this.fail(ConnectError.from(reason, Code.Canceled));
   };
 
-  /** A call without a response speaks against its session, one that its caller cancels does not: their codes differ. */
+  /** A call without a response counts against its session, a cancelled one does not: their codes differ. */
   readonly #onLate = (): void => {
     this.fail(new ConnectError("the call took too long", Code.DeadlineExceeded), constants.NGHTTP2_INTERNAL_ERROR);
   };

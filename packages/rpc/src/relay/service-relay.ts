@@ -12,8 +12,8 @@ export interface ServiceRelay extends Component {
   /**
    * Relays a call and its answer.
    *
-   * @throws UnknownOutcome if a call that is not idempotent was sent and got no whole answer; ConnectError or Error if the service
-   * does not answer, or breaks its answer off
+   * @throws UnknownOutcome if a call that is not idempotent was sent and got no complete answer; ConnectError or Error if the service does
+   * not answer, or breaks its answer off
    */
   forward(call: RelayedCall, reply: RelayReply): Promise<void>;
 }
@@ -63,11 +63,11 @@ const REQUEST_HEADERS = new Set([
 const RESPONSE_HEADERS = new Set(["content-encoding", "content-type", "retry-after", "vary"]);
 const CONNECT_HEADER = /^(connect|grpc|trailer)-[a-z0-9-]+$/;
 
-/** Bytes that one write hands to the HTTP/2 session at most: see `respondInPieces`. */
+/** Maximum bytes of one write to the HTTP/2 session: see `respondInPieces`. */
 const PIECE_BYTES = 16 << 10;
 /** Longer than the 30 s within which a service ends every call by itself. */
 const HEADERS_TIMEOUT_MS = 31_000;
-/** Longest time for which the rest of an answer is read after its client left. */
+/** Maximum time for which the rest of an answer is read after its client left. */
 const DRAIN_TIMEOUT_MS = 5_000;
 
 /** @param serviceToken credential of the relaying process, for which the service trusts the client address and request id that it sends */
@@ -98,7 +98,7 @@ export function createServiceRelay(
         abandoned.addEventListener("abort", () => stream.close(constants.NGHTTP2_CANCEL), { once: true });
         void send(stream, body);
         const head = await headersOf(stream).catch((error: unknown) => {
-          // Nothing of it was done.
+          // Nothing of it was processed.
           if (error instanceof RefusedCall) running = undefined;
           throw error;
         });
@@ -167,7 +167,7 @@ interface Answer {
 /** HTTP status of UNAVAILABLE in Connect. */
 const UNAVAILABLE = 503;
 
-/** Error for an idempotent call to which one process gave a whole answer, UNAVAILABLE: another one may have a better answer. */
+/** Error for an idempotent call that one process answered with UNAVAILABLE: another process may be able to serve it. */
 class UnavailableAnswer extends Error {
   readonly answer: Answer;
 
@@ -177,12 +177,12 @@ class UnavailableAnswer extends Error {
   }
 }
 
-/** Error for a call that is not idempotent, of which nobody knows whether the service has done it. */
+/** Error for a call that is not idempotent and may or may not have been processed by the service. */
 export class UnknownOutcome extends Error {
   override readonly message = "the service did not answer a call that it may have done";
 }
 
-/** Error for a call that the service has not begun, because its session was to be closed. */
+/** Error for a call that the service has not begun, because its session was about to close. */
 class RefusedCall extends Error {
   override readonly message = "the service refused the call";
 }

@@ -3,7 +3,7 @@ import type { Principal, VerifiedPrincipal } from "../principal.ts";
 
 /** Rate limit of each credential in each process: sustained calls a second, and the size of a burst. */
 export const CALL_RATE = { perSecond: 200, burst: 1_000 } as const;
-/** The same of a service credential, whose service calls for all of its own callers. */
+/** Rate limit of a service credential, whose service calls on behalf of all its own callers. */
 export const SERVICE_CALL_RATE = { perSecond: 2_000, burst: 4_000 } as const;
 /** Maximum number of buckets; the least recently used one is evicted. */
 const MAX_CREDENTIALS = 20_000;
@@ -14,8 +14,8 @@ interface Bucket {
 }
 
 /**
- * Token bucket of each credential: a call takes a token, and tokens are refilled continuously. Every service counts by itself,
- * calls over the gateway and direct ones alike, so no credential can use a service up. Calls of the node's services are not counted.
+ * Token bucket of each credential: a call takes a token, and tokens are refilled continuously. Every service counts by itself, both relayed
+ * and direct calls, so no credential can exhaust a service. Calls of the node's services are not counted.
  */
 export class CallRate {
   readonly #buckets = new Map<string, Bucket>();

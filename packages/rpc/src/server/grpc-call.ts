@@ -6,8 +6,8 @@ import { LIMITS } from "./limits.ts";
 import { MetadataHeaders } from "./metadata-headers.ts";
 
 /**
- * Unary call of grpc-js, as the context that Connect's handlers expect. What few calls use (signal, deadline, context values, headers of
- * the response, the address of the peer) is made when it is used.
+ * Unary call of grpc-js, as the context that Connect's handlers expect. Parts that few calls use (signal, deadline, context values,
+ * response headers, peer address) are created on first use.
  */
 export class GrpcCall implements HandlerContext {
   readonly method: DescMethodUnary;

@@ -163,7 +163,7 @@ describe("a call over gRPC", () => {
     expect(code).toBe(status.DEADLINE_EXCEEDED);
     await eventually(() => lateSignals.length === 1);
     expect(lateSignals[0]?.aborted).toBe(true);
-    // Its late answer is no second outcome. The caller's own timer can be a moment ahead, and then it cancels.
+    // A late answer is no second outcome. The caller's own timer can be a moment ahead; the caller then cancels.
     const codes = logged.flatMap((line) => /KeyService\/ListKeys","code":"(\w+)"/.exec(line)?.[1] ?? []);
     expect(codes).toHaveLength(1);
     expect(["DeadlineExceeded", "Canceled"]).toContain(codes[0]);
@@ -175,7 +175,7 @@ describe("a call over gRPC", () => {
     }
   });
 
-  it("is refused unread if it is larger than 1 MiB", async () => {
+  it("is refused without being read if it is larger than 1 MiB", async () => {
     const bytes = toBinary(verifyKey.input, create(verifyKey.input, { token: "a".repeat(1 << 20) }));
     const call = client.send(`/${VerificationService.typeName}/VerifyKey`, bytes, service);
     expect(await refusal(call)).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
@@ -211,7 +211,7 @@ it("ends on stop the calls that still run after 5 s", { timeout: 15_000 }, async
   stuck.client.close();
 });
 
-it("gives running calls the time of a drain, and waits no longer for them when that is cut short", async () => {
+it("gives running calls the time of a drain, and stops waiting when the drain is cut short", async () => {
   const busy = await start();
   void refusal(busy.client.call(IdentityService.method.whoAmI, {}, key));
   await eventually(() => busy.signals.length === 1);

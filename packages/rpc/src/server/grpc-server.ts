@@ -17,8 +17,8 @@ import type { RpcServer } from "./server.ts";
 import type { UnaryChain } from "./unary-chain.ts";
 
 /**
- * Starts a server of gRPC alone, on a port of its own, for the hot methods: a call through Connect's gRPC costs several times as
- * much CPU (test/bench/verify.ts). Handlers, checks and limits are those of the Connect server; only the transport differs.
+ * Starts a gRPC-only server on a port of its own, for the hot methods: a call through Connect's gRPC costs several times as much CPU
+ * (test/bench/verify.ts). Handlers, checks and limits are those of the Connect server; only the transport differs.
  */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<RpcServer> {
   const server = new Server({
@@ -94,7 +94,7 @@ function decode(method: DescMethodUnary, bytes: Buffer): Message {
 
 const ENCODED_MESSAGES = new WeakMap<Message, Buffer>();
 
-/** Encodes a response; one that its handler has frozen only once, because encoding is a tenth of the cost of a call. */
+/** Encodes a response. A frozen response is encoded only once, because encoding is a tenth of the cost of a call. */
 function encode(method: DescMethodUnary, response: Init): Buffer {
   const message = create(method.output, response);
   const encoded = ENCODED_MESSAGES.get(message);

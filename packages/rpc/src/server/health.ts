@@ -9,7 +9,7 @@ export interface HealthOptions {
 
 /** Service name of the liveness check, by which an orchestrator decides on a restart: the process itself, without its dependencies. */
 const LIVENESS = "liveness";
-/** Service name of the check by which a caller learns if its calls can be answered now: readiness, and all dependencies. */
+/** Service name of the check that tells a caller whether its calls can be answered now: readiness, and all dependencies. */
 export const DEPENDENCIES = "dependencies";
 
 /**

@@ -32,7 +32,7 @@ export function mount<Service extends DescService>(
   return { service, implementation };
 }
 
-/** Starts the server of the hot methods, see `grpc-server.ts`, which is loaded by its users alone: grpc-js takes 3 MB of a process. */
+/** Starts the server of the hot methods, see `grpc-server.ts`, which is loaded only where it is used: grpc-js takes 3 MB of a process. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<RpcServer> {
   const grpc = await import("./grpc-server.ts");
   return grpc.startGrpcServer(options);

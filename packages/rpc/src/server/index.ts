@@ -1,6 +1,6 @@
 /**
- * Servers of the services and their chain of checks. Apart from the rest of the package, which gateways use too: the rules of messages
- * take 5 MB of a process.
+ * Servers of the services and their chain of checks. Separate from the rest of the package, which gateways use too, because the rules of
+ * messages take 5 MB of a process.
  */
 export { type RpcChain, rpcChain } from "./chain.ts";
 export type { RpcChainOptions } from "./chain-options.ts";

@@ -2,8 +2,8 @@ import type { DescField, DescMessage, JsonValue } from "@bufbuild/protobuf";
 import { type FieldFault, parseTime } from "@routeplane/domain";
 
 /**
- * Rules for the times and durations of JSON that the library takes for something else: it moves a date that does not exist into
- * the next month, an hour 24 into the next day, and ignores what follows the seconds of a duration.
+ * Rules for times and durations in JSON that the library misreads: it moves a date that does not exist into the next month and an hour 24
+ * into the next day, and ignores text after the seconds of a duration.
  */
 const RULES: Readonly<Record<string, { readonly isMet: (text: string) => boolean; readonly rule: string }>> = {
   "google.protobuf.Timestamp": {
@@ -16,7 +16,7 @@ const RULES: Readonly<Record<string, { readonly isMet: (text: string) => boolean
   },
 };
 
-/** Cached answers of `holdsTimes`: the fields of a message type are walked once. */
+/** Cached results of `holdsTimes`: the fields of a message type are walked once. */
 const CACHE = new WeakMap<DescMessage, boolean>();
 
 /** True if a message may hold a time or a duration, at any depth. */
@@ -34,7 +34,7 @@ export function holdsTimes(schema: DescMessage, seen: ReadonlySet<DescMessage> =
 }
 
 /**
- * First time or duration in the JSON of a message that is not what it says, with the path of its field.
+ * First invalid time or duration in the JSON of a message, with the path of its field.
  *
  * @param json JSON that the library reads as this message
  */

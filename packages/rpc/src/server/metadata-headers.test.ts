@@ -2,7 +2,7 @@ import { Metadata } from "@grpc/grpc-js";
 import { expect, it } from "vitest";
 import { MetadataHeaders } from "./metadata-headers.ts";
 
-it("answers as the platform's headers of the same texts do, in any case of the names", () => {
+it("returns the same as the platform's headers with the same texts, for names in any case", () => {
   const metadata = new Metadata();
   metadata.set("authorization", "Bearer a");
   metadata.set("x-request-id", "b");

@@ -49,7 +49,7 @@ describe("a name in a request", () => {
   });
 });
 
-it("and an identifier are all that a pattern is matched against: the platform would take long for some others", () => {
+it("and an identifier are the only texts matched against a pattern: on others the platform could take long", () => {
   const rules = messages.flatMap(({ fields }) => fields.map((field) => getOption(field, fieldRules)));
   const rulesOfTexts = rules.flatMap(({ type }) => (type.case === "string" ? [type.value.pattern] : []));
   expect(rulesOfTexts.filter((pattern) => pattern !== "")).toEqual([]);

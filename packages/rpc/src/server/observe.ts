@@ -71,7 +71,7 @@ export function beginCall(log: Logger, method: DescMethod, requestId: string): O
 
 const SERIES = new WeakMap<DescMethod, ReturnType<typeof createSeries>>();
 
-/** Names of a method in logs and metrics, and what its calls are counted by. Looked up once, as there are calls by the thousand. */
+/** Names of a method in logs and metrics, and the counters of its calls. Looked up once, because calls are frequent. */
 function seriesOf(method: DescMethod) {
   const known = SERIES.get(method);
   if (known !== undefined) return known;

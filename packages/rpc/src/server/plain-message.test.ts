@@ -10,7 +10,7 @@ import { publishedServices } from "../access.ts";
 import { requireWithinBounds, requireWithinLength } from "./field-bounds.ts";
 import { plainFieldsOf, plainValueOf } from "./plain-message.ts";
 
-it("takes a message of scalars with no rule but lengths for plain, and no other", () => {
+it("treats as plain only a message of scalars without rules other than lengths", () => {
   expect(plainFieldsOf(VerifyKeyRequestSchema)).toMatchObject([{ name: "token", bounds: { maxLength: 4_096 } }]);
   for (const schema of [GetNamespaceRequestSchema, CreateAccountRequestSchema, RenewSessionRequestSchema])
     expect(plainFieldsOf(schema)).toBeUndefined();

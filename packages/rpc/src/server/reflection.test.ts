@@ -42,7 +42,7 @@ const STANDARD = [
 ];
 
 describe.each(Object.entries(servers))("reflection of the %s server", (_, { port }) => {
-  it("tells buf curl, without a credential, which services the port serves, and their methods", async () => {
+  it("lists the services of the port and their methods for buf curl, without a credential", async () => {
     expect(await bufCurl(port, "--list-services")).toEqual([...STANDARD, KeyService.typeName]);
     const methods = await bufCurl(port, "--list-methods");
     expect(methods).toContain(`${KeyService.typeName}/MintKey`);
@@ -58,7 +58,7 @@ describe.each(Object.entries(servers))("reflection of the %s server", (_, { port
     });
   });
 
-  it("gives the file of a symbol with all that it imports, and in one stream no import twice", async () => {
+  it("returns the file of a symbol with all its imports, and no import twice in one stream", async () => {
     const file = "routeplane/auth/v1/key_service.proto";
     const [bySymbol, byMethod, byField, byName] = await filesOf(port, [
       { case: "fileContainingSymbol", value: KeyService.typeName },

@@ -5,9 +5,9 @@ import { v1, v1alpha } from "@routeplane/contracts/reflection";
 import { LIMITS } from "./limits.ts";
 
 /**
- * Server reflection of gRPC, by which clients like grpcurl, buf curl and Postman learn the services of a port. It is public, as the
- * contracts are, and bounded: a stream has at most `MAX_REQUESTS` requests, for as long as a call may take, and gets a file that others
- * import only once.
+ * Server reflection of gRPC, with which clients like grpcurl, buf curl and Postman list the services of a port. It is public, as the
+ * contracts are, and bounded: a stream has at most `MAX_REQUESTS` requests, lasts no longer than a call may, and gets an imported file only
+ * once.
  */
 
 /** Reflection services: old clients know only `v1alpha`, whose messages are the same. */
@@ -113,7 +113,7 @@ const NOT_FOUND = failure(Code.NotFound, "this port serves nothing of this name"
 /** Files with all that they import, each once. */
 function withImports(files: readonly DescFile[]): readonly DescFile[] {
   const all = new Set(files);
-  // A set is iterated over what is added on the way too.
+  // The iteration of a set includes entries that are added meanwhile.
   for (const { dependencies } of all) for (const file of dependencies) all.add(file);
   return [...all];
 }

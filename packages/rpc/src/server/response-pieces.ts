@@ -4,9 +4,9 @@ import type { ConnectRouter } from "@connectrpc/connect";
 const PIECE_BYTES = 16 << 10;
 
 /**
- * Sends every response in pieces, each written once the one before it has been sent. When a stream is reset, Node never returns
- * the bytes that were written and not yet sent to the memory account of the session (10 MB). With pieces, a caller that hangs up
- * costs one piece instead of a response of megabytes, ten of which would make the session refuse every stream.
+ * Sends every response in pieces, each written after the previous one has been sent. When a stream is reset, Node never returns the bytes
+ * that were written and not yet sent to the memory account of the session (10 MB). With pieces, a caller that hangs up costs one piece
+ * instead of a response of megabytes, ten of which would make the session refuse every stream.
  */
 export function respondInPieces(routes: (router: ConnectRouter) => void): (router: ConnectRouter) => void {
   return (router) => {

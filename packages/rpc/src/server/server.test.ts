@@ -161,7 +161,7 @@ it("an error within a unary call is a fault of the service, and logged, even a s
   expect(logged.splice(0).join("")).toContain("ERR_STREAM_DESTROYED");
 });
 
-it("gives running calls the time of a drain, and ends them when that is cut short", async () => {
+it("gives running calls the time of a drain, and ends them when the drain is cut short", async () => {
   const started = Promise.withResolvers<void>();
   const busy = await startRpcServer({
     host: "127.0.0.1",
@@ -194,7 +194,7 @@ it("gives running calls the time of a drain, and ends them when that is cut shor
   await busy.stop();
 }, 30_000);
 
-it("a caller that resets its call with an error, as at its deadline, is no fault of the service", async () => {
+it("a caller that resets its call with an error, as at its deadline, is not logged as a fault of the service", async () => {
   const loggedBefore = logged.length;
   const stream = session.request({
     ":method": "POST",

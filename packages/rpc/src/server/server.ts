@@ -39,7 +39,7 @@ export interface RpcServerOptions {
 /** Server of calls. It stops by draining: no new calls, and running ones have 5 s. */
 export interface RpcServer extends Component {
   readonly port: number;
-  /** Stops, but gives running calls another time. Never rejects. */
+  /** Stops with another time limit for running calls. Never rejects. */
   drain(options: DrainOptions): Promise<void>;
 }
 
@@ -103,7 +103,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
 
 /** Stream id of a GOAWAY that refuses no stream: calls that are on their way are served. */
 const MAX_STREAM_ID = 2 ** 31 - 1;
-/** Time for clients to hear of the end of their session before calls that still come are refused. */
+/** Time for clients to notice the end of their session before further calls on it are refused. */
 const NOTICE_MS = 250;
 
 /** Asks the client to make further calls on a new session, which DNS or a load balancer may lead to another process. */

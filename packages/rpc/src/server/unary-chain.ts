@@ -29,9 +29,9 @@ export interface UnaryWork {
 export type UnaryChain = (call: GrpcCall, work: UnaryWork) => void;
 
 /**
- * Creates the chain of the grpc-js server: the steps of the interceptors, in their order, as one function. An interceptor takes a
- * promise and an object for the request and the response; a call whose handler answers at once, as of a cached key, takes none here,
- * nor a listener for its end. Measured by test/bench/verify.ts.
+ * Creates the chain of the grpc-js server: the steps of the interceptors, in their order, as one function. An interceptor needs a promise
+ * and an object each for request and response. Here a call whose handler answers at once, e.g. from the cache, needs neither these nor a
+ * listener for its end. Measured by test/bench/verify.ts.
  */
 export function unaryChain({ log, serviceCredentials, verifyToken }: RpcChainOptions, rate: CallRate): UnaryChain {
   const identify = createIdentify(serviceCredentials, verifyToken);

@@ -13,8 +13,9 @@ import { unknownFieldPath } from "./unknown-field.ts";
 const PATTERNS = new Map<string, RegExp>();
 
 /**
- * Validator of the contracts. Their patterns are fixed and linear, but for that of names, whose texts have at most 100 characters when it
- * is matched; so they are matched by the platform. The default compiles that of names for 0.3 s, and 9 MB of resident memory remain.
+ * Validator of the contracts. Their patterns are matched by the platform's engine: they are fixed and linear, except for the one of names,
+ * which is only matched against texts of at most 100 characters. The default engine takes 0.3 s and 9 MB of resident memory to compile the
+ * pattern of names.
  */
 export const validator = createValidator({
   regexMatch(pattern, text) {
@@ -76,11 +77,11 @@ function invalidArgument(violations: readonly Violation[]): DomainError {
   return new DomainError("invalid_argument", "FIELD_INVALID", message, { fields });
 }
 
-/** Fault with the message of the schema, except where that would speak of numbers and names that only the schema has. */
+/** Fault with the message of the schema, except where the message would mention numbers and names that only the schema has. */
 function faultOf({ field: path, message, ruleId }: Violation): FieldFault {
   const [last, ...parents] = path.toReversed();
   if (last?.kind === "oneof") {
-    // The name of a oneof is not in the message; it stands for its fields only if there is nothing else to name.
+    // The name of a oneof does not occur in messages; it is used only if no field can be named.
     const namedPath = parents.length === 0 ? path : parents.toReversed();
     return { field: pathToString(namedPath), rule: onlyOneOf(last.fields) };
   }

@@ -28,12 +28,12 @@ interface VerificationInFlight {
 
 /**
  * Age from which a principal that is used is verified again beside the request, at most `MAX_REFRESHES_PER_SECOND` times a second:
- * auth learns that keys are in use (`last_used_at`), and its load is bounded however many keys there are.
+ * the auth service then records that keys are in use (`last_used_at`), with a bounded load for any number of keys.
  */
 const REFRESH_AGE_MS = 30_000;
 const MAX_REFRESHES_PER_SECOND = 20;
 
-/** Attempts at a verification that changes overtake. More than two are hardly ever needed. */
+/** Maximum attempts at a verification during which changes arrive. More than two are rarely needed. */
 const MAX_ATTEMPTS = 5;
 
 const MALFORMED: VerificationResult = {
@@ -144,14 +144,14 @@ export class CachingVerifier {
     return this.#startVerification(digest, token);
   }
 
-  /** Verifies a principal again that is older than `REFRESH_AGE_MS`, unless enough are. The cached one serves meanwhile. */
+  /** Verifies a principal older than `REFRESH_AGE_MS` again, up to the limit per second. Meanwhile the cached principal is used. */
   #refresh(digest: string, token: string, verifiedAt: number): void {
     const now = this.#monotonic();
     if (now - verifiedAt < REFRESH_AGE_MS || this.#inFlight.has(digest)) return;
     if (now - this.#refreshes.since >= 1_000) this.#refreshes = { since: now, count: 0 };
     if (this.#refreshes.count >= MAX_REFRESHES_PER_SECOND) return;
     this.#refreshes.count++;
-    // Failures need no handling: the cached result is as good as it was, and the next use tries again.
+    // Failures need no handling: the cached result stays valid, and the next use tries again.
     this.#startVerification(digest, token).catch(() => {});
   }
 

@@ -58,13 +58,13 @@ function verifierOf(maxBytes: number) {
   return { verifier, principals, time, add, resultOf, callsFor };
 }
 
-it("holds the keys for minutes that its memory is made for, and refuses a revoked one at its change", async () => {
+it("keeps as many keys as its memory is sized for, for minutes, and refuses a revoked one at its change", async () => {
   const { verifier, principals, time, add, resultOf, callsFor } = verifierOf(MAX_BYTES);
   const root = newId("key");
   const tokens = Array.from({ length: 20_000 }, () => add(principalIn(newId("ns"), [root])));
   expect(await callsFor(tokens)).toBe(20_000);
   time.now = 14 * MINUTE_MS;
-  // A few are verified again beside the requests.
+  // A few are verified again in the background.
   expect(await callsFor(tokens)).toBeLessThan(100);
   const [token = ""] = tokens;
   const { keyId = "" } = principals.get(token) ?? {};
@@ -77,7 +77,7 @@ it("holds the keys for minutes that its memory is made for, and refuses a revoke
   expect(await callsFor(tokens.slice(19_000))).toBe(1_000);
 });
 
-it("keeps keys in use when there are more than its memory holds", async () => {
+it("keeps keys in use when there are more keys than fit into its memory", async () => {
   const { add, callsFor } = verifierOf(1024 ** 2);
   const hot = Array.from({ length: 100 }, () => add(principalIn(newId("ns"))));
   await callsFor(hot);
@@ -87,7 +87,7 @@ it("keeps keys in use when there are more than its memory holds", async () => {
   }
 });
 
-it("verifies a key in use again beside the request, and drops it if that refuses", async () => {
+it("verifies a key in use again in the background, and drops it if it is refused", async () => {
   const { principals, time, add, resultOf, callsFor } = verifierOf(MAX_BYTES);
   const token = add(principalIn(newId("ns")));
   await resultOf(token);

@@ -50,7 +50,7 @@ const MAX_SCOPE_LISTS = 1_000;
 
 /**
  * Two caches of verification results, for principals and for refusals, keyed by the SHA-256 digest of the token and bounded by
- * memory. The time to live of an entry counts from the start of its verification; neither use nor other entries prolong it.
+ * memory. The time to live of an entry counts from the start of its verification; using it does not extend it.
  */
 export class VerificationCache {
   readonly #options: VerificationCacheOptions;
@@ -122,7 +122,7 @@ export class VerificationCache {
     };
   }
 
-  /** Returns the principal with a list of scopes that it shares with others. */
+  /** Returns the principal with a list of scopes that is shared with other principals. */
   #share(principal: VerifiedPrincipal): VerifiedPrincipal {
     const name = principal.scopes.join(" ");
     const scopes = this.#scopeLists.get(name) ?? principal.scopes;
@@ -148,7 +148,7 @@ function expiryOf(principal: VerifiedPrincipal): number | undefined {
   return principal.expiresAt?.getTime();
 }
 
-/** True from the very millisecond of the expiry. */
+/** True from the millisecond of the expiry on. */
 export function isExpired(principal: VerifiedPrincipal, now: number): boolean {
   const expiry = expiryOf(principal);
   return expiry !== undefined && expiry <= now;

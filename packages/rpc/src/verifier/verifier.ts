@@ -20,8 +20,8 @@ import { type CredentialListener, CredentialSubscriptions } from "./credential-s
  *     const { kind } = await verifier.verify(token);
  *     await verifier.stop();
  *
- * Architecture: `watchChanges` receives what changes in the auth service; `CachingVerifier` keeps the results that no change has
- * touched, and calls `VerifyKey` for the others; `CredentialSubscriptions` reports changes of their tokens to running requests.
+ * Architecture: `watchChanges` receives what changes in the auth service; `CachingVerifier` keeps the results that no change affects, and
+ * calls `VerifyKey` for the others; `CredentialSubscriptions` reports changes of their tokens to running requests.
  *
  * Concurrency: everything runs on one thread and in one event loop; the handlers of a change are synchronous, so a change is
  * either before or after a verification, never within it. Calls for the same token share one call.

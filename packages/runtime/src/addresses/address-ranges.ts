@@ -24,7 +24,7 @@ export class AddressRanges {
     this.hasAll = ranges.some(({ prefix }) => prefix === 0);
   }
 
-  /** @returns undefined if one of the texts is no range */
+  /** @returns undefined if one of the texts is not a range */
   static parse(texts: readonly string[]): AddressRanges | undefined {
     const ranges = texts.map(parseRange);
     return ranges.every((range) => range !== undefined) ? new AddressRanges(ranges) : undefined;
@@ -44,7 +44,7 @@ function parseRange(text: string): Range | undefined {
   const network = canonicalAddress(address);
   if (network === undefined) return undefined;
   const family = familyOf(network);
-  // A prefix of an IPv4-mapped network would count bits that its IPv4 address does not have.
+  // The prefix length of an IPv4-mapped network would count bits that an IPv4 address does not have.
   if (prefixText !== undefined && familyOf(address) !== family) return undefined;
   const bits = family === "ipv4" ? 32 : 128;
   const prefix = Number(prefixText ?? bits);

@@ -6,10 +6,10 @@ const MAX_CHARS = 64;
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/;
 
 /**
- * Returns the one text of an IP address, so that texts can be compared: that of RFC 5952 without a zone, and of IPv4 for an IPv4-mapped
- * IPv6 address.
+ * Returns the canonical text of an IP address, so that texts can be compared: the form of RFC 5952 without a zone, and the IPv4 address for
+ * an IPv4-mapped IPv6 address.
  *
- * @returns undefined for a text that is no IP address
+ * @returns undefined for a text that is not an IP address
  */
 export function canonicalAddress(text: string): string | undefined {
   const family = text.length > MAX_CHARS ? 0 : isIP(text);

@@ -15,11 +15,11 @@ describe("the address of a client", () => {
     expect(addressOf("", "127.0.0.1", "192.0.2.1")).toBe("127.0.0.1");
   });
 
-  it("is that of its connection if this is no trusted proxy", () => {
+  it("is that of its connection if that is not a trusted proxy", () => {
     expect(addressOf("10.0.0.0/8", CLIENT, "192.0.2.1")).toBe(CLIENT);
   });
 
-  it("is the right-most one that is no trusted proxy, and none that the client has forged left of it", () => {
+  it("is the right-most one that is not a trusted proxy, and never one that the client has forged left of it", () => {
     expect(addressOf("10.0.0.0/8", "10.0.0.1", CLIENT)).toBe(CLIENT);
     expect(addressOf("10.0.0.0/8", "10.0.0.1", `192.0.2.1, ${CLIENT},10.0.0.2 ,10.0.0.3`)).toBe(CLIENT);
     expect(addressOf("10.0.0.0/8", "10.0.0.1", ["192.0.2.1", `${CLIENT}, 10.0.0.2`])).toBe(CLIENT);
@@ -57,7 +57,7 @@ describe("the address of a client", () => {
 });
 
 describe("the list of trusted proxies", () => {
-  it("is not parsed with a range that is malformed, or of all addresses, or with more than 64", () => {
+  it("is refused with a malformed range, a range of all addresses, or more than 64 ranges", () => {
     for (const text of [
       "10.0.0.0/8,",
       "proxy",

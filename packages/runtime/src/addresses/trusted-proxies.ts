@@ -1,8 +1,8 @@
 /**
- * Address of the client of an HTTP request, as rate limits and the audit log take it: that at the other end of the connection, or, where
- * that is a proxy of the operator's own, the one that the proxy names. `X-Forwarded-For` is a list to which each proxy appends the
- * address that it was connected from, so it is true from its right end up to the first address that is no trusted proxy. Whatever stands
- * left of that one is the client's own claim, and never counts.
+ * Address of the client of an HTTP request, for rate limits and the audit log: the address of the TCP peer or, if the peer is a trusted
+ * proxy, the one that the proxy reports. Each proxy appends the address of its peer to the list `X-Forwarded-For`. The list is therefore
+ * reliable from its right end up to the first address that is not a trusted proxy. Everything left of that is the client's own claim, and
+ * is ignored.
  */
 import type { IncomingMessage } from "node:http";
 import type { Environment } from "../environment.ts";
@@ -10,9 +10,9 @@ import { AddressRanges } from "./address-ranges.ts";
 import { canonicalAddress } from "./ip-address.ts";
 
 const MAX_RANGES = 64;
-/** Most proxies in a row. The header of a request that passed more is read no further. */
+/** Maximum number of proxies in a row. Further entries of the header are not read. */
 const MAX_PROXIES = 16;
-/** An entry of the header with a port, which some proxies append; an IPv6 address has brackets then. */
+/** An entry of the header with a port, which some proxies append; an IPv6 address is then in brackets. */
 const WITH_PORT = /^(?:\[([^[\]]{1,64})\]|(\d{1,3}(?:\.\d{1,3}){3}))(?::\d{1,5})?$/;
 
 const RULE =
@@ -27,7 +27,7 @@ export class TrustedProxies {
     this.#ranges = ranges;
   }
 
-  /** @param text ranges separated by commas; empty: there is no proxy. @returns undefined for a text that breaks the rule */
+  /** @param text ranges separated by commas; empty: no proxy. @returns undefined for a text that breaks the rule */
   static parse(text: string): TrustedProxies | undefined {
     const texts = text === "" ? [] : text.split(",").map((each) => each.trim());
     const ranges = texts.length > MAX_RANGES ? undefined : AddressRanges.parse(texts);
@@ -35,8 +35,8 @@ export class TrustedProxies {
   }
 
   /**
-   * Returns the client's address, an IPv4-mapped one as IPv4; empty if it is unknown. If the header is malformed or has trusted proxies
-   * only, the address is that of the last proxy whose word is known.
+   * Returns the client's address, an IPv4-mapped one as IPv4; empty if it is unknown. If the header is malformed or has only trusted
+   * proxies, the address is that of the last proxy that could be read.
    */
   clientAddressOf({ socket, headers }: Pick<IncomingMessage, "headers"> & { readonly socket: Peer }): string {
     let address = canonicalAddress(socket.remoteAddress ?? "") ?? "";

@@ -1,7 +1,7 @@
 /** Another process that this one calls. */
 export interface Dependency {
   readonly name: string;
-  /** True if the process does its work without it; its state is shown all the same. False by default. */
+  /** True if the process works without it; its state is still shown. False by default. */
   readonly optional?: boolean;
   /** Resolves within about a second; never rejects. */
   isReachable(): Promise<boolean>;
@@ -9,10 +9,10 @@ export interface Dependency {
 
 export type DependencyState = "ok" | "unreachable";
 
-/** Time within which checks of a dependency share one result: they may come from many sides at once. */
+/** Time within which checks of a dependency share one result: many callers may check at once. */
 const FRESH_MS = 500;
 
-/** Dependencies of a process, and which of them answer now. */
+/** Dependencies of a process, and whether each answers. */
 export class Dependencies {
   readonly #dependencies: readonly Dependency[];
   readonly #monotonic: () => number;
@@ -31,7 +31,7 @@ export class Dependencies {
     return Object.fromEntries(await Promise.all(entries));
   }
 
-  /** Resolves to true if every dependency answers that is not optional. The others are not asked, and so delay nothing. */
+  /** Resolves to true if every required dependency answers. Optional ones are not asked, and so delay nothing. */
   async areReachable(): Promise<boolean> {
     const required = this.#dependencies.filter(({ optional = false }) => !optional);
     return (await Promise.all(required.map((dependency) => this.#isReachable(dependency)))).every(Boolean);

@@ -4,17 +4,17 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 const SAMPLE_MS = 250;
 /** Time over which the longest delay counts. */
 const WINDOW_MS = 10_000;
-/** Delay from which on the process is taken for hung: no request of its callers lives that long without an answer. */
+/** Delay from which the process counts as hung: every request to it has timed out by then. */
 export const HUNG_MS = 5_000;
 
-/** Monitor of the event loop: the longest time in the last 10 s for which it did nothing else than one task. */
+/** Monitor of the event loop: the longest time in the last 10 s for which one task blocked it. */
 export class EventLoopMonitor {
   /** Delays of the last samples with the times at which they were taken. */
   #samples: { readonly at: number; readonly delayMs: number }[] = [];
   #expectedAt = performance.now() + SAMPLE_MS;
   readonly #timer = setInterval(() => this.#sample(), SAMPLE_MS).unref();
 
-  /** Longest delay of the window in milliseconds, with the one that goes on now. */
+  /** Longest delay of the window in milliseconds, including a current one. */
   longestDelayMs(): number {
     const now = performance.now();
     const current = Math.max(0, now - this.#expectedAt);
@@ -34,7 +34,10 @@ export class EventLoopMonitor {
   }
 }
 
-/** Interval at which the lag is sampled, by a native timer. Each wakes the process up: at 10 ms an idle one took 5 ms of CPU a second. */
+/**
+ * Interval at which a native timer samples the lag. Each sample wakes the process up: at 10 ms, an idle process took 5 ms of CPU per
+ * second.
+ */
 const LAG_SAMPLE_MS = 100;
 
 /** Lag of the event loop over a time, in seconds: how much later than due a timer was called. */

@@ -3,8 +3,8 @@ import { EventLoopLag, type LagSeconds } from "./event-loop.ts";
 import { SeriesCounter, SeriesHistogram } from "./series.ts";
 
 /**
- * Metrics of this process, in one registry as Prometheus's own libraries have it: a module declares its counters and histograms
- * beside the code that they count, and a component its gauges when it is opened.
+ * Metrics of this process, in one registry as in Prometheus's own libraries. A module declares its counters and histograms next to the code
+ * that they count; a component registers its gauges when it is opened.
  *
  *     const refusals = counter({ name: "routeplane_gateway_refusals_total", help: "Refused requests.", labels: ["code"] });
  *     refusals.inc({ code: "budget_exceeded" });
@@ -44,7 +44,7 @@ export interface GaugeOptions<Label extends string> extends MetricOptions<Label>
    * known is left out, never 0; so are all values of a read that fails or takes more than 2 s.
    */
   readonly read: () => Values<Label> | Promise<Values<Label>>;
-  /** Value of several processes that are one replica, e.g. the workers of a gateway. `sum` by default. */
+  /** How to merge the values of several processes of one replica, e.g. the workers of a gateway. `sum` by default. */
   readonly merge?: "sum" | "max" | "min" | "average" | "first";
 }
 
@@ -98,7 +98,7 @@ const NEVER_MS = 2 ** 31 - 1;
 function collectEventLoopLag(): void {
   const lag = new EventLoopLag();
   let figures: LagSeconds | undefined;
-  // The first gauge takes the figures of a scrape, and the others show them.
+  // The first gauge reads the figures for a scrape, and the others show them.
   const takeMean = (): number | undefined => (figures = lag.take())?.mean;
   lagGauge("seconds", "average", takeMean);
   lagGauge("mean_seconds", "average", () => figures?.mean);

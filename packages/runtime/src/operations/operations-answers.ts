@@ -23,7 +23,7 @@ export interface ProcessState {
   readonly dependencies: Dependencies;
 }
 
-/** Answers for this process alone, and registers the metrics that every process has. */
+/** Creates the answers of this process, and registers the metrics that every process has. */
 export function answersOfProcess({ service, readiness, dependencies }: ProcessState) {
   const eventLoop = new EventLoopMonitor();
   collectProcessMetrics({ service, version: BUILD_VERSION });
@@ -66,7 +66,7 @@ export function answersOfProcess({ service, readiness, dependencies }: ProcessSt
   return { paths, stop: () => eventLoop.stop() };
 }
 
-/** An answer in JSON: 200, or 503 if the state is not good. */
+/** An answer in JSON: 200, or 503 if the check has failed. */
 export function toAnswer(isOk: boolean, body: object): OperationsAnswer {
   return { status: isOk ? 200 : 503, type: "application/json", body: `${JSON.stringify(body)}\n` };
 }

@@ -7,7 +7,7 @@ import { counter, gauge } from "./metrics.ts";
 import { startOperationsServer } from "./operations-server.ts";
 import { Readiness } from "./readiness.ts";
 
-/** Starts the server with one required and one optional dependency, both of which `away` may name. */
+/** Starts the server with one required and one optional dependency; those named in `away` do not answer. */
 async function startServer(away = new Set<string>()) {
   const lines: string[] = [];
   const log = createLogger("test", (line) => (lines.push(line), ""));
@@ -36,7 +36,7 @@ async function startServer(away = new Set<string>()) {
   return { readiness, get, read };
 }
 
-it("is ready while every condition is met, names those that are not, and never again once the process is stopping", async () => {
+it("is ready while every condition is met, names those that are not, and is never ready once the process is stopping", async () => {
   const { readiness, read } = await startServer();
   const schema = readiness.condition("schema");
   readiness.markStarted();
@@ -54,7 +54,7 @@ it("is ready while every condition is met, names those that are not, and never a
   });
 });
 
-it("is live while its event loop turns, and not after one task has held it for more than 5 s", async () => {
+it("is live while its event loop turns, and not after one task has blocked it for more than 5 s", async () => {
   const { read } = await startServer();
   expect(await read("/livez")).toMatchObject({ status: 200, body: { status: "ok" } });
   const until = performance.now() + 5_600;
@@ -62,7 +62,7 @@ it("is live while its event loop turns, and not after one task has held it for m
   expect(await read("/livez")).toMatchObject({ status: 503, body: { status: "hung" } });
 }, 20_000);
 
-it("tells the state of dependencies, and is unavailable only without one that is required", async () => {
+it("reports the state of dependencies, and is unavailable only if a required one does not answer", async () => {
   const withoutOptional = await startServer(new Set(["usage"]));
   expect(await withoutOptional.read("/healthz")).toEqual({
     status: 200,
@@ -73,7 +73,7 @@ it("tells the state of dependencies, and is unavailable only without one that is
   expect((await withoutRequired.read("/healthz")).status).toBe(503);
 });
 
-it("serves metrics in the text format, without those that are not known", async () => {
+it("serves metrics in the text format, without unknown values", async () => {
   const { get, readiness } = await startServer(new Set(["usage"]));
   readiness.markStarted();
   counter({ name: "test_calls_total", help: "Calls.", labels: ["code"] }).inc({ code: "ok" }, 2);

@@ -21,12 +21,12 @@ const MAX_CONNECTIONS = 64;
  * Starts the operations server: plain HTTP/1.1 without credentials, on a port of its own that only the platform reaches. It
  * reveals nothing about any namespace.
  *
- * - `/livez`: 503 if one task held the event loop for more than 5 s within the last 10 s. A process that hangs does not answer.
+ * - `/livez`: 503 if one task blocked the event loop for more than 5 s within the last 10 s. A hung process does not answer.
  * - `/readyz`: 503 while a condition of `Readiness` is not met, which the body names.
- * - `/healthz`: the state of each dependency; 503 while one is away without which nothing can be done.
+ * - `/healthz`: the state of each dependency; 503 while a required one does not answer.
  * - `/metrics`: the metrics, in the text format of Prometheus.
  *
- * Start it first and stop it last, so that it answers all the time.
+ * Start it first and stop it last, so that it always answers.
  */
 export async function startOperationsServer(options: OperationsOptions): Promise<Component> {
   const { paths, stop } = answersOfProcess(options);

@@ -8,10 +8,10 @@ export interface Condition {
 
 /**
  * Readiness of a process to take work: the conjunction of named conditions about the process itself, e.g. `started`, `schema`,
- * `spool`, `draining`. Dependencies are no conditions: while one is away, callers get an error that names it, and taking every
- * replica out of service would leave them with none.
+ * `spool`, `draining`. Dependencies are not conditions: while one does not answer, callers get an error that names it; taking every replica
+ * out of service would leave them with none.
  *
- * A condition is not met until it is first set. `started` is set by `runProcess`, and so is `draining`.
+ * A condition is not met until it is first set. `runProcess` sets `started` and `draining`.
  */
 export class Readiness {
   /** Reasons of conditions that are not met, undefined for those that are; keyed by name. */
@@ -37,7 +37,7 @@ export class Readiness {
     return this.#isDraining;
   }
 
-  /** States of all conditions: `ok`, or the reason for which one is not met. */
+  /** States of all conditions: `ok`, or the reason why one is not met. */
   states(): Readonly<Record<string, string>> {
     return Object.fromEntries([...this.#reasons].map(([name, reason]) => [name, reason ?? "ok"]));
   }

@@ -8,7 +8,7 @@ async function linesOf(name: string): Promise<readonly string[]> {
   return (await readMetrics()).text.split("\n").filter((line) => line.startsWith(name));
 }
 
-it("counts a series once, at each scrape what is new, together with what was counted by its labels", async () => {
+it("adds the new counts of a series at each scrape, once, to those counted by the same labels", async () => {
   answered.inc();
   answered.inc(2);
   requests.inc({ route: "/a", code: "ok" });
@@ -32,7 +32,7 @@ beforeAll(() => {
   }
 });
 
-it("shows a series of a histogram as one that was observed by its labels", async () => {
+it("shows a series of a histogram like one that is observed by its labels", async () => {
   const renamed = (await linesOf("test_by_labels_seconds")).map((line) => line.replace("by_labels", "by_series"));
   expect(renamed).toContain('test_by_series_seconds_bucket{le="+Inf",method="A"} 9');
   expect(await linesOf("test_by_series_seconds")).toEqual(renamed);

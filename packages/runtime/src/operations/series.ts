@@ -2,7 +2,7 @@ import { Counter, Histogram, type HistogramConfiguration } from "prom-client";
 
 declare module "prom-client" {
   interface Histogram<T extends string> {
-    /** Reads the values, for each format. Missing in the types of prom-client. */
+    /** Reads the values; called for every output format. Missing in the types of prom-client. */
     getForPromString(): ReturnType<Histogram<T>["get"]>;
   }
 }
@@ -20,8 +20,8 @@ export interface DurationSeries {
 type Labels<Label extends string> = Readonly<Record<Label, string>>;
 
 /**
- * Counter that counts in numbers of its own, and adds them up when it is scraped. prom-client checks and joins the labels at each
- * `inc`, also that of a child: 0.23 us instead of 0.01, and several in each call.
+ * Counter that counts in plain numbers, and adds them to prom-client's when it is scraped. prom-client checks and joins the labels at each
+ * `inc`, also for a child: 0.23 us instead of 0.01, several times in each call.
  */
 export class SeriesCounter<Label extends string> extends Counter<Label> {
   readonly #pending: (() => void)[] = [];
@@ -30,7 +30,7 @@ export class SeriesCounter<Label extends string> extends Counter<Label> {
     for (const addPending of this.#pending) addPending();
   }
 
-  /** Creates the counter for a set of labels. For as long as the process lives: of labels with few values. */
+  /** Creates the counter for a set of labels. It lives as long as the process, so use it only for labels with few values. */
   series(labels: Labels<Label>): CountSeries {
     let pending = 0;
     this.#pending.push(() => {
@@ -41,7 +41,7 @@ export class SeriesCounter<Label extends string> extends Counter<Label> {
   }
 }
 
-/** Histogram with the same for durations. A set of labels is observed by `series` or by `observe`, not by both. */
+/** Histogram of durations that observes in the same way. A set of labels is observed by `series` or by `observe`, not by both. */
 export class SeriesHistogram<Label extends string> extends Histogram<Label> {
   readonly #name: string;
   readonly #bounds: readonly number[];
@@ -53,7 +53,7 @@ export class SeriesHistogram<Label extends string> extends Histogram<Label> {
     this.#bounds = options.buckets;
   }
 
-  /** Creates the histogram for a set of labels. For as long as the process lives: of labels with few values. */
+  /** Creates the histogram for a set of labels. It lives as long as the process, so use it only for labels with few values. */
   series(labels: Labels<Label>): DurationSeries {
     const series = new Series(labels, this.#bounds);
     this.#series.push(series);

@@ -24,14 +24,14 @@ export interface SupervisorOptions extends WorkerGroupOptions {
 }
 
 /**
- * Starts a replica of several processes, of which this one serves nothing itself: it starts the others again, passes on signals, and
+ * Starts a replica of several processes. This one, the supervisor, serves no requests: it restarts the workers, passes on signals, and
  * answers on the operations port for all of them.
  *
- * - `/readyz`: ready while at least one worker is. Connections only reach those that listen, and to take a replica out of service for one
- *   that is being started again would cost the callers of all.
+ * - `/readyz`: ready while at least one worker is. Connections only reach workers that listen. Taking the replica out of service for one
+ *   worker that restarts would hit the callers of all.
  * - `/livez`: hung if one worker is, because its share of the connections gets no answer.
- * - `/healthz`: the dependencies as a worker sees them that can serve, or else the first.
- * - `/metrics`: counters and histograms summed, those of workers that have ended included; gauges as each says.
+ * - `/healthz`: the dependencies as seen by a worker that can serve, or else by the first one.
+ * - `/metrics`: counters and histograms summed, those of workers that have ended included; gauges as their `merge` option says.
  */
 export async function superviseWorkers(options: SupervisorOptions): Promise<RunningProcess> {
   const { log, count } = options;

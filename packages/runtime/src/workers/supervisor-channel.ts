@@ -13,14 +13,14 @@ export type WorkerMessage =
   | { readonly id: number; readonly answer: OperationsAnswer }
   | { readonly id: number; readonly metrics: MetricsSnapshot };
 
-/** Answers the questions of a supervisor, if this process has one that asks. */
+/** Answers the questions of the supervisor, if this process has one. */
 export function answerSupervisor(paths: OperationsPaths): { end(): void } {
   const answer = async ({ question, id }: Question): Promise<void> => {
     if (question === "/metrics") send({ id, metrics: await takeMetricsSnapshot() });
     else send({ id, answer: await paths[question]() });
   };
   const onMessage = (message: unknown): void => {
-    // A question that cannot be answered is one that the supervisor waits for in vain, for as long as it does.
+    // If a question cannot be answered, the supervisor's wait times out.
     if (isQuestion(message)) void answer(message).catch(() => {});
   };
   if (process.send !== undefined) process.on("message", onMessage);
@@ -32,13 +32,13 @@ export function reportStarted(): void {
   if (process.send !== undefined) send({ started: true });
 }
 
-/** Ends this process at once when its supervisor has ended, as a kill would: the next one on its folder does the rest. */
+/** Ends this process at once when its supervisor has ended, as a kill would: the next process on its folder recovers the rest. */
 export function endWithSupervisor(): void {
   process.once("disconnect", () => process.kill(process.pid, "SIGKILL"));
 }
 
 function send(message: WorkerMessage): void {
-  // A supervisor that has gone does not need it: the channel closes.
+  // A supervisor that has ended does not need the answer: the channel closes.
   process.send?.(message, undefined, undefined, () => {});
 }
 

@@ -17,13 +17,13 @@ const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
 /** Run time after which the restart delay is back at its minimum. */
 const STABLE_MS = 10_000;
-/** Longest time from a stop signal, or the end of the drain, to the end of a worker, which by itself takes 10 s at most. */
+/** Longest time from a stop signal, or the end of the drain, to the end of a worker, which exits by itself within 10 s. */
 const KILL_AFTER_MS = 11_000;
 
 /**
  * The workers of a replica. The first is started alone, so that a fault of configuration is reported once; if it ends before it has
- * started, so does the replica. Every other end is followed by a new worker of the same number, and so on the same folder, after a delay that doubles
- * from 0.1 s to 5 s.
+ * started, so does the replica. After every other end, a new worker of the same number, which uses the same folder, starts after a delay
+ * that doubles from 0.1 s to 5 s.
  */
 export class WorkerGroup implements Component {
   readonly name = "workers";
@@ -115,7 +115,7 @@ export class WorkerGroup implements Component {
   }
 }
 
-/** The part of a snapshot that only grows. Gauges of a process that has ended say nothing. */
+/** The part of a snapshot that only grows. Gauges of an ended process have no meaning. */
 function countersOf(snapshot: MetricsSnapshot): MetricsSnapshot {
   // `type` is text in a snapshot, whatever its declaration says.
   return snapshot.filter(({ type }) => ["counter", "histogram"].includes(String(type)));

@@ -13,7 +13,7 @@ export interface WorkerOptions {
 
 type Reply = Exclude<WorkerMessage, { started: true }>;
 
-/** Time that a worker has to answer a question. Longer than the delay from which on it counts as hung. */
+/** Time that a worker has to answer a question. Longer than the delay from which it counts as hung. */
 const ANSWER_TIMEOUT_MS = 6_000;
 
 /** One process of a replica: this program again, with the same arguments. It ends at once when this process ends. */
@@ -22,7 +22,7 @@ export class Worker {
   readonly #replies = new Map<number, (reply: Reply | undefined) => void>();
   readonly #pidFile: string | undefined;
   #lastId = 0;
-  /** Metrics as they were last read; they are part of the replica's after the end of this process too. */
+  /** Metrics as last read; they stay part of the replica's metrics after the end of this process. */
   lastMetrics: MetricsSnapshot = [];
   /** True once all components of the worker have started. */
   hasStarted = false;
@@ -48,7 +48,7 @@ export class Worker {
     return this.#child.pid;
   }
 
-  /** Ending of the process in words. */
+  /** Description of how the process ended. */
   describeEnding(): string {
     return this.#child.signalCode === null
       ? `exited with ${this.#child.exitCode}`
@@ -95,7 +95,8 @@ export class Worker {
   async #untilEnd(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#child.once("exit", () => resolve());
-    // The only error without an end: it could not be started. Others are of messages to a process that ends just now.
+    // The only error that is not followed by an end: the process could not be started. Other errors concern messages to a process that is
+    // just ending.
     this.#child.on("error", () => this.pid === undefined && resolve());
     await promise;
     for (const id of this.#replies.keys()) this.#reply(id, undefined);
