@@ -88,12 +88,15 @@ export function invalidField(field: string, rule: string): DomainError {
   return new DomainError("invalid_argument", "FIELD_INVALID", `${field}: ${rule}`, { fields: [{ field, rule }] });
 }
 
-/** The one error for an unknown, a foreign and a malformed id: nothing in it tells them apart. */
+/** The one error for unknown, foreign and malformed ids, which cannot be told apart by it. */
 export function notFound(): DomainError {
   return new DomainError("not_found", "RESOURCE_NOT_FOUND", "not found: there is no such resource in this namespace");
 }
 
-/** Error for a service credential that is used in place of a key or an operator credential. Says the same whether it is valid. */
+/**
+ * Error for a service credential that is used in place of a key or an operator credential. The message does not depend on whether it is
+ * valid.
+ */
 export function serviceCredentialMisused(): DomainError {
   return new DomainError("unauthenticated", "CREDENTIAL_INVALID", SERVICE_CREDENTIAL_MISUSED);
 }

@@ -38,7 +38,7 @@ describe("a slot", () => {
     await third;
   });
 
-  it("goes to the longest waiting among the owners below their share", async () => {
+  it("goes to the owner below its share whose work has waited longest", async () => {
     const { running, start, end } = newSlots({});
     const all = ["a", "b", "c", "d"].map((owner) => start(owner));
     expect(running).toEqual(["a", "b"]);

@@ -31,7 +31,7 @@ describe("a day of a time zone", () => {
     expect(startOfLocalDay(day, timeZone)).toBe(startMs);
   });
 
-  it("that a time zone has left out begins with the next, and no moment is in it", () => {
+  it("that a time zone has skipped begins with the next one, and contains no moment", () => {
     const missing = dayOf("2011-12-30");
     const starts = [missing, missing + 1].map((day) => startOfLocalDay(day, "Pacific/Apia"));
     expect(starts).toEqual([Date.parse("2011-12-30T10:00:00Z"), Date.parse("2011-12-30T10:00:00Z")]);
@@ -68,7 +68,7 @@ describe("a name", () => {
     `Europe/${"x".repeat(100)}`,
   ])("%j is none of a time zone", (name) => expect(isTimeZone(name)).toBe(false));
 
-  it("with a character that is only like one of a time zone's is none, also once that is known", () => {
+  it("with a look-alike character is not a time zone, even once the real name is known", () => {
     expect(isTimeZone("Asia/Kolkata")).toBe(true);
     expect(isTimeZone("Asia/\u212Aolkata")).toBe(false);
   });

@@ -1,10 +1,13 @@
-/** Dates as the clocks of a time zone show them, by `Intl`, which tells the local time of a moment and not the reverse. */
+/** Local dates of time zones, computed by `Intl`, which converts a moment to local time but not the reverse. */
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** Longer than any time zone is ahead of UTC or behind it. */
 const MAX_OFFSET_MS = 16 * HOUR_MS;
-/** Form of a name, at most nearly three times as long as the longest in the time zone database. No offset, and only the characters of names. */
+/**
+ * Form of a name: only the characters of names, no offset, at most nearly three times as long as the longest name in the time zone
+ * database.
+ */
 const NAME = /^[A-Za-z][A-Za-z0-9_+/-]{0,99}$/;
 
 /** Returns the time that the clocks of a time zone show at a moment, as the milliseconds of the same reading in UTC. */
@@ -19,12 +22,12 @@ interface LocalDay {
 }
 
 /**
- * Clocks by name of time zone in lower case, each with the day that was asked for last: no more than there are time zones, because names of
- * none are not kept. A clock takes 35 KB.
+ * Clocks by name of time zone in lower case, each with the last requested day. There are no more clocks than time zones, because unknown
+ * names are not kept. A clock takes 35 KB.
  */
 const clocks = new Map<string, { readonly clock: LocalClock; recent: LocalDay | undefined }>();
 
-/** Tells whether a text is the IANA name of a time zone that is known here, e.g. `Europe/Berlin`. */
+/** Returns true if a text is the IANA name of a known time zone, e.g. `Europe/Berlin`. */
 export function isTimeZone(name: string): boolean {
   try {
     zoneOf(name);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { foldName, nameFault } from "./names.ts";
 
-/** Characters that show nothing by themselves, by code point. */
+/** Characters that are invisible by themselves, by code point. */
 const UNSEEN = [
   0x20, 0xa0, 0xad, 0x34f, 0x61c, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x180b, 0x180e, 0x2000, 0x200b, 0x200c, 0x200d,
   0x200e, 0x202a, 0x202e, 0x2028, 0x2060, 0x2064, 0x2066, 0x206f, 0x2800, 0x3000, 0x3164, 0xfe00, 0xfe0f, 0xfeff,
@@ -10,7 +10,7 @@ const UNSEEN = [
 
 describe("nameFault", () => {
   it.each(UNSEEN.map((codePoint) => [codePoint.toString(16), String.fromCodePoint(codePoint)]))(
-    "refuses U+%s alone, repeated and with others that nobody sees, as blank",
+    "refuses U+%s alone, repeated and with other invisible characters, as blank",
     (_, unseen) => {
       for (const name of [unseen, unseen.repeat(40), ` ${unseen}\u200B`]) {
         expect(nameFault(name)).toMatch(/^must not (be blank|hold control characters)$/);

@@ -1,15 +1,15 @@
 /** Names that people give to keys, policies, operators and content patterns. */
 
 /**
- * Characters that nobody sees, besides those of Unicode's categories: Hangul fillers, the blank Braille pattern, the object
- * replacement character and the null notehead. They count as letters or symbols.
+ * Invisible characters in addition to those of Unicode's categories: Hangul fillers, the blank Braille pattern, the object replacement
+ * character and the null notehead. They count as letters or symbols.
  */
 const INVISIBLE = "\u115F\u1160\u3164\uFFA0\u2800\uFFFC\u{1D159}";
 
 /**
- * A text that is not blank and holds no control character: one of its characters is seen by itself. Not seen are spaces and
- * separators (Z), format characters such as zero-width spaces, direction marks, soft hyphens and tags (C), and what only changes
- * another character, such as variation selectors and the combining grapheme joiner (M). The contracts have the same expression.
+ * A text that is not blank and holds no control character: one of its characters is visible by itself. Invisible are spaces and separators
+ * (Z), format characters such as zero-width spaces, direction marks, soft hyphens and tags (C), and characters that only change another
+ * one, such as variation selectors and the combining grapheme joiner (M). The contracts have the same expression.
  */
 const VISIBLE_TEXT = new RegExp(`^[^\\p{Cc}]*[^\\p{C}\\p{M}\\p{Z}\\s${INVISIBLE}][^\\p{Cc}]*$`, "u");
 

@@ -16,7 +16,7 @@ describe("strict JSON", () => {
     expect(mode.oneOf(["enforce", "shadow"])).toBe("shadow");
   });
 
-  it("takes an absent member for undefined only where it is optional", () => {
+  it("reads an absent member as undefined only if it is optional", () => {
     const { name } = strict({}).object("thing", ["name"]);
     expect(name.optional((json) => json.text())).toBeUndefined();
     expect(() => name.text()).toThrow("root.name: must be a text");
@@ -27,7 +27,7 @@ describe("strict JSON", () => {
     ).toThrow("root.name: must be a text");
   });
 
-  it("takes no inherited member for one of the object", () => {
+  it("ignores inherited members", () => {
     const { toString } = strict({}).object("thing", ["toString"]);
     expect(toString.optional((json) => json.text())).toBeUndefined();
   });

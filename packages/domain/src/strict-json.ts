@@ -79,7 +79,7 @@ export class StrictJson {
     return word;
   }
 
-  /** Error for this value, to be thrown by a reader that has a rule of its own. */
+  /** Error for this value, to be thrown by a reader with a rule of its own. */
   fault(rule: string): Error {
     return this.#fault(this.path, rule);
   }

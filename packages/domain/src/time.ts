@@ -1,4 +1,4 @@
-/** The wall clock: milliseconds since the Unix epoch, as `Date.now`. A parameter wherever time decides something. */
+/** The wall clock: milliseconds since the Unix epoch, as `Date.now`. Passed as a parameter wherever a decision depends on time. */
 export type Clock = () => number;
 
 const RFC_3339 = /^(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/;

@@ -53,7 +53,7 @@ function methodSection(method: DescMethod): string[] {
   ];
 }
 
-/** Callers that a method admits, with those of the node itself together. */
+/** Callers that a method admits, with the internal callers combined. */
 function callersText(rules: readonly AccessRule[]): string {
   const internal = rules.flatMap((rule) => internalCallerOf(rule) ?? []).map((caller) => `\`${caller}\``);
   const others = rules.filter((rule) => internalCallerOf(rule) === undefined).map(callerText);
@@ -114,7 +114,7 @@ function cell(text: string): string {
   return text.replaceAll(/\s+/g, " ").replaceAll("|", "\\|");
 }
 
-/** Comment as Markdown, its errors as a paragraph of their own. */
+/** Comment as Markdown, with its errors in a separate paragraph. */
 function paragraphs(text: string): string {
   return text.replace(/\n(?=Errors: )/, "\n\n");
 }

@@ -14,7 +14,7 @@ import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 
 export const ROOT = join(import.meta.dirname, "../../..");
 
-/** Services of the contracts, in the order of their names, read by buf with the comments that the generated code lacks. */
+/** Services of the contracts, sorted by name, read by buf with the comments, which the generated code lacks. */
 export function readServices(): readonly DescService[] {
   const image = execFileSync("buf", ["build", "--as-file-descriptor-set", "--path", "routeplane", "--output", "-"], {
     cwd: join(ROOT, "proto"),
@@ -40,7 +40,7 @@ export function commentOf(desc: Commented): string {
   return (location?.leadingComments ?? "").replaceAll(/^ /gm, "").trim();
 }
 
-/** Numbers of the fields of FileDescriptorProto, and of its parts, that lead to a declaration. */
+/** Field numbers in FileDescriptorProto and its parts that form the path to a declaration. */
 function pathOf(desc: Commented): readonly number[] {
   switch (desc.kind) {
     case "message":
@@ -61,10 +61,13 @@ function pathOf(desc: Commented): readonly number[] {
   }
 }
 
-/** Messages and enums that these messages contain at any depth, themselves included. Those of Google are left out: JSON has its own forms. */
+/**
+ * Messages and enums that these messages contain at any depth, themselves included. Google's messages are left out, because they have JSON
+ * forms of their own.
+ */
 export function typesWithin(messages: readonly DescMessage[]): ReadonlySet<DescEnum | DescMessage> {
   const types = new Set<DescEnum | DescMessage>(messages);
-  // A set is iterated over what is added on the way too.
+  // The iteration of a set includes entries that are added meanwhile.
   for (const type of types) {
     if (type.kind === "enum") continue;
     for (const { message, enum: enumeration } of type.fields) {

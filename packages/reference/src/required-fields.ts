@@ -2,13 +2,13 @@ import { type DescField, getOption } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { type FieldRules, fieldRules, Ignore } from "@routeplane/contracts/validate";
 
-/** Rules of a field. Those of a field that may be left out are for a value that is not zero. */
+/** Rules of a field. The rules of an optional field apply only to a value that is not zero. */
 export function rulesOf(field: DescField): { readonly rules: FieldRules; readonly ignoresZero: boolean } {
   const rules = getOption(field, fieldRules);
   return { rules, ignoresZero: rules.ignore === Ignore.IF_ZERO_VALUE };
 }
 
-/** True if a request without the field is refused: the rules say so, or none of them admits the zero that its absence means. */
+/** True if a request without the field is refused: the rules say so, or they do not admit zero, which absence means. */
 export function isRequired(field: DescField): boolean {
   const { rules, ignoresZero } = rulesOf(field);
   if (rules.required) return true;

@@ -21,7 +21,7 @@ function choose(gatewayPorts: readonly number[], environment: Record<string, str
   return chooseAddresses(options).then((addresses) => ({ addresses, messages }));
 }
 
-/** Gateway port of a node that most likely does not run on this machine. */
+/** Gateway port of a node that probably does not run on this machine. */
 const GATEWAY_PORT = 9_417;
 
 async function occupy(port: number): Promise<void> {
@@ -30,7 +30,7 @@ async function occupy(port: number): Promise<void> {
   await once(server, "listening");
 }
 
-it("are the same at every start, and depend on the gateway's port alone", async () => {
+it("are the same at every start, and depend only on the gateway's port", async () => {
   const [first, second] = [await choose([GATEWAY_PORT]), await choose([GATEWAY_PORT])];
   expect(first).toEqual({ ...second, messages: [] });
   const base = 20_000 + (GATEWAY_PORT % 750) * 16;
@@ -60,7 +60,7 @@ it("differ from those of other nodes whose gateway port differs by less than 750
   expect(sorted.at(-1)?.[1]).toBeLessThan(INNER_PORTS.to);
 });
 
-it("are replaced, with a message, where another program or a gateway of the node has the port", async () => {
+it("are replaced, with a message, if another program or a gateway of the node has the port", async () => {
   const [taken, gateway] = [fixedPort(GATEWAY_PORT, "policy"), fixedPort(GATEWAY_PORT, "nats")];
   await occupy(taken);
   const { addresses, messages } = await choose([GATEWAY_PORT, gateway]);
@@ -73,7 +73,7 @@ it("are replaced, with a message, where another program or a gateway of the node
   expect(addresses.services.auth).toBe(fixedPort(GATEWAY_PORT, "auth"));
 });
 
-it("are any free ports if the environment says so, so that many nodes run side by side", async () => {
+it("are any free ports if the environment asks for them, so that many nodes can run at the same time", async () => {
   const environment = { ROUTEPLANE_INNER_PORTS: "free" };
   const nodes = await Promise.all(Array.from({ length: 4 }, () => choose([GATEWAY_PORT], environment)));
   expect(new Set(nodes.flatMap(({ addresses }) => portsOf(addresses))).size).toBe(60);
@@ -82,7 +82,7 @@ it("are any free ports if the environment says so, so that many nodes run side b
   );
 });
 
-it("have a port for the console that people choose, or none", async () => {
+it("have a chosen port for the console, or none", async () => {
   const portWith = async (environment: Record<string, string>) =>
     (await choose([GATEWAY_PORT], environment)).addresses.console;
   const wanted = String(GATEWAY_PORT + 1);
@@ -98,7 +98,7 @@ it("have a port for the console that people choose, or none", async () => {
   await expect(portWith({ ROUTEPLANE_CONSOLE: "no" })).rejects.toThrow("set it to on or off");
 });
 
-it("have another port for the console where its default is in use or does not exist", async () => {
+it("have another port for the console if its default is in use or does not exist", async () => {
   await occupy(GATEWAY_PORT + 10_000);
   const { addresses, messages } = await choose([GATEWAY_PORT]);
   expect(addresses.console).not.toBe(GATEWAY_PORT + 10_000);

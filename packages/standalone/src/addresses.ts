@@ -18,7 +18,7 @@ export interface Addresses {
   readonly nats: number;
   /** Port of the console; undefined if the node runs none. */
   readonly console: number | undefined;
-  /** Operations ports of the processes, keyed by role. The gateways after the first have theirs in `Gateway`. */
+  /** Operations ports of the processes, keyed by role. Those of further gateways are in `Gateway`. */
   readonly operations: Readonly<Record<Service | "gateway" | "console", number>>;
 }
 
@@ -51,7 +51,7 @@ const NAMES = [
 type Name = (typeof NAMES)[number];
 const BLOCKS = 750;
 const BLOCK_SIZE = 16;
-/** Distance of the console's default port from that of the first gateway: no other node near by has it. */
+/** Distance of the console's default port from that of the first gateway: no other node with a near port uses it. */
 const CONSOLE_DISTANCE = 10_000;
 const MAX_PORT = 65_535;
 
@@ -93,7 +93,7 @@ async function fixedPorts({ gatewayPorts, say }: AddressOptions): Promise<Readon
   return Object.fromEntries(ports);
 }
 
-/** Chooses the port of the console, which people open: the one of ROUTEPLANE_CONSOLE_PORT has to be free. */
+/** Chooses the port of the console, which people open. A port given by ROUTEPLANE_CONSOLE_PORT has to be free. */
 async function chooseConsolePort(options: AddressOptions, inner: readonly number[]): Promise<number | undefined> {
   const { gatewayPorts, environment, say } = options;
   if (!runsConsole(environment)) return undefined;

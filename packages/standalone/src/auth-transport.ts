@@ -1,7 +1,7 @@
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 
-/** Longest time that a service lets a call take. */
+/** Maximum time of a call. */
 const TIMEOUT_MS = 30_000;
 
 /** Creates a transport to the auth service of a node on this machine that calls with a credential. */

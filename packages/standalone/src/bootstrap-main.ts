@@ -7,9 +7,9 @@ const DEFAULT_WAIT_SECS = 300;
 const MAX_WAIT_SECS = 3_600;
 
 /**
- * The whole of a bootstrapping process, which sets up a new node around an operator token. The token is in
- * ROUTEPLANE_OPERATOR_TOKEN or in the file that ROUTEPLANE_OPERATOR_TOKEN_FILE names, which is created with a new token if it does
- * not exist. A failure is one message on stderr and exit code 1; a token is never printed.
+ * Runs a bootstrapping process, which sets up a new node with an operator token. The token is in ROUTEPLANE_OPERATOR_TOKEN or in the file
+ * that ROUTEPLANE_OPERATOR_TOKEN_FILE names, which is created with a new token if it does not exist. A failure is one message on stderr and
+ * exit code 1; a token is never printed.
  */
 const variables = process.env;
 const file = variables["ROUTEPLANE_OPERATOR_TOKEN_FILE"]?.trim() || undefined;

@@ -5,7 +5,7 @@ import { mintToken } from "@routeplane/credentials";
 import { ServiceConnection, type ServiceTls, serviceTransport } from "@routeplane/rpc";
 import { createIfMissing, readIfExists } from "./saved-files.ts";
 
-/** Longest time that the auth service lets the call take. */
+/** Maximum time of the call. */
 const CALL_TIMEOUT_MS = 30_000;
 const PAUSE_MS = 500;
 
@@ -14,11 +14,11 @@ export interface BootstrapOptions {
   readonly authUrl: string;
   /** Token of the internal caller `installer`. */
   readonly serviceToken: string;
-  /** Operator token of the node, which the caller has saved: if the node knew a token that is lost, it could never be replaced. */
+  /** Operator token of the node, which the caller has saved before: a lost first token could never be replaced. */
   readonly operatorToken: string;
   /** Authorities and certificate for an `https:` address. */
   readonly tls?: ServiceTls | undefined;
-  /** Longest wait for the auth service to answer, in milliseconds; 0 by default: it is called once. */
+  /** Maximum wait for the auth service to answer, in milliseconds; 0 by default: a single attempt. */
   readonly waitMs?: number;
 }
 
@@ -65,8 +65,8 @@ export async function bootstrapNode(options: BootstrapOptions): Promise<Bootstra
 }
 
 /**
- * Returns the operator token in a file. Creates the file with a new token, readable by its owner only, if it does not exist; of
- * processes that do so at once, all return the token of the one that was first.
+ * Returns the operator token in a file. Creates the file with a new token, readable by its owner only, if it does not exist. If several
+ * processes do this at the same time, all return the token of the first.
  */
 export async function ensureOperatorToken(file: string): Promise<string> {
   const saved = (await readIfExists(file)) ?? (await createIfMissing(file, `${mintToken("operator")}\n`, 0o600));

@@ -8,7 +8,7 @@ import { StartFailure } from "./start-failure.ts";
 export interface ConsoleAppOptions {
   /** Folder of the sources. This checkout by default. */
   readonly checkout?: string;
-  /** Folder for the build where the cache folder cannot be written. */
+  /** Folder for the build if the cache folder cannot be written. */
   readonly home: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Environment of the process that builds. */
@@ -20,15 +20,15 @@ export interface ConsoleAppOptions {
 }
 
 const CONSOLE = "services/console";
-/** Files that the app is built from beside its folder and the packages, of which it imports some. */
+/** Files that the app is built from, in addition to its own folder and the packages that it imports. */
 const FIXED_SOURCES = ["pnpm-lock.yaml", "tsconfig.json", `${CONSOLE}/package.json`];
 const BUILT_FROM = [`${CONSOLE}/app`, "packages"];
 const OTHER_FOLDERS = new Set(["node_modules", "dist", "test"]);
 const ENTRY = "index.html";
 
 /**
- * Finds the build of the console's app from the sources as they are now, and makes it if there is none: it takes some seconds at the
- * first start and after each edit, and is kept under the digest of the sources.
+ * Finds the build of the console's app for the present sources, or makes it. A build takes some seconds, at the first start and after each
+ * edit, and is kept under the digest of the sources.
  *
  * @returns its folder
  * @throws StartFailure if it cannot be built

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile 
 import { join } from "node:path";
 import { StartFailure } from "./start-failure.ts";
 
-/** Folder of results that are made from the sources of a checkout, each kept under the digest of its sources. */
+/** Cache of results that are made from the sources of a checkout, each kept under the digest of its sources. */
 export interface DigestCache {
   /** Folder that holds the results of all checkouts. */
   readonly folder: string;
@@ -12,7 +12,7 @@ export interface DigestCache {
   readonly checkout: string;
   /** Paths of all sources, relative to the checkout and sorted. Dependencies count by the lockfile. */
   readonly sources: () => Promise<readonly string[]>;
-  /** File that a whole result has, relative to it. */
+  /** File that every complete result has, relative to its folder. */
   readonly entry: string;
   /** Makes a result in an empty folder. @throws StartFailure */
   readonly make: (folder: string) => Promise<void>;
@@ -20,12 +20,12 @@ export interface DigestCache {
 
 /** Attempts to make a result from sources that change meanwhile. */
 const ATTEMPTS = 3;
-/** Time for which a result without a running node is kept: that of a start between its look-up and its mark. */
+/** Time for which a result without a running node is kept: a start needs it between look-up and mark. */
 const UNUSED_MS = 60_000;
 
 /**
- * Finds the result of the sources as they are now, and makes it if there is none, also in several processes at once. It is marked as used
- * by this process, until that ends. Earlier results of the checkout that no node uses are removed when a new one is made.
+ * Finds the result of the present sources, or makes it; safe in several processes at once. Marks it as used by this process until the
+ * process ends. When a new result is made, earlier results of the checkout that no node uses are removed.
  *
  * @returns the folder of the result
  * @throws StartFailure if it cannot be made; another error if the folder cannot be written
@@ -40,12 +40,12 @@ export async function findOrMake(cache: DigestCache): Promise<string> {
       const made = await mkdtemp(join(folder, "new-"));
       await cache.make(made);
       await writeFile(join(made, "checkout"), checkout);
-      // Sources that changed while the result was made: nobody knows what is in it.
+      // The sources changed while the result was made: its content is undefined.
       if ((await digestOf(cache)) !== digest) {
         await rm(made, { recursive: true, force: true });
         continue;
       }
-      // Another start may have been faster, with the same result.
+      // Another start may have made the same result earlier.
       await rename(made, result).catch(() => rm(made, { recursive: true, force: true }));
       await removeUnused(folder, digest, checkout);
     }

@@ -7,7 +7,7 @@ export interface Gateway {
   readonly role: string;
   readonly port: number;
   readonly operationsPort: number;
-  /** True if it was not requested, and runs only to send the pending records of its spool from an earlier run. */
+  /** True if it was not requested and runs only to send the pending records that an earlier run left in its spool. */
   readonly isForSpool: boolean;
 }
 
@@ -19,8 +19,8 @@ export interface InnerPorts {
 }
 
 /**
- * Gateways of a start: one for each of `ports`, and one on a free inner port for each further spool that is not empty. Without
- * the latter, the request log would lack requests that budgets were charged for.
+ * Gateways of a start: one for each of `ports`, and one on a free inner port for each further spool that is not empty. Without the further
+ * ones, the request log would lack requests that budgets were charged for.
  *
  * @param spool folder that holds one spool for each gateway
  */

@@ -25,7 +25,7 @@ it("names a home that is not the default, quoted for a shell", () => {
   expect(text).toContain("$(cat '/srv/my node'/api-key)");
 });
 
-it("names the gRPC ports only if it is asked to", () => {
+it("names the gRPC ports only on request", () => {
   const home = { home: "/srv/node", isDefaultHome: false, folder: CHECKOUT };
   expect(nextSteps({ ...ready, ...home })).not.toContain("gRPC");
   const text = nextSteps({ ...ready, ...home, isVerbose: true });

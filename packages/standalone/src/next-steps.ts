@@ -12,7 +12,7 @@ export interface ReadyNode {
   readonly addresses: Addresses;
   /** True to name the gRPC ports of the services. */
   readonly isVerbose: boolean;
-  /** Address of the console that signs in, once and within 60 s; undefined if the node runs none. */
+  /** Address of the console that signs a browser in, once and within 60 s; undefined if the node runs no console. */
   readonly signInUrl: string | undefined;
   /** Duration of the start. */
   readonly startMs: number;

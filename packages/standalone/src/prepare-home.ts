@@ -36,7 +36,7 @@ export async function prepareHome(home: string): Promise<HomeLayout> {
   }
 }
 
-/** Checks that data has its secrets, without which it is of no use. @throws StartFailure that names what is missing */
+/** Checks that a home with data has the secrets, without which the data is useless. @throws StartFailure that names what is missing */
 export async function assertComplete(layout: HomeLayout): Promise<void> {
   const hasData = (await readIfExists(join(layout.postgres, "data/PG_VERSION"))) !== undefined;
   if (!hasData || (await readIfExists(layout.secrets)) !== undefined) return;
@@ -46,7 +46,7 @@ export async function assertComplete(layout: HomeLayout): Promise<void> {
   );
 }
 
-/** Creates a folder and those above it. `mkdir` with `recursive` never ends where a new folder is ENOENT, as in /proc. */
+/** Creates a folder and those above it. `mkdir` with `recursive` never ends if creating a folder fails with ENOENT, as in /proc. */
 async function makeFolder(path: string): Promise<void> {
   const make = (): Promise<void> => mkdir(path, { mode: 0o700 });
   try {

@@ -35,7 +35,7 @@ export interface RoleOptions {
 }
 
 const HOST = "127.0.0.1";
-/** Variables by which the stream of the node's own NATS has the default names, whatever the environment says of another NATS. */
+/** Variables that set the default names for the stream of the node's own NATS, even if the environment has names for another NATS. */
 const DEFAULT_STREAM = {
   ROUTEPLANE_NATS_STREAM: "",
   ROUTEPLANE_NATS_SUBJECT_PREFIX: "",
@@ -47,8 +47,8 @@ const PROBE_TIMEOUT_MS = 1_000;
 /** Time limit of a stop. Longer than the 5 s and 10 s that a service has to drain and to stop: it is killed only if it hangs. */
 const STOP_TIMEOUT_MS = 16_000;
 /**
- * Time limit of a start, from when all roles that the process needs are ready. It is generous for busy machines: a process that
- * exits fails the start at once.
+ * Time limit of a start, from when all roles that the process needs are ready. It is generous for busy machines, because a process that
+ * exits fails the start immediately anyway.
  */
 const START_TIMEOUT_MS = 120_000;
 
@@ -104,7 +104,7 @@ export function gatewaySpec({ role, port, operationsPort }: Gateway, options: Ro
     ROUTEPLANE_SPOOL_DIR: join(spool, role),
     ROUTEPLANE_GATEWAY_PROCESSES: processesOfGateway(environment["ROUTEPLANE_GATEWAY_PROCESSES"]),
     ROUTEPLANE_WORKER_PID_PREFIX: join(run, role),
-    // A node on one machine is stopped by hand, or restarted: nobody else takes over meanwhile.
+    // A node on one machine is stopped or restarted by hand: no other gateway takes over meanwhile.
     ROUTEPLANE_DRAIN_TIMEOUT_SECS: environment["ROUTEPLANE_DRAIN_TIMEOUT_SECS"] ?? "3",
     ROUTEPLANE_ECHO: environment["ROUTEPLANE_ECHO"] ?? "on",
   });
@@ -130,7 +130,7 @@ export function consoleSpec(port: number, appFolder: string, options: RoleOption
     ...consoleUrlOf(options),
     ROUTEPLANE_DRAIN_TIMEOUT_SECS: "0",
   });
-  // Like a gateway it waits by itself for the role that it needs.
+  // Like a gateway, it waits by itself for the role that it needs.
   return { ...nodeSpec("console", command, () => answersHealthz(port)), needs: ["auth"] };
 }
 
@@ -141,7 +141,10 @@ function consoleUrlOf({ addresses, environment }: RoleOptions): Record<string, s
   return { ROUTEPLANE_CONSOLE_URL: environment["ROUTEPLANE_CONSOLE_URL"]?.trim() || urlOf(port) };
 }
 
-/** Number of processes of a gateway on one machine: one unless asked for, and at most 4. A text that is no number is left to the gateway. */
+/**
+ * Number of processes of a gateway on one machine: 1 by default, at most 4. A text that is not a number is passed on, for the gateway to
+ * refuse.
+ */
 function processesOfGateway(wanted: string | undefined): string {
   const text = wanted?.trim() || "1";
   return Number(text) > MAX_GATEWAY_PROCESSES ? String(MAX_GATEWAY_PROCESSES) : text;
@@ -200,7 +203,7 @@ function ownVariables(service: Service, options: RoleOptions): Record<string, st
   return variables[service];
 }
 
-/** Command of a role of the services, with the variables of all of them and its own. */
+/** Command of a role of the services, with the common variables and its own. */
 function nodeCommand(role: string, options: RoleOptions, own: Record<string, string>): Command {
   const { program, environment } = options;
   const variables = {
@@ -248,7 +251,7 @@ async function answersHealthz(port: number): Promise<boolean> {
   }
 }
 
-/** The variables of these names that the node's environment has. */
+/** The variables of the node's environment with these names. */
 function settingsOf(
   { environment }: Pick<RoleOptions, "environment">,
   names: readonly string[],

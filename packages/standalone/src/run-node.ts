@@ -106,7 +106,7 @@ async function runUntilStopped(
   }
 }
 
-/** Request to load the providers again. One that is made during the start is passed on after it. */
+/** Request to load the providers again. A request during the start is passed on afterwards. */
 class ReloadRequest {
   #isMade = false;
   #pass: (() => void) | undefined;
@@ -122,7 +122,7 @@ class ReloadRequest {
   }
 }
 
-/** True if this process has a controlling terminal. One that is closed sends SIGHUP and is none any more. */
+/** True if this process has a controlling terminal. A terminal that closes sends SIGHUP, and no longer counts. */
 function hasTerminal(): boolean {
   try {
     closeSync(openSync("/dev/tty", "r"));

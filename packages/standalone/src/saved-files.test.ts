@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 
 describe("saved files", () => {
-  it("keep a secret readable by its owner only, also where the file was readable by all", async () => {
+  it("keep a secret readable by its owner only, even if the file was readable by all", async () => {
     await writeFile(join(home, "api-key"), "old");
     await chmod(join(home, "api-key"), 0o644);
     await writeSaved(home, "api-key", "new");

@@ -41,7 +41,7 @@ export async function writeAtomically(path: string, text: string, mode: number):
   await withDraft(path, text, mode, (draft) => rename(draft, path));
 }
 
-/** Creates a file and syncs it, unless it exists. Returns its text: of writers at the same time, the first one's. */
+/** Creates a file and syncs it, unless it exists. Returns its text; of several writers at the same time, that of the first. */
 export async function createIfMissing(path: string, text: string, mode: number): Promise<string> {
   return withDraft(path, text, mode, async (draft) => {
     try {

@@ -19,7 +19,7 @@ import { readIfExists, readSaved, writeAtomically, writeSaved } from "./saved-fi
 export async function seed(layout: HomeLayout, authUrl: string, serviceToken: string): Promise<boolean> {
   if ((await readIfExists(layout.seeded)) !== undefined) return false;
   const { home } = layout;
-  // Saved before it is used: if the node knew a token that is lost, it could never be replaced.
+  // Saved before it is used: a lost first token could never be replaced.
   const operatorToken = await ensureOperatorToken(join(home, "operator-key"));
   await bootstrap(authUrl, serviceToken, operatorToken);
   if ((await readSaved(home, "api-key")) === undefined) {

@@ -6,8 +6,8 @@ import { describeEnding, runCommand } from "./process/command.ts";
 import { StartFailure } from "./start-failure.ts";
 
 /**
- * Bundle of the services, the same as the image's: a process takes some 50 MiB less from it than from the sources, and starts in a
- * third of the time. It is made at the first start and after each edit of a source, and kept under the digest of all sources.
+ * Bundle of the services, the same as in the image. With it, a process takes some 50 MiB less than with the sources, and starts in a third
+ * of the time. The bundle is made at the first start and after each edit of a source, and kept under the digest of all sources.
  */
 export interface ServiceProgram {
   /** File that runs a role: `node <entry> <role>`. */
@@ -28,18 +28,18 @@ export interface ServiceProgramOptions {
   readonly say: (text: string) => void;
 }
 
-/** Files that every bundle is made from, relative to the checkout; the rest is in `SOURCE_ROOTS`. */
+/** Files that every bundle is made from, relative to the checkout; further ones are in `SOURCE_ROOTS`. */
 const FIXED_SOURCES = ["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml", "deploy/package.json"];
 const DEPLOY_SOURCES = ["deploy/bundle.ts", "deploy/routeplane.ts", "deploy/source-positions.ts"];
 const SOURCE_ROOTS = ["packages", "services"];
-/** Folders that no part of the bundle is in. The app of the console has a build of its own. */
+/** Folders without any part of the bundle. The app of the console has a build of its own. */
 const OTHER_FOLDERS = new Set(["node_modules", "test", "dist"]);
 const CONSOLE_APP = "services/console/app";
 const ENTRY = "routeplane.mjs";
 
 /**
- * Finds the bundle of the sources as they are now, and makes it if there is none. The program of ROUTEPLANE_RUN=source, and where the
- * cache folder cannot be written, is the sources themselves.
+ * Finds the bundle of the present sources, or makes it. With ROUTEPLANE_RUN=source, or if the cache folder cannot be written, the sources
+ * themselves are run.
  *
  * @throws StartFailure if the sources cannot be bundled
  */

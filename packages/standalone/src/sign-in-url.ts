@@ -8,8 +8,8 @@ const FIRST_NAMESPACE = "default";
 const TIMEOUT_MS = 5_000;
 
 /**
- * Makes an address of the console at which a browser is signed in, once and within 60 s: by the saved operator credential, which can
- * switch the namespace, else by the saved key. Without a saved credential, or where it is refused, it is the address of the sign-in.
+ * Makes an address of the console that signs a browser in, once and within 60 s: with the saved operator credential, which can switch the
+ * namespace, else with the saved key. Without a saved credential, or if it is refused, this is the address of the sign-in page.
  *
  * @param authUrl address of the auth service
  */

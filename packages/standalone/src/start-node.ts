@@ -36,7 +36,7 @@ export interface StartOptions {
 
 /** Context of a start, which every step gets. */
 interface Start extends StartOptions {
-  /** Options of all roles but their program, which is made beside the first steps. */
+  /** Options of all roles, except their program, which is made in parallel with the first steps. */
   readonly roles: Omit<RoleOptions, "program">;
   readonly gateways: readonly Gateway[];
   readonly processes: NodeProcesses;
@@ -63,7 +63,7 @@ export async function startNode(options: StartOptions): Promise<{ addresses: Add
   const failed = new AbortController();
   const signal = AbortSignal.any([stop, failed.signal]);
   const processes = createNodeProcesses(layout, progress.say, signal);
-  // Awaited together: an unhandled rejection of a step would end this process.
+  // All are awaited, because an unhandled rejection of a step would end this process.
   const steps = [
     writeAddresses(layout, addresses, gateways),
     ...startSteps({ ...options, roles, gateways, processes, signal }),
@@ -115,7 +115,7 @@ async function prepareProgram({ layout, roles, progress, signal, environment }: 
   return { ...roles, program };
 }
 
-/** Runs the console, unless the node has none. A node whose app cannot be built goes on without it. */
+/** Runs the console, unless the node has none. If its app cannot be built, the node runs without it. */
 async function runConsole(start: Start, complete: Promise<RoleOptions>): Promise<void> {
   const { layout, roles, processes, progress, signal, environment } = start;
   const port = roles.addresses.console;
@@ -160,7 +160,7 @@ async function startNats({ layout, roles, processes, progress, signal, environme
   });
 }
 
-/** Migrates a schema by a process of its service, unless there is nothing to do: the three processes take a fifth of a start. */
+/** Migrates a schema by a process of its service, unless nothing is to be migrated: the three processes take a fifth of a start. */
 async function migrate(
   service: (typeof MIGRATED)[number],
   { layout, roles, progress, signal }: Start,

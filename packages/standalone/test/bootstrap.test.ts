@@ -90,7 +90,7 @@ it("installs the package manager by the hash of its lockfile, without its script
   expect(await run(hello)).toMatchObject({ code: 0 });
   expect(await readFile(join(checkout, "npm-calls"), "utf8")).toBe("ci --ignore-scripts --no-audit --no-fund\n");
   await writeFile(join(checkout, "pnpm-lock.yaml"), "lockfileVersion: 3\n");
-  // What npm does with a package whose hash is another.
+  // What npm does with a package that has a different hash.
   await npm("rm -r node_modules");
   const { code, stdout, stderr } = await run(hello);
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });

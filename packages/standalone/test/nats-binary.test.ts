@@ -61,6 +61,6 @@ it("reports why fetching failed and what to do", async () => {
   await expect(find(["apt-get", "dpkg-deb"])).rejects.toThrow(/could not be fetched \(E: no network\): install it/);
 });
 
-it("reports what to do where it knows no package manager", async () => {
+it("reports what to do if there is no known package manager", async () => {
   await expect(find([])).rejects.toThrow(/not on the PATH, and there is no apt-get.*https:\/\/nats\.io\/download/);
 });

@@ -28,7 +28,7 @@ function role(name: string, isReady: () => boolean, needs: readonly string[] = [
   return { role: name, command, isReady: async () => isReady(), needs, ...limits };
 }
 
-/** Resolves after `ms`, three times as long as a role has to get ready. */
+/** Resolves after `ms`, three times the time limit of a role. */
 const SLOW_MS = 1_500;
 const since = (start: number): number => performance.now() - start;
 

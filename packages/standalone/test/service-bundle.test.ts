@@ -53,12 +53,12 @@ function prepare(environment: Readonly<Record<string, string>> = {}): Promise<Se
 const runs = async (): Promise<number> => (await readFile(join(checkout, "runs"), "utf8")).length;
 const bundles = (): Promise<string[]> => readdir(join(folder, "cache/routeplane/bundles"));
 
-/** Makes a bundle look as if its last start was long ago. */
+/** Dates the last start of a bundle back to long ago. */
 async function age({ entry }: ServiceProgram): Promise<void> {
   await utimes(dirname(entry), new Date(0), new Date(0));
 }
 
-/** Replaces the mark of this process, which uses a bundle, by that of one that has ended, or of another one. */
+/** Replaces the mark of this process, which uses a bundle, by that of an ended or a different process. */
 async function replaceUser({ entry }: ServiceProgram, pid: number | undefined): Promise<void> {
   await rm(join(dirname(entry), "users"), { recursive: true });
   if (pid === undefined) return;
@@ -136,7 +136,7 @@ it("removes bundles of checkouts that are gone, and no others", async () => {
   expect(await bundles()).not.toContain(first.entry.split("/").at(-2));
 });
 
-it("runs the sources if it is told to, and where no bundle can be kept", async () => {
+it("runs the sources if the environment asks for it, or if no bundle can be kept", async () => {
   const source = join(checkout, "deploy/routeplane.ts");
   expect((await prepare({ ROUTEPLANE_RUN: "source" })).entry).toBe(source);
   await writeFile(join(folder, "file"), "");

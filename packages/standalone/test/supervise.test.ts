@@ -54,7 +54,7 @@ it("kills a process that does not stop at the signal, and removes its pid file",
   await expect(pidOnFile()).rejects.toThrow("ENOENT");
 });
 
-it("reports how a process ended that exits before it is ready, and its log", async () => {
+it("reports how a process that exits before it is ready has ended, and its log", async () => {
   const supervised = start(specOf("exit 7", { isReady: async () => false }));
   await expect(supervised.started()).rejects.toMatchObject({ message: "some exited with 7", log });
 });

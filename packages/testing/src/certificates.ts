@@ -25,7 +25,7 @@ export interface IssueOptions {
 export interface TestAuthority {
   /** Certificate of the authority in PEM. */
   readonly ca: string;
-  /** Folder for the files of the test, which removes it. Holds `caFile` alone. */
+  /** Folder for the files of the test, which removes it. Contains only `caFile`. */
   readonly folder: string;
   /** Path of a file with `ca`. */
   readonly caFile: string;

@@ -6,7 +6,7 @@ import { inject } from "vitest";
 /** A database with the schemas of every service and no rows. */
 export interface TestDatabase {
   readonly name: string;
-  /** URL for the superuser, to whom row-level security does not apply. */
+  /** URL for the superuser, who bypasses row-level security. */
   readonly adminUrl: string;
   /** `adminUrl` with a schema as search_path, which the superuser does not have by itself. */
   adminUrlOf(schema: string): string;

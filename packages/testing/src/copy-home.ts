@@ -10,9 +10,9 @@ export async function copyHome(from: string, to: string): Promise<void> {
 }
 
 /**
- * Gives an empty home secrets and a database with the schemas of every service, as the global set-up has made them: a node starts in
- * it for the first time without making a cluster and migrating, which takes two thirds as long. Nothing is copied outside of a test
- * run, as in a benchmark.
+ * Gives an empty home secrets and a database with the schemas of every service, as the global set-up has made them: the first start of a
+ * node in it needs neither a new cluster nor migrations, and so takes two thirds of the time. Outside of a test run, as in a benchmark,
+ * nothing is copied.
  */
 export async function copyMigratedHome(to: string): Promise<void> {
   if (process.env["VITEST"] !== undefined) await copyHome(inject("testServers").home, to);

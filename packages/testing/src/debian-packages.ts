@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 
 const INSTALL_TIMEOUT_MS = 600_000;
-/** Held while a test file looks for programs or installs them, so that files which run at the same time install them once. */
+/** Lock for finding and installing programs, so that test files that run at the same time install them once. */
 const LOCK = join(tmpdir(), "routeplane-install-packages.lock");
 
 /** Programs of the machine, or of packages of the distribution. */
 export interface NeededPrograms {
-  /** Shell script that ends with success if they are there, with what it prints as the result. */
+  /** Shell script that exits with 0 if the programs exist. Its output is the result. */
   readonly find: string;
-  /** Packages of Debian that have them. */
+  /** Debian packages that contain the programs. */
   readonly packages: readonly string[];
 }
 

@@ -1,14 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 const INTERVAL_MS = 20;
-/** Part of the time waited that a pause is, up to 100 ms, so that a long wait costs little CPU time. */
+/** Length of a pause as a part of the time waited, up to 100 ms, so that a long wait costs little CPU time. */
 const [INTERVAL_PART, MAX_INTERVAL_MS] = [1 / 20, 100];
 /** Longest pause after a slow read. */
 const MAX_PAUSE_MS = 1_000;
 
 /**
- * Calls `read` until its value is neither false nor undefined, and returns it. Errors are retried too. A pause is at least
- * as long as the call before it, up to a second: what is expensive to read runs for half of the time at most.
+ * Calls `read` until its value is neither false nor undefined, and returns it. Errors are retried too. A pause is at least as long as the
+ * call before it, up to a second, so that an expensive read runs for at most half of the time.
  *
  * @throws the last error of `read`, or an error that quotes it, when the time limit is over
  */

@@ -16,9 +16,9 @@ const MIGRATED = ["auth", "policy", "usage"] as const;
 
 /**
  * Starts a throw-away Postgres whose template database has every schema, keeps a copy of it as the home of a node that has not been
- * started yet, and finds a nats-server program, once before the test files run. All projects of a run share them: the first one calls
- * this function to start them, for the others it does nothing. Postgres and its data are removed at the end. If the
- * run is killed, the kernel ends Postgres and the next run removes the data.
+ * started yet, and finds a nats-server program, once before the test files run. All projects of a run share them: the first call of this
+ * function starts them, further calls do nothing. Postgres and its data are removed at the end. If the run is killed, the kernel ends
+ * Postgres and the next run removes the data.
  */
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   const root = project.vitest.getRootProject();

@@ -10,7 +10,7 @@ export interface GrpcOptions {
   readonly timeoutMs?: number;
 }
 
-/** Client of grpc-js, in place of internal services in other languages. Its errors are those of grpc-js. */
+/** Client of grpc-js, which represents internal services in other languages. Its errors are those of grpc-js. */
 export interface GrpcClient {
   call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,

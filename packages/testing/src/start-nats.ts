@@ -24,7 +24,10 @@ export interface TestNats {
   /** Suspends the server until `resume`: it keeps its connections and answers nothing. */
   pause(): void;
   resume(): void;
-  /** Rewrites the configuration, which the running server then reads again. Passwords of users are at their places in it. */
+  /**
+   * Rewrites the configuration, which the running server then reads again. The configuration contains placeholders for the passwords of
+   * users.
+   */
   reconfigure(edit: (configuration: string) => string): Promise<void>;
   /** Kills the server and removes its files. */
   remove(): Promise<void>;

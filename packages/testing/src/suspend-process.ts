@@ -3,13 +3,13 @@ import { readdirSync, readFileSync } from "node:fs";
 const TIMEOUT_MS = 10_000;
 
 /**
- * Suspends a process. When it returns all threads are stopped: one that runs on another core goes on for some time after the signal,
- * long enough to answer a request that follows at once.
+ * Suspends a process. When this function returns, all threads are stopped. After the signal, a thread on another core still runs for some
+ * time, long enough to answer a request.
  *
  * @throws Error if a thread is not stopped after 10 s
  */
 export function suspendProcess(pid: number): void {
-  // To the system, 0 is the group of this process.
+  // For `kill`, 0 means the process group of this process.
   if (pid <= 0) throw new RangeError("the process has no id");
   process.kill(pid, "SIGSTOP");
   const until = performance.now() + TIMEOUT_MS;

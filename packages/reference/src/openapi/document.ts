@@ -6,7 +6,7 @@ import { commentOf, domainOf, typesWithin } from "../contracts.ts";
 import { referTo, schemaName, type Schema } from "./field-schema.ts";
 import { enumSchema, messageSchema } from "./message-schema.ts";
 
-/** Creates the OpenAPI description of the management API: every method that the gateway relays, as Connect in JSON. */
+/** Creates the OpenAPI description of the management API: every method that the gateway relays, by Connect with JSON. */
 export function openApiDocument(services: readonly DescService[]): Schema {
   const methods = services.flatMap((service) => service.methods).filter((method) => !isInternal(method));
   const parents = new Set(methods.map(({ parent }) => parent));
@@ -93,7 +93,7 @@ function responseText({ methodKind, input, output }: DescMethod): string {
   return `A stream. The JSON of the ${types} is in an envelope of the Connect protocol: a byte of flags and four of length.`;
 }
 
-/** HTTP statuses of the errors that the comment of a method names, and of those of any method. */
+/** HTTP statuses of the errors that the comment of a method names, and of the errors of every method. */
 function statusesOf(method: DescMethod, comment: string): readonly number[] {
   if (method.methodKind !== "unary") return [];
   const codes = Object.values(Code).filter((code) => typeof code === "number");

@@ -101,7 +101,7 @@ function textBounds(field: DescField, rule: Rule, ignoresZero: boolean): Schema 
   const { minLen, in: values } = rule.case === "string" ? rule.value : { minLen: 0n, in: [] };
   return {
     ...(minLen > 0n && !ignoresZero && { minLength: Number(minLen) }),
-    // A longer reference is not invalid: it refers to nothing.
+    // A longer reference is not an invalid argument: it refers to nothing.
     ...(!isReference && { maxLength }),
     ...(values.length > 0 && { enum: values }),
   };

@@ -5,8 +5,8 @@ import { isRequired } from "../required-fields.ts";
 import { type Direction, fieldSchema, type Schema } from "./field-schema.ts";
 
 /**
- * Schema of a message. One that is only in requests admits no other members, because a field that is not known is refused; responses
- * may get more of them.
+ * Schema of a message. A message that occurs only in requests admits no other members, because an unknown field is refused; responses may
+ * get new members.
  */
 export function messageSchema(message: DescMessage, direction: Direction, isClosed: boolean): Schema {
   const rules = getOption(message, messageRules).cel.map((rule) => `It ${rule.message}.`);
@@ -35,7 +35,7 @@ export function oneLine(text: string): string {
   return text.replaceAll(/\s+/g, " ");
 }
 
-/** Rule that of the fields of a oneof exactly one is set; or at most one, where it need not be set. */
+/** Rule that exactly one field of a oneof is set, or at most one if the oneof is optional. */
 function choiceOf(oneof: DescOneof): Schema {
   const arms = oneof.fields.map(({ jsonName }) => ({ required: [jsonName] }));
   const mayBeAbsent = !getOption(oneof, oneofRules).required;

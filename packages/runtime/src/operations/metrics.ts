@@ -44,7 +44,7 @@ export interface GaugeOptions<Label extends string> extends MetricOptions<Label>
    * known is left out, never 0; so are all values of a read that fails or takes more than 2 s.
    */
   readonly read: () => Values<Label> | Promise<Values<Label>>;
-  /** How to merge the values of several processes of one replica, e.g. the workers of a gateway. `sum` by default. */
+  /** Merge function for the values of several processes of one replica, e.g. the workers of a gateway. `sum` by default. */
   readonly merge?: "sum" | "max" | "min" | "average" | "first";
 }
 

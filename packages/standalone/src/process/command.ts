@@ -9,7 +9,7 @@ export interface OsUser {
   readonly gid: number;
 }
 
-/** Program, arguments and surroundings of a process. */
+/** Program, arguments and environment of a process. */
 export interface Command {
   readonly executable: string;
   readonly args: readonly string[];
@@ -70,7 +70,7 @@ export async function runCommand(command: Command, log: string, signal: AbortSig
   }
 }
 
-/** Ending of a process in words, e.g. "exited with 1". */
+/** Description of how a process ended, e.g. "exited with 1". */
 export function describeEnding({ code, signal }: Ending): string {
   return signal === null ? `exited with ${code}` : `was ended by ${signal}`;
 }

@@ -21,7 +21,7 @@ export interface ProcessSpec {
   readonly stopSignal: NodeJS.Signals;
   /** Time after which a stopping process is killed. */
   readonly stopTimeoutMs: number;
-  /** Releases resources of this specification, after the process was stopped for good. */
+  /** Releases resources of this specification, after the process was stopped permanently. */
   readonly release?: () => void;
 }
 
@@ -55,7 +55,7 @@ export interface SupervisedProcess {
   started(options?: StartOptions): Promise<void>;
   /** Sends a signal to the process, if it runs. */
   readonly send: (signal: NodeJS.Signals) => void;
-  /** Stops the process for good, and kills it after `stopTimeoutMs`. */
+  /** Stops the process permanently, and kills it after `stopTimeoutMs`. */
   readonly stop: () => Promise<void>;
 }
 
@@ -143,7 +143,7 @@ async function stopChild(child: ChildProcess, { stopSignal, stopTimeoutMs }: Pro
   clearTimeout(kill);
 }
 
-/** Ending of a process; exit code 127 if it could not be started. */
+/** How a process ended; exit code 127 if it could not be started. */
 async function endOf(child: ChildProcess): Promise<Ending> {
   if (child.exitCode !== null || child.signalCode !== null) return { code: child.exitCode, signal: child.signalCode };
   try {

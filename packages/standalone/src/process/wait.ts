@@ -8,7 +8,10 @@ export interface WaitOptions {
   readonly after?: Promise<unknown> | undefined;
 }
 
-/** Shortest and longest interval between two checks. In between it is a part of the time waited, so that a long wait costs little CPU time. */
+/**
+ * Shortest and longest interval between two checks. Between these bounds it is a part of the time waited, so that a long wait costs little
+ * CPU time.
+ */
 const [MIN_INTERVAL_MS, MAX_INTERVAL_MS] = [25, 100];
 const INTERVAL_PART = 1 / 20;
 

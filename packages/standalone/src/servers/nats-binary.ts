@@ -23,8 +23,8 @@ export interface NatsBinaryOptions {
 }
 
 /**
- * Path of a nats-server: that of the machine, else one fetched before, else one from the package of the distribution. The package
- * is unpacked and not installed, so that no system service starts.
+ * Path of a nats-server: the one of the machine, else one fetched before, else one from the package of the distribution. The package is
+ * unpacked and not installed, so that no system service starts.
  */
 export async function natsBinary(options: NatsBinaryOptions): Promise<string> {
   const { environment, say, signal, find = (name) => findExecutable(name, environment["PATH"]) } = options;

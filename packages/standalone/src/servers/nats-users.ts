@@ -11,15 +11,14 @@ const SUBJECT = "routeplane.usage.v2";
 const PARTITIONS = 8;
 const CONSUMER = "usage-aggregator";
 const STREAM = "ROUTEPLANE_USAGE_V2";
-/** Names of releases before partitions, whose messages an aggregator still consumes. */
+/** Names from releases before partitions, whose messages an aggregator still consumes. */
 const EARLIER = { subject: "routeplane.usage.v1", stream: "ROUTEPLANE_USAGE" };
 const API = "$JS.API";
 
 /**
- * Permissions of each user, which are the minimum (deploy/README.md documents them for platform teams). A gateway publishes usage
- * events and creates a missing stream, but cannot read, change, purge or delete it. An aggregator declares stream and consumers, reads
- * through them and removes acknowledged messages, but cannot publish events. Neither can subscribe to responses to the
- * other.
+ * Minimum permissions of each user (deploy/README.md documents them for platform teams). A gateway publishes usage events and creates a
+ * missing stream, but cannot read, change, purge or delete it. An aggregator declares stream and consumers, reads through them and removes
+ * acknowledged messages, but cannot publish events. Neither can subscribe to the responses that the other one gets.
  */
 const NATS_PERMISSIONS: Readonly<Record<NatsUser, Permissions>> = {
   gateway: {
