@@ -1,6 +1,6 @@
 /**
- * Conformance of the gateway with the dialects of `dialects/`: one file each, with what an upstream answers, whole and as a
- * stream, and the usage that is to be charged for it.
+ * Conformance of the gateway with the dialects of `dialects/`: one file each, with an upstream's answer, whole and as a stream, and the
+ * usage to charge for it.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -29,9 +29,9 @@ const COUNTS = {
 /** One file of `dialects/`. */
 interface Dialect {
   readonly name: string;
-  /** Address of the description, or of the report, that it is from. */
+  /** Address of the documentation or report that it is from. */
   readonly source: string;
-  /** Usage that is charged. A count that is missing is one that the upstream does not report. */
+  /** Usage that is charged. A missing count is not reported by the upstream. */
   readonly usage: Readonly<Partial<Record<keyof typeof COUNTS, number>>>;
   /** Service tier that the answer is billed by. */
   readonly service_tier?: string;
@@ -42,7 +42,7 @@ interface Dialect {
   readonly stream?: readonly (object | string)[];
 }
 
-/** Model whose every part has a price: that of its whole. */
+/** Model with a price for every part of the tokens, equal to the price of the whole. */
 const INPUT = 1_000_000n;
 const OUTPUT = 2n * INPUT;
 const RATES = {
@@ -75,7 +75,7 @@ function textOf(event: object | string): string {
   return `data: ${JSON.stringify(event)}\n\n`;
 }
 
-/** True for the chunk that only the gateway asked for. */
+/** True for the chunk that only the gateway requested. */
 const isUsageChunk = (event: object | string): boolean =>
   typeof event === "object" && "usage" in event && "choices" in event && JSON.stringify(event.choices) === "[]";
 
@@ -163,7 +163,7 @@ describe("a stream of", () => {
       expect(countsOf(whole.settlement)).toEqual(settledBy(dialect));
     });
 
-    it("passes unchanged, but for a usage chunk that the client did not ask for", async () => {
+    it("passes unchanged, except for a usage chunk that the client did not request", async () => {
       expect(whole.text).toBe(
         stream
           .filter((event) => !isUsageChunk(event))

@@ -1,6 +1,6 @@
 /**
- * Variants of content in which "secret", or the card number 4111111111111111, is spelled differently from how a model or a client
- * reads it. `evasion-variants.md` lists their names, with the outcome of each.
+ * Variants of content in which "secret", or the card number 4111111111111111, is written differently from what a model or a client reads.
+ * `evasion-variants.md` lists their names, with the outcome of each.
  */
 
 const ask = (...messages: readonly object[]) => ({ model: "m", messages });

@@ -19,7 +19,7 @@ function load() {
   return loadProviders({ file, echo: false, openAiApiKey: undefined, variable: (name) => variables[name] });
 }
 
-it("the example of a providers file is loaded as it says", () => {
+it("the example of a providers file is loaded as its comments say", () => {
   copyFileSync(EXAMPLE, file);
   const [openai, anthropic, azure, internal] = load();
   expect(openai?.models.length).toBeGreaterThan(10);

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** HTTP server in the place of a provider; the test scripts its answers. */
+/** HTTP server that takes the place of a provider; the test scripts its answers. */
 export interface FakeProvider {
   /** Value for `base_url`. */
   readonly baseUrl: string;

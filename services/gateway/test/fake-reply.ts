@@ -1,6 +1,6 @@
 import type { CancelReason, Reply } from "../src/domain/ports/reply.ts";
 
-/** Fake `Reply` to a client that takes everything, and keeps it. */
+/** Fake `Reply` to a client that accepts everything; keeps what it receives. */
 export interface FakeReply extends Reply {
   readonly status: number | undefined;
   readonly headers: Readonly<Record<string, string>>;

@@ -16,7 +16,7 @@ export interface FakeUsageLog extends UsageLog {
   readonly unloggedDenials: readonly UnloggedDenials[];
   /** Outbox as the next process on the spool would find it. */
   readonly pending: ReadonlyMap<OutboxOffset, PendingSettlement>;
-  /** Makes the log refuse new requests while it is true; running ones are recorded all the same. */
+  /** Makes the log refuse new requests while it is true; running ones are still recorded. */
   refusesNew: boolean;
   /** A log on the same spool, as the next process opens it. */
   reopen(): FakeUsageLog;

@@ -11,7 +11,7 @@ export interface FakeVerifier {
   /** Replaces the scopes of a key. */
   narrow(keyId: Id<"key">, scopes: readonly string[]): void;
   revoke(keyId: Id<"key">): void;
-  /** Ends every subscription with UNAVAILABLE, and fails every call so from now on. */
+  /** Ends every subscription with UNAVAILABLE, and fails every later call with it. */
   goDown(): void;
 }
 
@@ -49,7 +49,7 @@ export function fakeVerifier(): FakeVerifier {
     verify: async (token) => find(token).result,
     async subscribe(token, listener) {
       const { result, listeners } = find(token);
-      // One of its own, so that releasing a subscription ends no other with the same function.
+      // A separate listener, so that releasing a subscription ends no other one with the same function.
       const own = (changed: Caller | DomainError): void => listener(changed);
       listeners.add(own);
       return { principal: result, release: () => void listeners.delete(own) };

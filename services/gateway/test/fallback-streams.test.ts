@@ -16,7 +16,7 @@ type TestedWire = "chat" | "messages" | "responses";
 
 const WIRES: Readonly<Record<TestedWire, Wire>> = { chat: CHAT, messages: MESSAGES, responses: RESPONSES };
 const BODIES: Readonly<Record<TestedWire, object>> = { chat: BODY, messages: MESSAGE_BODY, responses: RESPONSE_BODY };
-/** Errors with which a stream begins whose upstream has too much to do. */
+/** Errors at the beginning of a stream from an overloaded upstream. */
 const OVERLOADED: Readonly<Record<TestedWire, string>> = {
   chat: `: wait\n\ndata: ${JSON.stringify({ error: { message: "no", type: "overloaded_error", code: 503 } })}\n\n`,
   messages:
@@ -39,7 +39,7 @@ const streaming =
     response.end();
   };
 
-/** Model at provider `one` that speaks a wire, whose fallback at provider `two` does too. */
+/** Model at provider `one`, with a fallback at provider `two`; both speak the wire. */
 const modelsOf = (upstream: WireName, hasFallback = true) => {
   const wires = new Set([upstream]);
   const fallback = hasFallback ? { fallback: ["two/n"] } : {};
@@ -83,7 +83,7 @@ describe.each(PAIRS)("a stream of $upstream, to a client of $client, that begins
       const failing = streaming(OVERLOADED[upstream]);
       await using gateway = await serve(failing, failing, hasFallback);
       const { reply, refusal } = await gateway.serve(request);
-      // A ping has left before the error of messages that are not translated.
+      // In untranslated messages, a ping has been sent before the error.
       if (reply.begun) expect(reply.text).toContain('"type":"overloaded_error"');
       else expect(refusal).toMatchObject({ status: 503, retryable: true });
       expect(gateway.usage.settlements).toMatchObject([{ outcome: "failed", costNanoUsd: 0n }]);
@@ -108,7 +108,7 @@ describe("a stream that has begun", () => {
     expect(settlement?.costNanoUsd).toBeGreaterThan(0n);
   });
 
-  it("leaves with its first event, before the second one comes", async () => {
+  it("is sent on with its first event, before the second one arrives", async () => {
     const [first = "", ...others] = messageStream(textBlock(0, "hello")).split(/(?<=\n\n)/);
     const passed = Promise.withResolvers<void>();
     const one: Answer = async (response) => {
@@ -125,7 +125,7 @@ describe("a stream that has begun", () => {
   });
 });
 
-it("a request that is cancelled before the first event of its stream ends the call of its upstream, and makes no other", async () => {
+it("a request that is cancelled before the first event of its stream ends the call to its upstream, and makes no other", async () => {
   const reply = fakeReply();
   const one: Answer = (response) => {
     response.writeHead(200, { "content-type": "text/event-stream" });

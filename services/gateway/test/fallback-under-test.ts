@@ -20,7 +20,7 @@ export interface FallbackUnderTestOptions {
   readonly budget?: FakeAdmissions;
   readonly guardrails?: readonly GuardrailSpec[];
   readonly headMs?: number;
-  /** Wire of the route; that of chat completions by default. */
+  /** Wire of the route; chat completions by default. */
   readonly wire?: Wire;
 }
 
@@ -47,7 +47,7 @@ export function failing(status: number, headers: Record<string, string> = {}): A
   };
 }
 
-/** @param answers answer of each provider, by its name; `down` for one that listens nowhere */
+/** @param answers answer of each provider, by its name; `down` for one that does not listen */
 export async function fallbackUnderTest(
   models: readonly Model[],
   answers: Readonly<Record<string, Answer | "down">>,

@@ -110,7 +110,7 @@ describe("a request whose model fails", () => {
     expect(gateway.budget).toMatchObject({ spentNano: 0n, reservedNano: 0n, closed: { length: 1 } });
   });
 
-  it("is called again after the wait that the upstream asks for, as often as the model says", async () => {
+  it("is called again after the wait that the upstream requests, as often as the model's settings allow", async () => {
     let calls = 0;
     const one: Answer = (...args) => (++calls < 3 ? failing(429, { "retry-after": "0" }) : working)(...args);
     await using gateway = await fallbackUnderTest([modelAt("one", "m", { retries: 2 })], { one });
@@ -137,7 +137,7 @@ describe("a request whose model fails", () => {
     expect(gateway.usage.settlements).toMatchObject([{ facts: { provider: "two" }, outcome: "succeeded" }]);
   });
 
-  it("ends with the client: a call under way is cancelled, and a wait between two attempts", async () => {
+  it("ends with the client: a running call, or a wait between two attempts, is cancelled", async () => {
     const waiting = [modelAt("one", "m", { retries: 1 })];
     const reply = fakeReply();
     const one: Answer = (...args) => {
@@ -159,7 +159,7 @@ describe("a request whose model fails", () => {
 });
 
 describe("upstreams that all fail", () => {
-  it("get no more calls than a tenth more than requests and ten, whatever retries are configured", async () => {
+  it("get at most ten calls and a tenth more than there are requests, whatever retries are configured", async () => {
     const models = [modelAt("one", "m", { retries: 5 })];
     await using gateway = await fallbackUnderTest(models, { one: failing(429, { "retry-after": "0" }) });
     for (let request = 0; request < 100; request++) await gateway.serve(REQUEST);
@@ -168,7 +168,7 @@ describe("upstreams that all fail", () => {
     expect(gateway.usage.settlements).toHaveLength(100);
   });
 
-  it("are passed over once they have failed five times", async () => {
+  it("are skipped once they have failed five times", async () => {
     await using gateway = await fallbackUnderTest(WITH_FALLBACK, { one: failing(500), two: working });
     for (let request = 0; request < 10; request++) await gateway.serve(REQUEST);
     expect(gateway.calls()).toEqual({ one: 5, two: 10 });
@@ -179,7 +179,7 @@ describe("upstreams that all fail", () => {
 describe("the reservation of a request with fallbacks", () => {
   const bound = reservationOf(REQUEST);
 
-  it("is that of the dearest model that may answer", async () => {
+  it("is that of the most expensive model that may answer", async () => {
     const budget = fakeBudget(3n * bound);
     await using gateway = await fallbackUnderTest(WITH_FALLBACK, { one: failing(500), two: working }, { budget });
     const { reply } = await gateway.serve(REQUEST);
@@ -187,7 +187,7 @@ describe("the reservation of a request with fallbacks", () => {
     expect(gateway.usage.admissions).toMatchObject([{ reservedNanoUsd: 3n * bound, price: { version: "file:two" } }]);
   });
 
-  it("leaves a dearer fallback out rather than refuse, or lower, a request that fits without it", async () => {
+  it("leaves out a more expensive fallback rather than refuse, or lower, a request that fits without it", async () => {
     const budget = fakeBudget(3n * bound - 1n);
     await using gateway = await fallbackUnderTest(WITH_FALLBACK, { one: failing(500), two: working }, { budget });
     const { refusal } = await gateway.serve(REQUEST);
@@ -198,7 +198,7 @@ describe("the reservation of a request with fallbacks", () => {
     expect(JSON.parse(sent?.body ?? "")).toMatchObject({ max_tokens: 3 });
   });
 
-  it("keeps a fallback that costs no more where a dearer one is left out", async () => {
+  it("keeps a fallback that costs no more when a more expensive one is left out", async () => {
     const models = [
       modelAt("one", "m", { fallback: ["two/n", "three/o"] }),
       modelAt("two", "n", {}, 9n),
@@ -221,7 +221,7 @@ describe("the reservation of a request with fallbacks", () => {
     expect(gateway.usage.settlements).toMatchObject([{ facts: { provider: "one", model: "m" }, outcome: "denied" }]);
   });
 
-  it("is never overspent by many requests at once that fall back to a dearer model", async () => {
+  it("is never overspent by many requests at once that fall back to a more expensive model", async () => {
     const limit = 10n * bound;
     const budget = fakeBudget(limit);
     // Nearly as much as is reserved.

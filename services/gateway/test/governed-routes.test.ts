@@ -154,7 +154,7 @@ describe.each(CASES)("$path, $kind", (route) => {
     expect(spentNano > 0n).toBe(sample.isBilled);
   });
 
-  it("lets no call through whose key is revoked, or has no scope for it", async () => {
+  it("lets no call through if its key is revoked or lacks the scope", async () => {
     const revoked = new DomainError("unauthenticated", "CREDENTIAL_REVOKED", "the API key is revoked");
     const subscribeToKey = () => Promise.reject(revoked);
     const { refusal, sent, usage } = await called(route, { overrides: { subscribeToKey } });
@@ -162,7 +162,7 @@ describe.each(CASES)("$path, $kind", (route) => {
     expect([sent, usage.admissions]).toEqual([[], []]);
   });
 
-  it("lets no call through for which a budget has nothing left", async () => {
+  it("lets no call through if a budget has nothing left for it", async () => {
     const { refusal, sent, usage } = await called(route, { limitNano: 0n });
     expect(refusal).toMatchObject({ status: 402, code: "budget_exceeded" });
     expect(sent).toEqual([]);

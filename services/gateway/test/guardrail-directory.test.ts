@@ -6,7 +6,7 @@ import { createGuardrailDirectory, type GuardrailDirectoryOptions } from "../src
 import type { AppliedGuardrail } from "../src/domain/ports/guardrail-directory.ts";
 import type { CallingKey } from "../src/domain/ports/key-verifier.ts";
 
-/** The directory of a gateway that calls one process of the policy service, while policies are changed through another. */
+/** The directory of a gateway that calls one process of the policy service, while policies are changed through another one. */
 
 let policy: PolicyUnderTest;
 const started: { stop(): Promise<void> }[] = [];
@@ -55,7 +55,7 @@ async function startDirectory(options: GuardrailDirectoryOptions = {}): Promise<
   return { transport, guardrailsOf, summaryOf };
 }
 
-/** A clock that stands still: no cache entry expires, and the feed never times out. */
+/** A stopped clock: no cache entry expires, and the feed never times out. */
 const timeless: GuardrailDirectoryOptions = { monotonic: () => 1_000_000 };
 
 /** Makes a key whose guardrails, one on its namespace, are cached. */
@@ -89,7 +89,7 @@ describe("the guardrails of a warm key", () => {
     ]);
   });
 
-  it("change when a policy is switched off, without a call for other namespaces", async () => {
+  it("change when a policy is disabled, without a call for other namespaces", async () => {
     const subject = await startDirectory(timeless);
     const [changed, other] = [await warmKey(subject), await warmKey(subject)];
     await policy.disable(changed.policy.id);
@@ -108,7 +108,7 @@ describe("the guardrails of a warm key", () => {
     await until(subject, child, "allowStreaming, modelAllow");
   });
 
-  it("are one array for all keys to which the same apply, also after a change of something else", async () => {
+  it("are one array for all keys with the same guardrails, also after an unrelated change", async () => {
     const subject = await startDirectory(timeless);
     const { namespaceId, caller } = await warmKey(subject);
     const before = await subject.guardrailsOf(caller);
@@ -148,7 +148,7 @@ describe("a call to policy", () => {
     expect(subject.transport.calls).toBe(calls + 1);
   });
 
-  it("whose answer is overtaken by a change serves the requests before the change, and none after it", async () => {
+  it("that a change overtakes serves the requests from before the change, and no later ones", async () => {
     const subject = await startDirectory(timeless);
     const namespaceId = newId("ns");
     const caller = callerIn(namespaceId);
@@ -168,13 +168,13 @@ describe("a call to policy", () => {
     expect(subject.transport.calls).toBe(calls + 2);
   });
 
-  it("is answered even while every answer is overtaken by a change, with everything that was bound before it", async () => {
+  it("is answered even while changes overtake every answer, with everything that was bound before it", async () => {
     const subject = await startDirectory();
     const { namespaceId, caller } = await warmKey(subject);
     const { policy: churned } = await policy.budget(namespaceId, 5n);
     const quiet = await warmKey(subject);
     const churn = { stopped: false };
-    /** Lets no answer through until another change was delivered. */
+    /** Holds every answer until another change was delivered. */
     const churnWhileAnswersWait = async (): Promise<void> => {
       while (!churn.stopped) {
         const gate = Promise.withResolvers<void>();
@@ -203,7 +203,7 @@ describe("a call to policy", () => {
     }
   });
 
-  it("is made for the keys that were not used lately, once there are more than the cache holds", async () => {
+  it("is made for the least recently used keys, once there are more than fit into the cache", async () => {
     const subject = await startDirectory({ ...timeless, maxBytes: 16_384 });
     const namespaceId = newId("ns");
     const callsFor = async (callers: readonly CallingKey[]): Promise<number> => {
@@ -221,7 +221,7 @@ describe("a call to policy", () => {
     expect(await callsFor(cold)).toBeGreaterThan(50);
   });
 
-  it("is made again for keys whose guardrails had to leave the memory, and for no others", async () => {
+  it("is made again for keys whose guardrails were evicted, and for no others", async () => {
     const subject = await startDirectory({ ...timeless, maxBytes: 16_384 });
     const { namespaceId, caller } = await warmKey(subject);
     const { calls } = subject.transport;
@@ -234,7 +234,7 @@ describe("a call to policy", () => {
     await subject.summaryOf(caller);
     const { calls: before } = subject.transport;
     expect(before).toBeGreaterThan(calls);
-    // Larger than the memory for answers: served, and not kept.
+    // Larger than the memory of the cache: served, and not kept.
     expect(await subject.summaryOf(caller)).toBe("allowStreaming, modelDeny");
     expect(subject.transport.calls).toBe(before + 1);
   });

@@ -14,7 +14,7 @@ import { replaced } from "./replaced-values.ts";
 import { blockDelta, blockStart, blockStop, MESSAGE_BODY, messageStream, textBlock } from "./sample-messages.ts";
 import { callItem, reasoningItem, RESPONSE_BODY, responseStream, textItem } from "./sample-responses.ts";
 
-/** Some of the values that a place may have: one that is no text, number or key, and one of another type or out of range. */
+/** Some of the values that a place may have: one that is not a text, number or key, and one of another type or out of range. */
 const VALUES: readonly unknown[] = [{ toString: 1, valueOf: 1 }, -1];
 
 const CALL = { index: 0, id: "a", type: "function", function: { name: "f", arguments: "{}" } };
@@ -69,7 +69,7 @@ const spec: GuardrailSpec = {
   contentPatterns: [{ name: "word", pattern: "secret", action: "redact", appliesTo: "both" }],
 };
 
-/** Faults of streams with a place replaced, if they are no refusals and not the upstream's. */
+/** Faults of streams with a place replaced, except refusals and faults of the upstream. */
 async function faultsOf(wire: Wire, body: object, upstreamWire: WireName, isGuarded: boolean) {
   const faults = new Set<string>();
   let places = 0;
@@ -90,7 +90,7 @@ async function faultsOf(wire: Wire, body: object, upstreamWire: WireName, isGuar
   return [...faults];
 }
 
-/** Translated streams are guarded: what reads them unguarded then has a part in it as well. */
+/** Translated streams are guarded, so that the reader of unguarded streams is covered too. */
 const CASES = ROUTES.flatMap(({ wire, body }) => {
   return (["chat", "messages", "responses"] as const).flatMap((upstreamWire) => {
     const kinds = upstreamWire === wire.name ? (["guarded", "unguarded"] as const) : (["guarded"] as const);
@@ -99,7 +99,7 @@ const CASES = ROUTES.flatMap(({ wire, body }) => {
 });
 
 describe.each(CASES)("a stream of $name over $upstreamWire, $guards", ({ wire, body, upstreamWire, guards }) => {
-  it("is passed or ends with an error whatever the value of any member of its events", async () => {
+  it("is passed on or ends with an error, whatever the value of any member of its events", async () => {
     expect(await faultsOf(wire, body, upstreamWire, guards === "guarded")).toEqual([]);
   });
 });

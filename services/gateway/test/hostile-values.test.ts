@@ -176,7 +176,7 @@ const spec: GuardrailSpec = {
 
 const BUDGET_NANO = 10n ** 18n;
 
-/** Faults that are no refusals of requests with a place replaced, or of answers. */
+/** Faults of requests, or answers, with a place replaced, except refusals. */
 async function faultsOf(
   { path, wire }: (typeof INFERENCE_ROUTES)[number],
   upstreamWire: WireName,
@@ -214,7 +214,7 @@ async function faultsOf(
     }
   }
   expect(places).toBeGreaterThan(HOSTILE.length);
-  // No request was refused for want of money.
+  // No request was refused because of its budget.
   expect(budget.spentNano).toBeLessThan(BUDGET_NANO / 2n);
   return [...faults];
 }

@@ -56,7 +56,7 @@ describe("an HTTP server with bodies that never end", () => {
     await eventually(() => http.bodies.bytes === 0);
   });
 
-  it("refuses a body that it has no memory for before its first byte, and takes the memory of one that is to come", async () => {
+  it("refuses a body without memory for it before its first byte, and reserves the memory of an announced one", async () => {
     const first = await http.connected();
     first.write("POST /hold HTTP/1.1\r\nhost: x\r\nx-holder: one\r\ncontent-length: 400000\r\n\r\n");
     await eventually(() => http.bodies.bytes === 400_000);
@@ -71,7 +71,7 @@ describe("an HTTP server with bodies that never end", () => {
     const post = (path: string, body: string) => fetch(http.url + path, { method: "POST", body });
     expect(await (await post("/text", "x".repeat(100_000))).json()).toEqual({ held: 200_000 });
     expect(await (await post("/text", `é${"x".repeat(99_998)}`)).json()).toEqual({ held: 300_000 });
-    // Of these bytes there is space for two copies, and not for three.
+    // There is space for two copies of these bytes, but not for three.
     expect((await post("/text", "x".repeat(400_000))).status).toBe(200);
     expect((await post("/text", `é${"x".repeat(399_998)}`)).status).toBe(503);
     await eventually(() => http.bodies.bytes === 0);

@@ -27,7 +27,7 @@ describe("connections at their bound", () => {
     return socket;
   };
 
-  it("close the one on which nothing has come for longest, before any that was used", async () => {
+  it("close the one that has been idle for longest first", async () => {
     http = await startHttpUnderTest([], { maxConnections: 3 });
     const used = await kept();
     const silent = await http.connected();
@@ -48,7 +48,7 @@ describe("connections at their bound", () => {
     expect([first.closed, second.closed, third.closed]).toEqual([false, false, false]);
   });
 
-  it("refuse a new one with 503 only while each has a request, and close none of those", async () => {
+  it("refuse a new one with 503 only while each has a request, and close none of them", async () => {
     http = await startHttpUnderTest([], { maxConnections: 2 });
     const busy = [await http.connected(), await http.connected()];
     const answers = busy.map(received);
@@ -111,7 +111,7 @@ describe("a client that is slow to send", () => {
     ["in chunks", "transfer-encoding: chunked", "1\r\nx\r\n"],
     ["with an extension of a chunk", "transfer-encoding: chunked\r\n\r\n1;", "x"],
   ])(
-    "is answered 408 and disconnected if its body does not end in time, whatever comes: %s",
+    "is answered 408 and disconnected if its body does not end in time, whatever it sends: %s",
     async (_, head, piece) => {
       const { answer, ms } = await drip(
         `POST /body HTTP/1.1\r\nhost: x\r\n${head}${head.includes("\r\n\r\n") ? "" : "\r\n\r\n"}`,
@@ -142,7 +142,7 @@ describe("what follows on a connection", () => {
     expect(http.waiting).toHaveLength(16);
   });
 
-  it("is no other protocol: an upgrade is ignored, and the body that comes with it read", async () => {
+  it("is never another protocol: an upgrade is ignored, and its body read", async () => {
     http = await startHttpUnderTest();
     for (const protocol of ["websocket", "h2c"]) {
       const socket = await http.connected();
@@ -172,7 +172,7 @@ describe("what follows on a connection", () => {
     expect(answer).not.toContain('"size"');
   });
 
-  it("is not what a header hides: a bare CR, LF or NUL, a folded line, a blank before the colon", async () => {
+  it("is never a request hidden in a header: by a bare CR, LF or NUL, a folded line, a blank before the colon", async () => {
     http = await startHttpUnderTest();
     const headers = [
       "a: b\rc: d",

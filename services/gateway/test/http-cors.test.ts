@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([http.stop(), httpWithoutCors.stop()]));
 
-/** Headers of an answer that are about other origins. */
+/** CORS headers of an answer. */
 function corsHeadersOf({ headers }: Response): Record<string, string> {
   return Object.fromEntries([...headers].filter(([name]) => name.startsWith("access-control-")));
 }
@@ -97,7 +97,7 @@ describe("a page of another origin", () => {
 });
 
 describe("without allowed origins", () => {
-  it("no answer is about other origins", async () => {
+  it("no answer has CORS headers", async () => {
     for (const answer of [
       await preflight(`${httpWithoutCors.url}/ok`, ALLOWED),
       await fetch(`${httpWithoutCors.url}/ok`, { headers: { origin: ALLOWED } }),

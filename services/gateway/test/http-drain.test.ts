@@ -68,7 +68,7 @@ it("fails no request of a client that keeps connections alive while one gateway 
   expect(count).toBeGreaterThan(200);
 }, 60_000);
 
-it("says Connection: close in the next answer on a kept connection, and leaves once nobody comes any more", async () => {
+it("sends Connection: close in the next answer on a kept connection, and exits once no more requests come", async () => {
   const http = await started();
   const agent = keepingAlive();
   expect(await get(http, agent)).toMatchObject({ status: 200, connection: "keep-alive", reused: false });
@@ -93,7 +93,7 @@ it("serves requests on new connections for a moment, and refuses them after that
   await drained;
 });
 
-it("leaves soon if it has no connection", async () => {
+it("exits soon if it has no connection", async () => {
   const http = await started();
   const startedAt = performance.now();
   await http.drain({ timeoutMs: 600_000, signal: NO_SIGNAL });
@@ -114,7 +114,7 @@ it("waits for a running answer beyond the time of kept connections, and no longe
       ),
     15_000,
   );
-  // New connections are taken for three times as long as kept ones may wait, which is a tenth of the time.
+  // New connections are accepted for three times as long as kept ones may wait, which is a tenth of the time.
   expect(performance.now() - startedAt).toBeGreaterThan(5_900);
   waiting.waiting.shift()?.();
   expect(await answer).toMatchObject({ status: 200 });

@@ -54,7 +54,7 @@ describe("a client that has ended its side of the connection", () => {
     expect(received.text.match(/"answer":"whole"/g)).toHaveLength(2);
   });
 
-  it("is probed with what it ignores while it waits", async () => {
+  it("is probed with interim responses, which it ignores, while it waits", async () => {
     const whole = await sendAndEnd(wait());
     await eventually(() => whole.received.text.startsWith(interim));
     const events = await sendAndEnd(EVENTS, 2);

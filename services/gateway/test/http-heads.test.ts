@@ -27,7 +27,7 @@ describe("a target in absolute form", () => {
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });
 
-  it("brings its body along", async () => {
+  it("is read with its body", async () => {
     const head = `POST http://a/body HTTP/1.1\r\nhost: b\r\ncontent-length: 3\r\n${CLOSE}\r\n`;
     expect(await http.exchangeBytes(`${head}abc`)).toContain('{"size":3}');
   });
@@ -71,14 +71,14 @@ describe("a client that expects 100 Continue", () => {
     },
   );
 
-  it("is not told anything in HTTP/1.0, which has no interim responses", async () => {
+  it("gets no interim response in HTTP/1.0, which has none", async () => {
     const bytes = "POST /body HTTP/1.0\r\nexpect: other\r\ncontent-length: 3\r\n\r\nabc";
     const answer = await http.exchangeBytes(bytes);
     expect(answer).toMatch(/^HTTP\/1\.1 200 [^]*\{"size":3\}$/);
   });
 });
 
-it("counts headers by their bytes: none is dropped for being one of many", async () => {
+it("bounds headers by their bytes: none is dropped because of their number", async () => {
   const many = Array.from({ length: 2_500 }, () => "a:\r\n").join("");
   const answer = await http.exchangeBytes(`GET /ok HTTP/1.1\r\nhost: a\r\n${many}host: b\r\n\r\n`);
   expect(answer).toMatch(/^HTTP\/1\.1 400 [^]*more than one Host/);

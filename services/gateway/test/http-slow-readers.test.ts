@@ -40,7 +40,7 @@ describe("an HTTP server with a client that is slow to read", () => {
   }, 30_000);
 
   it.each(["/large", "/large-stream"])(
-    "waits for a reader of %s that takes longer but goes on",
+    "waits for a reader of %s that is slow but continues",
     async (path) => {
       const socket = await http.connected();
       socket.pause();
@@ -60,7 +60,7 @@ describe("an HTTP server with a client that is slow to read", () => {
     60_000,
   );
 
-  it("keeps a client whose answer takes long to begin, on a connection on which other answers came first", async () => {
+  it("keeps a client whose answer begins late, on a connection with earlier answers", async () => {
     const socket = await http.connected();
     const chunks: Buffer[] = [];
     socket.on("data", (bytes: Buffer) => chunks.push(bytes.subarray(-500)));

@@ -77,7 +77,7 @@ export async function startHttpUnderTest(
 
 type OnEnd = (end: "taken" | "cancelled") => void;
 
-/** Sends several times what the buffers of both ends take: a client reads that much before the server sees any of it leave. */
+/** Sends several times what the buffers of both ends hold: they fill up before the server notices whether the client reads. */
 async function sendLarge({ reply }: Exchange, pieces: number, onEnd: OnEnd): Promise<void> {
   const piece = Buffer.alloc((64 << 20) / pieces, "x");
   reply.begin(200, {});
@@ -115,7 +115,7 @@ function bodyRoutes(bodies: BodyBudget): readonly Route[] {
   ];
 }
 
-/** Routes that answer when the test says so: a whole answer, or the second part of one that has begun. */
+/** Routes that answer when the test decides: a whole answer, or the second part of one that has begun. */
 function waitingRoutes(waiting: (() => void)[], onEnd: OnEnd): readonly Route[] {
   const begun = async ({ reply }: Exchange, type: string): Promise<void> => {
     reply.begin(200, { "content-type": type });

@@ -93,7 +93,7 @@ describe("the HTTP server", () => {
     }
   });
 
-  it("answers HEAD without a body, OPTIONS with what is allowed, and refuses other methods", async () => {
+  it("answers HEAD without a body, OPTIONS with the allowed methods, and refuses other methods", async () => {
     const head = await fetch(`${http.url}/ok`, { method: "HEAD" });
     expect([head.status, await head.text()]).toEqual([200, ""]);
     const options = await fetch(`${http.url}/body`, { method: "OPTIONS" });

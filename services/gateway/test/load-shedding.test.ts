@@ -34,7 +34,7 @@ function verifierOfNamespaces(): VerifyKey {
   };
 }
 
-/** Starts a gateway whose upstream answers each request when the test says so, or at once. */
+/** Starts a gateway whose upstream answers each request when the test decides, or at once. */
 async function startGateway(
   loadGate: LoadGate,
   answer: GuardedGatewayOptions["answer"],
@@ -65,7 +65,7 @@ const bodyOf = (content: string, stream = false): string =>
   JSON.stringify({ model: "gpt-4o", max_tokens: 1_000_000, stream, messages: [{ role: "user", content }] });
 const headersOf = (token: string) => ({ "content-type": "application/json", authorization: `Bearer ${token}` });
 
-/** Sends a request of which the namespace is the text. */
+/** Sends a request whose text is the namespace. */
 async function ask(token: string): Promise<{ status: number; retryAfter: string | null; text: string }> {
   const request = { method: "POST", headers: headersOf(token), body: bodyOf(token) };
   const response = await fetch(`${gateway.url}/v1/chat/completions`, request);
@@ -84,7 +84,7 @@ async function askOnConnection(token: string, stream: boolean): Promise<Socket> 
 }
 
 describe("a namespace that floods the gateway", () => {
-  it("is served, and keeps those of another one from starting by a few requests, not by all of its own", async () => {
+  it("is served, and delays those of another one by a few requests, not by all of its own", async () => {
     const connections = 150;
     const gate = new LoadGate();
     await startGateway(gate, (response) => sendJson(response, 200, WHOLE));
@@ -118,13 +118,13 @@ describe("a namespace that floods the gateway", () => {
     load.isOver = true;
     await Promise.all(flooding);
     await pool.close();
-    // Those of two turns, and those that were on their way.
+    // The requests of two turns, and those already on their way.
     expect(Math.max(...between)).toBeLessThan(connections / 5);
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
     expect(gate.running).toBe(0);
   });
 
-  it("is refused at once with 503 beyond its share of the running requests, of which nothing goes upstream", async () => {
+  it("is refused at once with 503 beyond its share of the running requests, and sends nothing upstream", async () => {
     const held: (() => void)[] = [];
     const gate = new LoadGate({ maxRunning: 20 });
     await startGateway(gate, (response) => void held.push(() => sendJson(response, 200, WHOLE)));
@@ -155,7 +155,7 @@ describe("a namespace that floods the gateway", () => {
 });
 
 describe("a body in chunks", () => {
-  it("is the work of its size once it is read, so that others wait for the next turn", async () => {
+  it("counts as work of its size once it is read, so that others wait for the next turn", async () => {
     let endTurn = (): void => {};
     const gate = new LoadGate({ atTurnEnd: (callback) => (endTurn = callback) });
     await startGateway(gate, (response) => sendJson(response, 200, WHOLE));
@@ -172,7 +172,7 @@ describe("a body in chunks", () => {
 });
 
 describe("a client that leaves", () => {
-  it("takes nothing upstream while its request waits to start, and frees its place", async () => {
+  it("sends nothing upstream if its request still waits to start, and frees its place", async () => {
     let endTurn = (): void => {};
     const gate = new LoadGate({ atTurnEnd: (callback) => (endTurn = callback) });
     await startGateway(gate, (response) => sendJson(response, 200, WHOLE));
@@ -236,7 +236,7 @@ describe("a client that leaves", () => {
 });
 
 describe("a client that does not read its stream", () => {
-  it("holds up the upstream, so that no more is on its way than the buffers of the two connections take", async () => {
+  it("slows the upstream down, so that no more is in transit than fits into the buffers of the two connections", async () => {
     const [piece, size] = [`data: ${JSON.stringify({ id: "c", choices: [], pad: "x".repeat(60_000) })}\n\n`, 1 << 30];
     let sentBytes = 0;
     await startGateway(new LoadGate(), (response) => {
@@ -258,7 +258,7 @@ describe("a client that does not read its stream", () => {
     await eventually(() => readBytes > 4 << 20);
     socket.pause();
     const before = process.memoryUsage().rss;
-    // It stands still once nothing was sent for a while.
+    // The stream is blocked once nothing was sent for a while.
     let last = -1;
     await eventually(async () => {
       const isStill = sentBytes === last;

@@ -15,7 +15,7 @@ import { startManagement } from "./management-under-test.ts";
 const log = createLogger("gateway", (line) => line, "silent");
 const METHOD = "/routeplane.usage.v1.UsageService/WatchRequests";
 
-/** A service that answers with these bytes and no end, and the connection that it answers on. */
+/** A service that answers with these bytes without an end, and the connection that it answers on. */
 async function startService(bytes: string) {
   const server = createServer();
   const answered = new Promise<Http2Session>((resolve) => {
@@ -63,7 +63,7 @@ it("names the client's address to a service: that of the connection, or the one 
   expect(named).toEqual(["127.0.0.1", "198.51.100.7"]);
 });
 
-it("makes a read again whose answer breaks off, when another process serves it", async () => {
+it("repeats a read whose answer breaks off, on another process", async () => {
   const bytes = ["the first part", undefined];
   const server = createServer();
   server.on("stream", (stream) => {

@@ -16,7 +16,7 @@ describe("a request to a model whose provider lacks its key", () => {
   const refusedForKey = { status: 503, code: "provider_key_missing", details: { variable: "ONE_API_KEY" } };
   const answers = { one: working, two: working };
 
-  it("goes to its fallback alone: admitted, charged and recorded as that, with nothing sent to the other", async () => {
+  it("goes only to its fallback: it is admitted, charged and recorded as such, and nothing is sent to the provider without a key", async () => {
     await using gateway = await fallbackUnderTest([one, two], answers);
     const { reply } = await gateway.serve(REQUEST);
     expect(reply.text).toContain("hello");

@@ -95,7 +95,7 @@ describe("the list of models", () => {
         },
         { id: "there/big", ...common, owned_by: "there", status: "unavailable", ...price(1, 1) },
         { id: "small", ...common, owned_by: "there", status: "unavailable", ...price(1, 1) },
-        // Its provider lacks its key; one of its fallbacks does not, and is what a request is admitted for.
+        // Its provider lacks its key, but one of its fallbacks has one; requests are admitted for that fallback.
         {
           id: "tiny",
           ...common,
@@ -109,7 +109,7 @@ describe("the list of models", () => {
     expect((await get("/v1/models/there/big")).body).toEqual((body["data"] as object[])[2]);
   });
 
-  it("has the form of the Anthropic API for its clients, without models that only make embeddings", async () => {
+  it("has the form of the Anthropic API for its clients, without models that only create embeddings", async () => {
     const { body } = await getAsAnthropic("/v1/models");
     const model = (id: string) => ({ type: "model", id, display_name: id, created_at: "2026-11-30T01:02:03Z" });
     const away = { status: "unavailable" };

@@ -13,7 +13,7 @@ import { ownKeyRoute } from "../src/handlers/own-key.ts";
 import { createRouter } from "../src/handlers/router.ts";
 import { type FakeVerifier, fakeVerifier } from "./fake-verifier.ts";
 
-/** Tests of `GET /v1/key` over the contracts of auth and policy: what the calls carry, and what becomes of their errors. */
+/** Tests of `GET /v1/key` over the contracts of auth and policy: the content of its calls, and the handling of their errors. */
 
 const GATEWAY_TOKEN = "rps_of-the-gateway";
 const CREATED_AT = new Date("2026-11-30T01:02:03.456Z");
@@ -96,7 +96,7 @@ describe("the own key", () => {
     expect(calls.map((headers) => headers.get(CLIENT_ADDRESS))).toEqual(["198.51.100.7", "198.51.100.7"]);
   });
 
-  it("costs no call for a token that the gateway knows to be invalid", async () => {
+  it("makes no call for a token that the gateway knows to be invalid", async () => {
     const { id, token } = verifier.mint([]);
     verifier.revoke(id);
     for (const each of [token, "rp_unknown"]) {
@@ -113,7 +113,7 @@ describe("the own key", () => {
     });
   });
 
-  it("is 429 with the wait if the key asks a service too often", async () => {
+  it("is 429 with the wait if the key calls a service too often", async () => {
     failure = new DomainError("resource_exhausted", "RATE_LIMITED", "too many", { metadata: { retry_after: "1" } });
     const { status, headers, body } = await read(verifier.mint([]).token);
     expect({ status, wait: headers.get("retry-after"), body }).toMatchObject({
@@ -124,7 +124,7 @@ describe("the own key", () => {
     expect(headers.has("x-should-retry")).toBe(false);
   });
 
-  it("is 503 that names the service which does not answer", async () => {
+  it("is 503 and names the service that does not answer", async () => {
     failure = new DomainError("unavailable", "DEPENDENCY_UNAVAILABLE", "postgres does not answer");
     expect(await read(verifier.mint([]).token)).toMatchObject({
       status: 503,

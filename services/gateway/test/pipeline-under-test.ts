@@ -57,9 +57,9 @@ export interface PipelineUnderTestOptions {
   readonly budget?: FakeAdmissions;
   readonly usage?: ReturnType<typeof fakeUsageLog>;
   readonly guardrails?: GuardrailDirectory;
-  /** Wire of the route; that of chat completions by default. */
+  /** Wire of the route; chat completions by default. */
   readonly wire?: Wire;
-  /** Wires that the upstream speaks; that of the route by default. */
+  /** Wires that the upstream speaks; the wire of the route by default. */
   readonly wires?: ReadonlySet<WireName>;
   /** Members of the model to replace, e.g. its prices. */
   readonly model?: Partial<Model>;

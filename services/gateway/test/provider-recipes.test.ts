@@ -132,7 +132,7 @@ describe("the recipe", () => {
     if (!("authorization" in headers)) expect(server.requests[before]?.headers).not.toHaveProperty("authorization");
   });
 
-  it("for Mistral sends no member that it refuses, whatever the client asks for", async () => {
+  it("for Mistral sends no member that it refuses, whatever the client requests", async () => {
     const { body } = await call("Mistral", "mistral-large-2512", { max_completion_tokens: 9 });
     expect(body).toEqual(expect.objectContaining({ max_tokens: 9 }));
     expect(body).not.toHaveProperty("max_completion_tokens");
@@ -140,7 +140,7 @@ describe("the recipe", () => {
     expect(models.map(({ usageInStreams }) => usageInStreams)).toEqual(["never", "never", "never"]);
   });
 
-  it("has prices for every model that it names, from the catalogue or of its own", () => {
+  it("has prices for every model that it names, from the catalogue or in the recipe", () => {
     const providers = [...RECIPES.keys()].flatMap((title) => load(title));
     expect(providers.length).toBeGreaterThanOrEqual(14);
     expect(providers.flatMap(({ name, unpriced }) => unpriced.map((id) => `${name}/${id}`))).toEqual([]);
@@ -160,7 +160,7 @@ describe("the recipe", () => {
     expect(wiresOf("Ollama")).toEqual({ "llama3.2:3b": ["chat", "embeddings"], "nomic-embed-text": ["embeddings"] });
   });
 
-  it("for fallback and deployments spreads requests, and names where they go next", () => {
+  it("for fallback and deployments distributes requests, and names the next hops", () => {
     const models = load("Fallback and deployments").flatMap((provider) => provider.models);
     const model: Model | undefined = createModelDirectory(models).find("default");
     expect(model).toMatchObject({

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { startPolicyUnderTest } from "../../policy/test/policy-under-test.ts";
 import { startGatewayOnSlices } from "./gateway-on-slices.ts";
 
-/** Run in full, by `npm run faults`: it takes three windows of real time. `simulated-slices.test.ts` is its short form. */
+/** Runs in full only by `npm run faults`, because it takes three windows of real time. `simulated-slices.test.ts` is the short form. */
 const isFull = process.env["ROUTEPLANE_FAULTS"] === "full";
 
 const WINDOW_MS = 10_000;
@@ -61,7 +61,8 @@ it.runIf(isFull)(
       }
       await Promise.all(running);
       const sorted = admittedAt.toSorted((a, b) => a - b);
-      // Admission is dated by its answer here, by its grant there: they differ by the call at most, so the window is looked at a little shorter.
+      // Here an admission is dated by its answer, in the service by its grant. They differ by at most the time of the call, so a slightly
+      // shorter window is checked.
       const SHORTER_MS = 300;
       for (const [index, at] of sorted.entries()) {
         const beyond = sorted[index + MAX_REQUESTS];

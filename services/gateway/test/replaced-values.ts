@@ -1,4 +1,4 @@
-/** Values that a program cannot make a text, a number or a key of, and others that are of no expected type. */
+/** Values that cannot be converted to a text, a number or a key, and others of no expected type. */
 export const HOSTILE: readonly unknown[] = [
   { toString: 1, valueOf: 1 },
   [{ toString: 1 }],

@@ -52,7 +52,7 @@ describe("every route is governed", () => {
     await gateway.stop();
   });
 
-  it("gives the upstreams to the pipeline and the wiring alone", () => {
+  it("gives the upstreams only to the pipeline and the wiring", () => {
     const sources = join(import.meta.dirname, "../src");
     const files = readdirSync(sources, { recursive: true, encoding: "utf8" }).filter((name) =>
       /(?<!\.test)\.ts$/.test(name),
@@ -67,7 +67,7 @@ describe("every route is governed", () => {
     expect(outside(naming(/from "undici"/))).toEqual([]);
   });
 
-  it("declares what each route reaches, and has one that reaches an upstream", async () => {
+  it("declares for each route what it calls, and has one that calls an upstream", async () => {
     const gateway = await startUnservedGateway();
     const reaching = (what: string) => gateway.routes.filter(({ reaches }) => reaches === what).map(({ path }) => path);
     expect(reaching("upstream")).toEqual(INFERENCE_ROUTES.map(({ path }) => path));
@@ -116,7 +116,7 @@ describe("management routes", () => {
     await gateway.stop();
   });
 
-  it("answer with unavailable at once while their service does not answer", async () => {
+  it("answer UNAVAILABLE at once while their service does not answer", async () => {
     const gateway = await startUnservedGateway();
     const started = performance.now();
     const response = await fetch(`${gateway.url}/routeplane.usage.v1.UsageService/GetUsage`, {

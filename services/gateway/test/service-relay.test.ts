@@ -50,7 +50,7 @@ async function startProcesses(serve: readonly Serve[]): Promise<ServiceConnectio
 
 const call = (url: string, path: string): Promise<Response> => fetch(url + path, { method: "POST", body: "{}" });
 
-it("makes a read again on another process when one is not available, and a write only once", async () => {
+it("repeats a read on another process if one is unavailable, but never a write", async () => {
   let refused = 0;
   const refuse: Serve = (stream) => {
     refused++;
@@ -74,7 +74,7 @@ it("answers with the error of the service when none of its processes is availabl
   expect([response.status, await response.json()]).toMatchObject([503, { message: "the process is stopping" }]);
 });
 
-it("says of a write that got no answer that its outcome is not known, and makes it only once", async () => {
+it("reports the outcome of an unanswered write as unknown, and never repeats the write", async () => {
   let calls = 0;
   const take: Serve = (stream) => {
     calls++;
@@ -88,7 +88,7 @@ it("says of a write that got no answer that its outcome is not known, and makes 
   expect(calls).toBe(1);
 });
 
-it("gives up within 3 s a write that a suspended process was given", async () => {
+it("gives up a write to a suspended process within 3 s", async () => {
   const child = spawn(process.execPath, ["--eval", PROCESS], { stdio: ["ignore", "pipe", "inherit"] });
   onTestFinished(() => void child.kill("SIGKILL"));
   const [port] = (await once(child.stdout, "data")) as [Buffer];
@@ -101,6 +101,6 @@ it("gives up within 3 s a write that a suspended process was given", async () =>
     503,
     expect.stringContaining("may have done the call"),
   ]);
-  // A busy machine needs some more.
+  // A busy machine needs somewhat longer.
   expect(performance.now() - startedAt).toBeLessThan(3_500);
 });

@@ -77,9 +77,9 @@ export function simulateFleet(count: number, bindings: readonly SimulatedBinding
     counters: policy.counters,
     /** Lets time pass. */
     pass: (ms: number) => vi.advanceTimersByTimeAsync(ms),
-    /** Sends a request of so many tokens to a gateway. */
+    /** Sends a request of `tokens` tokens to a gateway. */
     open: (n: number, tokens: number) => (gateways[n % gateways.length] ?? expect.fail()).admit(tokens),
-    /** Sends a request of so many tokens to a gateway, which settles at once at its bound. Resolves to the request. */
+    /** Sends a request of `tokens` tokens to a gateway, which settles at once at its bound. Resolves to the request. */
     async request(n: number, tokens: number): Promise<SimulatedRequest> {
       const request = await this.open(n, tokens);
       request.settle(tokens);

@@ -100,7 +100,7 @@ describe("a limit that three gateways share, with traffic that moves every secon
 });
 
 describe("requests that do not fit", () => {
-  it("cost the policy service fewer than 60 calls in 1,000, and each is refused with its words", async () => {
+  it("cost the policy service fewer than 60 calls in 1,000, and each is refused with its message", async () => {
     const fleet = await startFleet(1, [budgetOf(1_000n)]);
     await Promise.all([fleet.request(0, 1_000), fleet.pass(2_000)]);
     const refused: SimulatedRequest[] = [];
@@ -122,7 +122,7 @@ describe("requests that do not fit", () => {
     await fleet.stop();
   });
 
-  it("are admitted at once where a report of the same gateway has freed what they need", async () => {
+  it("are admitted at once if a report of the same gateway has freed what they need", async () => {
     const fleet = await startFleet(1, [budgetOf(1_000n)]);
     const running = fleet.open(0, 1_000);
     await fleet.pass(50);
@@ -130,7 +130,7 @@ describe("requests that do not fit", () => {
     await fleet.pass(400);
     expect((await refused).isAdmitted).toBe(false);
     (await running).settle(10);
-    // It is acknowledged, and reported after a wait for others.
+    // It is acknowledged, and reported after a short wait for further reports.
     await fleet.pass(20);
     void fleet.request(0, 500);
     await fleet.pass(240);
@@ -140,7 +140,7 @@ describe("requests that do not fit", () => {
     await fleet.stop();
   });
 
-  it("under a shadow binding alone are admitted on the slices of the other limits, and told as its denials", async () => {
+  it("under a shadow binding only are admitted on the slices of the other limits, and reported as its denials", async () => {
     const shadow = { ...budgetOf(100n), shadow: true };
     const fleet = await startFleet(1, [budgetOf(10n ** 9n), shadow]);
     const requests: SimulatedRequest[] = [];

@@ -20,7 +20,7 @@ afterEach(async () => {
   await Promise.all(gateways.splice(0).map((gateway) => gateway.stop()));
 });
 
-/** Starts a gateway, and waits until it has a session and hears of changes, so that it may use the limits that it has read. */
+/** Starts a gateway, and waits until it has a session and receives changes, so that it may use the limits that it has read. */
 async function startGateway(elapsed?: () => number, transport = policy.subscriber()): Promise<Gateway> {
   const gateway = startGatewayOnSlices(transport, elapsed);
   gateways.push(gateway);
@@ -67,7 +67,7 @@ describe("admission on slices", () => {
     await eventually(async () => (await total())?.spentNano === 7_000n, 2_000);
   });
 
-  it("asks nobody where no limit applies", async () => {
+  it("makes no call if no limit applies", async () => {
     const namespaceId = newId("ns");
     const { lineage } = policy.key(namespaceId);
     const gateway = await startGateway();
@@ -109,7 +109,7 @@ describe("admission on slices", () => {
     await eventually(async () => (await total())?.spentNano === BigInt(admitted) * 8_000n);
   });
 
-  it("gives back what nobody uses", async () => {
+  it("returns unused slices", async () => {
     const { namespaceId, key, total } = await policy.oneBudget(10_000n);
     const gateway = await startGateway();
     settleAll([await gateway.admit(namespaceId, key.lineage, 10)], 10);
@@ -147,7 +147,7 @@ describe("admission on slices", () => {
     expect((await total())?.spentNano).toBe(10_000n);
   });
 
-  it("tells what it gives back again where that failed in one namespace of a call", async () => {
+  it("repeats its returns of a namespace that failed in a call", async () => {
     const [sound, failing] = [await policy.oneBudget(10_000n), await policy.oneBudget(10_000n)];
     const gateway = await startGateway();
     for (const { namespaceId, key } of [sound, failing])
@@ -182,7 +182,7 @@ describe("admission on slices", () => {
     expect(gateway.keeper.current?.session.isUsable(performance.now() + skippedMs)).toBe(false);
   });
 
-  it("admits on no more than a rate limit within its window, over three gateways", async () => {
+  it("admits no more than a rate limit within its window, over three gateways", async () => {
     const namespaceId = newId("ns");
     const { lineage } = policy.key(namespaceId);
     await policy.bound(namespaceId, { kind: "rate_limit", windowSecs: 60, maxRequests: 100n, maxTokens: 900n });
@@ -213,7 +213,7 @@ describe("admission on slices", () => {
         const known = await total();
         return known !== undefined && known.reservedNano > 0n && known;
       });
-      // It needs all that is left, of which the gateway has a part.
+      // The request needs all that is left, and the gateway holds a part of that.
       const outputTokensMax = 100n - spentNano / 1_000n;
       const { requestId } = request(outputTokensMax);
       const names = { namespaceId, requestId, lineage: [...key.lineage] };
@@ -227,12 +227,12 @@ describe("admission on slices", () => {
     expect((await total())?.spentNano).toBe(BigInt(settled) * 1_000n);
   });
 
-  it("of requests that a shadow budget would deny neither refuses any nor asks for each", async () => {
+  it("neither refuses requests that a shadow budget would deny, nor makes a call for each", async () => {
     const counted = countedSubscriber();
     const { namespaceId, key } = await policy.oneBudget(1_000_000n);
     const spec = { kind: "budget", window: "day", limitMicroUsd: 20n } as const;
     const { binding } = await policy.bound(namespaceId, spec, undefined, "shadow");
-    // One gateway has all of it: what the other one needs fits only if that came back.
+    // One gateway holds all of it: the requests of the other one fit only once it is returned.
     const [holder, gateway] = await Promise.all([startGateway(), startGateway(undefined, counted.subscriber)]);
     const held = await holder.admit(namespaceId, key.lineage, 20);
     expect(held.decision.admitted).toBe(true);
@@ -248,13 +248,13 @@ describe("admission on slices", () => {
       if (n % 20 === 0) await delay(20);
     }
     expect(denials).toBe(200);
-    // Every 250 ms one asks again, for a slice and then for an admission; reports and refills are calls too.
+    // Every 250 ms one request calls again, for a slice and then for an admission; reports and refills are calls too.
     const quarters = (performance.now() - startedAt) / 250;
     expect(counted.calls).toBeLessThan(20 + quarters * 10);
     held.settle(1);
   });
 
-  it("gives up a settlement that can never be applied, names it, and applies the others of its report", async () => {
+  it("gives up a settlement that can never be applied, logs it, and applies the others of its report", async () => {
     const refusals = async (): Promise<number> => {
       const { text } = await readMetrics();
       return Number(/^routeplane_policy_reports_total\{outcome="refused"\} (\d+)/m.exec(text)?.[1] ?? 0);
@@ -279,7 +279,7 @@ describe("admission on slices", () => {
     expect(await total()).toMatchObject({ spentNano: 8_000n });
   });
 
-  it("goes on centrally while no session can be opened", async () => {
+  it("admits centrally while no session can be opened", async () => {
     const { namespaceId, key } = await policy.oneBudget(10_000n);
     const gateway = startGatewayOnSlices(policy.subscriber());
     gateways.push(gateway);

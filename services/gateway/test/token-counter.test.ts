@@ -39,7 +39,7 @@ describe("the counter of tokens", () => {
     expect(bound).toBeLessThan(boundTexts(texts) * 0.8);
   });
 
-  it("keeps the loose bound of more requests than it takes, and refuses none", async () => {
+  it("keeps the loose bound for requests beyond its capacity, and refuses none", async () => {
     await counter.count(["x"], "o200k_base", "required");
     const exact = countTokens(SENTENCE);
     const loose = boundTexts([SENTENCE]);

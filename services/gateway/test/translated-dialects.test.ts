@@ -1,6 +1,6 @@
 /**
- * Usage of answers that are translated to the messages wire, in every dialect of the chat wire among `dialects/`: what the gateway
- * reads from the translated answer is what the file says is to be charged.
+ * Usage of answers that are translated to the messages wire, in every dialect of the chat wire among `dialects/`: the usage that the
+ * gateway reads from the translated answer is the one that the file states as charged.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -143,7 +143,7 @@ async function stopChild(child: ChildProcess, { stopSignal, stopTimeoutMs }: Pro
   clearTimeout(kill);
 }
 
-/** How a process ended; exit code 127 if it could not be started. */
+/** End of a process; exit code 127 if it could not be started. */
 async function endOf(child: ChildProcess): Promise<Ending> {
   if (child.exitCode !== null || child.signalCode !== null) return { code: child.exitCode, signal: child.signalCode };
   try {

@@ -7,7 +7,7 @@ import { createAdmissions } from "../../src/clients/admissions.ts";
 import type { AdmissionRequest, Admissions, ReservationKey } from "../../src/domain/ports/admissions.ts";
 import { fakeAdmissions } from "../fake-admissions.ts";
 
-/** Contract of `Admissions`, kept by the client of the policy service and by its fake. */
+/** Contract of `Admissions`, which the client of the policy service and its fake fulfil. */
 
 type Mode = "enforce" | "shadow";
 
@@ -66,7 +66,7 @@ const implementations: [string, (limits: Limits, mode?: Mode) => Promise<Subject
   ],
 ];
 
-/** A request that costs at most so many micro-USD: one output token costs one, and input nothing. */
+/** A request that costs at most `micro` micro-USD: one output token costs one, and input nothing. */
 function requestOf(
   { namespaceId, lineage }: Subject,
   micro: number,
@@ -87,7 +87,7 @@ const budgetOf = (micro: bigint): Limits => ({ budget: { window: "total", limitN
 const NOTHING = { spentNano: 0n, reservedNano: 0n };
 
 describe.each(implementations)("%s as admissions", (_, start) => {
-  it("lowers the output bound to what is left, and denies it instead where it is asked to, using up nothing", async () => {
+  it("lowers the output bound to what is left or, if requested, denies instead, using up nothing", async () => {
     const subject = await start(budgetOf(300n));
     const tightenable = { ...requestOf(subject, 500), refuseRatherThanLower: true };
     expect(await subject.admissions.admit(tightenable)).toMatchObject({ admitted: false, denial: { rule: "budget" } });
@@ -102,7 +102,7 @@ describe.each(implementations)("%s as admissions", (_, start) => {
     });
   });
 
-  it("admits without a reservation where no limit applies", async () => {
+  it("admits without a reservation if no limit applies", async () => {
     const subject = await start({});
     expect(await subject.admissions.admit(requestOf(subject, 500))).toEqual({
       admitted: true,
@@ -115,7 +115,7 @@ describe.each(implementations)("%s as admissions", (_, start) => {
     });
   });
 
-  it("reserves the most that a request can cost, until a time to come", async () => {
+  it("reserves the maximum cost of a request, until a time in the future", async () => {
     const subject = await start(budgetOf(1_000n));
     const decision = await subject.admissions.admit(requestOf(subject, 400));
     expect(decision).toMatchObject({ admitted: true, outputTokensMax: 400, reservedNanoUsd: microToNano(400n) });
@@ -194,7 +194,7 @@ describe.each(implementations)("%s as admissions", (_, start) => {
     expect(await subject.totals()).toMatchObject(NOTHING);
   });
 
-  it("does not admit a request again that is over", async () => {
+  it("does not admit an ended request again", async () => {
     const subject = await start(budgetOf(1_000n));
     const [settled, released] = [requestOf(subject, 10), requestOf(subject, 10)];
     for (const request of [settled, released]) await subject.admissions.admit(request);

@@ -8,7 +8,7 @@ import type { AppliedGuardrail, GuardrailDirectory } from "../../src/domain/port
 import type { CallingKey } from "../../src/domain/ports/key-verifier.ts";
 import { fakeGuardrailDirectory } from "../fake-guardrail-directory.ts";
 
-/** Contract of `GuardrailDirectory`, kept by the client of the policy service and by its fake. */
+/** Contract of `GuardrailDirectory`, which the client of the policy service and its fake fulfil. */
 
 /** An implementation, and a namespace whose guardrails the test sets. */
 interface Subject {

@@ -6,7 +6,7 @@ import { type AuthUnderTest, startAuthUnderTest } from "../../../auth/test/auth-
 import type { Caller, SubscribeToKey, VerifyKey } from "../../src/domain/ports/key-verifier.ts";
 import { fakeVerifier } from "../fake-verifier.ts";
 
-/** Contract of `VerifyKey` and `SubscribeToKey`, kept by the verifier of packages/rpc and by its fake. */
+/** Contract of `VerifyKey` and `SubscribeToKey`, which the verifier of packages/rpc and its fake fulfil. */
 
 /** An implementation, and the keys that it verifies. */
 interface Subject {
@@ -81,7 +81,7 @@ function createListener() {
 }
 
 describe.each(implementations)("%s", (_, start) => {
-  it("resolves to the key that a token stands for, with its namespace, scopes and lineage", async () => {
+  it("resolves to the key of a token, with its namespace, scopes and lineage", async () => {
     const { verify, mint } = await start();
     const { id, token } = await mint(SCOPES);
     const caller = await verify(token);

@@ -10,7 +10,7 @@ import type { PendingSettlement, Reservation, UsageLog } from "../../src/domain/
 import { fakeUsageLog } from "../fake-usage-log.ts";
 import { sampleFacts, sampleSettlement } from "../sample-usage.ts";
 
-/** Contract of `UsageLog`, kept by the log over the spool and NATS and by its fake. */
+/** Contract of `UsageLog`, which the log over the spool and NATS and its fake fulfil. */
 
 /** A recorded usage event: its phase and its request, or key if it counts denials. */
 type RecordedEvent = readonly [phase: string, id: string];
@@ -181,7 +181,7 @@ describe.each(implementations)("%s", (_, start) => {
     expect(events()).toEqual([["unloggedDenials", keyId]]);
   });
 
-  it("refuses new requests as UNAVAILABLE while it takes none, and still records the end of running ones", async () => {
+  it("refuses new requests as UNAVAILABLE while it accepts none, and still records the end of running ones", async () => {
     const { log, refuseNew } = await start();
     const facts = sampleFacts();
     const release = log.enqueueRelease(facts);
