@@ -1,6 +1,6 @@
 import { mintToken } from "@routeplane/credentials";
 import { DomainError, newId } from "@routeplane/domain";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { VerifiedPrincipal } from "../principal.ts";
 import { MAX_STALE_MS } from "../staleness.ts";
 import { CachingVerifier } from "./caching-verifier.ts";
@@ -54,3 +54,25 @@ it.each(["the only request", "a request that joins a verification in flight"])(
     release();
   },
 );
+
+it("verifies a token again that changes between the result of its check and the report of it", async () => {
+  const watch = { isLive: () => true, upToDateAt: () => 0 };
+  const checks: PromiseWithResolvers<VerifiedPrincipal>[] = [];
+  const verify = () => {
+    const check = Promise.withResolvers<VerifiedPrincipal>();
+    checks.push(check);
+    return check.promise;
+  };
+  const subscriptions = new CredentialSubscriptions({ verify, watch, clock: Date.now, monotonic: () => 0 });
+  const outcomes: (VerifiedPrincipal | DomainError)[] = [];
+  const principal: VerifiedPrincipal = { ...PRINCIPAL, lineage: [PRINCIPAL.keyId] };
+  subscriptions.add("digest", mintToken("key"), principal, 0, (outcome) => void outcomes.push(outcome));
+
+  subscriptions.markStale(principal.namespaceId);
+  // The revocation is announced in the turn in which the result from before it is known.
+  checks[0]?.resolve(principal);
+  subscriptions.markStale(principal.keyId);
+  await vi.waitFor(() => expect(checks).toHaveLength(2));
+  checks[1]?.reject(new DomainError("unauthenticated", "CREDENTIAL_REVOKED", "revoked"));
+  await vi.waitFor(() => expect(outcomes).toMatchObject([principal, { reason: "CREDENTIAL_REVOKED" }]));
+});

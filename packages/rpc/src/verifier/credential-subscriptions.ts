@@ -106,7 +106,7 @@ export class CredentialSubscriptions {
       else if (!isLive) subscribed.staleSince ??= watch.upToDateAt();
       if (subscribed.staleSince === undefined) continue;
       if (now - subscribed.staleSince >= MAX_STALE_MS) this.#end(digest, subscribed, unverifiable());
-      else if (now - subscribed.checkedAt >= RECHECK_INTERVAL_MS) this.#queue.add(digest);
+      else if (!subscribed.isChecking && now - subscribed.checkedAt >= RECHECK_INTERVAL_MS) this.#queue.add(digest);
     }
     this.#startChecks();
   }
@@ -122,13 +122,15 @@ export class CredentialSubscriptions {
   #startChecks(): void {
     for (const digest of this.#queue) {
       if (this.#runningChecks >= MAX_CHECKS) return;
-      this.#queue.delete(digest);
       const subscribed = this.#byDigest.get(digest);
-      if (subscribed !== undefined && !subscribed.isChecking) void this.#check(digest, subscribed);
+      // A token that changes during its check stays in the queue: the result may be known already, and lack the change.
+      if (subscribed?.isChecking === true) continue;
+      this.#queue.delete(digest);
+      if (subscribed !== undefined) void this.#check(digest, subscribed);
     }
   }
 
-  /** Verifies a token. Changes that arrive meanwhile are in the result: the verifier tries again by itself. */
+  /** Verifies a token. It stays stale if it changed meanwhile, and is then verified again. */
   async #check(digest: string, subscribed: SubscribedToken): Promise<void> {
     const { verify, watch, monotonic } = this.#options;
     const startedAt = monotonic();
@@ -138,7 +140,7 @@ export class CredentialSubscriptions {
     try {
       const principal = await verify(subscribed.token);
       subscribed.principal = principal;
-      subscribed.staleSince = watch.isLive() ? undefined : startedAt;
+      subscribed.staleSince = watch.isLive() && !this.#queue.has(digest) ? undefined : startedAt;
       for (const listener of subscribed.listeners) listener(principal);
     } catch (error) {
       if (error instanceof DomainError && error.code === "unauthenticated") this.#end(digest, subscribed, error);
