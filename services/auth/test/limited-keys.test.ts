@@ -179,6 +179,35 @@ describe("a key that is minted with limits", () => {
     expect(await refusal(Promise.reject(failure))).toMatchObject({ reason: "CREDENTIAL_REPLACED" });
   });
 
+  it.each([
+    [
+      "a root key",
+      async () => {
+        const { id, token } = await auth.operator();
+        return { id, mint: () => auth.as(token).keys.mintRootKey({ ...sub, namespace: "default" }) };
+      },
+    ],
+    [
+      "a sub-key of the console key, by a session",
+      async () => {
+        const operator = await auth.operator();
+        const { token } = await auth.as(operator.token).sessions.createSession({ namespace: "default" });
+        return { id: operator.id, mint: () => auth.as(token).keys.mintKey(sub) };
+      },
+    ],
+  ])("is refused if the operator credential behind it was revoked meanwhile: %s", async (_, begin) => {
+    const { id, mint } = await begin();
+    const { keyId, failure } = await mintDuring(
+      mint,
+      async () => void (await auth.as(auth.operatorToken).operators.revokeOperator({ id })),
+    );
+    expect(await refusal(Promise.reject(failure))).toMatchObject({ reason: "CREDENTIAL_REVOKED" });
+    const root = await auth.rootKey();
+    expect(await refusal(auth.as(root.token).keys.getKey({ id: keyId }))).toMatchObject({
+      reason: "RESOURCE_NOT_FOUND",
+    });
+  });
+
   it("is listed once it has expired, a minute later, although nobody revoked it", async () => {
     const root = await auth.rootKey();
     const expiresAt = Date.now() + 3_600_000;

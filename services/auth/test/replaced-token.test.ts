@@ -236,6 +236,34 @@ describe("a call that a rotation of its token overtakes", () => {
   });
 });
 
+it.each<[string, (clients: ReturnType<AuthUnderTest["as"]>) => Promise<unknown>]>([
+  ["mints a root key", ({ keys }) => keys.mintRootKey({ namespace: "default", name: "late", scopes: ["keys:*"] })],
+  [
+    "mints a service credential",
+    ({ services }) => services.mintServiceCredential({ name: "late", scopes: ["keys:verify"], allNamespaces: true }),
+  ],
+])("a call that a revocation of its operator credential overtakes is refused: one that %s", async (_, act) => {
+  const above = await auth.operator();
+  const operator = await auth.operator({ by: above.token });
+  const { revoked, late } = await auth.admin.within({}, async (tx) => {
+    await sql`select from operators where id = ${above.id} for update`.execute(tx);
+    const waiting = async (count: number) => {
+      const { rows } =
+        await sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(
+          tx,
+        );
+      return rows.length >= count;
+    };
+    const revoking = auth.as(auth.operatorToken).operators.revokeOperator({ id: above.id });
+    await eventually(() => waiting(1));
+    const acting = refusal(act(auth.as(operator.token)));
+    await eventually(() => waiting(2));
+    return { revoked: revoking, late: acting };
+  });
+  await revoked;
+  expect(await late).toMatchObject({ reason: "CREDENTIAL_REVOKED" });
+});
+
 it("concurrent rotations, mints and revocations by one token all end, and those after a rotation are refused", async () => {
   const root = await auth.rootKey();
   let { token } = root;

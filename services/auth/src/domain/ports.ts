@@ -36,14 +36,14 @@ export interface KeyStore {
   /**
    * Reads the lineage of the calling key and inserts the key that `build` returns for it, in one transaction.
    *
-   * @throws DomainError as `requireCurrentToken`
+   * @throws DomainError as `requireCurrentToken` and `requireUnrevoked`
    */
   addSubKey(
     parent: Pick<KeyCaller, "namespaceId" | "keyId"> & TokenHolder,
     secret: StoredSecret,
     build: (parent: KeyLineage) => Key,
   ): Promise<Key>;
-  /** @throws DomainError as `requireCurrentToken` */
+  /** @throws DomainError as `requireCurrentToken` and `requireUnrevoked` */
   addRootKey(operator: TokenHolder, key: Key, secret: StoredSecret): Promise<void>;
   find(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<Key | undefined>;
   findLineage(namespaceId: Id<"ns">, keyId: Id<"key">): Promise<KeyLineage | undefined>;
@@ -52,7 +52,7 @@ export interface KeyStore {
    * Locks a key, reads its lineage, and writes the key that `decide` returns for it, in one transaction: changes of one key
    * happen one after the other. Undefined if there is no such key in the caller's namespace.
    *
-   * @throws DomainError as `requireCurrentToken`
+   * @throws DomainError as `requireCurrentToken` and `requireUnrevoked`
    */
   change(
     caller: Pick<KeyCaller, "namespaceId"> & TokenHolder,
@@ -68,10 +68,10 @@ export interface KeyStore {
  * is not completed within a minute has ended: it is listed by `RevocationLog`, so that its limits are removed.
  */
 export interface LimitedKeyStore {
-  /** Begins the mint of the key that `build` returns for the lineage of the calling key. @throws DomainError as `requireCurrentToken` */
+  /** Begins the mint of the key that `build` returns for the lineage of the calling key. @throws DomainError as `requireCurrentToken` and `requireUnrevoked` */
   beginSubKey(caller: KeyCaller, build: (parent: KeyLineage) => Key): Promise<Key>;
   beginRootKey(key: Key): Promise<void>;
-  /** Inserts the key. @throws DomainError as `requireCurrentToken`; UNAVAILABLE if the mint has ended */
+  /** Inserts the key. @throws DomainError as `requireCurrentToken` and `requireUnrevoked`; UNAVAILABLE if the mint has ended */
   completeSubKey(caller: KeyCaller, key: Key, secret: StoredSecret): Promise<void>;
   /** Inserts the key. @throws DomainError as `completeSubKey` */
   completeRootKey(operator: OperatorCaller, key: Key, secret: StoredSecret): Promise<void>;
@@ -190,7 +190,7 @@ export interface SessionFilter {
  * console key that is missing or revoked is minted in the same transaction.
  */
 export interface SessionStore {
-  /** @throws DomainError as `requireCurrentToken`; RESOURCE_EXHAUSTED if the opener has `MAX_SESSIONS` */
+  /** @throws DomainError as `requireCurrentToken` and `requireUnrevoked`; RESOURCE_EXHAUSTED if the opener has `MAX_SESSIONS` */
   open(opening: SessionOpening, caller: TokenHolder): Promise<NamedSession>;
   /**
    * Opens a session and ends the one that it replaces, in one transaction.
@@ -203,7 +203,7 @@ export interface SessionStore {
       readonly build: (lineages: SessionLineages, replaced: Session) => Session;
     },
   ): Promise<NamedSession>;
-  /** @throws DomainError as `requireCurrentToken`; RESOURCE_EXHAUSTED if the opener has `MAX_CODES` */
+  /** @throws DomainError as `requireCurrentToken` and `requireUnrevoked`; RESOURCE_EXHAUSTED if the opener has `MAX_CODES` */
   addCode(code: NewSignInCode, caller: TokenHolder): Promise<void>;
   /**
    * Opens the session of a code, on behalf of its opener, and removes the code, in one transaction. Undefined if there is no such code.
@@ -234,7 +234,7 @@ export interface ServiceCredentialChange {
 
 /** Service credentials in the caller's reach. */
 export interface ServiceCredentialStore {
-  /** @throws DomainError ALREADY_EXISTS if an active one of the same account, or of the node, has the name; otherwise as `requireCurrentToken` */
+  /** @throws DomainError ALREADY_EXISTS if an active one of the same account, or of the node, has the name; otherwise as `requireCurrentToken` and `requireUnrevoked` */
   add(operator: OperatorCaller, service: ServiceCredential, secret: StoredSecret): Promise<void>;
   find(reach: Reach, serviceCredentialId: Id<"svc">): Promise<ServiceCredential | undefined>;
   list(reach: Reach, page: PageRequest<Id<"svc">>): Promise<Page<ServiceCredential>>;
@@ -242,7 +242,7 @@ export interface ServiceCredentialStore {
    * Locks a credential and writes the one that `decide` returns for it, in one transaction. Undefined if there is no such
    * credential in the caller's reach.
    *
-   * @throws DomainError as `requireCurrentToken`
+   * @throws DomainError as `requireCurrentToken` and `requireUnrevoked`
    */
   change(
     operator: OperatorCaller,
@@ -263,7 +263,7 @@ export interface OperatorStore {
   /**
    * Reads the lineage of the calling credential and inserts the one that `build` returns for it, in one transaction.
    *
-   * @throws DomainError as `requireCurrentToken`
+   * @throws DomainError as `requireCurrentToken` and `requireUnrevoked`
    */
   add(parent: OperatorCaller, secret: StoredSecret, build: (parent: OperatorLineage) => Operator): Promise<Operator>;
   find(reach: Reach, operatorId: Id<"op">): Promise<Operator | undefined>;
@@ -272,7 +272,7 @@ export interface OperatorStore {
    * Locks a credential, reads its lineage, and writes the one that `decide` returns for it, in one transaction. Undefined if
    * there is no such credential in the caller's reach.
    *
-   * @throws DomainError as `requireCurrentToken`
+   * @throws DomainError as `requireCurrentToken` and `requireUnrevoked`
    */
   change(
     caller: OperatorCaller,

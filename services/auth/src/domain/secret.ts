@@ -25,6 +25,11 @@ export interface TokenHolder {
   readonly lookupId: string;
   /** Session whose token it is; undefined for a token of a key or an operator credential. */
   readonly sessionId?: Id<"ses"> | undefined;
+  /**
+   * Ids of the operator credential behind the token, and of those above it, with each of which the token ends: the credential itself, or
+   * the one that opened the session. Undefined or empty if there is none.
+   */
+  readonly operatorLineage?: readonly Id<"op">[] | undefined;
 }
 
 /** Token that was just minted, and the part of it that may be stored. */

@@ -12,12 +12,15 @@ export function keyCallerOf(context: HandlerContext): KeyCaller {
 
 /** The calling operator credential and the token that it presented, in a handler whose access rule admits operators only. */
 export function operatorCallerOf(context: HandlerContext): OperatorCaller {
-  return { ...operatorPrincipalOf(context), lookupId: lookupIdOf(context) };
+  const principal = operatorPrincipalOf(context);
+  return { ...principal, operatorLineage: principal.lineage, lookupId: lookupIdOf(context) };
 }
 
 /** The calling key or operator credential, or session of one, and the token that it presented. */
 export function sessionCallerOf(context: HandlerContext): SessionCaller {
-  return { ...credentialPrincipalOf(context), lookupId: lookupIdOf(context) };
+  return credentialPrincipalOf(context).kind === "key"
+    ? { kind: "key", ...keyCallerOf(context) }
+    : { kind: "operator", ...operatorCallerOf(context) };
 }
 
 /** Token that the caller presented, to call another service with it on the caller's behalf. */

@@ -22,8 +22,8 @@ import { lockKeyToken, lockOperatorToken } from "./token-lock.ts";
 export function createKeyStore(database: Database<AuthSchema>): KeyStore {
   return {
     addSubKey: (caller, secret, build) =>
-      database.within({ namespaceId: caller.namespaceId }, async (tx) => {
-        await lockKeyToken(tx, caller);
+      database.within({ namespaceId: caller.namespaceId }, async (tx, enter) => {
+        await lockKeyToken(tx, enter, caller);
         // The lineage is not locked: a revocation or narrowing above at this moment takes effect on the new key at every use.
         const parent = await selectKeyLineage(tx, caller.keyId);
         if (parent === undefined) throw notFound();
@@ -57,11 +57,11 @@ export function createKeyStore(database: Database<AuthSchema>): KeyStore {
       }),
 
     change: (caller, keyId, decide) =>
-      database.within({ namespaceId: caller.namespaceId }, async (tx) => {
+      database.within({ namespaceId: caller.namespaceId }, async (tx, enter) => {
         // Locked before it is read, so that a change sees the result of the one before it.
         const lock = tx.selectFrom("keys").select("id").where("id", "=", keyId).forNoKeyUpdate();
         if ((await lock.executeTakeFirst()) === undefined) return undefined;
-        await lockKeyToken(tx, caller);
+        await lockKeyToken(tx, enter, caller);
         const lineage = await selectKeyLineage(tx, keyId);
         if (lineage === undefined) return undefined;
         const { key, rotation } = decide(lineage);

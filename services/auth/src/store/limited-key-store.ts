@@ -21,8 +21,8 @@ const EXPIRED_AFTER_MS = 60_000;
 export function createLimitedKeyStore(database: Database<AuthSchema>): LimitedKeyStore {
   return {
     beginSubKey: (caller, build) =>
-      database.within({ namespaceId: caller.namespaceId }, async (tx) => {
-        await lockKeyToken(tx, caller);
+      database.within({ namespaceId: caller.namespaceId }, async (tx, enter) => {
+        await lockKeyToken(tx, enter, caller);
         const parent = await selectKeyLineage(tx, caller.keyId);
         if (parent === undefined) throw notFound();
         const key = build(parent);
@@ -33,8 +33,8 @@ export function createLimitedKeyStore(database: Database<AuthSchema>): LimitedKe
     beginRootKey: (key) => database.within({ namespaceId: key.namespaceId }, (tx) => begin(tx, key)),
 
     completeSubKey: (caller, key, secret) =>
-      database.within({ namespaceId: key.namespaceId }, async (tx) => {
-        await lockKeyToken(tx, caller);
+      database.within({ namespaceId: key.namespaceId }, async (tx, enter) => {
+        await lockKeyToken(tx, enter, caller);
         await complete(tx, key);
         await insertKey(tx, key, secret);
       }),

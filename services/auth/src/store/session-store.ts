@@ -6,6 +6,7 @@ import type { NewSignInCode, SessionOpener, SessionStore } from "../domain/ports
 import { requireLiveSession } from "../domain/sessions/session-bound.ts";
 import { requireRoomForCode, requireRoomForSession } from "../domain/sessions/session-quota.ts";
 import { endedSession, type Session } from "../domain/sessions/session.ts";
+import type { TokenHolder } from "../domain/secret.ts";
 import { toPage } from "./convert-rows.ts";
 import type { AuthSchema } from "./schema.ts";
 import { countCodes, countSessions, enterSession, fromCodeRow, lockOpener, scopeOf } from "./session-openings.ts";
@@ -32,7 +33,7 @@ export function createSessionStore(database: Database<AuthSchema>): SessionStore
     open: ({ opener, secret, now, build }, caller) =>
       database.within(scopeOf(opener), async (tx, enter) => {
         await lockOpener(tx, opener);
-        await (opener.kind === "key" ? lockKeyToken : lockOperatorToken)(tx, caller);
+        await lockTokenOf(tx, enter, opener, caller);
         const lineages = await requireLineages(tx, enter, opener, now);
         const session = build(lineages);
         requireRoomForSession(await countSessions(tx, opener, now));
@@ -58,7 +59,7 @@ export function createSessionStore(database: Database<AuthSchema>): SessionStore
     addCode: ({ opener, now, check, hash, expiresAt }, caller) =>
       database.within(scopeOf(opener), async (tx, enter) => {
         await lockOpener(tx, opener);
-        await (opener.kind === "key" ? lockKeyToken : lockOperatorToken)(tx, caller);
+        await lockTokenOf(tx, enter, opener, caller);
         check(await lineagesWithoutMint(tx, enter, opener, now));
         requireRoomForCode(await countCodes(tx, opener, now));
         await tx.insertInto("sign_in_codes").values(toCodeRow({ opener, hash, expiresAt })).execute();
@@ -123,6 +124,12 @@ export function createSessionStore(database: Database<AuthSchema>): SessionStore
         return after;
       }),
   };
+}
+
+/** Locks the token by which an opener calls. @throws DomainError as `lockKeyToken` */
+function lockTokenOf(tx: Tx, enter: Enter, opener: SessionOpener, caller: TokenHolder): Promise<void> {
+  if (opener.kind === "operator") return lockOperatorToken(tx, caller);
+  return lockKeyToken(tx, enter, { ...caller, namespaceId: opener.namespaceId });
 }
 
 /** Ids of a key and all below it. */

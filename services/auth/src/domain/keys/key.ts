@@ -44,8 +44,6 @@ export interface KeyCaller extends TokenHolder {
   readonly lineage: readonly Id<"key">[];
   /** Scopes in effect now; for a session, its own. */
   readonly scopes: readonly string[];
-  /** Ids of the operator credential that opened the calling session and of those above it; undefined or empty if a key did. */
-  readonly operatorLineage?: readonly Id<"op">[] | undefined;
 }
 
 /** Properties of a key to mint. */

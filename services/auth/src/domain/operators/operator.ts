@@ -41,6 +41,19 @@ export interface OperatorCaller extends TokenHolder {
   readonly scopes: readonly string[];
 }
 
+/**
+ * Guards a change of credentials against a revocation of the operator credential behind the caller, or of one above it, that was committed
+ * after the call was verified. Root keys and service credentials are below no operator credential, so the revocation would not end them.
+ *
+ * @param lineage the credentials, read under their locks in the transaction of the change
+ * @throws DomainError UNAUTHENTICATED
+ */
+export function requireUnrevoked(lineage: readonly Pick<Operator, "revokedAt">[]): void {
+  if (lineage.every(({ revokedAt }) => revokedAt === undefined)) return;
+  const message = "your operator credential, or one above it, was revoked";
+  throw new DomainError("unauthenticated", "CREDENTIAL_REVOKED", message);
+}
+
 /** Properties of an operator credential to mint. */
 export interface OperatorRequest {
   readonly name: string;
