@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { build } from "esbuild";
 
 /**
- * Bundles the command line of the installed package into `dist`, which `npm pack` then packs: one file that needs only Node.js, and one
- * each of what `mcp` and `--jq` need besides, which nothing else reads. A module that is imported when it is needed runs then, as in the sources.
+ * Bundles the command line of the installed package into `dist`, for `npm pack`: one file that needs only Node.js, one more for `mcp` and
+ * one more for `--jq`. Modules that the sources import lazily are loaded lazily here, too.
  *
- * It is CommonJS, because an ES module starts later, and because importing `node:http` as one loads undici too. White space is removed,
- * and names are kept for stacks.
+ * The format is CommonJS: an ES module starts more slowly, and its import of `node:http` loads undici too. White space is removed; names
+ * are kept for stack traces.
  */
 const dist = join(import.meta.dirname, "dist");
 await rm(dist, { recursive: true, force: true });

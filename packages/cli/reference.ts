@@ -32,7 +32,7 @@ function sectionsOf(command: Command, above: string): readonly string[] {
   const path = `${above} ${command.name()}`.trim();
   written = "";
   command.configureOutput({ getOutHelpWidth: () => HELP_COLUMNS });
-  // Once is enough: those of the first section.
+  // The exit codes and variables are in the first section only.
   command.configureHelp({ ...command.configureHelp(), showGlobalOptions: false }).outputHelp();
   const children = command
     .createHelp()
@@ -45,7 +45,7 @@ function sectionsOf(command: Command, above: string): readonly string[] {
 const streams = { stdin: process.stdin, stdout: collector, stderr: collector };
 const nothing = { onUrl() {}, onExitCode() {} };
 const output = createOutput(() => modeOf(undefined), collector, collector);
-// Of commands that are not run.
+// Settings of commands that are never run.
 const program = createProgram(createContext([], output, { settings: readSettings({}), ...streams }, nothing));
 await loadAllCommands(program);
 const page = [INTRODUCTION, ...sectionsOf(program, "")].join("\n\n");

@@ -152,7 +152,7 @@ describe("a command", () => {
       ["echo", "--", "x"],
     ]) {
       const { exitCode, stdout, stderr } = await start(args).ended;
-      expect([exitCode, stdout, stderr]).toEqual([2, "", expect.stringContaining("not behind --")]);
+      expect([exitCode, stdout, stderr]).toEqual([2, "", expect.stringContaining("not after --")]);
     }
     const own = await start([...limits, "--", "echo", "--limit-usd", "2", "--", "--json"]).ended;
     expect([own.exitCode, own.stdout]).toEqual([0, "--limit-usd 2 -- --json\n"]);

@@ -45,7 +45,7 @@ describe("--limit-micro-usd", () => {
   });
 
   it.each(["0", "-5", "1.5", "1e6", "0x10", "", " ", "5 000", "five", "9000000000000001", "99999999999999999999999"])(
-    "refuses %j: whole, above zero, bounded",
+    "refuses %j: only a whole number above zero, within bounds, is accepted",
     (text) => {
       expect(() => limitArgument(text)).toThrow("whole number of micro-USD from 1 to 9000000000000000");
     },
@@ -82,7 +82,7 @@ describe("numbers and ids", () => {
     expect(() => portArgument(text)).toThrow("whole number from 1 to 65535");
   });
 
-  it("refuses a blank id only: the node refuses malformed and unknown ids alike", () => {
+  it("refuses only a blank id; the node refuses malformed and unknown ids", () => {
     expect(() => idArgument(" ")).toThrow("blank");
     expect(idArgument("nonsense")).toBe("nonsense");
   });

@@ -114,7 +114,7 @@ export function actionArgument(text: string): LoggedAction {
   throw new InvalidArgumentError(`It must be one of ${(alike.length > 0 ? alike : all).join(", ")}.`);
 }
 
-/** Parses an id or a page token: anything that is not blank. The node finds out if it exists. */
+/** Parses an id or a page token: anything that is not blank. The node checks whether it exists. */
 export function idArgument(text: string): string {
   if (text.trim() !== "") return text.trim();
   throw new InvalidArgumentError("It must not be blank.");
@@ -170,7 +170,7 @@ export function entryArgument(text: string): string {
   return idOfKind(text, ["aud"]);
 }
 
-/** Matches what begins like an id of any kind, and is taken for one. */
+/** Matches a text that begins like an id of any kind. It is parsed as an id. */
 const LIKE_AN_ID = /^(?:acc|ns|key|op|svc|ses|pol|bnd|req|aud|dl|den|gws)_/i;
 
 /** Parses a name, or an id of one of `kinds`. */
@@ -222,7 +222,7 @@ export function modelsArgument(text: string, previous: readonly string[] = []): 
   return [...previous, ...text.split(/[\s,]+/).filter((model) => model !== "")];
 }
 
-/** Creates a parser of words of a list, separated by blanks or commas. The option is repeatable. A blank text is an empty list. */
+/** Creates a parser of words from a fixed list, separated by blanks or commas. The option is repeatable. A blank text is an empty list. */
 export function wordsArgument(
   words: readonly string[],
 ): (text: string, previous?: readonly string[]) => readonly string[] {
@@ -256,7 +256,7 @@ export function rowsArgument(text: string): number {
   return wholeNumber(text, 1, MAX_ROWS);
 }
 
-/** Most values with groups of their own. */
+/** Maximum number of values with groups of their own. */
 export const MAX_LARGEST = 1_000;
 
 /** Parses a number of values with groups of their own. */

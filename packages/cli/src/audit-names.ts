@@ -3,18 +3,21 @@ import type { Session } from "@routeplane/contracts/auth";
 import type { NodeClient } from "./client.ts";
 import { MAX_PAGE_SIZE } from "./views/list.ts";
 
-/** Names beside the ids of an audit log. */
+/** Names to show beside the ids of an audit log. */
 export interface EntryNames {
   /** Name of a key, a policy, a namespace or a session; null if it is not known. */
   of(id: string): string | null;
 }
 
-/** Name of a session in an audit log: that of the credential that opened it, which also makes changes by itself. */
+/**
+ * Name of a session in an audit log: `console of` and the name of the credential that opened it. The plain name would mean a change by the
+ * credential itself.
+ */
 function nameOfSession(session: Session | undefined): string {
   return `console of ${session?.name ?? ""}`;
 }
 
-/** Largest number of resources of one kind that are read one by one; of more, the whole list is read. */
+/** Maximum number of resources of one kind that are read one by one; above it, the whole list is read. */
 const MAX_SINGLE_READS = 16;
 
 /** Reads of the names of one kind of resource. */
@@ -26,9 +29,8 @@ interface NameReads {
 }
 
 /**
- * Names of the keys, policies, namespaces and sessions that entries of an audit log name, each looked up once: those of today, and of what is
- * deleted those that an entry has. They are an addition: where one cannot be read the id alone is shown, and no other of its kind is
- * looked up.
+ * Current names of the keys, policies, namespaces and sessions in an audit log, each looked up once; for a deleted one, the name in its
+ * entry. Names are optional: if one cannot be read, ids alone are shown and no further name of its kind is looked up.
  */
 export class AuditNames implements EntryNames {
   readonly #reads: readonly NameReads[];
@@ -77,7 +79,7 @@ export class AuditNames implements EntryNames {
     return this.#names.get(id) ?? null;
   }
 
-  /** Looks up what the entries name and is not known. Never throws. */
+  /** Looks up the names in the entries that are not known yet. Never throws. */
   async load(entries: readonly AuditEntry[]): Promise<void> {
     const ids = new Set(entries.flatMap(({ actorId, targetId }) => [actorId, targetId]));
     await Promise.all(
@@ -96,7 +98,7 @@ export class AuditNames implements EntryNames {
     if (missing.length === 0 || this.#unreadable.has(reads)) return;
     for (const id of missing) this.#names.set(id, null);
     if (missing.length > MAX_SINGLE_READS) return this.#readList(reads, new Set(missing));
-    // One that is deleted is not found: the others are shown.
+    // A deleted resource is not found. The other names are still shown.
     const found = await Promise.allSettled(missing.map((id) => reads.one(id)));
     for (const [index, result] of found.entries()) {
       if (result.status === "fulfilled") this.#names.set(missing[index] ?? "", result.value ?? null);

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { fromConnectError } from "./call-error.ts";
 import { createNodeClient } from "./client.ts";
 
-/** Server that answers every connection with these bytes, and ends it. */
+/** Server that sends `text` on every connection and closes it. */
 function bytes(text: string, isReset = false): Server {
   return createRawServer((socket) => {
     socket.on("error", () => {});
@@ -53,14 +53,14 @@ const BREAKS: readonly [string, () => Server][] = [
 ];
 
 describe("a call that no node answers", () => {
-  it.each(["http://127.0.0.1:1", "http://nobody.invalid"])("because nothing is at %s says so", async (url) => {
+  it.each(["http://127.0.0.1:1", "http://nobody.invalid"])("reports that nothing is at %s", async (url) => {
     expect(await callError(url)).toMatchObject({
       reason: "NODE_UNREACHABLE",
       message: expect.stringContaining(`no node answers at ${url}`) as unknown,
     });
   });
 
-  it.each(BREAKS)("because the server %s says that the connection broke off", async (_, open) => {
+  it.each(BREAKS)("reports that the connection broke off: the server %s", async (_, open) => {
     expect(await errorOf(open())).toMatchObject({
       reason: "NODE_UNREACHABLE",
       message: expect.stringContaining("broke off") as unknown,
@@ -84,7 +84,7 @@ describe("a call that no node answers", () => {
     expect(error.message).not.toContain("no node answers");
   });
 
-  it("because the server speaks no TLS says so", async () => {
+  it("reports that the server speaks no TLS", async () => {
     expect(await errorOf(page(200), "https")).toMatchObject({ reason: "TLS_FAILED" });
   });
 

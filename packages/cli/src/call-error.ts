@@ -40,7 +40,7 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
     case "SCOPE_MISSING":
       return `Use a credential that holds ${metadata["scope"] ?? "the scope"}; \`routeplane cloud whoami\` shows what yours holds.`;
     case "CREDENTIAL_REPLACED":
-      return "Use the token that the rotation gave out: `routeplane cloud login --api-key -` saves it.";
+      return "Use the token that the rotation printed: `routeplane cloud login --api-key -` saves it.";
     case "NAMESPACE_SUSPENDED":
     case "NAMESPACE_DELETED":
       return "Ask the operator: `routeplane cloud namespace resume` or `restore` brings it back.";
@@ -49,7 +49,7 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
     case "KEY_REQUIRED":
       return "Sign in with a key (rp_…): `routeplane cloud login --api-key -`, or set ROUTEPLANE_API_KEY.";
     case "SERVICE_REQUIRED":
-      return "Mint one: `routeplane admin service-credentials mint`.";
+      return "Mint a service credential: `routeplane admin service-credentials mint`.";
     case "SESSION_CREDENTIAL_REFUSED":
       return "A session is for the console. Use a key (rp_…) or an operator credential (rpo_…): `routeplane cloud login --api-key -`.";
     case "SCOPE_EXCEEDS_PARENT":
@@ -57,11 +57,11 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
     case "EXPIRY_EXCEEDS_PARENT":
       return `A credential expires no later than its parent. Latest allowed: ${metadata["expires_at"] ?? "the parent's expiry"}.`;
     case "LIMIT_EXCEEDS_PARENT":
-      return "A key is minted within the limits above it; `routeplane cloud limits` shows those of yours.";
+      return "The limits of a key cannot exceed those above it; `routeplane cloud limits` shows the limits of yours.";
     case "KEY_OUT_OF_LINEAGE":
-      return "Use a key above it; to update or revoke it, any root key of the namespace.";
+      return "Use a key above it. Any root key of the namespace can also update or revoke it.";
     case "ACCOUNT_LIMITED":
-      return "Use an operator credential that is not limited to an account; `routeplane cloud whoami` shows which yours is.";
+      return "Use an operator credential that is not limited to an account; `routeplane cloud whoami` shows the account of yours.";
     case "OPERATOR_OUT_OF_LINEAGE":
       return "Use the operator credential that minted it, or one above that.";
     case "NAME_AMBIGUOUS":
@@ -71,7 +71,7 @@ function hintFor(reason: string, metadata: Readonly<Record<string, string>>): st
     case "LINEAGE_TOO_DEEP":
       return "Mint it with a credential nearer to the root key.";
     case "ETAG_MISMATCH":
-      return "It has changed since: read it with `get`, and try again with the new etag.";
+      return "It was changed meanwhile: read it with `get`, and try again with the new etag.";
     case "BINDING_EXISTS":
       return "`routeplane cloud policy bindings <policy-id>` shows it; unbind it to bind in the other mode.";
     case "POLICY_BOUND":
@@ -115,15 +115,15 @@ interface CallFault {
   readonly hint: string;
 }
 
-/** Codes of Node.js for a host that cannot be reached, or that has no program which listens there. */
+/** Codes of Node.js for a host that cannot be reached, or on which no program listens. */
 const UNREACHABLE =
   /^(?:ECONNREFUSED|ENOTFOUND|EAI_[A-Z]+|E(?:HOST|NET)(?:UNREACH|DOWN)|ETIMEDOUT|EADDRNOTAVAIL|EACCES|EINVAL)$/;
 const BROKEN_OFF = /^(?:ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET)$/;
-/** Codes of Node.js and OpenSSL for a certificate that does not hold. */
+/** Codes of Node.js and OpenSSL for a certificate that is not trusted. */
 const CERTIFICATE = /^(?:CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_CA|HOSTNAME_MISMATCH|ERR_TLS_CERT)/;
 const TLS = /^(?:EPROTO|ERR_SSL_|ERR_TLS_)/;
 
-/** Finds what went wrong in a call that no node answered. Only a fault of the network says that there is no node. */
+/** Finds the fault of a call that no node answered. Only a network fault is reported as a missing node. */
 function faultWithoutAnswer(error: ConnectError, url: string): CallFault {
   const code = causeCodeOf(error) ?? "";
   if (UNREACHABLE.test(code)) {
@@ -155,10 +155,11 @@ function faultWithoutAnswer(error: ConnectError, url: string): CallFault {
   }
   const [, status] = /^HTTP (413|429|431|502|503|504)$/.exec(error.rawMessage) ?? [];
   if (status !== undefined) {
-    const hint = "The answer is not a node's own. Look at the proxy or load balancer before it, or try again.";
+    const hint =
+      "The answer does not come from the node. Check the proxy or load balancer in front of it, or try again.";
     return {
       reason: "PROXY_REFUSED",
-      message: `the program before the node at ${url} answered with HTTP ${status}`,
+      message: `the proxy in front of the node at ${url} answered with HTTP ${status}`,
       hint,
     };
   }

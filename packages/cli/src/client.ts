@@ -68,7 +68,7 @@ export interface NodeClientOptions {
 /** Time limit of each call. */
 export const CALL_TIMEOUT_MS = 10_000;
 const SLOW_AFTER_MS = 2_000;
-/** Bound of the memory that a response can take. The largest page of a node is far smaller. */
+/** Maximum size of a response. The largest page of a node is far smaller. */
 export const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
 export function createNodeClient({ url, token, onSlow }: NodeClientOptions): NodeClient {
@@ -125,7 +125,7 @@ function reportSlow(onSlow: () => void): Interceptor {
 /** Time limit of requests that are not RPCs. */
 export const HTTP_TIMEOUT_MS = 5_000;
 
-/** True if the node reports that it can serve requests; false without an answer within 5 s. */
+/** True if the node reports that it can serve requests; false if it does not answer within 5 s. */
 export function isNodeHealthy(url: string): Promise<boolean> {
   const get = url.startsWith("https:") ? httpsGet : httpGet;
   return new Promise((resolve) => {

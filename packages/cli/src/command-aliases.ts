@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-/** Other names of verbs, for habits from other command lines. The names themselves are those of the manual. */
+/** Aliases of verbs, as other command lines name them. The manual uses the original names. */
 const VERB_ALIASES: Readonly<Record<string, string>> = {
   list: "ls",
   mint: "create",
@@ -9,7 +9,7 @@ const VERB_ALIASES: Readonly<Record<string, string>> = {
   delete: "rm",
 };
 
-/** Adds the other names of verbs to the commands below `group`, except where another command has such a name. */
+/** Adds the aliases of verbs to the commands below `group`, unless another command has that name. */
 export function addVerbAliases(group: Command): void {
   for (const command of group.commands) {
     const alias = VERB_ALIASES[command.name()];

@@ -104,7 +104,7 @@ const CLOUD: readonly LazyCommand[] = [
   },
   {
     name: "report",
-    description: "Show spend by key, model and day beside the time before",
+    description: "Compare spend by key, model and day with the time before",
     load: async () => (await import("./commands/report.ts")).defineReport,
   },
   {

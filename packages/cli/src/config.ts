@@ -44,7 +44,7 @@ export function readSettings(environment: Environment, defaultHome?: string): Se
   });
 }
 
-/** Folder of the user's settings of this program. A relative XDG_CONFIG_HOME is ignored, as its specification asks. */
+/** Folder of the user's settings for this program. A relative XDG_CONFIG_HOME is ignored, as its specification requires. */
 export function userConfigFolder({ XDG_CONFIG_HOME: configHome = "", HOME: home = "" }: Environment): string {
   const base = isAbsolute(configHome.trim()) ? configHome.trim() : join(home || homedir(), ".config");
   return join(base, "routeplane");
@@ -53,7 +53,7 @@ export function userConfigFolder({ XDG_CONFIG_HOME: configHome = "", HOME: home 
 /**
  * Checks the address of a node, and removes a slash at its end.
  *
- * @param name of the variable or file that holds it, for the error, which does not repeat the address: it may hold a password
+ * @param name of the variable or file that holds the address, for the error; the address itself may hold a password and is not repeated
  * @throws CliError usage
  */
 export function requireNodeUrl(name: string, text: string): string {

@@ -20,10 +20,10 @@ export interface CliErrorOptions {
   readonly requestId?: string;
 }
 
-/** Error of a command. All of it is shown to the user: it holds no secrets and no stack traces. */
+/** Error of a command. It is shown to the user as a whole, so it holds no secrets and no stack traces. */
 export class CliError extends Error {
   override readonly name = "CliError";
-  /** An `ExitCode`; that of a shell if `run` cannot start its command. */
+  /** An `ExitCode`; the code that a shell would return if `run` cannot start its command. */
   readonly exitCode: number;
   /** Connect code in its wire spelling, e.g. `not_found`. */
   readonly code: string;
@@ -40,7 +40,7 @@ export class CliError extends Error {
   }
 }
 
-/** Creates the error for a command line, or a variable that stands in for it, that breaks a rule. */
+/** Creates the error for an invalid command line, or for an invalid variable that replaces one of its options. */
 export function usageError(message: string, hint?: string): CliError {
   return new CliError(
     ExitCode.usage,

@@ -5,7 +5,7 @@ import { CliError, ExitCode, usageError } from "./errors.ts";
 import { printable } from "./output/printable.ts";
 
 /**
- * Reads a secret from the first line of standard input, with the echo of a terminal off while it reads.
+ * Reads a secret from the first line of standard input, with the echo of a terminal turned off.
  *
  * @throws CliError usage if standard input is empty; NOT_CONFIRMED on Ctrl-C and Ctrl-D
  */
@@ -14,7 +14,7 @@ export async function readSecret({ stdin, output }: Context, name: string): Prom
   const lines = createInterface(
     isTerminal ? { input: stdin, output: createSink(), terminal: true, historySize: 0 } : { input: stdin },
   );
-  // The echo is off by now, so that a paste in answer to this prompt is not shown.
+  // The prompt is printed after the echo is off, so that a paste after it is not shown.
   if (isTerminal) output.note(`Paste ${name} and press Enter (it is not shown):`);
   try {
     for await (const line of lines) return line.trim();
@@ -31,8 +31,8 @@ function createSink(): Writable {
 }
 
 /**
- * Asks for confirmation before a command deletes or unbinds something, which cannot be undone. Skipped with `--yes`, and never
- * used by `keys revoke`, which answers a leak.
+ * Asks for confirmation before a deletion or an unbinding, which cannot be undone. Skipped with `--yes`. `keys revoke` never asks, because
+ * it may have to stop a leak.
  *
  * @throws CliError usage, naming the loss, without a terminal or under `--json`; NOT_CONFIRMED if the answer is not yes
  */

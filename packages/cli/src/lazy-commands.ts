@@ -6,12 +6,12 @@ import { usageError } from "./errors.ts";
 import { suggest } from "./suggest.ts";
 
 /**
- * Commands that are loaded when they are called, so that a command line waits for the code of one command. The name and the description
- * are there from the start, for the help of the command above; arguments, options, subcommands and the action are not.
+ * Command that is loaded when it is called, so that a command line loads the code of one command only. Its name and description are present
+ * from the start, for the help of its parent; arguments, options, subcommands and action are not.
  */
 export interface LazyCommand {
   readonly name: string;
-  /** Second name: the plural of the first one, or its singular. */
+  /** Alias: the plural or the singular of the name. */
   readonly alias?: string;
   readonly description: string;
   /** Imports the function that defines the rest of the command. */
@@ -32,7 +32,7 @@ export function addLazyCommands(parent: Command, context: Context, commands: rea
   addHelpCommand(parent);
 }
 
-/** Loads every command from `command` down, for what shows the whole tree. */
+/** Loads every command from `command` down, for output that covers the whole tree. */
 export async function loadAllCommands(command: Command): Promise<void> {
   await loadCommand(command);
   for (const child of command.commands) await loadAllCommands(child);
@@ -46,7 +46,7 @@ async function loadCommand(command: Command): Promise<void> {
   completeGroups(command);
 }
 
-/** Adds what every group of commands has, to `command` and to all below it that are groups. */
+/** Completes `command` and all groups below it with the parts that every group has. */
 function completeGroups(command: Command): void {
   for (const child of command.commands) completeGroups(child);
   if (command.commands.length === 0 || command.commands.some((child) => isNamed(child, "help"))) return;
@@ -54,7 +54,7 @@ function completeGroups(command: Command): void {
   addHelpCommand(command);
 }
 
-/** Replaces the `help` of commander, which knows only what is loaded, and one word. */
+/** Replaces commander's `help` command, which knows only loaded commands and takes only one word. */
 function addHelpCommand(parent: Command): void {
   const example =
     parent.parent === null ? "cloud keys mint" : parent.name() === "cloud" ? "keys mint" : parent.commands[0]?.name();

@@ -67,7 +67,7 @@ const terms: readonly HelpText[] = commands.flatMap(([path, command]) => {
   ];
 });
 
-/** Terms whose text breaks a rule, each with the text. */
+/** Terms with a text that breaks a rule, each with the text. */
 function termsThatBreak(texts: readonly HelpText[], isKept: (text: string) => boolean): readonly string[] {
   return texts.filter(({ text }) => !isKept(text)).map(({ term, text }) => `${term}: ${text}`);
 }

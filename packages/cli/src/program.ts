@@ -54,7 +54,7 @@ export function createProgram(context: Context): Command {
       writeOut: (text) => context.stdout.write(text),
       // Under --json stderr holds one JSON error and nothing else.
       writeErr: (text) => context.output.json || context.stderr.write(text),
-      // `run` reports the error, as it does all others.
+      // `run` reports the error, like all others.
       outputError: () => undefined,
     })
     .exitOverride();
@@ -63,7 +63,7 @@ export function createProgram(context: Context): Command {
   return program;
 }
 
-/** Option on the format of data. Its value is checked once the command is known: that of some commands is a file. */
+/** Option for the format of data. Its value is checked once the command is known, because for some commands it is a file. */
 function outputOption(): Option {
   return new Option("-o, --output <format>", "Format of the data; by default a table, TSV in a pipe")
     .choices(FORMATS)
@@ -75,7 +75,7 @@ function subcommandDescription(command: Command): string {
   return command.name() === "help" ? "Show the help of a command" : command.description();
 }
 
-/** Command line that shows the help of the deepest command that `argv` names. */
+/** Command line that prints the help of the deepest command that `argv` names. */
 export function helpCommandFor(program: Command, argv: readonly string[]): string {
   const path = [program.name()];
   let command: Command | undefined = program;

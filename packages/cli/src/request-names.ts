@@ -12,12 +12,12 @@ export interface Names {
   key(id: string): string | null;
 }
 
-/** Largest number of keys that are read one by one; of more, the whole list is read. */
+/** Maximum number of keys that are read one by one; above it, the whole list is read. */
 const MAX_SINGLE_READS = 16;
 
 /**
- * Names of the namespace of the credential in use and of its keys, each looked up once. They are an addition: if they cannot be read,
- * ids alone are shown, with a note, and no further key is looked up.
+ * Names of the keys and of the namespace of the credential in use, each looked up once. Names are optional: if they cannot be read, ids
+ * alone are shown, with a note, and no further key is looked up.
  */
 export class RequestNames implements Names {
   readonly #client: NodeClient;
@@ -40,7 +40,7 @@ export class RequestNames implements Names {
     return this.#keys.get(id) ?? null;
   }
 
-  /** Looks up the namespace, and the keys that are not known. Never throws. */
+  /** Looks up the namespace, and the keys that are not known yet. Never throws. */
   async load(keyIds: readonly string[]): Promise<void> {
     this.#namespace ??= this.#readNamespace();
     const missing = new Set(keyIds.filter((id) => !this.#keys.has(id)));
@@ -88,7 +88,7 @@ export class RequestNames implements Names {
   }
 }
 
-/** Names of all namespaces of a node by id, deleted ones included; those that could be read, if reading fails. */
+/** Names of all namespaces of a node by id, deleted ones included. If reading fails, the names read so far. */
 export async function namespaceNames({ namespaces }: NodeClient): Promise<ReadonlyMap<string, string>> {
   const names = new Map<string, string>();
   try {

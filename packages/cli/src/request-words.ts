@@ -2,7 +2,7 @@
 export const DIMENSIONS = ["key", "model", "provider", "status", "hour", "day"] as const;
 export type DimensionName = (typeof DIMENSIONS)[number];
 
-/** Amounts by which values of dimensions are the largest. */
+/** Amounts by which the largest values of a dimension are chosen. */
 export const MEASURES = ["spend", "requests", "tokens", "denied"] as const;
 export type MeasureName = (typeof MEASURES)[number];
 

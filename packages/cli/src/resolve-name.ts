@@ -9,12 +9,12 @@ import { fromProtoIdentity } from "./views/identity.ts";
 import { type ListPage, pagesOf } from "./views/list.ts";
 
 /**
- * Look-up of what a command line names. Ids win over names: a text that begins like an id is one, and is left to the node. A name is
- * compared as the node compares names of policies; one that is written exactly so comes before those that differ in case. One that several
- * have is refused, with their ids.
+ * Look-up of names and ids from a command line. Ids win over names: a text that begins like an id is passed to the node as an id. Names are
+ * compared as the node compares names of policies; an exact match wins over matches that differ in case. A name of several resources is
+ * refused, with their ids.
  */
 
-/** Result of a look-up, which a name can be ambiguous or suggested from. */
+/** Resource with a name, for errors about ambiguous names and for suggestions. */
 interface Named {
   readonly id: string;
   readonly name: string;
@@ -22,14 +22,14 @@ interface Named {
   readonly isRevoked?: boolean;
 }
 
-/** Kind of resource that has names, in words. */
+/** Kind of resource with names. */
 interface NamedKind {
   readonly noun: string;
   readonly plural: string;
   /** Prefix of ids, with its underscore. */
   readonly prefix: string;
   readonly where: "in this namespace" | "on this node";
-  /** Scope that the list of them needs. */
+  /** Scope needed to list them. */
   readonly scope: string;
   /** Command that lists all of them. */
   readonly list: string;
@@ -81,7 +81,7 @@ const SERVICE_CREDENTIAL: NamedKind = {
     pagesOf(
       async (page) => {
         const { serviceCredentials, nextPageToken } = await services.listServiceCredentials(page);
-        // A name is unique among active ones, and those that have ended may have had it before.
+        // A name is unique among active credentials; ended ones may have had the same name.
         return { rows: serviceCredentials.filter(isActive), nextPageToken };
       },
       ({ id, name }) => ({ id, name }),
@@ -120,8 +120,7 @@ export async function resolvePolicy(client: NodeClient, nameOrId: string): Promi
 }
 
 /**
- * Id of what a text names whose changes are in the audit log: a key or a policy by name, anything else by id. A name that both have is
- * refused.
+ * Id of a resource with changes in the audit log: a key or a policy by name, any other by id. A name of both a key and a policy is refused.
  *
  * @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING
  */
@@ -141,13 +140,13 @@ export async function resolveServiceCredential(client: NodeClient, nameOrId: str
   return nameOrId.startsWith(SERVICE_CREDENTIAL.prefix) ? nameOrId : findByName(client, SERVICE_CREDENTIAL, nameOrId);
 }
 
-/** Id of the deleted namespace that a text names. The node finds others by name itself. @throws CliError as `resolveKey` */
+/** Id of the deleted namespace that a text names; the node itself finds other namespaces by name. @throws CliError as `resolveKey` */
 export async function resolveDeletedNamespace(client: NodeClient, nameOrId: string): Promise<string> {
   return nameOrId.startsWith(DELETED_NAMESPACE.prefix) ? nameOrId : findByName(client, DELETED_NAMESPACE, nameOrId);
 }
 
 /**
- * Id of the principal that a text names: a key, or the namespace of the credential in use, which reaches no other.
+ * Id of the principal that a text names: a key, or the namespace of the credential in use, which can access no other.
  *
  * @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING
  */
@@ -156,7 +155,7 @@ export async function resolvePrincipal(
   type: "api_key" | "namespace",
   nameOrId: string,
 ): Promise<string> {
-  // An id of the other type is left to the node too, which says what is wrong with it.
+  // An id of the other type is passed to the node too, whose error explains it.
   if (nameOrId.startsWith("ns_") || nameOrId.startsWith(KEY.prefix)) return nameOrId;
   if (type === "api_key") return findByName(client, KEY, nameOrId);
   const { namespace } = fromProtoIdentity(await client.identity.whoAmI({}));
@@ -165,14 +164,14 @@ export async function resolvePrincipal(
   throw notFound(`no namespace ${JSON.stringify(nameOrId)} here: the credential in use ${own}`);
 }
 
-/** A principal with its type, as a command line names one. */
+/** Principal with its type, as a command line names it. */
 export interface NamedPrincipal {
   readonly type: "api_key" | "namespace";
   readonly id: string;
 }
 
 /**
- * Principal that a text names alone: a key, or the namespace of the credential in use. A name that both have is refused.
+ * Principal that a text names without its type: a key, or the namespace of the credential in use. A name of both is refused.
  *
  * @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING
  */
@@ -201,7 +200,7 @@ async function findByName(client: NodeClient, kind: NamedKind, name: string): Pr
   throw ambiguous(`several ${kind.plural} are named ${JSON.stringify(name)}: ${matches.map(candidateText).join(", ")}`);
 }
 
-/** Lists all of a kind. @throws CliError SCOPE_MISSING, naming what `name` was to find */
+/** Lists all resources of a kind. @throws CliError SCOPE_MISSING, saying that `name` cannot be looked up */
 async function listNamed(client: NodeClient, kind: NamedKind, name: string): Promise<readonly Named[]> {
   const all: Named[] = [];
   try {
@@ -212,7 +211,7 @@ async function listNamed(client: NodeClient, kind: NamedKind, name: string): Pro
   return all;
 }
 
-/** Returns those with a name: only those written exactly so, if there are any. */
+/** Returns the resources with a name: only exact matches, if there are any. */
 function matching(all: readonly Named[], name: string): readonly Named[] {
   const alike = all.filter((each) => foldName(each.name) === foldName(name));
   const same = alike.filter((each) => each.name === name);

@@ -12,7 +12,7 @@ export type ProcessContext = Pick<Context, "settings" | "stdin" | "stdout" | "st
 
 /** Runs one command line. Reports every failure on stderr and never throws. */
 export async function run(argv: readonly string[], processContext: ProcessContext): Promise<number> {
-  // Before anything is parsed, because errors in the command line are JSON too.
+  // Read before parsing, because errors in the command line are JSON too.
   let mode = modeOf(formatOfArguments(argv));
   const output = createOutput(() => mode, processContext.stdout, processContext.stderr);
   exitOnStdoutError(processContext.stdout, output);
@@ -36,7 +36,7 @@ export async function run(argv: readonly string[], processContext: ProcessContex
   }
 }
 
-/** Creates what the commands of one command line get. */
+/** Creates the context of one command line. */
 export function createContext(
   argv: readonly string[],
   output: Output,
@@ -76,8 +76,8 @@ export function createContext(
 }
 
 /**
- * Error to report; undefined for help and version, which commander reports as errors too. The code of calls is loaded for their errors
- * only.
+ * Error to report; undefined for help and version, which commander reports as errors too. The code for errors of calls is loaded only if a
+ * call failed.
  */
 async function toCliError(error: unknown, url: string, helpCommand: string): Promise<CliError | undefined> {
   if (error instanceof CliError) return error;
@@ -94,7 +94,7 @@ function fromCommanderError(error: CommanderError, helpCommand: string): CliErro
   return usageError(message, `Run \`${helpCommand}\` for usage and examples.`);
 }
 
-/** Ends the process with 0 when the reader of stdout closes it, as `| head` does, and with 1 on any other write error. */
+/** Ends the process: with 0 when the reader of stdout closes it, as `| head` does, and with 1 on any other write error. */
 function exitOnStdoutError(stdout: NodeJS.WritableStream, output: Output): void {
   stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
     if (code === "EPIPE") process.exit(ExitCode.ok);

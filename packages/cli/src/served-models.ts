@@ -9,9 +9,9 @@ export interface ServedModel {
   readonly status?: unknown;
   readonly context_tokens?: unknown;
   readonly capabilities?: unknown;
-  /** Price of a short input, in pico-USD, under the names of a receipt's. */
+  /** Price of a short input, in pico-USD, with the field names of a receipt. */
   readonly price?: unknown;
-  /** Least that is reserved for a request. */
+  /** Minimum that is reserved for a request. */
   readonly cheapest_request_micro_usd?: unknown;
 }
 
@@ -63,12 +63,12 @@ function isModelList(body: unknown): body is { readonly data: readonly ServedMod
   );
 }
 
-/** Error in the envelope of the gateway, as far as it is one. */
+/** Error envelope of the gateway, not validated. */
 interface Envelope {
   readonly error?: { readonly code?: unknown; readonly message?: unknown; readonly scope?: unknown };
 }
 
-/** Reasons of the management API for codes of the gateway that mean the same. */
+/** Reasons of the management API that correspond to error codes of the gateway. */
 const REASONS: Readonly<Record<string, readonly [code: string, reason: string]>> = {
   invalid_api_key: ["unauthenticated", "CREDENTIAL_INVALID"],
   insufficient_scope: ["permission_denied", "SCOPE_MISSING"],

@@ -17,7 +17,7 @@ export interface Credential {
   readonly source: "environment" | "saved";
 }
 
-/** Address of the node: ROUTEPLANE_URL, else that of the context in use, else the saved or the default address of a local node. */
+/** Address of the node: ROUTEPLANE_URL, else the address of the context in use, else the saved or default address of a local node. */
 export async function nodeUrl(settings: Settings): Promise<string> {
   if (settings.url !== undefined) return requireNodeUrl("ROUTEPLANE_URL", settings.url);
   const context = await selectedContext(settings);
@@ -38,8 +38,8 @@ export async function loginCredential(settings: Settings): Promise<Credential> {
 }
 
 /**
- * Operator credential, for commands that only an operator may use. The saved one belongs to the local node: it is sent to a loopback address
- * only, and not used while ROUTEPLANE_API_KEY is set.
+ * Operator credential, for commands that only an operator may use. The saved one belongs to the local node, so it is sent to a loopback
+ * address only, and not used while ROUTEPLANE_API_KEY is set.
  *
  * @throws CliError OPERATOR_REQUIRED if there is none
  */
@@ -75,7 +75,7 @@ function operatorRequired(message: string, hint: string): CliError {
   return new CliError(ExitCode.denied, "permission_denied", "OPERATOR_REQUIRED", message, { hint });
 }
 
-/** True if calls reach the node of the home: one on this machine, and by a context only one of the same address. */
+/** True if calls reach the node of the home: its address is on this machine, and a context in use has the same address. */
 async function isHomeNode(settings: Settings): Promise<boolean> {
   const url = await nodeUrl(settings);
   if (!isLoopback(url)) return false;

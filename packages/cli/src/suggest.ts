@@ -12,7 +12,7 @@ export function suggest(text: string, names: readonly string[]): readonly string
     .map(({ name }) => name);
 }
 
-/** Edit distance; 0.5 if `name` contains `wanted`, so that it comes before a name with a typo of one letter. */
+/** Edit distance; 0.5 if `name` contains `wanted`, so that it ranks before a name with a typo of one letter. */
 function distanceOf(wanted: string, name: string): number {
   if (wanted.length >= 3 && name.includes(wanted)) return 0.5;
   return editDistance(wanted, name);

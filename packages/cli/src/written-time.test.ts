@@ -20,7 +20,7 @@ describe("a time", () => {
     expect(past(text)).toBe(utc);
   });
 
-  it("that is a span lies ahead of now where an expiry is meant", () => {
+  it("of an expiry is in the future if it is a span", () => {
     const written = writtenTimeArgument("30d");
     expect(toFutureTime(written, { now: NOW, timeZone: "UTC" }).toISOString()).toBe("2026-12-30T12:00:00.000Z");
     expect(Math.abs(expiryArgument("1h").getTime() - Date.now() - 3_600_000)).toBeLessThan(10_000);

@@ -1,17 +1,17 @@
 import { isTimeZone, parseTime, startOfLocalDay } from "@routeplane/domain";
 import { InvalidArgumentError } from "commander";
 
-/** A time as a command line writes it: a moment, a date, or a span from now. `text` is as it was written. */
+/** Time as written on a command line: a moment, a date, or a span from now. `text` is the original text. */
 export type WrittenTime = { readonly text: string } & (
   | { readonly kind: "moment"; readonly time: Date }
   | { readonly kind: "date" }
   | { readonly kind: "span"; readonly seconds: number }
 );
 
-/** Circumstances that dates and spans depend on. */
+/** Clock and time zone that dates and spans depend on. */
 export interface TimeReference {
   readonly now: number;
-  /** IANA name; undefined: that of the system. */
+  /** IANA name; undefined: the time zone of the system. */
   readonly timeZone: string | undefined;
 }
 
@@ -19,7 +19,7 @@ const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
 const DAY_MS = 86_400_000;
 const MAX_SPAN_SECS = 3_650 * SECONDS.d;
 
-/** Seconds of a whole number of s, m, h or d; not a number for any other text. */
+/** Number of seconds in a text such as `90m`, in s, m, h or d; NaN for any other text. */
 export function secondsOf(text: string): number {
   const [, number = "", unit = ""] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
   return Number(number) * (SECONDS[unit as keyof typeof SECONDS] ?? Number.NaN);
@@ -46,16 +46,16 @@ export function expiryArgument(text: string): Date {
 export function timeZoneArgument(text: string): string {
   if (!isTimeZone(text))
     throw new InvalidArgumentError("It must be the name of a time zone, e.g. Europe/Berlin or UTC.");
-  // As it was written: the name that it resolves to can be an older one.
+  // The name is kept as written, because it can resolve to an older name.
   return text;
 }
 
-/** Moment of a written time, with a span counted back from now. */
+/** Converts a written time to a moment; a span is counted back from now. */
 export function toPastTime(written: WrittenTime, reference: TimeReference): Date {
   return toMoment(written, reference, -1);
 }
 
-/** Moment of a written time, with a span counted on from now. */
+/** Converts a written time to a moment; a span is counted forward from now. */
 export function toFutureTime(written: WrittenTime, reference: TimeReference): Date {
   return toMoment(written, reference, 1);
 }

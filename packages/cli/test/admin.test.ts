@@ -53,7 +53,7 @@ describe.concurrent("usage --all-namespaces", () => {
 });
 
 describe.concurrent("admin reconcile", () => {
-  it("reads every page, prints each difference, and ends with 1 if there is one", async () => {
+  it("reads every page, prints each difference, and exits with 1 if there is one", async () => {
     const group = { hour: AT, keyId: "key_1", model: "small", provider: "echo", status: 2 };
     await using node = await admin({
       reconcileUsage({ pageToken, to }) {
@@ -102,7 +102,7 @@ describe.concurrent("admin reconcile", () => {
     expect((await runCli(["admin", "reconcile"], as(node.url))).stdout).toMatch(/^ns_1 .* 2\/0\/0\/9 +1\/0\/0\/0$/m);
   });
 
-  it("reads every page of budgets over the range of usage, and ends with 1 if only budgets differ", async () => {
+  it("reads every page of budgets over the range of usage, and exits with 1 if only budgets differ", async () => {
     const charge = { keyId: "key_1", requestId: "req_1", budgetMicroUsd: 6n, holdState: "settled", logMicroUsd: 5n };
     const counter = { policyId: "pol_1", bindingId: "bnd_1", quantity: "spent", countedMicroUsd: 9n };
     const received: unknown[] = [];

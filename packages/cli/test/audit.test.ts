@@ -45,7 +45,7 @@ describe.concurrent("audit list --actor and --target", () => {
     expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: "", stderr: expect.stringMatching(message) });
   });
 
-  it("take the name of a key or of a policy, and refuse one that both have", async () => {
+  it("take the name of a key or a policy, and refuse a name that a key and a policy share", async () => {
     await using node = await startNamedLog();
     const list = (...options: string[]) =>
       runCli(["cloud", "audit", "list", ...options, "--json"], environment(node.url));
@@ -128,7 +128,7 @@ async function startNamedLog(entries: readonly object[] = [UPDATE, DELETION]) {
 }
 
 describe.concurrent("entries of the audit log", () => {
-  it("name who changed what, and show each value from and to", async () => {
+  it("name caller and target, and show each value before and after", async () => {
     await using node = await startNamedLog();
     const { stdout } = await runCli(["cloud", "audit", "list", "-o", "table"], environment(node.url));
     expect(stdout).toMatch(
@@ -152,7 +152,7 @@ describe.concurrent("entries of the audit log", () => {
     });
   });
 
-  it("are shown one by one by their id; one that is not there is refused", async () => {
+  it("are shown singly by id; an unknown id is refused", async () => {
     await using node = await startNamedLog();
     const { stdout } = await runCli(["cloud", "audit", "get", ENTRY], environment(node.url));
     expect(stdout).toMatch(/^actor +api_key my_agent \(key_\w+\)$/m);
@@ -162,7 +162,7 @@ describe.concurrent("entries of the audit log", () => {
     expect(await runCli(["cloud", "audit", "get", "5"], environment(node.url))).toMatchObject({ code: 2 });
   });
 
-  it("are exported as CSV without formulas, and as a line of JSON each", async () => {
+  it("are exported as CSV without formulas, and as one line of JSON each", async () => {
     await using node = await startNamedLog();
     const csv = await runCli(["cloud", "audit", "export", "--format", "csv"], environment(node.url));
     const [head, first, second, end] = csv.stdout.split("\r\n");
@@ -182,7 +182,7 @@ describe.concurrent("entries of the audit log", () => {
     expect(node.filters[0]).toMatchObject({ to: expect.anything() });
   });
 
-  it("of many keys get their names by one list instead of a call each", async () => {
+  it("get the names of many keys by one list call instead of a call for each key", async () => {
     const many = Array.from({ length: 40 }, (_, n) => ({ ...UPDATE, actorId: `key_${n}` }));
     await using node = await startNamedLog(many);
     await runCli(["cloud", "audit", "list"], environment(node.url));
@@ -194,7 +194,7 @@ describe.concurrent("entries of the audit log", () => {
 });
 
 describe.concurrent("audit export --output", () => {
-  it("resumes where it was interrupted, with the entries from its start, each once", async () => {
+  it("resumes after an interruption with the entries of its original range, each exactly once", async () => {
     const received: { pageToken: string; from: bigint | undefined; to: bigint | undefined }[] = [];
     await using node = await startFakeNode((router) => {
       router.service(PolicyAudit, {
@@ -231,12 +231,12 @@ describe.concurrent("audit export --output", () => {
     await rm(folder, { recursive: true });
   });
 
-  it("of stdout cannot be resumed: exit code 2, without a call", async () => {
+  it("cannot be resumed on stdout: exit code 2, without a call", async () => {
     const argv = ["cloud", "audit", "export", "--format", "csv", "--resume"];
     expect(await runCli(argv, environment("http://127.0.0.1:1"))).toMatchObject({
       code: 2,
       stdout: "",
-      stderr: expect.stringContaining("only an export to a file can go on"),
+      stderr: expect.stringContaining("only an export to a file can be resumed"),
     });
   });
 

@@ -70,7 +70,7 @@ describe.concurrent("lists", () => {
     expect(JSON.parse(json.stdout)).toEqual({ data: [], next_page_token: null });
   });
 
-  it("of requests are one page, with the way to the next", async () => {
+  it("of requests show one page, and how to get the next", async () => {
     const received: object[] = [];
     await using node = await startFakeNode(
       (router) =>
@@ -153,12 +153,12 @@ describe.concurrent("a fault of the node", () => {
 });
 
 describe.concurrent("no node", () => {
-  it("at the address: reports the address and how to start one", async () => {
+  it("is at the address: reports the address and how to start one", async () => {
     const { code, stderr } = await runCli(["cloud", "keys", "list"], as("http://127.0.0.1:1"));
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/127\.0\.0\.1:1 .*\n.*npm start/) });
   });
 
-  it("but another server: reports that it is not a node", async () => {
+  it("is at the address, but another server: reports that it is not a node", async () => {
     await using other = await startFakeHttpServer((_, response) => {
       response.writeHead(404, { "content-type": "text/html" }).end("<h1>Not here</h1>");
     });
@@ -167,14 +167,14 @@ describe.concurrent("no node", () => {
     expect(JSON.parse(stderr)).toMatchObject({ error: { reason: "ANSWER_UNINTELLIGIBLE" } });
   });
 
-  it("that answers in time: reports that it waits, and fails after 10 s", async () => {
+  it("answers in time: reports that it waits, and fails after 10 s", async () => {
     await using mute = await startFakeHttpServer(() => undefined);
     const { code, stderr } = await runCli(["cloud", "keys", "list"], as(mute.url));
     expect(code).toBe(1);
     expect(stderr).toMatch(/^Waiting for .*\nerror: no answer from .* within 10 s\n/);
   });
 
-  it("that keeps the connection: reports that it broke", async () => {
+  it("answers before the connection breaks: reports that it broke", async () => {
     await using broken = await startFakeHttpServer((request) => void request.socket.destroy());
     const { code, stderr } = await runCli(["cloud", "keys", "list", "--json"], as(broken.url));
     expect(code).toBe(1);

@@ -15,7 +15,7 @@ export interface CliResult {
 
 type Environment = Readonly<Record<string, string>>;
 
-// The time zone of this process too, in which `runCli` shows times.
+// Also sets the time zone of this process, in which `runCli` shows times.
 process.env["TZ"] = "UTC";
 
 /** Starts the command line as a process without a terminal. It gets `environment` and PATH, and no other variables. */
@@ -24,7 +24,7 @@ export function spawnCli(argv: readonly string[], environment: Environment): Chi
   return spawn(process.execPath, [CLI_BIN, ...argv], { env: { PATH, TZ: "UTC", ...environment } });
 }
 
-/** Runs the command line as a process, to its end: for what only a process shows. */
+/** Runs the command line as a process, to its end, for tests that `runCli` cannot cover. */
 export async function runCliProcess(argv: readonly string[], environment: Environment, stdin = ""): Promise<CliResult> {
   return resultOf(spawnCli(argv, environment), stdin);
 }
@@ -48,10 +48,10 @@ async function resultOf(child: ChildProcessWithoutNullStreams, stdin: string): P
 }
 
 /**
- * Runs the command line within this process, which takes 5 ms where a process of its own takes 0.3 s of CPU. What it cannot show is
- * how the process ends: `runCliProcess` does.
+ * Runs the command line within this process: 5 ms instead of 0.3 s of CPU for a separate process. It cannot show how the process ends; use
+ * `runCliProcess` for that.
  *
- * @param defaultHome home without ROUTEPLANE_HOME; by default that of the checkout
+ * @param defaultHome home if ROUTEPLANE_HOME is not set; by default that of the checkout
  */
 export async function runCli(
   argv: readonly string[],

@@ -15,7 +15,7 @@ const REVOKE = ["cloud", "keys", "revoke"];
 const EXPORT = ["cloud", "requests", "export", "--format", "csv"];
 const BACKWARDS = ["--from", "2026-06-01T00:00:00Z", "--to", "2026-05-01T00:00:00Z"];
 
-describe("a wrong command line ends with 2, reports what is wrong, and calls no node", () => {
+describe("an invalid command line exits with 2, reports what is wrong, and calls no node", () => {
   it.each([
     ["no command", [], "a subcommand is missing"],
     ["unknown command", ["clod"], "Did you mean cloud?"],

@@ -122,7 +122,7 @@ describe("the completion of a shell", () => {
     }
   });
 
-  it("is for the shell in use unless one is named, and refuses an unknown one", async () => {
+  it("is for the shell in use unless another is named, and an unknown shell is refused", async () => {
     const { stdout } = await runCli(["completion", "--json"], { SHELL: "/usr/bin/fish" });
     expect(JSON.parse(stdout)).toMatchObject({
       shell: "fish",
@@ -161,20 +161,20 @@ describe.each([
     ["commands for npx with an option", "npx --no routeplane cloud bud", ["budget"]],
   ])("offers %s", async (_, line, expected) => {
     let found: readonly string[] = [];
-    // A look-up is given up after a second, which a busy machine may need.
+    // A look-up times out after a second; a busy machine may need that long.
     await eventually(async () => (found = names((await offer(line)).words)).length > 0);
     expect(found).toEqual(expected);
     expect(await readdir(folder)).not.toContain("run-by-shell");
   });
 
-  it("offers nothing of the node behind another package of npx", async () => {
+  it("offers no names of the node after another package of npx", async () => {
     const before = node.authorizations.length;
     expect((await offer("npx other cloud keys get ag")).words).not.toContain("agent");
     expect(node.authorizations).toHaveLength(before);
   });
 });
 
-it("zsh completes the line by a name that it was offered", async () => {
+it("completes the line in zsh with an offered name", async () => {
   const zshScript = (await runCli(["completion", "zsh"], {})).stdout;
   const home = { script: zshScript, folder, env: environment() };
   const lineAfter = async (line: string) => (await offeredInZsh(home, line)).line;
@@ -217,7 +217,7 @@ describe("the names that a shell completes", () => {
   const named = (environment: Record<string, string>) =>
     runCliProcess(["completion", "--names", "keys"], { ROUTEPLANE_HOME: "/nonexistent", ...environment });
 
-  it("are none, without an error, if the node refuses, is away or there is no login", async () => {
+  it("are none, without an error, if the node refuses, is down, or there is no login", async () => {
     const listKeys = () => Promise.reject(refusal(Code.PermissionDenied, "SCOPE_MISSING", "no scope"));
     await using refusing = await startFakeNode((router) => router.service(KeyService, { listKeys }));
     await using other = await startFakeHttpServer((_, response) => response.end("<html>"));

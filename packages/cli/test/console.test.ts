@@ -10,7 +10,7 @@ const CODE = {
   consoleUrl: "https://console.example.com",
 };
 
-/** Starts a node on which `createSignInCode` is scripted, and the login is a key of `ns_login`. */
+/** Starts a node with a scripted `createSignInCode`. The login is a key of `ns_login`. */
 const nodeWith = (createSignInCode: ServiceImpl<typeof SessionService>["createSignInCode"]): Promise<FakeNode> =>
   startFakeNode((router) => {
     router.service(SessionService, { createSignInCode });
@@ -28,7 +28,7 @@ const as = (url: string, more: Record<string, string> = {}): Record<string, stri
 const OPERATOR = { ROUTEPLANE_OPERATOR_KEY: "rpo_live_env" };
 
 describe.concurrent("console", () => {
-  it("prints the address alone where there is no terminal, and no more than it in JSON", async () => {
+  it("prints only the address without a terminal, also in JSON", async () => {
     await using node = await nodeWith(() => CODE);
     const text = await runCli(["console"], as(node.url));
     expect(text).toMatchObject({ code: 0, stdout: "https://console.example.com/sign-in#code=abc\n" });
@@ -41,7 +41,7 @@ describe.concurrent("console", () => {
     expect(node.authorizations).toEqual(["Bearer rp_live_env", "Bearer rp_live_env"]);
   });
 
-  it("signs in as the operator where there is a credential of one, in the namespace of the login or the one that is given", async () => {
+  it("signs in with the operator credential if there is one, in the namespace of the login or the given one", async () => {
     const namespaces: string[] = [];
     await using node = await nodeWith(({ namespace }) => (namespaces.push(namespace), CODE));
     await runCli(["console"], as(node.url, OPERATOR));
@@ -50,7 +50,7 @@ describe.concurrent("console", () => {
     expect(node.authorizations).toEqual(["Bearer rp_live_env", "Bearer rpo_live_env", "Bearer rpo_live_env"]);
   });
 
-  it("signs in by the login where the operator credential may not act in namespaces, unless one is given", async () => {
+  it("signs in with the login if the operator credential may not act in namespaces, unless a namespace is given", async () => {
     const tokens: (string | null)[] = [];
     await using node = await nodeWith((_, { requestHeader }) => {
       tokens.push(requestHeader.get("authorization"));
@@ -63,7 +63,7 @@ describe.concurrent("console", () => {
     expect([given.code, given.stderr]).toEqual([4, expect.stringContaining("keys:write")]);
   });
 
-  it("says what to set where the node does not know the address of its console", async () => {
+  it("names the setting to change if the node does not know the address of its console", async () => {
     await using node = await nodeWith(() => ({ ...CODE, consoleUrl: "" }));
     const { code, stdout, stderr } = await runCli(["console", "--json"], as(node.url));
     expect([code, stdout, JSON.parse(stderr)]).toMatchObject([

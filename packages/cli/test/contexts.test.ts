@@ -50,7 +50,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all([local, remote].map((node) => node[Symbol.asyncDispose]())));
 
 let folder: string;
-/** A home that ROUTEPLANE_HOME does not name: that of the installed package. */
+/** Home that ROUTEPLANE_HOME does not name, as in the installed package. */
 let config: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "routeplane-contexts-"));
@@ -75,7 +75,7 @@ async function saveHome(): Promise<void> {
   await writeFile(join(folder, "home/url"), `${local.url}\n`);
 }
 
-/** Namespace that a command line calls as, by its token, and whether that reached the remote node. */
+/** Namespace of the key that a command line calls with, and whether the call reached the remote node. */
 async function inUse(line = "whoami", variables: Record<string, string> = {}): Promise<string> {
   const before = remote.authorizations.length;
   const { code, stdout, stderr } = await cloud(`${line} --json`, variables);
@@ -87,7 +87,7 @@ async function inUse(line = "whoami", variables: Record<string, string> = {}): P
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
 
 describe("a login with a name", () => {
-  it("is kept for its owner only, with its address and namespace, and is used from then on", async () => {
+  it("is stored for its owner only, with address and namespace, and is used from then on", async () => {
     await saveHome();
     const { code, stdout, stderr } = await logIn("prod", "rp_live_prod", remote);
     expect({ code, stdout: stdout.includes("production (ns_production)") }).toEqual({ code: 0, stdout: true });
@@ -105,7 +105,7 @@ describe("a login with a name", () => {
     expect(await modeOf(join(config, "contexts"))).toBe(0o700);
   });
 
-  it("is at the node in use without --url", async () => {
+  it("uses the current node without --url", async () => {
     await logIn("prod", "rp_live_prod", remote);
     await cloud("login --name staging --api-key rp_live_staging");
     expect(await inUse()).toBe("staging at remote");
@@ -166,7 +166,7 @@ describe("the context in use", () => {
     expect(await inUse("whoami --context prod", { ...key, ROUTEPLANE_URL: local.url })).toBe("staging at local");
   });
 
-  it("is refused, before any call, if it does not exist or is no name, with those that are alike", async () => {
+  it("is refused before any call if it is unknown or no valid name, with similar names", async () => {
     const calls = () => local.authorizations.length + remote.authorizations.length;
     const before = calls();
     expect(await cloud("whoami --context prd")).toMatchObject({ code: 2, stderr: expect.stringContaining("prod") });
@@ -186,7 +186,7 @@ describe("the context in use", () => {
     }
   });
 
-  it("uses the operator credential of the home at the node of the home alone", async () => {
+  it("uses the operator credential of the home only at the node of the home", async () => {
     const created = await cloud("namespace create x --context staging");
     expect({ created, by: local.authorizations.at(-1) }).toMatchObject({
       created: { code: 0 },
@@ -213,7 +213,7 @@ describe("the context in use", () => {
     expect(await inUse()).toBe("staging at local");
   });
 
-  it("loses its key to a logout and keeps its place: no other login is used", async () => {
+  it("loses its key at a logout but stays selected: no other login is used", async () => {
     await cloud("logout");
     expect(await cloud("whoami")).toMatchObject({ code: 4, stderr: expect.stringContaining("routeplane cloud login") });
     expect(await readFile(join(config, "contexts/prod.json"), "utf8")).not.toContain("rp_live");
@@ -238,7 +238,7 @@ describe("the context in use", () => {
     expect((await cloud("context list -o table")).stdout).toMatch(/^\* +prod +http/m);
   });
 
-  it("becomes home once it is deleted, which needs --yes without a terminal", async () => {
+  it("is home after its deletion, which needs --yes without a terminal", async () => {
     expect(await cloud("context delete prod")).toMatchObject({ code: 2, stderr: expect.stringContaining("--yes") });
     expect(await cloud("context rm prod -y")).toMatchObject({ code: 0 });
     expect(await inUse()).toBe("default at local");
@@ -262,7 +262,7 @@ describe("namespace use", () => {
     expect(await inUse()).toBe("production at remote");
   });
 
-  it("prefers the node in use, and goes back to the login in the home", async () => {
+  it("prefers the current node, and switches back to the login in the home", async () => {
     await cloud("namespace use staging");
     expect(await inUse()).toBe("staging at remote");
     await cloud("namespace use default");
@@ -271,7 +271,7 @@ describe("namespace use", () => {
     expect(await inUse()).toBe("staging at local");
   });
 
-  it("refuses a namespace of several logins, with their names, and switches nothing", async () => {
+  it("refuses a namespace that several logins have, names them, and switches nothing", async () => {
     await logIn("third", "rp_live_staging2", remote);
     const refused = await cloud("namespace use staging");
     expect(refused).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/second.*third/) });

@@ -45,7 +45,7 @@ const environment = () => ({
   XDG_CONFIG_HOME: home,
 });
 
-/** Runs `policy edit` on a pseudoterminal. @param editor shell commands, with the file as $1 and the number of this call as $n */
+/** Runs `policy edit` on a pseudoterminal. @param editor shell commands; $1 is the file, $n the number of this call */
 async function edit(editor: string): Promise<string> {
   const path = join(home, "editor");
   await writeFile(path, `echo x >> ${home}/calls; n=$(wc -l < ${home}/calls); cp "$1" ${home}/seen-$n\n${editor}\n`);
@@ -69,14 +69,14 @@ describe("policy edit", () => {
     expect(updates).toEqual([{ etag: "v3", limit: 9n }]);
   });
 
-  it("opens a refused spec again with the reason, and what was written", async () => {
+  it("reopens a refused spec as it was written, with the reason", async () => {
     const editor = 'if [ $n = 1 ]; then sed -i "s/: 5/: -5/" "$1"; else sed -i "s/: -5/: 7/" "$1"; fi';
     expect(await edit(editor)).toContain("code=0");
     expect(await seen(2)).toMatch(/^# Refused: spec\.limit_micro_usd: [^]*limit_micro_usd: -5/);
     expect(updates).toEqual([{ etag: "v3", limit: 7n }]);
   });
 
-  it("ends with the refusal if the spec is left as it was refused", async () => {
+  it("fails with the refusal if the refused spec is left unchanged", async () => {
     const shown = await edit('[ $n = 1 ] && sed -i "s/: 5/: -5/" "$1"; true');
     expect(shown).toMatch(/spec\.limit_micro_usd/);
     expect(shown).not.toContain("code=0");
@@ -91,7 +91,7 @@ describe("policy edit", () => {
     expect(updates).toEqual([]);
   });
 
-  it("without a terminal is refused, with what to use", async () => {
+  it("is refused without a terminal, with the command to use instead", async () => {
     const { code, stderr } = await runCli(["cloud", "policy", "edit", "pol_1"], environment());
     expect(code).toBe(2);
     expect(stderr).toContain("policy update");

@@ -68,7 +68,7 @@ describe("policy explain", () => {
     expect(fitting.json).toMatchObject({ refused: false, objections: [] });
   });
 
-  it("tells limits that are used up, and not those whose rest gateways have set aside to admit on", async () => {
+  it("reports limits that are used up, but not limits of which slices of gateways are left", async () => {
     const rateLimits = [
       { source: source("slow"), spec: { windowSecs: 60, maxRequests: 2n, maxTokens: 9n }, requests: 2n, tokens: 8n },
     ];
@@ -80,13 +80,13 @@ describe("policy explain", () => {
     expect(leased.json).toMatchObject({ refused: false, objections: [], budget_remaining_micro_usd: 40 });
   });
 
-  it("names the time zone of a calendar window that is used up, and when it begins anew", async () => {
+  it("names the time zone of a calendar window that is used up, and when the next one begins", async () => {
     const spec = { window: BudgetWindow.CALENDAR_MONTH, timeZone: "Europe/Berlin", limitMicroUsd: 100n };
     const { text } = await explain({ budgets: [{ ...budget(0n), spec }] });
     expect(text).toMatch(/nothing is left of .* per calendar_month Europe\/Berlin; a part is free again at 2026-/);
   });
 
-  it("tells what the cheapest request costs, and into which budgets it does not fit", async () => {
+  it("shows the cost of the cheapest request, and the budgets into which it does not fit", async () => {
     const priced = { id: "gpt-4o", owned_by: "openai", cheapest_request_micro_usd: 41 };
     const budgets = [budget(40n), { ...budget(0n, 41n), source: source("team-cap") }];
     const { text, json } = await explainServed([priced], { budgets });
@@ -108,7 +108,7 @@ describe("policy explain", () => {
     expect(text).toMatch(/^budget +team-cap on key_0: 41 .* left, the cheapest request fits$/m);
   });
 
-  it("holds no budget against a model that costs nothing, and does not guess a price that it is not told", async () => {
+  it("applies no budget to a free model, and does not guess an unknown price", async () => {
     const free = await explainServed([{ id: "gpt-4o", owned_by: "openai", cheapest_request_micro_usd: 0 }], {
       budgets: [budget(0n)],
     });
@@ -123,7 +123,7 @@ describe("policy explain", () => {
     expect(unknown.text).toMatch(/^budget +daily-cap on key_0: 1 micro-USD \(\S+\) left$/m);
   });
 
-  it("refuses nothing by a binding in shadow mode, and reports it", async () => {
+  it("reports a rule of a binding in shadow mode without refusing by it", async () => {
     const sources = [source("trial", BindingMode.SHADOW)];
     const { text, json } = await explain({ shadowGuardrail: { modelDeny: [{ model: "gpt-*", sources }] } });
     expect(json).toMatchObject({ refused: false, objections: [{ mode: "shadow" }] });

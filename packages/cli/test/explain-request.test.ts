@@ -46,7 +46,7 @@ async function explain(request: object, receipt: object, isReadable = true) {
 }
 
 describe("request explain", () => {
-  it("names the policy, its principal, what was left and when to try again, and says what to do", async () => {
+  it("names the policy, its principal, the amount left and when to try again, and gives advice", async () => {
     const { text, json } = await explain(DENIED, RECEIPT);
     expect(text).toMatch(/^reason +policy "daily-cap" has too little left for the request$/m);
     expect(text).toMatch(/^policy +daily-cap \(pol_1\)$/m);
@@ -64,7 +64,7 @@ describe("request explain", () => {
     expect(json.next).toHaveLength(4);
   });
 
-  it("works without the scopes to read keys and policies: ids stand in for names", async () => {
+  it("shows ids instead of names without the scopes to read keys and policies", async () => {
     const { text, json } = await explain(DENIED, RECEIPT, false);
     expect(text).toMatch(/^policy +pol_1$/m);
     expect(text).toMatch(/^bound to +bnd_6, which is removed or cannot be read$/m);
@@ -76,7 +76,7 @@ describe("request explain", () => {
     });
   });
 
-  it("gives no time to wait for where waiting does not help, and none for a guardrail", async () => {
+  it("gives no retry time if waiting does not help, and none for a guardrail", async () => {
     const never = await explain(DENIED, { deniedAmounts: { limit: 100n, remaining: 3n, needed: 400n } });
     expect(never.text).toMatch(/^retry +waiting does not help$/m);
     expect(never.json.next.join()).not.toMatch(/Try again/);

@@ -5,8 +5,8 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 
 /**
- * An HTTP server in place of a node, for tests of the calls that the CLI makes. Responses and refusals are scripted in the real
- * contracts. The behaviour of a real node is tested end to end.
+ * HTTP server in place of a node, for tests of the CLI's calls. Responses and refusals are scripted with the real contracts. End-to-end
+ * tests cover a real node.
  */
 export interface FakeNode extends AsyncDisposable {
   readonly url: string;

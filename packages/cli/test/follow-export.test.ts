@@ -26,7 +26,7 @@ const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promi
     router.service(KeyService, { getKey: ({ id }) => ({ key: { id } }) });
   });
 
-/** Shell script that limits files to 4 KiB: as on a full disk, a part is written and the rest fails. */
+/** Shell script that limits files to 4 KiB: as on a full disk, one part is written and the rest fails. */
 const SHORT_OF_SPACE = 'ulimit -f 8; exec "$0" "$@"';
 
 let folder: string;
@@ -36,7 +36,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describe.concurrent("requests --follow", () => {
-  it("resumes where a stream ended, cleanly or not, and prints a line for each request", async () => {
+  it("resumes where a stream ended, cleanly or not, and prints each request once", async () => {
     const tokens: string[] = [];
     await using node = await usage({
       async *watchRequests({ resumeToken }) {
@@ -90,7 +90,7 @@ describe.concurrent("requests --follow", () => {
 });
 
 describe.concurrent("requests export", () => {
-  /** Starts a node with two pages of requests, of which the second fails the first time. */
+  /** Starts a node with two pages of requests. The first read of the second page fails. */
   function twoPages() {
     const received: { pageToken: string; from: string; to: bigint | undefined }[] = [];
     const listRequests: ServiceImpl<typeof UsageService>["listRequests"] = ({ pageToken, filter }) => {
@@ -103,7 +103,7 @@ describe.concurrent("requests export", () => {
   }
 
   it.each(["csv", "jsonl"])(
-    "to %s resumes where it was interrupted, with the rows from its start, each once",
+    "to %s resumes after an interruption with the rows of its original range, each exactly once",
     async (format) => {
       const { received, node: starting } = twoPages();
       await using node = await starting;
@@ -117,7 +117,7 @@ describe.concurrent("requests export", () => {
       expect(JSON.parse(resumed.stdout)).toEqual({ file: output, format, request_count: 2 });
       expect(received.map(({ pageToken }) => pageToken)).toEqual(["", "t1", "t1"]);
       expect(new Set(received.map(({ to }) => to)).size).toBe(1);
-      // A span is counted from the start of the export, not from that of its second part.
+      // A span is counted from the start of the export, not from the start of its second part.
       expect(new Set(received.map(({ from }) => from)).size).toBe(1);
       const text = await readFile(output, "utf8");
       const ids = format === "csv" ? /^req_\d/gm : /(?<="id":")req_\d/g;
@@ -182,7 +182,7 @@ describe.concurrent("requests export", () => {
     expect((await readdir(folder)).filter((name) => name.startsWith("lost"))).toEqual(["lost.jsonl"]);
   });
 
-  it("writes no cell into CSV that a spreadsheet would run, and JSON lines as they are", async () => {
+  it("writes no CSV cell that a spreadsheet would run, and JSON lines unchanged", async () => {
     const model = "=cmd|' /C calc'!A0";
     await using node = await usage({ listRequests: () => ({ requests: [Object.assign(row("req_1"), { model })] }) });
     const exported = (format: string) =>

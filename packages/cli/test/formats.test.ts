@@ -21,7 +21,7 @@ const request = {
   promptTokens: 1_234_567n,
   createdAt: AT,
 };
-/** Requests whose texts are dangerous for one format or the other. */
+/** Requests with texts that are dangerous in some format. */
 const REQUESTS = [
   { ...request, id: "req_1", model: "=cmd\t1", costMicroUsd: 1_200_000_000n },
   { ...request, id: "req_2", model: "a\u001b[2J: b\u202e", costMicroUsd: 12n },
@@ -80,7 +80,7 @@ async function onTerminal(columns: number, ...argv: readonly string[]) {
 }
 
 describe.concurrent("a list", () => {
-  it("is TSV with exact values in a pipe, one line a row whatever is in it", async () => {
+  it("is TSV with exact values in a pipe, one line per row whatever its texts hold", async () => {
     const { stdout } = await cli(...LIST);
     const [head = "", first = "", second = "", ...rest] = stdout.split("\n");
     expect(rest).toEqual([""]);
@@ -109,11 +109,11 @@ describe.concurrent("a list", () => {
     expect(first.indexOf(".00")).toBe(second.indexOf(".000012"));
   });
 
-  it("is a table in a pipe if one is asked for", async () => {
+  it("is a table in a pipe if one is requested", async () => {
     expect((await cli(...LIST, "-o", "table")).stdout).toMatch(/^TIME +ID +KEY/);
   });
 
-  it("has its further columns in a wide table, however narrow the terminal is", async () => {
+  it("has all columns in a wide table, however narrow the terminal is", async () => {
     const { stdout } = await onTerminal(40, ...LIST, "-o", "wide");
     expect(stdout).toMatch(/TIME +ID +KEY .* PROVIDER .* MICRO-USD +USD +ENDPOINT/);
   });
@@ -139,7 +139,7 @@ describe.concurrent("a list", () => {
     expect({ stdout, stderr }).toEqual({ stdout: "", stderr: "No requests match.\n" });
   });
 
-  it("that is empty says what to do next, on a terminal only", async () => {
+  it("gives advice if it is empty, but only on a terminal", async () => {
     const argv = ["cloud", "limits"];
     expect((await onTerminal(80, ...argv)).stderr).toBe(
       "No limit applies.\nCreate one: routeplane cloud budget create --help\n",
@@ -175,7 +175,7 @@ describe.concurrent("one object", () => {
     expect((await cli("cloud", "usage", "--format", "csv")).stdout).toMatch(/^from,to,request_count.*\r\n/);
   });
 
-  it("has separators for people only", async () => {
+  it("has thousands separators for people only", async () => {
     expect((await onTerminal(80, "cloud", "usage")).stdout).toMatch(/^requests +1,234$/m);
     expect((await cli("cloud", "usage")).stdout).toMatch(/^requests +1234$/m);
   });
@@ -194,7 +194,7 @@ describe.concurrent("a command line", () => {
     expect(result).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining(message) });
   });
 
-  it("of an export names its file with --output, also one that is named like a format", async () => {
+  it("of an export names its file with --output, even if the file is named like a format", async () => {
     const folder = await mkdtemp(join(tmpdir(), "routeplane-cli-"));
     try {
       for (const flag of ["--output", "-o"]) {
@@ -216,7 +216,7 @@ describe.concurrent("--sort and --top", () => {
     return (JSON.parse(stdout) as { groups: { model: string }[] }).groups.map(({ model }) => model);
   };
 
-  it("order groups of usage and cut them, in every format, and leave the totals", async () => {
+  it("order and cut the groups of usage, in every format, but not the totals", async () => {
     expect(await models()).toEqual(["a", "c", "b"]);
     expect(await models("--sort", "spend_micro_usd", "--top", "2")).toEqual(["c", "b"]);
     expect(await models("--sort", "-model")).toEqual(["c", "b", "a"]);
@@ -224,7 +224,7 @@ describe.concurrent("--sort and --top", () => {
     expect((await cli(...BY_MODEL, "--sort", "model")).stdout).toMatch(/^model\t.*\na\t.*\nb\t.*\nc\t/);
   });
 
-  it("order all keys, not those of a page", async () => {
+  it("order all keys, not only those of a page", async () => {
     const { stdout } = await cli("cloud", "keys", "list", "--sort", "name", "--top", "2", "--json");
     expect(JSON.parse(stdout)).toMatchObject({ data: [{ name: "a" }, { name: "b" }], next_page_token: null });
   });

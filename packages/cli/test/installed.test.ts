@@ -39,9 +39,9 @@ function routes(router: ConnectRouter): void {
   });
 }
 
-/** Folder with nothing but what `npm install` of the packed package makes. */
+/** Folder with nothing but the result of `npm install` of the packed package. */
 let folder: string;
-/** Folder with one program, `node`, of version 20. */
+/** Folder with a single program: `node`, version 20. */
 let node20: string;
 let node: FakeNode;
 beforeAll(async () => {
@@ -112,7 +112,7 @@ describe("the installed package, on Node.js 20", () => {
     expect(completion).toMatchObject({ code: 0, stdout: expect.stringContaining("dead-letters"), stderr: "" });
   });
 
-  it("runs a command under a key of its own", async () => {
+  it("runs a command under its own key", async () => {
     const command = ["run", "--limit-usd", "1", "--", "sh", "-c", 'echo "$OPENAI_API_KEY"; exit 7'];
     const ended = await runInstalled(command, signedIn());
     expect(ended).toMatchObject({ code: 7, stdout: "rp_live_sub\n", stderr: expect.stringContaining("key_3") });
@@ -147,7 +147,7 @@ describe("the installed package, on Node.js 20", () => {
     ).toMatchObject({ code: 1, stderr: expect.stringContaining("no node answers") });
   });
 
-  it("keeps the login with the settings of the user", async () => {
+  it("stores the login with the user's settings", async () => {
     const settings = join(folder, "settings");
     const env = { ROUTEPLANE_URL: node.url, XDG_CONFIG_HOME: settings };
     expect(await runInstalled(["cloud", "login", "--api-key", "rp_live_good"], env)).toMatchObject({ code: 0 });
@@ -155,11 +155,11 @@ describe("the installed package, on Node.js 20", () => {
     expect(await runInstalled(["cloud", "whoami"], { XDG_CONFIG_HOME: settings })).toMatchObject({ code: 0 });
   });
 
-  it("says where to get a node that it could run", async () => {
+  it("says where to get a node, because it cannot run one", async () => {
     expect(await runInstalled(["up"])).toMatchObject({ code: 1, stderr: expect.stringContaining("npm start") });
   });
 
-  it("is what a checkout is not: that refuses a Node.js which cannot run its sources", async () => {
+  it("runs where a checkout refuses to: on a Node.js that cannot run the sources", async () => {
     expect(await runOnNode20([CLI_BIN, "--version"])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining("needs Node 22.18 or newer"),

@@ -45,7 +45,7 @@ describe.concurrent("update", () => {
     expect(received[0]?.expiresAt).toBeUndefined();
   });
 
-  it("that widens a key ends with 4, with the excess scopes and what to do", async () => {
+  it("exits with 4 if it widens a key, with the excess scopes and advice", async () => {
     await using node = await nodeWith({
       updateKey: () => {
         throw refusal(Code.PermissionDenied, "KEY_WIDENED", "scopes: beyond", { scopes: "keys:*" });

@@ -85,7 +85,7 @@ const SLOTS = {
 };
 
 describe.concurrent("limits", () => {
-  it("are shown in JSON with what is used, reserved and left, and null where there is no window or end", async () => {
+  it("are shown in JSON with the amounts used, reserved and left, and null if there is no window or end", async () => {
     await using node = await nodeWith({ getOwnLimits: () => ({ limits: [BUDGET, TOTAL, CALENDAR] }) });
     const { code, stdout } = await runCli(["cloud", "limits", "--json"], as(node.url));
     expect({ code, json: JSON.parse(stdout) }).toStrictEqual({
@@ -123,7 +123,7 @@ describe.concurrent("limits", () => {
     });
   });
 
-  it("are shown to people in their units, with the window and what they are bound to", async () => {
+  it("are shown to people in their units, with the window and the principal that they are bound to", async () => {
     await using node = await nodeWith({ getOwnLimits: () => ({ limits: [BUDGET, TOTAL, CALENDAR, REQUESTS, SLOTS] }) });
     const { stdout } = await runCli(["cloud", "limits", "-o", "table"], as(node.url));
     const lines = stdout.split("\n").map((line) => line.trimEnd().split(/ {2,}/));
@@ -155,7 +155,7 @@ describe.concurrent("limits", () => {
     ]);
   });
 
-  it("are an empty list where none applies", async () => {
+  it("are an empty list if none applies", async () => {
     await using node = await nodeWith({ getOwnLimits: () => ({ limits: [] }) });
     expect(await runCli(["cloud", "limits"], as(node.url))).toMatchObject({
       code: 0,
@@ -164,7 +164,7 @@ describe.concurrent("limits", () => {
     });
   });
 
-  it("of an operator credential end with 4 and say which credential to use", async () => {
+  it("exit with 4 for an operator credential, and say which credential to use", async () => {
     await using node = await nodeWith({
       getOwnLimits: () => {
         throw refusal(Code.PermissionDenied, "KEY_REQUIRED", "this needs a namespace key");

@@ -61,7 +61,7 @@ describe("a list of 200,000 rows", () => {
   );
 
   it(
-    "is valid JSON under --json, with the token of the page after it",
+    "is valid JSON under --json, with the token of the next page",
     async () => {
       await using node = await longLists();
       const { stdout } = await runCliProcess(["cloud", "requests", "--limit", "150001", "--json"], as(node.url));
@@ -74,7 +74,7 @@ describe("a list of 200,000 rows", () => {
   );
 
   it.each(["cloud keys list", `cloud requests --limit ${ROWS} --json`, "cloud requests export --format jsonl"])(
-    "ends quietly with 0 when its reader has seen enough: %s",
+    "exits with 0, silently, when its reader closes the pipe: %s",
     async (line) => {
       await using node = await longLists();
       const script = '{ "$0" "$@"; echo "exit $?" >&2; } | head -n 2';
@@ -86,7 +86,7 @@ describe("a list of 200,000 rows", () => {
   );
 
   it(
-    "shows its progress on a terminal if it goes elsewhere and takes long",
+    "shows its progress on a terminal if the rows go to a file or pipe and it takes long",
     async () => {
       await using node = await longLists();
       const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];

@@ -52,7 +52,7 @@ describe.concurrent("--model and --provider", () => {
     expect(await filterOf(...line.split(" "))).toMatchObject(filter);
   });
 
-  it("are passed on with a note where nothing is known of them and the models cannot be listed", async () => {
+  it("are passed on with a note if they are not in the log and the models cannot be listed", async () => {
     expect(await filterOf("--model", "x/y")).toMatchObject({ model: "x/y", provider: "" });
     expect(await filterOf("--provider", "x")).toMatchObject({ model: "", provider: "x" });
   });

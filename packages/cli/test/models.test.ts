@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { runCli } from "./cli-process.ts";
 import { startFakeHttpServer } from "./fake-node.ts";
 
-/** Runs `cloud models --json` on a server that answers so. @returns its exit code, list and error */
+/** Runs `cloud models --json` on a server with this answer. @returns exit code, list and error */
 async function models(answer: RequestListener) {
   await using node = await startFakeHttpServer(answer);
   const settings = { ROUTEPLANE_HOME: "/nonexistent", ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: "rp_live_env" };
@@ -17,7 +17,7 @@ const json = (status: number, body: object): RequestListener => {
 };
 
 describe("cloud models", () => {
-  it("lists what the key may call, with what is known of it", async () => {
+  it("lists the models that the key may call, with their known properties", async () => {
     const rates = { input_pico_usd: 2_500_000, output_pico_usd: 10_000_000, request_pico_usd: 0 };
     const known = {
       status: "unavailable",
@@ -51,7 +51,7 @@ describe("cloud models", () => {
     });
   });
 
-  it("shows rates in USD per million tokens, and none of a price that is broken", async () => {
+  it("shows rates in USD per million tokens, and none of an invalid price", async () => {
     const price = { input_pico_usd: 150_000, output_pico_usd: 600_000, request_pico_usd: 0 };
     const data = [
       { id: "priced", owned_by: "a", price },

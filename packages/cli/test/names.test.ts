@@ -40,7 +40,7 @@ const NAMESPACES = [
   { id: "ns_old2", name: "old", createdAt: CREATED, deletedAt: CREATED },
 ];
 
-/** Calls that the node got, as JSON, but for those of a look-up. The node refuses them: the tests are about what they name. */
+/** Calls that the node received, as JSON, without look-ups. The node refuses them, because the tests are only about the ids in them. */
 const calls: string[] = [];
 let mayList = true;
 
@@ -57,7 +57,7 @@ function ifAllowed<T>(answer: T): T {
   return answer;
 }
 
-/** Service whose every method is `record`, but for `answers`. */
+/** Service in which every method is `record`, except those in `answers`. */
 function recorder(methods: readonly string[]): Record<string, typeof record> {
   return Object.fromEntries(methods.map((name) => [name, record]));
 }
@@ -107,7 +107,7 @@ const cloud = (line: string, stdin = "") =>
   runCli(["cloud", ...line.split(" ")], { ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: "rp_live_x" }, stdin);
 
 const AGENT = "--principal-type api_key --principal-id";
-/** Command lines with NAME in the place of a key (agent) or a policy (daily-cap). */
+/** Command lines in which NAME stands for a key (agent) or a policy (daily-cap). */
 const KEY_LINES = [
   "keys get NAME",
   "keys update NAME --name x",
@@ -153,7 +153,7 @@ describe("a name is accepted wherever an id is", () => {
     expect(calls).toEqual([expect.stringContaining('"pol_cap"')]);
   });
 
-  it("namespace restore NAME, of the deleted ones", async () => {
+  it("namespace restore NAME, among the deleted ones", async () => {
     const operator = { ROUTEPLANE_URL: node.url, ROUTEPLANE_OPERATOR_KEY: "rpo_live_x" };
     await runCli(["cloud", "namespace", "restore", "staging"], operator);
     expect(calls).toEqual(['RestoreNamespace {"namespace":"ns_gone"}']);
@@ -164,7 +164,7 @@ describe("a name is accepted wherever an id is", () => {
     });
   });
 
-  it("as a principal, of the namespace that the key is bound to and of no other", async () => {
+  it("as a principal, for the namespace that the key is bound to and for no other", async () => {
     await cloud("policy effective --principal-type namespace --principal-id default");
     expect(calls).toEqual([expect.stringContaining('"principalId":"ns_1"')]);
     expect(await cloud("policy effective --principal-type namespace --principal-id staging")).toMatchObject({
@@ -190,7 +190,7 @@ describe("a name is accepted wherever an id is", () => {
   });
 });
 
-/** Commands below one of the top, with the texts on their arguments and options. */
+/** Commands below a top-level command, with the texts of their arguments and options. */
 async function commandsOf(name: string): Promise<readonly { path: string; texts: readonly string[] }[]> {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
   const unused = () => {
@@ -226,7 +226,7 @@ describe("a name", () => {
     expect(calls).toEqual([expect.stringContaining('"key_agent"'), expect.stringContaining('"pol_cap"')]);
   });
 
-  it("that several keys have is refused with the ids of all, before anything is changed", async () => {
+  it("of several keys is refused with the ids of all, before anything is changed", async () => {
     for (const line of KEY_LINES) {
       expect(await cloud(line.replace("NAME", "twin"), PRESET)).toMatchObject({
         code: 1,
@@ -237,7 +237,7 @@ describe("a name", () => {
     expect(calls).toEqual([]);
   });
 
-  it("means the key that is written so, where others differ in case only", async () => {
+  it("means the exact match if other keys differ only in case", async () => {
     await cloud("keys get bot");
     expect(calls).toEqual([expect.stringContaining('"key_lower"')]);
     expect(await cloud("keys get BOT")).toMatchObject({
@@ -246,7 +246,7 @@ describe("a name", () => {
     });
   });
 
-  it("that nothing has is refused, with those that are alike", async () => {
+  it("that does not exist is refused, with similar names", async () => {
     expect(await cloud("keys revoke agnet")).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('no key "agnet" in this namespace; did you mean agent (key_agent)?'),

@@ -64,7 +64,7 @@ describe.concurrent("operator", () => {
     expect(received[1]?.expiresAt).toBeUndefined();
   });
 
-  it("list and get show the account that it is limited to, and no token", async () => {
+  it("list and get show the account that a credential is limited to, and no token", async () => {
     const limited = { ...OPERATOR, id: "op_2", accountId: "acc_1", revokedAt: AT, revokedReason: "left\u001b[2J" };
     await using node = await nodeWith({
       listOperators: ({ pageToken }) =>
@@ -85,7 +85,7 @@ describe.concurrent("operator", () => {
     expect(get.stdout).toMatch(/^reason +left\\u001b\[2J$/m);
   });
 
-  it("rotate of the one in use names the places of the new token", async () => {
+  it("rotate of the credential in use names where the new token was saved", async () => {
     const rotateOperator = () => ({ operator: OPERATOR, token: "rpo_live_new", graceEndsAt: AT });
     await using node = await nodeWith({ rotateOperator }, "op_1");
     const { code, stdout, stderr } = await runCli(

@@ -6,7 +6,7 @@ import { type FakeNode, startFakeNode } from "./fake-node.ts";
 
 const AT = { seconds: 1_777_593_600n, nanos: 0 };
 
-/** Keys that were to be revoked. */
+/** Keys that the node was called to revoke. */
 const calls: string[] = [];
 
 let node: FakeNode;
@@ -62,13 +62,13 @@ describe.concurrent("--jq", () => {
     expect((await cli("cloud", "keys", "get", "key_1", "--jq", ".name")).stdout).toBe("a\\u001b[2Jb\n");
   });
 
-  it("prints each row of a list without an end, and none for those that it leaves out", async () => {
+  it("prints each row of an endless list, and nothing for rows that the expression leaves out", async () => {
     const { stdout } = await cli("cloud", "requests", "--follow", "--jq", ".cost_micro_usd | select(. > 100)");
     expect(stdout).toBe("500\n");
   });
 
   it.each([".data[", "no_such_function", ".data | foo(1)", "}{", ".data | map("])(
-    "refuses the expression %j before anything is called",
+    "refuses the expression %j before any call",
     async (expression) => {
       const { code, stdout, stderr } = await cli("cloud", "keys", "revoke", "key_1", "--yes", "--jq", expression);
       expect({ code, stdout, calls }).toEqual({ code: 2, stdout: "", calls: [] });

@@ -10,7 +10,7 @@ const FROM = create(TimestampSchema, { seconds: 1_777_593_600n });
 const TO = create(TimestampSchema, { seconds: 1_777_852_800n });
 const THREE_DAYS_MS = 3 * 86_400_000;
 
-/** Ranges that were read, with the dimension of their groups. */
+/** Ranges that were read, each with the dimension of its groups. */
 const read: string[] = [];
 
 let node: FakeNode;
@@ -60,7 +60,7 @@ const cli = (...argv: readonly string[]) =>
   });
 
 describe("a report", () => {
-  it("has the range that the node took, as long a time before, and the largest parts", async () => {
+  it("has the range that the node chose, the previous period of the same length, and the largest parts", async () => {
     const { stdout } = await cli("cloud", "report", "--top", "2", "--json");
     expect(read.splice(0).toSorted()).toEqual(
       [
@@ -84,7 +84,7 @@ describe("a report", () => {
     expect(Date.parse(report.previous.to) - Date.parse(report.previous.from)).toBe(THREE_DAYS_MS);
   });
 
-  it("shows how much more was spent than before, and what it leaves out", async () => {
+  it("shows how much more was spent than before, and how many groups are left out", async () => {
     const { stdout } = await cli("cloud", "report", "--top", "2", "-o", "table");
     const spend = /^spend +22 micro-USD .*\nspend before +11 micro-USD \(\$0\.000011\); \+100 % since$/m;
     expect(stdout).toMatch(spend);
@@ -92,7 +92,7 @@ describe("a report", () => {
     expect(stdout).not.toContain("of 1 models");
   });
 
-  it("refuses a range whose ends are mixed up, before anything is read", async () => {
+  it("refuses a range that ends before it starts, before any read", async () => {
     read.length = 0;
     expect(await cli("cloud", "report", "--from", "2026-05-02", "--to", "2026-05-01")).toMatchObject({ code: 2 });
     expect(read).toEqual([]);

@@ -47,7 +47,7 @@ function readableKeys(): { readonly keys: Scenario["keys"]; readonly read: strin
 }
 
 describe.concurrent("names beside the ids of requests", () => {
-  it("are in lists and exports, of any number of pages, and each key is read once", async () => {
+  it("are in lists and exports of any number of pages, and each key is read once", async () => {
     const { keys, read } = readableKeys();
     await using node = await startNode({ pages: [["key_1", "key_2"], ["key_2", "key_1"], ["key_3"]], keys });
     const argv = ["cloud", "requests", "export", "--format"];
@@ -73,7 +73,7 @@ describe.concurrent("names beside the ids of requests", () => {
     expect(JSON.parse(groups.stdout)).toMatchObject({ groups: [{ key_id: "key_1", key_name: "bot of key_1" }] });
   });
 
-  it("come from the list of keys where there are many, as far as it has to be read", async () => {
+  it("come from the list of keys if there are many, which is read only as far as needed", async () => {
     const ids = Array.from({ length: 40 }, (_, index) => `key_${index}`);
     const tokens: string[] = [];
     const listKeys = ({ pageToken }: { pageToken: string }) => {
@@ -89,7 +89,7 @@ describe.concurrent("names beside the ids of requests", () => {
     expect(tokens).toEqual(["", "second"]);
   });
 
-  it("are null with a note, and looked up no further, where the credential cannot read keys", async () => {
+  it("are null, with a note and without further look-ups, if the credential cannot read keys", async () => {
     let calls = 0;
     const getKey = () => {
       calls += 1;

@@ -18,7 +18,7 @@ let home: string;
 let node: FakeNode;
 const graces: (bigint | undefined)[] = [];
 
-/** The node on which `key_1` has the old key token, `op_1` the old operator token, and `key_2` is below `key_1`. */
+/** Starts a node on which `key_1` has the old key token, `op_1` the old operator token, and `key_2` is below `key_1`. */
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "routeplane-cli-"));
   graces.length = 0;
@@ -121,14 +121,14 @@ describe("a rotation", () => {
     expect(await saved("api-key")).toBe(OLD.key);
   });
 
-  it("that is refused leaves saved tokens unchanged", async () => {
+  it("leaves saved tokens unchanged if it is refused", async () => {
     await save({ "api-key": OLD.key });
     expect((await run("cloud keys rotate key_dead")).code).toBe(1);
     expect(await saved("api-key")).toBe(OLD.key);
   });
 
-  it("whose token cannot be saved shows it, and fails with what to do", async () => {
-    // A path that is short enough for the file, and too long for the draft beside it.
+  it("shows the token if it cannot be saved, and fails with advice", async () => {
+    // The path is short enough for the file, but too long for the temporary file beside it.
     const deep = home + "/d".repeat((4075 - home.length) >> 1);
     await mkdir(deep, { recursive: true });
     await writeFile(join(deep, "api-key"), OLD.key);

@@ -93,7 +93,7 @@ describe.concurrent("admin service-credentials", () => {
     expect(named).toEqual(["get svc_1", "revoke svc_1 leaked"]);
   });
 
-  it("rotate shows the new token, and what the old one still does", async () => {
+  it("rotate shows the new token, and what the old one may still do", async () => {
     await using node = await nodeWith({
       getServiceCredential: () => ({ serviceCredential: SERVICE }),
       rotateServiceCredential: () => ({ serviceCredential: SERVICE, token: "rps_new", graceEndsAt: AT }),

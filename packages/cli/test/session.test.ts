@@ -81,7 +81,7 @@ describe("the credential in use", () => {
     expect(node.authorizations).toEqual(["Bearer rp_live_saved"]);
   });
 
-  it("is that of the environment, before the saved login", async () => {
+  it("is the key of the environment, in preference to the saved login", async () => {
     await save("api-key", "rp_live_saved");
     await save("url", "http://127.0.0.1:1");
     const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: `${node.url}/`, ROUTEPLANE_API_KEY: "rp_live_env" };
@@ -89,7 +89,7 @@ describe("the credential in use", () => {
     expect(node.authorizations).toEqual(["Bearer rp_live_env"]);
   });
 
-  it("is missing without either: exit code 4, with what to do", async () => {
+  it("is missing without either: exit code 4, with advice", async () => {
     const text = await runCli(["cloud", "keys", "list"], { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url });
     expect(text).toMatchObject({ code: 4, stdout: "", stderr: expect.stringContaining("routeplane cloud login") });
     const json = await runCli(["cloud", "status", "--json"], { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url });
@@ -182,7 +182,7 @@ describe("login and logout", () => {
     expect(await readFile(join(home, "api-key"), "utf8")).toBe("rp_live_saved\n");
   });
 
-  it("reports what to do when the login cannot be saved", async () => {
+  it("gives advice when the login cannot be saved", async () => {
     await save("file", "");
     const environment = { ROUTEPLANE_HOME: join(home, "file"), ROUTEPLANE_URL: node.url };
     const { code, stderr } = await runCli(["cloud", "login", "--api-key", "rp_live_new"], environment);
@@ -212,7 +212,7 @@ describe("status and namespaces", () => {
       ...environment,
     });
 
-  it("show all namespaces, the active one marked, with an operator credential", async () => {
+  it("show all namespaces to an operator credential, with the active one marked", async () => {
     await save("api-key", "rp_live_saved");
     await save("operator-key", "rpo_live_saved");
     expect(await listed({})).toEqual({ code: 0, stdout: "ns_1 default (active)\nns_2 staging\n", stderr: "" });
@@ -240,7 +240,7 @@ describe("status and namespaces", () => {
     expect(await listed(environment())).toEqual({ code: 0, stdout: "ns_1 default (active)\n", stderr: "" });
   });
 
-  it("show the namespace of the login, with a note, if the saved operator credential is of another node", async () => {
+  it("show the namespace of the login, with a note, if the saved operator credential belongs to another node", async () => {
     await save("api-key", "rp_live_saved");
     await save("operator-key", "rpo_live_foreign");
     const { code, stdout, stderr } = await listed({});

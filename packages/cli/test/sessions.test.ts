@@ -45,7 +45,7 @@ const run = (node: FakeNode, ...argv: string[]) =>
   });
 
 describe.concurrent("cloud sessions", () => {
-  it("list shows those that have not ended, by the key or, with --node, by the operator credential", async () => {
+  it("list shows the sessions that have not ended, to the key or, with --node, to the operator credential", async () => {
     const received: (ListSessionsRequest & { by: string | null })[] = [];
     await using node = await nodeWith({
       listSessions: (request, { requestHeader }) => {
@@ -65,7 +65,7 @@ describe.concurrent("cloud sessions", () => {
     ]);
   });
 
-  it("list says so where nobody is signed in", async () => {
+  it("list says so if nobody is signed in", async () => {
     await using node = await nodeWith({ listSessions: () => ({}) });
     expect((await run(node, "list")).stderr).toContain("Nobody is signed in at the console.");
   });

@@ -8,7 +8,7 @@ const run = promisify(execFile);
 /** Packages of Debian for `offeredIn`. */
 export const SHELL_PROGRAMS = { find: "command -v fish && command -v zsh", packages: ["fish", "zsh"] };
 
-/** Home of a shell, with the completion script of it and with `routeplane` and `npx` in its PATH. */
+/** Home of a shell, with its completion script, and with `routeplane` and `npx` in its PATH. */
 export interface ShellHome {
   readonly script: string;
   readonly folder: string;
@@ -18,7 +18,7 @@ export interface ShellHome {
 /** Words that a shell offers at the end of a line, and the line as it is after the Tab key. */
 export interface Offer {
   readonly words: readonly string[];
-  /** Undefined in fish, which is asked without a terminal. */
+  /** Undefined for fish, which runs without a terminal here. */
   readonly line?: string | undefined;
 }
 
@@ -28,7 +28,7 @@ export async function offeredInFish({ script, folder, env }: ShellHome, line: st
   await writeFile(file, script);
   const command = 'source $argv[1]; complete -C "$argv[2]"';
   const { stdout, stderr } = await run("fish", ["--no-config", "-c", command, file, line], { env, cwd: folder });
-  // Each is followed by a tab and its description, if it has one.
+  // Each word is followed by a tab and its description, if it has one.
   const words = stdout.split("\n").flatMap((text) => text.split("\t")[0] || []);
   return { words: stderr === "" ? words : [stderr] };
 }
@@ -47,14 +47,14 @@ export async function offeredInZsh({ script, folder, env }: ShellHome, line: str
   return { words: lines.slice(0, -1).filter((word) => word !== ""), line: lines.at(-1) };
 }
 
-/** Starts an interactive zsh, types its first argument and a Tab once the prompt is there, and reads until the shell ends. */
+/** Script that starts an interactive zsh, types its first argument and a Tab once the prompt is shown, and reads until the shell ends. */
 const TYPE = `zmodload zsh/zpty
 zpty shell zsh -i
 zpty -r shell screen '*READY*'
 zpty -n -w shell "$1"$'\\t'
 while zpty -r shell screen; do :; done`;
 
-/** Notes the words that completion adds, then the line, and ends the shell. */
+/** Script that prints the words that completion adds, then the line, and ends the shell. */
 const ZSHRC = `PS1=READY
 source "$COMPLETION"
 compadd() {

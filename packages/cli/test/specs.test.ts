@@ -36,7 +36,7 @@ async function file(text: string): Promise<string> {
 const PATTERN = { name: "a", pattern: "b" };
 const WINDOW = { window_secs: 60 };
 
-describe("an invalid spec ends with 2, names the path and the rule, and calls no node", () => {
+describe("an invalid spec exits with 2, with its path and the rule, and calls no node", () => {
   it.each<[kind: string, spec: unknown, message: string]>([
     [
       "budget",
@@ -125,7 +125,7 @@ describe("the source of a spec", () => {
     }
   });
 
-  it("must be a readable file, else the command ends with 1", async () => {
+  it("must be a readable file, or the command exits with 1", async () => {
     for (const source of ["/nonexistent/spec.json", folder]) {
       const { code, stderr } = await runCli([...create(source), "--json"], NOWHERE);
       expect({ code, error: JSON.parse(stderr) }).toMatchObject({
@@ -242,7 +242,7 @@ describe("flags", () => {
 });
 
 describe("a fault that the node finds in a spec", () => {
-  it("is reported with its path as it was written", async () => {
+  it("is reported with its path in the written spec", async () => {
     const field = "spec.guardrail.model_allow.models[0]";
     await using node = await startFakeNode((router) => {
       const refuse = () => {
@@ -263,7 +263,7 @@ describe("a fault that the node finds in a spec", () => {
   });
 });
 
-it("lists the bindings of a policy with the use of its budget through each, by one call for a page", async () => {
+it("lists the bindings of a policy with the budget use of each, by one call per page", async () => {
   const bindings = ["key_1", "key_2"].map((principalId, n) => ({
     id: `bnd_${n}`,
     policyId: "pol_1",
@@ -322,7 +322,7 @@ describe("deleting a policy", () => {
     expect(received).toEqual([]);
   });
 
-  it("or unbinding it without a terminal needs --yes, names the loss, and changes nothing", async () => {
+  it("or unbinding it without a terminal and --yes names the loss, and changes nothing", async () => {
     const received: unknown[] = [];
     await using fakeNode = await startFakeNode(
       (router) =>
@@ -346,7 +346,7 @@ describe("deleting a policy", () => {
     expect(received).toMatchObject([{ policyId: "pol_1", bindingId: "bnd_3" }]);
   });
 
-  it("or unbinding it from several, a principal or all asks for all of them at once, and prints a list", async () => {
+  it("or unbinding it from several principals, one or all asks once for all of them, and prints a list", async () => {
     const received: unknown[] = [];
     await using fakeNode = await startFakeNode(
       (router) =>

@@ -12,11 +12,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Files that a process of the command line loads, by the end of their path from `packages/cli/src` or `node_modules` on. */
+/** Files that a process of the command line loads, as paths from `packages/cli/src` or `node_modules` on. */
 async function loadedFiles(...argv: readonly string[]): Promise<readonly string[]> {
   const log = join(folder, argv.join("-"));
   const preload = join(import.meta.dirname, "log-loaded-files.js");
-  // No node listens there: the code of a call is loaded, and the call fails.
+  // No node listens there. The code of a call is loaded, and the call fails.
   const env = {
     LOADED_FILES: log,
     ROUTEPLANE_HOME: folder,
@@ -32,13 +32,13 @@ const commandsIn = (files: readonly string[]): readonly string[] =>
   files.flatMap((file) => /\/cli\/src\/commands\/(.*)$/.exec(file)?.[1] ?? []).toSorted();
 
 describe("a command line loads only what it needs", () => {
-  it("and the help no command, contract or client", async () => {
+  it("and the help loads no command, contract or client", async () => {
     const files = await loadedFiles("--help");
     expect(commandsIn(files)).toEqual(["examples.ts"]);
     expect(files.filter((file) => /contracts|connectrpc|bufbuild/.test(file))).toEqual([]);
   });
 
-  it("and a command no other one", async () => {
+  it("and a command loads no other command", async () => {
     expect(commandsIn(await loadedFiles("cloud", "status"))).toEqual(["examples.ts", "identity.ts"]);
     expect(commandsIn(await loadedFiles("cloud", "audit", "list"))).toEqual([
       "audit.ts",

@@ -16,7 +16,7 @@ const BINDING = { id: "bnd_1", policyId: "pol_1", principalType: PrincipalType.A
 
 let home: string;
 let node: FakeNode;
-/** Calls that changed something. */
+/** Calls that changed state. */
 let calls: unknown[];
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "routeplane-cli-"));
@@ -44,12 +44,12 @@ afterEach(async () => {
   await rm(home, { recursive: true });
 });
 
-/** Logs in and types `keys` at the prompt for the key. Resolves with all that the screen showed. */
+/** Logs in and types `keys` at the prompt for the key. Resolves to everything that the screen showed. */
 const logInAtTerminal = (keys: string): Promise<string> => atTerminal("cloud login --api-key -", PROMPT, keys);
 
 /**
- * Runs a command line on a pseudoterminal that echoes, types `keys` once `prompt` shows, and then prints the exit code and the
- * terminal's settings. Resolves with all that the screen showed.
+ * Runs a command line on a pseudoterminal that echoes, types `keys` once `prompt` shows, and then prints the exit code and the terminal's
+ * settings. Resolves to everything that the screen showed.
  */
 async function atTerminal(argv: string, prompt: string, keys: string): Promise<string> {
   const command = `sh -c '"$NODE" "$BIN" ${argv}; echo "code=$?"; stty -a'`;
@@ -125,7 +125,7 @@ it.each([
   expect(calls).toHaveLength(count);
 });
 
-it("does not ask before it unbinds a policy with --yes, nor ever before it revokes a key", async () => {
+it("unbinds a policy with --yes, and revokes a key, without asking", async () => {
   for (const argv of ["cloud policy unbind pol_1 bnd_1 --yes", "cloud keys revoke key_1"]) {
     const screen = await atTerminal(argv, "[y/N]", "n\r");
     expect(screen).not.toContain("[y/N]");

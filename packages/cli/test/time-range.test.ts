@@ -12,7 +12,7 @@ interface Range {
   readonly to?: Timestamp | undefined;
 }
 
-/** Ranges and expiries that calls named, in milliseconds since the Unix epoch. */
+/** Ranges and expiries in calls, in milliseconds since the Unix epoch. */
 let ranges: { from: number | undefined; to: number | undefined }[] = [];
 let expiries: number[] = [];
 let node: FakeNode;
@@ -82,7 +82,7 @@ it.each(WITH_RANGE)("`%s` takes spans before now, also by --since", async (comma
   expect([minutesAgo(first?.from), minutesAgo(first?.to), minutesAgo(second?.from)]).toEqual([43_200, 90, 1_440]);
 });
 
-it.each(WITH_RANGE)("`%s` takes dates, in the time zone of the system or the one that is given", async (command) => {
+it.each(WITH_RANGE)("`%s` takes dates, in the time zone of the system or a given one", async (command) => {
   await cloud(`${command} --from 2026-05-01 --to 2026-06-01`);
   await cloud(`${command} --from 2026-05-01 --to 2026-06-01 --time-zone Europe/Berlin`);
   const [may, june, hour] = [Date.parse("2026-05-01T00:00:00Z"), Date.parse("2026-06-01T00:00:00Z"), 3_600_000];
@@ -92,7 +92,7 @@ it.each(WITH_RANGE)("`%s` takes dates, in the time zone of the system or the one
   ]);
 });
 
-it("refuses a range whose ends are mixed up, however they are written, without a call", async () => {
+it("refuses a range that ends before it starts, however it is written, without a call", async () => {
   for (const range of ["--from 1h --to 2h", "--since 0s --to 2020-01-01", "--from 1h --to 1h"]) {
     const refused = await cloud(`requests ${range}`);
     expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("--from must be before --to") });
@@ -100,7 +100,7 @@ it("refuses a range whose ends are mixed up, however they are written, without a
   expect(ranges).toEqual([]);
 });
 
-it("lets a key expire after a span, or at a date", async () => {
+it("accepts the expiry of a key as a span or a date", async () => {
   const now = Date.now();
   await cloud("keys mint --name x --scope keys:read --expires-at 30d");
   await cloud("keys update key_1 --expires-at 2027-01-01");

@@ -1,4 +1,4 @@
-/** Fields of usage of which no latencies are known. */
+/** Latency fields of usage whose latencies are not known. */
 export const UNKNOWN_LATENCIES = {
   total_p50_ms: null,
   total_p95_ms: null,

@@ -25,7 +25,7 @@ const usage = (implementation: Partial<ServiceImpl<typeof UsageService>>): Promi
   });
 
 describe.concurrent("usage", () => {
-  it("sends the dimensions, and shows each group with its values of them in JSON", async () => {
+  it("sends the dimensions, and shows each group with its values in JSON", async () => {
     let received: object = {};
     await using node = await usage({
       getUsage({ groupBy, keyId, model, provider }) {
@@ -59,7 +59,7 @@ describe.concurrent("usage", () => {
     expect(text.stdout).toMatch(/^TOTAL +2 +0 +0 +\$0\.000007$/m);
   });
 
-  it("groups by the days of --time-zone, and shows times in it", async () => {
+  it("groups by days in --time-zone, and shows times in it", async () => {
     const received: object[] = [];
     const day = (offset: bigint) => ({ day: { seconds: AT.seconds + offset * 3_600n, nanos: 0 }, requestCount: 1n });
     await using node = await usage({
@@ -98,7 +98,7 @@ describe.concurrent("usage", () => {
     expect(text.stdout).toMatch(/ USD +DENIED$/m);
   });
 
-  it("asks for latencies, and shows them as fields, in wide groups and in JSON", async () => {
+  it("requests latencies, and shows them as fields, in wide groups and in JSON", async () => {
     const asked: boolean[] = [];
     await using node = await usage({
       getUsage({ latency, groupBy }) {
@@ -124,7 +124,7 @@ describe.concurrent("usage", () => {
     expect(asked).toEqual([true, true, true]);
   });
 
-  it("asks for the largest values, and shows the rest as one", async () => {
+  it("requests the largest values, and shows the rest as one", async () => {
     const asked: object[] = [];
     await using node = await usage({
       getUsage({ groupBy, largest, largestBy }) {
@@ -198,7 +198,7 @@ describe.concurrent("requests", () => {
     expect(await runCli(["cloud", "requests", "--status", "lost"], as(node.url))).toMatchObject({ code: 2 });
   });
 
-  it("get: shows the receipt, as fields for people and as in lists in JSON", async () => {
+  it("get: shows the receipt: to people as fields, in JSON as in lists", async () => {
     await using node = await usage({
       getRequest: ({ id }) => ({
         request: {
@@ -241,7 +241,7 @@ describe.concurrent("requests", () => {
     });
   });
 
-  it("get: shows of a denial by a limit what was left, what was needed and when to try again", async () => {
+  it("get: shows for a denial by a limit the amounts left and needed, and when to try again", async () => {
     const receiptOf = async (deniedRule: string, retryAt?: typeof AT) => {
       const deniedAmounts = { limit: 5_000_000n, remaining: 3n, needed: 40n, ...(retryAt && { retryAt }) };
       await using node = await usage({

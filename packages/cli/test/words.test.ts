@@ -16,7 +16,7 @@ const CREATED = { seconds: 1_777_593_600n, nanos: 0 };
 const AGENT = { id: "key_agent", name: "agent", createdAt: CREATED };
 const TWIN = { id: "key_twin", name: "twin", createdAt: CREATED };
 
-/** Principals, and limits in micro-USD, that calls named. */
+/** Principals, and limits in micro-USD, in calls. */
 let calls: unknown[] = [];
 let namespaceName = "team";
 let node: FakeNode;
@@ -95,7 +95,7 @@ function groupsBelow(
   return command.commands.length === 0 ? below : [[words, command], ...below];
 }
 
-describe("other words for commands", () => {
+describe("aliases of commands", () => {
   it.each([
     [
       ["cloud", "key", "create"],
@@ -138,7 +138,7 @@ describe("other words for commands", () => {
     });
   });
 
-  it("leave every list, delete and mint with its short word, and never take the name of another command", async () => {
+  it("give every list, delete and mint its short name, and never use the name of another command", async () => {
     const groups = groupsBelow(await wholeProgram());
     expect(groups.length).toBeGreaterThan(10);
     for (const [, { commands }] of groups) {
@@ -163,7 +163,7 @@ it("gives -y to every --yes and -n to every --namespace", async () => {
   expect([shortOf("--yes"), shortOf("--namespace")]).toEqual([new Set(["-y"]), new Set(["-n"])]);
 });
 
-it("shows the help of each command by the word help in each group above it", async () => {
+it("shows the help of each command through the command `help` of each group above it", async () => {
   for (const [words, group] of groupsBelow(await wholeProgram())) {
     for (const child of group.commands.filter((command) => command.name() !== "help")) {
       const byWord = await runCli([...words, "help", child.name()], {});
@@ -187,7 +187,7 @@ describe("a principal", () => {
     expect(calls).toEqual([principal, principal, principal, principal]);
   });
 
-  it("whose name a key and the namespace share is refused with both ids, unless its type is given", async () => {
+  it("whose name is shared by a key and the namespace is refused with both ids, unless its type is given", async () => {
     namespaceName = "twin";
     const refused = await cloud("policy", "effective", "twin");
     expect({ ...refused, calls }).toMatchObject({
@@ -234,7 +234,7 @@ describe("a limit in USD", () => {
   });
 });
 
-it("prints no remarks under --quiet, at any place, but errors", async () => {
+it("prints errors but no remarks under --quiet, at any position", async () => {
   const loud = await cloud("logout");
   expect(loud.stderr).toContain("ROUTEPLANE_API_KEY is set");
   expect(await cloud("logout", "-q")).toEqual({ code: 0, stdout: "", stderr: "" });

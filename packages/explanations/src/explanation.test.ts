@@ -24,9 +24,11 @@ test("names the policy that denied a request, and what its rule found", () => {
 });
 
 test("names a rule that it does not know, and says where none is recorded", () => {
-  expect(reasonOf({ ...DENIED, deniedRule: "quota.new" })).toBe('policy "daily-cap" refuses it by its rule quota.new');
+  expect(reasonOf({ ...DENIED, deniedRule: "quota.new" })).toBe(
+    'policy "daily-cap" refuses the request by its rule quota.new',
+  );
   expect(reasonOf({ ...DENIED, deniedRule: null, policy: null })).toBe(
-    "a policy refuses it by its rule that is not recorded",
+    "a policy refuses the request by a rule that is not recorded",
   );
 });
 
@@ -41,9 +43,9 @@ test("says how other requests ended, with the error of the client", () => {
   ];
   expect(ends.map(reasonOf)).toEqual([
     "answered",
-    "answered; the upstream told no usage, so that the charge is an estimate",
+    "answered; the upstream reported no usage, so the charge is an estimate",
     "the request is under way",
-    "its gateway was lost before it reported the end, so that the reservation is charged",
+    "its gateway was lost before it reported the end, so the reservation is charged in full",
     "failed (upstream_timeout)",
     "cancelled before the answer was complete",
   ]);

@@ -19,9 +19,9 @@ const RULE_REASONS: ReadonlyMap<string, string> = new Map([
   ["budget", "has too little left for the request"],
   ["rate_limit.max_requests", "has no request left in its window"],
   ["rate_limit.max_tokens", "has too few tokens left in its window"],
-  ["rate_limit.max_concurrent", "has as many requests under way as it allows"],
-  ["guardrail.model_allow", "does not list the model among those that may be called"],
-  ["guardrail.model_deny", "lists the model among those that may not be called"],
+  ["rate_limit.max_concurrent", "allows no more concurrent requests"],
+  ["guardrail.model_allow", "does not allow the model"],
+  ["guardrail.model_deny", "denies the model"],
   ["guardrail.max_request_tokens", "allows fewer tokens in one request"],
   ["guardrail.allow_streaming", "allows no streams"],
   ["guardrail.content_patterns", "blocks content of the request"],
@@ -32,13 +32,13 @@ export function reasonOf({ status, errorCode, estimated, deniedRule, policy }: R
   if (status === "denied") {
     const name =
       policy === null ? "a policy" : `policy ${policy.name === null ? policy.id : JSON.stringify(policy.name)}`;
-    return `${name} ${RULE_REASONS.get(deniedRule ?? "") ?? `refuses it by its rule ${deniedRule ?? "that is not recorded"}`}`;
+    return `${name} ${RULE_REASONS.get(deniedRule ?? "") ?? `refuses the request by ${deniedRule === null ? "a rule that is not recorded" : `its rule ${deniedRule}`}`}`;
   }
   if (status === "pending") return "the request is under way";
   if (status === "unknown")
-    return "its gateway was lost before it reported the end, so that the reservation is charged";
+    return "its gateway was lost before it reported the end, so the reservation is charged in full";
   if (status === "succeeded")
-    return estimated ? "answered; the upstream told no usage, so that the charge is an estimate" : "answered";
+    return estimated ? "answered; the upstream reported no usage, so the charge is an estimate" : "answered";
   const cause = errorCode === null ? "" : ` (${errorCode})`;
   return status === "cancelled" ? `cancelled before the answer was complete${cause}` : `failed${cause}`;
 }

@@ -72,7 +72,7 @@ export function addAuditCommands(audit: Command, context: Context): void {
   const exported = withExportOptions(withFilters(audit.command("export")), audit)
     .description("Export the audit log, newest first")
     .addHelpText("after", "\nWrites the log as it is at the start, page by page.")
-    // Commander assigns --output to the program, wherever it stands.
+    // Commander assigns --output to the program, at any position.
     .action((_: object, self: Command) =>
       exportEntries(context, self.optsWithGlobals<AuditFilter & RangeOptions & ExportOptions>()),
     );
@@ -129,7 +129,7 @@ interface WantedPages {
   readonly pageToken?: string;
 }
 
-/** Pages of the entries that options select, with names. @param id only this entry; empty: all */
+/** Reads pages of the entries that options select, with names. @param id only this entry; empty: all */
 async function entryPages(
   context: Context,
   options: AuditOptions,
@@ -148,7 +148,7 @@ interface EntryReader {
   readonly read: (range: TimeRange, page: WantedPages, id?: string) => AsyncIterable<ListPage<AuditView>>;
 }
 
-/** Looks up what options name. */
+/** Looks up the names in options, and creates the reader. */
 async function entryReader(context: Context, options: AuditOptions): Promise<EntryReader> {
   const { namespace, node = false, action } = options;
   if (node && namespace !== undefined) throw usageError("--node and --namespace cannot be combined: give one of them");

@@ -14,7 +14,7 @@ export interface WindowFlags {
 /** Help on the windows, for commands that take `--window`. */
 export const WINDOW_HELP =
   "\nhour, day, week and month roll: what was spent leaves them after 1 hour, 24 hours, 7 days, 30 days. calendar_day and\n" +
-  "calendar_month begin anew at midnight of the time zone, and of the first of the month.";
+  "calendar_month begin at midnight in the time zone, the latter on the first day of the month.";
 
 /** Adds `--window`, with this description, and `--time-zone`. */
 export function addWindowOptions(command: Command, description: string): Command {
@@ -24,9 +24,9 @@ export function addWindowOptions(command: Command, description: string): Command
 }
 
 /**
- * Converts the flags that are given.
+ * Converts the flags to the fields of a request.
  *
- * @throws CliError for a time zone beside a window that has none
+ * @throws CliError for a time zone with a window that is not a calendar window
  */
 export function toProtoWindow({ window, timeZone }: WindowFlags) {
   if (timeZone !== undefined && window !== undefined && !isCalendarWindow(window))

@@ -33,7 +33,7 @@ export function defineCompletion(completion: Command, context: Context): void {
   );
 }
 
-/** Prints names, one on each line; none, and no error, if they cannot be looked up: a shell would show it in the middle of a line. */
+/** Prints names, one per line. Prints nothing if they cannot be looked up: a shell would show an error in the middle of a line. */
 async function printNames(context: Context, kind: NameKind): Promise<void> {
   const names = await offeredNames(context, kind).catch(() => []);
   if (names.length > 0) context.stdout.write(`${names.join("\n")}\n`);

@@ -55,7 +55,7 @@ export function addContextCommands(group: Command, context: Context): void {
   withExamples(remove, "cloud context delete staging --yes");
 }
 
-/** Makes a context the one in use, and shows it. */
+/** Switches to a context, and shows it. */
 export async function switchContext(
   context: Context,
   name: string,

@@ -107,7 +107,7 @@ async function logIn(context: Context, { apiKey, url, name }: LoginOptions): Pro
     output.note("ROUTEPLANE_URL is set and takes precedence over this address.");
 }
 
-/** Saves a login in its place. In the home, the address is saved if it was given. */
+/** Saves a login in its context or in the home. In the home, the address is saved only if it was given. */
 async function saveLogin(
   settings: Settings,
   place: string,

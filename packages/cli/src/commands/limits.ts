@@ -11,7 +11,7 @@ export function defineLimits(limits: Command, context: Context): void {
     .addHelpText(
       "after",
       "\nShows every budget and rate limit that applies to the key, through its namespace and the keys above it. Needs no scope.\n" +
-        "Reserved is what running requests and gateways hold; what is left is neither used nor reserved.",
+        "Reserved: set aside for running requests and for gateways. Left: neither used nor reserved.",
     )
     .action(() => showLimits(context));
   withExamples(limits, "cloud limits", "cloud limits --json");

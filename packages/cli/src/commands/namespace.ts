@@ -63,7 +63,7 @@ export function addNamespaceCommands(namespace: Command, context: Context): void
     .argument("<name|id>", "Name or id (ns_…)", namespaceArgument)
     .addHelpText(
       "after",
-      "\nA key reaches one namespace for ever: this switches contexts, see `cloud context`, and mints nothing.",
+      "\nA key belongs to one namespace permanently. This switches contexts, see `cloud context`, and mints no key.",
     )
     .action((nameOrId: string) => useNamespace(context, nameOrId));
   withExamples(use, "cloud namespace use staging");
@@ -181,8 +181,8 @@ async function getNamespace(context: Context, nameOrId: string): Promise<void> {
 }
 
 /**
- * Calls with the operator credential, which sees every namespace, if there is one; else with the login. Falls back to the login,
- * with a note, if the node refuses the saved operator credential: it belongs to another node.
+ * Calls with the operator credential, which sees every namespace; without one, with the login. If the node refuses the saved operator
+ * credential, which then belongs to another node, calls with the login and prints a note.
  */
 async function callAsOperatorOrLogin<T>(context: Context, call: (clients: NodeClient) => Promise<T>): Promise<T> {
   const credential = await operatorOrLoginCredential(context.settings);
@@ -192,7 +192,9 @@ async function callAsOperatorOrLogin<T>(context: Context, call: (clients: NodeCl
     const isRefused = error instanceof ConnectError && error.code === Code.Unauthenticated;
     const login = isRefused && credential.source === "saved" ? await findLogin(context.settings) : undefined;
     if (login === undefined || login.token === credential.token) throw error;
-    context.output.note("The saved operator credential is not this node's: only what your login sees is shown.");
+    context.output.note(
+      "The saved operator credential is not valid on this node: showing only what your login can see.",
+    );
     return call(await context.connect(login));
   }
 }

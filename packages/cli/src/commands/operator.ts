@@ -53,8 +53,8 @@ export function addOperatorCommands(operator: Command, context: Context): void {
   addGraceOptions(rotate).addHelpText(
     "after",
     "\nA credential rotates itself and those below it. The old token may only read until its grace ends. If it is saved on this\n" +
-      "machine, the new token replaces it. Sessions that it opened in the console go on, until `routeplane cloud sessions revoke`\n" +
-      "or their end, unless the token has leaked.",
+      "machine, the new token replaces it. Sessions that it opened in the console stay valid until they expire or are\n" +
+      "revoked (`routeplane cloud sessions revoke`); --leaked ends them.",
   );
   withExamples(rotate, "cloud operator rotate op_01jxyz…", "cloud operator rotate op_01jxyz… --leaked");
 
@@ -107,7 +107,7 @@ async function mintOperator(context: Context, { name, scope, expiresAt, account 
     ["id", "name", "scopes", "account", "expires"].includes(field),
   );
   context.output.data({ ...view, token }, () => block([...shown, ["token", token]]));
-  context.output.note("The token is shown once and kept nowhere: save it now.");
+  context.output.note("The token is shown once and not stored: save it now.");
 }
 
 async function listOperators(context: Context): Promise<void> {

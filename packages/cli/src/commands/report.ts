@@ -24,7 +24,7 @@ export function defineReport(report: Command, context: Context): void {
     .addOption(new Option("--top <number>", "Number of keys and models to show").argParser(rowsArgument).default(TOP))
     .addHelpText(
       "after",
-      "\nThe spend before is that of as long a time, which ends where the range begins. Days are those of UTC.",
+      "\nThe time before has the same length as the range and ends where the range begins. Days are UTC days.",
     )
     .action((options: ReportOptions & RangeOptions) => showReport(context, withRange(options), options.timeZone));
   withExamples(
@@ -42,7 +42,7 @@ async function showReport(
 ): Promise<void> {
   const client = await context.connect(await loginCredential(context.settings));
   const asked = { ...(from && { from: timestampFromDate(from) }), ...(to && { to: timestampFromDate(to) }) };
-  // The node decides on the range, of which all parts of the report are.
+  // The node determines the range; all parts of the report then use it.
   const response = await client.usage.getUsage(asked);
   const [previous, keys, models, statuses, days] = await readParts(client, response, top);
   const names = new RequestNames(client, context.output);
@@ -65,12 +65,15 @@ async function showReport(
   context.output.data(report, (style) => reportText(report, counts, style, timeZone));
 }
 
-/** Number of values of the only dimension that was asked for. */
+/** Number of values of the single dimension that was requested. */
 function valueCountOf({ groups }: GetUsageResponse): number {
   return groups.reduce((sum, { restCount }) => sum + (Number(restCount) || 1), 0);
 }
 
-/** Reads usage of as long a time before, and that of the range by key, model, status and day; of keys and models, those that spent most. */
+/**
+ * Reads the usage of the previous period of the same length, and that of the range by key, model, status and day. Only the keys and models
+ * with the largest spend are read.
+ */
 async function readParts(
   { usage }: NodeClient,
   range: GetUsageResponse,
@@ -78,7 +81,7 @@ async function readParts(
 ): Promise<readonly [GetUsageResponse, GetUsageResponse, GetUsageResponse, GetUsageResponse, GetUsageResponse]> {
   const [from, to] = [requirePresent(range.from), requirePresent(range.to)];
   const by = (dimension: UsageDimension, largest = 0) => usage.getUsage({ from, to, groupBy: [dimension], largest });
-  // More are read as they are, up to the bound of the node.
+  // If there are more, they are all read, up to the bound of the node.
   const largest = top <= MAX_LARGEST ? top : 0;
   return Promise.all([
     usage.getUsage({ from: startBefore(from, to), to: from }),
@@ -89,7 +92,7 @@ async function readParts(
   ]);
 }
 
-/** Start of a range as long as another one, which ends where that begins. */
+/** Start of the previous period: it has the same length as the range, and ends where the range begins. */
 function startBefore(from: Timestamp, to: Timestamp): Timestamp {
   return timestampFromDate(new Date(2 * timestampMs(from) - timestampMs(to)));
 }

@@ -9,8 +9,8 @@ import { type Credential, type StoredToken, storedTokens } from "../session.ts";
 import { fromProtoRequiredTime } from "../views/values.ts";
 
 /**
- * Parts shared by `keys rotate` and `operator rotate`: the grace of the old token, and replacing it in the files on this machine
- * that hold it, so that the CLI stays signed in when the grace ends.
+ * Parts shared by `keys rotate` and `operator rotate`: the grace of the old token, and its replacement in the files of this machine that
+ * hold it, so that the CLI stays signed in when the grace ends.
  */
 
 export interface GraceOptions {
@@ -30,7 +30,7 @@ export interface Rotated {
   readonly isInUse: boolean;
   /** Reads the prefix of its current token. */
   prefix(): Promise<string | undefined>;
-  /** Rotates it. @param grace for the request; without a member for the node's default */
+  /** Rotates the credential. @param grace of the old token; without a member for the node's default */
   rotate(grace: ProtoGrace): Promise<{
     /** JSON view of the credential. */
     readonly view: object;
@@ -38,7 +38,7 @@ export interface Rotated {
     readonly token: string;
     readonly graceEndsAt: Timestamp | undefined;
   }>;
-  /** Verbs allowed to the old token during its grace, e.g. `invoke and read`. */
+  /** Verbs for what the old token may still do during its grace, e.g. `invoke and read`. */
   readonly allowedDuringGrace: string;
   /** True for a credential by which people sign in. */
   readonly opensSessions: boolean;
@@ -91,7 +91,7 @@ export async function rotateCredential(
   if (fault !== undefined) throw fault;
 }
 
-/** Stored tokens of the credential that is about to be rotated; empty if it cannot be known which they are. */
+/** Stored tokens of the credential that is about to be rotated; empty if they cannot be identified. */
 async function storedTokensToReplace(
   { settings }: Context,
   { token }: Credential,
@@ -106,7 +106,7 @@ async function storedTokensToReplace(
   return start === undefined ? [] : others.filter((stored) => stored.token.startsWith(start));
 }
 
-/** Writes `token` to each file among `storedTokens`; a fault is returned, so that the token is shown all the same. */
+/** Writes `token` to each file in `storedTokens`. Returns a fault rather than throwing it, so that the token is still shown. */
 async function replaceSavedTokens(
   storedTokens: readonly StoredToken[],
   token: string,

@@ -36,7 +36,7 @@ export function addSessionCommands(sessions: Command, context: Context): void {
   const list = sessions
     .command("list")
     .description("List sessions that have not ended, oldest first")
-    .option("--ended", "List those that have ended or expired too")
+    .option("--ended", "Include sessions that have ended or expired")
     .option("--node", NODE)
     .addHelpText("after", "\nA root key sees all of its namespace, a sub-key its own and those of the keys below it.")
     .action((options: ListOptions) => listSessions(context, options));

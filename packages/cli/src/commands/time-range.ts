@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { usageError } from "../errors.ts";
 import { timeZoneArgument, toPastTime, type WrittenTime, writtenTimeArgument } from "../written-time.ts";
 
-/** Options of a range of times, as they are written. */
+/** Options of a time range, as they are written. */
 export interface RangeOptions {
   readonly from?: WrittenTime;
   readonly since?: WrittenTime;
@@ -10,7 +10,7 @@ export interface RangeOptions {
   readonly timeZone?: string;
 }
 
-/** Range of moments; an end that is undefined is left to the node. */
+/** Time range; the node chooses an end that is undefined. */
 export interface TimeRange {
   readonly from?: Date;
   readonly to?: Date;
@@ -32,7 +32,7 @@ export function addRangeOptions(command: Command, from = "Start, see below", to 
 /**
  * Replaces the written times of a range by moments.
  *
- * @throws CliError usage if its ends are mixed up: it would be empty, and look as if there were no requests
+ * @throws CliError usage if the start is not before the end: the empty result would look as if there were no requests
  */
 export function withRange<Options extends RangeOptions>(
   options: Options,

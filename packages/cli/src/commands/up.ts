@@ -38,7 +38,7 @@ async function runUp(context: Context, { port, gateways, verbose = false }: UpOp
     gateways,
     isVerbose: verbose,
     environment: settings.environment,
-    // Its progress is for people, not for the reader of JSON.
+    // Progress is for people, not for a reader of JSON.
     stdout: output.json ? stderr : stdout,
     stderr,
   });

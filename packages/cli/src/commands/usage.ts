@@ -65,7 +65,7 @@ export function defineUsage(usage: Command, context: Context): void {
     .addOption(new Option("--format <format>", "Format, as with --output").choices(["table", "csv", "json"]))
     .addHelpText(
       "after",
-      "\nDimensions: key, model, provider, status, hour, day. Days are those of UTC, or of --time-zone if it is given.\n--all-namespaces counts whole hours, by which days begin too.\n--largest compares values, or combinations of them, over the whole range. --top leaves groups out instead.",
+      "\nDimensions: key, model, provider, status, hour, day. Days are UTC days, or days in --time-zone if given.\n--all-namespaces counts whole hours; a day begins at the nearest whole hour of UTC.\n--largest compares values, or combinations of them, over the whole range. --top leaves groups out instead.",
     )
     .action((options: UsageOptions & RangeOptions) => showUsage(context, withRange(options), options.timeZone));
   addOrderOptions(usage, "groups");

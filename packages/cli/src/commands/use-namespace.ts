@@ -13,7 +13,7 @@ interface Login {
   readonly namespace: NamedResource | undefined;
 }
 
-/** Switches to the context whose key is bound to the namespace: of several, to the one of the node in use. */
+/** Switches to the context whose key is bound to the namespace; if there are several, to the one of the node in use. */
 export async function useNamespace(context: Context, nameOrId: string): Promise<void> {
   const url = await nodeUrl(context.settings);
   const logins = (await allLogins(context)).filter(
@@ -26,14 +26,14 @@ export async function useNamespace(context: Context, nameOrId: string): Promise<
   await switchContext(context, login.name, login.url, login.namespace);
 }
 
-/** Logins with a key: each context, and the home, whose node is asked for the namespace. */
+/** Logins with a key: each context, and the home. The namespace of the home is read from its node. */
 async function allLogins(context: Context): Promise<readonly Login[]> {
   const contexts = (await listContexts(context.settings)).filter(({ apiKey }) => apiKey !== undefined);
   const home = await homeLogin(context);
   return home === undefined ? contexts : [...contexts, home];
 }
 
-/** Login in the home; undefined if there is none, or its node does not tell the namespace. */
+/** Login in the home; undefined if there is none, or its namespace cannot be read from its node. */
 async function homeLogin(context: Context): Promise<Login | undefined> {
   const before = context.settings;
   const home: Settings = { ...before, context: HOME_CONTEXT, url: undefined, apiKey: undefined };

@@ -9,9 +9,9 @@ export interface Completions {
   readonly words: readonly string[];
 }
 
-/** Other names of commands. */
+/** Alias of a command. */
 export interface PathAlias {
-  /** Path with the other name at its end, e.g. `routeplane cloud key`. */
+  /** Path that ends with the alias, e.g. `routeplane cloud key`. */
   readonly alias: string;
   readonly path: string;
 }
@@ -39,7 +39,7 @@ export function completionsOf(command: Command, above = ""): readonly Completion
   return [own, ...values, ...command.commands.flatMap((child) => completionsOf(child, path))];
 }
 
-/** Other names of all commands below `command`. */
+/** Aliases of all commands below `command`. */
 export function pathAliasesOf(command: Command, above = ""): readonly PathAlias[] {
   const path = pathOf(command, above);
   return command.commands.flatMap((child) => [

@@ -13,7 +13,7 @@ export const NAME_KINDS = ["keys", "policies", "namespaces", "principals", "cont
 
 export type NameKind = (typeof NAME_KINDS)[number];
 
-/** Option of `routeplane` that names a context. It has no parser, because the help must load none. */
+/** Option of `routeplane` that names a context. It has no parser, because printing help must not load one. */
 const CONTEXT_OPTION = "--context";
 
 /** Kinds of names by the parser of an argument or option. */

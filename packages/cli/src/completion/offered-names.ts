@@ -3,9 +3,9 @@ import { contextNames, HOME_CONTEXT } from "../contexts/context-store.ts";
 import { loginCredential, operatorOrLoginCredential } from "../session.ts";
 import type { NameKind } from "./name-kinds.ts";
 
-/** Time limit of a look-up: a shell waits for it. */
+/** Time limit of a look-up. The shell waits for it. */
 const TIMEOUT_MS = 1_000;
-/** Names that are looked up at most: one page. */
+/** Maximum number of names that are looked up: one page. */
 const MAX_NAMES = 500;
 
 interface Named {
@@ -47,12 +47,12 @@ async function lookUp(context: Context, kind: Exclude<NameKind, "contexts">): Pr
   }
 }
 
-/** True for a word that no shell expands or splits, and that a command line takes for what it is: of other names the id is offered. */
+/** True for a name that no shell expands or splits, and that is not parsed as an option or an id. For other names the id is offered. */
 function isWord(text: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._+-]*$/.test(text) && text.length <= 100;
 }
 
-/** True for a name that a command line takes for an id. */
+/** True for a name that the command line parses as an id. */
 function isLikeId(name: string): boolean {
   return /^(key|pol|ns)_/.test(name);
 }

@@ -6,7 +6,8 @@ import { CliError, ExitCode, usageError } from "../errors.ts";
 
 /**
  * Contexts: logins with a name, each a file in `contexts` of the configuration folder, readable by its owner only. The file
- * `current-context` beside them has the name of the one in use. The login in the home is the context `home`, which is not kept here.
+ * `current-context` in that folder holds the name of the context in use. The login in the home is the context `home`, which is not stored
+ * here.
  */
 
 /** Name of the login in the home: of the local node, in a checkout. */
@@ -18,7 +19,7 @@ export interface NamedResource {
   readonly name: string;
 }
 
-/** A login with a name. */
+/** Login with a name. */
 export interface SavedContext {
   readonly name: string;
   /** Address of the node. */
@@ -29,14 +30,14 @@ export interface SavedContext {
   readonly namespace: NamedResource | undefined;
 }
 
-/** Context as JSON in its file. */
+/** Content of the file of a context, as JSON. */
 interface ContextFile {
   readonly url: string;
   readonly api_key: string | null;
   readonly namespace: NamedResource | null;
 }
 
-/** Parses the name of a context. @param option that has it, for the error @throws CliError usage */
+/** Parses the name of a context. @param option that gives it, for the error @throws CliError usage */
 export function requireContextName(option: string, name: string): string {
   if (/^[a-z0-9][a-z0-9._-]{0,62}$/.test(name)) return name;
   throw usageError(
@@ -71,7 +72,7 @@ export async function contextNames({ configFolder }: Settings): Promise<readonly
   return files.flatMap((file) => /^([a-z0-9][a-z0-9._-]{0,62})\.json$/.exec(file)?.[1] ?? []).toSorted();
 }
 
-/** Replaces a context atomically. The folder is for its owner only, as the file is. */
+/** Replaces a context atomically. Folder and file are readable by their owner only. */
 export async function writeContext(settings: Settings, { name, url, apiKey, namespace }: SavedContext): Promise<void> {
   const folder = join(settings.configFolder, "contexts");
   await mkdir(folder, { recursive: true, mode: 0o700 });

@@ -10,7 +10,7 @@ import {
   type SavedContext,
 } from "./context-store.ts";
 
-/** Choice of the login that a command uses, where ROUTEPLANE_API_KEY and ROUTEPLANE_URL do not give it. */
+/** Choice of the login that a command uses, unless ROUTEPLANE_API_KEY and ROUTEPLANE_URL give it. */
 
 /**
  * Context in use: that of `--context` or ROUTEPLANE_CONTEXT, else the home that ROUTEPLANE_HOME names, else the one of `context use`.
@@ -24,7 +24,7 @@ export async function selectedContext(settings: Settings): Promise<SavedContext 
   return name === HOME_CONTEXT ? undefined : requireContext(settings, name);
 }
 
-/** Reads a context. @throws CliError usage, with those that are alike, if there is none */
+/** Reads a context. @throws CliError usage, with similar names, if there is none */
 export async function requireContext(settings: Settings, name: string): Promise<SavedContext> {
   requireContextName("context", name);
   const context = await readContext(settings, name);

@@ -1,7 +1,7 @@
 import { readSettings, userConfigFolder } from "../config.ts";
 import { run } from "../run.ts";
 
-/** Entry of the installed package. There is no checkout for the login to be in: it is with the user's other settings. */
+/** Entry point of the installed package. Without a checkout, the login is stored with the user's other settings. */
 async function main(): Promise<void> {
   process.exitCode = await run(process.argv.slice(2), {
     settings: readSettings(process.env, userConfigFolder(process.env)),
@@ -11,5 +11,5 @@ async function main(): Promise<void> {
   });
 }
 
-// CommonJS, which the package is bundled as, has no `await` here.
+// The package is bundled as CommonJS, which has no top-level `await`.
 void main();

@@ -1,6 +1,6 @@
 import { CliError, ExitCode } from "../errors.ts";
 
-/** Takes the place of the code that runs a node, in the installed package, which has no services. @throws CliError always */
+/** Replaces the code that runs a node in the installed package, which has no services. @throws CliError always */
 export function runNode(): never {
   throw new CliError(
     ExitCode.failed,

@@ -2,7 +2,7 @@ import { formatCount, formatUsd } from "./money.ts";
 import type { Column } from "./table.ts";
 import { formatTime } from "./time.ts";
 
-/** Columns of the kinds of values that most lists have: their text for people, and their value for programs. */
+/** Columns for common kinds of values, each with its text for people and its value for programs. */
 
 type Layout<Row> = Pick<Column<Row>, "only" | "leaveOutRank">;
 
@@ -37,7 +37,7 @@ export function countColumn<Name extends string, Row extends Readonly<Record<Nam
   return { header, name, right: true, cell: (row) => formatCount(row[name]), value: (row) => row[name], ...layout };
 }
 
-/** Columns of a JSON field that is an amount in micro-USD: that for programs, and in USD for people. */
+/** Columns of a JSON field that is an amount in micro-USD: as it is for programs, in USD for people. */
 export function moneyColumns<Name extends string, Row extends Readonly<Record<Name, number>>>(
   name: Name,
   { header = "USD", ...layout }: Layout<Row> & { readonly header?: string } = {},

@@ -2,14 +2,14 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { csvLine } from "./csv.ts";
 
-/** Reads one line of CSV as RFC 4180 says. */
+/** Parses one line of CSV by RFC 4180. */
 function cellsOf(line: string): readonly string[] {
   const cells = [...`,${line.slice(0, -2)}`.matchAll(/,(?:"((?:[^"]|"")*)"|([^",]*))/g)];
   return cells.map(([, quoted, plain = ""]) => quoted?.replaceAll('""', '"') ?? plain);
 }
 
 describe("a line of CSV", () => {
-  it("has null as nothing, numbers and truth values as they are, and lists as JSON", () => {
+  it("has null as an empty cell, numbers and booleans unchanged, and lists as JSON", () => {
     expect(csvLine(["a", null, undefined, -1.5, 0, true, [{ rule: "budget" }], []])).toBe(
       'a,,,-1.5,0,true,"[{""rule"":""budget""}]",[]\r\n',
     );
@@ -48,7 +48,7 @@ describe("a line of CSV", () => {
   });
 
   it.each([["gpt-4o-mini"], ["a=b"], ["1-2"], ["user@example.org"], ["[]"], ["漢字"], ["it's"], [""]])(
-    "leaves %j as it is",
+    "does not change %j",
     (text) => {
       expect(csvLine([text])).toBe(`${text}\r\n`);
     },
@@ -58,7 +58,7 @@ describe("a line of CSV", () => {
     expect(csvLine(["a\r\nb", "c;=1", "d\t @x", "e; f-g"])).toBe(`"a\r\nb","c;'=1","d\t '@x","e; f-g"\r\n`);
   });
 
-  it("gives every text back, but for control characters and formulas within it", () => {
+  it("round-trips every text, except control characters and formulas", () => {
     const text = fc.string({ unit: "grapheme", maxLength: 30 }).filter((each) => !/[\p{Cc};]/u.test(each));
     fc.assert(
       fc.property(fc.array(text, { minLength: 1, maxLength: 6 }), (texts) => {

@@ -1,6 +1,6 @@
 /**
- * CSV as in RFC 4180, made safe for spreadsheets, which run a cell that starts like a formula. Such a text gets a `'` before it, as OWASP
- * advises, and so does one that starts with a `'`: a reader who removes one leading `'` has the text. Numbers stay numbers.
+ * CSV by RFC 4180, safe for spreadsheets, which run a cell that starts like a formula. Such a text is prefixed with `'`, as OWASP advises,
+ * and so is a text that starts with `'`: a reader who removes one leading `'` gets the original text. Numbers stay numbers.
  */
 
 /** Value of a cell for programs. */
@@ -18,11 +18,13 @@ function csvCell(value: CellValue): string {
   return /^[^",;\t\r\n]*$/.test(text) ? text : `"${text.replaceAll('"', '""')}"`;
 }
 
-// What spreadsheets take for `=`, `+`, `-` and `@`, full-width and small forms and signs of mathematics too.
+// Characters that spreadsheets read as `=`, `+`, `-` or `@`, with their full-width, small and mathematical forms.
 const STARTS = "=+\\-@\\uff1d\\uff0b\\uff0d\\uff20\\ufe66\\ufe62\\ufe63\\ufe6b\\u207a\\u207b\\u208a\\u208b\\u2212";
-/** Matches the start of a text that is run: such a sign, after what spreadsheets ignore, or a character that ends a cell. */
+/**
+ * Matches the start of a text that spreadsheets run: one of `STARTS`, after characters that they ignore, or a character that ends a cell.
+ */
 const FORMULA = new RegExp(`^(?:[\\s\\p{Z}\\p{Cf}\\ufffd"']*[${STARTS}]|[\\t\\r\\n'])`, "u");
-/** Matches what would start a cell where `;` or a tab separates them. */
+/** Matches a formula that would start a cell in a reader that separates cells by `;` or a tab. */
 const LATER_FORMULA = new RegExp(`(?<=[;\\t][\\s\\p{Z}\\p{Cf}"']{0,20})(?=[${STARTS}])`, "gu");
 // Other control characters end a text in some readers.
 const CONTROL = /[\p{Cc}--[\t\r\n]]/gv;

@@ -25,7 +25,7 @@ export function delimitedLines<Row>(format: DelimitedFormat, columns: readonly C
   };
 }
 
-/** All lines of a list; none, not even that of the names, if it is empty. */
+/** All lines of a list; empty, without the line of names, if there are no rows. */
 export function delimitedText<Row>(
   format: DelimitedFormat,
   columns: readonly Column<Row>[],

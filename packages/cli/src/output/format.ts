@@ -10,13 +10,13 @@ interface FormatOptions {
   readonly json?: boolean;
   readonly output?: string;
   readonly jq?: string;
-  /** Formats of `usage`, which has this option beside `--output`. */
+  /** `--format` of `usage`, which has it in addition to `--output`. */
   readonly format?: string;
 }
 
 /**
- * Format that a command line asks for, read before it is parsed: errors in it are reported in that format too. Undefined if it asks for
- * none, or for one that does not exist.
+ * Format that a command line requests, read before it is parsed, so that errors in it are reported in that format too. Undefined if it
+ * requests none, or an unknown one.
  */
 export function formatOfArguments(argv: readonly string[]): Format | undefined {
   const end = argv.indexOf("--");
@@ -29,16 +29,16 @@ export function formatOfArguments(argv: readonly string[]): Format | undefined {
   return FORMATS.find((format) => format === values.at(-1));
 }
 
-/** Expression of `--jq` of a parsed command; undefined if it has none. */
+/** Value of `--jq` of a parsed command; undefined without it. */
 export function queryOf(program: Command): string | undefined {
   return program.opts<FormatOptions>().jq;
 }
 
 /**
- * Format that a parsed command asks for; undefined if it asks for none. An export, which has a `--output <file>` of its own or cannot be
- * without `--format`, writes its rows itself.
+ * Format that a parsed command requests; undefined if it requests none. An export writes its rows itself: it has its own `--output <file>`,
+ * or requires `--format`.
  *
- * @throws CliError usage if there is no such format, or two are asked for
+ * @throws CliError usage if there is no such format, or two are requested
  */
 export function formatOfCommand(program: Command, command: Command): Format | undefined {
   const { json: wantsJson = false, output, jq } = program.opts<FormatOptions>();

@@ -2,15 +2,15 @@ import type { Format } from "./format.ts";
 import type { Mode } from "./output.ts";
 import { isUnprintable, printableJson, printableLines } from "./printable.ts";
 
-/** Form of data before the code of a format is loaded. */
+/** Mode of the output before the code of its format is loaded. */
 export function modeOf(format: Format | undefined): Mode {
   return { format, encode: printableJson, wholeLists: false };
 }
 
 /**
- * Form of data in a format, or as a jq expression makes it of the JSON. The code of either is loaded now.
+ * Mode of the output in a format, or through a jq expression. Loads the code of either.
  *
- * @throws CliError usage if it is no expression
+ * @throws CliError usage if `query` is not a valid expression
  */
 export async function loadMode(format: Format | undefined, query: string | undefined): Promise<Mode> {
   if (query !== undefined) {
@@ -23,7 +23,7 @@ export async function loadMode(format: Format | undefined, query: string | undef
     // Aliases and folded lines are correct YAML that surprises simple readers.
     const document = new Document(value, { aliasDuplicateObjects: false });
     visit(document, {
-      // Only within double quotes does an escape stand for its character.
+      // YAML interprets escapes within double quotes only.
       Scalar(_, node) {
         if (typeof node.value === "string" && isUnprintable(node.value)) node.type = "QUOTE_DOUBLE";
       },

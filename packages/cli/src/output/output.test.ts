@@ -24,7 +24,7 @@ describe("money", () => {
 });
 
 describe("times", () => {
-  it("has its offset, and denotes the same moment", () => {
+  it("shows its offset, and is the same moment", () => {
     const shown = formatTime("2026-05-01T00:00:00.000Z");
     expect(shown).toMatch(/^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2} [+-]\d{2}:\d{2}$/);
     expect(Date.parse(shown.replace(" ", "T").replace(" ", ""))).toBe(Date.parse("2026-05-01T00:00:00Z"));
@@ -78,7 +78,7 @@ describe("tables", () => {
     expect(lines[1]).toBe("plain     1  x");
   });
 
-  it("hold a row to one line", () => {
+  it("keep a row on one line", () => {
     expect(table(columns, [{ name: "a\nb", n: 1 }]).split("\n")).toHaveLength(2);
     expect(block([["name", "a\nb"]])).toBe("name  a\\u000ab");
   });

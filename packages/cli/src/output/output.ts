@@ -5,11 +5,11 @@ import type { Format } from "./format.ts";
 import { printableJson, printableLines } from "./printable.ts";
 import { type Style, styleFor } from "./style.ts";
 
-/** Form of the data of a command. */
+/** Way in which the data of a command is printed. */
 export interface Mode {
-  /** Format that the command line asks for; undefined if it asks for none. */
+  /** Format that the command line requests; undefined if it requests none. */
   readonly format: Format | undefined;
-  /** Text of a value as a whole, without a line break at its end, for formats that are made from the value alone. */
+  /** Encodes a whole value, without a line break at its end, for formats that need nothing but the value. */
   readonly encode: (value: unknown) => string;
   /** True if a list is encoded only once it is complete, because rows alone do not suffice. */
   readonly wholeLists: boolean;
@@ -20,17 +20,17 @@ export interface Output {
   readonly json: boolean;
   /** Format of data; by default tables. */
   readonly format: Format;
-  /** Format of lists: TSV where nobody asked for a table and stdout is no terminal. */
+  /** Format of lists: TSV if no table was requested and stdout is not a terminal. */
   readonly listFormat: Format;
   /** Appearance of text on stdout. */
   readonly style: Style;
   readonly encode: Mode["encode"];
   readonly wholeLists: boolean;
-  /** Writes the result of the command: `value` for programs, else `text`. A line break is added. */
+  /** Writes the result of the command: `value` for programs, `text` for people. A line break is added. */
   data(value: object, text: (style: Style) => string): void;
-  /** Writes a remark for people; none under `--json`, so that stderr holds nothing or one JSON error. */
+  /** Writes a remark for people. Does nothing under `--json`, so that stderr is empty or holds one JSON error. */
   note(text: string): void;
-  /** Leaves out all further remarks, for `--quiet`. */
+  /** Drops all further remarks, for `--quiet`. */
   silenceNotes(): void;
   /** Writes advice on what to do next; only for people at a terminal. */
   advice(text: string): void;
@@ -51,7 +51,7 @@ export interface ErrorJson {
 
 type Stream = NodeJS.WritableStream & { readonly isTTY?: boolean };
 
-/** Creates the output of a command line. @param mode its form, which is final once the command line is parsed */
+/** Creates the output of a command line. @param mode read at each write, because it is final only once the command line is parsed */
 export function createOutput(mode: () => Mode, stdout: Stream, stderr: Stream): Output {
   let isQuiet = false;
   const note = (text: string): void => {
@@ -110,7 +110,7 @@ export function errorJson({ code, reason, message, options }: CliError): ErrorJs
   };
 }
 
-/** Codes of faults whose cause is only in the logs of the node. */
+/** Codes of errors whose cause is only in the logs of the node. */
 const NEEDS_LOGS: ReadonlySet<string> = new Set(["internal", "unavailable", "unknown"]);
 
 /** Text of an error for people, with tokens redacted that were pasted into the command line. */

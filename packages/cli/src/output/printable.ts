@@ -1,12 +1,12 @@
 /**
- * Escaping of text that the CLI did not write, e.g. the name of a key or a message of the node, so that it cannot control the
- * terminal: control characters and those that reorder text become visible escapes.
+ * Escaping of text from elsewhere, e.g. the name of a key or a message of the node, so that it cannot control the terminal: control
+ * characters and characters that reorder text become visible escapes.
  */
 
 // C0 and C1 controls, DEL, line and paragraph separators, directional marks, embeddings, overrides and isolates.
 const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 
-/** Tells if `printable` changes a text. */
+/** True if `printable` would change the text. */
 export function isUnprintable(text: string): boolean {
   return printable(text) !== text;
 }

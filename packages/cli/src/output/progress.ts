@@ -1,20 +1,20 @@
 import type { Context } from "../context.ts";
 
-/** Time after which a command that takes many calls shows its progress. */
+/** Time after which a command with many calls shows its progress. */
 const SHOWN_AFTER_MS = 2_000;
 
-/** Line of stderr that counts what a command has read. */
+/** Line of stderr that counts the rows that a command has read. */
 export interface Progress {
   show(count: number): void;
-  /** Removes the line, before something else is printed there. */
+  /** Removes the line, before something else is printed to the terminal. */
   clear(): void;
 }
 
 /**
- * Starts the progress of a command. It is shown from 2 s on, if stderr is a terminal, and the rows themselves are not shown there as they
- * are read.
+ * Starts the progress of a command. It is shown after 2 s if stderr is a terminal, unless the rows are printed to a terminal as they are
+ * read.
  *
- * @param isCollected true if nothing is printed before all is read
+ * @param isCollected true if nothing is printed before all rows are read
  */
 export function startProgress(
   { stdout, stderr }: Pick<Context, "stdout" | "stderr">,

@@ -1,14 +1,13 @@
 import { CliError, ExitCode, usageError } from "../errors.ts";
 import { printable, printableLines } from "./printable.ts";
 
-/** Begin of the message with which an expression ends that calls an unknown function. */
+/** Start of the library's message for an unknown function. */
 const UNKNOWN_FUNCTION = "no such function";
 
 /**
- * Compiles a jq expression to a function that returns the text of its outputs for a value, one line each: a text as it is, anything else
- * as JSON.
+ * Compiles a jq expression to a function from a value to the text of its outputs, one per line: strings as they are, other values as JSON.
  *
- * @throws CliError usage if it is no expression; the function, if the expression does not fit the value
+ * @throws CliError usage for an invalid expression; the returned function throws if the expression fails on the value
  */
 export async function loadQuery(expression: string): Promise<(value: unknown) => string> {
   const { compile } = await import("@michaelhomer/jqjs");
@@ -21,7 +20,7 @@ export async function loadQuery(expression: string): Promise<(value: unknown) =>
   try {
     filter(null).next();
   } catch (error) {
-    // Functions are looked up when they are called. Any other failure may be due to the null.
+    // The library looks functions up only when they are called. Any other failure may be due to the null input.
     if (messageOf(error).startsWith(UNKNOWN_FUNCTION)) throw invalidQuery(error);
   }
   return (value) => {
@@ -34,7 +33,7 @@ export async function loadQuery(expression: string): Promise<(value: unknown) =>
 }
 
 function lineOf(output: unknown): string {
-  // Tabs are what `@tsv` is for.
+  // Tabs are kept: they are the point of `@tsv`.
   if (typeof output === "string") return output.split("\t").map(printableLines).join("\t");
   return printable(JSON.stringify(output));
 }
@@ -43,7 +42,7 @@ function invalidQuery(error: unknown): CliError {
   return usageError(`option '--jq <expression>': ${messageOf(error)}`);
 }
 
-/** Message of what the library throws, which are texts in most cases. */
+/** Message of a thrown value. The library mostly throws strings. */
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -26,13 +26,13 @@ describe("the order of rows", () => {
     expect(orderOf(COLUMNS, { sort })(ROWS).map(({ name }) => name ?? "-")).toEqual(names);
   });
 
-  it("is that of the list without a column, and ends after the number of rows", () => {
+  it("is that of the list if no column is given, and is cut after the requested number of rows", () => {
     expect(orderOf(COLUMNS, {})(ROWS)).toEqual(ROWS);
     expect(orderOf(COLUMNS, { top: 2 })(ROWS)).toEqual(ROWS.slice(0, 2));
     expect(orderOf(COLUMNS, { sort: "name", top: 1 })(ROWS)).toEqual([ROWS[2]]);
   });
 
-  it("refuses a column that there is not, with those that there are", () => {
+  it("refuses an unknown column and names the known ones", () => {
     expect(() => orderOf(COLUMNS, { sort: "cost" })).toThrow('--sort: "cost" is not one of name, request_count');
   });
 });

@@ -4,9 +4,9 @@ import { usageError } from "../errors.ts";
 import type { CellValue } from "./csv.ts";
 import { type Column, columnName, columnValue } from "./table.ts";
 
-/** Order of the rows of a list that is read as a whole, and the number of those that are shown. */
+/** Order of the rows of a list that is read as a whole, and the number of rows to show. */
 export interface RowOrder {
-  /** Name of a column, behind a `-` for the reverse order. */
+  /** Name of a column, after a `-` for the reverse order. */
   readonly sort?: string;
   readonly top?: number;
 }
@@ -23,7 +23,7 @@ export function addOrderOptions(command: Command, rows: string): Command {
 }
 
 /**
- * Creates a function that orders rows. Rows that are equal keep their order, and those without a value are last.
+ * Creates a function that orders rows. Equal rows keep their order; rows without a value come last.
  *
  * @throws CliError usage if there is no such column
  */

@@ -3,15 +3,15 @@ import { formatCount } from "./money.ts";
 
 /** Appearance of text on a stream. */
 export interface Style {
-  /** Dims text. Without effect if the stream is not a terminal, and under NO_COLOR. */
+  /** Dims text. No effect if the stream is not a terminal, or NO_COLOR is set. */
   readonly dim: (text: string) => string;
-  /** Reddens text, under the same conditions. */
+  /** Colours text red, under the same conditions. */
   readonly red: (text: string) => string;
   /** Width of the terminal; infinite if the stream is not one, and for wide tables. */
   readonly columns: number;
-  /** True to show the columns that only wide tables have. */
+  /** True to show the columns that are only in wide tables. */
   readonly wide: boolean;
-  /** Count with thousands separators, which a pipe does not get. */
+  /** Formats a count: with thousands separators, but not for a pipe. */
   readonly count: (count: number) => string;
 }
 

@@ -2,7 +2,7 @@ import type { CellValue } from "./csv.ts";
 import { printable } from "./printable.ts";
 import type { Style } from "./style.ts";
 
-/** Column of a list, from which every format of it is made. */
+/** Column of a list, for all output formats. */
 export interface Column<Row> {
   readonly header: string;
   /** Text for people. */
@@ -11,11 +11,11 @@ export interface Column<Row> {
   readonly name?: string;
   /** Value for programs and for sorting; by default the text for people. */
   readonly value?: (row: Row) => CellValue;
-  /** Readers that the column is limited to: of wide tables and programs, of tables, or programs alone. */
+  /** Output that the column is limited to: wide tables and programs, tables, or programs. Unset: all. */
   readonly only?: "wide" | "people" | "programs";
   /** True to align the column to the right, as numbers are; "point" to align it at the decimal point. */
   readonly right?: boolean | "point";
-  /** Rank among the columns that are left out while the table is wider than the terminal, 1 first. Never left out if unset. */
+  /** Order in which columns are left out while the table is wider than the terminal, 1 first. Never left out if unset. */
   readonly leaveOutRank?: number;
 }
 
@@ -27,7 +27,7 @@ export function columnValue<Row>({ value, cell }: Column<Row>, row: Row): CellVa
   return value === undefined ? cell(row) : value(row);
 }
 
-/** Columns that people get. */
+/** Columns that people see. */
 export function shownColumns<Row>(columns: readonly Column<Row>[], wide: boolean): readonly Column<Row>[] {
   return columns.filter(({ only }) => only !== "programs" && (wide || only !== "wide"));
 }
@@ -50,11 +50,11 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
 /** Lines of a table, without line breaks. */
 export interface TableLayout<Row> {
   readonly header: string;
-  /** Line of a row; out of line where a cell is wider than those that the layout was made for. */
+  /** Line of a row; misaligned if a cell is wider than those of the rows that the layout was made from. */
   readonly line: (row: Row) => string;
 }
 
-/** Layout of a table by its first rows, for `table` and for a list whose further rows are not known yet. */
+/** Layout of a table from its first rows, for `table` and for a list whose further rows are not known yet. */
 export function tableLayout<Row>(
   columns: readonly Column<Row>[],
   firstRows: readonly Row[],
@@ -77,7 +77,7 @@ function measuredColumn<Row>(column: Column<Row>, rows: readonly Row[]): Column<
   return { ...column, cell, width };
 }
 
-/** Cells with blanks behind them, so that their decimal points are below each other once they are aligned to the right. */
+/** Pads cells with trailing blanks, so that their decimal points line up once they are aligned to the right. */
 function alignedAtPoint<Row>(cell: (row: Row) => string, rows: readonly Row[]): (row: Row) => string {
   const decimalsOf = (text: string): number => (text.includes(".") ? text.length - text.lastIndexOf(".") : 0);
   const most = rows.reduce((max, row) => Math.max(max, decimalsOf(cell(row))), 0);
@@ -87,7 +87,7 @@ function alignedAtPoint<Row>(cell: (row: Row) => string, rows: readonly Row[]): 
   };
 }
 
-/** Columns that fit the width, after those of the lowest rank are left out one by one. */
+/** Columns that fit the width. Others are left out one by one, in the order of `leaveOutRank`. */
 function fitting<T extends { readonly width: number; readonly leaveOutRank?: number }>(
   columns: readonly T[],
   maxWidth: number,

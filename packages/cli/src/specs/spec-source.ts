@@ -34,7 +34,7 @@ async function readWhole(path: string): Promise<string> {
   }
 }
 
-/** Reads a text, and stops when it is longer than a spec can be. */
+/** Reads a text, and stops once it is longer than MAX_SPEC_BYTES. */
 async function textOf(stream: NodeJS.ReadableStream): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;

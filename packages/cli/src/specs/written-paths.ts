@@ -5,8 +5,8 @@ import type { Context } from "../context.ts";
 import { CliError } from "../errors.ts";
 
 /**
- * Awaits a call that sends a spec, and translates field paths in its error to those of the JSON that the user wrote. The contract
- * has a spec in a oneof field named after its kind, and a list of models in its own message.
+ * Awaits a call that sends a spec, and translates the field paths in its error to paths in the user's JSON. In the contract, a spec is in a
+ * oneof field named after its kind, and a list of models is a message.
  */
 export async function withWrittenPaths<T>(context: Context, kind: PolicyKind, call: Promise<T>): Promise<T> {
   try {

@@ -95,7 +95,7 @@ function changesText(entry: AuditView): string {
   return text.length <= MAX_CHANGES_CHARS ? text : `${text.slice(0, MAX_CHANGES_CHARS - 1)}…`;
 }
 
-/** Text of a change, e.g. `spec.limit_micro_usd: 5 -> 9`; of a creation or a deletion the value alone. */
+/** Text of a change, e.g. `spec.limit_micro_usd: 5 -> 9`; for a creation or a deletion, the value alone. */
 function changeText({ before, after }: AuditView, { field, from, to }: Change): string {
   if (before === null) return `${field}: ${valueText(to)}`;
   if (after === null) return `${field}: ${valueText(from)}`;

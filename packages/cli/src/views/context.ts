@@ -1,11 +1,11 @@
 import { textColumn } from "../output/columns.ts";
 import type { Column } from "../output/table.ts";
 
-/** A context as `--json` shows it, without its key. */
+/** Context as `--json` shows it, without its key. */
 export interface ContextView {
   readonly name: string;
   readonly url: string;
-  /** Null if it is not known: of the home, and of an operator credential. */
+  /** Null if it is not known: for the home, and for an operator credential. */
   readonly namespace: { readonly id: string; readonly name: string } | null;
   readonly signed_in: boolean;
   readonly current: boolean;

@@ -5,7 +5,7 @@ import type { Column } from "../output/table.ts";
 import { formatTime } from "../output/time.ts";
 import { budgetWindowText } from "./policies/budget-window.ts";
 
-/** Columns of the limits of a key. @param keyId the key, which is not named where a limit is bound to it */
+/** Columns of the limits of a key. @param keyId the key; limits that are bound to it are shown without its name */
 export function limitColumns(keyId: string): readonly Column<LimitJson>[] {
   return [
     {

@@ -58,8 +58,8 @@ export async function allPages<Message, Row>(
 }
 
 /**
- * Prints a list page by page as it is read, in the memory of one page; as YAML and for an expression, in that of the list. The columns of
- * a table are as wide as the first page needs. If the list is empty, people get the note `none` on stderr.
+ * Prints a list page by page as it is read, with one page in memory at a time; as YAML and for a jq expression, with the whole list in
+ * memory. The first page determines the column widths of a table. If the list is empty, the note `none` is printed to stderr for people.
  *
  * @param next advice for people who see an empty list
  * @returns token of the page after the last one; empty if there is none
@@ -97,7 +97,7 @@ function noteNone(output: Output, none: string, next: string | undefined): void 
 
 /** Writer of a list in parts. */
 interface ListWriter<Row> {
-  /** Text of the next rows, and before the first ones what a list begins with. */
+  /** Text of the next rows; the first call adds the beginning of the list. */
   readonly textOf: (rows: readonly Row[]) => string;
   readonly end: (nextPageToken: string) => string;
 }
@@ -121,7 +121,7 @@ function tableWriter<Row>(columns: readonly Column<Row>[], style: TableStyle): L
   };
 }
 
-/** Writes the names of the columns before the first row: a list without rows is empty, so that a script can tell. */
+/** Writes the names of the columns before the first row. A list without rows is empty, so that a script can recognise it. */
 function delimitedWriter<Row>(format: DelimitedFormat, columns: readonly Column<Row>[]): ListWriter<Row> {
   const { header, line } = delimitedLines(format, columns);
   let head = header;
@@ -151,7 +151,7 @@ function wholeWriter<Row>(encode: (value: unknown) => string): ListWriter<Row> {
   };
 }
 
-/** Writes what `printableJson` makes of the whole list. */
+/** Writes the same text as `printableJson` of the whole list. */
 function jsonWriter<Row>(): ListWriter<Row> {
   let isBegun = false;
   let hasRows = false;
@@ -175,7 +175,7 @@ function jsonWriter<Row>(): ListWriter<Row> {
   };
 }
 
-/** Prints a whole list with other rows in the table than in the JSON. */
+/** Prints a whole list whose table has other rows than its JSON. */
 export function showListAs<Row extends object, Shown>(
   { output, stdout }: Context,
   list: ListView<Row>,
@@ -191,8 +191,8 @@ export function showListAs<Row extends object, Shown>(
 }
 
 /**
- * Returns a function that prints one row of a list without an end: a line of JSON, of CSV or TSV behind one of names, a document of YAML,
- * or the cells of the table without alignment.
+ * Returns a function that prints one row of an endless list: a line of JSON, a line of CSV or TSV after a first line of names, a YAML
+ * document, or unaligned table cells.
  */
 export function rowPrinter<Row extends object>(
   { output, stdout }: Context,

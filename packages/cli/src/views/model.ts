@@ -17,11 +17,11 @@ export interface ModelView {
   readonly status: string;
   /** Largest number of tokens of a request and its answer; null if it is not known. */
   readonly context_tokens: number | null;
-  /** Capabilities of which it is known that it has them, or has not, by name. */
+  /** Capabilities by name: true if the model has it, false if not; absent if not known. */
   readonly capabilities: Readonly<Record<string, boolean>>;
-  /** Price of a short input at the default service tier, with the rates of parts that have one; null if the node tells none. */
+  /** Price of a short input at the default service tier, with separate rates for parts of tokens; null if the node returns none. */
   readonly price: ModelPriceView | null;
-  /** Least that is reserved for a request: a token of input, and of output if it must have any; null if the node tells none. */
+  /** Minimum that is reserved for a request: one token of input, and one of output if it must have any; null if the node returns none. */
   readonly cheapest_request_micro_usd: number | null;
 }
 
@@ -48,7 +48,7 @@ export function fromServedModel({
   };
 }
 
-/** Amount in an answer; null for what is no whole number >= 0. */
+/** Amount in an answer; null unless it is a whole number >= 0. */
 function amountOf(value: unknown): number | null {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null;
 }

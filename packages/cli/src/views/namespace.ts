@@ -15,7 +15,7 @@ export interface NamespaceView {
   /** Time from which all its keys are refused; null unless it is suspended. */
   readonly suspended_at: string | null;
   readonly deleted_at: string | null;
-  /** End of the time in which it can be restored; null unless it is deleted. */
+  /** Time until which it can be restored; null unless it is deleted. */
   readonly restorable_until: string | null;
 }
 

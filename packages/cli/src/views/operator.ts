@@ -12,7 +12,7 @@ export interface OperatorView {
   readonly scopes: readonly string[];
   /** Id of the credential that minted it; null for the first one of the node. */
   readonly parent_id: string | null;
-  /** Account that it is limited to; null if it is not limited. */
+  /** Account that it is limited to; null if it is not limited to one. */
   readonly account_id: string | null;
   readonly created_at: string;
   readonly expires_at: string | null;

@@ -5,24 +5,24 @@ import { block } from "../output/table.ts";
 import { type TotalsView, usageFields, type UsageGroupView, type UsageView } from "./usage.ts";
 import { groupTable } from "./usage-groups.ts";
 
-/** Usage of a range of times, the largest parts of it, and the usage of as long a time before. */
+/** Usage of a time range, its largest keys and models, and the usage of the previous period of the same length. */
 export interface ReportView extends UsageView {
   readonly previous: UsageView;
   /** Keys that spent most, the largest first. */
   readonly keys: readonly UsageGroupView[];
   readonly models: readonly UsageGroupView[];
   readonly statuses: readonly UsageGroupView[];
-  /** Days of UTC with requests, the first one first. */
+  /** UTC days with requests, oldest first. */
   readonly days: readonly UsageGroupView[];
 }
 
-/** Numbers of groups of a report before the smallest were left out. */
+/** Numbers of groups in a report, those that were left out included. */
 export interface ReportCounts {
   readonly keys: number;
   readonly models: number;
 }
 
-/** Most values that a node returns at once. */
+/** Maximum number of values that a node returns at once. */
 const MAX_READ = 10_000;
 
 /** Text of a report for people. @param timeZone of its times; by default that of the reader */
@@ -46,7 +46,7 @@ export function reportText(report: ReportView, counts: ReportCounts, style: Styl
   ].join("\n\n");
 }
 
-/** Spend of the time before, and how much more or less the later one is. */
+/** Spend of the previous period, and the difference to the current one. */
 function comparison({ spend_micro_usd: now }: TotalsView, { spend_micro_usd: before }: TotalsView): string {
   if (before === 0) return formatMicroUsd(before);
   const percent = Math.round(((now - before) / before) * 100);

@@ -7,19 +7,19 @@ import { fromProtoRequiredTime, fromProtoText, fromProtoTime } from "./values.ts
 
 export interface SessionView {
   readonly id: string;
-  /** Name that the credential had that opened it. */
+  /** Name that its credential had when it opened the session. */
   readonly name: string;
-  /** Namespace that it is bound to; null for a session in none. */
+  /** Namespace that it is bound to; null if it is in none. */
   readonly namespace_id: string | null;
   readonly namespace_name: string | null;
-  /** Key that it acts as; null for a session in no namespace. */
+  /** Key that it acts as; null if it is in no namespace. */
   readonly key_id: string | null;
   /** Operator credential that opened it; null if a key did. */
   readonly operator_id: string | null;
   readonly scopes: readonly string[];
   readonly created_at: string;
   readonly expires_at: string | null;
-  /** Time at which it was ended; null if it was not. */
+  /** Time at which it was ended; null if it was not ended. */
   readonly revoked_at: string | null;
   /** Client address from which it was opened; null if it is not known. */
   readonly address: string | null;

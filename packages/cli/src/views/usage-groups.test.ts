@@ -24,7 +24,7 @@ it("shows a bar for each group, in proportion to the largest spend", () => {
   expect(groupTable([], ["model"], totals)).toEqual([]);
 });
 
-it("shows latencies in wide tables and to programs, and the unknown ones as such", () => {
+it("shows latencies in wide tables and to programs, and marks unknown ones", () => {
   const latency = (name: string) => groupColumns(["model"], false).find((column) => column.name === name);
   const group = { total_p95_ms: 3_400, total_p99_ms: null } as const;
   const cells = (["total_p95_ms", "total_p99_ms"] as const).map((name) => {

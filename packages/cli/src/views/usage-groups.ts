@@ -9,7 +9,7 @@ type GroupName = DimensionName | "namespace";
 
 type NameColumns = Readonly<Record<GroupName, readonly Column<UsageGroupView>[]>>;
 
-/** Columns of the dimensions. @param timeZone IANA name of the one that people see days and hours in */
+/** Columns of the dimensions. @param timeZone IANA name of the time zone in which people see days and hours */
 const nameColumns = (timeZone: string): NameColumns => ({
   namespace: [
     valueColumn("NAMESPACE", "namespace_name", ({ namespace_name, namespace_id }) => namespace_name ?? namespace_id),
@@ -37,7 +37,7 @@ const nameColumns = (timeZone: string): NameColumns => ({
   status: [valueColumn("STATUS", "status")],
 });
 
-/** Column of the value of a dimension, which people see as the number of others in groups of the rest. */
+/** Column of the value of a dimension. In the group of all other values, people see their number. */
 function valueColumn(
   header: string,
   name: "key_name" | "namespace_name" | "model" | "provider" | "status",
@@ -79,7 +79,7 @@ function latencyColumn([header, name]: (typeof LATENCIES)[number]): Column<Usage
   };
 }
 
-/** Columns of groups. People see the column on denied requests only if there are any. */
+/** Columns of groups. People see the column of denied requests only if there are any. */
 export function groupColumns(
   groupBy: readonly GroupName[],
   hasDenied: boolean,
@@ -98,7 +98,7 @@ export function groupColumns(
   ];
 }
 
-/** Table with a row for each group and one of the totals; empty if there are no groups. */
+/** Table with a row for each group and one for the totals; empty if there are no groups. */
 export function groupTable(
   groups: readonly UsageGroupView[],
   groupBy: readonly GroupName[],
@@ -122,7 +122,7 @@ export function groupTable(
 const BAR_WIDTH = 16;
 const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
-/** Bar of a group, in proportion to the largest spend of a group; to the number of requests if none cost anything. */
+/** Bar of a group, in proportion to the largest spend of a group, or to the largest number of requests if nothing was spent. */
 function barOf(groups: readonly UsageGroupView[]): (group: UsageGroupView) => string {
   const hasSpend = groups.some(({ spend_micro_usd }) => spend_micro_usd > 0);
   const size = (group: UsageGroupView): number => (hasSpend ? group.spend_micro_usd : group.request_count);

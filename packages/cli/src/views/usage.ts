@@ -12,11 +12,11 @@ export interface TotalsView {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly spend_micro_usd: number;
-  /** Denied requests; not part of `request_count`. */
+  /** Number of denied requests; not part of `request_count`. */
   readonly denied_count: number;
-  /** Denied requests without a row in the request log; part of `denied_count`. */
+  /** Number of denied requests without a row in the request log; part of `denied_count`. */
   readonly denied_unlogged_count: number;
-  /** Latencies of requests that ended, in milliseconds; null where they are not known, as by key or status. */
+  /** Latencies of requests that ended, in milliseconds; null if not known, e.g. by key or status. */
   readonly total_p50_ms: number | null;
   readonly total_p95_ms: number | null;
   readonly total_p99_ms: number | null;
@@ -32,21 +32,24 @@ export interface UsageView extends TotalsView {
   readonly to: string;
 }
 
-/** Totals of one group. It has one field for each dimension of `--group-by`, null if its requests have no value of it, as those of the rest. */
+/**
+ * Totals of one group, with one field for each dimension of `--group-by`. The field is null if the requests have no value of the dimension,
+ * as in the group of the rest.
+ */
 export interface UsageGroupView extends TotalsView {
   readonly namespace_id?: string | null;
   readonly namespace_name?: string | null;
   readonly key_id?: string | null;
-  /** Name of the key today; null if it is not known. */
+  /** Current name of the key; null if it is not known. */
   readonly key_name?: string | null;
   readonly model?: string | null;
   readonly provider?: string | null;
   readonly status?: string | null;
   /** Start of the hour, in UTC. */
   readonly hour?: string;
-  /** Start of the day: of UTC, or by the clock of `--time-zone`. */
+  /** Start of the day, in UTC or in `--time-zone`. */
   readonly day?: string;
-  /** Number of values of the rest in the range; only in its groups, which `--largest` makes. */
+  /** Number of values that the group of the rest sums up; only with `--largest`. */
   readonly rest_count?: number;
 }
 
@@ -76,7 +79,11 @@ export function fromProtoUsageGroup(
   };
 }
 
-/** Converts usage of a namespace of the node. @param namespaces their names by id. An operator credential reads no names of keys. */
+/**
+ * Converts usage of one namespace of the node. Keys have no names, because an operator credential cannot read them.
+ *
+ * @param namespaces names of namespaces by id
+ */
 export function fromProtoNamespaceUsage(
   { namespaceId, usage }: NamespaceUsage,
   groupBy: readonly DimensionName[],
@@ -110,7 +117,7 @@ function fromProtoMs(ms: bigint | undefined): number | null {
   return ms === undefined ? null : fromProtoInteger(ms);
 }
 
-/** Fields on latencies; empty if none are known. */
+/** Fields for latencies; empty if none are known. */
 function latencyTexts(usage: TotalsView): readonly [string, string][] {
   const text = (name: "total" | "first_token"): string =>
     (["p50", "p95", "p99"] as const).map((quantile) => `${quantile} ${usage[`${name}_${quantile}_ms`]} ms`).join(", ");
@@ -120,7 +127,7 @@ function latencyTexts(usage: TotalsView): readonly [string, string][] {
   ];
 }
 
-/** Field on denied requests; empty if there are none. */
+/** Field for denied requests; empty if there are none. */
 function deniedFields({ denied_count, denied_unlogged_count }: UsageView): readonly [string, string][] {
   if (denied_count === 0) return [];
   const unlogged = denied_unlogged_count === 0 ? "" : ` (${denied_unlogged_count} of them without a row)`;
@@ -143,7 +150,7 @@ export function usageFields(
   ];
 }
 
-/** Fields above a table of groups, which has the other totals in its last row. */
+/** Fields above a table of groups. The table has the other totals in its last row. */
 export function groupedUsageFields(usage: UsageView, timeZone?: string): readonly [string, string][] {
   return [...rangeFields(usage, timeZone), ...deniedFields(usage)];
 }

@@ -23,12 +23,12 @@ export function requirePresent<T>(field: T | undefined): T {
   );
 }
 
-/** Converts an amount or a count. The contract keeps them below 2^53, so that every JSON reader reads them exactly. */
+/** Converts an amount or a count. The contract bounds them below 2^53, so that every JSON reader reads them exactly. */
 export function fromProtoInteger(integer: bigint): number {
   return Number(integer);
 }
 
-/** Converts a count or an amount that may be unknown. */
+/** Converts an amount or a count that may be unknown. */
 export function fromProtoCount(integer: bigint | undefined): number | null {
   return integer === undefined ? null : fromProtoInteger(integer);
 }

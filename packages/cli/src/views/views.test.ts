@@ -119,7 +119,7 @@ describe("--json", () => {
     });
   });
 
-  it("shows the time zone of a calendar window, and none of another", () => {
+  it("shows the time zone of a calendar window, and no time zone for other windows", () => {
     const shown = (value: MessageInitShape<typeof BudgetSpecSchema>) =>
       fromProtoSpec(create(PolicySpecSchema, { kind: { case: "budget", value } }));
     const calendar = { window: BudgetWindow.CALENDAR_MONTH, timeZone: "Europe/Berlin", limitMicroUsd: 5_000_000n };
@@ -286,7 +286,7 @@ describe("a list of budgets", () => {
     return shown.map(({ cell }) => cell(policy));
   };
 
-  it("shows the least that is left, of shadow bindings only if there are no others", () => {
+  it("shows the smallest amount left; shadow bindings count only if there are no others", () => {
     expect(row()).toEqual(["not bound", "", ""]);
     expect(row([ENFORCE, 5_000_000n], [ENFORCE, 3_000_000n])).toEqual(["2 keys", "$6.00", "$3.00"]);
     expect(row([ENFORCE, 5_000_000n], [SHADOW, 0n])).toEqual(["2 keys (1 shadow)", "$4.00", "$5.00"]);

@@ -23,23 +23,23 @@ import { addRangeOptions, type RangeOptions, type TimeRange, withRange } from ".
 interface UsageReconciliation {
   readonly from: Timestamp;
   readonly to: Timestamp;
-  /** Start of the request log, if it is within the range: before it only usage totals are kept. */
+  /** Start of the request log, if it is within the range: only usage totals are kept from before it. */
   kept_from: string | null;
   namespace_count: number;
   readonly differences: DifferenceView[];
 }
 
 interface BudgetReconciliation {
-  /** Admission time from which budget charges could be compared; null if none of the range could be. */
+  /** Admission time from which budget charges were compared; null if no part of the range could be compared. */
   compared_from: string | null;
   namespace_count: number;
   request_count: number;
   /** Number of requests under way, which were not compared. */
   running_count: number;
-  /** Number of requests of services, which are in no request log and were not compared. */
+  /** Number of requests that services admitted: they are in no request log and were not compared. */
   service_count: number;
   counter_count: number;
-  /** Number of counters that could be compared only in part. */
+  /** Number of counters that were compared only in part. */
   partial_counter_count: number;
   readonly charges: ChargeDifferenceView[];
   readonly counters: CounterDifferenceView[];

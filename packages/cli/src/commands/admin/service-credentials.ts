@@ -122,7 +122,7 @@ async function mintServiceCredential(context: Context, options: MintOptions): Pr
     ["id", "name", "scopes", "namespaces", "expires"].includes(field),
   );
   context.output.data({ ...view, token }, () => block([...shown, ["token", token]]));
-  context.output.note("The token is shown once and kept nowhere: save it now.");
+  context.output.note("The token is shown once and not stored: save it now.");
 }
 
 async function listServiceCredentials(context: Context): Promise<void> {

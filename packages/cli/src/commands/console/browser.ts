@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Context } from "../../context.ts";
 
-/** Time within which the program that opens addresses reports a failure. */
+/** Time to wait for a failure of the program that opens addresses. */
 const FAILURE_WITHIN_MS = 3_000;
 
 /** True if a browser can be opened for the person at the terminal of this invocation. */
@@ -20,7 +20,7 @@ export async function openInBrowser(url: string): Promise<boolean> {
     const [code] = (await once(child, "exit", { signal: AbortSignal.timeout(FAILURE_WITHIN_MS) })) as [number | null];
     return code === 0;
   } catch (error) {
-    // It runs on with the browser.
+    // The program can run as long as the browser.
     return error instanceof Error && error.name === "AbortError";
   }
 }

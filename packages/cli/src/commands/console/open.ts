@@ -17,7 +17,7 @@ const PAGES: Readonly<Record<string, string>> = {
   "quick-start": "/quick-start",
 };
 
-/** Pages of single things, by the prefix of their ids. */
+/** Pages of single resources, by the prefix of their ids. */
 const PAGE_OF_PREFIX: Readonly<Record<string, string>> = {
   key: "/keys",
   pol: "/policies",
@@ -37,8 +37,8 @@ export function defineOpen(open: Command, context: Context): void {
     .option("--print", "Print the address rather than open it")
     .addHelpText(
       "after",
-      `\nPages: ${Object.keys(PAGES).join(" ")}. Ids: key_…, pol_…, req_…, aud_…. A name is looked for among keys and policies; where both have it,\n` +
-        `say which: key <name>, ${POLICY_KINDS.map((kind) => `${kind} <name>`).join(", ")}.`,
+      `\nPages: ${Object.keys(PAGES).join(" ")}. Ids: key_…, pol_…, req_…, aud_…. A name can be that of a key or a policy; if both have it,\n` +
+        `give its kind: key <name>, ${POLICY_KINDS.map((kind) => `${kind} <name>`).join(", ")}.`,
     )
     .action((words: readonly string[], { print = false }: OpenOptions) => openPage(context, words, print));
   withExamples(
@@ -78,7 +78,7 @@ async function client(context: Context): Promise<NodeClient> {
   return context.connect(await loginCredential(context.settings));
 }
 
-/** Path of the page of an id; undefined if it is none. Anything else than letters and digits could lead elsewhere. */
+/** Path of the page of an id; undefined for any other text. Characters other than letters and digits could lead to another page. */
 function pathOfId(id: string): string | undefined {
   const [, prefix = ""] = /^([a-z]+)_[0-9a-z]{1,64}$/.exec(id) ?? [];
   return Object.hasOwn(PAGE_OF_PREFIX, prefix) ? `${PAGE_OF_PREFIX[prefix]}/${id}` : undefined;

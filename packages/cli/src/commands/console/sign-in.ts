@@ -21,7 +21,7 @@ interface SignInCode {
 }
 
 /**
- * Opens a page of the console in the browser, signed in by a code that is valid once and for 60 s; prints its address where there is no
+ * Opens a page of the console in the browser, signed in by a code that is valid once and for 60 s. Prints the address if there is no
  * browser. @throws CliError
  */
 export async function openConsole(context: Context, { namespace, path, print }: SignInOptions): Promise<void> {
@@ -39,7 +39,7 @@ export async function openConsole(context: Context, { namespace, path, print }: 
 }
 
 /**
- * Makes a code as the operator, if there is a credential of one, because its sessions can switch the namespace; else by the login.
+ * Makes a sign-in code with the operator credential, if there is one, because its sessions can switch the namespace; else with the login.
  */
 async function signInCode(context: Context, namespace: string | undefined): Promise<SignInCode> {
   const { settings } = context;
@@ -54,14 +54,14 @@ async function signInCode(context: Context, namespace: string | undefined): Prom
     return await makeCode(context, operator, wanted);
   } catch (error) {
     const login = await findLogin(settings);
-    // An operator credential that may not act within namespaces.
+    // This operator credential may not act within namespaces.
     const isDenied = ConnectError.from(error).code === Code.PermissionDenied;
     if (!isDenied || namespace !== undefined || login === undefined) throw error;
     return makeCode(context, login, "");
   }
 }
 
-/** Id of the namespace of the login; empty without a login, or if it is an operator's. */
+/** Id of the namespace of the login; empty without a login, or for a login with an operator credential. */
 async function loginNamespace(context: Context): Promise<string> {
   const login = await findLogin(context.settings);
   if (login === undefined) return "";

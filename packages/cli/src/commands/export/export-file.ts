@@ -3,11 +3,11 @@ import { CliError, ExitCode, usageError } from "../../errors.ts";
 
 /** Progress of an export. It is saved beside the file until the export is complete. */
 interface Progress {
-  /** Options of the export, as JSON: it can be resumed only with the same. Named `what` in the file. */
+  /** Options of the export, as JSON: it can be resumed only with the same options. Named `what` in the file. */
   readonly selection: string;
-  /** Start of the time range, which a span such as 24h gave when the export began; undefined: the start of the log. */
+  /** Start of the time range, computed when the export began, e.g. for `24h`; undefined: the start of the log. */
   readonly from?: Date | undefined;
-  /** End of the time range, exclusive. By default the start of the export, so that new requests are not in it. */
+  /** End of the time range, exclusive. By default the time at which the export began, so that it has no later requests. */
   readonly to: Date;
   readonly pageToken: string;
   readonly rows: number;
@@ -39,9 +39,9 @@ export class ExportFile {
   }
 
   /**
-   * Appends a page. Resolves once it is synced and a resumed export would start after it.
+   * Appends a page. Resolves once the page is synced and a resumed export would start after it.
    *
-   * @throws CliError if it cannot be written; the export can be resumed after the pages before
+   * @throws CliError if the page cannot be written; the export can then be resumed after the previous page
    */
   async add(text: string, rows: number, nextPageToken: string): Promise<void> {
     const bytes = Buffer.from(text);
@@ -139,7 +139,7 @@ async function save(path: string, progress: Progress): Promise<void> {
   }
 }
 
-/** Writes all bytes. A single `write` can write a part of them, as before the disk is full. */
+/** Writes all bytes. A single `write` can write fewer, e.g. when the disk fills up. */
 async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
   for (let written = 0; written < bytes.length;) {
     const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);

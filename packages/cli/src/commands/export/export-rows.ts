@@ -8,7 +8,7 @@ import type { ListPage } from "../../views/list.ts";
 import type { RangeOptions, TimeRange } from "../time-range.ts";
 import { beginExport, resumeExport } from "./export-file.ts";
 
-/** Options of an export beside those that select its rows. */
+/** Options of an export, except those that select its rows. */
 export interface ExportOptions {
   readonly format: "csv" | "jsonl";
   readonly output: string;
@@ -17,15 +17,15 @@ export interface ExportOptions {
 
 /** A log that is exported page by page, in the memory of one page. */
 export interface ExportedLog<Row> {
-  /** Plural noun for its rows. */
+  /** Plural noun for the rows, for messages. */
   readonly rowsName: string;
-  /** Name of the number of rows in the JSON about a file. */
+  /** Name of the field with the number of rows, in the JSON about a file. */
   readonly countName: string;
   /** Columns of CSV. */
   readonly fieldNames: readonly (keyof Row)[];
-  /** Options that select rows, as they were written: two parts of one export have them in common. */
+  /** Options that select rows, as they were written: they must be equal when an export is resumed. */
   readonly selection: object;
-  /** Reads its pages from a page token on, of rows between `from` and `to`. */
+  /** Reads the pages of rows between `from` and `to`, from a page token on. */
   readonly pages: (range: ExportRange) => AsyncIterable<ListPage<Row>>;
 }
 
@@ -39,7 +39,7 @@ type RowOf<Row> = { readonly [Field in keyof Row]: CellValue };
 
 const STDOUT = "-";
 
-/** Adds the options of an export. Its `--output` is in place of the global one in the help. */
+/** Adds the options of an export. Its `--output` replaces the global one in the help. */
 export function withExportOptions(command: Command, group: Command): Command {
   return command
     .addOption(new Option("--format <format>", "Format of the rows").choices(["csv", "jsonl"]).makeOptionMandatory())
@@ -57,7 +57,7 @@ export function withExportOptions(command: Command, group: Command): Command {
     });
 }
 
-/** Range of an export as it was written, for its selection: a span is counted from its start only. */
+/** Range of an export as it was written, for `selection`: a span such as 24h is resolved only when the export starts. */
 export function writtenRangeOf({ from, since, to }: RangeOptions): object {
   return { from: (from ?? since)?.text, to: to?.text };
 }
@@ -65,8 +65,8 @@ export function writtenRangeOf({ from, since, to }: RangeOptions): object {
 /**
  * Exports a log to stdout or to a file.
  *
- * @param open looks up what is selected; called once the options are known to be possible
- * @throws CliError usage if an export to stdout is to be resumed, or the file cannot be
+ * @param open looks up the selected rows; called after the options have been checked @throws CliError usage if the export cannot be
+ *   resumed, as one to stdout
  */
 export async function exportRows<Row extends RowOf<Row>>(
   context: Context,
@@ -75,7 +75,7 @@ export async function exportRows<Row extends RowOf<Row>>(
 ): Promise<void> {
   const { output, resume = false } = options;
   if (output === STDOUT && resume) {
-    throw usageError("--resume: only an export to a file can go on", "Name the file with --output.");
+    throw usageError("--resume: only an export to a file can be resumed", "Name the file with --output.");
   }
   const log = await open();
   await (output === STDOUT ? toStdout(context, options, log) : toFile(context, options, log));

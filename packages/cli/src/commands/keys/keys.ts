@@ -87,8 +87,8 @@ function addMint(keys: Command, context: Context): void {
   mint.addHelpText(
     "after",
     "\nScopes: inference:invoke keys:read keys:write policy:read policy:write usage:read namespace:read audit:read, or resource:*\n" +
-      "Limits hold from the first request on, for the key and all below it, beside those of the keys above it. They are kept in\n" +
-      "a preset, and removed once the key has expired or was revoked.\n" +
+      "Limits apply from the first request on to the key and all keys below it, in addition to those of the keys above it. They\n" +
+      "are stored in a preset, which is removed once the key has expired or was revoked.\n" +
       WINDOW_HELP,
   );
   withExamples(
@@ -121,7 +121,7 @@ async function mintKey(
   const limitRows = limitsPolicyId === "" ? [] : [["limits", limitsPolicyId] as const];
   const data = { ...view, token, limits_policy_id: limitsPolicyId || null };
   context.output.data(data, () => block([...shown, ...limitRows, ["token", token]]));
-  context.output.note("The token is shown once and kept nowhere: save it now.");
+  context.output.note("The token is shown once and not stored: save it now.");
 }
 
 async function listKeys(context: Context, { tree = false, ...range }: ListOptions): Promise<void> {
@@ -143,7 +143,7 @@ async function listKeys(context: Context, { tree = false, ...range }: ListOption
     showListAs(context, list, list.data, KEY_COLUMNS, none, next);
     return;
   }
-  // Programs get the same list: `parent_id` is the tree.
+  // Programs get the same list as without --tree: they build the tree from `parent_id`.
   if (!tree || !["table", "wide"].includes(output.format)) {
     const following = await showPages(context, pagesOf(read, fromProtoKey, range), KEY_COLUMNS, none, next);
     if (following !== "") output.note(`For more keys, add --page-token ${following}`);

@@ -34,7 +34,7 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
     .option("--expires-at <time>", "New expiry, e.g. 30d or 2027-01-01; never later", expiryArgument)
     .addHelpText(
       "after",
-      "\nA key updates itself and the keys below it; a root key updates any key of the namespace.\nNothing widens a key again.",
+      "\nA key updates itself and the keys below it; a root key updates any key of the namespace.\nA key that was narrowed cannot be widened again.",
     )
     .action((id: string, options: UpdateOptions) => updateKey(context, id, options));
   withExamples(
@@ -52,7 +52,7 @@ export function addKeyLifecycleCommands(keys: Command, context: Context): void {
     "after",
     "\nA key, even a root key, rotates only itself and the keys below it. Its id, limits and usage stay. The old token may\n" +
       "only invoke and read until its grace ends. If it is saved on this machine, the new token replaces it. Sessions that the key\n" +
-      "opened in the console go on, until `routeplane cloud sessions revoke` or their end, unless the token has leaked.",
+      "opened in the console stay valid until they expire or are revoked (`routeplane cloud sessions revoke`); --leaked ends them.",
   );
   withExamples(rotate, "cloud keys rotate key_01jxyz…", "cloud keys rotate key_01jxyz… --leaked");
 

@@ -25,7 +25,7 @@ export function addLimitOptions(command: Command): Command {
 }
 
 /**
- * Limits to mint a key with; undefined if none is given.
+ * Converts the options to the limits of a new key; undefined if none is given.
  *
  * @throws CliError for a window without an amount, or a time zone without a window that has one
  */
@@ -41,7 +41,7 @@ export function toProtoLimits(options: LimitOptions): MessageInitShape<typeof Pr
   return Object.keys(limits).length === 0 ? undefined : limits;
 }
 
-/** Expiry of the key that `--expires-in` gives; undefined without it. */
+/** Expiry from `--expires-in`; undefined without it. */
 export function toProtoExpiry({ expiresIn }: LimitOptions, now: number): Timestamp | undefined {
   return expiresIn === undefined ? undefined : timestampFromDate(new Date(now + expiresIn * 1_000));
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { boundResult } from "./bound-result.ts";
 
 describe("a result", () => {
-  it("is as it is within the bounds", () => {
+  it("is unchanged within the bounds", () => {
     const json = fc.jsonValue({ maxDepth: 5, stringUnit: fc.constantFrom("a", "Z", " ", "0", "-", "/") });
     fc.assert(
       fc.property(fc.dictionary(fc.stringMatching(/^[a-z_]{1,20}$/), json), (value) => {

@@ -3,7 +3,7 @@ import { MAX_ROWS } from "./inputs.ts";
 
 /** Maximum length of a text within a result, in characters. */
 const MAX_TEXT_CHARS = 1_000;
-/** Maximum depth of a result. Those of commands have less than ten levels. */
+/** Maximum depth of a result. Results of commands have less than ten levels. */
 const MAX_DEPTH = 20;
 
 /** Number of elements that were left out of a list. */
@@ -14,9 +14,9 @@ interface Omission {
 }
 
 /**
- * Bounds and escapes a result: lists have at most 100 elements and texts at most 1,000 characters, and characters that control
- * terminals or reorder text become visible escapes. Texts may be of other people: names, models, the words of upstreams. `omitted`
- * names the lists that were cut, if there are any.
+ * Bounds and escapes a result: lists have at most 100 elements and texts at most 1,000 characters, and characters that control terminals or
+ * reorder text become visible escapes. Other people may have written the texts: names, models, messages of upstreams. `omitted` names the
+ * lists that were cut, if there are any.
  */
 export function boundResult(value: unknown): Readonly<Record<string, unknown>> {
   const omitted: Omission[] = [];

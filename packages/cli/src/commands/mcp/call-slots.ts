@@ -3,15 +3,15 @@ import { toolError } from "./tool.ts";
 
 /** Maximum number of calls that run at the same time. */
 const MAX_RUNNING = 4;
-/** Maximum number of calls that wait for one to end. */
+/** Maximum number of calls that wait for a slot. */
 const MAX_WAITING = 100;
 
-/** Bound on tool calls that a client has under way: a few run, some more wait in their order, others are refused. */
+/** Bounds the concurrent tool calls of a client: a few run, some more wait in order, others are refused. */
 export class CallSlots {
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  /** Does `work` once there is a slot. @throws ToolError TOO_MANY_CALLS if as many calls wait as may */
+  /** Runs `work` once there is a slot. @throws ToolError TOO_MANY_CALLS if too many calls wait already */
   async use<T>(work: () => Promise<T>): Promise<T> {
     if (this.#running < MAX_RUNNING) this.#running += 1;
     else await this.#wait();
@@ -24,7 +24,7 @@ export class CallSlots {
     }
   }
 
-  /** Resolves when a call that ends leaves its slot to this one. */
+  /** Resolves when a call that ended has passed on its slot. */
   #wait(): Promise<void> {
     if (this.#waiting.length === MAX_WAITING) throw tooManyCalls();
     return new Promise((resolve) => this.#waiting.push(resolve));

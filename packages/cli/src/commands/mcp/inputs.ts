@@ -1,7 +1,7 @@
 import * as z from "zod/v4";
 import { DIMENSIONS, STATUSES } from "../../request-words.ts";
 
-/** Schemas of arguments that tools share. They bound every argument; its form is checked by the command. */
+/** Schemas of arguments that tools share. They bound the size of every argument; the command checks its form. */
 
 /** Maximum number of rows of a list that a tool returns. */
 export const MAX_ROWS = 100;
@@ -35,5 +35,5 @@ export const requestId = z
   .max(100)
   .describe("Id of the request (req_…): the x-request-id of its answer");
 
-/** Result of `whoami`, as far as tools use it. */
+/** Part of the result of `whoami` that tools use. */
 export const ownKey = z.object({ key: z.object({ id: z.string() }) });

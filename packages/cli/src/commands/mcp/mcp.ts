@@ -33,11 +33,11 @@ async function serve(context: Context, allowsWrites: boolean): Promise<void> {
   const isDone = await serveTools({
     version: packageJson.version,
     allowsWrites,
-    // The streams of a process, and those of tests, are more than their interfaces.
+    // The streams of a process and of tests are real Node.js streams, although their interfaces declare less.
     stdin: stdin as Readable,
     stdout: stdout as Writable,
     runCommand: (argv) => runCommand(context, argv),
-    onFault: (text) => output.note(`A message that is not of the protocol was skipped: ${text}`),
+    onFault: (text) => output.note(`Skipped a message that is not valid MCP: ${text}`),
   });
   if (isDone) return;
   throw new CliError(
@@ -51,7 +51,7 @@ async function serve(context: Context, allowsWrites: boolean): Promise<void> {
 /** Runs a command line under `--json` with the key in use and no other credential. Never throws a `CliError`. */
 async function runCommand(context: Context, argv: readonly string[]): Promise<Outcome> {
   try {
-    // Read at each call: a rotation saves a new token, and a login another key.
+    // Read at each call, because a rotation saves a new token, and a login another key.
     const { token } = await loginCredential(context.settings);
     if (token.startsWith("rpo_")) throw operatorInUse();
     const settings = { ...context.settings, url: await context.url(), apiKey: token, operatorKey: undefined };

@@ -28,11 +28,11 @@ export interface ServerOptions {
   readonly stdout: Writable;
   /** Runs a command line under `--json`, as the holder of the key in use. */
   readonly runCommand: (argv: readonly string[]) => Promise<Outcome>;
-  /** Reports a message of the client that is none. */
+  /** Called with the fault of a client message that is not valid MCP. */
   readonly onFault: (text: string) => void;
 }
 
-/** Maximum size of a message of the client. Arguments are far smaller. */
+/** Maximum size of a client message. Arguments are far smaller. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 /** Maximum length of the JSON of a result. */
 const MAX_RESULT_CHARS = 400_000;
@@ -52,7 +52,7 @@ export async function serveTools(options: ServerOptions): Promise<boolean> {
   const slots = new CallSlots();
   const underWay = new Set<Promise<unknown>>();
 
-  // `Server` and not `McpServer`, which would report arguments that break a rule in words of its own.
+  // `Server` rather than `McpServer`, which would report invalid arguments in its own format.
   const server = new Server(
     { name: "routeplane", title: "Routeplane", version },
     { capabilities: { tools: {} }, instructions: INSTRUCTIONS },
@@ -78,7 +78,7 @@ export async function serveTools(options: ServerOptions): Promise<boolean> {
     () => true,
   );
   const isEnded = await Promise.race([ended, closed]);
-  // The result of a mint has the token, which would be lost.
+  // Running calls are awaited: the result of a mint holds the token, which would be lost otherwise.
   await Promise.all(underWay);
   await nextTurn();
   await server.close();

@@ -8,7 +8,7 @@ export type Outcome = { readonly value: unknown } | ErrorJson;
 /** Runs a command line of this CLI under `--json`, as the holder of the key in use. @throws ToolError if it fails */
 export type RunCommand = (...argv: readonly string[]) => Promise<unknown>;
 
-/** Error of a tool call, in the form of `--json`. */
+/** Error of a tool call, in the format of `--json`. */
 export class ToolError extends Error {
   override readonly name = "ToolError";
   readonly json: ErrorJson;
@@ -30,13 +30,13 @@ export interface Tool {
   readonly title: string;
   /** Description for the model: what it does, what it needs, what it returns. */
   readonly description: string;
-  /** Arguments; an object without other members. */
+  /** Schema of the arguments: an object that allows no other members. */
   readonly input: z.ZodObject;
   readonly annotations: {
     readonly readOnlyHint: boolean;
     readonly destructiveHint: boolean;
     readonly idempotentHint: boolean;
-    /** Always false: tools reach the node alone. */
+    /** Always false: tools call only the node. */
     readonly openWorldHint: false;
   };
   /** Calls the tool. @throws ToolError for arguments that `input` refuses, and if a command fails */
@@ -48,7 +48,7 @@ interface ToolDefinition<Input extends z.ZodObject> extends Omit<Tool, "input" |
   call(input: z.output<Input>, run: RunCommand): Promise<unknown>;
 }
 
-/** Defines a tool, whose `call` gets arguments that `input` has accepted. */
+/** Defines a tool. Its `call` receives arguments that `input` has accepted. */
 export function defineTool<Input extends z.ZodObject>(definition: ToolDefinition<Input>): Tool {
   return {
     ...definition,
@@ -70,7 +70,10 @@ function invalidArguments(tool: string, { issues }: z.ZodError): CliError {
   return new CliError(ExitCode.usage, "invalid_argument", "ARGUMENT_INVALID", message, { fields });
 }
 
-/** Words of an option, none if its value is absent. One word with `=`: a value that begins with `-` is no option. */
+/**
+ * Words of an option; empty if its value is absent. Written as one word with `=`, so that a value that begins with `-` is not parsed as an
+ * option.
+ */
 export function option(name: string, value: string | number | undefined): readonly string[] {
   return value === undefined ? [] : [`--${name}=${value}`];
 }

@@ -4,7 +4,7 @@ import { CliError, ExitCode } from "../../errors.ts";
 import { keyName, ownKey } from "./inputs.ts";
 import { defineTool, option, type RunCommand, type Tool, toolError } from "./tool.ts";
 
-/** Tools that change something. They are listed under `--allow-writes` only. */
+/** Tools that change something. They are listed only with `--allow-writes`. */
 
 const MICRO_USD_DECIMALS = 6;
 const word = z.string().regex(/^[^\s,]{1,200}$/);
@@ -15,7 +15,7 @@ const mintKey = defineTool({
   title: "Mint a limited sub-key",
   description:
     "Mints a sub-key of the key in use with a budget and an expiry, e.g. for another agent. `token` in the result is shown once and " +
-    "kept nowhere: pass it on to whoever is to use it, and nowhere else. Scopes, budget and expiry are at most those of the key in " +
+    "not stored: pass it only to the program that is to use it. Scopes, budget and expiry are at most those of the key in " +
     "use. Needs the scope keys:write.",
   input: z.strictObject({
     name: z.string().min(1).max(100).describe("Name for people; need not be unique"),
@@ -113,7 +113,7 @@ const bindPolicy = defineTool({
 
 export const WRITE_TOOLS: readonly Tool[] = [mintKey, revokeKey, bindPolicy];
 
-/** More keys than a lineage can have. */
+/** Maximum number of keys to read of a lineage; a lineage has fewer. */
 const MAX_LINEAGE = 32;
 
 const keyRow = z.object({ id: z.string(), name: z.string(), parent_id: z.string().nullable() });
@@ -123,7 +123,11 @@ async function readKey(nameOrId: string, run: RunCommand): Promise<KeyRow> {
   return keyRow.parse(await run("cloud", "keys", "get", "--", nameOrId));
 }
 
-/** Requires a key to be below the key in use. The node lets a root key revoke any key of the namespace, also itself. @throws ToolError */
+/**
+ * Requires that a key is below the key in use: the node would let a root key revoke any key of the namespace, itself included.
+ *
+ * @throws ToolError
+ */
 async function requireBelow(target: KeyRow, run: RunCommand): Promise<void> {
   const own = ownKey.parse(await run("cloud", "whoami")).key.id;
   let { parent_id: above } = target;
@@ -131,7 +135,7 @@ async function requireBelow(target: KeyRow, run: RunCommand): Promise<void> {
     if (above === own) return;
     above = (await readKey(above, run)).parent_id;
   }
-  const message = `the key ${target.name} (${target.id}) is not below the key in use (${own}), which revokes only those that are`;
+  const message = `the key ${target.name} (${target.id}) is not below the key in use (${own}), which can revoke only keys below it`;
   throw toolError(
     new CliError(ExitCode.denied, "permission_denied", "KEY_OUT_OF_LINEAGE", message, {
       hint: `A person can revoke it: \`routeplane cloud keys revoke ${target.id}\`.`,

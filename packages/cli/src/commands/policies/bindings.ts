@@ -167,7 +167,7 @@ async function unbindPolicy(
   if (unbound.length > 0) context.output.note(`Unbound ${unbound.length}: the policy no longer applies there.`);
 }
 
-/** Principal among the words that say what to unbind, which are ids of bindings else. */
+/** Principal that the arguments of `unbind` name; undefined if they are ids of bindings. */
 function principalAmong([word, ...others]: readonly string[]): string | undefined {
   return word === undefined || others.length > 0 || word.trim().startsWith("bnd_") ? undefined : idArgument(word);
 }
@@ -185,7 +185,7 @@ async function listBindings(context: Context, nameOrId: string): Promise<void> {
   );
 }
 
-/** Reads bindings with the use of a budget through each: one call for a page. */
+/** Reads bindings with the budget use of each, by one call per page. */
 function readUsedBindings(
   { policies }: NodeClient,
   policyId: string,

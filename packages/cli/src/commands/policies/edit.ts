@@ -53,7 +53,7 @@ async function editPolicy(context: Context, nameOrId: string): Promise<void> {
   }
 }
 
-/** Opens the editor until the node accepts the spec. @returns the policy as it is then; undefined if the spec was not changed */
+/** Opens the editor until the node accepts the spec. @returns the changed policy; undefined if the spec was not changed */
 async function editUntilAccepted(
   context: Context,
   client: NodeClient,
@@ -91,7 +91,7 @@ async function update(
   return fromProtoPolicy(requirePresent((await withWrittenPaths(context, kind, request)).policy));
 }
 
-/** Refusal of what was written, which can be corrected. @throws any other error */
+/** Returns the error if it is a refusal of the spec, which can be corrected. @throws any other error */
 function refusalOf(error: unknown): CliError {
   if (error instanceof CliError && error.code === "invalid_argument") return error;
   if (error instanceof Error && error.name.startsWith("YAML")) {

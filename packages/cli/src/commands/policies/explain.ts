@@ -54,7 +54,7 @@ async function explainCall(context: Context, { key, model: name, maxTokens, stre
   context.output.data(view, () => block(explainedCallFields(view)));
 }
 
-/** Model that a request would mean: one that is served, by `provider/id` or id, else the name as it is written. */
+/** Model that the name in a request refers to: a served model with this `provider/id` or id, else the name as written. */
 async function findModel(
   context: Context,
   token: string,

@@ -73,12 +73,12 @@ const guardrail: PolicyKindDefinition<
       .option("--model-deny <models>", "Denied models, by comma, even if they are allowed", modelsArgument)
       .option(
         "--max-request-tokens <number>",
-        "Maximum of input and output tokens of a request",
+        "Maximum number of tokens of a request, input and output",
         countArgument(MAX_COUNT),
       )
       .addOption(new Option("--allow-streaming <bool>", "Permission to stream answers").choices(["true", "false"]))
-      .option("--block <name=pattern>", "RE2 pattern whose matches are refused; repeatable", patternArgument)
-      .option("--redact <name=pattern>", "RE2 pattern whose matches are replaced; repeatable", patternArgument)
+      .option("--block <name=pattern>", "RE2 pattern that refuses what it matches; repeatable", patternArgument)
+      .option("--redact <name=pattern>", "RE2 pattern that replaces what it matches; repeatable", patternArgument)
       .addOption(
         new Option("--applies-to <where>", "Side that the patterns inspect (default: both)").choices(
           Object.keys(PROTO_PATTERN_TARGETS),

@@ -38,7 +38,7 @@ interface Page {
   readonly pageToken: string;
 }
 
-/** Calls of the node's service for one kind of policy. */
+/** Calls to the policy service for one kind of policy. */
 export interface PolicyKindCalls<Spec, Change> {
   create(request: {
     name: string;
@@ -60,7 +60,7 @@ export interface PolicyKindDefinition<Spec, Change extends object, Flags> {
   addFlags(command: Command): void;
   /** Adds the `--clear-…` flags, which only `update` has. */
   addClearFlags(command: Command): void;
-  /** @throws CliError if the flags do not make a spec, or one that breaks a rule */
+  /** @throws CliError if the flags make no spec, or an invalid one */
   spec(flags: Flags, context: Context): Promise<Spec>;
   /** @throws CliError naming the path and the rule */
   read(json: unknown): Spec;

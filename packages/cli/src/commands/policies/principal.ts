@@ -17,7 +17,7 @@ export interface PrincipalOptions {
 
 /** Principal as a command line names it. */
 interface PrincipalReference {
-  /** Undefined if the name or id alone has to tell. */
+  /** Undefined if the name or id alone determines the type. */
   readonly type: PrincipalTypeName | undefined;
   readonly nameOrId: string;
 }

@@ -44,15 +44,19 @@ const rateLimit: PolicyKindDefinition<
   addFlags(command) {
     command
       .option("--window-secs <number>", "Length of the sliding window, up to 30 days", countArgument(MAX_WINDOW_SECS))
-      .option("--max-requests <number>", "Maximum of requests within the window", countArgument(MAX_COUNT))
-      .option("--max-tokens <number>", "Maximum of input and output tokens within the window", countArgument(MAX_COUNT))
-      .option("--max-concurrent <number>", "Maximum of requests under way at once", countArgument(MAX_CONCURRENT));
+      .option("--max-requests <number>", "Maximum number of requests within the window", countArgument(MAX_COUNT))
+      .option(
+        "--max-tokens <number>",
+        "Maximum number of tokens, input and output, in the window",
+        countArgument(MAX_COUNT),
+      )
+      .option("--max-concurrent <number>", "Maximum number of concurrent requests", countArgument(MAX_CONCURRENT));
   },
   addClearFlags(command) {
     command
       .option("--clear-max-requests", "Remove the maximum of requests")
       .option("--clear-max-tokens", "Remove the maximum of tokens")
-      .option("--clear-max-concurrent", "Remove the maximum of requests under way");
+      .option("--clear-max-concurrent", "Remove the maximum of concurrent requests");
   },
 
   async spec({ windowSecs, maxRequests, maxTokens, maxConcurrent }) {

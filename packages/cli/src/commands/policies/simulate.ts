@@ -23,7 +23,7 @@ interface SimulateOptions {
   readonly days: number;
 }
 
-/** Time limit of a simulation of up to 100,000 requests, which the node keeps within. */
+/** Time limit of a simulation. The node simulates up to 100,000 requests in less. */
 const TIMEOUT_MS = 30_000;
 
 export function addSimulateCommand(policy: Command, context: Context): void {

@@ -6,7 +6,7 @@ import type { Context } from "../../context.ts";
 const SPECS: Readonly<Record<PolicyKind, string>> = {
   budget: `{"window": "${BUDGET_WINDOWS.join("|")}",
                "time_zone": "Europe/Berlin", "limit_micro_usd": 5000000}
-              a time zone is for the calendar windows alone, and UTC without one`,
+              a time zone is for calendar windows only (default: UTC)`,
   rate_limit: `{"window_secs": 60, "max_requests": 100, "max_tokens": 50000, "max_concurrent": 5}
               at least one maximum`,
   guardrail: `{"model_allow": ["openai/*"], "model_deny": ["*-preview"], "max_request_tokens": 8192,

@@ -11,10 +11,10 @@ import { fromProtoReceipt } from "../../views/requests/receipt.ts";
 import { fromProtoRequest, type RequestView } from "../../views/requests/request.ts";
 import { requirePresent } from "../../views/values.ts";
 
-/** Bindings of a policy that are searched for the one that denied: all that a policy can have. */
+/** Maximum number of bindings that are searched for the one that denied; a policy cannot have more. */
 const MAX_BINDINGS = 1_000;
 
-/** Explains a request: its status, what decided on it, by name, and what to do next. */
+/** Explains a request: its status, the policy and binding that decided on it, by name, and what to do next. */
 export async function explainRequest(context: Context, id: string): Promise<void> {
   const client = await context.connect(await loginCredential(context.settings));
   const { request, receipt } = await client.usage.getRequest({ id });
@@ -27,7 +27,7 @@ export async function explainRequest(context: Context, id: string): Promise<void
   context.output.data(view, () => block(explainedFields(view)));
 }
 
-/** Policy and binding that denied a request, as they are now; names are null where they are deleted, or cannot be read. */
+/** Policy and binding that denied a request, in their current state; names are null if they are deleted or cannot be read. */
 async function sourceOf(client: NodeClient, row: RequestView): Promise<DenialSource | null> {
   const { denied_by_policy_id: policyId, denied_by_binding_id: bindingId } = row;
   if (policyId === null) return null;
@@ -63,7 +63,7 @@ async function nameOfKey({ keys }: NodeClient, id: string): Promise<string | nul
   return (await known(keys.getKey({ id })))?.key?.name ?? null;
 }
 
-/** Result of a call; undefined if the thing does not exist any more, or the credential in use may not read it. */
+/** Result of a call; undefined if the resource was deleted, or the credential in use may not read it. */
 async function known<T>(call: Promise<T>): Promise<T | undefined> {
   try {
     return await call;

@@ -16,7 +16,7 @@ type RequestExportOptions = FilterOptions & RangeOptions & ExportOptions;
 export function addExportCommand(requests: Command, context: Context): void {
   const command = withExportOptions(withFilters(requests.command("export")), requests)
     .description("Export the request log, newest first")
-    // Commander assigns an option that list and export share to the list, wherever it stands.
+    // Commander assigns an option that list and export share to the list, at any position.
     .action((_: RequestExportOptions, self: Command) => {
       for (const option of onlyOf(requests, self)) {
         if (requests.getOptionValueSource(option.attributeName()) === "cli") {

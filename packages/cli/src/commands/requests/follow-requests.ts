@@ -26,12 +26,12 @@ export async function followRequests(context: Context, options: RequestSelection
       for await (const message of client.usage.watchRequests({ filter, resumeToken })) {
         await names.load(message.requests.map(({ keyId }) => keyId));
         for (const request of message.requests) print(fromProtoRequest(request, names));
-        // Set after the rows, so that a message whose rows were not all printed comes again.
+        // Set after the rows are printed, so that a message of which only a part was printed is sent again.
         resumeToken = message.resumeToken;
         isDisconnected = false;
       }
     } catch (error) {
-      // Without a token no stream has worked yet: the fault is not a lost connection.
+      // Without a token no stream has worked yet, so the fault is not a lost connection.
       if (resumeToken === "" || !RETRIED.has(ConnectError.from(error).code)) throw error;
       if (!isDisconnected) context.output.note("The node does not answer; resuming as soon as it does.");
       isDisconnected = true;

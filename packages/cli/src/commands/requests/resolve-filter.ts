@@ -13,7 +13,7 @@ interface NamedFilter extends ModelFilter {
 }
 
 /**
- * Replaces the key by its id, and model and provider by the names that requests carry.
+ * Replaces the key by its id, and model and provider by their names in the request log.
  *
  * @throws CliError RESOURCE_NOT_FOUND with suggestions, if there is no such key, model or provider
  */

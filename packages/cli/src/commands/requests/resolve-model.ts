@@ -17,7 +17,7 @@ export interface ModelFilter {
   readonly to?: Date;
 }
 
-/** Names that rows of the request log carry; an absent one does not filter. */
+/** Names as rows of the request log have them; an absent one does not filter. */
 type ResolvedModel = Pick<ModelFilter, "model" | "provider">;
 
 /** Model as rows of the request log name it. */
@@ -26,14 +26,14 @@ interface LoggedModel {
   readonly model: string;
 }
 
-/** Time before every request. */
+/** Time before the first request of any node. */
 const BEGINNING = new Date("2000-01-01T00:00:00Z");
 
 /**
- * Finds the names that rows carry, by the rule of the gateway: `provider/id` or the id, ignoring case and outer blanks, the former
- * first, because ids may have slashes too. Looks into the requests of the range, then among the served models, then into all requests.
+ * Finds the names in the request log by the rule of the gateway: `provider/id` first, because ids may have slashes too, then the id,
+ * ignoring case and outer blanks. Searches the requests of the range, then the served models, then all requests.
  *
- * @throws CliError RESOURCE_NOT_FOUND with suggestions, if no request is to such a model and none is served
+ * @throws CliError RESOURCE_NOT_FOUND with suggestions, if no request was for such a model and no such model is served
  */
 export async function resolveModel(
   context: Context,
@@ -61,7 +61,7 @@ export async function resolveModel(
   const { model, provider } = filter;
   if (models === undefined) {
     const name = JSON.stringify(model ?? provider);
-    context.output.note(`No request is to ${name}, and the credential in use cannot list models.`);
+    context.output.note(`No request for ${name} is in the log, and the credential in use cannot list models.`);
     return { ...(model !== undefined && { model }), ...(provider !== undefined && { provider }) };
   }
   throw noModel([...ever, ...served], filter);
@@ -79,7 +79,7 @@ function findModel(models: readonly LoggedModel[], { model, provider }: ModelFil
   return match && { model: match.model, ...(provider !== undefined && { provider: match.provider }) };
 }
 
-/** Id of a served model without the provider that the gateway puts before an id that another provider has too. */
+/** Id of a served model without its provider prefix. The gateway adds the prefix to an id that several providers have. */
 function bareId(id: string, provider: string, served: readonly { readonly id: string }[]): string {
   if (!fold(id).startsWith(`${fold(provider)}/`)) return id;
   const bare = id.slice(provider.length + 1);
@@ -87,7 +87,7 @@ function bareId(id: string, provider: string, served: readonly { readonly id: st
 }
 
 function noModel(known: readonly LoggedModel[], { model, provider }: ModelFilter): CliError {
-  const unknown = "no request is to it, and the node does not serve it to the credential in use";
+  const unknown = "the log has no request for it, and the node does not serve it to the credential in use";
   const ofProvider = known.filter((each) => provider === undefined || fold(each.provider) === fold(provider));
   if (provider !== undefined && ofProvider.length === 0) {
     const names = known.map((each) => each.provider);

@@ -1,6 +1,6 @@
-/** Variables by which programs that call models find the node and the key. */
+/** Variables that give the node and the key to programs that call models. */
 
-/** Programs that `cloud env` knows the variables of. */
+/** Programs whose variables `cloud env` knows. */
 export const CLIENTS = ["openai", "anthropic", "claude-code", "codex", "langchain"] as const;
 export type ClientName = (typeof CLIENTS)[number];
 
@@ -17,7 +17,7 @@ export function clientVariables(client: ClientName, url: string, token: string):
     case "anthropic":
       return anthropic;
     case "claude-code":
-      // It asks before it uses an API key of the environment, but not for a token.
+      // Claude Code asks before it uses ANTHROPIC_API_KEY, but not for a token.
       return { ANTHROPIC_AUTH_TOKEN: token, ANTHROPIC_BASE_URL: url };
     case "langchain":
       return { ...openai, OPENAI_API_BASE: `${url}/v1`, ...anthropic };
@@ -25,8 +25,8 @@ export function clientVariables(client: ClientName, url: string, token: string):
 }
 
 /**
- * Environment of a command that calls models with `token` alone: the other credentials that this process may have for the node, or
- * for the same clients, are taken out.
+ * Environment of a command that calls models with `token` alone: other credentials of this process, for the node or for the same clients,
+ * are removed.
  */
 export function commandEnvironment(
   environment: Readonly<Record<string, string | undefined>>,

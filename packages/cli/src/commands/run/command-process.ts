@@ -14,7 +14,7 @@ const OF_SIGNALS = 128;
 
 export interface CommandProcess {
   /**
-   * Runs a command on this process's streams, and resolves to its exit code as a shell has it: 128 + n if signal n killed it.
+   * Runs a command on the streams of this process. Resolves to its exit code by the convention of shells: 128 + n if signal n killed it.
    *
    * @throws CliError with 127 for a command that is not found, 126 for one that cannot be executed
    */
@@ -23,15 +23,15 @@ export interface CommandProcess {
     args: readonly string[],
     environment: Readonly<Record<string, string | undefined>>,
   ): Promise<number>;
-  /** Aborted by a signal that comes once the command has ended: whoever sends it does not want to wait any longer. */
+  /** Aborted by a signal that arrives after the command has ended: the user does not want to wait any longer. */
   readonly impatience: AbortSignal;
-  /** Lets signals end this process again. */
+  /** Restores the default handling: signals end this process again. */
   release(): void;
 }
 
 /**
- * Takes the signals that would end this process, from now on: they are passed on to the command, whose end is awaited. One that
- * comes before the command is started keeps it from being started.
+ * Handles the signals that would end this process: they are passed on to the command, and this process waits for its end. A signal that
+ * arrives before the command is started prevents its start.
  *
  * @param isTerminal true if the command shares a terminal with this process, which sends it Ctrl-C itself
  */
@@ -65,7 +65,7 @@ export function takeSignals(isTerminal: boolean): CommandProcess {
   };
 }
 
-/** Starts a command. Some reasons for which it cannot be are thrown at once, others reported by the event `error`. @throws CliError */
+/** Starts a command. Some failures to start are thrown at once, others are reported by the event `error`. @throws CliError */
 function start(
   command: string,
   args: readonly string[],

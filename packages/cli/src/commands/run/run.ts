@@ -19,16 +19,16 @@ import { commandEnvironment } from "./client-environment.ts";
 import { takeSignals } from "./command-process.ts";
 import { readTreeCost, type TreeCost } from "./tree-cost.ts";
 
-/** Scopes of the key of a command, as far as the key in use holds them: to call models, and to run commands under keys below it. */
+/** Scopes of the command's key, as far as the key in use holds them: to call models, and to run further commands under keys below it. */
 const SCOPES = ["inference:invoke", "keys:read", "keys:write", "policy:read", "usage:read"];
-/** Expiry of the key of a command that says none: one that is killed with this process must not live on. */
+/** Default expiry of the command's key: if this process is killed, the key must not stay valid. */
 const DEFAULT_EXPIRY_MS = 8 * 3_600_000;
 const MAX_NAME_CHARS = 80;
 const REVOKE_ATTEMPTS = 3;
 const RETRY_MS = 500;
 
 export function defineRun(run: Command, context: Context): void {
-  run.argument("[command...]", "Command and its arguments, behind --");
+  run.argument("[command...]", "Command and its arguments, after --");
   addLimitOptions(run)
     .addHelpText(
       "after",
@@ -44,17 +44,21 @@ export function defineRun(run: Command, context: Context): void {
   withExamples(run, "run --limit-usd 5 --expires-in 2h -- my-agent --task review", "run --models 'gpt-*' -- npm test");
 }
 
-/** Requires that a command is behind `--`: its own options would be taken for those of `run`, e.g. `--limit-usd`. @throws CliError usage */
+/**
+ * Requires that the command is after `--`: otherwise its own options would be parsed as options of `run`, e.g. `--limit-usd`.
+ *
+ * @throws CliError usage
+ */
 function requireBehindDashes(words: readonly string[], argv: readonly string[]): void {
   const behind = argv.includes("--") ? argv.length - argv.indexOf("--") - 1 : 0;
   if (words.length <= behind) return;
-  throw usageError("the command is not behind --", "Give it there, e.g. `routeplane run --limit-usd 5 -- my-agent`.");
+  throw usageError("the command is not after --", "Put -- before it, e.g. `routeplane run --limit-usd 5 -- my-agent`.");
 }
 
 async function runCommand(context: Context, words: readonly string[], options: LimitOptions): Promise<void> {
   const [command, ...args] = words;
   if (command === undefined) {
-    throw usageError("a command is missing", "Give it behind --, e.g. `routeplane run --limit-usd 5 -- my-agent`.");
+    throw usageError("a command is missing", "Give it after --, e.g. `routeplane run --limit-usd 5 -- my-agent`.");
   }
   const limits = toProtoLimits(options);
   const commandProcess = takeSignals(context.stdin.isTTY ?? false);
@@ -97,7 +101,7 @@ function nameOf(command: string): string {
 }
 
 /**
- * Revokes the key of a command and says what it cost. Never throws: the exit code is that of the command.
+ * Revokes the command's key and prints what it cost. Never throws, because the exit code is that of the command.
  *
  * @param impatience ends the wait for the cost, and further attempts to revoke the key
  */
@@ -130,14 +134,14 @@ async function revoke({ keys }: NodeClient, id: string, impatience: AbortSignal)
       return true;
     } catch (error) {
       const isFinal = ConnectError.from(error).code === Code.Unauthenticated;
-      // A key above it that was revoked ends it too.
+      // Unauthenticated: a key above was revoked, and this key with it.
       if (isFinal || attempt === REVOKE_ATTEMPTS || impatience.aborted) return isFinal;
       await delay(RETRY_MS);
     }
   }
 }
 
-/** Undefined if the credential may not read it, the node does not answer, or nobody wants to wait for it. */
+/** Cost of the key and all below it; undefined if the credential may not read it, the node does not answer, or the user interrupts. */
 async function readCost(
   client: NodeClient,
   { id, createdAt }: Key,
@@ -152,7 +156,7 @@ async function readCost(
 
 function costText(cost: TreeCost | undefined): string {
   if (cost === undefined) {
-    return "has ended; its cost could not be read, which needs usage:read and keys:read, and a node that answers";
+    return "has ended; its cost could not be read: that needs the scopes usage:read and keys:read, and a node that answers";
   }
   const { requestCount, costMicroUsd, isComplete } = cost;
   const requests = requestCount === 1 ? "1 request" : `${requestCount} requests`;

@@ -7,18 +7,20 @@ import type { NodeClient } from "../../client.ts";
 export interface TreeCost {
   readonly requestCount: number;
   readonly costMicroUsd: number;
-  /** False if a request was still running, or more keys were in use than are looked up: the cost is at least this. */
+  /** False if a request was still running, or too many keys were in use to look up: the cost is then a lower bound. */
   readonly isComplete: boolean;
 }
 
-/** Time after which a sum that is read again unchanged is complete: longer than a usage event takes to its row. */
+/**
+ * Interval at which the sum is read again. It is complete if unchanged: the interval is longer than a usage event takes to become a row.
+ */
 const POLL_MS = 500;
 const MAX_WAIT_MS = 5_000;
-/** Maximum number of keys that are looked up, to find those below the key. */
+/** Maximum number of keys that are looked up to find those below the key. */
 const MAX_LOOKUPS = 200;
 
 /**
- * Reads what a key and all below it have cost, once nothing of it is running any more, or after 5 s at the latest.
+ * Reads the cost of a key and all keys below it, once none of their requests is running, or after 5 s at the latest.
  *
  * @param since time at which the key was minted
  * @throws ConnectError PERMISSION_DENIED without the scopes usage:read and keys:read; an error if `signal` is aborted
@@ -59,7 +61,9 @@ async function readOnce({ usage }: NodeClient, tree: KeyTree, from: Timestamp, s
   return { requestCount, costMicroUsd, isComplete };
 }
 
-/** A key and those below it, found by their parents. Ids of keys grow with the time of their mint, so that no older key is one. */
+/**
+ * Key and the keys below it, found by their parents. Key ids are ordered by time, so an id lower than that of the key is never below it.
+ */
 class KeyTree {
   readonly #client: NodeClient;
   readonly #rootId: string;
@@ -74,7 +78,7 @@ class KeyTree {
     this.#members.set(rootId, true);
   }
 
-  /** Undefined if it would take too many look-ups to know. */
+  /** True if the key belongs to the tree; undefined if that would take too many look-ups. */
   async includes(keyId: string): Promise<boolean | undefined> {
     const known = this.#members.get(keyId);
     if (known !== undefined || keyId < this.#rootId) return known ?? false;

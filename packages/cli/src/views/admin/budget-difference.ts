@@ -31,7 +31,7 @@ export interface CounterDifferenceView {
   readonly expected_micro_usd: number;
   /** Upper bound of the expected amount; null if it is not known. */
   readonly expected_micro_usd_max: number | null;
-  /** Start of the compared time; null for all of it. */
+  /** Start of the compared period; null for all time. */
   readonly since: string | null;
 }
 
@@ -39,7 +39,7 @@ export interface CounterDifferenceView {
 export interface SessionDifferenceView {
   readonly namespace_id: string;
   readonly session_id: string;
-  /** Null if the difference is of no counter. */
+  /** Null if no counter differs. */
   readonly binding_id: string | null;
   /** `not_ended`, `no_session`, `closed` or `settled`. */
   readonly fault: string;

@@ -10,9 +10,9 @@ export interface ServiceCredentialView {
   readonly name: string;
   readonly prefix: string;
   readonly scopes: readonly string[];
-  /** Namespaces that it is bound to; null for all of the node. */
+  /** Namespaces that it is bound to; null for all namespaces of the node. */
   readonly namespace_ids: readonly string[] | null;
-  /** Account of the operator that minted it; null if that is not limited to one. */
+  /** Account of the operator that minted it; null if that operator is not limited to an account. */
   readonly account_id: string | null;
   readonly created_at: string;
   readonly expires_at: string | null;

@@ -10,7 +10,7 @@ export interface DifferenceView {
   readonly hour: string | null;
   /** Start of the day, in UTC, if the rollup is by day; else null. */
   readonly day: string | null;
-  /** Start of the five minutes, in UTC, if the sum is of five minutes; else null. */
+  /** Start of the five minutes, in UTC, if the rollup is by five minutes; else null. */
   readonly five_minutes: string | null;
   /** Null, with model, provider and status, for the sum of all requests that were not denied. */
   readonly key_id: string | null;
@@ -18,7 +18,7 @@ export interface DifferenceView {
   readonly provider: string | null;
   readonly status: string | null;
   readonly kept: TotalsView;
-  /** Sums over the request log, or over rollups of shorter times. */
+  /** Sums over the request log, or over rollups of shorter periods. */
   readonly expected: TotalsView;
 }
 

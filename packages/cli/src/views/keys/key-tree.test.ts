@@ -36,12 +36,12 @@ it("shows parents first, and sub-keys in the order of the list", () => {
   ]);
 });
 
-it("leaves no key out, not even one whose parent is not in the list", () => {
+it("includes every key, even one whose parent is not in the list", () => {
   expect(lines([key("orphan", "elsewhere"), key("below", "orphan")])).toEqual(["orphan", "└── below"]);
   expect(lines([])).toEqual([]);
 });
 
-it("shows a key below a revoked or expired one as refused too", () => {
+it("shows a key below a revoked or expired one as refused, too", () => {
   const keys = [
     key("root", null),
     key("gone", "root", { revoked_at: PAST }),

@@ -2,12 +2,12 @@ import type { Column } from "../../output/table.ts";
 import { formatTime } from "../../output/time.ts";
 import { keyStatus, type KeyView } from "./key.ts";
 
-/** A key at its position in the tree of the namespace. */
+/** Key at its position in the tree of the namespace. */
 export interface KeyBranch {
   readonly key: KeyView;
-  /** Branches before the name, e.g. `│   └── `; empty for a root key. */
+  /** Lines of the tree before the name, e.g. `│   └── `; empty for a root key. */
   readonly indent: string;
-  /** Status that includes the keys above: a key below a revoked or expired one is refused as well. */
+  /** Status of the key and the keys above it: a key below a revoked or expired one is refused as well. */
   readonly status: string;
 }
 

@@ -61,7 +61,7 @@ export function keyFields(key: KeyView): readonly [string, string][] {
   ];
 }
 
-/** Status of the key alone. A key below a revoked or expired one is refused too, which is not shown here. */
+/** Status of the key alone, without the keys above it: if one of those is revoked or expired, the key is refused too. */
 export function keyStatus(
   { revoked_at, expires_at }: Pick<KeyView, "revoked_at" | "expires_at">,
   nowMs: number,

@@ -1,4 +1,4 @@
-/** Window of a budget as it follows an amount, e.g. `in total`, `per day` or `per calendar_month Europe/Berlin`. */
+/** Text of a budget window after an amount, e.g. `in total`, `per day` or `per calendar_month Europe/Berlin`. */
 export function budgetWindowText(budget: { readonly window: string; readonly time_zone?: string }): string {
   const { window, time_zone } = budget;
   if (window === "total") return "in total";

@@ -206,7 +206,7 @@ function budgetColumns(from: From): readonly Column<BudgetView>[] {
   ];
 }
 
-/** Reserved amount with the parts of it that are no running requests, e.g. `$0.31 ($0.30 leased)`. */
+/** Reserved amount, and its parts that are not reserved for running requests, e.g. `$0.31 ($0.30 leased)`. */
 function reservedText({ reserved_micro_usd, leased_micro_usd, held_back_micro_usd }: BudgetView): string {
   const parts = [
     leased_micro_usd === 0 ? "" : `${formatUsd(leased_micro_usd)} leased`,

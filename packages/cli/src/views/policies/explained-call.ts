@@ -11,11 +11,11 @@ export interface ExplainedCall {
   readonly streamed: boolean;
   /** Output bound; undefined if it is not given. */
   readonly maxTokens: number | undefined;
-  /** Least that is reserved for a request to the model; null if the node tells the credential in use no price. */
+  /** Minimum that is reserved for a request to the model; null if the node shows the credential in use no price. */
   readonly cheapestMicroUsd: number | null;
 }
 
-/** Rule that would refuse the request, or that would only report it. */
+/** Rule that would refuse the request, or only report it. */
 export interface ObjectionView {
   readonly rule: string;
   readonly reason: string;
@@ -47,12 +47,12 @@ export interface ExplainedCallView {
   /** True if one of the judged rules would refuse the request. */
   readonly refused: boolean;
   readonly objections: readonly ObjectionView[];
-  /** Least that is reserved for a request to the model; null if the node tells the credential in use no price of it. */
+  /** Minimum that is reserved for a request to the model; null if the node shows the credential in use no price. */
   readonly cheapest_request_micro_usd: number | null;
   readonly budgets: readonly BudgetFitView[];
-  /** Least that is left of a budget that is enforced, slices of gateways included; null if there is none. */
+  /** Smallest amount left of an enforced budget, slices of gateways included; null if no budget is enforced. */
   readonly budget_remaining_micro_usd: number | null;
-  /** Rules that apply and depend on what is not known before the request. */
+  /** Rules that apply but cannot be judged before the request, e.g. because they depend on its content. */
   readonly not_judged: readonly string[];
 }
 
@@ -85,7 +85,7 @@ export function explainedCall(effective: EffectivePolicyView, call: ExplainedCal
 
 type EffectiveBudgetView = EffectivePolicyView["budgets"][number];
 
-/** Amount of a budget that requests can still use: what nobody reserved, and what gateways have set aside to admit them on. */
+/** Amount of a budget that requests can still use: the unreserved part, and the slices that gateways admit requests from. */
 function usableOf(budget: EffectiveBudgetView): number {
   return budget.remaining_micro_usd + budget.leased_micro_usd;
 }
@@ -100,7 +100,7 @@ function budgetFit(budget: EffectiveBudgetView, cheapestMicroUsd: number | null)
   };
 }
 
-/** Objection of a budget into which no request to the model fits. A free model needs nothing of it. */
+/** Objections of budgets into which no request to the model fits. A free model fits into every budget. */
 function budgetObjections(budget: EffectiveBudgetView, cheapestMicroUsd: number | null): readonly ObjectionView[] {
   const usable = usableOf(budget);
   if (usable >= (cheapestMicroUsd ?? 1)) return [];
@@ -136,7 +136,7 @@ function guardrailObjections(
   return objections;
 }
 
-/** Objections of rate limits of which nothing is left. */
+/** Objections of rate limits that are used up. */
 function rateObjections({ rate_limits }: EffectivePolicyView): readonly ObjectionView[] {
   return rate_limits.flatMap((limit) => [
     ...(limit.max_requests !== null && limit.requests >= limit.max_requests

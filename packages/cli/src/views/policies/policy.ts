@@ -15,7 +15,7 @@ export interface PolicyView {
   readonly spec: SpecView | null;
   readonly disabled_at: string | null;
   readonly etag: string;
-  /** Id of the caller that created it; null if it is older than this field. */
+  /** Id of the caller that created it; null if it was created before this field existed. */
   readonly created_by: string | null;
   readonly binding_count: number;
   /** Part of `binding_count` that binds keys; the rest binds the namespace. */
@@ -31,16 +31,16 @@ export interface BoundToView {
   readonly principal_type: string;
   readonly principal_id: string;
   readonly mode: string;
-  /** Current use of the budget through this binding; null if the policy holds no budget. */
+  /** Current use of the budget through this binding; null if the policy contains no budget. */
   readonly budget_use: BudgetUseView | null;
 }
 
 export interface BudgetUseView {
   readonly spent_micro_usd: number;
   readonly reserved_micro_usd: number;
-  /** Part of what is reserved that is set aside in slices of gateways. */
+  /** Part of the reserved amount that is set aside in slices of gateways. */
   readonly leased_micro_usd: number;
-  /** Part of what is reserved that a lost gateway may have spent. */
+  /** Part of the reserved amount that is held back because a lost gateway may have spent it. */
   readonly held_back_micro_usd: number;
   readonly remaining_micro_usd: number;
   readonly frees_up_at: string | null;
@@ -52,13 +52,13 @@ export interface BindingView {
   readonly principal_type: string;
   readonly principal_id: string;
   readonly mode: string;
-  /** Id of the caller that created it; null if it is older than this field. */
+  /** Id of the caller that created it; null if it was created before this field existed. */
   readonly created_by: string | null;
 }
 
 /** Binding in the list of a policy's bindings. */
 export interface UsedBindingView extends BindingView {
-  /** Current use of the budget through it; null if the policy holds no budget. */
+  /** Current use of the budget through this binding; null if the policy contains no budget. */
   readonly budget_use: BudgetUseView | null;
 }
 
@@ -149,7 +149,7 @@ const CREATED_BY: PolicyColumn = textColumn("CREATED BY", "created_by", { only: 
 
 type UseName = "spent_micro_usd" | "reserved_micro_usd" | "remaining_micro_usd";
 
-/** Column of an amount of `tightestUse`; empty where a policy holds no budget. */
+/** Column of an amount of `tightestUse`; empty if a policy contains no budget. */
 function useColumn(
   header: string,
   name: UseName,
@@ -272,8 +272,8 @@ function useAmounts(use: BudgetUseView): string {
 }
 
 /**
- * Use of the binding with the least left among `bound_to`, the oldest 5: a later one can have less. Shadow bindings, which refuse
- * nothing, count only if there is no other.
+ * Use of the binding in `bound_to` with the least left. `bound_to` has only the 5 oldest bindings: a later one can have less left. Shadow
+ * bindings, which refuse nothing, count only if there is no other.
  */
 function tightestUse({ bound_to: bindings }: PolicyView): BudgetUseView | undefined {
   const enforced = bindings.filter(({ mode }) => mode === "enforce");

@@ -15,7 +15,7 @@ import {
 import { formatMicroUsd } from "../../output/money.ts";
 import { budgetWindowText } from "./budget-window.ts";
 
-/** Word of the command line and of JSON for a number of an enum; `unknown` for a number that only newer nodes send. */
+/** Word for an enum number, on the command line and in JSON; `unknown` for a number that only newer nodes send. */
 export function wordOf(words: Readonly<Record<string, number>>, number: number): string {
   return findWord(words, number) ?? "unknown";
 }

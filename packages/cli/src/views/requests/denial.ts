@@ -8,11 +8,11 @@ import { fromProtoInteger, fromProtoTime } from "../values.ts";
 export interface DenialView {
   readonly unit: LimitUnit;
   readonly limit: number;
-  /** Least bound of the request that could have been admitted. */
+  /** Smallest bound of the request that could have been admitted. */
   readonly needed: number;
   /** Amount that was left. */
   readonly remaining: number;
-  /** Time from which it would have been admitted, or at which to try again; null if waiting does not help. */
+  /** Time from which the request would have been admitted, or can be tried again; null if waiting does not help. */
   readonly retry_at: string | null;
 }
 
@@ -29,7 +29,7 @@ export function fromProtoDenial(rule: string | null, amounts: DeniedAmounts | un
   };
 }
 
-/** Fields on the amounts of a denial, e.g. "left: 3 of 100 tokens; the request needed at least 40". */
+/** Fields for the amounts of a denial, e.g. "left: 3 of 100 tokens; the request needed at least 40". */
 export function denialFields(denial: DenialView | null): readonly (readonly [string, string])[] {
   if (denial === null) return [];
   const { limit, needed, remaining, retry_at } = denial;

@@ -6,11 +6,11 @@ import type { RequestView } from "./request.ts";
 
 /** Policy and binding that denied a request. */
 export interface DenialSource {
-  /** The name is null if the policy is deleted, or cannot be read. */
+  /** Its name is null if the policy is deleted, or cannot be read. */
   readonly policy: { readonly id: string; readonly name: string | null };
   readonly binding: {
     readonly id: string;
-    /** Null if the binding is removed, or cannot be read; so are the id and the name of its principal. */
+    /** Null if the binding was removed, or cannot be read; the same holds for the id and the name of its principal. */
     readonly principal_type: string | null;
     readonly principal_id: string | null;
     /** Name of a key; null for the namespace. */
@@ -65,7 +65,7 @@ export function explainedRequest(
   };
 }
 
-/** End of the request, as its explanation reads it. */
+/** Converts the request to the input of its explanation. */
 function toRequestEnd(request: RequestView & ReceiptView, source: DenialSource | null): RequestEnd {
   const { status, error_code: errorCode, estimated, denied_rule: deniedRule, denial } = request;
   const retryAt = denial?.retry_at ? formatTime(denial.retry_at) : null;
@@ -79,7 +79,7 @@ function nextSteps(end: RequestEnd): readonly string[] {
 
 type Field = readonly [string, string];
 
-/** Fields of an explanation: the reason first, what to do last. */
+/** Fields of an explanation: the reason first, the advice last. */
 export function explainedFields(view: ExplainedRequestView): readonly Field[] {
   const { status, key_id, key_name, error_code, http_status, policy, binding, rule, upstream_error, next } = view;
   const answered = [http_status, error_code].filter((part) => part !== null).join(" ");

@@ -4,23 +4,23 @@ import { formatTime } from "../../output/time.ts";
 import { type DenialView, fromProtoDenial } from "./denial.ts";
 import { fromProtoCount, fromProtoInteger, fromProtoText, fromProtoTime } from "../values.ts";
 
-/** Receipt of a request: how its charge was made. Values that are not known are null. */
+/** Receipt of a request: how its charge came about. Unknown values are null. */
 export interface ReceiptView {
   /** Price that was charged, in pico-USD per token: 1,000,000 is 1 USD per million tokens. */
   readonly price: {
     readonly version: string;
     readonly input_pico_usd: number;
     readonly output_pico_usd: number;
-    /** Price per request, on top of that of its tokens. */
+    /** Price per request, in addition to the price of its tokens. */
     readonly request_pico_usd: number;
-    /** Prices of one token of each part; null: that of its whole. */
+    /** Prices per token of each part; null: the price of the whole that the part belongs to. */
     readonly cached_input_pico_usd: number | null;
     readonly cache_write_pico_usd: number | null;
     readonly input_audio_pico_usd: number | null;
     readonly output_audio_pico_usd: number | null;
     readonly reasoning_pico_usd: number | null;
   } | null;
-  /** Billed model, if the upstream answered with another model than was requested; else null. */
+  /** Billed model, if the upstream answered with a model other than the requested one; else null. */
   readonly billed_model: string | null;
   /** Charge beyond the reservation. */
   readonly overrun_micro_usd: number;
@@ -38,9 +38,9 @@ export interface ReceiptView {
   };
   /** Actions of content patterns, the one that blocked first. Patterns without a match are left out. */
   readonly guardrail_decisions: readonly GuardrailDecisionView[];
-  /** Attempts to get an answer, in order; the last one is that of the answer. */
+  /** Attempts to get an answer, in order; the client got the answer or the error of the last one. */
   readonly attempts: readonly AttemptView[];
-  /** Amounts of the limit that denied it; null unless a budget or a rate limit did. */
+  /** Amounts of the limit that denied the request; null unless a budget or a rate limit did. */
   readonly denial: DenialView | null;
   readonly timings: {
     readonly received_at: string;
@@ -57,11 +57,11 @@ export interface AttemptView {
   readonly model: string | null;
   /** HTTP status of its answer; null if it gave none. */
   readonly status: number | null;
-  /** Error code of its failure; null if it answered with success. */
+  /** Error code of the failure; null if the attempt succeeded. */
   readonly error_code: string | null;
   /** Time from receiving the request to the call. */
   readonly started_ms: number | null;
-  /** Time from the call to its failure, or to the end of its answer. */
+  /** Time from the call to its failure or to the end of its answer. */
   readonly ms: number;
 }
 
@@ -69,7 +69,7 @@ export interface GuardrailDecisionView {
   readonly policy_id: string;
   readonly binding_id: string;
   readonly rule: string;
-  /** Name of the pattern; null if the content was more than a guardrail can judge. */
+  /** Name of the pattern; null if the content exceeded the bounds of judging. */
   readonly pattern: string | null;
   /** Number of redactions in the request. */
   readonly request_redactions: number;
@@ -77,7 +77,7 @@ export interface GuardrailDecisionView {
   readonly blocked: "request" | "response" | null;
 }
 
-/** Fields of a request that its receipt repeats. */
+/** Fields of a request that its receipt needs. */
 interface ReceiptRequest {
   readonly prompt_tokens: number;
   readonly cached_prompt_tokens: number | null;
@@ -157,7 +157,7 @@ function fromProtoDecision(decision: GuardrailDecision): GuardrailDecisionView {
 
 type Field = readonly [string, string];
 
-/** Fields on the actions of guardrails, e.g. "redacted 2 in the request: 'ssn' pol_… bnd_…". */
+/** Fields for the actions of guardrails, e.g. "redacted 2 in the request: 'ssn' pol_… bnd_…". */
 export function guardrailFields({ guardrail_decisions }: Pick<ReceiptView, "guardrail_decisions">): readonly Field[] {
   return guardrail_decisions.map((decision) => {
     const { request_redactions, response_redactions, blocked } = decision;
@@ -171,7 +171,7 @@ export function guardrailFields({ guardrail_decisions }: Pick<ReceiptView, "guar
   });
 }
 
-/** Fields on the attempts of a request that took several, e.g. "openai/gpt-4o: 429 rate_limit_exceeded after 30 ms". */
+/** Fields for the attempts of a request, if there were several, e.g. "openai/gpt-4o: 429 rate_limit_exceeded after 30 ms". */
 export function attemptFields({ attempts }: ReceiptView): readonly Field[] {
   if (attempts.length < 2) return [];
   return attempts.map(({ provider, model, status, error_code, ms }) => {
@@ -181,7 +181,7 @@ export function attemptFields({ attempts }: ReceiptView): readonly Field[] {
   });
 }
 
-/** Fields on tokens and price. */
+/** Fields for tokens and price. */
 export function chargeFields({ price, billed_model, overrun_micro_usd, token_buckets }: ReceiptView): readonly Field[] {
   const { prompt, cached_prompt, cache_write, prompt_audio, completion, completion_audio, reasoning } = token_buckets;
   const promptParts = { cached: cached_prompt, "written to the cache": cache_write, audio: prompt_audio };
@@ -202,7 +202,7 @@ function wholeText(whole: number, parts: Readonly<Record<string, number | null>>
   return known.length === 0 ? String(whole) : `${whole} (${known.join(", ")})`;
 }
 
-/** Fields on times. */
+/** Fields for times. */
 export function timeFields({ timings }: ReceiptView, completedAt: string | null): readonly Field[] {
   const { admitted_at, time_to_first_token_ms, upstream_ms, total_ms } = timings;
   const total = total_ms === null ? "" : ` (after ${total_ms} ms)`;

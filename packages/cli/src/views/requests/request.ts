@@ -7,7 +7,7 @@ import { denialFields } from "./denial.ts";
 import { attemptFields, chargeFields, guardrailFields, type ReceiptView, timeFields } from "./receipt.ts";
 import { fromProtoCount, fromProtoInteger, fromProtoRequiredTime, fromProtoText, fromProtoTime } from "../values.ts";
 
-/** Fields of a request, in the order of `--json` and of exports, and the only list of them. */
+/** Fields of a request, in the order of `--json` and of exports. The only list of them. */
 const FIELDS = {
   id: ({ id }: LoggedRequest) => id,
   key_id: ({ keyId }: LoggedRequest) => keyId,
@@ -33,7 +33,7 @@ const FIELDS = {
     shadowDenials.map(({ policyId, bindingId, rule }) => ({ policy_id: policyId, binding_id: bindingId, rule })),
   created_at: ({ createdAt }: LoggedRequest) => fromProtoRequiredTime(createdAt),
   completed_at: ({ completedAt }: LoggedRequest) => fromProtoTime(completedAt),
-  /** Parts of the tokens, each included in its whole; null unless the upstream reports it. */
+  /** Parts of the token counts above, each included in its whole; null unless the upstream reports it. */
   cached_prompt_tokens: ({ cachedPromptTokens }: LoggedRequest) => fromProtoCount(cachedPromptTokens),
   cache_write_tokens: ({ cacheWriteTokens }: LoggedRequest) => fromProtoCount(cacheWriteTokens),
   prompt_audio_tokens: ({ promptAudioTokens }: LoggedRequest) => fromProtoCount(promptAudioTokens),
@@ -44,9 +44,9 @@ const FIELDS = {
   upstream_status: ({ upstreamStatus }: LoggedRequest) => upstreamStatus ?? null,
   /** Id that the upstream gave it. */
   upstream_request_id: ({ upstreamRequestId }: LoggedRequest) => fromProtoText(upstreamRequestId),
-  /** The upstream's own words on a failure. */
+  /** Error message of the upstream. */
   upstream_error: ({ upstreamError }: LoggedRequest) => fromProtoText(upstreamError),
-  /** Names of today; null where they are not known. */
+  /** Current names; null if not known. */
   key_name: ({ keyId }: LoggedRequest, names: Names) => names.key(keyId),
   namespace_name: (_: LoggedRequest, names: Names) => names.namespace,
 } as const;
@@ -59,7 +59,7 @@ export function fromProtoRequest(request: LoggedRequest, names: Names): RequestV
   return Object.fromEntries(Object.entries(FIELDS).map(([name, read]) => [name, read(request, names)])) as RequestView;
 }
 
-/** Name of a status; `unknown` also for one that this release does not know. */
+/** Name of a status; `unknown` also for a status that this release does not know. */
 export function fromProtoStatus(status: RequestStatus): string {
   return (RequestStatus[status] ?? "unknown").toLowerCase();
 }
@@ -88,7 +88,7 @@ export const REQUEST_COLUMNS: readonly Column<RequestView>[] = [
   textColumn("NAMESPACE", "namespace_name", { only: "wide" }),
 ];
 
-/** Fields on what the upstream said: its status where the client got another, its id and its words. */
+/** Fields for the upstream's response: its status if the client got another, its request id and its error message. */
 function upstreamFields(request: RequestView): readonly (readonly [string, string])[] {
   const { http_status, upstream_status, upstream_request_id, upstream_error } = request;
   const status = upstream_status === null || upstream_status === http_status ? [] : [String(upstream_status)];
@@ -99,7 +99,7 @@ function upstreamFields(request: RequestView): readonly (readonly [string, strin
   ];
 }
 
-/** Fields of the receipt of a request. */
+/** Fields of a request and its receipt. */
 export function requestFields(request: RequestView & ReceiptView): readonly (readonly [string, string])[] {
   const { error_code, http_status, completed_at, shadow_denials } = request;
   const answered = [http_status, error_code].filter((part) => part !== null).join(" ");
