@@ -3,14 +3,13 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
 import type { Plugin } from "vite";
 
-/** Time after which the key ends that a switch to another namespace mints. Milliseconds. */
+/** Time after which a key minted by a switch to another namespace expires. Milliseconds. */
 const KEY_LIFE_MS = 3_600_000;
 
 /**
- * Stands in for the console's server while the app is developed: relays `/api` to the gateway of a running node with a credential
- * that the node saved, and answers `/session` from the identity of that. It begins with the saved key; leaving the namespace goes on
- * with the operator credential, and entering another one with a key that it mints there for an hour. `ROUTEPLANE_HOME` is the node's
- * folder.
+ * Replaces the console's server during development of the app: relays `/api` to the gateway of a running node with a credential that the
+ * node saved, and answers `/session` with the identity of that credential. It starts with the saved key. On leaving the namespace it uses
+ * the operator credential, and on entering another one a key that it mints there for an hour. `ROUTEPLANE_HOME` is the node's folder.
  */
 export function developmentNode(): Plugin {
   return {
@@ -32,7 +31,7 @@ type Identity = Readonly<Record<string, string | string[]>>;
 
 class DevelopmentNode {
   readonly #home: string;
-  /** Token of the session; undefined: the saved key's. */
+  /** Token of the session; undefined: the token of the saved key. */
   #token: string | undefined;
 
   constructor(home: string) {

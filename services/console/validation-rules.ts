@@ -3,8 +3,8 @@ import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { Plugin } from "vite";
 
 /**
- * Leaves the descriptor of the validation rules out of the app: messages name it as an import, and nothing in a browser reads it. An
- * empty file of its name stands in for it. An import of anything else of it fails the build.
+ * Leaves the descriptor of the validation rules out of the app: messages import it, but nothing in a browser reads it. It is replaced by an
+ * empty file descriptor of the same name. Importing anything else from it fails the build.
  */
 export function leaveOutValidationRules(): Plugin {
   const file = create(FileDescriptorProtoSchema, {

@@ -5,8 +5,8 @@ import { developmentNode } from "./development-node.ts";
 import { leaveOutValidationRules } from "./validation-rules.ts";
 
 /**
- * Build of the browser app. No file is inlined: the content security policy of the console allows its own origin and nothing else,
- * `data:` included.
+ * Build of the browser app. No file is inlined, because the content security policy of the console allows only its own origin, and no
+ * `data:` URLs.
  */
 export default defineConfig({
   root: join(import.meta.dirname, "app"),

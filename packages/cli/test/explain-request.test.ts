@@ -81,7 +81,7 @@ describe("request explain", () => {
     expect(never.text).toMatch(/^retry +waiting does not help$/m);
     expect(never.json.next.join()).not.toMatch(/Try again/);
     const guarded = await explain({ ...DENIED, deniedRule: "guardrail.model_deny" }, {});
-    expect(guarded.json).toMatchObject({ reason: expect.stringMatching(/lists the model/) as string, denial: null });
+    expect(guarded.json).toMatchObject({ reason: expect.stringMatching(/denies the model/) as string, denial: null });
     expect(guarded.text).not.toMatch(/^(left|retry) /m);
   });
 

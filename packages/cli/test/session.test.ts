@@ -245,7 +245,7 @@ describe("status and namespaces", () => {
     await save("operator-key", "rpo_live_foreign");
     const { code, stdout, stderr } = await listed({});
     expect({ code, stdout }).toEqual({ code: 0, stdout: "ns_1 default (active)\n" });
-    expect(stderr).toContain("not this node's");
+    expect(stderr).toContain("not valid on this node");
     const given = await listed({ ROUTEPLANE_OPERATOR_KEY: "rpo_live_foreign" });
     expect(given).toMatchObject({ code: 4, stdout: "" });
   });

@@ -61,7 +61,7 @@ export interface ConsoleWiring {
   readonly clock: Clock;
 }
 
-/** Deadline of the calls of this process. A person waits for them. */
+/** Deadline of the calls of this process. It is short, because a person waits for them. */
 const CALL_TIMEOUT_MS = 10_000;
 
 /** Wires the console without its process and its server. */
@@ -84,7 +84,7 @@ export function wireConsole({ config, files, log, clock }: ConsoleWiring) {
     policy: createServiceRelay("policy", connections.policy, serviceToken),
     usage: createServiceRelay("usage", connections.usage, serviceToken),
   };
-  // Without one of the others its sections of the pages say so; without auth nobody can sign in.
+  // Without auth nobody can sign in. Without another service, only its sections of the pages fail.
   const dependencies = new Dependencies([
     serviceDependency("auth", transportTo("auth")),
     serviceDependency("policy", transportTo("policy"), { optional: true }),
@@ -113,7 +113,7 @@ export function wireConsole({ config, files, log, clock }: ConsoleWiring) {
   return { handle, cancelStreams: relay.cancelStreams, dependencies, components: Object.values(relays) };
 }
 
-/** Opens a connection to each service, which the relay and the calls of this process share. */
+/** Opens a connection to each service, shared by the relay and the calls of this process. */
 function openConnections(
   urls: Readonly<Record<RelayedService, string>>,
   options: Pick<Config, "tls"> & { log: Logger },

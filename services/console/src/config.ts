@@ -21,11 +21,11 @@ export interface Config extends ServerConfig {
   readonly authUrl: string;
   readonly policyUrl: string;
   readonly usageUrl: string;
-  /** Keys of session cookies. The first one seals; all of them open. */
+  /** Keys of session cookies. The first one seals; any of them opens. */
   readonly sealKeys: Watched<SealKeys>;
-  /** Address that people open; undefined if there is none but the machine itself. */
+  /** Address that people open; undefined if the console is reached on the machine itself only. */
   readonly publicOrigin: URL | undefined;
-  /** Proxies that name the addresses of their clients. */
+  /** Proxies that are trusted to report the addresses of their clients. */
   readonly trustedProxies: TrustedProxies;
   /** Address at which clients call models, for the page's snippets; empty if it is not configured. */
   readonly gatewayUrl: string;
@@ -59,7 +59,7 @@ function readPublicOrigin(env: Environment): URL | undefined {
   return env.optionalText(name) === undefined ? undefined : env.parsed(name, rule, parsePublicOrigin);
 }
 
-/** Reads the address without a slash at its end; empty if it is not set. */
+/** Reads the address, without a trailing slash; empty if it is not set. */
 function readGatewayUrl(env: Environment): string {
   const name = "ROUTEPLANE_GATEWAY_URL";
   const parse = (text: string): string | undefined =>

@@ -14,7 +14,7 @@ import { CONSOLE_TOKEN, type FakeServices, startFakeServices } from "./fake-serv
 
 export interface ConsoleOptions {
   readonly services?: FakeServices;
-  /** Addresses of the services that are not those of `services`. */
+  /** Addresses of services that differ from those of `services`. */
   readonly urls?: { readonly authUrl?: string; readonly policyUrl?: string; readonly usageUrl?: string };
   readonly sealKeys?: SealKeys;
   readonly publicOrigin?: string;
@@ -51,7 +51,7 @@ export function newSealKeys(...ids: string[]): SealKeys {
   return keys;
 }
 
-/** Writes an app of a few files, until the test ends. @returns its folder */
+/** Writes an app of a few files, which is deleted when the test ends. @returns its folder */
 export function writeApp(files: Readonly<Record<string, string>> = APP): string {
   const folder = mkdtempSync(join(tmpdir(), "routeplane-app-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
@@ -60,7 +60,7 @@ export function writeApp(files: Readonly<Record<string, string>> = APP): string 
   return folder;
 }
 
-/** Starts a console in this process, until the test ends. */
+/** Starts a console in this process, which is stopped when the test ends. */
 export async function startConsoleUnderTest(options: ConsoleOptions = {}) {
   const services = options.services ?? (await startFakeServices());
   const log = options.log ?? createLogger("console", (line) => line, "silent");
@@ -104,7 +104,7 @@ export async function startConsoleUnderTest(options: ConsoleOptions = {}) {
   return { services, server, port, request, signIn };
 }
 
-/** Sends requests as they are: no client adds, resolves or refuses anything. */
+/** Sends requests unchanged, without a client that would add, resolve or refuse anything. */
 function requestTo(port: number): Request {
   return (method, path, { headers = {}, body } = {}) =>
     new Promise((resolve, reject) => {

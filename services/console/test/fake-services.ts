@@ -17,17 +17,17 @@ export const CONSOLE_TOKEN = "rps_of-the-console";
 
 const SESSION_MS = 12 * 3_600_000;
 
-/** Services behind a console, all in one process, with the sessions of auth in memory. */
+/** Services behind a console, all in one process, with sessions in memory. */
 export interface FakeServices {
   readonly url: string;
-  /** API key by which a person signs in. */
+  /** API key with which a person signs in. */
   readonly apiKey: string;
   readonly namespaceId: string;
   /** Calls that were served, with their headers and the address of their client. */
   readonly calls: { readonly method: string; readonly header: Headers; readonly address: string | undefined }[];
   /** Tokens of sessions that have not ended. */
   readonly sessions: Map<string, KeyPrincipal>;
-  /** Watches that run. */
+  /** Number of running watches. */
   readonly watches: () => number;
   /** Makes a code that can be redeemed once. */
   makeCode(): string;

@@ -14,7 +14,7 @@ const NOBODY = "http://127.0.0.1:1";
 
 type Console = Awaited<ReturnType<typeof startConsoleUnderTest>>;
 
-/** Transport as the page has it. */
+/** Transport like that of the page. */
 function pageTransport({ port }: Console, cookie: string, useBinaryFormat = true) {
   return createConnectTransport({
     baseUrl: `http://127.0.0.1:${port}/api`,
@@ -29,7 +29,7 @@ function pageTransport({ port }: Console, cookie: string, useBinaryFormat = true
   });
 }
 
-it("relays the methods of the contracts that clients may call, but for those that make credentials of sessions", async () => {
+it("relays the methods of the contracts that clients may call, except those that create session credentials", async () => {
   const { signIn, request } = await startConsoleUnderTest();
   const { cookie } = await signIn();
   const secret = new Set(["CreateSession", "ExchangeSession", "CreateSignInCode", "EndSession"]);
@@ -37,7 +37,7 @@ it("relays the methods of the contracts that clients may call, but for those tha
     services.flatMap((service) => service.methods),
   );
   for (const method of methods) {
-    // Another verb, which a method refuses that exists.
+    // A relayed method refuses this HTTP method; one that is not relayed is not found.
     const path = `/api/${method.parent.typeName}/${method.name}`;
     const { status } = await request("GET", path, { headers: { ...PAGE, cookie } });
     const isRelayed = !isInternal(method) && !(method.parent === SessionService && secret.has(method.name));
@@ -54,7 +54,7 @@ it("relays the methods of the contracts that clients may call, but for those tha
   expect([internal.status, internal.body]).toEqual([unknown.status, unknown.body]);
 });
 
-it("calls with the session's credential alone, whatever the page sends beside it", async () => {
+it("calls with the session's credential only, whatever other credentials the page sends", async () => {
   const { signIn, request, services } = await startConsoleUnderTest();
   const { cookie } = await signIn();
   const smuggled = {
@@ -75,7 +75,7 @@ it("calls with the session's credential alone, whatever the page sends beside it
   expect(header?.get("x-request-id")).toMatch(/^req_/);
 });
 
-it("passes on the errors of a service as they are", async () => {
+it("passes on the errors of a service unchanged", async () => {
   const console = await startConsoleUnderTest();
   const { cookie } = await console.signIn();
   for (const isBinary of [true, false]) {
@@ -88,13 +88,13 @@ it("passes on the errors of a service as they are", async () => {
   }
 });
 
-it("asks for a session before it looks at a call", async () => {
+it("requires a session before it looks at a call", async () => {
   const { request, services } = await startConsoleUnderTest();
   const { status, headers } = await request("POST", LIST_KEYS, { headers: PAGE, body: "{}" });
   expect([status, headers["set-cookie"], services.calls]).toEqual([401, undefined, []]);
 });
 
-it("takes bodies of Connect alone, and none that is too large", async () => {
+it("accepts only Connect bodies, and none that is too large", async () => {
   const { signIn, request } = await startConsoleUnderTest();
   const { cookie } = await signIn();
   for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/grpc"]) {
@@ -108,7 +108,7 @@ it("takes bodies of Connect alone, and none that is too large", async () => {
   expect(large.status).toBe(413);
 });
 
-it("says which service does not answer, while the others go on", async () => {
+it("names the service that does not answer, while the others keep working", async () => {
   const console = await startConsoleUnderTest({ urls: { usageUrl: NOBODY } });
   const { cookie } = await console.signIn();
   const transport = pageTransport(console, cookie);
@@ -123,7 +123,7 @@ it("says which service does not answer, while the others go on", async () => {
   }
 });
 
-it("says 503 to a sign-in while auth does not answer, and is not healthy", async () => {
+it("answers a sign-in with 503 while auth does not answer, and is not healthy", async () => {
   const { request, services } = await startConsoleUnderTest({ urls: { authUrl: NOBODY } });
   const body = JSON.stringify({ token: services.apiKey });
   const { status, headers, body: answer } = await request("POST", "/session", { headers: PAGE, body });
@@ -132,7 +132,7 @@ it("says 503 to a sign-in while auth does not answer, and is not healthy", async
   expect([health.status, JSON.parse(health.body)]).toMatchObject([503, { dependencies: { auth: "unreachable" } }]);
 });
 
-it("streams message by message, and ends the call when the page leaves", async () => {
+it("streams message by message, and ends the call when the page disconnects", async () => {
   const console = await startConsoleUnderTest();
   const { cookie } = await console.signIn();
   const leaving = new AbortController();
@@ -145,7 +145,7 @@ it("streams message by message, and ends the call when the page leaves", async (
   await eventually(() => console.services.watches() === 0);
 });
 
-it("runs four streams of a session at once, and gives no other session less", async () => {
+it("runs four streams of a session at once, without reducing those of other sessions", async () => {
   const console = await startConsoleUnderTest();
   const [one, two] = [await console.signIn(), await console.signIn()];
   const leaving = new AbortController();
@@ -161,7 +161,7 @@ it("runs four streams of a session at once, and gives no other session less", as
   expect(console.services.watches()).toBe(5);
 });
 
-it("ends streams when it drains, and answers what is under way", async () => {
+it("ends streams when it drains, and answers running calls", async () => {
   const console = await startConsoleUnderTest();
   const { cookie } = await console.signIn();
   const usage = createClient(UsageService, pageTransport(console, cookie));

@@ -8,7 +8,7 @@ const LIST_KEYS = "/api/routeplane.auth.v1.KeyService/ListKeys";
 const json = (value: unknown) => ({ headers: PAGE, body: JSON.stringify(value) });
 
 describe("a sign-in", () => {
-  it("gives a cookie that scripts, other sites and other paths cannot have, and no token", async () => {
+  it("sets a cookie that scripts, other sites and other paths cannot read, and returns no token", async () => {
     const { request, services, port } = await startConsoleUnderTest();
     const { status, headers, body } = await request("POST", "/session", json({ token: services.apiKey }));
     expect(status).toBe(200);
@@ -20,7 +20,7 @@ describe("a sign-in", () => {
     expect(JSON.stringify(headers) + body + Buffer.from(cookie, "base64url").toString("latin1")).not.toContain(token);
   });
 
-  it("gives a cookie for this host and TLS alone at a public address", async () => {
+  it("sets a cookie only for this host and TLS at a public address", async () => {
     const { request, services } = await startConsoleUnderTest({ publicOrigin: "https://console.example.com" });
     const headers = { ...PAGE, host: "console.example.com", origin: "https://console.example.com" };
     const { headers: answered } = await request("POST", "/session", {
@@ -32,7 +32,7 @@ describe("a sign-in", () => {
     );
   });
 
-  it("opens the session of a code, once", async () => {
+  it("opens a session by a code, once", async () => {
     const { request, services } = await startConsoleUnderTest();
     const code = services.makeCode();
     expect((await request("POST", "/session", json({ code }))).status).toBe(200);
@@ -42,7 +42,7 @@ describe("a sign-in", () => {
     expect(again.body).not.toContain(code);
   });
 
-  it("tells auth the address of the browser, and proves that it may", async () => {
+  it("sends auth the address of the browser, with the credential that makes auth trust it", async () => {
     const { request, services } = await startConsoleUnderTest();
     await request("POST", "/session", json({ code: services.makeCode() }));
     await request("POST", "/session", json({ token: services.apiKey }));
@@ -77,7 +77,7 @@ describe("a sign-in", () => {
     expect((await request("POST", "/session", json({ code: "x".repeat(70_000) }))).status).toBe(413);
   });
 
-  it("is refused after 20 failures from an address, before auth is asked", async () => {
+  it("is refused after 20 failures from an address, without a call to auth", async () => {
     const { request, services } = await startConsoleUnderTest();
     for (let count = 0; count < 20; count++) await request("POST", "/session", json({ code: "wrong" }));
     const calls = services.calls.length;
@@ -86,7 +86,7 @@ describe("a sign-in", () => {
     expect(Number(headers["retry-after"])).toBeGreaterThan(50);
   });
 
-  it("is refused by the client's own failures behind a trusted proxy, and not by those of others", async () => {
+  it("is refused for the client's own failures behind a trusted proxy, not for those of other clients", async () => {
     const { request, services } = await startConsoleUnderTest({ proxies: "127.0.0.0/8" });
     const signInFrom = (forwarded: string, proof: object) =>
       request("POST", "/session", {
@@ -99,7 +99,7 @@ describe("a sign-in", () => {
     expect(services.calls.at(-1)?.address).toBe("198.51.100.7");
   });
 
-  it("is refused by the failures of its connection's address without a trusted proxy, whatever addresses it names", async () => {
+  it("is refused for the failures of its peer address without a trusted proxy, whatever addresses its headers name", async () => {
     const { request, services } = await startConsoleUnderTest({ proxies: "10.0.0.0/8" });
     const signInFrom = (forwarded: string) =>
       request("POST", "/session", { headers: { ...PAGE, "x-forwarded-for": forwarded }, body: '{"code":"wrong"}' });
@@ -155,7 +155,7 @@ describe("the session of a browser", () => {
     expect(body).not.toContain("rpw_");
   });
 
-  it("in a namespace that was suspended keeps its cookie, is told of it, and goes on in another namespace", async () => {
+  it("in a suspended namespace keeps its cookie, shows the state, and can be exchanged for another namespace", async () => {
     const { signIn, request, services } = await startConsoleUnderTest();
     const { cookie } = await signIn();
     const headers = { ...PAGE, cookie };
@@ -183,7 +183,7 @@ describe("the session of a browser", () => {
     expect(String(switched.headers["set-cookie"])).not.toContain("Max-Age=0");
   });
 
-  it("is described by the answer to the sign-in already", async () => {
+  it("is described by the response to the sign-in", async () => {
     const { request, services } = await startConsoleUnderTest();
     const { headers, body } = await request("POST", "/session", json({ token: services.apiKey }));
     const cookie = String(headers["set-cookie"]).split(";", 1)[0] ?? "";
@@ -200,7 +200,7 @@ describe("the session of a browser", () => {
     expect((await request("GET", "/session", { headers: { cookie } })).status).toBe(401);
   });
 
-  it("leaves the browser at the sign-out even if auth does not answer, and says so", async () => {
+  it("is removed from the browser at the sign-out even if auth does not answer, which is reported", async () => {
     const { signIn, request, services } = await startConsoleUnderTest();
     const { cookie } = await signIn();
     await services.stop();
@@ -209,7 +209,7 @@ describe("the session of a browser", () => {
     expect(String(headers["set-cookie"])).toContain("Max-Age=0");
   });
 
-  it("is refused and its cookie removed once it was revoked", async () => {
+  it("is refused and its cookie removed once it is revoked", async () => {
     const { signIn, request, services } = await startConsoleUnderTest();
     const { cookie } = await signIn();
     services.revokeAll();
@@ -219,7 +219,7 @@ describe("the session of a browser", () => {
       expect([status, JSON.parse(body)]).toMatchObject([401, { code: "unauthenticated" }]);
     }
     expect(String(look.headers["set-cookie"])).toContain("Max-Age=0");
-    // The session could leave its namespace, so a look at it decides.
+    // The session can leave its namespace, so only a read of the session decides.
     expect(call.headers["set-cookie"]).toBeUndefined();
   });
 
@@ -235,7 +235,7 @@ describe("the session of a browser", () => {
     expect([status, String(headers["set-cookie"])]).toEqual([401, expect.stringContaining("Max-Age=0")]);
   });
 
-  it("is exchanged for another namespace; a call that was under way does not remove the new cookie", async () => {
+  it("is exchanged for another namespace; a call that was running does not remove the new cookie", async () => {
     const { signIn, request, services } = await startConsoleUnderTest();
     const former = await signIn();
     const switched = await request("POST", "/session/namespace", {
@@ -275,7 +275,7 @@ describe("the session of a browser", () => {
     expect(services.calls.filter(({ method }) => method === "ListKeys")).toHaveLength(1);
   });
 
-  it("is none with a cookie that was altered, repeated, expired, or sealed by a key that is gone", async () => {
+  it("is absent with a cookie that was altered, repeated, expired, or sealed by a removed key", async () => {
     let nowMs = Date.now();
     const services = await startFakeServices();
     const { signIn, request, port } = await startConsoleUnderTest({ services, clock: () => nowMs });
@@ -326,7 +326,7 @@ describe("a request that another site made a browser send", () => {
     expect([services.calls.length, services.sessions.size]).toEqual([calls, 1]);
   });
 
-  it("is no request of the page itself, or of a program", async () => {
+  it("is distinguished from requests of the page itself and of programs", async () => {
     const { signIn, request, port } = await startConsoleUnderTest();
     const { cookie } = await signIn();
     const own: Record<string, string>[] = [

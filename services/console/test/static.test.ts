@@ -5,7 +5,7 @@ import { APP, type Answer, PAGE, startConsoleUnderTest, writeApp } from "./conso
 
 const SCRIPT = "/assets/index-abc.js";
 
-it("serves the page for every path of the app, and lets nobody store it", async () => {
+it("serves the page for every path of the app, and forbids caching it", async () => {
   const { request } = await startConsoleUnderTest();
   for (const path of ["/", "/requests", "/requests/req_01jx", "/sign-in", "/quick-start", "/keys?status=active"]) {
     const { status, headers, body } = await request("GET", path);
@@ -14,7 +14,7 @@ it("serves the page for every path of the app, and lets nobody store it", async 
   }
 });
 
-it("lets browsers keep the files whose names have a digest, and asks for the others", async () => {
+it("lets browsers cache files with a digest in their name, and makes them revalidate others", async () => {
   const { request } = await startConsoleUnderTest();
   const script = await request("GET", SCRIPT);
   expect(script.headers).toMatchObject({
@@ -28,7 +28,7 @@ it("lets browsers keep the files whose names have a digest, and asks for the oth
   expect([again.status, again.body]).toEqual([304, ""]);
 });
 
-it("sends the smallest coding that a client takes", async () => {
+it("sends the smallest coding that a client accepts", async () => {
   const { port } = await startConsoleUnderTest();
   const fetched = async (accept: string) => {
     const response = await fetch(`http://127.0.0.1:${port}${SCRIPT}`, { headers: { "accept-encoding": accept } });
@@ -84,7 +84,7 @@ it("answers HEAD without a body, and no other method", async () => {
   expect((await request("POST", "/", { headers: PAGE })).status).toBe(405);
 });
 
-it("sends its policies with every answer, and nothing that lets another origin read one", async () => {
+it("sends its security headers with every response, and none that lets another origin read one", async () => {
   const { request } = await startConsoleUnderTest();
   const answers: Answer[] = [
     await request("GET", "/"),
@@ -114,12 +114,12 @@ it("sends its policies with every answer, and nothing that lets another origin r
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 404, 401, 200, 403, 401, 403, 421]);
 });
 
-it("serves its public host over TLS, the machine itself, and no other host", async () => {
+it("serves its public host over TLS and the machine itself, and no other host", async () => {
   const { request, port } = await startConsoleUnderTest({ publicOrigin: "https://console.example.com" });
   const own = await request("GET", "/", { headers: { host: "console.example.com" } });
   expect([own.status, own.headers["strict-transport-security"]]).toEqual([200, "max-age=31536000"]);
   expect((await request("GET", "/", { headers: { host: `localhost:${port}` } })).status).toBe(200);
-  // The name of an attacker that resolves to this address: its page would be of the same origin.
+  // A name of an attacker that resolves to this address: its page would be of the same origin.
   for (const host of ["rebound.example", `rebound.example:${port}`, "console.example.com.evil.example"]) {
     expect((await request("GET", "/session", { headers: { host } })).status).toBe(421);
   }

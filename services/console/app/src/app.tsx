@@ -28,8 +28,8 @@ function readAhead(session: Session): void {
 }
 
 /**
- * The app: providers from the outside in, then the routes. The overview, where most people begin, is part of the first script; each other
- * page is a chunk of its own, loaded when it is opened first.
+ * The app: providers from the outside in, then the routes. The overview, where most people begin, is part of the first script; every other
+ * page is a separate chunk, loaded when the page is first opened.
  */
 export function App({ signInCode }: { readonly signInCode: string | undefined }) {
   return (
@@ -45,7 +45,7 @@ export function App({ signInCode }: { readonly signInCode: string | undefined })
   );
 }
 
-/** The page of the address. Where it cannot be loaded or fails as a whole, the frame stays, and with it the way to other pages. */
+/** Page of the address. If it cannot be loaded or fails as a whole, the frame stays, with its links to other pages. */
 function Content() {
   const [location] = useLocation();
   return (

@@ -9,13 +9,13 @@ import type { NamespaceState, SessionAuthority, SessionCaller } from "../domain/
 export interface AuthTransports {
   /** Transport with the credential of this process. */
   readonly asConsole: Transport;
-  /** Transport without a credential: the calls carry that of the person who signs in, or of the session. */
+  /** Transport without a credential: each call carries the credential of the person who signs in, or of the session. */
   readonly asCaller: Transport;
-  /** Credential of this process, for which auth trusts the client address and request id of the calls. */
+  /** Credential of this process. It makes auth trust the client address and request id of the calls. */
   readonly serviceToken: string | WatchedSecret;
 }
 
-/** Creates the authority of sessions: the auth service. */
+/** Creates the session authority on top of the auth service. */
 export function createSessionAuthority({ asConsole, asCaller, serviceToken }: AuthTransports): SessionAuthority {
   const own = createClient(SessionService, asConsole);
   const sessions = createClient(SessionService, asCaller);
@@ -86,7 +86,7 @@ function fail(error: unknown): never {
   throw fromConnectError(error, "auth");
 }
 
-/** Codes that are unknown, used or expired are refused alike. */
+/** Refuses unknown, used and expired codes with the same error. */
 function failCode(error: unknown): never {
   const failure = fromConnectError(error, "auth");
   if (failure.code !== "not_found" && failure.code !== "invalid_argument") throw failure;

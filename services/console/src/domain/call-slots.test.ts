@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { CallSlots } from "./call-slots.ts";
 
-it("bounds the calls of a session by kind, and gives a place back once", () => {
+it("bounds the calls of a session by kind, and returns a slot only once", () => {
   const slots = new CallSlots();
   const taken = Array.from({ length: 5 }, () => slots.take("one", "stream"));
   expect(taken.map((leave) => leave !== undefined)).toEqual([true, true, true, true, false]);

@@ -1,15 +1,15 @@
-/** Kind of a call: one with one answer, or one whose answer may have no end. */
+/** Kind of a call: with a single response, or with a stream that may be endless. */
 export type CallKind = "unary" | "stream";
 
-/** Most calls that one session may have in flight, and all sessions of this process together. */
+/** Maximum number of running calls of one session, and of all sessions of this process together. */
 const PER_SESSION: Readonly<Record<CallKind, number>> = { unary: 16, stream: 4 };
 const PER_PROCESS: Readonly<Record<CallKind, number>> = { unary: 256, stream: 512 };
 
-/** Places of running calls. A session that has all of its places gets no further one, and so takes none from others. */
+/** Slots of running calls. The limit for each session keeps one session from taking the slots of others. */
 export class CallSlots {
   readonly #running = new Map<string, number>();
 
-  /** Takes a place. @returns the function that gives it up, to be called once; undefined if there is none */
+  /** Takes a slot. @returns the function that releases it, to be called once; undefined if no slot is free */
   take(session: string, kind: CallKind): (() => void) | undefined {
     const [own, all] = [`${kind} ${session}`, kind];
     const [ownCount, allCount] = [this.#running.get(own) ?? 0, this.#running.get(all) ?? 0];

@@ -10,7 +10,7 @@ function open() {
   return { clock, rate, fail };
 }
 
-it("lets an address fail 20 times in a minute, then says how long it has to wait", () => {
+it("lets an address fail 20 times in a minute, then returns how long it has to wait", () => {
   const { clock, rate, fail } = open();
   fail("192.0.2.1", 19);
   expect(rate.waitOf("192.0.2.1")).toBe(0);
@@ -21,7 +21,7 @@ it("lets an address fail 20 times in a minute, then says how long it has to wait
   expect(rate.waitOf("192.0.2.1")).toBe(0);
 });
 
-it("counts IPv6 clients by their network of 64 bits", () => {
+it("counts IPv6 clients by their /64 network", () => {
   const { rate, fail } = open();
   fail("2001:db8:1:2:aaaa::1", 10);
   fail("2001:db8:1:2:bbbb:0:0:2", 10);
@@ -30,7 +30,7 @@ it("counts IPv6 clients by their network of 64 bits", () => {
   expect(rate.waitOf("::ffff:192.0.2.1")).toBe(0);
 });
 
-it("forgets the address that failed first rather than remember more than 10,000", () => {
+it("forgets the address that failed first instead of remembering more than 10,000", () => {
   const { rate, fail } = open();
   fail("192.0.2.1", 20);
   fail("192.0.2.2", 20);

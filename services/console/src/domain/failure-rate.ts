@@ -1,14 +1,14 @@
 import { isIPv6 } from "node:net";
 
-/** Failures that a client may have in one window, and the length of the window. */
+/** Maximum number of failures of a client in one window, and the length of the window. */
 const MAX_FAILURES = 20;
 const WINDOW_MS = 60_000;
-/** Most clients that are remembered. The one that failed first is forgotten for a new one. */
+/** Maximum number of clients that are remembered. A new one replaces the one that failed first. */
 const MAX_CLIENTS = 10_000;
 
 /**
- * Failed sign-ins by client address. It bounds the calls of auth that guesses cause; to be guessed, codes and tokens are too long.
- * IPv6 clients count by their network of 64 bits, all of which one of them may have.
+ * Rate limiter of failed sign-ins by client address. It bounds the calls to auth that guesses cause; codes and tokens themselves are too
+ * long to guess. IPv6 clients are counted by their /64 network, because one client can have all of its addresses.
  */
 export class FailureRate {
   readonly #monotonic: () => number;
@@ -18,7 +18,7 @@ export class FailureRate {
     this.#monotonic = monotonic;
   }
 
-  /** Returns the seconds after which the client may try again; 0: now. */
+  /** Returns the seconds after which the client may try again; 0 means now. */
   waitOf(address: string): number {
     const window = this.#windowOf(address);
     if (window === undefined || window.failures < MAX_FAILURES) return 0;

@@ -1,14 +1,14 @@
-/** Time for which answers to calls of a replaced session may still arrive. */
+/** Time within which responses to calls of a replaced session may still arrive. */
 const REMEMBERED_MS = 60_000;
 const MAX_SESSIONS = 10_000;
 
 /**
- * Sessions that this process has exchanged or ended in the last minute. A call that was made with such a session is refused, but the
- * browser has another cookie by then, which the refusal must not remove.
+ * Sessions that this process has exchanged or ended in the last minute. A call made with such a session is refused, but by then the browser
+ * has another cookie, which the refusal must not remove.
  */
 export class ReplacedSessions {
   readonly #monotonic: () => number;
-  /** Monotonic time of the replacement by the session's id, oldest first. */
+  /** Monotonic time of the replacement by session id, oldest first. */
   readonly #replacedAt = new Map<string, number>();
 
   constructor(monotonic: () => number) {

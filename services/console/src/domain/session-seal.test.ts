@@ -34,7 +34,7 @@ describe("a sealed session", () => {
     expect(Buffer.from(first.split(".")[1] ?? "", "base64url").toString("latin1")).not.toContain("rpw_");
   });
 
-  it("opens while its key is in the ring, and no more once it is removed", () => {
+  it("opens while its key is in the ring, but not once the key is removed", () => {
     const [old, next] = [newKey("k1"), newKey("k2")];
     const sealed = sealOf(keysOf(old)).seal(SESSION);
     expect(sealOf(keysOf(next, old)).open(sealed)).toEqual(SESSION);
@@ -50,7 +50,7 @@ describe("a sealed session", () => {
     expect(sealOf(keysOf(renamed)).open(sealed.replace("k1.", "k2."))).toBeUndefined();
   });
 
-  it("does not open once any of its bits is changed, or it is cut", () => {
+  it("does not open once any of its bits is changed, or it is truncated", () => {
     const seal = sealOf(keysOf(newKey("k1")));
     const [id = "", text = ""] = seal.seal(SESSION).split(".");
     const bytes = Buffer.from(text, "base64url");
@@ -64,7 +64,7 @@ describe("a sealed session", () => {
     }
   });
 
-  it("does not open from the moment at which it expires", () => {
+  it("does not open from the moment of its expiry", () => {
     const keys = keysOf(newKey("k1"));
     const sealed = sealOf(keys).seal(SESSION);
     const expiresAtMs = SESSION.expiresAt.getTime();

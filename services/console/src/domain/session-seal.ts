@@ -7,12 +7,12 @@ import type { Session } from "./session.ts";
 const ALGORITHM = "aes-256-gcm";
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** Longest sealed text that is opened: far above any that `seal` makes. */
+/** Maximum length of a sealed text that is opened: far above the length of any that `seal` makes. */
 const MAX_CHARS = 2_048;
 
 /**
- * Seals sessions into texts for cookies: `<key id>.<base64url of nonce, AES-256-GCM ciphertext and tag>`. The key id is
- * authenticated too. With random nonces of 96 bits a key serves for 2^32 seals (NIST SP 800-38D, 8.3).
+ * Seals sessions into texts for cookies: `<key id>.<base64url of nonce, AES-256-GCM ciphertext and tag>`. The key id is authenticated too.
+ * With random nonces of 96 bits, a key may seal 2^32 texts (NIST SP 800-38D, 8.3).
  */
 export class SessionSeal {
   readonly #keys: Watched<SealKeys>;
@@ -38,14 +38,14 @@ export class SessionSeal {
     const key = id === undefined ? undefined : this.#keys.current.find(id);
     if (key === undefined || encoded === undefined) return undefined;
     const bytes = Buffer.from(encoded, "base64url");
-    // One text for each seal: the last digit of another one can have bits that mean nothing.
+    // Only the canonical text is accepted: the last base64url digit can have unused bits, which would allow other texts for the same seal.
     if (bytes.toString("base64url") !== encoded) return undefined;
     const session = decrypt(key.secret, key.id, bytes);
     return session !== undefined && session.expiresAt.getTime() > this.#clock() ? session : undefined;
   }
 }
 
-/** Text that is sealed: token, expiry in milliseconds of the epoch, namespace, name, and whether it can switch. */
+/** Content of a seal, as JSON: token, expiry in milliseconds since the epoch, namespace, name, and whether it can switch. */
 type SealedText = [string, number, string, string, boolean];
 
 function decrypt(secret: Buffer, id: string, bytes: Buffer): Session | undefined {
@@ -56,7 +56,7 @@ function decrypt(secret: Buffer, id: string, bytes: Buffer): Session | undefined
     .setAuthTag(bytes.subarray(tagAt));
   try {
     const text = decipher.update(bytes.subarray(NONCE_BYTES, tagAt), undefined, "utf8") + decipher.final("utf8");
-    // Authenticated: nobody else than `seal` made it.
+    // The content is authenticated, so only `seal` can have made it.
     const [token, expiresAtMs, namespaceId, name, canSwitch] = JSON.parse(text) as SealedText;
     return { token, expiresAt: new Date(expiresAtMs), namespaceId, name, canSwitch };
   } catch {

@@ -1,8 +1,8 @@
 /** Session of a signed-in person, as its cookie holds it. */
 export interface Session {
-  /** Token of the session credential. Only a sealed cookie holds it. */
+  /** Token of the session credential. It is stored only in the sealed cookie. */
   readonly token: string;
-  /** First moment at which the session is refused. */
+  /** Time from which the session is refused. */
   readonly expiresAt: Date;
   /** `ns_…`; empty for an operator session. */
   readonly namespaceId: string;

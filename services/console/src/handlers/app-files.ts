@@ -4,12 +4,12 @@ import { extname, join } from "node:path";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
 
-/** File of the built app, in every coding that it is served in. */
+/** File of the built app, in every content coding in which it is served. */
 export interface AppFile {
   readonly type: string;
-  /** Digest of the content, by which browsers ask if it has changed. */
+  /** Digest of the content, with which browsers check whether it has changed. */
   readonly digest: string;
-  /** True if the name has a digest of the content, so that it never changes. */
+  /** True if the name contains a digest of the content, so that the file never changes. */
   readonly isImmutable: boolean;
   readonly codings: ReadonlyMap<Coding, Buffer>;
 }
@@ -17,9 +17,9 @@ export interface AppFile {
 export type Coding = "br" | "gzip" | "identity";
 
 export interface AppFiles {
-  /** The page, which is the same for every path of the app. */
+  /** HTML page, which is the same for every path of the app. */
   readonly index: AppFile;
-  /** File of a path as in URLs, e.g. `/assets/index-B2x9.js`; undefined if there is none. */
+  /** Finds the file of a URL path, e.g. `/assets/index-B2x9.js`; undefined if there is none. */
   find(path: string): AppFile | undefined;
   /** Memory that the files take. */
   readonly bytes: number;
@@ -39,15 +39,15 @@ const TYPES: Readonly<Record<string, string>> = {
 /** Extensions of files that are compressed already. */
 const COMPRESSED = new Set([".png", ".woff2"]);
 const MIN_COMPRESSED_BYTES = 512;
-/** Takes 30 ms for the whole app. The best quality would take 1.5 s for 8 % less. */
+/** Brotli quality, which takes 30 ms for the whole app. The best quality would take 1.5 s to save another 8 %. */
 const BROTLI_QUALITY = 6;
-/** Bounds of a build, far above what one has: another folder was named by mistake. */
+/** Bounds of a build, far above any real one: beyond them, another folder was configured by mistake. */
 const MAX_FILES = 1_000;
 const MAX_BYTES = 32 << 20;
 
 /**
- * Reads and compresses the built app. Files are served from memory and found by their whole path, so no path of a request ever
- * reaches the file system.
+ * Reads and compresses the built app. Files are served from memory and found by their whole path, so the path of a request never reaches
+ * the file system.
  *
  * @throws Error if the folder holds no built app
  */

@@ -9,7 +9,7 @@ import { readSessionCookie, toRemovedCookie, toSessionCookie } from "./session-c
 
 /** Session of the browser that made a request. */
 export interface BrowserSession extends Session {
-  /** Id of the session that is no secret. */
+  /** Id of the session that is not secret. */
   readonly lookupId: string;
 }
 
@@ -19,7 +19,7 @@ export interface BrowserSessionsOptions {
   readonly clock: Clock;
 }
 
-/** Sessions in the cookies of browsers. The process keeps none. */
+/** Sessions in the cookies of browsers. The process stores none. */
 export class BrowserSessions {
   readonly #seal: SessionSeal;
   readonly #replaced: ReplacedSessions;
@@ -31,7 +31,7 @@ export class BrowserSessions {
     this.#clock = clock;
   }
 
-  /** Reads the session of a request; undefined if it has none that can be opened. */
+  /** Reads the session of a request; undefined if it has no cookie that can be opened. */
   read({ request, page }: Exchange): BrowserSession | undefined {
     const cookie = readSessionCookie(request.headers, page);
     const session = cookie === undefined ? undefined : this.#seal.open(cookie);
@@ -39,7 +39,7 @@ export class BrowserSessions {
     return session && lookupId !== undefined ? { ...session, lookupId } : undefined;
   }
 
-  /** Reads the session of a request, and removes a cookie that holds none. @throws Refusal 401 */
+  /** Reads the session of a request, and removes a cookie without a valid session. @throws Refusal 401 */
   require(exchange: Exchange): BrowserSession {
     const session = this.read(exchange);
     if (session !== undefined) return session;
@@ -63,7 +63,7 @@ export class BrowserSessions {
     this.#replaced.add(lookupId);
   }
 
-  /** Removes a session that a service has refused, unless the browser has another one by now. */
+  /** Removes a session that a service has refused, unless the browser already has another one. */
   removeRefused(exchange: Exchange, { lookupId }: BrowserSession): void {
     if (!this.#replaced.has(lookupId)) this.remove(exchange);
   }

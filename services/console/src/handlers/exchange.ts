@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { newId } from "@routeplane/domain";
 import type { PageOrigin } from "./page-origin.ts";
 
-/** Time after which a client that takes nothing of its answer is disconnected. */
+/** Time after which a client that reads nothing of its response is disconnected. */
 const STALL_TIMEOUT_MS = 30_000;
 
 /** Origin of a request: the page that made it, and the address of its browser. */
@@ -11,7 +11,7 @@ export interface ExchangeOrigin {
   readonly clientAddress: string;
 }
 
-/** HTTP request and its answer. */
+/** HTTP request and its response. */
 export class Exchange {
   readonly requestId = newId("req");
   readonly method: string;
@@ -20,7 +20,7 @@ export class Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly page: PageOrigin;
-  /** Address of the browser, as far as trusted proxies name it; empty if unknown. */
+  /** Address of the browser, as reported by trusted proxies; empty if unknown. */
   readonly clientAddress: string;
   readonly #left = new AbortController();
 
@@ -33,16 +33,16 @@ export class Exchange {
     this.page = page;
     this.clientAddress = clientAddress;
     response.once("close", () => this.#left.abort());
-    // A client that resets its connection is no error of this process.
+    // A client that resets its connection is not an error of this process.
     response.on("error", () => this.#left.abort());
   }
 
-  /** Aborted once the client has left, or has the whole answer. */
+  /** Aborted once the client has disconnected, or has received the whole response. */
   get signal(): AbortSignal {
     return this.#left.signal;
   }
 
-  /** Ends the answer in the middle. */
+  /** Breaks off the response. */
   cancel(): void {
     this.response.destroy();
   }
@@ -52,7 +52,7 @@ export class Exchange {
     this.response.flushHeaders();
   }
 
-  /** Sends bytes at the pace of the client. @throws Error if it leaves, or takes none of them for 30 s */
+  /** Sends bytes at the pace of the client. @throws Error if the client disconnects, or reads nothing for 30 s */
   async write(bytes: Uint8Array): Promise<void> {
     if (this.signal.aborted) throw new Error("the client has left");
     if (this.response.write(bytes)) return;
@@ -74,7 +74,7 @@ export class Exchange {
     this.response.end(bytes);
   }
 
-  /** Sends a whole answer; its body is left out for HEAD. */
+  /** Sends a whole response; the body is left out for HEAD. */
   send(status: number, headers: Readonly<Record<string, string>>, body: Uint8Array): void {
     this.response.writeHead(status, { ...headers, "content-length": String(body.length) });
     this.response.end(this.method === "HEAD" ? undefined : body);

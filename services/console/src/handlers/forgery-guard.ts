@@ -3,13 +3,13 @@ import type { IncomingMessage } from "node:http";
 import type { PageOrigin } from "./page-origin.ts";
 import { Refusal } from "./refusal.ts";
 
-/** Header without which a call is refused: a form cannot send it, and a script of another origin would have to ask first. */
+/** Header that a call must have: a form cannot send it, and a script of another origin would need a CORS preflight. */
 const CONSOLE_HEADER = "x-routeplane-console";
-/** Values of `Sec-Fetch-Site` of requests that the page itself, or a program that is no browser, makes. */
+/** Values of `Sec-Fetch-Site` in requests of the page itself, or of a program that is not a browser. */
 const OWN_SITES: ReadonlySet<unknown> = new Set([undefined, "same-origin", "none"]);
 
 /**
- * Refuses a request that may change something and that another site could have made a browser send: the cookie alone proves nothing.
+ * Refuses a request that may change state and that another site could have made a browser send: the cookie alone is no proof.
  *
  * @throws Refusal 403
  */

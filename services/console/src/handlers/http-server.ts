@@ -13,11 +13,11 @@ const LIMITS = {
   maxHeaderSize: 32 << 10,
 };
 const MAX_CONNECTIONS = 2_000;
-/** Most requests of one connection that have no answer yet. Browsers send the next one after it. */
+/** Maximum number of unanswered requests on one connection. Browsers do not pipeline requests. */
 const MAX_PIPELINED = 16;
-/** Time for which new connections are taken while the process drains: load balancers take a while to see that it does. */
+/** Time for which new connections are accepted while the process drains: load balancers take a while to notice the drain. */
 const LISTEN_MS = 2_000;
-/** Time that running requests have for their end when the process is stopped without a drain. */
+/** Time limit of running requests when the process is stopped without a drain. */
 const STOP_MS = 2_000;
 const POLL_MS = 25;
 
@@ -26,17 +26,17 @@ export interface HttpServerOptions {
   readonly port: number;
   /** Answers a request. Never rejects. */
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
-  /** Ends the answers that have no end. */
+  /** Ends endless responses. */
   readonly cancelStreams: () => void;
 }
 
 export interface HttpServer extends Component {
   readonly port: number;
-  /** Answers running requests, takes new connections for a while, and ends each after its answer. Never rejects. */
+  /** Answers running requests, accepts new connections for a while, and closes each after its response. Never rejects. */
   drain(options: { readonly timeoutMs: number; readonly signal: AbortSignal }): Promise<void>;
 }
 
-/** Starts the HTTP/1.1 server of the console. TLS is the platform's. */
+/** Starts the HTTP/1.1 server of the console. The platform terminates TLS. */
 export async function startHttpServer({ host, port, handle, cancelStreams }: HttpServerOptions): Promise<HttpServer> {
   const running = new Map<ServerResponse, Socket>();
   let isDraining = false;

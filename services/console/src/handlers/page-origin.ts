@@ -1,6 +1,6 @@
 /** Origin at which a browser sees the console. */
 export interface PageOrigin {
-  /** The origin as browsers write it, e.g. `https://console.example.com`. */
+  /** Origin in the format of browsers, e.g. `https://console.example.com`. */
   readonly origin: string;
   /** True if the browser reaches it over TLS. */
   readonly isSecure: boolean;
@@ -12,9 +12,9 @@ const LOOPBACK = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?$/i;
 
 /**
  * Determines the origin of a request from its `Host` header: the public origin, or any port of the machine itself. Any other host is
- * refused: it is a name that somebody else has pointed here, whose pages would count as this origin (DNS rebinding).
+ * refused: it can be a name that an attacker has pointed here, whose pages would then be of the same origin (DNS rebinding).
  *
- * @param publicOrigin address that people open; undefined if there is none but the machine itself
+ * @param publicOrigin address that people open; undefined if the console is reached on the machine itself only
  * @returns undefined for any other host
  */
 export function pageOriginOf(host: string | undefined, publicOrigin: URL | undefined): PageOrigin | undefined {
@@ -25,7 +25,7 @@ export function pageOriginOf(host: string | undefined, publicOrigin: URL | undef
 }
 
 /**
- * Parses the address that people open: an origin, `https:` unless it is on the machine itself.
+ * Parses the address that people open: an origin with `https:`, which may be `http:` on the machine itself.
  *
  * @returns undefined for any other text
  */

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 
-/** Answer to a request that this process refuses by itself, without asking a service. */
+/** Error response to a request that this process refuses itself, without a call to a service. */
 export class Refusal extends Error {
   readonly status: number;
   readonly code: Code;
@@ -14,7 +14,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Converts a refusal to an error in the services' own format. */
+/** Converts a refusal to an error in the format of the services. */
 export function toRefusalError({ message, code }: Refusal): ConnectError {
   return new ConnectError(message, code);
 }

@@ -19,14 +19,14 @@ import { readBody } from "./request-body.ts";
 /** Prefix of the paths of relayed calls. */
 export const RELAY_PREFIX = "/api/";
 
-/** Types of bodies of Connect. None of them can be sent by a form. */
+/** Content types of Connect. A form can send none of them. */
 const TYPES = /^application\/(?:connect\+)?(?:json|proto)\s*(?:;|$)/i;
-/** Header by which a page says which namespace it shows. */
+/** Header with the namespace that the page shows. */
 const PAGE_NAMESPACE = "x-routeplane-namespace";
 
 /**
- * Methods that are not relayed, although clients may call them: they return what a page must never have, a token of a session or a
- * code for one, or end the session without its cookie.
+ * Methods that are not relayed, although other clients may call them: they return the token of a session or a sign-in code, which a page
+ * must never have, or end the session without removing its cookie.
  */
 const NOT_RELAYED: ReadonlySet<string> = new Set(
   [
@@ -46,7 +46,7 @@ export interface RelayRouteOptions {
 /** Relay of the page's calls to the services, with the credential of the browser's session. */
 export interface RelayRoute {
   readonly handle: (exchange: Exchange) => Promise<void>;
-  /** Ends the calls whose answers have no end: their pages make them again, elsewhere. */
+  /** Ends the calls with endless responses. Their pages make them again, to another process. */
   readonly cancelStreams: () => void;
 }
 
@@ -54,7 +54,7 @@ export function createRelayRoute({ relays, sessions, slots }: RelayRouteOptions)
   const methods = new Map(relayedMethods().map((relayed) => [relayed.path, relayed]));
   const streams = new Set<Exchange>();
 
-  /** @throws Error if there is no answer that can be passed on */
+  /** @throws Error if there is no response to pass on */
   const forward = async (exchange: Exchange, called: RelayedMethod, session: BrowserSession): Promise<void> => {
     const { method, path, service } = called;
     const { request, requestId, clientAddress, signal } = exchange;
@@ -63,7 +63,7 @@ export function createRelayRoute({ relays, sessions, slots }: RelayRouteOptions)
     const headers = { ...request.headers, authorization: `Bearer ${session.token}`, "x-api-key": undefined };
     const call = { path, headers, requestId, clientAddress, body, isStream, isIdempotent: isIdempotent(method) };
     const begin = (status: number, answered: Readonly<Record<string, string>>): void => {
-      // In a namespace that it can leave, this may be the namespace's state: `GET /session`, which the page calls next, tells.
+      // If the session can leave its namespace, the reason may be the state of the namespace. The page finds out by `GET /session`.
       const canLeave = session.canSwitch && session.namespaceId !== "";
       if (status === UNAUTHORIZED && !canLeave) sessions.removeRefused(exchange, session);
       exchange.begin(status, { ...answered, ...NOT_STORED, ...(isStream && UNBUFFERED) });
@@ -109,7 +109,7 @@ export function createRelayRoute({ relays, sessions, slots }: RelayRouteOptions)
 
 const UNAUTHORIZED = 401;
 const NOT_STORED = { "cache-control": "no-store" };
-/** Proxies would hold a stream back: nginx does unless it is told. */
+/** Header that keeps proxies, e.g. nginx, from buffering a stream. */
 const UNBUFFERED = { "x-accel-buffering": "no" };
 
 function sendError(exchange: Exchange, { method, service }: RelayedMethod, error: unknown): void {
@@ -122,7 +122,11 @@ function sendError(exchange: Exchange, { method, service }: RelayedMethod, error
   exchange.send(status, { "content-type": type, ...NOT_STORED, ...(isRefusal && error.headers) }, body);
 }
 
-/** Refuses a call of a page that shows another namespace than the session has: another tab has switched it. @throws Refusal 409 */
+/**
+ * Refuses a call of a page that shows another namespace than that of the session, because another tab has switched it.
+ *
+ * @throws Refusal 409
+ */
 function refuseOtherNamespace({ request }: Exchange, { namespaceId }: BrowserSession): void {
   const shown = request.headers[PAGE_NAMESPACE];
   if (shown === undefined || shown === namespaceId) return;

@@ -2,14 +2,14 @@ import type { IncomingMessage } from "node:http";
 import { Code } from "@connectrpc/connect";
 import { Refusal } from "./refusal.ts";
 
-/** Longest pause between two pieces of a body. */
+/** Maximum pause between two chunks of a body. */
 const IDLE_TIMEOUT_MS = 10_000;
 
 /**
- * Reads the whole body. By events rather than by iteration, which would destroy the connection when it stops: a client that sends too
+ * Reads the whole body. It uses events rather than iteration, which would destroy the connection when it stops: a client that sends too
  * much must be able to read the refusal. The rest of its body is dropped.
  *
- * @throws Refusal 413; 408 if the body stops arriving; 400 if the client leaves first
+ * @throws Refusal 413; 408 if the body stops arriving; 400 if the client disconnects first
  */
 export function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
@@ -43,7 +43,7 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<Bu
   });
 }
 
-/** The rest of the body is not read. */
+/** Header that closes the connection, because the rest of the body is not read. */
 const CLOSING = { connection: "close" };
 
 function tooLarge(maxBytes: number): Refusal {

@@ -24,7 +24,7 @@ const seconds = histogram({
 type Handler = (exchange: Exchange) => Promise<void> | void;
 
 export interface RouterOptions {
-  /** Address that people open; undefined if there is none but the machine itself. */
+  /** Address that people open; undefined if the console is reached on the machine itself only. */
   readonly publicOrigin: URL | undefined;
   readonly trustedProxies: TrustedProxies;
   readonly routes: {
@@ -85,7 +85,7 @@ export function createRouter({ publicOrigin, trustedProxies, routes, log }: Rout
   };
 }
 
-/** Stands for the origin of a request whose host is not served. */
+/** Origin of a request whose host is not served. */
 const NO_PAGE: PageOrigin = { origin: "", isSecure: false, port: "" };
 
 function unknownHost(): Refusal {
@@ -94,7 +94,7 @@ function unknownHost(): Refusal {
   return new Refusal(421, Code.FailedPrecondition, message, { connection: "close" });
 }
 
-/** Sends an error that a route threw, in the services' own format. */
+/** Sends an error that a route threw, in the format of the services. */
 function sendError(exchange: Exchange, error: unknown, log: Logger): void {
   const { requestId, response, path } = exchange;
   const isExpected = error instanceof Refusal || error instanceof DomainError;

@@ -1,6 +1,6 @@
 /**
- * Policies of every answer. The page loads from its own origin alone, runs no inline script or style, is framed by nobody and sends no
- * form; no other origin reads an answer or holds a handle of the window. There are no CORS headers: nobody else's page may call.
+ * Security headers of every response. The page loads only from its own origin, runs no inline script or style, cannot be framed and submits
+ * no form; no other origin can read a response or get a handle of the window. There are no CORS headers, because no other page may call.
  */
 const HEADERS: Readonly<Record<string, string>> = {
   "content-security-policy":
@@ -14,10 +14,10 @@ const HEADERS: Readonly<Record<string, string>> = {
   "x-frame-options": "DENY",
 };
 
-/** A year, as lists of sites that browsers load want it. */
+/** HSTS value of one year, as the preload lists of browsers require. */
 const STRICT_TRANSPORT = "max-age=31536000";
 
-/** @param isSecure true if browsers reach this answer over TLS: they then use nothing else for this host */
+/** @param isSecure true if browsers reach this response over TLS: then they are told to use only TLS for this host */
 export function securityHeaders(isSecure: boolean): Readonly<Record<string, string>> {
   return isSecure ? { ...HEADERS, "strict-transport-security": STRICT_TRANSPORT } : HEADERS;
 }

@@ -1,18 +1,18 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { PageOrigin } from "./page-origin.ts";
 
-/** Largest `Cookie` header that is looked at. Browsers bound one cookie to 4 KiB. */
+/** Maximum length of a `Cookie` header that is parsed. Browsers limit one cookie to 4 KiB. */
 const MAX_HEADER_CHARS = 16_384;
 
 /**
- * Name of the session cookie. With `__Host-` a browser takes it from this very host over TLS alone. On the machine itself there is no
- * TLS, and all ports share their cookies: the port in the name keeps two nodes apart.
+ * Name of the session cookie. With the prefix `__Host-`, a browser accepts it only from this host and over TLS. On the machine itself there
+ * is no TLS, and all ports share their cookies, so the port in the name separates two nodes.
  */
 export function sessionCookieName({ isSecure, port }: PageOrigin): string {
   return isSecure ? "__Host-routeplane-session" : `routeplane-session-${port || "80"}`;
 }
 
-/** Value of the session cookie; undefined if there is none, or more than one, of which another may have set one. */
+/** Value of the session cookie; undefined if there is none, or several: then another site may have set one of them. */
 export function readSessionCookie({ cookie = "" }: IncomingHttpHeaders, page: PageOrigin): string | undefined {
   if (cookie.length > MAX_HEADER_CHARS) return undefined;
   const start = `${sessionCookieName(page)}=`;

@@ -16,7 +16,7 @@ const signIns = counter({
   labels: ["kind", "outcome"],
 });
 
-/** Bound of a body: a token or the name of a namespace. */
+/** Maximum size of a body, which holds a token or the name of a namespace. */
 const MAX_BODY_BYTES = 64 << 10;
 const MAX_TEXT_CHARS = 512;
 
@@ -31,7 +31,7 @@ export interface SessionRoutesOptions {
 
 /** Routes of the browser's session. */
 export interface SessionRoutes {
-  /** `/session`: look, sign in, sign out. */
+  /** `/session`: read the session, sign in, sign out. */
   readonly session: (exchange: Exchange) => Promise<void>;
   /** `/session/namespace`: switch to another namespace. */
   readonly namespace: (exchange: Exchange) => Promise<void>;
@@ -82,13 +82,13 @@ export function createSessionRoutes(options: SessionRoutesOptions): SessionRoute
       throw error;
     }
     signIns.inc({ kind, outcome: "opened" });
-    // From here on the browser is signed in, even if the answer to what comes next is an error.
+    // From here on the browser is signed in, even if the next call fails.
     sessions.set(exchange, session);
     if (former !== undefined) await endFormer(exchange, former);
     await sendSession(exchange, session);
   };
 
-  /** Ends the session that the browser had before. Without an answer it ends by itself. */
+  /** Ends the session that the browser had before. If auth does not answer, the session expires by itself. */
   const endFormer = async (exchange: Exchange, former: BrowserSession): Promise<void> => {
     sessions.markReplaced(former);
     await authority.end(former.token, callerOf(exchange)).catch((error: unknown) => {
@@ -110,7 +110,7 @@ export function createSessionRoutes(options: SessionRoutesOptions): SessionRoute
 
   const signOut = async (exchange: Exchange): Promise<void> => {
     const session = sessions.read(exchange);
-    // Whatever comes of it, this browser is signed out.
+    // This browser is signed out even if the call fails.
     sessions.remove(exchange);
     if (session !== undefined) {
       sessions.markReplaced(session);
@@ -154,7 +154,7 @@ async function readJson({ request }: Exchange): Promise<Readonly<Record<string, 
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
   } catch {
-    // The error of JSON.parse is dropped, because it would quote the body.
+    // The error of JSON.parse is dropped, because it quotes the body.
   }
   throw badBody("the body must be a JSON object");
 }
@@ -166,7 +166,7 @@ function toProof({ code, token }: Readonly<Record<string, unknown>>): SignInProo
   throw badBody("the body must have code, or token");
 }
 
-/** @throws DomainError UNAUTHENTICATED for what is no API key or operator token */
+/** @throws DomainError UNAUTHENTICATED unless it is an API key or an operator token */
 function requireCredential(proof: SignInProof): void {
   if ("code" in proof) return;
   const kind = parseToken(proof.token)?.kind;

@@ -3,11 +3,11 @@ import type { AppFile, AppFiles, Coding } from "./app-files.ts";
 import type { Exchange } from "./exchange.ts";
 import { methodNotAllowed, Refusal } from "./refusal.ts";
 
-/** Path of a page of the app, which the app routes by itself: words, and ids behind them. */
+/** Path of a page of the app, which the app itself routes: a word, possibly followed by ids. */
 const APP_PATH = /^\/(?:[a-z][a-z-]{0,40}(?:\/[\w-]{1,128}){0,3}\/?)?$/;
 const YEAR_SECS = 31_536_000;
 
-/** Creates the route of everything that is a file of the app, or a path of it. @throws Refusal 404, 405 */
+/** Creates the route for the files and the page paths of the app. @throws Refusal 404, 405 */
 export function createStaticRoute(files: AppFiles): (exchange: Exchange) => void {
   return (exchange) => {
     const { path, method } = exchange;
@@ -27,7 +27,7 @@ function sendFile(exchange: Exchange, file: AppFile, isPage: boolean): void {
   const lasting = file.isImmutable ? `public, max-age=${YEAR_SECS}, immutable` : "no-cache";
   const headers = {
     "content-type": file.type,
-    // The page names the files of its build: a stored one would name files that are gone.
+    // The page refers to the files of its build: a cached one would refer to files that no longer exist.
     "cache-control": isPage ? "no-store" : lasting,
     etag,
     vary: "Accept-Encoding",
@@ -41,7 +41,7 @@ function sendFile(exchange: Exchange, file: AppFile, isPage: boolean): void {
   exchange.send(200, headers, body);
 }
 
-/** Chooses the smallest coding that the client takes (RFC 9110 section 12.5.3; a weight only matters if it is 0). */
+/** Chooses the smallest coding that the client accepts (RFC 9110 section 12.5.3; a weight only matters if it is 0). */
 function chooseCoding({ codings }: AppFile, accepted = ""): Coding {
   const taken = new Set(
     accepted

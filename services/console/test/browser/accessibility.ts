@@ -9,9 +9,9 @@ const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.
 const COLOR_RULES = ["color-contrast", "link-in-text-block"];
 
 /**
- * Rules of WCAG 2.2 AA and of good practice that the page breaks, each with the elements that do. Empty if it breaks none.
+ * Rules of WCAG 2.2 AA and best practices that the page breaks, each with the elements that break it.
  *
- * @param rules all, or those of colours, for a page whose other rules have been judged in another colour scheme
+ * @param rules all, or only those about colours, for a page that was checked in another colour scheme before
  */
 export async function accessibilityFaults(page: Page, rules: "all" | "colors" = "all"): Promise<readonly string[]> {
   await page.evaluate(axe);

@@ -11,13 +11,15 @@ import { chromiumPath } from "./chromium.ts";
 
 export type { BrowserContextOptions };
 
-/** Time for the start of a node and the installation of a browser, where there is none yet. */
+/** Time for the start of a node and the installation of a browser, if there is none yet. */
 export const INSTALL_MS = 700_000;
 
-/** Longest time that an action of a test waits for what it needs. Two busy cores are shared by nodes and browsers. */
+/** Maximum wait of an action in a test. It is long, because nodes and browsers share two busy cores. */
 const WAIT_MS = 90_000;
 
-/** Browser of a test file. Each test opens contexts of its own: they share no cookies, storage or cache. A page that stays open goes on working. */
+/**
+ * Browser of a test file. Each test opens its own contexts, which share no cookies, storage or cache. A page that stays open keeps working.
+ */
 export interface TestBrowser {
   /** Opens a page in a new context. */
   open(options?: BrowserContextOptions): Promise<TestPage>;
@@ -26,7 +28,7 @@ export interface TestBrowser {
   close(): Promise<void>;
 }
 
-/** Page that collects what went wrong in it. */
+/** Page that collects its faults. */
 export interface TestPage {
   readonly page: Page;
   readonly context: BrowserContext;
@@ -34,21 +36,24 @@ export interface TestPage {
   readonly faults: readonly string[];
   /** Everything that the page wrote to the browser's console. */
   readonly consoleTexts: readonly string[];
-  /** Calls of services so far, as `Service/Method`. */
+  /** Calls to services so far, as `Service/Method`. */
   readonly calls: readonly string[];
 }
 
-/** Starts a browser without a window. Takes a second; minutes if it has to be installed first. */
+/** Starts a headless browser. Takes a second, or minutes if it has to be installed first. */
 export async function startBrowser(): Promise<TestBrowser> {
   return toTestBrowser(await chromium.launch(await launchOptions()));
 }
 
-/** Starts a browser as `startBrowser` does, to which other processes connect. */
+/** Starts a browser as `startBrowser` does, for other processes to connect to. */
 export async function startBrowserServer(): Promise<BrowserServer> {
   return chromium.launchServer(await launchOptions());
 }
 
-/** Connects to a browser that another process has started. Contexts of other connections are not seen, and close with those. */
+/**
+ * Connects to a browser that another process has started. Contexts of other connections are not visible, and are closed with their
+ * connection.
+ */
 export async function connectBrowser(endpoint: string): Promise<TestBrowser> {
   return toTestBrowser(await chromium.connect(endpoint));
 }
@@ -89,7 +94,7 @@ async function openPage(browser: Browser, options: BrowserContextOptions = {}): 
   return { page, context, faults, consoleTexts, calls };
 }
 
-/** True for the line by which the browser reports an answer with an error status: the page shows those itself. */
+/** True for the console line with which the browser reports a response with an error status, because the page itself shows such errors. */
 function isRefusal(text: string): boolean {
   return text.startsWith("Failed to load resource: the server responded with a status of");
 }

@@ -39,11 +39,11 @@ async function shown(page: Page): Promise<Page> {
 
 const BROWSER_ZONE = "new Intl.DateTimeFormat().resolvedOptions().timeZone";
 
-/** Status of a call of a model by a token. */
+/** Status of a model call with a token. */
 const statusOf = async (token: string): Promise<number> =>
   (await fetch(`${node.url}/v1/models`, { headers: { authorization: `Bearer ${token}` } })).status;
 
-/** Everything that a page and its browser hold, in one text. */
+/** All texts that a page and its browser hold, joined. */
 async function heldBy(page: Page, consoleTexts: readonly string[]): Promise<string> {
   const stores = "JSON.stringify([{ ...localStorage }, { ...sessionStorage }, history.state, document.cookie])";
   return [
@@ -56,7 +56,7 @@ async function heldBy(page: Page, consoleTexts: readonly string[]): Promise<stri
 }
 
 describe("a key", () => {
-  it("is minted with a token that works, is shown once, and is in no place after that", async () => {
+  it("is minted with a token that works, is shown once, and is stored nowhere after that", async () => {
     const { page, consoleTexts, faults } = await open("/keys");
     await page.getByRole("button", { name: /^Mint/ }).first().click();
     await dialog(page).getByRole("textbox", { name: "Name" }).fill("minted in a browser");
@@ -110,7 +110,7 @@ describe("a key", () => {
     await expect.poll(() => statusOf(data.hostile.token), { timeout: 5_000 }).toBe(401);
   });
 
-  it("is revoked with the keys below it, whose number is said before", async () => {
+  it("is revoked with the keys below it, after their number was shown", async () => {
     const { page } = await open(`/keys/${data.agent.id}`);
     await page.getByRole("button", { name: "Revoke" }).click();
     await dialog(page).getByText("1 active key below it ends with it").waitFor();
@@ -124,7 +124,7 @@ describe("a key", () => {
   });
 });
 
-it("edits a budget of a calendar window as a form, and judges its time zone as it is typed", async () => {
+it("edits a budget with a calendar window in the form, and validates the time zone while it is typed", async () => {
   const { page, faults } = await open("/policies/new?kind=budget");
   await page.getByLabel("Name").first().fill("books");
   await page.getByLabel("Limit in USD").fill("200");

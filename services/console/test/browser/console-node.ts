@@ -12,7 +12,7 @@ export interface ConsoleAddresses {
   readonly consoleUrl: string;
 }
 
-/** Running node with a console, to which any number of test files may be clients. */
+/** Running node with a console, which any number of test files can use. */
 export interface ConsoleNode extends ConsoleAddresses {
   /** Runs `routeplane <args>` with the login that the node saved. */
   cli(args: readonly string[], options?: RunOptions): Promise<CommandResult>;
@@ -20,19 +20,19 @@ export interface ConsoleNode extends ConsoleAddresses {
   apiKey(): Promise<string>;
   operatorKey(): Promise<string>;
   /**
-   * Makes an address that signs in once, as `routeplane console --print` prints it.
+   * Creates an address that signs in once, as `routeplane console --print` prints it.
    *
-   * @param token whose session it opens; the root key that the node saved, by default
-   * @param path page that it leads to
+   * @param token token of the credential to sign in with; by default the root key that the node saved
+   * @param path path of the page to show
    */
   signInUrl(token?: string, path?: string): Promise<string>;
-  /** Calls a method of the node's management API, e.g. `auth.v1.KeyService/MintKey`. @throws Error with the answer if it is refused */
+  /** Calls a method of the node's management API, e.g. `auth.v1.KeyService/MintKey`. @throws Error with the response if it is refused */
   rpc<Answer>(method: string, token: string, request: object): Promise<Answer>;
   /** Creates a namespace with a root key. */
   createNamespace(name: string): Promise<TestNamespace>;
 }
 
-/** Namespace of its own for a test file or a test. */
+/** Separate namespace for a test file or a test. */
 export interface TestNamespace {
   readonly id: string;
   /** Token of its root key. */
@@ -79,7 +79,7 @@ export function consoleNodeAt(addresses: ConsoleAddresses): ConsoleNode {
 
 const ROOT_SCOPES = ["inference:*", "keys:*", "usage:*", "policy:*", "namespace:*", "audit:*"];
 
-/** Node with a console of which a test may do what it wants, as it has been started for it alone. */
+/** Node with a console that was started for one test, which may do anything to it. */
 export type StartedConsoleNode = ConsoleNode & TestNode;
 
 /** Starts a node with a console, as `npm start` does. */

@@ -5,7 +5,7 @@ import { startConsoleNode, type StartedConsoleNode } from "./console-node.ts";
 import { signIn } from "./page-view.ts";
 import { fillNamespace } from "./sample-data.ts";
 
-/** Node of this file alone, whose processes are killed. */
+/** Node of this file only, because its processes are killed. */
 let node: StartedConsoleNode;
 let browser: TestBrowser;
 let session: BrowserContextOptions;
@@ -28,9 +28,9 @@ async function openPage(path: string): Promise<Page> {
   return page;
 }
 
-it("shows the other parts of a page whose one part throws", async () => {
+it("shows the other parts of a page if one part throws", async () => {
   const { page } = await browser.open(session);
-  // What the axis of the chart is written with, and nothing else on the page.
+  // Only the axis of the chart uses Intl.NumberFormat.
   await page.addInitScript("Intl.NumberFormat = class { constructor() { throw new Error('no numbers'); } };");
   await page.goto(`${node.consoleUrl}/?range=30d&show=requests`);
   await page.getByText("This part of the page failed.").first().waitFor();
@@ -41,7 +41,7 @@ it("shows the other parts of a page whose one part throws", async () => {
 
 it.each([
   { role: "usage", path: "/requests", other: "/policies", stays: "team-month" },
-  // Pages that have read policies already show them for a while: this one reads none.
+  // Pages that have already read policies keep showing them for a while; this page reads none.
   { role: "policy", path: "/policies", other: "/quick-start", stays: "curl" },
   { role: "auth", path: "/keys", other: "/", stays: "Signed in by" },
 ])("stays while $role does not answer, and says so where it is missed", async ({ role, path, other, stays }) => {
@@ -57,7 +57,7 @@ it.each([
   });
 });
 
-it("keeps people signed in over a crash of the console", async () => {
+it("keeps people signed in across a crash of the console", async () => {
   const page = await openPage("/keys");
   await page.getByText("checkout-agent").first().waitFor();
   await node.kill("console");
@@ -65,7 +65,7 @@ it("keeps people signed in over a crash of the console", async () => {
   await page.getByText("team-month").first().waitFor();
 });
 
-it("is opened while auth does not answer, says so, and shows the page once it does", async () => {
+it("reports that auth does not answer when it is opened, and shows the page once it does", async () => {
   const { page } = await browser.open(session);
   await node.whileDown("auth", async () => {
     await page.goto(`${node.consoleUrl}/keys`);

@@ -16,17 +16,17 @@ export async function signIn(node: ConsoleNode, browser: TestBrowser, token: str
   return { storageState };
 }
 
-/** Resolves once the page has a title and nothing on it is still being read. */
+/** Resolves once the page has a title and has finished all reads. */
 export async function settled(page: Page): Promise<void> {
   await page.getByRole("heading", { level: 1 }).waitFor();
   const reading = page.locator("[aria-label=Loading], main [aria-busy=true]");
   await eventually(async () => (await reading.count()) === 0, LOAD_MS);
 }
 
-/** Script without which a page reads its ranges anew once a minute begins: the app looks at the clock every 30 seconds. */
+/** Script that stops the app's clock, which is read every 30 seconds. Otherwise a page would read its ranges again when a minute begins. */
 const KEEP_THE_MINUTE = "const set = setInterval; setInterval = (work, ms) => (ms === 30_000 ? 0 : set(work, ms));";
 
-/** Opens an address in a new context, and waits until all that its page reads has arrived. Its ranges stay as they are. */
+/** Opens an address in a new context, and waits until its page has finished all reads. Its ranges do not move on. */
 export async function view(browser: TestBrowser, url: string, options?: BrowserContextOptions): Promise<TestPage> {
   const opened = await browser.open(options);
   await opened.context.addInitScript(KEEP_THE_MINUTE);
@@ -35,7 +35,7 @@ export async function view(browser: TestBrowser, url: string, options?: BrowserC
   return opened;
 }
 
-/** Bytes of script, compressed with gzip, that a browser without a cache loads for the first view of an address. */
+/** Bytes of gzip-compressed script that a browser without a cache loads for the first view of an address. */
 export async function scriptBytes(browser: TestBrowser, url: string, options: BrowserContextOptions): Promise<number> {
   const { page, context } = await browser.open(options);
   const scripts: Promise<Buffer>[] = [];

@@ -54,7 +54,7 @@ async function fillForeignNamespace(): Promise<typeof foreign> {
 const open = (path: string, options: BrowserContextOptions = asRoot): Promise<TestPage> =>
   view(browser, node.consoleUrl + path, options);
 
-/** Width by which the page is wider than the screen. */
+/** Width by which the page exceeds the screen. Pixels. */
 const overflow = (page: Page): Promise<number> =>
   page.evaluate<number>("document.documentElement.scrollWidth - document.documentElement.clientWidth");
 
@@ -71,7 +71,7 @@ const PAGES: readonly { readonly name: string; readonly path: () => string; read
 ];
 
 describe.each(PAGES)("the page $name", ({ path, operator }) => {
-  it("reads little, breaks no rule of accessibility, and fits every screen, in light and dark", async () => {
+  it("makes few calls, breaks no accessibility rule, and fits every screen, in light and dark", async () => {
     const opened = await open(path(), operator === true ? asOperator : asRoot);
     const { page, calls, faults } = opened;
     expect(calls.length, calls.join(" ")).toBeLessThanOrEqual(MAX_CALLS);
@@ -110,13 +110,13 @@ interface Usage {
 }
 
 describe("the overview", () => {
-  it("reads what its chart shows once, although it begins before the page is made", async () => {
+  it("reads the data of its chart once, although the read starts before the page is rendered", async () => {
     const { calls } = await open("/?range=30d&by=model");
     expect(calls.filter((call) => call === "UsageService/GetUsage")).toHaveLength(4);
   });
 
   it("shows the numbers of `usage --json`, exactly", async () => {
-    // A range that has ended: what arrives meanwhile does not count.
+    // The range has ended, so that new requests do not count.
     const range = { from: new Date(Date.now() - 20 * DAY_MS).toISOString(), to: new Date().toISOString() };
     const usage = await jsonOf<Usage>(node, token, ["cloud", "usage", "--from", range.from, "--to", range.to]);
     const { page } = await open(`/?${new URLSearchParams(range).toString()}`);
@@ -128,12 +128,12 @@ describe("the overview", () => {
     expect(shown).toEqual(numbers.map(String));
     expect(usage.spend_micro_usd).toBeGreaterThan(0);
     await page.getByText("Numbers of this chart").click();
-    // The latencies have a row of all models, too.
+    // The latencies also have a row for all models.
     const all = page.getByRole("table", { name: /^Numbers of/ }).getByRole("row", { name: /^All/ });
     expect(await all.getByRole("cell").first().innerText()).toBe(formatUsd(BigInt(usage.spend_micro_usd)));
   });
 
-  it("shows the largest of more keys than a read has groups for, by each measure, and all others as one", async () => {
+  it("shows the largest keys by each measure, and all others as one, if there are more keys than groups in a read", async () => {
     const crowded = await node.createNamespace("crowded");
     const [toMs, fromMs] = [Date.now(), Date.now() - 30 * DAY_MS];
     // The first 20 keys have more requests, each one more than the one before.
@@ -169,7 +169,7 @@ describe("the overview", () => {
     }
   });
 
-  it("leads from a bar to its requests, by pointer and by keyboard", async () => {
+  it("links a bar to its requests, by pointer and by keyboard", async () => {
     const { page } = await open("/?range=30d&show=requests");
     const bar = page.locator("[data-bucket]").nth(15);
     const [, all, , part] = /: (\d+); (.+?) (\d+);/.exec((await bar.getAttribute("aria-label")) ?? "") ?? [];
@@ -186,7 +186,7 @@ describe("the overview", () => {
 });
 
 describe("the request log", () => {
-  it("shows a request that arrives while it is followed, without being asked again", async () => {
+  it("shows a new request while it is followed, without a reload", async () => {
     const { page, faults } = await open("/requests");
     await page.getByRole("switch", { name: "Live tail" }).click();
     await page.getByText("Live", { exact: true }).waitFor();
@@ -207,7 +207,7 @@ describe("a browser whose clock is wrong", () => {
   });
 });
 
-it("shows names that clients chose as text, whatever they are", async () => {
+it("shows names that clients chose as text, whatever characters they contain", async () => {
   const opened = await open("/keys");
   const { page } = opened;
   await page.getByText(HOSTILE_NAME, { exact: true }).first().waitFor();

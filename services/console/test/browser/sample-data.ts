@@ -3,17 +3,17 @@ import { fillRequests } from "../../../../test/harness/request-rows.ts";
 import { type Cli, cliAs } from "../../../../test/e2e/json-cli.ts";
 import type { ConsoleNode, TestNamespace } from "./console-node.ts";
 
-/** Name of a key as an attacker would choose it: markup, and a mark that turns the direction of what follows. */
+/** Name of a key as an attacker would choose it: markup, and a character that reverses the direction of the following text. */
 export const HOSTILE_NAME = "<img src=x onerror=alert(1)>\u202e<b>";
-/** Longest name of a model that the log holds. */
+/** Longest name of a model that the log can store. */
 export const LONG_MODEL = "very-long-name-".repeat(60);
 
 const SCOPES = "inference:invoke keys:read keys:write policy:read usage:read";
 
-/** Time for `fillNamespace` on busy cores, and for that of other files before it. */
+/** Time for `fillNamespace` on busy cores, including the calls of other files before it. */
 export const FILL_MS = 700_000;
 
-/** Ids and tokens of what `fillNamespace` made. */
+/** Ids and tokens of the resources that `fillNamespace` made. */
 export interface SampleData {
   readonly agent: MintedKey;
   /** Sub-key of `agent`. */
@@ -30,8 +30,8 @@ export interface MintedKey {
 }
 
 /**
- * Fills a new namespace as a team does in a month: a tree of keys, policies of every kind, a log of 30 days with models of
- * several providers, and requests of today through the gateway, of which a guardrail refused one.
+ * Fills a new namespace like a team's after a month: a tree of keys, policies of every kind, a log of 30 days with models of several
+ * providers, and requests of today through the gateway, one of them refused by a guardrail.
  */
 export async function fillNamespace(
   node: ConsoleNode,
@@ -70,7 +70,7 @@ export async function fillNamespace(
   return { agent, worker, hostile, budgetId, guardrailId };
 }
 
-/** Runs a command with a token, and a text on stdin. @returns what it prints with --json @throws Error if that is nothing */
+/** Runs a command with a token, and a text on stdin. @returns its output with --json @throws Error if it prints nothing */
 export async function jsonOf<Answer>(
   node: ConsoleNode,
   token: string,

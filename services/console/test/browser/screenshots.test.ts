@@ -7,7 +7,7 @@ import { fillNamespace } from "./sample-data.ts";
 
 const FOLDER = join(import.meta.dirname, "../../../../docs/console");
 
-/** Pictures of `docs/console.md`. They are written when ROUTEPLANE_SCREENSHOTS=write is set. */
+/** Screenshots for `docs/console.md`. They are written only if ROUTEPLANE_SCREENSHOTS=write is set. */
 describe.runIf(process.env["ROUTEPLANE_SCREENSHOTS"] === "write")("the pictures of the docs", () => {
   let node: StartedConsoleNode;
   let browser: TestBrowser;

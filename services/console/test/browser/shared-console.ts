@@ -15,8 +15,8 @@ declare module "vitest" {
 }
 
 /**
- * Connects to the node and the browser that all files of the project `console` share, at the same time. A file works in namespaces of
- * its own; `default` is that of the sign-in. Nothing may be done that others would notice, as the kill of a process.
+ * Connects to the node and the browser that all files of the project `console` share, at the same time. A file works in its own namespaces;
+ * `default` belongs to the sign-in tests. A file must not do anything that affects others, e.g. kill a process.
  */
 export async function connectSharedConsole(): Promise<{ readonly node: ConsoleNode; readonly browser: TestBrowser }> {
   const { browserEndpoint, ...addresses } = inject("sharedConsole");

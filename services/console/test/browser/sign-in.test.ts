@@ -21,11 +21,11 @@ afterAll(() => browser.close());
 const title = (page: Page, name: string) => page.getByRole("heading", { level: 1, name });
 const signInForm = (page: Page) => title(page, "Sign in to Routeplane");
 
-/** Statement by which the codes of the namespace `default` have expired: those of other files are of other namespaces. */
+/** Statement that expires the sign-in codes of the namespace `default`; other files use codes of other namespaces. */
 const EXPIRE_CODES = `update auth.sign_in_codes set expires_at = expires_at - interval '2 minutes'
   where namespace_id = (select id from auth.namespaces where name = 'default')`;
 
-/** Opens the console with a one-time URL, and waits for a page. */
+/** Opens the console with a sign-in URL, and waits for a page. */
 async function signedIn(token: string, options: { readonly path?: string; readonly title?: string } = {}) {
   const opened = await browser.open();
   await opened.page.goto(await node.signInUrl(token, options.path));
@@ -33,12 +33,12 @@ async function signedIn(token: string, options: { readonly path?: string; readon
   return opened;
 }
 
-/** Resolves once a page has noticed the switch of its session to a namespace and loaded itself anew, which would undo a navigation. */
+/** Resolves once a page has noticed the switch of its session to a namespace and reloaded itself, which would undo a navigation. */
 async function reloaded(page: Page, namespace: string): Promise<void> {
   await page.getByRole("banner").getByText(namespace, { exact: true }).waitFor();
 }
 
-/** Presses Tab until the focus is on what the selector names: what a person without a pointer can reach. */
+/** Presses Tab until the focus is on the selected element, as a person without a pointer does. */
 async function tabTo(page: Page, selector: string): Promise<void> {
   for (let presses = 0; presses < 40; presses++) {
     await page.keyboard.press("Tab");
@@ -58,7 +58,7 @@ async function mintKey(parent: string, scopes: readonly string[]): Promise<{ tok
 }
 
 describe("a sign-in", () => {
-  it("needs nothing but a one-time URL, whose code leaves the address", async () => {
+  it("needs only a sign-in URL, whose code is removed from the address", async () => {
     const { page, faults } = await signedIn(rootKey);
     expect(page.url()).toBe(`${node.consoleUrl}/`);
     await page.goBack();
@@ -66,7 +66,7 @@ describe("a sign-in", () => {
     expect(faults).toEqual([]);
   });
 
-  it("is asked about in a browser that has a session, which stays until the person says so", async () => {
+  it("needs a confirmation in a browser that has a session, which stays until then", async () => {
     const { page, context, faults } = await signedIn(rootKey);
     const { token } = await node.createNamespace("another");
     const before = await context.cookies();
@@ -84,7 +84,7 @@ describe("a sign-in", () => {
     expect(faults).toEqual([]);
   });
 
-  it("takes the address that the command line prints", async () => {
+  it("accepts the address that the command line prints", async () => {
     const { stdout } = await node.cli(["console", "--print"]);
     const { page } = await browser.open();
     await page.goto(stdout.trim());
@@ -140,7 +140,7 @@ describe("a sign-in", () => {
     expect(held).not.toMatch(/rp[ow]?_(live|test)_/);
   });
 
-  it("is refused with a code that was used, has expired, or is of no node, in the same words", async () => {
+  it("is refused with a code that is used, expired or unknown, with the same message", async () => {
     const used = await node.signInUrl(rootKey);
     const opened = await browser.open();
     await opened.page.goto(used);
@@ -162,7 +162,7 @@ describe("a sign-in", () => {
 });
 
 describe("a session", () => {
-  it("ends in the page within 5 s of its revocation, and nothing that it showed is left", async () => {
+  it("ends in the page within 5 s of its revocation, and leaves no data on the page", async () => {
     const { token, id } = await mintKey(rootKey, ["keys:read", "usage:read"]);
     const { page, context } = await signedIn(token, { path: "/keys", title: "Keys" });
     await page.getByText("of a browser test").first().waitFor();
@@ -174,7 +174,7 @@ describe("a session", () => {
     expect(await context.cookies()).toEqual([]);
   });
 
-  it("is in the list of sessions, and ends by the command line", async () => {
+  it("is in the list of sessions, and can be revoked by the command line", async () => {
     const { page } = await signedIn(rootKey);
     const { data } = JSON.parse((await node.cli(["cloud", "sessions", "list", "--json"])).stdout) as {
       data: readonly { id: string; revoked_at: string | null; created_at: string }[];
@@ -218,7 +218,7 @@ describe("a session", () => {
     await title(page, "Namespaces").waitFor();
   });
 
-  it("ends at the sign-out on the node too: its cookie opens nothing any more", async () => {
+  it("ends on the node at the sign-out, so that its cookie is refused", async () => {
     const { page, context } = await signedIn(rootKey);
     const [cookie] = await context.cookies();
     await page.getByRole("button", { name: "Sign out" }).click();
@@ -246,7 +246,7 @@ describe("a session", () => {
     expect(opened.faults).toEqual([]);
   });
 
-  it("is of one namespace in every tab: another tab's switch leaves nothing of the former one", async () => {
+  it("is in one namespace in all tabs: after a switch in one tab, no tab shows data of the former namespace", async () => {
     await node.createNamespace("other-tab");
     const operator = await node.operatorKey();
     const enter = async (page: Page, namespace: string): Promise<void> => {

@@ -6,7 +6,7 @@ import type { RequestView } from "./request.ts";
 
 /** Policy and binding that denied a request. */
 export interface DenialSource {
-  /** Its name is null if the policy is deleted, or cannot be read. */
+  /** Policy; its name is null if it is deleted, or cannot be read. */
   readonly policy: { readonly id: string; readonly name: string | null };
   readonly binding: {
     readonly id: string;

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import styles from "./badge.module.css";
 
-/** Small word for a state. Its text says all: the colour only repeats it. */
+/** Badge that shows a state in a word. The colour only repeats the text. */
 export function Badge({
   kind = "neutral",
   children,

@@ -6,13 +6,13 @@ import { Money } from "./money.tsx";
 import { Time } from "./time.tsx";
 
 interface BudgetBarProps {
-  /** Limit, and the time zone if the window is one of a calendar. */
+  /** Limit, and the time zone of a calendar window. */
   readonly spec: { readonly limitMicroUsd: bigint; readonly timeZone?: string | undefined };
   /** Amounts of a `BudgetUse` or an `EffectiveBudget`. */
   readonly use: Pick<BudgetUse, "spentMicroUsd" | "reservedMicroUsd" | "remainingMicroUsd" | "freesUpAt">;
 }
 
-/** Budget of one binding: a bar of what is spent and reserved, and the exact amounts in words. */
+/** Budget of one binding: a bar of the spent and reserved amounts, and the exact amounts as text. */
 export function BudgetBar({ spec: { limitMicroUsd, timeZone }, use }: BudgetBarProps) {
   const { spentMicroUsd, reservedMicroUsd, remainingMicroUsd, freesUpAt } = use;
   const spent = shareOf(spentMicroUsd, limitMicroUsd);

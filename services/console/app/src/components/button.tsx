@@ -3,13 +3,13 @@ import { Link } from "wouter";
 import styles from "./button.module.css";
 
 interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
-  /** `primary`: the one action of a form; `danger`: it destroys; `plain`: looks like text. Default: a quiet frame. */
+  /** `primary`: the main action of a form; `danger`: a destructive action; `plain`: looks like text. Default: a plain frame. */
   readonly kind?: "primary" | "danger" | "plain";
-  /** True while its action runs: it is disabled and says so. */
+  /** True while its action runs: the button is disabled and shows that it is busy. */
   readonly isBusy?: boolean;
 }
 
-/** Button. Its type is `button` unless given: none submits a form by accident. */
+/** Button. Its type is `button` by default, so that it does not submit a form by accident. */
 export function Button({ kind, isBusy = false, className, children, disabled, type = "button", ...rest }: ButtonProps) {
   const classes = [styles.button, kind !== undefined && styles[kind], className].filter(Boolean).join(" ");
   return (
@@ -31,7 +31,7 @@ interface ButtonLinkProps {
   readonly children: ReactNode;
 }
 
-/** Link that looks like a button: the way to another page where that is the main action. */
+/** Link that looks like a button, for the main action of a page that leads to another page. */
 export function ButtonLink({ href, kind, children }: ButtonLinkProps) {
   const classes = [styles.button, styles.link, kind !== undefined && styles[kind]].filter(Boolean).join(" ");
   return (

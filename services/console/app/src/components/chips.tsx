@@ -4,12 +4,12 @@ import styles from "./chips.module.css";
 export interface Chip {
   /** Name of the filter, e.g. `Key`. */
   readonly label: string;
-  /** Empty: the filter is not set, and has no chip. */
+  /** Value of the filter; empty: the filter is not set, and has no chip. */
   readonly value: string;
   readonly onRemove: () => void;
 }
 
-/** Filters that are set, each with its removal, and the removal of all where there are several. */
+/** Filters that are set, each with a button that removes it, and a button that removes all if there are several. */
 export function Chips({ chips, onClear }: { readonly chips: readonly Chip[]; readonly onClear: () => void }) {
   const set = chips.filter(({ value }) => value !== "");
   if (set.length === 0) return null;

@@ -1,6 +1,6 @@
 import styles from "./clipped.module.css";
 
-/** Text of a client in one line, e.g. a model: cut at the end of its place, whole on hover, and with a direction of its own. */
+/** Text of a client on one line, e.g. a model: truncated to its space, whole on hover, and with its own writing direction. */
 export function Clipped({ text }: { readonly text: string }) {
   if (text === "") return <>–</>;
   return (

@@ -2,17 +2,17 @@ import { useState } from "react";
 import { Button } from "./button.tsx";
 import { writeClipboard } from "./write-clipboard.ts";
 
-/** Time for which a button says that it has copied. Milliseconds. */
+/** Time for which a button shows that it has copied. Milliseconds. */
 const SHOWN_MS = 2_000;
 
 interface CopyButtonProps {
   readonly text: string;
-  /** Name of what is copied, for screen readers, e.g. `the token`. */
+  /** Name of the copied text for screen readers, e.g. `the token`. */
   readonly what: string;
   readonly onCopied?: () => void;
 }
 
-/** Copies a text to the clipboard, and says whether it did: a page that is not on HTTPS or loopback may not. */
+/** Copies a text to the clipboard, and shows whether that succeeded: it fails on a page that is not on HTTPS or loopback. */
 export function CopyButton({ text, what, onCopied }: CopyButtonProps) {
   const [result, setResult] = useState<"copied" | "failed">();
   const copy = async (): Promise<void> => {

@@ -2,7 +2,7 @@ import { useState } from "react";
 import styles from "./copyable-id.module.css";
 import { writeClipboard } from "./write-clipboard.ts";
 
-/** Id of a thing: short to look at, whole on hover, copied by a click. Where the browser lets no page copy, a click shows it whole. */
+/** Id of a resource: shortened, whole on hover, copied by a click. If the browser does not allow copying, a click shows the whole id. */
 export function CopyableId({ id }: { readonly id: string }) {
   const [result, setResult] = useState<"copied" | "failed">();
   const copy = async (): Promise<void> => {
@@ -25,7 +25,7 @@ export function CopyableId({ id }: { readonly id: string }) {
   );
 }
 
-/** Prefix and last 6 characters of a TypeID: ids made at the same time differ at their end. */
+/** Prefix and last 6 characters of a TypeID, because ids that were made at the same time differ at their end. */
 function shortId(id: string): string {
   const underscore = id.indexOf("_");
   return underscore < 0 || id.length <= underscore + 9 ? id : `${id.slice(0, underscore + 1)}…${id.slice(-6)}`;

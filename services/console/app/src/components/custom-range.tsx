@@ -10,7 +10,7 @@ interface CustomRangeProps {
   readonly onChange: (range: TimeRange) => void;
 }
 
-/** Two times of the time zone, of which the range is changed once they are in order. */
+/** Fields for two times in the time zone. The range changes once the start is before the end. */
 export function CustomRange({ range, timeZone, onChange }: CustomRangeProps) {
   const [from, setFrom] = useState(() => toLocalTime(range.from, timeZone));
   const [to, setTo] = useState(() => toLocalTime(range.to, timeZone));
@@ -20,7 +20,7 @@ export function CustomRange({ range, timeZone, onChange }: CustomRangeProps) {
     const [start, end] = [fromLocalTime(nextFrom, timeZone), fromLocalTime(nextTo, timeZone)];
     if (start !== undefined && end !== undefined && start < end) onChange({ from: start, to: end });
   };
-  // Texts of this form are in the order of their times.
+  // Texts in this format sort by time.
   const error = from !== "" && to !== "" && from >= to ? "The end must be after the start." : undefined;
   return (
     <>

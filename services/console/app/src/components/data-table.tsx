@@ -3,14 +3,14 @@ import styles from "./data-table.module.css";
 
 /** Column of a `DataTable`. */
 export interface Column<Row> {
-  /** Where it is the words of a client, which may be long or there twice, `id` tells it apart. */
+  /** Title of the column. If a client chose it, it may be long or repeated: then set `id`. */
   readonly title: string;
-  /** Default: the title. */
+  /** Unique id of the column. Default: the title. */
   readonly id?: string;
   readonly cell: (row: Row) => ReactNode;
-  /** True for numbers: aligned at their last digit. */
+  /** True for numbers, which are aligned at their last digit. */
   readonly isNumber?: boolean;
-  /** True for a column that a narrow screen can do without. */
+  /** True for a column that is hidden on a narrow screen. */
   readonly isOptional?: boolean;
 }
 
@@ -22,7 +22,7 @@ interface DataTableProps<Row> {
   readonly keyOf: (row: Row) => string;
 }
 
-/** Table. It scrolls in itself where it is wider than the screen; the first column names the row. */
+/** Table. It scrolls horizontally if it is wider than the screen. The first column is the header of the row. */
 export function DataTable<Row>({ caption, columns, rows, keyOf }: DataTableProps<Row>) {
   return (
     // A region that scrolls must be reachable by keyboard.
@@ -53,7 +53,7 @@ interface TableRowProps<Row> {
   readonly row: Row;
 }
 
-/** Row. It is drawn again when its row or the columns are others: one that is added at the top costs one row. */
+/** Row of a table. It is rendered again only if its data or the columns change, so that adding a row renders one row. */
 const TableRow = memo(function TableRow<Row>({ columns, row }: TableRowProps<Row>) {
   return (
     <tr>

@@ -3,12 +3,12 @@ import styles from "./dialog.module.css";
 
 interface DialogProps {
   readonly title: ReactNode;
-  /** Called when the person closes it, by Escape as well. The dialog stays until it is no longer rendered. */
+  /** Called when the person closes the dialog, also by Escape. It stays open until it is no longer rendered. */
   readonly onClose: () => void;
   readonly children: ReactNode;
 }
 
-/** Modal dialog: the browser's own, which holds the focus and gives it back. Render it while it is open. */
+/** Modal dialog of the browser, which traps the focus and restores it afterwards. Render it while it is open. */
 export function Dialog({ title, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -17,7 +17,7 @@ export function Dialog({ title, onClose, children }: DialogProps) {
     element?.showModal();
     return () => element?.close();
   }, []);
-  // A browser closes it at the second Escape in a row, whatever the page says: it is opened again if the page keeps it.
+  // A browser always closes the dialog at the second Escape in a row. It is reopened if the page still renders it.
   const onClosed = (): void => {
     const element = dialog.current;
     if (element === null || element.open) return;

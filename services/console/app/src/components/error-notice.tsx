@@ -4,12 +4,12 @@ import { Notice } from "./notice.tsx";
 
 interface ErrorNoticeProps {
   readonly error: unknown;
-  /** What could not be done, e.g. `Keys cannot be read.` */
+  /** Sentence for the failure, e.g. `Keys cannot be read.` */
   readonly what: string;
   readonly onRetry?: (() => unknown) | undefined;
 }
 
-/** Error of a call: what failed, the service's words, the id of the request for the logs, and another attempt where that can help. */
+/** Error of a call: the failure, the message of the service, the request id for the logs, and a retry button if a retry can help. */
 export function ErrorNotice({ error, what, onRetry }: ErrorNoticeProps) {
   const failure = ConnectError.from(error);
   const requestId = failure.metadata.get("x-request-id");

@@ -1,10 +1,10 @@
 import type { ReactNode } from "react";
 import styles from "./facts.module.css";
 
-/** Fact about a thing: its name and its value. One without a value is left out. */
+/** Fact about a resource: name and value. A fact without a value is left out. */
 export type Fact = readonly [name: string, value: ReactNode];
 
-/** List of facts about one thing. */
+/** List of facts about one resource. */
 export function Facts({ facts }: { readonly facts: readonly Fact[] }) {
   return (
     <dl className={styles.facts}>

@@ -4,9 +4,9 @@ import styles from "./field.module.css";
 interface FieldGroupProps {
   readonly label: string;
   readonly hint?: ReactNode;
-  /** What is wrong with the values; it is announced, and tied to the group. */
+  /** Fault of the values; it is announced to screen readers, and linked to the group. */
   readonly error?: string | undefined;
-  /** Several controls, each with a label of its own. */
+  /** Several controls, each with its own label. */
   readonly children: ReactNode;
 }
 

@@ -4,9 +4,9 @@ import styles from "./field.module.css";
 interface FieldProps {
   readonly label: string;
   readonly hint?: ReactNode;
-  /** What is wrong with the value; it is announced, and tied to the control. */
+  /** Fault of the value; it is announced to screen readers, and linked to the control. */
   readonly error?: string | undefined;
-  /** The one control: input, select or textarea. */
+  /** The control: one input, select or textarea. */
   readonly children: ReactElement<{ id?: string; "aria-describedby"?: string; "aria-invalid"?: boolean }>;
 }
 

@@ -2,7 +2,7 @@ import type { ReactNode } from "react";
 import styles from "./filter-controls.module.css";
 
 interface FilterControlsProps {
-  /** What is filtered, for screen readers. */
+  /** Name of the filtered list, for screen readers. */
   readonly label: string;
   /** Filters that are set. */
   readonly chips: ReactNode;

@@ -4,11 +4,11 @@ import { CopyableId } from "./copyable-id.tsx";
 
 interface KeyLinkProps {
   readonly id: string;
-  /** Name of the key, where it is known. Absent: it is looked up. */
+  /** Name of the key if the caller knows it. Absent: it is looked up. */
   readonly name?: string;
 }
 
-/** Name of a key, which leads to its page, or its id where the name is not known. */
+/** Link to the page of a key, with its name, or its id if the name is not known. */
 export function KeyLink({ id, name }: KeyLinkProps) {
   return name === undefined ? <LookedUpKey id={id} /> : <NamedKey id={id} name={name} />;
 }
@@ -19,7 +19,7 @@ function LookedUpKey({ id }: { readonly id: string }) {
   return name === undefined ? <CopyableId id={id} /> : <NamedKey id={id} name={name} />;
 }
 
-/** A name has a direction of its own: it may be of any language. */
+/** Name of a key with its own writing direction, because it can be in any language. */
 function NamedKey({ id, name }: { readonly id: string; readonly name: string }) {
   return (
     <Link href={`/keys/${id}`}>

@@ -21,7 +21,7 @@ const OPERATOR_PAGES = [
   ["/audit", "Audit"],
 ] as const;
 
-/** Frame of every page: where one is, where one can go, and who one is. */
+/** Frame of every page: navigation, and the namespace and name of the session. */
 export function Layout({ children }: { readonly children: ReactNode }) {
   const session = useSession();
   const [location] = useLocation();

@@ -5,7 +5,7 @@ import { Button } from "./button.tsx";
 import styles from "./namespace-switch.module.css";
 import { Notice } from "./notice.tsx";
 
-/** Names the namespace of the session, and leads an operator back to the list of namespaces: there another one is entered. */
+/** Name of the session's namespace. It leads an operator back to the list of namespaces, to enter another one. */
 export function NamespaceSwitch() {
   const { kind, namespaceName, canSwitch } = useSession();
   const [error, setError] = useState<string>();

@@ -9,7 +9,7 @@ interface PageProps {
   readonly children: ReactNode;
 }
 
-/** Frame of a page: its heading, which is also the title of the tab, its controls and its sections. */
+/** Frame of a page: its heading, which is also the title of the browser tab, its controls and its sections. */
 export function Page({ title, actions, children }: PageProps) {
   useEffect(() => {
     document.title = `${title} · Routeplane`;

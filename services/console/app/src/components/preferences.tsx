@@ -4,7 +4,7 @@ import { Dialog, DialogActions } from "./dialog.tsx";
 import { ThemeSwitch } from "./theme-switch.tsx";
 import { TimeZoneSelect } from "./time-zone-select.tsx";
 
-/** Preferences of this browser: colours and time zone. Nothing of them is stored on the node. */
+/** Preferences of this browser: colours and time zone. They are not stored on the node. */
 export function Preferences() {
   const [isOpen, setOpen] = useState(false);
   return (

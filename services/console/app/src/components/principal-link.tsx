@@ -6,7 +6,7 @@ interface PrincipalLinkProps {
   readonly principalId: string;
 }
 
-/** Principal of a binding: the namespace, or the name of a key, which leads to its page. */
+/** Principal of a binding: the namespace, or a link to the page of a key. */
 export function PrincipalLink({ principalType, principalId }: PrincipalLinkProps) {
   return principalType === PrincipalType.NAMESPACE ? <>this namespace</> : <KeyLink id={principalId} />;
 }

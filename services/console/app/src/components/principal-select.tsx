@@ -17,8 +17,8 @@ interface PrincipalSelectProps {
 }
 
 /**
- * Choice of the namespace or one of its keys. Without the scope `keys:read`, and where there are more keys than are read, a key is
- * given by its id.
+ * Choice of the namespace or one of its keys. A key is given by its id without the scope `keys:read`, or if there are more keys than are
+ * read.
  */
 export function PrincipalSelect({ label, value, onChange }: PrincipalSelectProps) {
   const session = useSession();
@@ -46,7 +46,7 @@ export function PrincipalSelect({ label, value, onChange }: PrincipalSelectProps
 
 const PRINCIPAL_ID = /^(?:ns|key)_[0-9a-z]{26}$/;
 
-/** Takes over an id once it is whole. */
+/** Field for the id of a principal. Reports the id once it is complete. */
 function PrincipalIdField({ label, value, onChange }: PrincipalSelectProps) {
   const [text, setText] = useState(value.principalId);
   return (

@@ -22,7 +22,7 @@ const TITLES: Readonly<Record<keyof typeof RANGES, string>> = {
 
 const CUSTOM = "custom";
 
-/** Choice of a range of time, by its length or by two times, and of the time zone in which the app shows times. */
+/** Choice of a time range, by its length or by two times, and of the time zone in which the app shows times. */
 export function RangePicker({ filters, onChange, byDefault = "7d" }: RangePickerProps) {
   const now = useNow();
   const [timeZone] = useTimeZone();

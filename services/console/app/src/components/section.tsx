@@ -6,12 +6,12 @@ interface SectionProps {
   readonly title: string;
   /** Controls beside the title. */
   readonly actions?: ReactNode;
-  /** True while what it shows is read anew. */
+  /** True while the content is read again. */
   readonly isBusy?: boolean;
   readonly children: ReactNode;
 }
 
-/** Titled part of a page. A fault in it is shown in its place, and the rest of the page goes on. */
+/** Titled part of a page. If it throws, a notice is shown in its place, and the rest of the page keeps working. */
 export function Section({ title, actions, isBusy = false, children }: SectionProps) {
   const id = useId();
   return (
@@ -25,7 +25,7 @@ export function Section({ title, actions, isBusy = false, children }: SectionPro
   );
 }
 
-/** Shows a notice where a child threw. React asks for a class. */
+/** Shows a notice in place of a child that threw. React requires a class for this. */
 export class FaultBoundary extends Component<{ readonly children: ReactNode }, { readonly fault: Error | undefined }> {
   override state = { fault: undefined as Error | undefined };
 

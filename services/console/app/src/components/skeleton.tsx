@@ -1,6 +1,6 @@
 import styles from "./skeleton.module.css";
 
-/** Placeholder with the shape of what is being read. */
+/** Placeholder with the shape of the content that is being read. */
 export function Skeleton({ lines = 3 }: { readonly lines?: number }) {
   return (
     <div className={styles.skeleton} role="status" aria-label="Loading">

@@ -3,7 +3,7 @@ import { useId, useState } from "react";
 /** Value that a filter suggests. */
 export interface Suggestion {
   readonly value: string;
-  /** Text beside it, e.g. `1.2K requests`. */
+  /** Text beside the value, e.g. `1.2K requests`. */
   readonly hint: string;
 }
 
@@ -11,7 +11,7 @@ interface TextFilterProps {
   readonly value: string;
   /** Values to choose from; any other can be typed. */
   readonly options: readonly Suggestion[];
-  /** Called with a value that is complete: chosen, or left by Enter or by moving on. */
+  /** Called with a complete value: chosen from the list, or confirmed by Enter or by leaving the field. */
   readonly onChange: (value: string) => void;
   readonly maxLength: number;
   readonly id?: string;
@@ -19,12 +19,12 @@ interface TextFilterProps {
   readonly "aria-invalid"?: boolean;
 }
 
-/** Input of a text to filter by. It goes into a `Field`. */
+/** Input for a filter text. To be placed in a `Field`. */
 export function TextFilter({ value, options, onChange, ...input }: TextFilterProps) {
   const listId = useId();
   const [text, setText] = useState(value);
   const [applied, setApplied] = useState(value);
-  // The filter was changed elsewhere, e.g. removed by its chip.
+  // The filter was changed by another control, e.g. removed by its chip.
   if (applied !== value) {
     setApplied(value);
     setText(value);

@@ -2,7 +2,7 @@ import { useState } from "react";
 import { applyTheme, THEMES, writeTheme } from "../design/theme.ts";
 import { Field } from "./field.tsx";
 
-/** Choice of light, dark or the system's colours, kept in this browser. */
+/** Choice of light, dark or the system's colours, stored in this browser. */
 export function ThemeSwitch() {
   const [theme, setTheme] = useState(applyTheme);
   return (

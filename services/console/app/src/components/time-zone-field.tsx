@@ -5,7 +5,7 @@ interface TimeZoneFieldProps extends Omit<ComponentProps<"input">, "value" | "on
   readonly onPick: (timeZone: string) => void;
 }
 
-/** Input for the name of a time zone: any that the service knows can be typed, those that the browser knows are offered. */
+/** Input for the name of a time zone. It suggests the time zones that the browser knows; any that the service knows can be typed. */
 export function TimeZoneField({ timeZone, onPick, ...attributes }: TimeZoneFieldProps) {
   const offered = useId();
   return (

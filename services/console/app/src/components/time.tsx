@@ -7,13 +7,13 @@ interface TimeProps {
   readonly isExact?: boolean;
 }
 
-/** Time: from now, and whole on hover and for screen readers. With `isExact`, whole. */
+/** Time relative to now, with the full time on hover and for screen readers. With `isExact`, the full time. */
 export function Time({ date, isExact = false }: TimeProps) {
   if (date === undefined) return <>–</>;
   return isExact ? <ExactTime date={date} /> : <RelativeTime date={date} />;
 }
 
-/** Whole time. It does not follow the clock: tables have hundreds. */
+/** Full time. It does not update with the clock, because tables have hundreds of them. */
 function ExactTime({ date }: { readonly date: Date }) {
   const [timeZone] = useTimeZone();
   return <time dateTime={date.toISOString()}>{formatTime(date, timeZone)}</time>;

@@ -1,6 +1,6 @@
 import { type RefObject, useEffect, useRef } from "react";
 
-/** Moves the focus to the first field at fault whenever faults arrive. Returns the reference of the form. */
+/** Moves the focus to the first invalid field whenever `faults` change. Returns the ref for the form. */
 export function useInvalidFocus(faults: unknown): RefObject<HTMLFormElement | null> {
   const form = useRef<HTMLFormElement>(null);
   useEffect(() => {

@@ -3,7 +3,7 @@ import type { RangeFilters } from "../format/time-range.ts";
 import { useTimeZone } from "../format/use-time-zone.ts";
 import type { Chip } from "./chips.tsx";
 
-/** Chip of the range of a list: its name, or its two times in the zone of the reader. */
+/** Chip for the range of a list: its name, or its two times in the reader's time zone. */
 export function useRangeChip(
   { range, from, to }: RangeFilters,
   onChange: (change: Partial<Record<keyof RangeFilters, string>>) => void,

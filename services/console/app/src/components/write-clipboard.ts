@@ -1,4 +1,4 @@
-/** Copies a text to the clipboard. False if the browser does not let the page: it must be on HTTPS or loopback. */
+/** Copies a text to the clipboard. Returns false if the browser does not allow it: the page must be on HTTPS or loopback. */
 export async function writeClipboard(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

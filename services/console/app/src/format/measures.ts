@@ -1,7 +1,7 @@
 import { UsageMeasure } from "@routeplane/contracts/usage";
 import { formatCount, formatShortCount, formatShortUsd, formatUsd } from "./money.ts";
 
-/** Totals that usage has, of a range or of a group. */
+/** Totals of usage, for a range or a group. */
 export interface Totals {
   readonly requestCount: bigint;
   readonly promptTokens: bigint;
@@ -10,7 +10,7 @@ export interface Totals {
   readonly deniedCount: bigint;
 }
 
-/** Measure of usage: charts and lists of the largest show one. */
+/** Measure of usage that a chart or a list of the largest values shows. */
 export interface Measure {
   readonly title: string;
   /** Name of the measure in requests for usage. */
@@ -55,7 +55,7 @@ export const MEASURES = {
 
 export type MeasureName = keyof typeof MEASURES;
 
-/** Name of a measure as the address has it; `spend` for any other text. */
+/** Name of the measure in an address; `spend` for any other text. */
 export function measureNameOf(text: string): MeasureName {
   return Object.hasOwn(MEASURES, text) ? (text as MeasureName) : "spend";
 }

@@ -25,7 +25,7 @@ test("separates thousands", () => {
   expect(formatCount(9_007_199_254_740_993n)).toBe("9,007,199,254,740,993");
 });
 
-test("rounds amounts and counts of axes to three digits", () => {
+test("rounds amounts and counts on axes to three digits", () => {
   expect([0, 4_500, 1_230_000_000].map(formatShortUsd)).toEqual(["$0", "$0.0045", "$1.23K"]);
   expect([0, 999, 1_234_567].map(formatShortCount)).toEqual(["0", "999", "1.23M"]);
 });

@@ -26,7 +26,7 @@ export function formatCount(count: number | bigint): string {
   return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 
-/** Amount for the axis of a chart or a small space, rounded to three digits: `$1.23k`, `$0.0045`. Exact ones stand on hover. */
+/** Amount for the axis of a chart or a small space, rounded to three digits: `$1.23k`, `$0.0045`. The exact amount is shown on hover. */
 export function formatShortUsd(microUsd: number): string {
   const usd = microUsd / 1_000_000;
   if (usd !== 0 && Math.abs(usd) < 0.01) return `$${Number(usd.toPrecision(2))}`;

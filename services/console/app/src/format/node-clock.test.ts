@@ -17,7 +17,7 @@ test("keeps the time of the node, whether the browser's clock is ahead or behind
   }
 });
 
-test("takes a few seconds for the way of the answer, and ignores what is no time", () => {
+test("takes a difference of a few seconds for network delay, and ignores an invalid time", () => {
   vi.useFakeTimers({ now: Date.parse("2026-11-30T12:00:03.250Z") });
   learnNodeTime("Mon, 30 Nov 2026 12:00:00 GMT");
   for (const text of [null, "", "yesterday"]) learnNodeTime(text);

@@ -12,7 +12,7 @@ test("reads amounts in USD exactly", () => {
   ]);
 });
 
-test("refuses amounts that are not clear or finer than a micro-USD", () => {
+test("refuses amounts that are ambiguous or finer than a micro-USD", () => {
   const texts = ["", "0,25", "1,00", "-5", "5 USD", "1e3", "0.0000001", "5.", ".5", "12,34,567"];
   expect(texts.map(parseUsd)).toEqual(texts.map(() => undefined));
 });
@@ -22,7 +22,7 @@ test("reads whole numbers", () => {
   expect(["", "1.5", "-1", "1,00", "6e1"].map(parseCount)).toEqual(Array.from({ length: 5 }, () => undefined));
 });
 
-test("writes amounts for a field, which reads them again", () => {
+test("writes amounts as text that a field reads back", () => {
   expect(toUsdText(1_200_000_000n)).toBe("1200.00");
   for (const amount of [1n, 12_345_678_901n, 9_000_000_000_000_000n]) expect(parseUsd(toUsdText(amount))).toBe(amount);
 });

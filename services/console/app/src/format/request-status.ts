@@ -1,6 +1,6 @@
 import { RequestStatus } from "@routeplane/contracts/usage";
 
-/** Names of the statuses of requests, as filters, tables and the command line have them. */
+/** Names of the statuses of requests, as in filters, tables and the command line. */
 export const STATUS_NAMES = ["succeeded", "failed", "cancelled", "denied", "pending", "unknown"] as const;
 export type StatusName = (typeof STATUS_NAMES)[number];
 
@@ -13,12 +13,12 @@ const STATUSES: Readonly<Record<StatusName, RequestStatus>> = {
   unknown: RequestStatus.UNKNOWN,
 };
 
-/** Status of a name; undefined for any other text. */
+/** Status with a name; undefined for any other text. */
 export function statusOf(name: string): RequestStatus | undefined {
   return Object.hasOwn(STATUSES, name) ? STATUSES[name as StatusName] : undefined;
 }
 
-/** Name of a status; `unknown` also for one of a newer node. */
+/** Name of a status; `unknown` also for a status that only newer nodes send. */
 export function statusNameOf(status: RequestStatus): StatusName {
   return STATUS_NAMES.find((name) => STATUSES[name] === status) ?? "unknown";
 }

@@ -1,4 +1,4 @@
-/** Text cut to a number of characters, `…` included: names and models are the words of clients, and may be very long. */
+/** Text truncated to a number of characters, `…` included: names and models come from clients, and may be very long. */
 export function shortText(text: string, max = 40): string {
   const characters = Array.from(text.slice(0, 2 * max + 2));
   return characters.length <= max ? text : `${characters.slice(0, max - 1).join("")}…`;

@@ -13,20 +13,20 @@ export const RANGES = {
   "90d": 90 * DAY_MS,
 } as const;
 
-/** Range of time: from its start, inclusive, to its end, exclusive. */
+/** Time range: start inclusive, end exclusive. */
 export interface TimeRange {
   readonly from: Date;
   readonly to: Date;
 }
 
-/** Filters of the address that give a range: a name of `RANGES`, or two times in RFC 3339. */
+/** Filters in the address that give a range: a name of `RANGES`, or two times in RFC 3339. */
 export interface RangeFilters {
   readonly range: string;
   readonly from: string;
   readonly to: string;
 }
 
-/** The range that the filters give; that of the default where they give none. Ends are full minutes, so that reads can be cached. */
+/** Range that the filters give, or the default range if they give none. Ends are full minutes, so that reads can be cached. */
 export function timeRangeOf(
   { range, from, to }: RangeFilters,
   now: number,
@@ -39,17 +39,17 @@ export function timeRangeOf(
   return { from: new Date(last - length), to: new Date(last) };
 }
 
-/** Range of the same length before a range: what it is compared with. */
+/** Previous range of the same length, for comparison. */
 export function rangeBefore({ from, to }: TimeRange): TimeRange {
   return { from: new Date(2 * from.getTime() - to.getTime()), to: from };
 }
 
-/** The range as the fields of a message. */
+/** Converts a range to the fields of a message. */
 export function toProtoRange({ from, to }: TimeRange) {
   return { from: timestampFromMs(from.getTime()), to: timestampFromMs(to.getTime()) };
 }
 
-/** The range that a response names; it always has both ends. */
+/** Converts the range of a response, which always has both ends. */
 export function fromProtoRange({
   from,
   to,

@@ -6,7 +6,7 @@ test("shows a time in a zone, with the offset", () => {
   expect(formatTime(new Date("2026-11-30T08:31:05Z"), "UTC")).toBe("2026-11-30 08:31:05 UTC");
 });
 
-test("shows a time from now by its largest unit", () => {
+test("shows a time relative to now in its largest unit", () => {
   const now = Date.parse("2026-11-30T08:00:00Z");
   const from = (ms: number): string => formatRelative(new Date(now + ms), now);
   expect([from(0), from(29_000), from(-5_000), from(-300_000), from(7_200_000), from(-86_400_000)]).toEqual([

@@ -1,11 +1,11 @@
 import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 
-/** Date of a timestamp of a message; undefined for an absent one. */
+/** Converts a timestamp of a message to a date; undefined if it is absent. */
 export function fromTimestamp(timestamp: Timestamp | undefined): Date | undefined {
   return timestamp && timestampDate(timestamp);
 }
 
-/** Formats that were made, by their time zone: making one takes longer than formatting a hundred times. */
+/** Cached formats by time zone: creating one takes longer than formatting a hundred times. */
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 function formatIn(timeZone: string): Intl.DateTimeFormat {
@@ -40,10 +40,10 @@ const UNITS = [
   ["second", 1_000],
 ] as const;
 
-/** Future that is taken for the present: `useNow` moves as seldom, and clocks differ. Milliseconds. */
+/** Time in the future that still counts as now: `useNow` is updated only that often, and clocks differ. Milliseconds. */
 const TOLERANCE_MS = 30_000;
 
-/** Time from now, rounded to its largest unit: `5 minutes ago`, `in 2 hours`. */
+/** Time relative to now, rounded to its largest unit: `5 minutes ago`, `in 2 hours`. */
 export function formatRelative(date: Date, now: number): string {
   const difference = date.getTime() - now;
   if (difference > 0 && difference < TOLERANCE_MS) return "now";

@@ -1,7 +1,7 @@
 import { useCallback } from "react";
 import { useSearchParams } from "wouter";
 
-/** Filters of a page, kept in its address, so that a link or a reload shows the same. A change replaces the address. */
+/** Filters of a page, stored in its address, so that a link or a reload shows the same. A change replaces the address. */
 export function useFilters<Name extends string>(
   names: readonly Name[],
 ): readonly [Readonly<Record<Name, string>>, (change: Partial<Record<Name, string>>) => void] {

@@ -1,12 +1,12 @@
 import { useSyncExternalStore } from "react";
 import { nodeNow } from "./node-clock.ts";
 
-/** Pause between two looks at the clock. Milliseconds. */
+/** Interval at which the clock is read. Milliseconds. */
 const TICK_MS = 30_000;
 
 /**
- * The present, as far as texts like `5 minutes ago` need it: it moves every 30 seconds, and not while the page is hidden, so that
- * nothing is read for a tab that nobody looks at. By the node's clock, in milliseconds since 1970.
+ * Current time for texts like `5 minutes ago`, by the node's clock, in milliseconds since 1970. It is updated every 30 seconds, but not
+ * while the page is hidden, so that a hidden tab reads nothing.
  */
 export function useNow(): number {
   return useSyncExternalStore(subscribe, presentTime);
@@ -28,9 +28,9 @@ function subscribe(onChange: () => void): () => void {
   };
 }
 
-/** The present as `useNow` has it, outside of a component. */
+/** Current time as `useNow` returns it, for use outside of a component. */
 export function presentTime(): number {
-  // A page that is opened after a long time reads the clock anew.
+  // The clock is read again if nothing has read it for a long time.
   if (Math.abs(nodeNow() - now) >= TICK_MS && !document.hidden) now = nodeNow();
   return now;
 }

@@ -3,7 +3,7 @@ import { useSyncExternalStore } from "react";
 const STORAGE = "routeplane-time-zone";
 const CHANGED = "routeplane-time-zone-changed";
 
-/** The time zone in which the app shows times and cuts days: the browser's, unless the person chose another in this browser. */
+/** Time zone in which the app shows times and cuts days: the browser's, unless the person chose another one in this browser. */
 export function useTimeZone(): readonly [string, (timeZone: string) => void] {
   return [useSyncExternalStore(subscribe, currentTimeZone), writeTimeZone];
 }
@@ -13,10 +13,10 @@ function subscribe(onChange: () => void): () => void {
   return () => window.removeEventListener(CHANGED, onChange);
 }
 
-/** The choice as it was read last: reading it again for each time of a table would be slow. */
+/** Choice as it was last read: reading storage again for each time in a table would be slow. */
 let current: string | undefined;
 
-/** The time zone as `useTimeZone` has it, outside of a component. */
+/** Time zone as `useTimeZone` returns it, for use outside of a component. */
 export function currentTimeZone(): string {
   return (current ??= readTimeZone());
 }

@@ -1,8 +1,11 @@
-/** Reads the text of a `datetime-local` input, e.g. `2026-11-30T09:30`, as the time on the clocks of a time zone; undefined if it is none. */
+/**
+ * Reads the text of a `datetime-local` input, e.g. `2026-11-30T09:30`, as a time on the clocks of a time zone; undefined for an invalid
+ * text.
+ */
 export function fromZonedTime(text: string, timeZone: string): Date | undefined {
   const clock = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}$/.test(text) ? Date.parse(`${text}Z`) : Number.NaN;
   if (Number.isNaN(clock)) return undefined;
-  // The offset before a change of the clocks, and the one after it: the time is right by one of them, unless the clocks skip it.
+  // Offsets before and after a possible change of the clocks: the time is right with one of them, unless the clocks skip it.
   const first = clock - offsetAt(clock - DAY_MS, timeZone);
   const second = clock - offsetAt(clock + DAY_MS, timeZone);
   return new Date(first + offsetAt(first, timeZone) === clock ? first : second);
@@ -10,7 +13,7 @@ export function fromZonedTime(text: string, timeZone: string): Date | undefined 
 
 const DAY_MS = 86_400_000;
 
-/** Milliseconds by which the clocks of a time zone are ahead of UTC at a time. */
+/** Milliseconds by which the clocks of a time zone are ahead of UTC at a given time. */
 function offsetAt(time: number, timeZone: string): number {
   const parts = new Intl.DateTimeFormat("en", {
     timeZone,

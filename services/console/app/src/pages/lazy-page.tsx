@@ -3,8 +3,8 @@ import { Skeleton } from "../components/skeleton.tsx";
 import { loadPatiently } from "./load-patiently.ts";
 
 /**
- * Page whose script is loaded when it is opened first. One that cannot be loaded throws where it would show. React's own `lazy` shows its
- * placeholder for at least 300 ms, however soon the script is there.
+ * Creates a page whose script is loaded when the page is first opened. If loading fails, rendering the page throws. Unlike this, React's
+ * `lazy` shows its placeholder for at least 300 ms, however fast the script loads.
  */
 export function lazyPage<Props extends object>(load: () => Promise<{ readonly default: ComponentType<Props> }>) {
   let loaded: ComponentType<Props> | undefined;

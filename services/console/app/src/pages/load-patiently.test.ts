@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { loadPatiently } from "./load-patiently.ts";
 
-test("loads again after failures, and throws the last of them", async () => {
+test("loads again after failures, and throws the last error", async () => {
   let attempts = 0;
   const load = async (): Promise<string> => {
     attempts++;

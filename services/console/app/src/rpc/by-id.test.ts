@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { byId } from "./by-id.ts";
 
-test("finds things by their ids, and makes one map for a list", () => {
+test("finds resources by their ids, and makes one map per list", () => {
   const list = [{ id: "key_1", name: "agent" }];
   expect(byId(list).get("key_1")).toBe(list[0]);
   expect(byId(list)).toBe(byId(list));

@@ -26,7 +26,7 @@ test("reads the faults of each field, and the reason", () => {
   expect(reasonOf(error)).toBe("FIELD_INVALID");
 });
 
-test("finds nothing in errors of other origin", () => {
+test("finds nothing in errors of other origins", () => {
   expect(fieldErrorsOf(new Error("no")).size).toBe(0);
   expect(reasonOf(new ConnectError("down", Code.Unavailable))).toBeUndefined();
 });

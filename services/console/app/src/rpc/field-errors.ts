@@ -1,10 +1,10 @@
 import { ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 
-/** Fields of a request that a service found at fault, e.g. `limits.budget.limit_micro_usd`, each with what is wrong with it. */
+/** Invalid fields of a request, e.g. `limits.budget.limit_micro_usd`, each with the fault that the service found. */
 export type FieldErrors = ReadonlyMap<string, string>;
 
-/** Reads which fields a service refused; empty for an error that names none. Several faults of a field are one text. */
+/** Reads the fields that a service refused; empty for an error that names none. Several faults of a field are joined in one text. */
 export function fieldErrorsOf(error: unknown): FieldErrors {
   const found = new Map<string, string>();
   if (!(error instanceof ConnectError)) return found;

@@ -3,7 +3,7 @@ import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-
 import { expect, test } from "vitest";
 import { errorAt, isUncertain, formErrorsOf } from "./form-errors.ts";
 
-test("shows the faults of a field and of those in it at the field", () => {
+test("shows the faults of a field and its subfields at the field", () => {
   const errors = new Map([
     ["name", "must not be blank"],
     ["limits.budget.limit_micro_usd", "must be above 0"],
@@ -15,7 +15,7 @@ test("shows the faults of a field and of those in it at the field", () => {
   expect(errorAt(errors, "scopes")).toBeUndefined();
 });
 
-test("shows a refusal for more than the parent has at its field", () => {
+test("shows a refusal for exceeding the parent at its field", () => {
   const info = { desc: ErrorInfoSchema, value: { reason: "SCOPE_EXCEEDS_PARENT", domain: "routeplane" } };
   const refusal = new ConnectError("scopes: yours lacks audit:read", Code.PermissionDenied, undefined, [info]);
   expect([...formErrorsOf(refusal)]).toEqual([["scopes", "yours lacks audit:read"]]);
@@ -31,7 +31,7 @@ test("prefers the fields that the service names", () => {
   expect([...formErrorsOf(error)]).toEqual([["limits.budget", "too high"]]);
 });
 
-test("knows when a change may have been made although the call failed", () => {
+test("recognises errors after which the change may have been made", () => {
   const withReason = (reason: string) =>
     new ConnectError("failed", Code.Unavailable, undefined, [
       { desc: ErrorInfoSchema, value: { reason, domain: "routeplane" } },

@@ -1,13 +1,13 @@
 import { type FieldErrors, fieldErrorsOf, reasonOf } from "./field-errors.ts";
 
-/** Fields that refusals are about which name none. */
+/** Fields of refusals that name no field, by reason. */
 const FIELDS_OF_REASONS: Readonly<Record<string, string>> = {
   SCOPE_EXCEEDS_PARENT: "scopes",
   EXPIRY_EXCEEDS_PARENT: "expires_at",
   NAME_TAKEN: "name",
 };
 
-/** Faults that a service found in the fields of a form, by the field; empty for an error of another kind. */
+/** Faults that a service found in a form, by field; empty for other errors. */
 export function formErrorsOf(error: unknown): FieldErrors {
   const errors = fieldErrorsOf(error);
   const field = FIELDS_OF_REASONS[reasonOf(error) ?? ""];
@@ -21,7 +21,7 @@ function messageOf(error: Error, field: string): string {
   return message.startsWith(`${field}: `) ? message.slice(field.length + 2) : message;
 }
 
-/** Error of a field, or of the fields in it, in one text; undefined if there is none. */
+/** Error of a field and its subfields, in one text; undefined if there is none. */
 export function errorAt(errors: FieldErrors, path: string): string | undefined {
   const found = [...errors].filter(([field]) => field === path || field.startsWith(`${path}.`));
   return found.length === 0 ? undefined : found.map(([, fault]) => asSentence(fault)).join(" ");
@@ -32,10 +32,10 @@ function asSentence(fault: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
-/** Reasons with which a service answers although it may have made the change. */
+/** Reasons of errors after which a change may nevertheless have been made. */
 const UNCERTAIN_REASONS: ReadonlySet<string> = new Set(["DEADLINE_EXCEEDED", "INTERNAL", "CANCELLED"]);
 
-/** True if a call failed in a way that leaves open whether its change was made: the answer was lost. */
+/** True if a failed call may have made its change, because the response was lost. */
 export function isUncertain(error: unknown): boolean {
   const reason = reasonOf(error);
   return reason === undefined || UNCERTAIN_REASONS.has(reason);

@@ -2,12 +2,12 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { QueryCache, QueryClient } from "@tanstack/react-query";
 import { reportSessionEnd } from "../session/session-end.ts";
 
-/** Attempts of a read that failed because a service was not available. Errors that another attempt cannot change have one. */
+/** Maximum number of attempts of a read while a service is unavailable. After other errors, a read is not repeated. */
 const ATTEMPTS = 3;
-/** Age at which a page that is opened again reads anew. Milliseconds. */
+/** Age of data at which a page that is opened reads it again. Milliseconds. */
 const STALE_MS = 10_000;
 
-/** Cache of reads. A read that the session's end refused ends the session in the page as well. */
+/** Cache of reads. A read that is refused because the session has ended also ends the session in the page. */
 export function createQueryClient(): QueryClient {
   return new QueryClient({
     queryCache: new QueryCache({ onError: endSessionIfRefused }),

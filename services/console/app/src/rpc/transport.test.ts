@@ -9,7 +9,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it("says with each call that the page makes it, and which namespace it shows", async () => {
+it("sends with each call that the page makes it, and the namespace that it shows", async () => {
   const sent: (readonly [string | null, string | null])[] = [];
   vi.stubGlobal("fetch", async (_: string, { headers }: RequestInit) => {
     const seen = new Headers(headers);
@@ -29,7 +29,7 @@ it("says with each call that the page makes it, and which namespace it shows", a
   ]);
 });
 
-it("gives a read up that has no answer within 10 s, and any other call after 30 s, and says so", async () => {
+it("fails a read without a response after 10 s, and any other call after 30 s, and reports it", async () => {
   vi.useFakeTimers();
   vi.stubGlobal("fetch", async (_: string, { signal }: RequestInit) => {
     const { promise, reject } = Promise.withResolvers<Response>();

@@ -1,20 +1,20 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 
-/** Header without which the console refuses a call: no other site can make a browser send it. */
+/** Header that the console requires of a call, because no other site can make a browser send it. */
 export const CONSOLE_HEADER = { "x-routeplane-console": "1" } as const;
 
 let pageNamespace: string | undefined;
 
 /**
- * Names the namespace that the page shows, `ns_…` or nothing in none. Calls say so from then on, and the console refuses them once
- * another tab has switched the session to another namespace: nothing is changed there by a page of this one.
+ * Sets the namespace that the page shows: `ns_…`, or empty for none. Later calls name it, and the console refuses them once another tab has
+ * switched the session, so that this page changes nothing in the other namespace.
  */
 export function setPageNamespace(namespaceId: string): void {
   pageNamespace = namespaceId;
 }
 
-/** Time within which a service has to answer a read, and any other call: a simulation takes a while. Milliseconds. */
+/** Time limits for a read, and for any other call, e.g. a simulation. Milliseconds. */
 const READ_MS = 10_000;
 const CALL_MS = 30_000;
 
@@ -31,8 +31,8 @@ const connect = createConnectTransport({
 });
 
 /**
- * Calls the services through the console, which adds the credential of the session. The page never holds a token. A call without an answer
- * fails with DEADLINE_EXCEEDED: a read after 10 s, so that a page does not wait for one service, any other after 30 s.
+ * Transport through the console, which adds the credential of the session; the page never holds a token. A call without a response fails
+ * with DEADLINE_EXCEEDED: a read after 10 s, so that one service does not block a page, any other after 30 s.
  */
 export const transport: Transport = {
   async unary(method, signal, timeoutMs = /^(get|list)/.test(method.localName) ? READ_MS : CALL_MS, ...rest) {

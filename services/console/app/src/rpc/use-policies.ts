@@ -1,7 +1,7 @@
 import { useQuery } from "@connectrpc/connect-query";
 import { PolicyService } from "@routeplane/contracts/policy";
 
-/** Most policies of a namespace: one page holds all. */
+/** Maximum number of policies of a namespace: one page holds all. */
 const MAX_POLICIES = 1_000;
 
 /** Policies of the namespace with their oldest bindings and the use of budgets, oldest first. Pages share one read. */

@@ -3,13 +3,13 @@ import { type Policy, PolicyService } from "@routeplane/contracts/policy";
 import { byId } from "./by-id.ts";
 import { holdsScope, useSession } from "../session/use-session.ts";
 
-/** Most policies whose names are read: one page. Policies beyond are shown by their id. */
+/** Maximum number of policies whose names are read: one page. Further policies are shown by id. */
 const MAX_NAMES = 1_000;
 
 /**
- * Policies of the namespace by their id, read once for all parts of the app; empty without the scope `policy:read`, and for an operator.
+ * Policies of the namespace by id, read once for all parts of the app; empty without the scope `policy:read`, and for an operator.
  *
- * @param isNeeded false where nothing names a policy, so that none are read
+ * @param isNeeded false if no policy is named, so that none are read
  */
 export function usePolicies(isNeeded = true): ReadonlyMap<string, Policy> {
   const session = useSession();

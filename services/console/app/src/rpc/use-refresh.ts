@@ -1,13 +1,16 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useCallback } from "react";
 
-/** Returns the function that reads anew what the page shows, and what other pages have read, after a change. */
+/** Returns a function that, after a change, reads again the data of the page and of other pages. */
 export function useRefresh(): () => Promise<void> {
   const queries = useQueryClient();
   return useCallback(() => queries.invalidateQueries(), [queries]);
 }
 
-/** Returns the function that has all pages which are opened next read anew: after a change that leaves the page, whose things may be gone. */
+/**
+ * Returns a function that marks all data as stale, so that pages opened next read it again. For a change after which the page is left,
+ * because its resources may be gone.
+ */
 export function useRefreshLater(): () => Promise<void> {
   const queries = useQueryClient();
   return useCallback(() => queries.invalidateQueries({ refetchType: "none" }), [queries]);

@@ -7,14 +7,11 @@ import { reportSessionEnd } from "../session/session-end.ts";
 interface SecretCall<I extends DescMessage, O extends DescMessage> {
   readonly isBusy: boolean;
   readonly error: ConnectError | undefined;
-  /** Calls the method. The response is undefined if the call failed: `error` then says why. */
+  /** Calls the method. The response is undefined if the call failed; `error` then has the reason. */
   readonly call: (input: MessageInitShape<I>) => Promise<MessageShape<O> | undefined>;
 }
 
-/**
- * Call of a method whose response holds a token. Unlike reads and mutations it goes through no cache: the response is in the hands
- * of the caller alone.
- */
+/** Hook to call a method whose response holds a token. Unlike reads and mutations, the response is not cached: only the caller has it. */
 export function useSecretCall<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
 ): SecretCall<I, O> {

@@ -6,11 +6,13 @@ import styles from "./sign-in.module.css";
 
 interface LeaveNamespaceProps {
   readonly session: Session;
-  /** Name of the namespace, if the page knew it. */
+  /** Name of the namespace, if the page knows it. */
   readonly name: string | undefined;
 }
 
-/** Tells an operator that the namespace which the page showed is suspended or deleted, and leads out of it. Nothing of it is shown. */
+/**
+ * Notice for an operator that the namespace of the page was suspended or deleted, with a way to leave it. Shows no data of the namespace.
+ */
 export function LeaveNamespace({ session, name }: LeaveNamespaceProps) {
   const [error, setError] = useState<string>();
   const [isBusy, setBusy] = useState(false);

@@ -11,7 +11,7 @@ import { SignInAgain } from "./sign-in-again.tsx";
 import styles from "./sign-in.module.css";
 import { SessionContext } from "./use-session.ts";
 
-/** Pause between looks at the session: a revoked one is signed out within 5 seconds. Milliseconds. */
+/** Interval at which the session is checked, so that a revoked one is signed out within 5 seconds. Milliseconds. */
 const HEARTBEAT_MS = 3_000;
 
 type State =
@@ -19,20 +19,20 @@ type State =
   | { readonly at: "unreachable"; readonly notice: string }
   | { readonly at: "signed-out"; readonly notice?: string }
   | { readonly at: "signed-in"; readonly session: Session }
-  /** The namespace is suspended or deleted, and the session can go to another one. */
+  /** The namespace is suspended or deleted, and the session can be exchanged for another namespace. */
   | { readonly at: "outside"; readonly session: Session; readonly name: string | undefined }
-  /** A service refused the session that the page had; nothing of it is shown any more. */
+  /** A service refused the session of the page; none of its data is shown any more. */
   | { readonly at: "refused"; readonly former: Session };
 
 interface SessionProviderProps {
-  /** One-time code of the address that was opened. */
+  /** Sign-in code of the address that was opened. */
   readonly signInCode: string | undefined;
-  /** Called with each new session, before anything of it is shown. */
+  /** Called with each new session, before any of its data is shown. */
   readonly onSession: (session: Session) => void;
   readonly children: ReactNode;
 }
 
-/** Shows its children to a signed-in person only. When the session ends, everything that was read with it is forgotten. */
+/** Shows its children to a signed-in person only. When the session ends, all data that was read with it is dropped. */
 export function SessionProvider({ signInCode, onSession, children }: SessionProviderProps) {
   const queries = useQueryClient();
   const [code, setCode] = useState(signInCode);
@@ -84,7 +84,7 @@ export function SessionProvider({ signInCode, onSession, children }: SessionProv
     const timer = setTimeout(() => void load(), HEARTBEAT_MS);
     return () => clearTimeout(timer);
   }, [state, load]);
-  // The refusal may be of a session that another tab has just replaced by a new one.
+  // The refused session may be one that another tab has just replaced.
   useEffect(() => {
     if (state.at === "refused") void load(state.former);
   }, [state, load]);
@@ -96,10 +96,10 @@ export function SessionProvider({ signInCode, onSession, children }: SessionProv
       try {
         const session = await readSession(stop.signal);
         if (session === undefined || session.namespaceState !== "active") end();
-        // Another tab switched the namespace, and with it the cookie of all tabs: nothing of the former one is kept.
+        // Another tab switched the namespace, and with it the cookie of all tabs: no data of the former namespace is kept.
         else if (!isSameNamespace(session, signedIn)) location.assign("/");
       } catch {
-        // The console or the auth service does not answer now. The page stays; its sections say what they cannot read.
+        // The console or the auth service does not answer. The page stays; its sections show what they cannot read.
       }
     };
     const timer = setInterval(() => {
@@ -130,7 +130,7 @@ function isSameNamespace(session: Session, other: Session): boolean {
   return session.kind === other.kind && session.namespaceId === other.namespaceId;
 }
 
-/** Shown while nobody knows if this browser is signed in. */
+/** Notice while it is not known whether this browser is signed in. */
 function Unreachable({ notice }: { readonly notice: string }) {
   return (
     <main className={styles.page}>

@@ -1,15 +1,15 @@
 import { learnNodeTime } from "../format/node-clock.ts";
 import { CONSOLE_HEADER } from "../rpc/transport.ts";
 
-/** The session of this browser, as the console tells it. It holds no secret. */
+/** Session of this browser, as described by the console. It holds no secret. */
 export interface Session {
   /** `namespace`: one namespace with a key's scopes; `operator`: the node as an operator credential sees it. */
   readonly kind: "namespace" | "operator";
   /** `ns_…`; empty for an operator session. */
   readonly namespaceId: string;
-  /** Empty in no namespace, and in one that is not active. */
+  /** Name of the namespace; empty without a namespace, and in one that is not active. */
   readonly namespaceName: string;
-  /** State of the namespace. In one that is not active the session can only be exchanged. */
+  /** State of the namespace. Unless it is active, the session can only be exchanged. */
   readonly namespaceState: "active" | "suspended" | "deleted";
   /** Name of the credential that opened it. */
   readonly name: string;
@@ -21,7 +21,7 @@ export interface Session {
   readonly gatewayUrl: string;
 }
 
-/** Refusal of a sign-in or a switch, with the console's words. */
+/** Refusal of a sign-in or a switch, with the console's message. */
 export class SessionError extends Error {}
 
 /** Reads the session of this browser; undefined if it is not signed in. @throws SessionError if the console does not answer */
@@ -30,7 +30,7 @@ export async function readSession(signal?: AbortSignal): Promise<Session | undef
   return response.status === 401 ? undefined : toSession(response);
 }
 
-/** Signs in with a one-time code, an API key or an operator token. The console keeps none of them in the page. @throws SessionError */
+/** Signs in with a sign-in code, an API key or an operator token. None of them is kept in the page. @throws SessionError */
 export async function signIn(credential: { readonly code: string } | { readonly token: string }): Promise<Session> {
   return toSession(await call("POST", "/session", credential));
 }
@@ -93,7 +93,7 @@ function fromSessionJson(json: unknown): Session {
   };
 }
 
-/** The state of a namespace; `active` for a console of the release before, which knows no other session. */
+/** State of a namespace; `active` for a console of the previous release, which has sessions in active namespaces only. */
 function stateOf(value: unknown): Session["namespaceState"] {
   return value === "suspended" || value === "deleted" ? value : "active";
 }

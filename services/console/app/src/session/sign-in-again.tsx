@@ -6,15 +6,15 @@ import styles from "./sign-in.module.css";
 
 interface SignInAgainProps {
   readonly session: Session;
-  /** One-time code of the address that was opened. */
+  /** Sign-in code of the address that was opened. */
   readonly code: string;
   /** Called when the person keeps the session. */
   readonly onKeep: () => void;
 }
 
 /**
- * Asks a person who is signed in whether to sign in by the address that was opened. It may come from somebody else, who would have the
- * person work in another namespace without noticing.
+ * Asks a person who is signed in whether to sign in by the address that was opened. The address may come from an attacker, who wants the
+ * person to work in another namespace without noticing.
  */
 export function SignInAgain({ session, code, onKeep }: SignInAgainProps) {
   const [error, setError] = useState<string>();
@@ -26,7 +26,7 @@ export function SignInAgain({ session, code, onKeep }: SignInAgainProps) {
     setBusy(true);
     try {
       await signIn({ code });
-      // Nothing that was read with the former session is kept.
+      // No data that was read with the former session is kept.
       location.reload();
     } catch (failure) {
       setError(failure instanceof Error ? failure.message : String(failure));

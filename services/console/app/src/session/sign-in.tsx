@@ -6,18 +6,18 @@ import { type Session, signIn } from "./session.ts";
 import styles from "./sign-in.module.css";
 
 interface SignInProps {
-  /** Text on why the person has to sign in, if it is not the first time. */
+  /** Reason for which the person has to sign in again; undefined at the first sign-in. */
   readonly notice: string | undefined;
-  /** One-time code of the address that was opened. */
+  /** Sign-in code of the address that was opened. */
   readonly code: string | undefined;
-  /** Called before the code is sent: it is of no use any more. */
+  /** Called before the code is sent, because it cannot be used again. */
   readonly onCodeUsed: () => void;
   readonly onSignedIn: (session: Session) => void;
 }
 
 /**
- * Signs a person in: by the one-time code of the address, at once, or by a pasted API key or operator token, which leaves the
- * field before it is sent.
+ * Signs a person in: at once by the sign-in code of the address, or by a pasted API key or operator token, which is removed from the field
+ * before it is sent.
  */
 export function SignIn({ notice, code, onCodeUsed, onSignedIn }: SignInProps) {
   const [error, setError] = useState<string>();

@@ -3,7 +3,7 @@ import type { Session } from "./session.ts";
 
 export const SessionContext = createContext<Session | undefined>(undefined);
 
-/** The session of this browser. Only below `SessionProvider`, which shows the sign-in page without one. */
+/** Session of this browser. To be used only below `SessionProvider`, which shows the sign-in page if there is no session. */
 export function useSession(): Session {
   const session = useContext(SessionContext);
   if (session === undefined) throw new Error("useSession is called outside of SessionProvider");

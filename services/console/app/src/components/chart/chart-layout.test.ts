@@ -39,7 +39,7 @@ test("shows an amount that is too small for the scale", () => {
   expect(column?.segments[0]?.height).toBe(1.5);
 });
 
-test("labels hours at steps that divide the day, from midnight on", () => {
+test("labels hours at steps that divide a day evenly, from midnight on", () => {
   const buckets = timeBuckets(
     { from: new Date("2026-11-29T21:00:00Z"), to: new Date("2026-11-30T21:00:00Z") },
     "hour",

@@ -1,13 +1,13 @@
 import type { Series } from "./series.ts";
 import type { TimeBucket } from "./time-buckets.ts";
 
-/** Least height of a segment that is not zero. Pixels. */
+/** Minimum height of a segment that is not zero. Pixels. */
 const MIN_SEGMENT = 1.5;
-/** Part of the width of a bucket that its bar takes. */
+/** Fraction of the width of a bucket that its bar takes. */
 const BAR_SHARE = 0.8;
-/** Widest bar. Pixels. */
+/** Maximum width of a bar. Pixels. */
 const MAX_BAR = 64;
-/** Steps of the labels of hours: each divides a day. Then days. */
+/** Steps between labels. Each step of hours divides a day. */
 const LABEL_STEPS = { hour: [1, 2, 3, 4, 6, 12, 24], day: [1, 2, 3, 7, 14, 30, 60, 120, 360] } as const;
 
 /** Area of the bars within a chart. Pixels. */
@@ -32,11 +32,13 @@ export interface Column {
   readonly width: number;
   readonly barLeft: number;
   readonly barWidth: number;
-  /** Parts from the bottom to the top; those that are zero are left out. */
+  /** Segments from the bottom to the top; empty ones are left out. */
   readonly segments: readonly Segment[];
 }
 
-/** Values at which an axis from 0 has its lines: whole numbers, at steps of 1, 2 or 5 times a power of ten. The last is at least the maximum. */
+/**
+ * Values of the lines of an axis that starts at 0: whole numbers, at steps of 1, 2 or 5 times a power of ten. The last is at least `max`.
+ */
 export function valueTicks(max: bigint, lines: number): readonly number[] {
   const top = Number(max);
   if (top === 0) return [0];
@@ -45,7 +47,7 @@ export function valueTicks(max: bigint, lines: number): readonly number[] {
   return Array.from({ length: Math.ceil(top / step) + 1 }, (_, index) => index * step);
 }
 
-/** Stacks the series of each bucket in an area whose height is `scaleTop`. What is not zero can be seen. */
+/** Stacks the series of each bucket in an area whose height is `scaleTop`. Every amount above zero is visible. */
 export function layOutColumns(
   series: readonly Series[],
   bucketCount: number,
@@ -69,7 +71,7 @@ export function layOutColumns(
   });
 }
 
-/** Indexes of the buckets that have a label on the axis, so far from one another that the labels do not touch. */
+/** Indexes of the buckets that have a label on the axis, far enough apart that the labels do not touch. */
 export function labelledBuckets(
   buckets: readonly TimeBucket[],
   columnWidth: number,

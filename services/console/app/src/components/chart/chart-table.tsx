@@ -17,7 +17,7 @@ interface Row {
   readonly values: readonly bigint[];
 }
 
-/** All numbers of a chart, to read, to copy and for screen readers. Its rows are made when it is opened. */
+/** Table of all numbers of a chart, to read, to copy and for screen readers. Its rows are rendered when it is opened. */
 export function ChartTable({ caption, buckets, series, format }: ChartTableProps) {
   const [isOpen, setOpen] = useState(false);
   return (

@@ -16,10 +16,10 @@ interface ChartTooltipProps {
   readonly format: (value: bigint) => string;
 }
 
-/** Width of a chart that has no room beside a bar: its numbers are above the bars. Pixels. */
+/** Width below which a chart has no room beside a bar, and shows the numbers above the bars. Pixels. */
 const NARROW = 480;
 
-/** Exact numbers of a bar, beside it or above the chart. The bar's own label says the same to screen readers. */
+/** Exact numbers of a bar, beside it or above the chart. Screen readers get the same from the label of the bar. */
 export function ChartTooltip({ bucket, column, series, index, active, width, format }: ChartTooltipProps) {
   if (bucket === undefined || column === undefined) return null;
   const isLeft = column.left + column.width / 2 < width / 2;

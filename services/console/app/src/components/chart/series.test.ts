@@ -14,7 +14,7 @@ test("adds points up to series, the largest first, with empty buckets as zero", 
   ]);
 });
 
-test("joins all series beyond the seventh in a rest, and loses nothing of amounts beyond the exact integers of floats", () => {
+test("joins all series beyond the seventh in a rest, and is exact for amounts beyond 2^53", () => {
   const points: Point[] = Array.from({ length: 12 }, (_, index) => ({
     id: `s${index}`,
     bucket: index % 2,
@@ -27,12 +27,12 @@ test("joins all series beyond the seventh in a rest, and loses nothing of amount
   expect(series.at(-1)?.values).toEqual([9_007_199_254_740_993n * 3n + 6n, 9_007_199_254_740_993n * 2n + 4n]);
 });
 
-test("names an eighth series rather than showing a rest of one", () => {
+test("names an eighth series instead of showing a rest of one", () => {
   const points = Array.from({ length: 8 }, (_, index) => ({ id: `s${index}`, bucket: 0, value: 8n - BigInt(index) }));
   expect(toSeries(points, 1).at(-1)).toMatchObject({ id: "s7", name: "s7" });
 });
 
-test("adds what was not read apart to the rest, which then is there although there are few series", () => {
+test("adds amounts that were not read separately to the rest, which then exists even with few series", () => {
   const points = [
     { id: undefined, bucket: 1, value: 50n },
     { id: "", bucket: 0, value: 3n },
@@ -47,6 +47,6 @@ test("adds what was not read apart to the rest, which then is there although the
   const series = toSeries([...many, ...notRead], 2);
   expect(series.map(({ name }) => name)).toEqual(["s0", "s1", "s2", "s3", "s4", "s5", "s6", "Rest"]);
   expect(series.at(-1)?.values).toEqual([2n, 50n]);
-  // A rest without any amount is no series either.
+  // A rest without any amount is left out, too.
   expect(toSeries([{ id: undefined, bucket: 0, value: 0n }, ...many], 1)).toHaveLength(8);
 });

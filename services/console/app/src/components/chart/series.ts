@@ -1,21 +1,21 @@
-/** Most series of a chart that have a colour of their own. */
+/** Maximum number of series of a chart with their own colour. */
 const MAX_SERIES = 7;
 
-/** Number of series to read for a chart: the next one is shown by its name unless there are more. */
+/** Number of series to read for a chart: one more than MAX_SERIES, because a single further series is shown by its name. */
 export const SERIES_TO_READ = MAX_SERIES + 1;
 
 /** Amount of one series in one bucket. */
 export interface Point {
-  /** Identifies the series; undefined: it is the sum of series that were not read apart. */
+  /** Id of the series; undefined for the sum of the series that were not read separately. */
   readonly id: string | undefined;
   /** Index of the bucket. */
   readonly bucket: number;
   readonly value: bigint;
 }
 
-/** Series of a chart. Its place in the list is its colour. */
+/** Series of a chart. Its index in the list determines its colour. */
 export interface Series {
-  /** Absent for the rest: all series that have no colour of their own. */
+  /** Absent for the rest: all series without their own colour. */
   readonly id?: string;
   readonly name: string;
   /** Exact amount of each bucket. */
@@ -24,8 +24,8 @@ export interface Series {
 }
 
 /**
- * Adds points up to series, the largest first. Those beyond the seventh are one series, `Rest`, which says their number if all were
- * read apart. Series without any amount are left out; amounts are never lost: the totals of the series add up to the sum of the points.
+ * Adds points up to series, the largest first. Series beyond the seventh are joined in one, `Rest`, whose name has their number if all were
+ * read separately. Series without any amount are left out. The totals of the series always add up to the sum of the points.
  */
 export function toSeries(
   points: readonly Point[],
@@ -47,7 +47,7 @@ export function toSeries(
     })
     .filter(({ total }) => total !== 0n)
     .toSorted((a, b) => compare(b.total, a.total) || compare(a.name, b.name));
-  // One series more is shown by its name rather than as a rest of one.
+  // A single further series is shown by its name instead of as a rest of one.
   if (all.length <= MAX_SERIES + 1 && sum(notRead) === 0n) return all;
   const others = all.slice(MAX_SERIES);
   const values = notRead.map((value, bucket) => value + sum(others.map((series) => series.values[bucket] ?? 0n)));

@@ -20,11 +20,11 @@ interface TimeBarChartProps {
   readonly format: (value: bigint) => string;
   /** Short text of an amount for the axis. */
   readonly formatTick: (value: number) => string;
-  /** Called when a bar, or the part of it that is one series, is chosen by pointer or keyboard. Absent: they cannot be chosen. */
+  /** Called when a bar, or one series of it, is chosen by pointer or keyboard. Absent: bars cannot be chosen. */
   readonly onSelect?: (bucket: TimeBucket, series: Series | undefined) => void;
 }
 
-/** The bucket that is pointed at or focused, and the series in it. */
+/** Bucket that is pointed at or focused, and the series in it. */
 interface Cursor {
   readonly bucket: number;
   readonly series: number | undefined;
@@ -40,9 +40,9 @@ const LABEL_WIDTH = 54;
 const LINES = 4;
 
 /**
- * Bars over time, each stacked of series. Exact numbers show on hover and focus, and all of them in a table behind. One stop of the
- * Tab key: arrow keys go from bar to bar and, up and down, through the series of a bar; Enter chooses. On a touch screen the first
- * tap shows the numbers and the second one chooses.
+ * Bars over time, each a stack of series. Exact numbers are shown on hover and focus, and all of them in a table that can be opened. The
+ * chart is one stop of the Tab key: arrow keys move from bar to bar and, up and down, through the series of a bar; Enter chooses. On a
+ * touch screen the first tap shows the numbers and the second one chooses.
  */
 export function TimeBarChart({ caption, buckets, series, format, formatTick, onSelect }: TimeBarChartProps) {
   const [frame, width] = useWidth<HTMLDivElement>();
@@ -201,7 +201,7 @@ function seriesOf(target: EventTarget): number | undefined {
   return index === undefined ? undefined : Number(index);
 }
 
-/** Effect of a key: another cursor, a choice, the end of the numbers; undefined for keys that are none of the chart's. */
+/** Effect of a key: it moves the cursor, chooses, or hides the numbers; undefined for keys that the chart does not handle. */
 function nextCursor(
   key: string,
   { bucket, series }: Cursor,

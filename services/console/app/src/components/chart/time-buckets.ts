@@ -3,25 +3,25 @@ import type { TimeRange } from "../../format/time-range.ts";
 /** Length of the buckets of a chart over time. */
 export type BucketUnit = "hour" | "day";
 
-/** Part of a range: an hour of UTC or a day of a time zone, or what of it lies in the range. Texts are of the time zone. */
+/** Part of a range: an hour of UTC or a day of a time zone, cut off at the ends of the range. Labels are in the time zone. */
 export interface TimeBucket extends TimeRange {
   /** Full text, e.g. `Mon 30 Nov 2026, 14:00–15:00`. */
   readonly label: string;
-  /** Short text for an axis: `14:00`, or `30 Nov` for a day and for the first hour of one. */
+  /** Short text for an axis: `14:00`, or `30 Nov` for a day and for the first hour of a day. */
   readonly tick: string;
-  /** True for a day, and for the first hour of one. */
+  /** True for a day, and for the first hour of a day. */
   readonly isDayStart: boolean;
 }
 
 const HOUR_MS = 3_600_000;
-/** Longest range whose buckets are hours. Milliseconds. */
+/** Maximum length of a range with buckets of hours. Milliseconds. */
 const MAX_HOURS_MS = 48 * HOUR_MS;
 /** Step of the search for the start of a day: every offset from UTC is a multiple of it. Milliseconds. */
 const QUARTER_MS = 900_000;
-/** Part of a day in which no other one starts: days have 23 to 25 hours. Milliseconds. */
+/** Time after the start of a day in which no other day starts: days have 23 to 25 hours. Milliseconds. */
 const SAFE_DAY_MS = 22 * 3_600_000;
 
-/** Most buckets of a range: what a chart can draw and a read can return. */
+/** Maximum number of buckets of a range, as a chart can draw and a read can return them. */
 export const MAX_BUCKETS = 1_000;
 
 /** Hours for ranges of up to two days, else days. */
@@ -29,7 +29,10 @@ export function bucketUnitOf({ from, to }: TimeRange): BucketUnit {
   return to.getTime() - from.getTime() <= MAX_HOURS_MS ? "hour" : "day";
 }
 
-/** Buckets of a range, without gaps, in order. The first and the last end where the range does; those beyond MAX_BUCKETS are left out. */
+/**
+ * Buckets of a range, without gaps, in order. The first and the last are cut off at the ends of the range; buckets beyond MAX_BUCKETS are
+ * left out.
+ */
 export function timeBuckets({ from, to }: TimeRange, unit: BucketUnit, timeZone: string): readonly TimeBucket[] {
   const clock = new LocalClock(timeZone);
   const end = to.getTime();
@@ -43,7 +46,7 @@ export function timeBuckets({ from, to }: TimeRange, unit: BucketUnit, timeZone:
   return buckets;
 }
 
-/** Index of the bucket that a time belongs to: of the last one that has begun, else of the first. */
+/** Index of the bucket that a time belongs to: the last one that has begun, else the first. */
 export function bucketIndexOf(buckets: readonly TimeBucket[], time: Date): number {
   let low = 0;
   let high = buckets.length - 1;
@@ -55,7 +58,7 @@ export function bucketIndexOf(buckets: readonly TimeBucket[], time: Date): numbe
   return low;
 }
 
-/** Clock on the wall of a time zone. */
+/** Local clock of a time zone. */
 class LocalClock {
   readonly #day: Intl.DateTimeFormat;
   readonly #weekday: Intl.DateTimeFormat;
@@ -110,7 +113,7 @@ function describe({ from, to }: TimeRange, unit: BucketUnit, clock: LocalClock):
   };
 }
 
-/** Text on which part of a day a bucket is; empty for a whole day. */
+/** Text for the part of a day that a bucket covers; empty for a whole day. */
 function partOfDay(start: number, end: number, clock: LocalClock): string {
   const parts = [
     clock.day(start) === clock.day(start - 1) && `from ${clock.time(start)}`,

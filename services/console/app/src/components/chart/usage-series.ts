@@ -4,7 +4,7 @@ import { fromTimestamp } from "../../format/time.ts";
 import { type Series, SERIES_TO_READ, toSeries } from "./series.ts";
 import { bucketIndexOf, type TimeBucket } from "./time-buckets.ts";
 
-/** Fields of a request for usage that ask for what a chart of a measure shows by itself, and the rest as one sum. */
+/** Fields of a usage request: the largest values by a measure, as many as a chart shows separately, and the rest as one sum. */
 export function largestBy(measure: MeasureName) {
   return { largest: SERIES_TO_READ, largestBy: MEASURES[measure].usageMeasure };
 }
@@ -17,7 +17,7 @@ interface UsageSeriesOptions {
   readonly nameOf: (id: string) => string;
 }
 
-/** Series of groups of usage by time and one dimension. */
+/** Converts groups of usage, by time and one dimension, to series. */
 export function usageSeries(
   groups: readonly UsageGroup[],
   { buckets, measure, idOf, nameOf }: UsageSeriesOptions,

@@ -15,19 +15,19 @@ function runInShell(program: string, code: string): readonly string[] {
   return execFileSync("/bin/sh", ["-c", script], { env }).toString().split("\0").slice(0, -1);
 }
 
-test("calls the address of the node with the token of the environment, whatever the model's name holds", () => {
+test("calls the address of the node with the token of the environment, whatever characters the model's name has", () => {
   const [, , url, , authorization, , , , body = ""] = runInShell("curl", codeOf("curl", HOSTILE));
   expect(url).toBe("https://node.example/v1/chat/completions");
   expect(authorization).toBe("Authorization: Bearer rp_live_a_b_c");
   expect(JSON.parse(body)).toEqual({ model: HOSTILE, messages: [{ role: "user", content: "Hello" }] });
 });
 
-test("starts Claude Code on the node, whatever the model's name holds", () => {
+test("starts Claude Code on the node, whatever characters the model's name has", () => {
   const started = runInShell("claude", codeOf("claude-code", HOSTILE));
   expect(started).toEqual(["https://node.example", "rp_live_a_b_c", "--model", HOSTILE]);
 });
 
-test("writes addresses and models of programs as strings of their language", () => {
+test("writes addresses and models as string literals of the program's language", () => {
   for (const id of ["openai-js", "openai-python", "anthropic"]) {
     expect(codeOf(id, HOSTILE)).toContain(JSON.stringify(HOSTILE));
   }

@@ -1,4 +1,4 @@
-/** Variable from which every snippet reads the token, so that none of them has to hold it. */
+/** Variable from which every snippet reads the token, so that no snippet contains it. */
 export const TOKEN_VARIABLE = "ROUTEPLANE_API_KEY";
 
 /** Snippet of code that calls a model through the node. */
@@ -10,7 +10,7 @@ export interface Snippet {
   readonly code: string;
 }
 
-/** Snippets for the clients that people have. @param gatewayUrl address of the node, as clients reach it */
+/** Snippets for common clients. @param gatewayUrl address of the node, as clients reach it */
 export function snippetsFor(gatewayUrl: string, model: string): readonly Snippet[] {
   const url = gatewayUrl.replace(/\/+$/, "");
   return [
@@ -46,7 +46,7 @@ const completion = await client.chat.completions.create({
 console.log(completion.choices[0].message.content);`;
 }
 
-/** Strings of JSON are strings of Python too. */
+/** Python snippet. JSON string literals are valid in Python, too. */
 function openaiPython(url: string, model: string): string {
   return `import os
 from openai import OpenAI
@@ -77,7 +77,7 @@ const message = await client.messages.create({
 console.log(message.content);`;
 }
 
-/** Claude Code asks before it uses an API key of the environment, but not for a token. */
+/** Snippet for Claude Code. It sets a token, because Claude Code asks before it uses an API key of the environment. */
 function claudeCode(url: string, model: string): string {
   return [
     `export ANTHROPIC_BASE_URL=${quoteForShell(url)}`,
@@ -86,7 +86,7 @@ function claudeCode(url: string, model: string): string {
   ].join("\n");
 }
 
-/** Text as one word of a POSIX shell, which changes nothing in it. */
+/** Quotes a text as one word of a POSIX shell, without any expansion. */
 function quoteForShell(text: string): string {
   return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -8,7 +8,7 @@ interface SnippetsProps {
   readonly model: string;
 }
 
-/** Snippets for several clients, one of them shown: tabs, which arrow keys choose from. They hold no token. */
+/** Snippets for several clients, as tabs that can be chosen with the arrow keys. They contain no token. */
 export function Snippets({ gatewayUrl, model }: SnippetsProps) {
   const snippets = snippetsFor(gatewayUrl, model);
   const [shownId, setShownId] = useState(snippets[0]?.id);

@@ -35,7 +35,7 @@ export function AuditDetail({ id }: { readonly id: string }) {
 
 function Entry({ id }: { readonly id: string }) {
   const transport = useTransport();
-  // An id does not tell whose log has it.
+  // The id does not show which service's log has the entry.
   const { data, error, refetch } = useQuery({
     queryKey: ["audit-entry", id],
     queryFn: ({ signal }) => readAuditPage(transport, LOGS, { filter: { id }, pageSize: 1, pageToken: "" }, signal),

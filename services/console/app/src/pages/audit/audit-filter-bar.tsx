@@ -9,7 +9,7 @@ import { useKeys } from "../../rpc/use-key-names.ts";
 import { usePolicies } from "../../rpc/use-policy-names.ts";
 import { ACTIONS, type AuditFilters, DEFAULT_RANGE, LOGS } from "./audit-filter.ts";
 
-/** Longest id that the services take, in characters. */
+/** Maximum length of an id that the services accept, in characters. */
 const MAX_ID_LENGTH = 100;
 
 interface AuditFilterBarProps {

@@ -8,7 +8,7 @@ import { timeRangeOf } from "../../format/time-range.ts";
 export const AUDIT_FILTER_NAMES = ["actor", "action", "target", "range", "from", "to"] as const;
 export type AuditFilters = Readonly<Record<(typeof AUDIT_FILTER_NAMES)[number], string>>;
 
-/** Range that is shown where the address gives none: changes are rarer than requests. */
+/** Range that is shown if the address gives none. It is long, because changes are rarer than requests. */
 export const DEFAULT_RANGE = "30d";
 
 /** Services that have an audit log. */
@@ -22,13 +22,16 @@ export const ACTIONS: Readonly<Record<LogName, readonly string[]>> = {
   usage: actionNames(USAGE_ACTIONS),
 };
 
-/** Logs that can have entries of an action: one, because another service refuses it; all for none, or for one of a newer node. */
+/**
+ * Logs that can have entries of an action: a single one, because the other services refuse the action; all for no action, or for an action
+ * of a newer node.
+ */
 export function logsOf(action: string): readonly LogName[] {
   const log = LOGS.find((name) => ACTIONS[name].includes(action));
   return log === undefined ? LOGS : [log];
 }
 
-/** Filters of the address as the services take them. A range that ends now has no end. */
+/** Converts the filters of the address for the services. A range that ends now has no end. */
 export function toAuditFilter(filters: AuditFilters, now: number): MessageInitShape<typeof AuditFilterSchema> {
   const { from, to } = timeRangeOf(filters, now, DEFAULT_RANGE);
   const isFixed = Date.parse(filters.from) < Date.parse(filters.to);

@@ -31,7 +31,7 @@ export function Changes({ entry, nameOf }: ChangesProps) {
     { title: "Before", cell: ({ field, from, to }) => cell(field, from, to) },
     { title: "After", cell: ({ field, from, to }) => cell(field, to, from) },
   ];
-  // A creation has nothing before, and a deletion nothing after.
+  // A creation has no values before, and a deletion has none after.
   const shown = columns.filter(
     ({ title }) =>
       !(title === "Before" && entry.before === undefined) && !(title === "After" && entry.after === undefined),
@@ -71,10 +71,10 @@ function Value({ value, marked, nameOf }: ValueProps) {
   }
 }
 
-/** Most values that the summary of an entry names. */
+/** Maximum number of values in the summary of an entry. */
 const MAX_SUMMARY = 2;
 
-/** The first changes of an entry in one line, for lists. */
+/** First changes of an entry on one line, for lists. */
 export function ChangeSummary({ entry, nameOf }: ChangesProps) {
   const [timeZone] = useTimeZone();
   const changes = changesOf(entry.before, entry.after);

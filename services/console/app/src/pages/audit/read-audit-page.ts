@@ -13,7 +13,7 @@ interface UnreadLog {
   readonly error: ConnectError;
 }
 
-/** Page of the merged log, and the logs that are missing in it. */
+/** Page of the merged log, and the logs that are missing from it. */
 export interface ReadAuditPage extends AuditPage {
   readonly unread: readonly UnreadLog[];
 }

@@ -6,7 +6,7 @@ interface TargetProps {
   readonly nameOf: (id: string) => string | undefined;
 }
 
-/** Thing that an entry changed: of a binding, which has no name, the policy and the principal that it is on. */
+/** Resource that an entry changed. A binding has no name, so its policy and its principal are shown. */
 export function Target({ entry, nameOf }: TargetProps) {
   const { targetId, before, after } = entry;
   const { policy_id: policyId, principal_id: principalId } = after ?? before ?? {};

@@ -5,11 +5,11 @@ import { pathOf } from "./thing-path.ts";
 
 interface ThingLinkProps {
   readonly id: string;
-  /** Undefined if it is not known. */
+  /** Name of the resource; undefined if it is not known. */
   readonly name: string | undefined;
 }
 
-/** Name of what an entry names, which leads to its page where it has one; its id where no name is known. */
+/** Name of a resource, or its id if the name is not known. It links to the page of the resource, if there is one. */
 export function ThingLink({ id, name }: ThingLinkProps) {
   const { kind } = useSession();
   if (id === "") return <>–</>;

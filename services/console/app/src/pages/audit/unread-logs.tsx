@@ -13,7 +13,7 @@ interface UnreadLogsProps {
   readonly onRetry: () => unknown;
 }
 
-/** Names the logs that are missing in the list, each once. */
+/** Notice that names the logs that are missing from the list, each once. */
 export function UnreadLogs({ unread, onRetry }: UnreadLogsProps) {
   const byLog = new Map(unread.map(({ log, error }) => [log, error]));
   return [...byLog].map(([log, error]) => (

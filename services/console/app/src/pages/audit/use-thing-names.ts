@@ -6,12 +6,12 @@ import { useKeys } from "../../rpc/use-key-names.ts";
 import { usePolicies } from "../../rpc/use-policy-names.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 
-/** Most namespaces whose names are read: one page. */
+/** Maximum number of namespaces whose names are read: one page. */
 const MAX_NAMESPACES = 1_000;
 
 /**
- * Names of keys, policies and namespaces by their ids: those of today, and of what is deleted those that an entry has. Returns undefined
- * for a name that is not known.
+ * Returns a function from the id of a key, policy or namespace to its current name; for a deleted one, to the name in its entry. The
+ * function returns undefined if the name is not known.
  */
 export function useThingNames(entries: readonly AuditEntry[]): (id: string) => string | undefined {
   const session = useSession();

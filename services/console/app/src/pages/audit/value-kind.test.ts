@@ -3,7 +3,7 @@ import { addedItems, shownValueOf } from "./value-kind.ts";
 
 const KEY = "key_01m8nxgh8vew7a3s74c1cj2vc8";
 
-test("knows ids, times and amounts by their form and field", () => {
+test("recognises ids, times and amounts by format and field", () => {
   expect(shownValueOf("parent_id", KEY)).toEqual({ kind: "id", id: KEY });
   expect(shownValueOf("expires_at", "2026-12-07T09:46:05.186+00:00")).toEqual({
     kind: "time",
@@ -13,7 +13,7 @@ test("knows ids, times and amounts by their form and field", () => {
   expect(shownValueOf("revoked_at", null)).toEqual({ kind: "none" });
 });
 
-test("takes the words of clients as text, whatever they look like", () => {
+test("shows texts of clients as text, whatever they look like", () => {
   for (const text of ["key_", `${KEY} `, "2026-12-07T09:46:05Z", "<b>"])
     expect(shownValueOf("name", text)).toEqual({ kind: "text", text });
   expect(shownValueOf("expires_at", "2026-99-99T00:00")).toEqual({ kind: "text", text: "2026-99-99T00:00" });
@@ -22,7 +22,7 @@ test("takes the words of clients as text, whatever they look like", () => {
   expect(shownValueOf("spec.limits", { a: 1 })).toEqual({ kind: "text", text: '{\n  "a": 1\n}' });
 });
 
-test("tells which items of a list are new", () => {
+test("returns the new items of a list", () => {
   const before = shownValueOf("scopes", ["keys:read", "usage:read"]);
   const after = shownValueOf("scopes", ["usage:read", "policy:read"]);
   expect([...addedItems(before, after)]).toEqual(["policy:read"]);

@@ -1,4 +1,4 @@
-/** Value of an audit entry as people read it. */
+/** Value of an audit entry in the form in which it is shown. */
 export type ShownValue =
   | { readonly kind: "none" }
   | { readonly kind: "id"; readonly id: string }
@@ -10,7 +10,7 @@ export type ShownValue =
 const ID = /^(?:key|pol|ns|bnd|op|acc|svc|ses)_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d/;
 
-/** Value of a field as people read it: ids by their names, times in their zone, amounts in USD. */
+/** Converts the value of a field to its shown form: ids become names, times are in the reader's zone, amounts in USD. */
 export function shownValueOf(field: string, value: unknown): ShownValue {
   if (value === null || value === undefined) return { kind: "none" };
   if (typeof value === "string" && ID.test(value)) return { kind: "id", id: value };
@@ -22,7 +22,7 @@ export function shownValueOf(field: string, value: unknown): ShownValue {
   return { kind: "text", text: typeof value === "string" ? value : JSON.stringify(value, null, 2) };
 }
 
-/** Items that only one of two values has, where both are lists; empty for any other value. */
+/** Items of `after` that `before` does not have, if both are lists; empty for any other value. */
 export function addedItems(before: ShownValue, after: ShownValue): ReadonlySet<string> {
   if (before.kind !== "list" || after.kind !== "list") return new Set();
   const known = new Set(before.items);

@@ -6,13 +6,13 @@ import styles from "./key-form.module.css";
 interface ExpiryFieldsProps {
   readonly value: ExpiryChoice;
   readonly onChange: (value: ExpiryChoice) => void;
-  /** Text of the choice of no expiry. */
+  /** Label of the choice without an expiry. */
   readonly none: string;
   readonly hint: string;
   readonly error: string | undefined;
 }
 
-/** Choice of an expiry: none, a span from now, or a time on the clocks of the chosen time zone. */
+/** Choice of an expiry: none, a span from now, or a time in the chosen time zone. */
 export function ExpiryFields({ value, onChange, none, hint, error }: ExpiryFieldsProps) {
   const [timeZone] = useTimeZone();
   return (

@@ -3,7 +3,7 @@ import { fromZonedTime } from "../../format/zoned-time.ts";
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** Spans from now after which a key can be told to expire, by their name. Milliseconds. */
+/** Spans from now after which a key can expire, by name. Milliseconds. */
 const SPANS = {
   "1h": HOUR_MS,
   "8h": 8 * HOUR_MS,
@@ -24,7 +24,7 @@ export const SPAN_TITLES: Readonly<Record<keyof typeof SPANS, string>> = {
 
 /** Choice of an expiry in a form. */
 export interface ExpiryChoice {
-  /** `""`: none of its own; `at`: the time of `time`; else the name of a span. */
+  /** `""`: no own expiry; `at`: the time in `time`; otherwise the name of a span. */
   readonly kind: string;
   /** Text of a `datetime-local` input. */
   readonly time: string;
@@ -32,7 +32,7 @@ export interface ExpiryChoice {
 
 export const NO_EXPIRY: ExpiryChoice = { kind: "", time: "" };
 
-/** Expiry that was chosen: absent for none, or what is wrong with it. */
+/** Converts the choice to an expiry, absent for none, or to the fault of the choice. */
 export function expiryOf(
   { kind, time }: ExpiryChoice,
   now: number,

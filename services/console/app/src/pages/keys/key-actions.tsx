@@ -14,7 +14,7 @@ interface KeyActionsProps {
   readonly query: KeyTreeQuery;
 }
 
-/** Changes of a key that the session may make; one that it may not make at all is not shown. */
+/** Buttons for the changes of a key that the session may make. Others are not shown. */
 export function KeyActions({ branch, query }: KeyActionsProps) {
   const mayWrite = holdsScope(useSession(), "keys:write");
   const { mayRevoke, mayChange, mayRotate } = keyAuthority(useCaller(), branch);

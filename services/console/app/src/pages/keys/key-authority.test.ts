@@ -17,7 +17,7 @@ test("changes and rotates itself and the keys below it", () => {
   expect(keyAuthority({ keyId: "b", parentId: "root" }, LINEAGE)).toEqual(NONE);
 });
 
-test("changes any key as a root key, but rotates none that is not below it", () => {
+test("changes any key as a root key, but rotates only itself and the keys below it", () => {
   expect(keyAuthority({ keyId: "root-2", parentId: "" }, LINEAGE)).toEqual({
     mayRevoke: true,
     mayChange: true,
@@ -25,11 +25,11 @@ test("changes any key as a root key, but rotates none that is not below it", () 
   });
 });
 
-test("has no authority before it is known which key calls", () => {
+test("has no authority before the calling key is known", () => {
   expect(keyAuthority(undefined, LINEAGE)).toEqual(NONE);
 });
 
-test("only revokes a console key, even its own: it has no token", () => {
+test("can only revoke a console key, even its own, because that has no token", () => {
   const lineage = [create(KeySchema, { id: "console" })];
   for (const keyId of ["console", "root-2"]) {
     const authority = keyAuthority({ keyId, parentId: "" }, { lineage });

@@ -1,17 +1,22 @@
 import type { KeyIdentity } from "@routeplane/contracts/auth";
 import type { KeyBranch } from "./key-tree.ts";
 
-/** Changes of a key that a caller may make, before the service decides. */
+/** Changes of a key that a caller may try; the service decides. */
 export interface KeyAuthority {
-  /** True to revoke: for the key itself, those below it, and of a root key any. */
+  /** True if the caller may revoke the key: itself, a key below it, or, for a root key, any key. */
   readonly mayRevoke: boolean;
-  /** True to rename and narrow: as to revoke, but for a console key, which has no token and stays as it is. */
+  /**
+   * True if the caller may rename and narrow the key: as `mayRevoke`, but never for a console key, which has no token and does not change.
+   */
   readonly mayChange: boolean;
-  /** True to rotate: for the key itself and those below it. A rotation hands out a token, so that a root key has no exception. */
+  /**
+   * True if the caller may rotate the key: itself or a key below it. A root key has no further authority here, because a rotation shows a
+   * token.
+   */
   readonly mayRotate: boolean;
 }
 
-/** Authority of the key of the session over another, as far as lineage decides. */
+/** Authority of the session's key over another key, by lineage. */
 export function keyAuthority(
   caller: Pick<KeyIdentity, "keyId" | "parentId"> | undefined,
   { lineage }: Pick<KeyBranch, "lineage">,

@@ -10,7 +10,7 @@ import styles from "./key-details.module.css";
 import { KeyStateBadge } from "./key-state-badge.tsx";
 import type { KeyBranch } from "./key-tree.ts";
 
-/** Facts of a key. Its token is not among them: nobody can see it again. */
+/** Facts about a key. Its token is not among them, because it is shown only once. */
 export function KeyDetails({ branch: { key, lineage, state } }: { readonly branch: KeyBranch }) {
   const parent = lineage.at(-2);
   const ownExpiry = fromTimestamp(key.expiresAt);
@@ -72,7 +72,7 @@ export function KeyDetails({ branch: { key, lineage, state } }: { readonly branc
   );
 }
 
-/** Scopes as granted, and those that are left of them where a key above holds fewer. */
+/** Scopes as granted, and the scopes in effect if a key above holds fewer. */
 function Scopes({ granted, held }: { readonly granted: readonly string[]; readonly held: readonly string[] }) {
   const isWhole = granted.every((scope) => held.includes(scope));
   return (
@@ -97,15 +97,15 @@ function ScopeList({ scopes }: { readonly scopes: readonly string[] }) {
   );
 }
 
-/** Ways to what the key did, and to what was done to it. */
+/** Links to the requests of the key, the changes of it, and the changes by it. */
 function History({ keyId }: { readonly keyId: string }) {
   const session = useSession();
   const links = [
     ...(holdsScope(session, "usage:read") ? [[`/requests?key=${keyId}`, "Requests"] as const] : []),
     ...(holdsScope(session, "audit:read")
       ? ([
-          [`/audit?target=${keyId}`, "Changes of it"],
-          [`/audit?actor=${keyId}`, "Changes by it"],
+          [`/audit?target=${keyId}`, "Changes of this key"],
+          [`/audit?actor=${keyId}`, "Changes by this key"],
         ] as const)
       : []),
   ];

@@ -28,7 +28,7 @@ function budget(id: string, { to, mode = BindingMode.ENFORCE, bindingCount = to.
   });
 }
 
-test("finds the rules on keys themselves, of every policy that is bound to them", () => {
+test("finds the rules of every policy that is bound to a key itself", () => {
   const limits = keyLimitsOf([budget("a", { to: ["key_1", "key_2", "ns_1"] }), budget("b", { to: ["key_1"] })]);
   expect([...limits.byKey.keys()]).toEqual(["key_1", "key_2"]);
   expect(limits.byKey.get("key_1")?.map(({ value, policyId }) => [value, policyId])).toEqual([
@@ -38,17 +38,17 @@ test("finds the rules on keys themselves, of every policy that is bound to them"
   expect(limits.isWhole).toBe(true);
 });
 
-test("leaves disabled policies out, and tells shadow mode", () => {
+test("leaves out disabled policies, and marks shadow mode", () => {
   const shadow = budget("a", { to: ["key_1"], mode: BindingMode.SHADOW });
   const limits = keyLimitsOf([shadow, budget("b", { to: ["key_1"], isDisabled: true })]);
   expect(limits.byKey.get("key_1")?.map(({ policyId, isShadow }) => [policyId, isShadow])).toEqual([["a", true]]);
 });
 
-test("tells when a policy has bindings that are not listed", () => {
+test("reports that a policy has bindings that are not listed", () => {
   expect(keyLimitsOf([budget("a", { to: ["key_1"], bindingCount: 9 })]).isWhole).toBe(false);
 });
 
-test("shows a rule of a newer version as one that is not known", () => {
+test("shows a rule of a newer version as unknown", () => {
   const [limit] = keyLimitsOf([budget("a", { to: ["key_1"], isUnknown: true })]).byKey.get("key_1") ?? [];
   expect(limit?.value).toBe("rules of a newer version");
 });

@@ -7,18 +7,20 @@ export interface KeyLimit extends SpecLine {
   readonly id: string;
   readonly policyId: string;
   readonly policyName: string;
-  /** True if it only records what it would refuse. */
+  /** True if the rule only records what it would refuse. */
   readonly isShadow: boolean;
 }
 
 /** Rules on the keys themselves, by the id of the key. */
 export interface KeyLimits {
   readonly byKey: ReadonlyMap<string, readonly KeyLimit[]>;
-  /** False if a policy has more bindings than the list of policies tells: keys may have limits that are not among these. */
+  /** False if a policy has more bindings than the list of policies includes: keys may then have further limits. */
   readonly isWhole: boolean;
 }
 
-/** Finds the rules that are on the keys themselves, without those on the keys above and on the namespace. Disabled policies are left out. */
+/**
+ * Finds the rules bound to the keys themselves, without rules bound to the keys above or to the namespace. Disabled policies are left out.
+ */
 export function keyLimitsOf(policies: readonly Policy[]): KeyLimits {
   const enabled = policies.filter(({ disabledAt }) => disabledAt === undefined);
   const limits = enabled.flatMap((policy) => {

@@ -3,7 +3,7 @@ import { Link } from "wouter";
 import { KeyLink } from "../../components/key-link.tsx";
 import styles from "./key-lineage.module.css";
 
-/** Way from all keys down to a key, through every key above it. */
+/** Breadcrumbs from the list of keys to a key, through every key above it. */
 export function KeyLineage({ lineage }: { readonly lineage: readonly Key[] }) {
   return (
     <nav aria-label="Keys above">

@@ -25,7 +25,7 @@ import type { KeyTreeQuery } from "./use-key-tree.ts";
 
 const NO_SPEND: KeySpend = { own: 0n, withSubKeys: 0n, requestCount: 0n };
 
-/** Filters of the list in the address. */
+/** Filters of the list, as in the address. */
 export type KeyListFilters = RangeFilters & Readonly<Record<"q" | "state" | "order", string>>;
 
 interface KeyListProps {
@@ -34,7 +34,7 @@ interface KeyListProps {
   readonly onChange: (change: Partial<KeyListFilters>) => void;
 }
 
-/** List of the keys of the namespace: a tree, or in an order. Its spend is of the chosen range. */
+/** List of the keys of the namespace: a tree, or sorted. Spend is for the chosen range. */
 export function KeyList({ query, filters, onChange }: KeyListProps) {
   const { tree, error, hasMore, isReadingMore, readMore, retry } = query;
   if (error !== null) return <ErrorNotice error={error} what="Keys cannot be read." onRetry={retry} />;
@@ -129,7 +129,7 @@ function LastUsed({ date }: { readonly date: Date | undefined }) {
   return date === undefined ? <span className={styles.soft}>never</span> : <Time date={date} />;
 }
 
-/** Spend of the keys in the range of the filters, as columns; without them where the session may not read usage, or none can be read. */
+/** Columns with the spend of the keys in the range of the filters; empty if the session may not read usage, or usage cannot be read. */
 function useSpends(tree: KeyTree, filters: RangeFilters) {
   const enabled = holdsScope(useSession(), "usage:read");
   const range = timeRangeOf(filters, useNow(), "30d");

@@ -44,6 +44,6 @@ test("orders by exact spend, by time, and by name without regard to case or acce
   expect(ordered("name")).toEqual(["a", "b", "r"]);
 });
 
-test("knows the names of orders and nothing else", () => {
+test("accepts only the names of orders", () => {
   expect(["spend", "", "constructor"].map(isOrderName)).toEqual([true, false, false]);
 });

@@ -3,7 +3,7 @@ import type { Key } from "@routeplane/contracts/auth";
 import type { KeySpend } from "./key-spend.ts";
 import type { KeyBranch } from "./key-tree.ts";
 
-/** Orders of the list, by their name in the address; without one, the keys are a tree. */
+/** Orders of the list, by their name in the address. Without an order, the keys are shown as a tree. */
 export const ORDERS = {
   spend: "Spend, most first",
   used: "Last used, newest first",
@@ -13,12 +13,12 @@ export const ORDERS = {
 
 type OrderName = keyof typeof ORDERS;
 
-/** True for the name of an order. */
+/** True if a text is the name of an order. */
 export function isOrderName(name: string): name is OrderName {
   return Object.hasOwn(ORDERS, name);
 }
 
-/** Sorts keys. Keys that are alike stay in the order of the list. */
+/** Sorts keys. Equal keys keep the order of the list. */
 export function orderKeys(
   branches: readonly KeyBranch[],
   order: OrderName,

@@ -1,10 +1,10 @@
 import type { UsageGroup } from "@routeplane/contracts/usage";
 import type { KeyBranch, KeyTree } from "./key-tree.ts";
 
-/** Spend of a key in a range of time. Micro-USD. */
+/** Spend of a key in a time range. Micro-USD. */
 export interface KeySpend {
   readonly own: bigint;
-  /** Sum of its own and that of all keys below it. */
+  /** Spend of the key and of all keys below it. */
   readonly withSubKeys: bigint;
   readonly requestCount: bigint;
 }

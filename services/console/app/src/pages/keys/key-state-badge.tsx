@@ -3,7 +3,7 @@ import { formatRelative } from "../../format/time.ts";
 import { useNow } from "../../format/use-now.ts";
 import type { KeyState } from "./key-tree.ts";
 
-/** State of a key in words, with the key above it that ended it. */
+/** Badge with the state of a key, and the key above it that ended it, if any. */
 export function KeyStateBadge({ state }: { readonly state: KeyState }) {
   const now = useNow();
   switch (state.kind) {

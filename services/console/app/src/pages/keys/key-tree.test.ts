@@ -24,7 +24,7 @@ test("shows parents first, siblings in the order of the list, and a key with an 
   expect(tree.branches.get("a1")?.lineage.map(({ id }) => id)).toEqual(["r", "a", "a1"]);
 });
 
-test("tells which key above a key ended it, and its own end first", () => {
+test("names the key above that ended a key, unless the key itself has ended", () => {
   const keys = [
     key("r"),
     key("gone", "r", { revokedAt: PAST }),
@@ -47,7 +47,7 @@ test("tells which key above a key ended it, and its own end first", () => {
   ]);
 });
 
-test("expires with the earliest key of its lineage, and soon within 7 days", () => {
+test("expires with the earliest key of its lineage, and is expiring within 7 days of that", () => {
   const later = (days: number) => ({ expiresAt: timestampFromMs(NOW + days * 24 * HOUR_MS) });
   const { branches } = keyTreeOf(
     [key("r", "", later(7)), key("a", "r", later(1)), key("b", "r"), key("c", "", later(8))],
@@ -62,7 +62,7 @@ test("expires with the earliest key of its lineage, and soon within 7 days", () 
   ]);
 });
 
-test("keeps the keys above a match, and hides those below a collapsed one", () => {
+test("keeps the keys above a match, and hides the keys below a collapsed one", () => {
   const tree = keyTreeOf([key("r"), key("a", "r"), key("a1", "a", { revokedAt: PAST }), key("b", "r")], NOW);
   expect(shown(tree, "", "")).toEqual(["r", " a", " b"]);
   expect(shown(tree, "", "revoked")).toEqual(["r (above)", " a (above)", "  a1"]);

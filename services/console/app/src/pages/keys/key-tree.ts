@@ -1,15 +1,15 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Key } from "@routeplane/contracts/auth";
 
-/** Time before its expiry from which a key counts as expiring. Milliseconds. */
+/** Time before the expiry of a key within which it counts as expiring. Milliseconds. */
 const SOON_MS = 7 * 86_400_000;
 
-/** State of a key, the keys above it included: one below a revoked or expired key is refused as well. */
+/** State of a key and the keys above it: a key below a revoked or expired key is refused as well. */
 export interface KeyState {
   readonly kind: "active" | "expiring" | "expired" | "revoked";
-  /** Key above that is revoked or expired; absent if the key is so itself, or is not refused. */
+  /** Key above that is revoked or expired; absent if the key itself is, or if it is not refused. */
   readonly ancestor?: Key;
-  /** First moment at which it is refused: the earliest expiry of its lineage. Milliseconds; absent: never. */
+  /** Time from which the key is refused: the earliest expiry in its lineage. Milliseconds since 1970; absent: never. */
   readonly expiresAtMs?: number;
 }
 
@@ -17,9 +17,9 @@ export interface KeyState {
 export interface KeyBranch {
   readonly key: Key;
   readonly state: KeyState;
-  /** Keys from the root key down to it, as far as they are known. */
+  /** Keys from the root key down to this key, as far as they are known. */
   readonly lineage: readonly Key[];
-  /** Keys directly below it, in the order of the list. */
+  /** Keys directly below this key, in the order of the list. */
   readonly children: readonly KeyBranch[];
 }
 
@@ -29,7 +29,7 @@ export interface KeyTree {
   readonly branches: ReadonlyMap<string, KeyBranch>;
 }
 
-/** Makes the tree of keys. A key whose parent is not among them is shown like a root key: none is left out. */
+/** Makes the tree of keys. A key whose parent is not in `keys` is shown like a root key, so that no key is left out. */
 export function keyTreeOf(keys: readonly Key[], now: number): KeyTree {
   const ids = new Set(keys.map(({ id }) => id));
   const below = Map.groupBy(keys, ({ parentId }) => (ids.has(parentId) ? parentId : ""));
@@ -71,11 +71,11 @@ export function branchesBelow(branch: KeyBranch): readonly KeyBranch[] {
 export interface KeyFilter {
   /** Part of a name, an id or a prefix, in any case; empty: all. */
   readonly text: string;
-  /** `""`: keys that are not refused; `all`, or one kind of state. */
+  /** `""`: keys that are not refused; `all`: all keys; otherwise one kind of state. */
   readonly state: string;
 }
 
-/** True if a key is within the filters. */
+/** True if a key matches the filters. */
 export function matchesFilter({ key, state }: KeyBranch, filter: KeyFilter): boolean {
   const text = filter.text.trim().toLowerCase();
   const isNamed = [key.name, key.id, key.prefix].some((value) => value.toLowerCase().includes(text));
@@ -84,7 +84,7 @@ export function matchesFilter({ key, state }: KeyBranch, filter: KeyFilter): boo
   return filter.state === "" ? !isRefused(state) : state.kind === filter.state;
 }
 
-/** Row of the tree as it is shown. */
+/** Visible row of the tree. */
 export interface TreeRow {
   readonly branch: KeyBranch;
   readonly depth: number;
@@ -94,7 +94,7 @@ export interface TreeRow {
   readonly hasRowsBelow: boolean;
 }
 
-/** Rows of the tree: keys that match and the keys above them, without those below a collapsed one. */
+/** Visible rows of the tree: keys that match and the keys above them, without keys below a collapsed key. */
 export function treeRows(tree: KeyTree, filter: KeyFilter, collapsed: ReadonlySet<string>): readonly TreeRow[] {
   const rowsOf = (branch: KeyBranch, depth: number): readonly TreeRow[] => {
     const below = branch.children.flatMap((child) => rowsOf(child, depth + 1));

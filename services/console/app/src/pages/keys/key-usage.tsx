@@ -22,7 +22,7 @@ interface KeyUsageProps {
   readonly filters: RangeFilters & { readonly show: string };
 }
 
-/** Usage of a key alone, without that of the keys below it: over time, and by model. */
+/** Usage of a single key, without the keys below it: over time, and by model. */
 export function KeyUsage({ keyId, filters }: KeyUsageProps) {
   const [timeZone] = useTimeZone();
   const [, navigate] = useLocation();

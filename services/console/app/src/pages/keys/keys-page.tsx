@@ -25,7 +25,7 @@ interface FilterProps {
   readonly onChange: (change: Partial<KeyListFilters>) => void;
 }
 
-/** Page of all keys of the namespace: tree, state, use and spend, and the mint of a key. */
+/** Page of all keys of the namespace: tree, state, last use and spend, and a button to mint a key. */
 export function KeysPage() {
   const session = useSession();
   const [filters, change] = useFilters(["q", "state", "order", "range", "from", "to", "mint"]);

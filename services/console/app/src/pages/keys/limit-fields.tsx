@@ -13,7 +13,7 @@ interface LimitFieldsProps {
   readonly errors: FieldErrors;
 }
 
-/** Limits that a new key is minted with: they hold from its first request on, for the keys below it as well. */
+/** Fields for the limits of a new key. They apply from its first request on, to the keys below it as well. */
 export function LimitFields({ form, onChange, errors }: LimitFieldsProps) {
   return (
     <>

@@ -114,7 +114,7 @@ function MintFormDialog({ onMinted, onClose }: MintFormDialogProps) {
   );
 }
 
-/** Says which key the new one is below: that of the session, always. */
+/** Notice that names the parent of the new key, which is always the session's key. */
 function ParentNotice() {
   const caller = useCaller();
   return (

@@ -7,13 +7,13 @@ const NOW = Date.parse("2026-11-30T10:00:00Z");
 const read = (form: Partial<MintForm>) =>
   mintRequestOf({ ...EMPTY_MINT, name: "ci", scopes: ["inference:invoke"], ...form }, NOW, "Europe/Berlin");
 
-test("asks for no limits and no expiry where the form names none", () => {
+test("requests no limits and no expiry if the form gives none", () => {
   expect(read({ name: " ci " })).toEqual({
     request: { name: "ci", scopes: ["inference:invoke"] },
   });
 });
 
-test("asks for the limits of the form, exact to a micro-USD", () => {
+test("requests the limits of the form, exact to a micro-USD", () => {
   const form = {
     limitUsd: "$0.25",
     window: "day",
@@ -32,7 +32,7 @@ test("asks for the limits of the form, exact to a micro-USD", () => {
   });
 });
 
-test("asks for a calendar window in the time zone of the form, and names one that is unknown", () => {
+test("requests a calendar window in the time zone of the form, and reports an unknown one", () => {
   const form = { limitUsd: "5", window: "calendar_month", windowTimeZone: "Asia/Tokyo" } as const;
   const budget = { window: BudgetWindow.CALENDAR_MONTH, timeZone: "Asia/Tokyo", limitMicroUsd: 5_000_000n };
   expect(read(form)).toMatchObject({ request: { limits: { budget } } });
@@ -44,7 +44,7 @@ test("asks for a calendar window in the time zone of the form, and names one tha
   expect("faults" in unknown && [...unknown.faults.keys()]).toEqual(["limits.budget"]);
 });
 
-test("reads an expiry as a span from now, or on the clocks of the chosen time zone", () => {
+test("reads an expiry as a span from now, or as a time in the chosen time zone", () => {
   const expiryOf = (kind: string, time = "") => read({ expiry: { kind, time } });
   expect(expiryOf("8h")).toMatchObject({ request: { expiresAt: timestampFromMs(NOW + 8 * 3_600_000) } });
   expect(expiryOf("at", "2026-12-01T00:00")).toMatchObject({
@@ -52,7 +52,7 @@ test("reads an expiry as a span from now, or on the clocks of the chosen time zo
   });
 });
 
-test("names every text that it cannot read or misses, at its field", () => {
+test("reports every invalid or missing text at its field", () => {
   const faultyFields = (form: Partial<MintForm>) => {
     const result = read(form);
     return "faults" in result ? [...result.faults.keys()] : [];

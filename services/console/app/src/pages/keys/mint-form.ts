@@ -9,7 +9,7 @@ import { parseCount, parseUsd } from "../../format/parse-amount.ts";
 import type { FieldErrors } from "../../rpc/field-errors.ts";
 import { type ExpiryChoice, expiryOf, NO_EXPIRY } from "./expiry.ts";
 
-/** Windows of a budget, by their name in the form. */
+/** Budget windows, by their name in the form. */
 export const WINDOWS = {
   hour: { title: "in any hour", value: BudgetWindow.HOUR },
   day: { title: "in any 24 hours", value: BudgetWindow.DAY },
@@ -20,7 +20,7 @@ export const WINDOWS = {
   total: { title: "in total", value: BudgetWindow.TOTAL },
 } as const;
 
-/** Windows of a rate limit, by their length in seconds. */
+/** Rate limit windows, by their length in seconds. */
 export const RATE_WINDOWS = { 1: "a second", 60: "a minute", 3600: "an hour", 86400: "a day" } as const;
 
 /** Texts of the form that mints a key. */
@@ -33,11 +33,11 @@ export interface MintForm {
   readonly window: keyof typeof WINDOWS;
   /** Time zone of a calendar window. */
   readonly windowTimeZone: string;
-  /** Maximum of requests; empty: none. */
+  /** Maximum number of requests; empty: none. */
   readonly maxRequests: string;
   /** Seconds. */
   readonly rateWindow: keyof typeof RATE_WINDOWS;
-  /** Models that it may call, separated by commas or lines; empty: all. */
+  /** Models that the key may call, separated by commas or line breaks; empty: all. */
   readonly models: string;
 }
 
@@ -53,7 +53,7 @@ export const EMPTY_MINT: MintForm = {
   models: "",
 };
 
-/** Paths of the fields of a mint, as the service names them in its faults. */
+/** Paths of the fields, as the service names them in its faults. */
 export const MINT_FIELDS = {
   name: "name",
   scopes: "scopes",
@@ -63,7 +63,7 @@ export const MINT_FIELDS = {
   models: "limits.guardrail",
 } as const;
 
-/** Request that a form makes, or the faults of its texts. Rules that the service knows are left to it. */
+/** Converts a form to a request, or to the faults of its texts. The service checks all other rules. */
 export function mintRequestOf(
   form: MintForm,
   now: number,

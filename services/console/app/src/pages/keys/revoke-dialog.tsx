@@ -13,7 +13,7 @@ import styles from "./key-form.module.css";
 import { branchesBelow, isRefused, type KeyBranch } from "./key-tree.ts";
 import type { KeyTreeQuery } from "./use-key-tree.ts";
 
-/** Most names of keys that the question lists. */
+/** Maximum number of key names that the question lists. */
 const MAX_NAMES = 10;
 
 interface RevokeDialogProps {
@@ -22,7 +22,7 @@ interface RevokeDialogProps {
   readonly onClose: () => void;
 }
 
-/** Asks before a key is revoked: says how many keys end with it, and which. */
+/** Asks before a key is revoked. Shows how many keys end with it, and which. */
 export function RevokeDialog({ branch, query: { hasMore, isReadingMore, readMore }, onClose }: RevokeDialogProps) {
   const { key } = branch;
   const refresh = useRefresh();
@@ -35,7 +35,7 @@ export function RevokeDialog({ branch, query: { hasMore, isReadingMore, readMore
       await refresh();
     },
   });
-  // Keys below it can be on pages that were not read yet.
+  // Keys below it can be on pages that have not been read yet.
   useEffect(() => {
     if (hasMore && !isReadingMore) readMore();
   });

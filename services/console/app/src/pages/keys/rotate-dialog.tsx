@@ -14,7 +14,7 @@ import { type KeyToken, TokenDialog } from "./token-dialog.tsx";
 
 const HOUR_MS = 3_600_000;
 
-/** Graces of the replaced token, by their length in milliseconds. */
+/** Choices for the grace of the replaced token, with their length in milliseconds. */
 const GRACES: readonly (readonly [ms: number, title: string])[] = [
   [0, "None: the old token has leaked"],
   [HOUR_MS, "1 hour"],

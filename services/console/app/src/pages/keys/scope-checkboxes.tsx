@@ -10,7 +10,7 @@ interface ScopeCheckboxesProps {
   readonly error: string | undefined;
 }
 
-/** Choice of scopes. Those that cannot be chosen say why. */
+/** Choice of scopes. A scope that cannot be chosen shows the reason. */
 export function ScopeCheckboxes({ options, chosen, onChange, hint, error }: ScopeCheckboxesProps) {
   return (
     <FieldGroup label="Scopes" hint={hint} error={error}>

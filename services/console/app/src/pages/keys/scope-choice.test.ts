@@ -6,7 +6,7 @@ test("has a text for every scope", () => {
   expect(Object.keys(SCOPE_TEXTS).toSorted()).toEqual(SINGLE_SCOPES.toSorted());
 });
 
-test("offers every scope to a mint, and says which the key above does not hold", () => {
+test("offers every scope to a mint, and marks scopes that the key above does not hold", () => {
   const options = mintScopeOptions(["keys:*", "inference:invoke"]);
   expect(options.filter(({ isHeld }) => isHeld).map(({ scope }) => scope)).toEqual([
     "inference:invoke",
@@ -16,7 +16,7 @@ test("offers every scope to a mint, and says which the key above does not hold",
   expect(options).toHaveLength(SINGLE_SCOPES.length);
 });
 
-test("offers what a key holds, and the parts of a wildcard, to be narrowed to", () => {
+test("offers the scopes that a key holds, and the parts of its wildcards, for narrowing", () => {
   const offered = (chosen: readonly string[]) =>
     narrowScopeOptions(["keys:*", "usage:read"], chosen).map(({ scope, isImplied }) => [scope, isImplied]);
   expect(offered(["keys:*", "usage:read"])).toEqual([

@@ -1,6 +1,6 @@
 import { permits, SINGLE_SCOPES } from "@routeplane/credentials/scopes";
 
-/** Meaning of each scope, for people who choose. */
+/** Description of each scope, for people who choose. */
 export const SCOPE_TEXTS: Readonly<Record<string, string>> = {
   "audit:read": "read who changed what",
   "inference:invoke": "call models",
@@ -12,17 +12,17 @@ export const SCOPE_TEXTS: Readonly<Record<string, string>> = {
   "usage:read": "read spend and the request log",
 };
 
-/** Scope that can be chosen, or why it cannot. */
+/** Scope to choose, with the reason if it cannot be chosen. */
 export interface ScopeOption {
   readonly scope: string;
   readonly text: string;
-  /** True if a scope of all actions that is chosen contains it. */
+  /** True if a chosen wildcard contains the scope. */
   readonly isImplied: boolean;
-  /** False if the key above does not hold it: a key never gets more than the one that mints it. */
+  /** False if the key above does not hold the scope: a key never gets more scopes than the key that mints it. */
   readonly isHeld: boolean;
 }
 
-/** Scopes to choose from for a new key: all that there are. @param held scopes of the key that mints it */
+/** Scopes to choose from for a new key: all scopes. @param held scopes of the key that mints it */
 export function mintScopeOptions(held: readonly string[]): readonly ScopeOption[] {
   return SINGLE_SCOPES.map((scope) => ({
     scope,
@@ -32,7 +32,7 @@ export function mintScopeOptions(held: readonly string[]): readonly ScopeOption[
   }));
 }
 
-/** Scopes to choose from for a key that is narrowed: those that it holds now, and the single ones in them. */
+/** Scopes to choose from when a key is narrowed: the scopes that it holds now, and the single scopes in their wildcards. */
 export function narrowScopeOptions(held: readonly string[], chosen: readonly string[]): readonly ScopeOption[] {
   const singles = SINGLE_SCOPES.filter((scope) => permits(held, scope));
   return [...new Set([...held, ...singles])].toSorted().map((scope) => ({

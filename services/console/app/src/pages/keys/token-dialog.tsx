@@ -20,13 +20,13 @@ interface TokenDialogProps {
   readonly title: string;
   readonly keyToken: KeyToken;
   readonly onClose: () => void;
-  /** Facts about the token beside it. */
+  /** Facts about the token, shown beside it. */
   readonly children?: ReactNode;
 }
 
 /**
- * Shows a token once. It is in the state of who renders this, and in the document while the dialog is open: in no cache, no storage,
- * no address and no log.
+ * Shows a token once. The token is only in the state of the component that renders the dialog and, while it is open, in the document: never
+ * in a cache, storage, an address or a log.
  */
 export function TokenDialog({ title, keyToken: { key, token }, onClose, children }: TokenDialogProps) {
   const { gatewayUrl } = useSession();

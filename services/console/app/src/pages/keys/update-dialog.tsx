@@ -25,7 +25,7 @@ interface UpdateDialogProps {
   readonly onClose: () => void;
 }
 
-/** Renames a key, takes scopes from it or brings its expiry forward. Nothing can be given back. */
+/** Renames a key, removes scopes from it or brings its expiry forward. Removed scopes and time cannot be given back. */
 export function UpdateDialog({ branch, onClose }: UpdateDialogProps) {
   const { key, lineage, state } = branch;
   const [timeZone] = useTimeZone();

@@ -8,7 +8,7 @@ const HELD = ["keys:*", "usage:read"];
 const read = (form: Partial<UpdateForm>) =>
   updateRequestOf({ ...updateFormOf(KEY, HELD), ...form }, KEY, HELD, NOW, "UTC");
 
-test("asks for what differs and nothing else", () => {
+test("requests only the fields that differ", () => {
   expect(read({ name: " ci-2 " })).toEqual({ request: { id: "key_1", name: "ci-2" } });
   expect(read({ scopes: ["usage:read", "keys:read"] })).toEqual({
     request: { id: "key_1", scopes: ["usage:read", "keys:read"] },
@@ -18,7 +18,7 @@ test("asks for what differs and nothing else", () => {
   });
 });
 
-test("refuses a change of nothing, a blank name, no scopes, and no time", () => {
+test("refuses an unchanged form, a blank name, an empty choice of scopes, and a missing time", () => {
   const faultyField = (form: Partial<UpdateForm>) => {
     const result = read(form);
     return "faults" in result ? [...result.faults.keys()] : [];

@@ -8,16 +8,16 @@ import { type ExpiryChoice, expiryOf, NO_EXPIRY } from "./expiry.ts";
 export interface UpdateForm {
   readonly name: string;
   readonly scopes: readonly string[];
-  /** None: as it is. */
+  /** New expiry; the choice "none" leaves it unchanged. */
   readonly expiry: ExpiryChoice;
 }
 
-/** Form of a key as it is. @param held scopes that it holds now */
+/** Form with the current values of a key. @param held scopes that it holds now */
 export function updateFormOf({ name }: Pick<Key, "name">, held: readonly string[]): UpdateForm {
   return { name, scopes: held, expiry: NO_EXPIRY };
 }
 
-/** Request of what differs from the key, or the faults of the form. */
+/** Converts a form to a request for the fields that differ from the key, or to the faults of the form. */
 export function updateRequestOf(
   form: UpdateForm,
   key: Pick<Key, "id" | "name">,

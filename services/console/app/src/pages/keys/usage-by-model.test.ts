@@ -13,7 +13,7 @@ const group = (model: string, spendMicroUsd: bigint, deniedCount = 0n) =>
     completionTokens: 3n,
   });
 
-test("adds the times of each model up exactly, the dearest first", () => {
+test("adds up the groups of each model exactly, the most expensive first", () => {
   const groups = [group("a", 1n), group("b", 9_007_199_254_740_993n, 1n), group("a", 2n)];
   expect(usageByModel(groups)).toEqual([
     {

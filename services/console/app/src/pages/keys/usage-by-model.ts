@@ -1,12 +1,12 @@
 import type { UsageGroup } from "@routeplane/contracts/usage";
 
-/** Usage of a model in the whole of a range. */
+/** Usage of a model over a whole range. */
 export type ModelUsage = Pick<
   UsageGroup,
   "model" | "requestCount" | "deniedCount" | "promptTokens" | "completionTokens" | "spendMicroUsd"
 >;
 
-/** Adds groups by model and time up to groups by model, the dearest first. */
+/** Adds up groups by model and time to groups by model, the most expensive first. */
 export function usageByModel(groups: readonly UsageGroup[]): readonly ModelUsage[] {
   return [...Map.groupBy(groups, ({ model }) => model)]
     .map(([model, parts]) => ({

@@ -9,12 +9,12 @@ import styles from "./key-list.module.css";
 import { type KeyLimits, keyLimitsOf } from "./key-limits.ts";
 import type { TreeRow } from "./key-tree.ts";
 
-/** Most policies of a namespace: one page holds all. */
+/** Maximum number of policies of a namespace: one page holds all. */
 const MAX_POLICIES = 1_000;
-/** Most rules of a key that its row shows. */
+/** Maximum number of rules that the row of a key shows. */
 const MAX_LINES = 3;
 
-/** Limits of the keys themselves, as a column of the list: one read for all keys. There is none without the scope `policy:read`. */
+/** Column of the list with the limits of the keys themselves, by one read for all keys. Absent without the scope `policy:read`. */
 export function useKeyLimits() {
   const enabled = holdsScope(useSession(), "policy:read");
   const { data, error, refetch } = useQuery(PolicyService.method.listPolicies, { pageSize: MAX_POLICIES }, { enabled });

@@ -4,12 +4,12 @@ import { useMemo } from "react";
 import { useNow } from "../../format/use-now.ts";
 import { type KeyTree, keyTreeOf } from "./key-tree.ts";
 
-/** Keys of one page: the most that the service returns at once. */
+/** Number of keys of one page: the maximum that the service returns at once. */
 const PAGE_SIZE = 1_000;
 
-/** Tree of the keys that were read so far, and how to read on. */
+/** Tree of the keys that were read so far, and the function that reads more. */
 export interface KeyTreeQuery {
-  /** Absent until the first page is there. */
+  /** Absent until the first page has been read. */
   readonly tree: KeyTree | undefined;
   readonly error: Error | null;
   readonly hasMore: boolean;
@@ -18,7 +18,7 @@ export interface KeyTreeQuery {
   readonly retry: () => void;
 }
 
-/** Reads the keys of the namespace, 1,000 at a time, the oldest first: keys follow the keys that they are below. */
+/** Reads the keys of the namespace, 1,000 at a time, the oldest first, so that a key comes after its parent. */
 export function useKeyTree(): KeyTreeQuery {
   const now = useNow();
   const query = useInfiniteQuery(

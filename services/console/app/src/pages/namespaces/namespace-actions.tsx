@@ -13,7 +13,7 @@ interface NamespaceActionsProps {
   readonly entry: ReturnType<typeof useEnterNamespace>;
 }
 
-/** Actions on a namespace that the operator's scopes and its state allow. */
+/** Actions on a namespace, as its state and the operator's scopes allow. */
 export function NamespaceActions({ namespace, entry: { entering, enter } }: NamespaceActionsProps) {
   const session = useSession();
   const [open, setOpen] = useState<NamespaceChangeName | "rename">();

@@ -16,7 +16,7 @@ interface NamespaceChangeDialogProps {
   readonly onClose: () => void;
 }
 
-/** Asks before the state of a namespace is changed. A deletion asks for its name. */
+/** Asks before the state of a namespace is changed. For a deletion, the name must be typed. */
 export function NamespaceChangeDialog({ namespace: { id, name }, change, onClose }: NamespaceChangeDialogProps) {
   const transport = useTransport();
   const refresh = useRefresh();

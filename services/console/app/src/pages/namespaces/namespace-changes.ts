@@ -7,11 +7,11 @@ import type { NamespaceState } from "./namespace-state.ts";
 export interface NamespaceChange {
   readonly title: string;
   readonly question: string;
-  /** Said where it fails. */
+  /** Text that is shown if the change fails. */
   readonly failure: string;
-  /** True if programs stop working by it. */
+  /** True if the change makes programs stop working. */
   readonly isHarmful: boolean;
-  /** States in which it can be made. */
+  /** States in which the change can be made. */
   readonly from: readonly NamespaceState[];
   readonly call: (transport: Transport, namespace: string) => Promise<unknown>;
 }

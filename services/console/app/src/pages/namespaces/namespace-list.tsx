@@ -24,7 +24,7 @@ interface NamespaceListProps {
   readonly text: string;
 }
 
-/** Namespaces with their state, their usage in the range, and what the operator can do. */
+/** List of namespaces with state, usage in the range, and the actions of the operator. */
 export function NamespaceList({ query, range, text }: NamespaceListProps) {
   const { data, error, refetch, hasNextPage, isFetchingNextPage, fetchNextPage } = query;
   const accounts = useAccountNames();
@@ -89,7 +89,7 @@ function accountColumn(names: ReadonlyMap<string, string>): Column<NamespaceRow>
   };
 }
 
-/** Usage of every namespace in the range; none is read without the scope `usage:read`. */
+/** Usage of every namespace in the range. Not read without the scope `usage:read`. */
 function useNodeUsage(range: TimeRange) {
   const enabled = holdsScope(useSession(), "usage:read");
   return useQuery(UsageAdminService.method.getNodeUsage, toProtoRange(range), {

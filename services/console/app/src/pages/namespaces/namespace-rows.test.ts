@@ -8,7 +8,7 @@ import { namespaceStateOf } from "./namespace-state.ts";
 
 const NAMESPACES = ["staging", "production"].map((name) => create(NamespaceSchema, { id: `ns_${name}`, name }));
 
-test("shows the usage of each namespace, nothing for one without requests", () => {
+test("shows the usage of each namespace, and zero for a namespace without requests", () => {
   const usage = (namespaceId: string, spendMicroUsd: bigint) =>
     create(NamespaceUsageSchema, { namespaceId, usage: { spendMicroUsd } });
   const rows = namespaceRows(NAMESPACES, [usage("ns_production", 7n), usage("ns_gone", 9n)], "");

@@ -17,9 +17,9 @@ const NOTHING: Totals = {
 };
 
 /**
- * Rows of namespaces whose name or id has a text in it, in the order of the list.
+ * Rows of the namespaces whose name or id contains a text, in the order of the list.
  *
- * @param usages usage by namespace; that of namespaces which are not in the list is left out
+ * @param usages usage by namespace; usage of namespaces that are not in the list is ignored
  */
 export function namespaceRows(
   namespaces: readonly Namespace[],

@@ -4,7 +4,7 @@ import { Time } from "../../components/time.tsx";
 import { fromTimestamp } from "../../format/time.ts";
 import { namespaceStateOf } from "./namespace-state.ts";
 
-/** State of a namespace, since when, and of a deleted one until when it can be restored. */
+/** Badge with the state of a namespace and its start; for a deleted one, with the time until which it can be restored. */
 export function NamespaceStateBadge({ namespace }: { readonly namespace: Namespace }) {
   switch (namespaceStateOf(namespace)) {
     case "active":

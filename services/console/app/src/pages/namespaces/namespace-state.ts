@@ -1,9 +1,9 @@
 import type { Namespace } from "@routeplane/contracts/auth";
 
-/** State of a namespace. Keys of all but an active one are refused. */
+/** State of a namespace. Keys are refused unless it is active. */
 export type NamespaceState = "active" | "suspended" | "deleted";
 
-/** State of a namespace. A deleted one stays suspended if it was. */
+/** Returns the state of a namespace. A namespace that is both suspended and deleted counts as deleted. */
 export function namespaceStateOf({
   suspendedAt,
   deletedAt,

@@ -18,7 +18,7 @@ import { useNamespaces } from "./use-namespaces.ts";
 
 type Filters = RangeFilters & Readonly<Record<"q" | "deleted" | "show", string>>;
 
-/** Namespaces, for an operator: their spend and state, and the way into each. */
+/** Namespaces page, for an operator: spend and state of each namespace, and a button to enter it. */
 export default function Namespaces() {
   const session = useSession();
   const [filters, change] = useFilters(["q", "deleted", "range", "from", "to", "show"]);

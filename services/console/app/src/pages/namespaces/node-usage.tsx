@@ -16,7 +16,7 @@ interface NodeUsageProps {
   readonly nameOf: (namespaceId: string) => string;
 }
 
-/** Usage of the node over time, stacked by namespace. It reads sums of whole hours: the first bar can begin before the range. */
+/** Usage of the node over time, stacked by namespace. It reads sums of whole hours, so the first bar can begin before the range. */
 export function NodeUsage({ range, measure, nameOf }: NodeUsageProps) {
   const [timeZone] = useTimeZone();
   const unit = bucketUnitOf(range);

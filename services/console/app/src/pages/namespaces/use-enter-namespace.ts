@@ -8,7 +8,7 @@ interface EnterNamespace {
   readonly enter: (namespaceId: string) => void;
 }
 
-/** Exchanges the session for one in a namespace. The page is loaded anew: nothing that was read as an operator is kept. */
+/** Exchanges the session for one in a namespace. The page is reloaded, so that no data read as an operator is kept. */
 export function useEnterNamespace(): EnterNamespace {
   const [entering, setEntering] = useState<string>();
   const [error, setError] = useState<string>();

@@ -14,7 +14,7 @@ export function useNamespaces(showDeleted: boolean) {
   );
 }
 
-/** Names of accounts by their id; empty without the scope `accounts:read`. */
+/** Names of accounts by id; empty without the scope `accounts:read`. */
 export function useAccountNames(): ReadonlyMap<string, string> {
   const enabled = holdsScope(useSession(), "accounts:read");
   const { data } = useQuery(AccountService.method.listAccounts, { pageSize: PAGE_SIZE }, { enabled });

@@ -38,7 +38,7 @@ test("lists budgets of presets, and leaves out disabled ones and policies withou
   expect(budgetRows([preset, bare, disabled], KEYS).map(({ title }) => title)).toEqual(["preset"]);
 });
 
-test("tells in words how much is used", () => {
+test("describes the use in words", () => {
   const states = [0n, 20n, 21n].map((left) => budgetRows([policy("one", 100n, [left])], KEYS)[0]?.state);
   expect(states).toEqual(["used up", "nearly used up", ""]);
   expect(windowText({ window: BudgetWindow.MONTH })).toBe("any 30 days");
@@ -46,7 +46,7 @@ test("tells in words how much is used", () => {
   expect(windowText(calendar)).toBe("a calendar month, Europe/Berlin");
 });
 
-test("names the key whose own limits a budget is", () => {
+test("names the key that was minted with a budget", () => {
   const own = policy("limits of key_01m8nxhrr4e0vv0ksec5fq95ys", 10n, [10n]);
   expect(budgetRows([own], KEYS)[0]?.title).toBe("limits of Billing agent");
 });

@@ -8,7 +8,7 @@ import {
 } from "@routeplane/contracts/policy";
 import { type KeyNames, policyTitle } from "../../format/policy-title.ts";
 
-/** Share of a limit from which a budget is nearly used up. Percent. */
+/** Share of a limit from which a budget counts as nearly used up. Percent. */
 const NEARLY = 80n;
 
 /** Budget of one binding. */
@@ -22,7 +22,7 @@ export interface BudgetRow {
   readonly state: "used up" | "nearly used up" | "";
 }
 
-/** Budgets in force, those of presets too: one row for each binding, the one that is used most first. */
+/** Rows of the budgets in force, those in presets included: one for each binding, the most used first. */
 export function budgetRows(policies: readonly Policy[], keys: KeyNames): readonly BudgetRow[] {
   return policies
     .filter(({ disabledAt }) => disabledAt === undefined)
@@ -37,7 +37,7 @@ export function furtherBindings(policies: readonly Policy[]): number {
     .reduce((sum, { bindingCount, bindings }) => sum + Math.max(0, bindingCount - bindings.length), 0);
 }
 
-/** Text of the window of a budget, with the time zone of a calendar window. */
+/** Text of a budget window, with the time zone of a calendar window. */
 export function windowText({ window, timeZone }: Pick<BudgetSpec, "window" | "timeZone">): string {
   const text = WINDOWS[window] ?? "a window that this version of the console does not know";
   return timeZone === undefined ? text : `${text}, ${timeZone}`;
@@ -83,7 +83,7 @@ function stateOf({ limitMicroUsd }: BudgetSpec, { remainingMicroUsd }: BudgetUse
   return (limitMicroUsd - remainingMicroUsd) * 100n >= NEARLY * limitMicroUsd ? "nearly used up" : "";
 }
 
-/** Compares by the share of the limit that is left, in whole numbers. */
+/** Compares by the remaining share of the limit, in integer arithmetic. */
 function compareUse(a: BudgetRow, b: BudgetRow): number {
   const [left, right] = [
     a.use.remainingMicroUsd * b.spec.limitMicroUsd,

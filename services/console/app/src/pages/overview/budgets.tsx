@@ -12,10 +12,10 @@ import { useKeys } from "../../rpc/use-key-names.ts";
 import { usePolicies } from "../../rpc/use-policies.ts";
 import { type BudgetRow, budgetRows, furtherBindings, windowText } from "./budget-rows.ts";
 
-/** Most budgets that the overview shows. */
+/** Maximum number of budgets that the overview shows. */
 const MAX_ROWS = 8;
 
-/** Budgets with what is spent, reserved and left of each, the one that is used most first. */
+/** Budgets with the spent, reserved and remaining amount of each, the most used first. */
 export function Budgets() {
   const keys = useKeys();
   const { data, error, refetch } = usePolicies();

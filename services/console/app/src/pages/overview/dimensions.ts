@@ -5,7 +5,7 @@ import { statusNameOf } from "../../format/request-status.ts";
 export interface Dimension {
   readonly title: string;
   readonly groupBy: UsageDimension;
-  /** Text that identifies a group's value, as the filter of the request log takes it; empty: there is none. */
+  /** Id of a group's value, as in the filter of the request log; empty: the group has no value. */
   readonly idOf: (group: UsageGroup) => string;
 }
 
@@ -19,7 +19,7 @@ export const DIMENSIONS = {
 
 export type DimensionName = keyof typeof DIMENSIONS;
 
-/** Name of a dimension as the address has it; `key` for any other text. */
+/** Name of the dimension in an address; `key` for any other text. */
 export function dimensionNameOf(text: string): DimensionName {
   return Object.hasOwn(DIMENSIONS, text) ? (text as DimensionName) : "key";
 }

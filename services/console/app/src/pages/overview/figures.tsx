@@ -6,16 +6,16 @@ import { type Measure, type MeasureName, MEASURES, type Totals } from "../../for
 
 interface FiguresProps {
   readonly totals: GetUsageResponse;
-  /** Totals of the range before; undefined while they are read, or if they cannot be. */
+  /** Totals of the previous range; undefined while they are being read, or if they cannot be read. */
   readonly before: Totals | undefined;
-  /** The measure that the chart shows. */
+  /** Measure that the chart shows. */
   readonly chosen: MeasureName;
   readonly onChoose: (name: MeasureName) => void;
 }
 
 const ARROWS = { more: "▲", less: "▼", same: "" } as const;
 
-/** Totals of the range, each beside the range before. They choose what the chart shows. */
+/** Totals of the range, each compared with the previous range. Choosing one determines what the chart shows. */
 export function Figures({ totals, before, chosen, onChoose }: FiguresProps) {
   return (
     <ul className={styles.figures} aria-label="Totals of the range; each shows its chart">
@@ -59,7 +59,7 @@ function Change({
   );
 }
 
-/** Second line of a figure; empty where one says all. */
+/** Second line of a figure; empty if it needs none. */
 function noteOf(name: MeasureName, totals: GetUsageResponse): string {
   if (name === "tokens") return `${formatCount(totals.promptTokens)} in, ${formatCount(totals.completionTokens)} out`;
   if (name === "refusals" && totals.deniedUnloggedCount > 0n) {

@@ -12,7 +12,7 @@ import { type LatencyRow, latencyRows } from "./latency-rows.ts";
 import styles from "./top-lists.module.css";
 import { useUsageByModel } from "./use-usage.ts";
 
-/** How long requests take, by model: the time that half, 95 % and 99 % of them do not exceed. */
+/** Latencies by model: the times that 50 %, 95 % and 99 % of the requests do not exceed. */
 export function Latencies({ range }: { readonly range: TimeRange }) {
   const { data, error, refetch } = useUsageByModel(range);
   const rows = data === undefined ? [] : latencyRows(data);

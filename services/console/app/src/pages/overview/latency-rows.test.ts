@@ -5,7 +5,7 @@ import { latencyRows } from "./latency-rows.ts";
 
 const latency = (requestCount: number) => ({ requestCount: BigInt(requestCount), p50Ms: 1n, p95Ms: 2n, p99Ms: 3n });
 
-test("lists all models together first, then those with the most requests", () => {
+test("lists all models together first, then the models with the most requests", () => {
   const groups = Array.from({ length: 10 }, (_, index) => ({ model: `m${index}`, totalLatency: latency(index) }));
   const rows = latencyRows(
     create(GetUsageResponseSchema, { totalLatency: latency(45), firstTokenLatency: latency(5), groups }),
@@ -15,7 +15,7 @@ test("lists all models together first, then those with the most requests", () =>
   expect(rows[1]?.firstToken).toBeUndefined();
 });
 
-test("leaves out models without a request that counts, e.g. those of refused ones", () => {
+test("leaves out models without a counted request, e.g. with refused requests only", () => {
   const groups = [{ model: "m", deniedCount: 3n }];
   expect(latencyRows(create(GetUsageResponseSchema, { totalLatency: latency(1), groups }))).toHaveLength(1);
   expect(latencyRows(create(GetUsageResponseSchema, { groups }))).toEqual([]);

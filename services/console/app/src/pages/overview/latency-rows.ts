@@ -1,20 +1,20 @@
 import type { GetUsageResponse, Latency } from "@routeplane/contracts/usage";
 
-/** Most models in the list of latencies. */
+/** Maximum number of models in the list of latencies. */
 const MAX_ROWS = 7;
 
-/** Latencies of a model, or of all. */
+/** Latencies of a model, or of all models. */
 export interface LatencyRow {
-  /** Absent: all models together. */
+  /** Model; absent for all models together. */
   readonly model?: string;
   readonly total: Latency;
-  /** Absent where no answer was a stream. */
+  /** Absent if no answer was a stream. */
   readonly firstToken: Latency | undefined;
 }
 
 /**
- * Latencies of all models together, then of those with the most requests. Quantiles cannot be added up, so there is no row for the
- * others. Empty if no request counts.
+ * Latencies of all models together, then of the models with the most requests. Quantiles cannot be added up, so there is no row for the
+ * other models. Empty if no request counts.
  */
 export function latencyRows({ totalLatency, firstTokenLatency, groups }: GetUsageResponse): readonly LatencyRow[] {
   if (totalLatency === undefined) return [];

@@ -12,7 +12,7 @@ import { Latencies } from "./latencies.tsx";
 import { TopLists } from "./top-lists.tsx";
 import { Usage } from "./usage.tsx";
 
-/** Overview: spend, requests, tokens and refusals over time, the largest keys and models, and where budgets stand. */
+/** Overview page: spend, requests, tokens and refusals over time, the largest keys and models, and the use of budgets. */
 export default function Overview() {
   const [filters, change] = useFilters(["range", "from", "to", "show", "by"]);
   const range = timeRangeOf(filters, useNow());

@@ -8,8 +8,8 @@ import { dimensionNameOf } from "./dimensions.ts";
 import { prefetchUsageOverTime } from "./use-usage.ts";
 
 /**
- * Begins to read what the chart of the overview shows at an address. The page takes a tenth of a second to be made on a slow machine, and
- * would read only then.
+ * Starts the read for the chart of the overview at an address. Rendering the page takes a tenth of a second on a slow machine, and the read
+ * would start only after that.
  *
  * @param search query of the address, e.g. `?range=30d`
  */

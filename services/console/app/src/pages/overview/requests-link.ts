@@ -2,7 +2,7 @@ import type { TimeRange } from "../../format/time-range.ts";
 import type { DimensionName } from "./dimensions.ts";
 import type { MeasureName } from "../../format/measures.ts";
 
-/** Address of the requests of a range that a number counts: those of one value of a dimension, and denied ones for refusals. */
+/** Address of the requests that a number counts: those in a range with one value of a dimension; only denied ones for refusals. */
 export function requestsLink(
   { from, to }: TimeRange,
   measure: MeasureName,

@@ -13,7 +13,7 @@ const group = (key: string, spend: number, requests = 1) => ({
 });
 const keyOf = ({ key }: { readonly key: string }): string => key;
 
-test("adds the groups of a value up, and sorts by the measure", () => {
+test("adds up the groups of a value, and sorts by the measure", () => {
   const groups = [group("a", 5), group("b", 9), group("a", 6, 100)];
   const rows = topGroups(groups, keyOf, MEASURES.spend);
   expect(rows.map(({ id, totals }) => [id, totals.spendMicroUsd])).toEqual([
@@ -33,7 +33,7 @@ test("adds the groups of a value up, and sorts by the measure", () => {
   ]);
 });
 
-test("joins what is beyond the seventh in one row, unless that is a single one", () => {
+test("joins the rows beyond the seventh in one, unless there is only one", () => {
   const groups = Array.from({ length: 10 }, (_, index) => group(`k${index}`, 100 - index));
   const rows = topGroups(groups, keyOf, MEASURES.spend);
   expect(rows).toHaveLength(8);
@@ -42,7 +42,7 @@ test("joins what is beyond the seventh in one row, unless that is a single one",
   expect(topGroups(groups.slice(0, 8), keyOf, MEASURES.spend).at(-1)).toMatchObject({ id: "k7", count: 1 });
 });
 
-test("adds what was not read apart to the row of the others, and has it although there are few rows", () => {
+test("adds amounts that were not read separately to the row of the others, which then exists even with few rows", () => {
   const rest = (spend: number) => ({ ...group("", spend), restCount: 392n });
   const groups = [rest(500), ...Array.from({ length: 8 }, (_, index) => group(`k${index}`, 100 - index)), rest(7)];
   const rows = topGroups(groups, keyOf, MEASURES.spend);

@@ -2,12 +2,12 @@ import type { UsageGroup } from "@routeplane/contracts/usage";
 import { sum } from "../../components/chart/series.ts";
 import type { Measure, Totals } from "../../format/measures.ts";
 
-/** Most rows of a list of the largest. */
+/** Maximum number of rows of a list of the largest values. */
 const MAX_ROWS = 7;
 
-/** Row of a list of the largest. */
+/** Row of a list of the largest values. */
 export interface TopRow {
-  /** Value of the dimension; absent: all others together. */
+  /** Value of the dimension; absent for all others together. */
   readonly id?: string;
   /** Number of values that the row is the sum of. */
   readonly count: number;

@@ -20,10 +20,10 @@ interface TopListsProps {
   readonly by: DimensionName;
 }
 
-/** Keys and models with the largest amounts, side by side where there is room. */
+/** Lists of the keys and models with the largest amounts, side by side if there is room. */
 export function TopLists({ range, measure, by }: TopListsProps) {
   const [timeZone] = useTimeZone();
-  // As in the chart: what was read by other groups is not shown meanwhile.
+  // As in the chart: data that was read with another grouping is not shown while new data is read.
   return (
     <div className={styles.lists}>
       <TopKeys key={by === "key" ? "over time" : "alone"} {...{ range, measure, by, timeZone }} />
@@ -61,7 +61,7 @@ function TopList({ by, range, measure, usage: { data, isPlaceholderData, error, 
       {data?.groups.length === 0 && <EmptyState title="No requests in this range." />}
       {data !== undefined && data.groups.length > 0 && (
         <TopTable
-          // A region of the page has the title's name already.
+          // A region of the page already has the name of the title.
           caption={`Table: ${caption}`}
           by={by}
           rows={topGroups(data.groups, DIMENSIONS[by].idOf, MEASURES[measure])}

@@ -8,7 +8,7 @@ import { type MeasureName, MEASURES } from "../../format/measures.ts";
 import { requestsLink } from "./requests-link.ts";
 import type { TopRow } from "./top-groups.ts";
 
-/** Dimension of a list of the largest. */
+/** Dimension of a list of the largest values. */
 export type TopDimension = "key" | "model";
 
 interface TopTableProps {
@@ -18,7 +18,7 @@ interface TopTableProps {
   readonly range: TimeRange;
 }
 
-/** Values of a dimension with the largest amounts. The numbers of requests and of refusals lead to them. */
+/** Table of the values of a dimension with the largest amounts. The numbers of requests and refusals link to the request log. */
 export function TopTable({ caption, by, rows, range }: TopTableProps) {
   const columns = [
     by === "key" ? KEY : MODEL,

@@ -20,11 +20,11 @@ interface UsageChartProps {
   readonly nameOf: (id: string) => string;
 }
 
-/** Measure over time, stacked by a dimension. A bar leads to its requests. */
+/** Chart of a measure over time, stacked by a dimension. A bar links to its requests. */
 export function UsageChart({ usage, measure, by, timeZone, nameOf }: UsageChartProps) {
   const [, navigate] = useLocation();
   const { title, format, formatTick } = MEASURES[measure];
-  // The range that was read: while another one is, its bars stay.
+  // The range that was read: its bars stay while another one is read.
   const range = fromProtoRange(usage);
   const buckets = timeBuckets(range, bucketUnitOf(range), timeZone);
   if ((buckets.at(-1)?.to ?? range.to) < range.to) {

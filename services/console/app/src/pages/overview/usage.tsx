@@ -21,10 +21,10 @@ interface UsageProps {
   readonly onChange: (change: { readonly show?: string; readonly by?: string }) => void;
 }
 
-/** Totals of the range beside those of the range before, and one of them over time. */
+/** Totals of the range, compared with the previous range, and one of them over time. */
 export function Usage(props: UsageProps) {
   const [timeZone] = useTimeZone();
-  // What was read by other groups is not shown meanwhile: it has no values of these.
+  // Data that was read with another grouping is not shown: it has no values of the new dimension.
   return <UsageInZone key={`${props.by} ${timeZone}`} {...props} timeZone={timeZone} />;
 }
 
@@ -72,7 +72,7 @@ function StackedBy({ by, onChange }: { readonly by: DimensionName; readonly onCh
   );
 }
 
-/** Shown in the place of a chart without bars. A namespace without any request is led to the quick start. */
+/** Notice in place of a chart without bars. For a namespace without any request, it links to the quick start. */
 function Nothing({
   title,
   totals,

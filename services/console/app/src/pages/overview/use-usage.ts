@@ -9,10 +9,10 @@ import type { MeasureName } from "../../format/measures.ts";
 import { rangeBefore, type TimeRange, toProtoRange } from "../../format/time-range.ts";
 import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
 
-/** Options of reads that are shown until those of a later range are there. Responses say what range they are of. */
+/** Query options that keep the previous data until the new range has been read. A response names its range. */
 const OPTIONS = { placeholderData: keepPreviousData };
 
-/** Query of the chart: what it shows, of which range, and what it is stacked by. */
+/** Query of the chart: its measure, its range, and the dimension by which it is stacked. */
 interface ChartQuery {
   readonly range: TimeRange;
   readonly by: DimensionName;
@@ -20,22 +20,22 @@ interface ChartQuery {
   readonly timeZone: string;
 }
 
-/** Usage of each hour or day and each of the largest values of a dimension, and its totals: one snapshot. Days are those of the time zone. */
+/** Usage by hour or day and by the largest values of a dimension, with totals, in one snapshot. Days are those of the time zone. */
 export function useUsageOverTime(query: ChartQuery) {
   return useQuery(UsageService.method.getUsage, overTime(query), OPTIONS);
 }
 
-/** Begins to read what `useUsageOverTime` reads, before a part of the page does. */
+/** Starts the read of `useUsageOverTime` before the page is rendered. */
 export function prefetchUsageOverTime(queries: QueryClient, transport: Transport, query: ChartQuery): void {
   void queries.prefetchQuery(createQueryOptions(UsageService.method.getUsage, overTime(query), { transport }));
 }
 
-/** Totals of the range before a range. */
+/** Totals of the previous range of the same length. */
 export function useUsageBefore(range: TimeRange) {
   return useQuery(UsageService.method.getUsage, toProtoRange(rangeBefore(range)), OPTIONS);
 }
 
-/** Usage of each of the largest keys, also in parts of it. Where the chart is by key, its read serves. */
+/** Usage of each of the largest keys, possibly in several groups per key. If the chart is by key, its read is used. */
 export function useUsageByKey(query: ChartQuery) {
   const byKey = { ...toProtoRange(query.range), groupBy: [UsageDimension.KEY], ...largestBy(query.measure) };
   return useQuery(UsageService.method.getUsage, query.by === "key" ? overTime(query) : byKey, OPTIONS);

@@ -19,7 +19,7 @@ import { EnforceDialog } from "./enforce-dialog.tsx";
 import { ModeBadge } from "./mode-badge.tsx";
 import { UnbindDialog } from "./unbind-dialog.tsx";
 
-/** A policy has at most so many bindings: one page holds all. */
+/** Maximum number of bindings of a policy: one page holds all. */
 const MAX_BINDINGS = 1_000;
 
 interface BindingsProps {
@@ -27,7 +27,7 @@ interface BindingsProps {
   readonly spec: PolicySpec | undefined;
 }
 
-/** Change of a binding that the person is asked about. */
+/** Change of a binding that the person is asked to confirm. */
 interface Asked {
   readonly binding: Binding;
   readonly action: "unbind" | "enforce";
@@ -38,7 +38,7 @@ interface BindingRow {
   readonly use: BudgetUse | undefined;
 }
 
-/** Bindings of a policy with the use of its budget through each; binds and unbinds. */
+/** Bindings of a policy, each with its budget use, and the buttons that bind and unbind. */
 export function Bindings({ policy, spec }: BindingsProps) {
   const input = { policyId: policy.id, pageSize: MAX_BINDINGS };
   const { data, error, refetch } = useQuery(PolicyService.method.listBindings, input);

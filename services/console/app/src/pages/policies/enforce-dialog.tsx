@@ -15,7 +15,7 @@ export function EnforceDialog({ binding, onClose }: { readonly binding: Binding;
   const enforce = useMutation({
     mutationFn: () => enforceBinding(createClient(PolicyService, transport), binding),
     onSuccess: onClose,
-    // Also where it failed: the binding in shadow mode may be gone by then.
+    // Also after a failure, because the binding in shadow mode may have been removed.
     onSettled: refresh,
   });
   return (
@@ -36,8 +36,8 @@ export function EnforceDialog({ binding, onClose }: { readonly binding: Binding;
 }
 
 /**
- * Replaces a binding in shadow mode by an enforced one. The service does so at once where it was bound by a key below the caller;
- * any other is unbound first. Nothing is let through by that which was not before.
+ * Replaces a binding in shadow mode by an enforced one. The service does so in one step if a key below the caller created the binding;
+ * otherwise it is unbound first. That allows no further requests, because a shadow binding refuses none.
  */
 async function enforceBinding(policies: Client<typeof PolicyService>, binding: Binding): Promise<void> {
   const { id: bindingId, policyId, principalType, principalId } = binding;

@@ -10,11 +10,11 @@ import { PolicyList } from "./policy-list.tsx";
 import { PolicyPage } from "./policy-page.tsx";
 
 interface PoliciesProps {
-  /** Of the address: absent for the list, `new` for the editor, else the id of a policy. */
+  /** Parameter of the address: absent for the list, `new` for the editor, otherwise the id of a policy. */
   readonly params: { readonly id?: string };
 }
 
-/** Policies: what applies to whom, and what a change would do. */
+/** Policies page: the list, one policy, or the editor. */
 export default function Policies({ params: { id } }: PoliciesProps) {
   const [parameters] = useSearchParams();
   const canWrite = holdsScope(useSession(), "policy:write");

@@ -99,7 +99,7 @@ function DeleteDialog({ policy, onClose }: PolicyDialogProps) {
   );
 }
 
-/** Question about a policy; its name has a direction of its own. */
+/** Question about a policy. Its name has its own writing direction. */
 function NamedTitle({ verb, policy }: { readonly verb: string; readonly policy: Policy }) {
   return (
     <>

@@ -16,7 +16,7 @@ import styles from "./policy-list.module.css";
 import { type PolicyFilters, type PolicyRow, policyRows } from "./policy-rows.ts";
 import { KIND_TITLES } from "./spec.ts";
 
-/** Policies of the namespace with what each is bound to, filtered by the address. */
+/** Policies of the namespace with their principals, filtered by the address. */
 export function PolicyList() {
   const [filters, change] = useFilters(["kind", "text"]);
   return (

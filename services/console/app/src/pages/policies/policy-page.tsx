@@ -21,7 +21,7 @@ import styles from "./policy-page.module.css";
 import { SpecView } from "./spec-view.tsx";
 import { KIND_TITLES, readSpec } from "./spec.ts";
 
-/** One policy: its rules, what it is bound to, and what can be done with it. */
+/** Page of one policy: its rules, its bindings and the possible actions. */
 export function PolicyPage({ id }: { readonly id: string }) {
   const canRead = holdsScope(useSession(), "policy:read");
   const keys = useKeys();

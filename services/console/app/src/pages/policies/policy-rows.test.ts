@@ -27,7 +27,7 @@ function budget(id: string, name: string, remaining: readonly bigint[], bindingC
   });
 }
 
-test("finds a policy by its kind, its name, its rules, and the name of a key that it is bound to", () => {
+test("finds a policy by kind, name, rules, and the name of a key that it is bound to", () => {
   const policies = [
     budget("pol_1", "Daily", [5n]),
     create(PolicySchema, {
@@ -49,7 +49,7 @@ test("finds a policy by its kind, its name, its rules, and the name of a key tha
   expect(found({ text: "budget", kind: "preset" })).toEqual([]);
 });
 
-test("shows the binding with the least left of a budget, and counts those that are not listed", () => {
+test("shows the binding with the least left of a budget, and counts bindings that are not listed", () => {
   const [row] = policyRows([budget("pol_1", "Daily", [70n, 3n, 9_007_199_254_740_993n], 8)], ALL, KEYS);
   expect(row?.tightest?.binding?.id).toBe("bnd_1");
   expect(row?.further).toEqual({ count: 5, shadow: 4 });
@@ -60,7 +60,7 @@ test("names the limits of a key after the key", () => {
   expect(row?.title).toBe("limits of Billing agent");
 });
 
-test("keeps a policy with a word that only a newer node knows", () => {
+test("includes a policy with a word that only newer nodes know", () => {
   const json = {
     id: "pol_9",
     name: "Newer",

@@ -8,26 +8,26 @@ import { readSpec } from "./spec.ts";
 /** Policy as a row of the list. */
 export interface PolicyRow {
   readonly policy: Policy;
-  /** Undefined for a kind or a word that only a newer node knows. */
+  /** Undefined for a kind or a word that only newer nodes know. */
   readonly kind: PolicyKind | undefined;
   readonly spec: PolicySpec | undefined;
   readonly title: string;
   readonly summary: string;
-  /** Oldest bindings. */
+  /** Oldest bindings of the policy. */
   readonly bindings: readonly PolicyBinding[];
-  /** Number of those that are not among them, and how many of these are in shadow mode. */
+  /** Number of bindings that are not in `bindings`, and how many of them are in shadow mode. */
   readonly further: { readonly count: number; readonly shadow: number };
-  /** Binding of a budget with the least left of it. */
+  /** Binding with the least left of the budget; undefined without a budget. */
   readonly tightest: PolicyBinding | undefined;
 }
 
-/** Filters of the list, as they stand in the address. */
+/** Filters of the list, as in the address. */
 export interface PolicyFilters {
   readonly kind: string;
   readonly text: string;
 }
 
-/** Rows of the policies that the filters let through, newest first. */
+/** Rows of the policies that match the filters, newest first. */
 export function policyRows(policies: readonly Policy[], filters: PolicyFilters, keys: KeyNames): readonly PolicyRow[] {
   const kind = POLICY_KINDS.find((known) => known === filters.kind);
   const needle = filters.text.trim().toLowerCase();
@@ -68,7 +68,7 @@ function leftOf({ budgetUse }: PolicyBinding): bigint {
   return budgetUse?.remainingMicroUsd ?? 0n;
 }
 
-/** Text in which a filter searches: name, id, rules, and what it is bound to. */
+/** Text that a filter searches: name, id, rules and principals of the policy. */
 function textOf({ policy, title, summary, bindings }: PolicyRow, keys: KeyNames): string {
   const principals = bindings.map(({ binding }) => {
     if (binding?.principalType === PrincipalType.NAMESPACE) return "namespace";

@@ -41,7 +41,7 @@ test("names the time zone of a calendar window", () => {
   expect(specSummary({ ...budget, window: "calendar_day" })).toBe("Spend: $5.00 in a calendar day, Europe/Berlin");
 });
 
-test("sums up a spec within the space of a table", () => {
+test("summarises a spec within the space of a table", () => {
   const modelAllow = [`provider/${"m".repeat(900)}`];
   const summary = specSummary({
     kind: "guardrail",

@@ -15,7 +15,7 @@ export interface SpecLine {
 
 type Guardrail = NonNullable<PresetSpec["guardrail"]>;
 
-/** Windows of budgets, as they follow an amount. */
+/** Texts of budget windows, to follow an amount. */
 export const WINDOW_TEXTS: Readonly<Record<BudgetSpec["window"], string>> = {
   hour: "in any 60 minutes",
   day: "in any 24 hours",
@@ -26,7 +26,7 @@ export const WINDOW_TEXTS: Readonly<Record<BudgetSpec["window"], string>> = {
   calendar_month: "in a calendar month",
 };
 
-/** Every rule of a spec, a line each. */
+/** Every rule of a spec, one line each. */
 export function specLines(spec: PolicySpec): readonly SpecLine[] {
   switch (spec.kind) {
     case "budget":
@@ -40,7 +40,7 @@ export function specLines(spec: PolicySpec): readonly SpecLine[] {
   }
 }
 
-/** A spec in one line, for a table. */
+/** Summary of a spec on one line, for a table. */
 export function specSummary(spec: PolicySpec): string {
   const lines = specLines(spec);
   const shown = lines.slice(0, 3).map(({ rule, value }) => `${rule}: ${cut(value)}`);
@@ -106,7 +106,7 @@ const UNITS = [
   ["minute", 60],
 ] as const;
 
-/** A sliding window, as it follows a number, in its largest whole unit: 60 seconds are `in any minute`, 90 stay seconds. */
+/** Text of a sliding window, to follow a number, in its largest whole unit: `in any minute` for 60 seconds; 90 seconds stay seconds. */
 export function windowText(seconds: number): string {
   const [unit, length] = UNITS.find(([, length]) => seconds % length === 0) ?? ["second", 1];
   return seconds === length ? `in any ${unit}` : `in any ${formatCount(seconds / length)} ${unit}s`;

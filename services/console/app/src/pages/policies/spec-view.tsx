@@ -2,7 +2,7 @@ import { type PolicySpec, toSpecJson } from "@routeplane/policy-spec";
 import { specLines } from "./spec-lines.ts";
 import styles from "./spec-view.module.css";
 
-/** Rules of a spec in words, and the JSON that the command line takes. */
+/** Rules of a spec in words, and its JSON for the command line. */
 export function SpecView({ spec }: { readonly spec: PolicySpec }) {
   return (
     <>

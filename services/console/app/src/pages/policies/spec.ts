@@ -10,7 +10,7 @@ export const KIND_TITLES: Readonly<Record<PolicyKind, string>> = {
   preset: "Preset",
 };
 
-/** Spec of a policy; undefined for one with a word that only a newer version of the contract knows. */
+/** Spec of a policy; undefined if it has a word that only a newer version of the contract knows. */
 export function readSpec(spec: ProtoSpec | undefined): PolicySpec | undefined {
   try {
     return fromProtoSpec(spec);

@@ -6,7 +6,7 @@ import { ErrorNotice } from "../../components/error-notice.tsx";
 import { PrincipalLink } from "../../components/principal-link.tsx";
 import { useRefresh } from "../../rpc/use-refresh.ts";
 
-/** Asks before a binding and what it has counted are removed. */
+/** Asks before a binding and its counters are removed. */
 export function UnbindDialog({ binding, onClose }: { readonly binding: Binding; readonly onClose: () => void }) {
   const refresh = useRefresh();
   const unbind = useMutation(PolicyService.method.unbindPolicy, {

@@ -11,13 +11,13 @@ import { useFilters } from "../../format/use-filters.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 import styles from "./quick-start.module.css";
 
-/** Most characters of a model's name that is suggested: clients can ask for any text. */
+/** Maximum length of the name of a suggested model, in characters: clients can send any text as a model. */
 const MAX_SUGGESTED_CHARS = 100;
 
-/** Model that a node on one machine always has; it answers without a provider. */
+/** Model that a local node always has; it answers without a provider. */
 const OFFLINE_MODEL = "echo";
 
-/** Quick start: how to call this node with clients that people have. No token is on it. */
+/** Quick start page: how to call this node with common clients. It shows no token. */
 export default function QuickStart() {
   const session = useSession();
   const [filters, change] = useFilters(["model"]);
@@ -78,7 +78,7 @@ export default function QuickStart() {
   );
 }
 
-/** Models that were called in the last 30 days, the dearest first; none without the scope `usage:read`. */
+/** Models that were called in the last 30 days, the most expensive first; empty without the scope `usage:read`. */
 function useUsedModels(): readonly string[] {
   const enabled = holdsScope(useSession(), "usage:read");
   const { data } = useQuery(UsageService.method.getUsage, { groupBy: [UsageDimension.MODEL] }, { enabled });

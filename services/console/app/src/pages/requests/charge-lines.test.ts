@@ -14,7 +14,7 @@ test("lists the input and the output at their rates", () => {
   ]);
 });
 
-test("lists a part with a rate of its own apart from the rest", () => {
+test("lists a part with its own rate separately", () => {
   const request = create(LoggedRequestSchema, { promptTokens: 100n, cachedPromptTokens: 60n, cacheWriteTokens: 10n });
   const price = { ...PRICE, cachedInputPicoUsd: 250_000n, cacheWritePicoUsd: 3_000_000n };
   expect(chargeLinesOf(request, price).map(({ kind, tokens }) => [kind, tokens])).toEqual([
@@ -25,7 +25,7 @@ test("lists a part with a rate of its own apart from the rest", () => {
   ]);
 });
 
-test("adds up to what the gateway charges, whatever parts overlap and whatever rates are left out", () => {
+test("adds up to the gateway's charge, whichever parts overlap and whichever rates are missing", () => {
   // Every part is absent, within its whole, or more than what is left of it; every rate is present or not.
   for (let choice = 0; choice < 3 ** 5; choice++) {
     const part = (place: number): bigint | undefined => [undefined, 3n, 97n][Math.floor(choice / 3 ** place) % 3];

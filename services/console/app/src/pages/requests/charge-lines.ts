@@ -22,8 +22,8 @@ type Usage = Pick<
 >;
 
 /**
- * Lines of which the charge is the sum: a part with a rate of its own is a line of its own, the rest of the input and of the output one
- * each. Parts that overlap, e.g. cached audio, are charged once, in the order in which the gateway charges them.
+ * Lines that add up to the charge: one for each part with its own rate, one for the rest of the input, and one for the rest of the output.
+ * Parts that overlap, e.g. cached audio, are charged once, in the order of the gateway.
  */
 export function chargeLinesOf(usage: Usage, price: Price): readonly ChargeLine[] {
   return [
@@ -53,7 +53,7 @@ function linesOf(kind: string, whole: bigint, ratePicoUsd: bigint, parts: readon
 
 const PICO_PER_MICRO = 1_000_000n;
 
-/** Sum of a receipt: its lines and what is charged per request, rounded up once to a whole micro-USD. */
+/** Sum of a receipt: its lines and the charge per request, rounded up once to a whole micro-USD. */
 export function chargeSumOf(lines: readonly ChargeLine[], price: Price): bigint {
   const pico = lines.reduce((sum, { amountPicoUsd }) => sum + amountPicoUsd, price.requestPicoUsd);
   return (pico + PICO_PER_MICRO - 1n) / PICO_PER_MICRO;

@@ -10,7 +10,7 @@ interface ChargeProps {
   readonly receipt: Receipt | undefined;
 }
 
-/** How the charge of a request came about: its tokens by kind, their rates, the reservation and what was charged. */
+/** Charge of a request: its tokens by kind, their rates, the reservation and the amount charged. */
 export function Charge({ request, receipt }: ChargeProps) {
   const { costMicroUsd, reservedMicroUsd, estimated, serviceTier } = request;
   const price = receipt?.price;
@@ -68,7 +68,7 @@ const COLUMNS: readonly Column<ChargeLine>[] = [
   { title: "Amount", cell: ({ amountPicoUsd }) => formatPicoUsd(amountPicoUsd), isNumber: true },
 ];
 
-/** Text of a count and the parts of it that are known, e.g. `100 (60 cached)`. */
+/** Text of a count and its known parts, e.g. `100 (60 cached)`. */
 function tokensText(whole: bigint, parts: readonly (readonly [string, bigint | undefined])[]): string {
   const known = parts.flatMap(([name, count]) => (count === undefined ? [] : [`${formatCount(count)} ${name}`]));
   return known.length === 0 ? formatCount(whole) : `${formatCount(whole)} (${known.join(", ")})`;

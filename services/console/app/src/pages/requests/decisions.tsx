@@ -16,7 +16,7 @@ interface Decision {
   readonly detail?: ReactNode;
 }
 
-/** Effects of policies on a request: its denial, what guardrails did, and what shadow bindings would have done. */
+/** Effects of policies on a request: its denial, the actions of guardrails, and shadow denials. */
 export function Decisions({
   request,
   receipt,

@@ -13,7 +13,7 @@ import { usePolicies } from "../../rpc/use-policy-names.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 import styles from "./explanation.module.css";
 
-/** Bindings of a policy among which the one that refused is looked for: all that a policy can have. */
+/** Maximum number of bindings that are searched for the one that denied; a policy cannot have more. */
 const MAX_BINDINGS = 1_000;
 
 interface ExplanationProps {
@@ -21,7 +21,7 @@ interface ExplanationProps {
   readonly receipt: Receipt | undefined;
 }
 
-/** How a request ended, in a sentence, and what its caller can do next. */
+/** Explanation of how a request ended, in a sentence, with advice for its caller. */
 export function Explanation({ request, receipt }: ExplanationProps) {
   const { status, errorCode, estimated, deniedRule, deniedByPolicyId } = request;
   const [timeZone] = useTimeZone();
@@ -92,12 +92,12 @@ function amountText(value: bigint, unit: LimitUnit | undefined): string {
   return unit === "requests_at_once" ? `${formatCount(value)} at the same time` : `${formatCount(value)} ${unit ?? ""}`;
 }
 
-/** A part of a text as a sentence: with its capital and its full stop. */
+/** Converts a text to a sentence, with a capital and a full stop. */
 function sentenceOf(text: string): string {
   return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
 }
 
-/** Name of a client within a sentence: its characters cannot change the direction of the rest. */
+/** Name from a client within a sentence, isolated so that its characters cannot change the writing direction of the rest. */
 function isolated(name: string): string {
   return `\u2068${name.replaceAll(/[\u2066-\u2069\u202A-\u202E]/g, "")}\u2069`;
 }

@@ -76,7 +76,7 @@ export function FilterBar({ filters, onChange, onClear }: FilterBarProps) {
   );
 }
 
-/** Models and providers that had requests in the range, to choose from. They are an addition: without them names are typed. */
+/** Models and providers with requests in the range, as suggestions. They are optional: without them, names are typed. */
 function useNamesInUse(filters: RequestFilters) {
   const [openedAt] = useState(() => nodeNow());
   const input = {
@@ -90,7 +90,7 @@ function useNamesInUse(filters: RequestFilters) {
   }, [data]);
 }
 
-/** Names of groups, the one with most requests first. */
+/** Names of groups, the one with the most requests first. */
 function suggestionsOf(groups: readonly UsageGroup[], name: "model" | "provider"): readonly Suggestion[] {
   const counts = new Map<string, number>();
   for (const group of groups) {

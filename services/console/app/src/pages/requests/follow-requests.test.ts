@@ -7,7 +7,10 @@ import { followRequests, type TailOptions } from "./follow-requests.ts";
 /** Message of a stream: ids of requests, and the token after it. */
 type Message = readonly [resumeToken: string, ...ids: string[]];
 
-/** Tail over scripted streams, each of which ends after its messages, or by its error. It is stopped after the last stream. */
+/**
+ * Runs a live tail over scripted streams, each of which ends after its messages or with its error. The tail is stopped after the last
+ * stream.
+ */
 async function follow(...streams: readonly (readonly (Message | Code)[])[]) {
   const stop = new AbortController();
   const calls: string[] = [];
@@ -36,7 +39,7 @@ async function follow(...streams: readonly (readonly (Message | Code)[])[]) {
   return calls.filter((call) => call !== "live" && call !== "pause 50");
 }
 
-test("goes on where a stream ended", async () => {
+test("continues where a stream ended", async () => {
   expect(await follow([["t1"], ["t2", "a", "b"]], [["t2"], ["t3", "c"]])).toEqual([
     "connecting",
     "watch from now",
@@ -47,7 +50,7 @@ test("goes on where a stream ended", async () => {
   ]);
 });
 
-test("resumes a broken stream after the last message, with pauses that grow to a bound and begin again", async () => {
+test("resumes a broken stream after the last message, with pauses that grow to a bound and are reset by a message", async () => {
   const broken = [Code.Unavailable];
   const calls = await follow([["t1", "a"], Code.Unknown], ...Array.from({ length: 5 }, () => broken), [
     ["t2", "b"],
@@ -69,17 +72,17 @@ test("resumes a broken stream after the last message, with pauses that grow to a
   ]);
 });
 
-test("begins anew where its token is not known any more", async () => {
+test("starts again if its token is no longer known", async () => {
   const calls = await follow([["t1", "a"]], [Code.InvalidArgument], [["t9", "b"]]);
   expect(calls.slice(4)).toEqual(["watch from t1", "reconnecting", "pause 1000", "watch from now", "start", "ended b"]);
 });
 
-test("stops at an error that another attempt cannot mend", async () => {
+test("stops at an error that a retry cannot fix", async () => {
   expect(await follow([Code.InvalidArgument], [["t1", "a"]])).toEqual(["connecting", "watch from now", "failed"]);
   expect(await follow([["t1"], Code.PermissionDenied], [["t1", "a"]])).not.toContain("ended a");
 });
 
-test("calls nothing once it is stopped, also in the middle of a stream", async () => {
+test("makes no call once it is stopped, even in the middle of a stream", async () => {
   const stop = new AbortController();
   const ended: string[] = [];
   const ignore = (): void => undefined;

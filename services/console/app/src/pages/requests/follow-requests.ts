@@ -10,7 +10,7 @@ import type {
 /** State of a live tail. */
 export type TailState =
   | { readonly at: "connecting" | "live" }
-  /** The stream broke, and is opened again after a pause. */
+  /** `reconnecting`: the stream broke, and is reopened after a pause. `failed`: the tail has stopped. */
   | { readonly at: "reconnecting" | "failed"; readonly error: ConnectError };
 
 export interface TailOptions {
@@ -20,9 +20,9 @@ export interface TailOptions {
     request: MessageInitShape<typeof WatchRequestsRequestSchema>,
     signal: AbortSignal,
   ) => AsyncIterable<WatchRequestsResponse>;
-  /** Ends the tail: after it nothing is called any more. */
+  /** Ends the tail: no callback is called after it aborts. */
   readonly signal: AbortSignal;
-  /** Called when the tail begins anew: requests that ended before were not told, and are to be listed now. */
+  /** Called when the tail starts, also when it starts again: requests that ended before are not reported, and are to be listed now. */
   readonly onStart: () => void;
   /** Called with requests in the order in which they ended. */
   readonly onEnded: (requests: readonly LoggedRequest[]) => void;
@@ -31,11 +31,11 @@ export interface TailOptions {
   readonly pause: (milliseconds: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Pause between two streams: the service ends each after some seconds. Milliseconds. */
+/** Pause between two streams: the service ends each stream after some seconds. Milliseconds. */
 const NEXT_STREAM_MS = 50;
 /** Bounds of the pause after a failure; it doubles. Milliseconds. */
 const RETRY_MS = { first: 1_000, most: 15_000 };
-/** Codes after which the stream is opened again; any other would come back. */
+/** Codes after which the stream is reopened. Any other error would occur again. */
 const RETRIED: ReadonlySet<Code> = new Set([
   Code.Unavailable,
   Code.DeadlineExceeded,
@@ -45,7 +45,10 @@ const RETRIED: ReadonlySet<Code> = new Set([
   Code.ResourceExhausted,
 ]);
 
-/** Follows the request log until it is stopped, or an error that stays. A stream that ended or broke is resumed where it was. */
+/**
+ * Follows the request log until it is stopped, or fails with a permanent error. A stream that ended or broke is resumed after its last
+ * message.
+ */
 export async function followRequests(options: TailOptions): Promise<void> {
   const { filter, watch, signal, onStart, onEnded, onState, pause } = options;
   let resumeToken = "";
@@ -65,7 +68,7 @@ export async function followRequests(options: TailOptions): Promise<void> {
     } catch (cause) {
       if (signal.aborted) return;
       const error = ConnectError.from(cause);
-      // A token that the node does not take any more, e.g. after its database was restored: the tail begins anew.
+      // The node no longer accepts the token, e.g. after its database was restored: the tail starts again.
       const isForgotten = error.code === Code.InvalidArgument && resumeToken !== "";
       if (!isForgotten && !RETRIED.has(error.code)) return onState({ at: "failed", error });
       if (isForgotten) resumeToken = "";

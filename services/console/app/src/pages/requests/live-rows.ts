@@ -1,13 +1,13 @@
 import type { LoggedRequest } from "@routeplane/contracts/usage";
 
-/** Most requests that a live tail keeps: it can run for days. */
+/** Maximum number of requests that a live tail keeps, because it can run for days. */
 export const MAX_LIVE_ROWS = 200;
 
 /** Requests that ended while a live tail runs. */
 export interface LiveRows {
-  /** The one that ended last comes first. */
+  /** Requests, the last one that ended first. */
   readonly rows: readonly LoggedRequest[];
-  /** True if older ones were dropped to keep the bound. */
+  /** True if older requests were dropped to keep the bound. */
   readonly isCut: boolean;
 }
 
@@ -21,8 +21,8 @@ export function addEnded({ rows, isCut }: LiveRows, ended: readonly LoggedReques
 }
 
 /**
- * Rows of the log while a live tail runs: what ended since its start, then what was listed then. Once older ones were dropped, the list
- * is left out, because requests would be missing between the two.
+ * Rows of the log while a live tail runs: requests that ended since its start, then those that were listed at its start. Once older
+ * requests were dropped, the list is left out, because requests would be missing between the two.
  */
 export function withListed({ rows, isCut }: LiveRows, listed: readonly LoggedRequest[]): readonly LoggedRequest[] {
   if (isCut) return rows;

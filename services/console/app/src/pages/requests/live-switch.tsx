@@ -4,13 +4,13 @@ import type { LiveState } from "./use-live-requests.ts";
 
 interface LiveSwitchProps {
   readonly isOn: boolean;
-  /** False for a range that has ended: nothing that arrives is in it. */
+  /** False for a range that has ended, because no new request is in it. */
   readonly canFollow: boolean;
   readonly state: LiveState;
   readonly onChange: (isOn: boolean) => void;
 }
 
-/** Switch of the live tail, with what it is doing. */
+/** Switch of the live tail, with its state. */
 export function LiveSwitch({ isOn, canFollow, state, onChange }: LiveSwitchProps) {
   const id = useId();
   return (

@@ -21,10 +21,10 @@ import { Explanation } from "./explanation.tsx";
 import { MAX_FILTER_LENGTH } from "./request-filter.ts";
 import { TimeBar } from "./time-bar.tsx";
 
-/** Pause between two looks at a request that is under way. Milliseconds. */
+/** Interval at which a running request is read again. Milliseconds. */
 const PENDING_POLL_MS = 2_000;
 
-/** One request and its receipt. */
+/** Page of one request and its receipt. */
 export function RequestDetail({ id }: { readonly id: string }) {
   return (
     <Page title="Request" actions={<Link href="/requests">All requests</Link>}>
@@ -114,7 +114,7 @@ interface SharedValueProps {
   readonly value: string;
 }
 
-/** Value that requests have in common: it leads to those, unless it is longer than the service filters by. */
+/** Value that several requests share. It links to them, unless it is longer than the service can filter by. */
 function SharedValue({ name, value }: SharedValueProps) {
   if (value.length > MAX_FILTER_LENGTH) return <Clipped text={value} />;
   return (

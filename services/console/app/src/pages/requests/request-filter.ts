@@ -4,14 +4,14 @@ import { type RequestFilterSchema, RequestStatus } from "@routeplane/contracts/u
 import { statusOf } from "../../format/request-status.ts";
 import { timeRangeOf } from "../../format/time-range.ts";
 
-/** Filters of the request log in the address. Charts lead here by the same names. */
+/** Filters of the request log in the address. Links from charts use the same names. */
 export const FILTER_NAMES = ["key", "model", "provider", "status", "range", "from", "to"] as const;
 export type RequestFilters = Readonly<Record<(typeof FILTER_NAMES)[number], string>>;
 
-/** Longest model or provider that the service filters by, in characters. */
+/** Maximum length of a model or provider that the service filters by, in characters. */
 export const MAX_FILTER_LENGTH = 256;
 
-/** Filters of the address as the service takes them. A range that ends now has no end, so that what arrives is in it. */
+/** Converts the filters of the address for the service. A range that ends now has no end, so that new requests are in it. */
 export function toRequestFilter(filters: RequestFilters, now: number): MessageInitShape<typeof RequestFilterSchema> {
   const { from, to } = timeRangeOf(filters, now);
   return {
@@ -24,7 +24,7 @@ export function toRequestFilter(filters: RequestFilters, now: number): MessageIn
   };
 }
 
-/** True if the filters give a range by two times, so that nothing that arrives now is in it. */
+/** True if the filters give a range by two times, so that no new request is in it. */
 export function hasFixedRange({ from, to }: RequestFilters): boolean {
   return Date.parse(from) < Date.parse(to);
 }

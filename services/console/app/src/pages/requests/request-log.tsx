@@ -19,7 +19,7 @@ import { useLiveRequests } from "./use-live-requests.ts";
 import { useRequestPages } from "./use-request-pages.ts";
 import { nodeNow } from "../../format/node-clock.ts";
 
-/** The request log: filters, pages newest first, and the live tail. */
+/** Request log: filters, pages with the newest first, and the live tail. */
 export function RequestLog() {
   const [filters, change] = useFilters([...FILTER_NAMES, "live"]);
   const clear = useCallback(() => change(Object.fromEntries(FILTER_NAMES.map((name) => [name, ""]))), [change]);
@@ -54,7 +54,7 @@ function Rows({ filters, isLive, onLive }: RowsProps) {
   const canFollow = !hasFixedRange(filters);
   const live = useLiveRequests(isLive && canFollow ? filter : undefined, restart);
   const follow = (next: boolean): void => {
-    // Without the tail the list is to go on where the tail left off.
+    // When the tail is turned off, the list must include what the tail showed.
     if (!next) restart();
     onLive(next);
   };
@@ -109,11 +109,11 @@ function NoRequests({ isFollowing }: { readonly isFollowing: boolean }) {
   );
 }
 
-/** Age up to which a page that is opened again shows the range as it was read. Milliseconds. */
+/** Age up to which a page that is opened again shows its range as it was read. Milliseconds. */
 const KEPT_MS = 5 * 60_000;
 let lastReadAt = 0;
 
-/** The time at which ranges that end now were read: it stays, so that pages of a list belong together, until it is set. */
+/** Time at which ranges that end now were read. It stays the same until it is set, so that the pages of a list belong together. */
 function useReadTime(): readonly [number, (time: number) => void] {
   const [readAt, setReadAt] = useState(() => {
     if (nodeNow() - lastReadAt > KEPT_MS) lastReadAt = nodeNow();

@@ -2,7 +2,7 @@ import { useParams } from "wouter";
 import { RequestDetail } from "./request-detail.tsx";
 import { RequestLog } from "./request-log.tsx";
 
-/** Requests: the log, filtered and live, and the receipt of one. */
+/** Requests page: the log, filtered and live, or the receipt of one request. */
 export default function Requests() {
   const { id } = useParams<{ readonly id?: string }>();
   return id === undefined ? <RequestLog /> : <RequestDetail id={id} />;

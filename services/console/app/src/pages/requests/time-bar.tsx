@@ -4,7 +4,7 @@ import { formatDuration } from "../../format/time.ts";
 import styles from "./time-bar.module.css";
 import { type Stretch, timelineOf } from "./timeline.ts";
 
-/** Where the time of a request went: a bar, and the same numbers in a table. */
+/** Division of the time of a request: a bar, and the same numbers in a table. */
 export function TimeBar({ receipt }: { readonly receipt: Receipt }) {
   const timeline = timelineOf(receipt);
   if (timeline === undefined) return <p>Its times are known once it has ended.</p>;

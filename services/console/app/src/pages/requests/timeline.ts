@@ -1,27 +1,27 @@
 import type { Receipt } from "@routeplane/contracts/usage";
 
-/** Stretch of the time of a request, in milliseconds from when the gateway received it. */
+/** Segment of the time of a request, in milliseconds since the gateway received it. */
 export interface Stretch {
   readonly name: string;
   /** `upstream`: an attempt; `gateway`: the time before, between and after them. */
   readonly by: "gateway" | "upstream";
   readonly startMs: number;
   readonly endMs: number;
-  /** End of an attempt, e.g. `429 rate_limit_exceeded`; empty for the gateway. */
+  /** Outcome of an attempt, e.g. `429 rate_limit_exceeded`; empty for the gateway. */
   readonly outcome: string;
 }
 
-/** Use of the time of a request. */
+/** Division of the time of a request. */
 export interface Timeline {
   readonly totalMs: number;
   readonly stretches: readonly Stretch[];
-  /** Undefined if it was no stream, or none came. */
+  /** Time to the first token; undefined if the request was no stream, or no token arrived. */
   readonly firstTokenMs: number | undefined;
 }
 
 /**
- * Returns the use of the time of a request; undefined while that is not known. Attempts without a start of their own follow each other;
- * without an attempt the time is not divided.
+ * Divides the time of a request; undefined while it is not known. Attempts without a start time follow one another; without an attempt the
+ * time is not divided.
  */
 export function timelineOf({ attempts, totalMs, timeToFirstTokenMs }: Receipt): Timeline | undefined {
   if (totalMs === undefined) return undefined;

@@ -7,7 +7,7 @@ import { reportSessionEnd } from "../../session/session-end.ts";
 import { followRequests, type TailState } from "./follow-requests.ts";
 import { addEnded, type LiveRows, NO_ROWS } from "./live-rows.ts";
 
-/** Time after which a silent stream is given up and resumed. The service ends each after 5 seconds. Milliseconds. */
+/** Time after which a stream without messages is closed and resumed. The service ends each stream after 5 seconds. Milliseconds. */
 const STREAM_TIMEOUT_MS = 12_000;
 
 /** State of the live tail of a page; `paused` while its tab is hidden. */
@@ -22,8 +22,8 @@ type Filter = MessageInitShape<typeof RequestFilterSchema>;
 /**
  * Follows the request log while it is on and the tab is visible.
  *
- * @param filter filter; undefined: off. The tail begins anew when another one is given: keep its identity
- * @param onStart called when the tail begins anew: the list is to be read again, from there on
+ * @param filter filter of the log; undefined: off. The tail starts again when another object is given, so keep its identity
+ * @param onStart called when the tail starts: the list is then to be read again
  */
 export function useLiveRequests(filter: Filter | undefined, onStart: () => void): LiveRequests {
   const transport = useTransport();
@@ -35,7 +35,7 @@ export function useLiveRequests(filter: Filter | undefined, onStart: () => void)
   });
 
   useEffect(() => {
-    // Rows of another filter are dropped; those of this one stay while the tab is hidden.
+    // Rows of another filter are dropped; rows of this filter stay while the tab is hidden.
     setLive((current) => {
       const rows = current.filter === filter ? current : NO_ROWS;
       return { rows: rows.rows, isCut: rows.isCut, filter, state: { at: filter === undefined ? "off" : "paused" } };

@@ -5,10 +5,10 @@ import { type InfiniteData, keepPreviousData, useQueryClient } from "@tanstack/r
 import { useCallback, useMemo } from "react";
 
 const PAGE_SIZE = 50;
-/** Age up to which pages that were read are shown again, e.g. on the way back from a receipt. Milliseconds. */
+/** Age up to which pages are shown again without a new read, e.g. on the way back from a receipt. Milliseconds. */
 const STALE_MS = 5 * 60_000;
 
-/** Pages of the request log, newest first, as they were when the first one was read. */
+/** Pages of the request log, newest first, as of the time at which the first one was read. */
 export function useRequestPages(filter: MessageInitShape<typeof RequestFilterSchema>) {
   const queries = useQueryClient();
   const transport = useTransport();
@@ -23,7 +23,7 @@ export function useRequestPages(filter: MessageInitShape<typeof RequestFilterSch
       refetchOnWindowFocus: false,
     },
   );
-  /** Reads the first page again, and forgets the others: they are those after what it was. */
+  /** Reads the first page again, and drops the others, because they followed the old first page. */
   const restart = useCallback((): void => {
     const queryKey = createConnectQueryKey({
       schema: UsageService.method.listRequests,

@@ -4,7 +4,7 @@ import { Section } from "../../../components/section.tsx";
 import { ModeChoice } from "../mode-choice.tsx";
 import styles from "./forms.module.css";
 
-/** Where and how a new policy is bound. */
+/** Principal and mode of the first binding of a new policy. */
 export interface ChosenBinding {
   readonly isBound: boolean;
   readonly principal: ChosenPrincipal;
@@ -16,7 +16,7 @@ interface BindingChoiceProps {
   readonly onChange: (binding: ChosenBinding) => void;
 }
 
-/** Choice of where a new policy is bound, in shadow mode unless the person chooses otherwise. */
+/** Choice of the principal that a new policy is bound to. The mode is shadow unless the person chooses otherwise. */
 export function BindingChoice({ binding, onChange }: BindingChoiceProps) {
   return (
     <Section title="Where it applies">

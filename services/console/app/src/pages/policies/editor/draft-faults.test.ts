@@ -7,12 +7,12 @@ const FAULTS = new Map([
   ["spec.guardrail.content_patterns[0].name", "must not be blank"],
 ]);
 
-test("speaks of dollars where the form does", () => {
+test("names dollars in faults of fields that are in dollars", () => {
   expect(toFormFaults(FAULTS).get("spec.budget.limit_micro_usd")).toMatch(/^must be an amount in USD above 0/);
   expect(toFormFaults(FAULTS).get("spec.guardrail.model_deny[3]")).toBe("must not be blank");
 });
 
-test("shows the faults of edited fields, and all once saving was tried", () => {
+test("shows the faults of edited fields, and all faults after an attempt to save", () => {
   const edited = new Set(["spec.guardrail.model_deny", "spec.guardrail.content_patterns[0].name"]);
   expect([...shownFaults(FAULTS, edited, false).keys()]).toEqual([
     "spec.guardrail.model_deny[3]",
@@ -21,7 +21,7 @@ test("shows the faults of edited fields, and all once saving was tried", () => {
   expect(shownFaults(FAULTS, new Set(), true)).toBe(FAULTS);
 });
 
-test("shows the fault of an entry at its list, and that of a member of an entry there alone", () => {
+test("shows the fault of an entry at its list, and the fault of a member of an entry only at the member", () => {
   expect(faultAt(FAULTS, "spec.guardrail.model_deny")).toBe("Entry 4 must not be blank.");
   expect(faultAt(FAULTS, "spec.guardrail.content_patterns")).toBeUndefined();
   expect(faultAt(FAULTS, "spec.guardrail.content_patterns[0].name")).toBe("Must not be blank.");

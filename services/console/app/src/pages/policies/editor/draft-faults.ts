@@ -1,12 +1,12 @@
 import type { Faults } from "./spec-faults.ts";
 
-/** Rules of JSON in the words of the form, whose fields are in other units. */
+/** Texts of JSON faults, rewritten for the form, whose fields have other units. */
 const FORM_RULES: readonly (readonly [RegExp, string])[] = [
   [/\.limit_micro_usd$/, "must be an amount in USD above 0, such as 25 or 0.50, up to 9,000,000,000"],
   [/\.window_secs$/, "must be a whole number; the window is at most 30 days"],
 ];
 
-/** Faults of JSON in the words of the form that made it. */
+/** Converts the faults of JSON to those of the form that made it. */
 export function toFormFaults(faults: Faults): Faults {
   return new Map(
     Array.from(faults, ([path, rule]) => {
@@ -16,7 +16,7 @@ export function toFormFaults(faults: Faults): Faults {
   );
 }
 
-/** Faults that are shown: those of fields that were edited, or all once saving was tried. A field is its whole list, too. */
+/** Faults to show: those of edited fields, or all after an attempt to save. An edited entry counts as an edit of its list. */
 export function shownFaults(faults: Faults, edited: ReadonlySet<string>, areAllShown: boolean): Faults {
   if (areAllShown) return faults;
   const isEdited = (path: string): boolean =>
@@ -24,7 +24,7 @@ export function shownFaults(faults: Faults, edited: ReadonlySet<string>, areAllS
   return new Map([...faults].filter(([path]) => isEdited(path)));
 }
 
-/** Text of the fault of a field; of a list, that of its first faulty entry. */
+/** Fault of a field; for a list, the fault of its first faulty entry. */
 export function faultAt(faults: Faults, path: string): string | undefined {
   const rule = faults.get(path);
   if (rule !== undefined) return sentence(rule);

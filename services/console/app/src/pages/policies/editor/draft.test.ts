@@ -22,11 +22,11 @@ const SPECS: readonly PolicySpec[] = [
   { kind: "preset", budget: { window: "day", limitMicroUsd: 1n }, guardrail: { allowStreaming: false } },
 ];
 
-test("a form keeps every rule of a spec that it is opened with", () => {
+test("a form keeps every rule of the spec that it is opened with", () => {
   for (const spec of SPECS) expect(toDraftJson(draftOf("any", spec))).toEqual(toSpecJson(spec));
 });
 
-test("an empty field is no rule, and what is no number stays a text", () => {
+test("an empty field sets no rule, and a text that is not a number is kept as text", () => {
   const draft = newDraft("preset");
   expect(toDraftJson(draft)).toEqual({
     budget: { window: "month", limit_micro_usd: "" },
@@ -40,7 +40,7 @@ test("an empty field is no rule, and what is no number stays a text", () => {
   });
 });
 
-test("a calendar window has a time zone, by default that of the browser, and no other window has one", () => {
+test("a calendar window has a time zone, by default the browser's, and other windows have none", () => {
   const { budget, ...draft } = newDraft("budget");
   const json = (change: object) => toDraftJson({ ...draft, budget: { ...budget, limitUsd: "1", ...change } });
   const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
@@ -53,7 +53,7 @@ test("a calendar window has a time zone, by default that of the browser, and no 
   expect(json({ window: "week", timeZone: "Asia/Tokyo" })).toEqual({ window: "week", limit_micro_usd: 1_000_000 });
 });
 
-test("blank lines are no models", () => {
+test("blank lines are not models", () => {
   const draft = newDraft("guardrail");
   const guardrail = { ...draft.guardrail, modelAllow: "\n gpt-4o \n\n", modelDeny: " \n" };
   expect(toDraftJson({ ...draft, guardrail })).toEqual({ model_allow: ["gpt-4o"] });

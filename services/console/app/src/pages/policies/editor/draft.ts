@@ -12,15 +12,15 @@ import { parseCount, parseUsd, toUsdText } from "../../../format/parse-amount.ts
 type GuardrailSpec = NonNullable<PresetSpec["guardrail"]>;
 type ContentPattern = NonNullable<GuardrailSpec["contentPatterns"]>[number];
 
-/** Fields of a budget as they are typed. */
+/** Typed fields of a budget. */
 export interface BudgetDraft {
   readonly limitUsd: string;
   readonly window: BudgetSpec["window"];
-  /** Time zone of a calendar window; kept while another is chosen. */
+  /** Time zone of a calendar window; kept while another window is chosen. */
   readonly timeZone: string;
 }
 
-/** Fields of a rate limit as they are typed; an empty maximum is none. */
+/** Typed fields of a rate limit; an empty maximum sets none. */
 export interface RateLimitDraft {
   readonly windowCount: string;
   readonly windowUnit: keyof typeof WINDOW_UNITS;
@@ -29,17 +29,17 @@ export interface RateLimitDraft {
   readonly maxConcurrent: string;
 }
 
-/** Pattern as it is typed. */
+/** Typed fields of a content pattern. */
 export interface PatternDraft extends ContentPattern {
-  /** Tells the rows of the form apart; no part of the spec. */
+  /** Identifies the row in the form; not part of the spec. */
   readonly row: number;
 }
 
-/** Fields of a guardrail as they are typed. A list of undefined allows all; one without entries allows none. */
+/** Typed fields of a guardrail. A list that is undefined allows all; an empty list allows none. */
 export interface GuardrailDraft {
-  /** Models, one a line. */
+  /** Models, one per line. */
   readonly modelAllow: string | undefined;
-  /** Models, one a line; empty: none is denied. */
+  /** Models, one per line; empty: no model is denied. */
   readonly modelDeny: string;
   readonly maxRequestTokens: string;
   readonly allowStreaming: boolean | undefined;
@@ -50,14 +50,14 @@ export interface GuardrailDraft {
   readonly hostedToolAllow: readonly string[] | undefined;
 }
 
-/** A policy as it is typed. The fields of all kinds are kept, so that another kind can be chosen and left again. */
+/** Typed fields of a policy. The fields of all kinds are kept, so that changing the kind and back loses nothing. */
 export interface PolicyDraft {
   readonly name: string;
   readonly kind: PolicyKind;
   readonly budget: BudgetDraft;
   readonly rateLimit: RateLimitDraft;
   readonly guardrail: GuardrailDraft;
-  /** Parts that a preset has. */
+  /** Parts that the preset contains. */
   readonly parts: Readonly<Record<"budget" | "rateLimit" | "guardrail", boolean>>;
 }
 
@@ -96,7 +96,7 @@ export function newDraft(kind: PolicyKind): PolicyDraft {
   };
 }
 
-/** Draft of a policy that exists, or of a spec that was written as JSON. */
+/** Draft of an existing policy, or of a spec that was written as JSON. */
 export function draftOf(name: string, spec: PolicySpec): PolicyDraft {
   const draft = { ...newDraft(spec.kind), name };
   switch (spec.kind) {
@@ -123,7 +123,7 @@ export function draftOf(name: string, spec: PolicySpec): PolicyDraft {
   }
 }
 
-/** The spec of a draft as JSON, to be judged. What is no number yet stays a text, and is a fault there. */
+/** Converts a draft to the JSON of its spec, to be validated. A text that is not a number stays a text, and is then a fault. */
 export function toDraftJson({ kind, budget, rateLimit, guardrail, parts }: PolicyDraft): object {
   switch (kind) {
     case "budget":
@@ -209,7 +209,7 @@ function guardrailDraft(spec: GuardrailSpec): GuardrailDraft {
   };
 }
 
-/** Number of a text of digits; undefined for an empty text; any other text as it is, which is then a fault. */
+/** Parses a text of digits; undefined for an empty text. Any other text is returned as it is, and is then a fault. */
 function integerOf(text: string): number | string | undefined {
   if (text.trim() === "") return undefined;
   const count = parseCount(text);

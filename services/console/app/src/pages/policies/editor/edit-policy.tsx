@@ -13,7 +13,7 @@ import { readSpec } from "../spec.ts";
 import { draftOf } from "./draft.ts";
 import { PolicyEditor } from "./policy-editor.tsx";
 
-/** Editor of a policy that exists. */
+/** Editor of an existing policy. */
 export function EditPolicy({ id }: { readonly id: string }) {
   const session = useSession();
   const enabled = holdsScope(session, "policy:read");
@@ -34,7 +34,7 @@ export function EditPolicy({ id }: { readonly id: string }) {
 }
 
 function Editor({ read, namespaceId }: { readonly read: Policy; readonly namespaceId: string }) {
-  // The policy as it was when the editor opened: if it changes meanwhile, what was typed stays, and saving is refused by the etag.
+  // The policy as it was when the editor opened: if it changes meanwhile, the typed text stays, and saving fails by the etag.
   const [policy] = useState(read);
   const spec = readSpec(policy.spec);
   if (spec === undefined) {

@@ -1,10 +1,10 @@
 import type { PolicyDraft } from "./draft.ts";
 import type { Faults } from "./spec-faults.ts";
 
-/** Properties of the form of one kind: its draft, and the faults that are shown. */
+/** Properties of the form of one kind: its draft, and the faults to show. */
 export interface FormProps<Draft> {
   readonly draft: Draft;
-  /** Path of the spec or of the part of a preset, before the names of its fields. */
+  /** Path of the spec, or of the part of a preset: the prefix of the paths of its fields. */
   readonly path: string;
   readonly faults: Faults;
   /** Called with the path of the field that was edited, and what was changed. */

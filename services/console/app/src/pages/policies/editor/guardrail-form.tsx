@@ -7,7 +7,7 @@ import styles from "./forms.module.css";
 import { NameList } from "./name-list.tsx";
 import { PatternList } from "./pattern-list.tsx";
 
-/** Longest text of a list of models: more than 100 models of 256 characters. */
+/** Maximum length of the text of a list of models: more than 100 models of 256 characters. */
 const MAX_LIST_CHARS = 30_000;
 
 /** Fields of a guardrail. */

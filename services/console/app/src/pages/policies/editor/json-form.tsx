@@ -2,7 +2,7 @@ import { Field } from "../../../components/field.tsx";
 import styles from "./forms.module.css";
 import type { Faults } from "./spec-faults.ts";
 
-/** Longest JSON of a spec that the field takes, above the longest spec that a node accepts. */
+/** Maximum length of the JSON of a spec in the field, above that of any spec that a node accepts. */
 const MAX_JSON_CHARS = 200_000;
 
 interface JsonFormProps {
@@ -11,7 +11,7 @@ interface JsonFormProps {
   readonly onEdit: (text: string) => void;
 }
 
-/** The spec as JSON, in the form that the command line takes. */
+/** Field for the spec as JSON, in the format of the command line. */
 export function JsonForm({ text, faults, onEdit }: JsonFormProps) {
   return (
     <div className={`${styles.form} ${styles.json}`}>

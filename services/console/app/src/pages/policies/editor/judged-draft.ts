@@ -2,20 +2,20 @@ import type { PolicySpec } from "@routeplane/policy-spec";
 import { type PolicyDraft, toDraftJson } from "./draft.ts";
 import { type Faults, policyNameFault, readWritten, specFaults } from "./spec-faults.ts";
 
-/** A draft as its fields or its JSON make it, and what is wrong with it. */
+/** Spec of a draft, from its fields or its JSON, and its faults. */
 export interface JudgedDraft {
   /** Undefined while there are faults. */
   readonly spec: PolicySpec | undefined;
-  /** Faults but for those of patterns, which are compiled apart. */
+  /** Faults, without those of patterns, which are compiled separately. */
   readonly faults: Faults;
-  /** Patterns that are to be compiled, by the path of their field. */
+  /** Patterns to compile, by the path of their field. */
   readonly patterns: ReadonlyMap<string, string>;
 }
 
 /**
- * Judges a draft by the rules of the service.
+ * Validates a draft by the rules of the service.
  *
- * @param jsonText spec as JSON, in place of the fields of the draft; undefined: the fields count
+ * @param jsonText spec as JSON, in place of the fields of the draft; undefined: the fields are used
  */
 export function judgeDraft(draft: PolicyDraft, jsonText: string | undefined): JudgedDraft {
   const json = jsonText === undefined ? toDraftJson(draft) : parseJson(jsonText);

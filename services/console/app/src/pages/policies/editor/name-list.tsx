@@ -4,7 +4,7 @@ import styles from "./forms.module.css";
 interface NameListProps {
   readonly label: string;
   readonly hint: string;
-  /** Names that there are. */
+  /** All names that can be chosen. */
   readonly names: readonly string[];
   /** Names that are allowed; undefined: all. */
   readonly allowed: readonly string[] | undefined;
@@ -12,7 +12,7 @@ interface NameListProps {
   readonly onChange: (allowed: readonly string[] | undefined) => void;
 }
 
-/** Choice of the names that are allowed: all, or those that are ticked. */
+/** Choice of the allowed names: all, or only the ticked ones. */
 export function NameList({ label, hint, names, allowed, error, onChange }: NameListProps) {
   const id = useId();
   const toggle = (name: string, isAllowed: boolean): void =>

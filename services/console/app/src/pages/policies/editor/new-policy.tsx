@@ -8,7 +8,7 @@ import { useSession } from "../../../session/use-session.ts";
 import { newDraft } from "./draft.ts";
 import { PolicyEditor } from "./policy-editor.tsx";
 
-/** Editor of a new policy. The address may say its kind, and the key that it is bound to. */
+/** Editor of a new policy. The address can give its kind, and the key that it is bound to. */
 export function NewPolicy() {
   const { namespaceId } = useSession();
   const [{ kind, key }, change] = useFilters(["kind", "key"]);

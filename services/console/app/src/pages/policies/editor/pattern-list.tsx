@@ -14,7 +14,7 @@ interface PatternListProps {
   readonly onEdit: (field: string, patterns: readonly PatternDraft[]) => void;
 }
 
-/** Content patterns of a guardrail: texts that block or are redacted. */
+/** Form for the content patterns of a guardrail, whose matches are blocked or redacted. */
 export function PatternList({ patterns, path, faults, onEdit }: PatternListProps) {
   const change = (index: number, field: keyof PatternDraft, value: string): void =>
     onEdit(

@@ -22,14 +22,14 @@ import { useSavePolicy } from "./use-save-policy.ts";
 
 interface PolicyEditorProps {
   readonly initial: PolicyDraft;
-  /** Policy that is edited; undefined: a new one is made. */
+  /** Policy that is edited; undefined for a new one. */
   readonly policy?: Policy;
-  /** Binding that is offered for a new policy; of an existing one, the principal that the preview begins with. */
+  /** Binding that is suggested for a new policy; for an existing one, its principal is the initial one of the preview. */
   readonly initialBinding: ChosenBinding;
   readonly onKind?: (kind: PolicyKind) => void;
 }
 
-/** Editor of a policy: its fields or its JSON, where a new one is bound, what it would do, and the button that saves it. */
+/** Editor of a policy: its fields or its JSON, the binding of a new one, a preview of its effect, and the button that saves it. */
 export function PolicyEditor({ initial, policy, initialBinding, onKind }: PolicyEditorProps) {
   const editor = usePolicyDraft(initial);
   const [binding, setBinding] = useState(initialBinding);
@@ -52,7 +52,7 @@ export function PolicyEditor({ initial, policy, initialBinding, onKind }: Policy
     }
     editor.showAll();
     setRefused(true);
-    // The faults are marked by then.
+    // After the render that marks the faults.
     requestAnimationFrame(() => form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus());
   };
 

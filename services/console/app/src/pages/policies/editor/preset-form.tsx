@@ -12,7 +12,7 @@ const PARTS = [
   ["guardrail", "guardrail", "Guardrail"],
 ] as const;
 
-/** Fields of a preset: those of the other kinds that are ticked. */
+/** Fields of a preset: the fields of each ticked kind. */
 export function PresetForm({ draft, faults, onEdit }: SpecFormProps) {
   const forms: Readonly<Record<keyof PolicyDraft["parts"], ReactNode>> = {
     budget: (

@@ -9,7 +9,7 @@ function refusal(field: string): ConnectError {
   return new ConnectError("x", Code.InvalidArgument, undefined, [{ desc: BadRequestSchema, value }]);
 }
 
-test("places a fault at the field of the form", () => {
+test("assigns a fault to its field of the form", () => {
   const pathOf = (field: string, kind: Parameters<typeof serviceFaults>[1]) => [
     ...serviceFaults(refusal(field), kind).keys(),
   ];
@@ -22,7 +22,7 @@ test("places a fault at the field of the form", () => {
   expect(pathOf("name", "budget")).toEqual(["name"]);
 });
 
-test("places a taken name at the name, and other refusals nowhere", () => {
+test("assigns a taken name to the name, and other refusals to no field", () => {
   const value = create(ErrorInfoSchema, { reason: "NAME_TAKEN", domain: "routeplane" });
   const taken = new ConnectError("name: is taken", Code.AlreadyExists, undefined, [{ desc: ErrorInfoSchema, value }]);
   expect(serviceFaults(taken, "budget")).toEqual(new Map([["name", "is taken"]]));

@@ -4,8 +4,8 @@ import type { PolicyKind } from "@routeplane/policy-spec";
 import type { Faults } from "./spec-faults.ts";
 
 /**
- * Faults that the service found in a policy, by the paths of its JSON. The contract has a spec in a field named after its kind, and
- * lists of names in messages of their own.
+ * Faults that the service found in a policy, by paths in its JSON. In the contract, a spec is in a field named after its kind, and a list
+ * of names is a message.
  */
 export function serviceFaults(error: unknown, kind: PolicyKind): Faults {
   const failure = ConnectError.from(error);

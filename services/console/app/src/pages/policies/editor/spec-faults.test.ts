@@ -3,7 +3,7 @@ import { policyNameFault, readWritten, specFaults } from "./spec-faults.ts";
 
 const faults = (...args: Parameters<typeof specFaults>) => Object.fromEntries(specFaults(...args));
 
-test("names every field of a preset that breaks a rule, by its path", () => {
+test("reports every field of a preset that breaks a rule, by its path", () => {
   const json = {
     budget: { window: "fortnight", limit_micro_usd: 0 },
     rate_limit: { window_secs: 2_592_001, max_concurrent: "x" },
@@ -19,7 +19,7 @@ test("names every field of a preset that breaks a rule, by its path", () => {
   });
 });
 
-test("judges a time zone by its window, also beside other faults", () => {
+test("validates a time zone by its window, even if other fields have faults", () => {
   const faulty = { limit_micro_usd: 0, time_zone: "Mars/Olympus" };
   const limit = "must be a whole number from 1 to 9000000000000000";
   expect(faults("budget", { ...faulty, window: "calendar_day" })).toEqual({
@@ -34,7 +34,7 @@ test("judges a time zone by its window, also beside other faults", () => {
   });
 });
 
-test("holds lists and texts to the bounds of the service", () => {
+test("applies the bounds of the service to lists and texts", () => {
   const pattern = { name: "n".repeat(65), pattern: "p".repeat(513) };
   expect(
     faults("guardrail", { model_allow: Array.from({ length: 101 }, () => "m"), model_deny: ["m".repeat(257)] }),
@@ -52,7 +52,7 @@ test("holds lists and texts to the bounds of the service", () => {
   });
 });
 
-test("says of a spec without a rule which there are, and of JSON of another shape what is expected", () => {
+test("names the possible rules for a spec without a rule, and the expected shape for other JSON", () => {
   expect(faults("rate_limit", { window_secs: 60 })).toEqual({
     spec: "must set at least one of max_requests, max_tokens and max_concurrent",
   });

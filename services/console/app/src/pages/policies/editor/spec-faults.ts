@@ -14,20 +14,20 @@ import {
   type SpecOf,
 } from "@routeplane/policy-spec";
 
-/** Rules that are broken, by the path of the field in the JSON of the policy, e.g. `spec.content_patterns[2].name`. */
+/** Faults by the path of the field in the JSON of the policy, e.g. `spec.content_patterns[2].name`. */
 export type Faults = ReadonlyMap<string, string>;
 
-/** Longest name of a policy. */
+/** Maximum length of the name of a policy, in characters. */
 export const MAX_NAME_CHARS = 100;
 
-/** Fault of the name of a policy, for people. */
+/** Returns the fault of the name of a policy as a text for people; undefined if it is valid. */
 export function policyNameFault(name: string): string | undefined {
   return Array.from(name).length > MAX_NAME_CHARS ? `must have at most ${MAX_NAME_CHARS} characters` : nameFault(name);
 }
 
 /**
- * Faults of a spec in JSON by the rules of the policy service, but for whether patterns compile. Each field is judged alone, so that
- * a fault in one does not hide those of others.
+ * Returns the faults of a JSON spec by the rules of the policy service; whether patterns compile is not checked. Each field is validated
+ * alone, so that a fault in one field does not hide faults in others.
  */
 export function specFaults(kind: PolicyKind, json: unknown, path = "spec"): Faults {
   const faults = kind === "preset" ? partFaults(json, path) : fieldFaults(kind, json, path);
@@ -36,7 +36,7 @@ export function specFaults(kind: PolicyKind, json: unknown, path = "spec"): Faul
   return whole instanceof SpecFault ? new Map([[whole.path, whole.rule]]) : faults;
 }
 
-/** The spec of JSON without faults. @throws Error for JSON with faults */
+/** Converts JSON without faults to a spec. @throws Error for JSON with faults */
 export function readWritten(kind: PolicyKind, json: unknown): PolicySpec {
   const spec = read(kind, json, "spec");
   if (spec instanceof SpecFault) throw spec;
@@ -74,7 +74,7 @@ function partFaults(json: unknown, path: string): Faults {
   return faults;
 }
 
-/** Fields without which the others of their kind cannot be read. */
+/** Valid values of the required fields of each kind, so that its other fields can be validated alone. */
 const VALID_FIELDS = {
   budget: { window: "hour", limit_micro_usd: 1 },
   rate_limit: { window_secs: 1, max_requests: 1 },
@@ -98,7 +98,7 @@ function fieldFaults(kind: Exclude<PolicyKind, "preset">, json: unknown, path: s
   return faults;
 }
 
-/** Field that another is judged with: the time zone by the window. */
+/** Field that another field is validated with: the window for the time zone. */
 function requiredBy(name: string, members: ReadonlyMap<string, unknown>): object {
   return name === "time_zone" && members.has("window") ? { window: members.get("window") } : {};
 }

@@ -4,7 +4,7 @@ import { GuardrailForm } from "./guardrail-form.tsx";
 import { PresetForm } from "./preset-form.tsx";
 import { RateLimitForm } from "./rate-limit-form.tsx";
 
-/** Fields of the kind of a draft. */
+/** Form for the fields of the draft's kind. */
 export function SpecForm({ draft, faults, onEdit }: SpecFormProps) {
   const { budget, rateLimit, guardrail } = draft;
   switch (draft.kind) {

@@ -3,12 +3,12 @@ import type { Faults } from "./spec-faults.ts";
 
 /** Pause after the last key stroke before patterns are compiled. Milliseconds. */
 const PAUSE_MS = 250;
-/** Most patterns whose verdict is kept, more than a guardrail can have. */
+/** Maximum number of patterns whose result is kept, more than a guardrail can have. */
 const MAX_JUDGED = 500;
 
 /**
- * Faults of content patterns by the rules of the service: patterns are compiled by the same code, which is loaded when the first one
- * is typed. Until then, or where it cannot be loaded, the service alone judges them.
+ * Faults of content patterns by the rules of the service. Patterns are compiled by the same code, which is loaded when the first pattern is
+ * typed. If it cannot be loaded, only the service validates them.
  *
  * @param patterns by the path of their field
  */

@@ -5,7 +5,7 @@ import { draftOf, type PolicyDraft, toDraftJson } from "./draft.ts";
 import { judgeDraft } from "./judged-draft.ts";
 import { usePatternFaults } from "./use-pattern-faults.ts";
 
-/** A draft that is edited, by its fields or as JSON, with its faults. */
+/** State of a draft that is edited by its fields or as JSON, with its faults. */
 export function usePolicyDraft(initial: PolicyDraft) {
   const [draft, setDraft] = useState(initial);
   const [jsonText, setJsonText] = useState<string>();
@@ -18,10 +18,10 @@ export function usePolicyDraft(initial: PolicyDraft) {
   return {
     draft,
     jsonText,
-    /** Undefined while the spec has faults; the name may have some. */
+    /** Spec of the draft; undefined while it has faults. Faults of the name do not count. */
     spec: [...faults.keys()].some((path) => path !== "name") ? undefined : judged.spec,
     isValid,
-    /** Faults that are to be shown now. */
+    /** Faults to show now. */
     shown,
     edit: (field: string, change: Partial<PolicyDraft>): void => {
       setDraft({ ...draft, ...change });
@@ -29,11 +29,11 @@ export function usePolicyDraft(initial: PolicyDraft) {
     },
     editJson: setJsonText,
     showAll: (): void => setAllShown(true),
-    /** Shows the spec as JSON. */
+    /** Switches to the spec as JSON. */
     openJson: (): void => {
       setJsonText(JSON.stringify(judged.spec === undefined ? toDraftJson(draft) : toSpecJson(judged.spec), null, 2));
     },
-    /** Shows the fields, with what the JSON says; false if it has faults that the fields cannot hold. */
+    /** Switches to the fields, with the values of the JSON. Returns false if the JSON has faults that the fields cannot represent. */
     openForm: (): boolean => {
       if (judged.spec === undefined) return false;
       setDraft(draftOf(draft.name, judged.spec));

@@ -18,8 +18,8 @@ interface SavedPolicy {
 }
 
 /**
- * Saves a policy, binds a new one where that was chosen, and opens its page. Where a new policy was created but could not be bound,
- * `created` is that policy and `error` the reason.
+ * Saves a policy, binds a new one if that was chosen, and opens its page. If a new policy was created but could not be bound, `created` is
+ * the policy and `error` the reason.
  */
 export function useSavePolicy(policy: Policy | undefined) {
   const transport = useTransport();

@@ -21,7 +21,7 @@ interface EffectivePreviewProps {
   readonly policyId: string | undefined;
 }
 
-/** Every rule that applies to a principal, with the policy and the binding that it comes from, and the draft among them. */
+/** Table of every rule that applies to a principal, those of the draft included, each with its policy and binding. */
 export function EffectivePreview({ principal, spec, policyId }: EffectivePreviewProps) {
   const { data, error, refetch } = useQuery(EffectivePolicyService.method.getEffectivePolicy, principal);
   if (error !== null) return <ErrorNotice error={error} what="What applies cannot be read." onRetry={refetch} />;

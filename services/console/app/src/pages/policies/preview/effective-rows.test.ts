@@ -44,7 +44,7 @@ const EFFECTIVE = create(EffectivePolicySchema, {
   shadowGuardrail: { modelDeny: [{ model: "d", sources: [source("pol_s", BindingMode.SHADOW)] }] },
 });
 
-test("lists every rule that applies once for each policy that has it, with that policy", () => {
+test("lists every rule that applies, once for each policy that has it", () => {
   const rows = effectiveRows(EFFECTIVE, undefined, undefined);
   expect(rows.map(({ rule, value, source }) => `${rule}: ${value} (${source?.policyId})`)).toEqual([
     "Spend: $5.00 in any 30 days (pol_budget)",
@@ -77,7 +77,7 @@ test("puts the draft first, and marks the rules that it would replace", () => {
   ]);
 });
 
-test("lists a rule that only a newer node knows", () => {
+test("lists a rule that only newer nodes know", () => {
   const json = { budgets: [{ source: { policyId: "pol_new" }, spec: { window: 99, limitMicroUsd: "1" } }] };
   expect(effectiveRows(fromJson(EffectivePolicySchema, json), undefined, undefined)).toMatchObject([
     { rule: "Unknown rule", source: { policyId: "pol_new" } },

@@ -17,19 +17,19 @@ export interface EffectiveRow {
   readonly id: string;
   readonly rule: string;
   readonly value: string;
-  /** Undefined: the draft, which is not in force. */
+  /** Policy and binding of the rule; undefined for the draft, which is not in force. */
   readonly source: PolicySource | undefined;
-  /** Undefined for a rule that has none. */
+  /** Budget of the rule; undefined for other rules. */
   readonly budget: EffectiveBudget | undefined;
   readonly rateLimit: EffectiveRateLimit | undefined;
-  /** True for a rule of the policy of which there is a draft: it would be replaced. */
+  /** True for a rule of the policy that the draft would replace. */
   readonly isReplaced: boolean;
 }
 
 /**
- * Rules that apply to a principal, those of the draft first; of a composed guardrail one row for each policy that has the rule.
+ * Rules that apply to a principal, those of the draft first. A rule of a composed guardrail has one row for each policy that has it.
  *
- * @param policyId policy of which there is a draft; undefined for that of a new one
+ * @param policyId policy that the draft would replace; undefined for a new policy
  */
 export function effectiveRows(
   effective: EffectivePolicy,
@@ -61,7 +61,7 @@ export function effectiveRows(
   return rows;
 }
 
-/** Rules of a composed guardrail with the policies that have each. */
+/** Rules of a composed guardrail, each with the policies that have it. */
 function* sourcedLines(
   guardrail: EffectiveGuardrail,
 ): Generator<readonly [readonly SpecLine[], readonly PolicySource[]]> {
@@ -91,7 +91,7 @@ function uninspectable(direction: string): readonly SpecLine[] {
   return [{ rule: `Content that cannot be inspected, in ${direction}`, value: "refused" }];
 }
 
-/** Rules in words; one line that says so for a rule with a word that only a newer node knows. */
+/** Rules in words. For a spec with a word that only newer nodes know, one line that says so. */
 function linesOf(spec: MessageInitShape<typeof PolicySpecSchema>): readonly SpecLine[] {
   const known = readSpec(create(PolicySpecSchema, spec));
   if (known !== undefined) return specLines(known);

@@ -12,11 +12,11 @@ interface PreviewProps {
   readonly spec: PolicySpec | undefined;
   /** Policy that is edited; undefined for a new one. */
   readonly policyId: string | undefined;
-  /** Principal for which the preview is made until another is chosen. */
+  /** Initial principal of the preview. */
   readonly principal: ChosenPrincipal;
 }
 
-/** Effect of a draft before it is saved: all that applies to a principal with it, and the past requests that it would have refused. */
+/** Preview of a draft before it is saved: all rules that would apply to a principal, and the past requests that it would have refused. */
 export function Preview({ spec, policyId, principal }: PreviewProps) {
   const [chosen, setChosen] = useState<ChosenPrincipal>();
   const shown = chosen ?? principal;

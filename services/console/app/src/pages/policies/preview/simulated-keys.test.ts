@@ -5,7 +5,7 @@ import { keyBars, percentOf, ruleTitle, simulationSentence } from "./simulated-k
 
 const key = (requestCount: bigint, refusedCount: bigint) => create(SimulatedKeySchema, { requestCount, refusedCount });
 
-test("draws the requests of each key in proportion to the key with most", () => {
+test("scales the bars of the keys to the key with the most requests", () => {
   expect(keyBars([key(40n, 10n), key(80n, 0n)]).map((bar) => [bar.refusedPercent, bar.admittedPercent])).toEqual([
     [12.5, 37.5],
     [0, 100],
@@ -13,13 +13,13 @@ test("draws the requests of each key in proportion to the key with most", () => 
   expect(keyBars(Array.from({ length: 11 }, () => key(0n, 0n)))).toHaveLength(10);
 });
 
-test("takes shares of counts that a number cannot hold", () => {
+test("computes shares of counts beyond 2^53", () => {
   expect([percentOf(9_007_199_254_740_993n, 9_007_199_254_740_993n), percentOf(2n, 3n), percentOf(1n, 0n)]).toEqual([
     100, 66.7, 0,
   ]);
 });
 
-test("says what was found in a sentence", () => {
+test("summarises the result in a sentence", () => {
   const found = (requestCount: bigint, refusedCount: bigint) =>
     simulationSentence(create(SimulatePolicyResponseSchema, { requestCount, refusedCount }));
   expect([found(0n, 0n), found(7n, 0n), found(8n, 1n)]).toEqual([
@@ -29,7 +29,7 @@ test("says what was found in a sentence", () => {
   ]);
 });
 
-test("puts rules into words, and keeps the name of one that it does not know", () => {
+test("puts rules into words, and shows unknown rules by name", () => {
   expect(["budget", "rate_limit.max_tokens", "toString"].map(ruleTitle)).toEqual([
     "Spend",
     "Tokens in the window",

@@ -1,22 +1,22 @@
 import { formatCount } from "../../../format/money.ts";
 import type { SimulatedKey, SimulatePolicyResponse } from "@routeplane/contracts/policy";
 
-/** Most keys that the chart shows; the table behind it has all. */
+/** Maximum number of keys that the chart shows; its table has all. */
 export const MAX_BARS = 10;
 
-/** Share of a part in a whole, in percent rounded to one digit; 0 of nothing. */
+/** Percentage of a part in a whole, rounded to one digit; 0 if the whole is 0. */
 export function percentOf(part: bigint, whole: bigint): number {
   return whole === 0n ? 0 : Number((part * 2_000n + whole) / (2n * whole)) / 10;
 }
 
-/** Bar of one key: its requests in proportion to those of the key with most. Percent of the width. */
+/** Bar of one key: its requests in proportion to those of the key with the most requests. Percent of the width. */
 export interface KeyBar {
   readonly key: SimulatedKey;
   readonly refusedPercent: number;
   readonly admittedPercent: number;
 }
 
-/** Bars of the keys with most refusals. */
+/** Bars of the keys with the most refusals. */
 export function keyBars(keys: readonly SimulatedKey[]): readonly KeyBar[] {
   const shown = keys.slice(0, MAX_BARS);
   const most = shown.reduce((max, { requestCount }) => (requestCount > max ? requestCount : max), 0n);
@@ -27,7 +27,7 @@ export function keyBars(keys: readonly SimulatedKey[]): readonly KeyBar[] {
   }));
 }
 
-/** Names of rules, as denials have them, in words. */
+/** Texts of rules, by their name in denials. */
 const RULES: Readonly<Record<string, string>> = {
   budget: "Spend",
   "rate_limit.max_requests": "Requests in the window",
@@ -44,12 +44,12 @@ const RULES: Readonly<Record<string, string>> = {
   "guardrail.hosted_tool_allow": "Tools run by the provider",
 };
 
-/** Rule in words; one that is not known by its name. */
+/** Text of a rule; for an unknown rule, its name. */
 export function ruleTitle(rule: string): string {
   return Object.hasOwn(RULES, rule) ? (RULES[rule] ?? rule) : rule;
 }
 
-/** Sentence of what a simulation found. */
+/** Result of a simulation as a sentence. */
 export function simulationSentence({ requestCount, refusedCount }: SimulatePolicyResponse): string {
   if (requestCount === 0n) return "There were no requests to simulate.";
   if (refusedCount === 0n) return "It would have refused none of these requests.";

@@ -9,7 +9,7 @@ import { fromTimestamp } from "../../../format/time.ts";
 import styles from "./preview.module.css";
 import { keyBars, MAX_BARS, ruleTitle, simulationSentence } from "./simulated-keys.ts";
 
-/** Result of a simulation: what would have been refused, by key and by rule, and what was not simulated. */
+/** Result of a simulation: the requests that would have been refused, by key and by rule, and the parts that were not simulated. */
 export function SimulationResult({ simulation }: { readonly simulation: SimulatePolicyResponse }) {
   const { requestCount, spendMicroUsd, refusedCount, refusedSpendMicroUsd, byKey, byRule, notSimulated } = simulation;
   return (

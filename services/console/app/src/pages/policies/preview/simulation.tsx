@@ -12,7 +12,7 @@ import { Skeleton } from "../../../components/skeleton.tsx";
 import styles from "./preview.module.css";
 import { SimulationResult } from "./simulation-result.tsx";
 
-/** Longest range of a simulation. */
+/** Maximum range of a simulation, in days. */
 const MAX_DAYS = 90;
 
 interface SimulationProps {
@@ -20,14 +20,14 @@ interface SimulationProps {
   readonly spec: PolicySpec | undefined;
 }
 
-/** Request of a simulation: the draft as it was then. */
+/** Parameters of a simulation: the draft at the time of the request. */
 interface Asked {
   readonly principal: ChosenPrincipal;
   readonly spec: PolicySpec;
   readonly days: number;
 }
 
-/** Replays past requests against the draft, when asked to: that reads up to 100,000 requests. */
+/** Simulates the draft on past requests, at the click of a button, because it reads up to 100,000 requests. */
 export function Simulation({ principal, spec }: SimulationProps) {
   const [daysText, setDaysText] = useState("7");
   const [asked, setAsked] = useState<Asked>();
@@ -39,7 +39,7 @@ export function Simulation({ principal, spec }: SimulationProps) {
   const { data, error, isFetching, refetch } = useQuery(
     SimulationService.method.simulatePolicy,
     input ?? skipToken,
-    // It is run when it is asked for, and not again because a tab is looked at.
+    // It runs only on demand, not again when a tab is focused.
     { staleTime: Infinity, refetchOnWindowFocus: false, refetchOnReconnect: false },
   );
   const days = /^\d{1,2}$/.test(daysText.trim()) ? Number(daysText) : 0;
