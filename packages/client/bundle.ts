@@ -4,8 +4,8 @@ import { build, type Plugin } from "esbuild";
 import { collectTypes } from "./bundle/collect-types.ts";
 
 /**
- * Bundles the package as it is published into `dist`: modules that need only Node.js, their types, and a package.json that refers to
- * them. The sources are those of the workspace, so a checkout has its exports in `src`, and what is packed is `dist`:
+ * Bundles the package for publication into `dist`: modules that need only Node.js, their types, and a package.json that refers to them. In
+ * a checkout the exports are in `src`; the packed folder is `dist`:
  *
  *     npm run --prefix packages/client bundle && npm pack ./packages/client/dist
  */
@@ -23,7 +23,7 @@ await build({
   platform: "node",
   format: "esm",
   target: "node20.18",
-  // Node.js 20 lacks it. A library does not add it for its whole process.
+  // Node.js 20 lacks `Promise.withResolvers`. A library must not add it globally.
   define: { "Promise.withResolvers": "withResolvers" },
   inject: [join(folder, "bundle/with-resolvers.ts")],
   plugins: [withoutUnused()],
@@ -33,7 +33,7 @@ await build({
 await collectTypes(entries, join(dist, "types"));
 await writePackage();
 
-/** Leaves out the modules of the workspace of which nothing is used, and metrics. */
+/** Leaves out unused modules of the workspace, and metrics. */
 function withoutUnused(): Plugin {
   return {
     name: "without-unused",

@@ -10,16 +10,16 @@ const CLIENT = join(import.meta.dirname, "..");
 const CHECKOUT = join(CLIENT, "../..");
 const TSC = join(CHECKOUT, "node_modules/typescript/bin/tsc");
 
-/** Specifier of an import or export of a declaration file, with what is before it. */
+/** Matches the specifier of an import or export in a declaration file, with the text before it. */
 const SPECIFIER = /(\bfrom\s+|\bimport\s*\(\s*|\bimport\s+)"([^"]+)"/g;
 
-/** Type of the DOM that a library uses, and that the types of Node.js do not have under this name. */
+/** DOM type that a library uses, and that the types of Node.js do not declare under this name. */
 const HEADERS_INIT = "type HeadersInit = NonNullable<ConstructorParameters<typeof Headers>[0]>;\n";
 
 /**
- * Writes the declarations of entries of the client, with all that they import, so that the types of the package need no other one:
- * the compiler writes those of the workspace, those of the generated contracts and of libraries are copied, and every import becomes
- * relative.
+ * Writes the declarations of entries of the client and of everything that they import, so that the types of the package need no other
+ * package. The compiler writes the declarations of the workspace; those of the generated contracts and of libraries are copied. Every
+ * import becomes relative.
  *
  * @param entries names of modules in `src`
  */
@@ -61,7 +61,7 @@ async function emitDeclarations(entries: readonly string[], outDir: string): Pro
   await promisify(execFile)(process.execPath, [TSC, "--project", project]);
 }
 
-/** Copies files with all that they import. A file is known by its path in the checkout, also if it is the compiler's. */
+/** Copies files with all that they import. A file is identified by its path in the checkout, even if the compiler has written it. */
 async function copyImported(entries: readonly string[], emitted: string, target: string): Promise<void> {
   const pending = [...entries];
   const seen = new Set(pending);
@@ -85,7 +85,7 @@ async function copyImported(entries: readonly string[], emitted: string, target:
   }
 }
 
-/** Path of the declarations of what a file imports. */
+/** Path of the declarations of an imported module. */
 function declarationOf(specifier: string, importer: string): string {
   const path = specifier.startsWith(".")
     ? resolve(dirname(importer), specifier)
@@ -93,7 +93,7 @@ function declarationOf(specifier: string, importer: string): string {
   return path.replace(/(?:\.d)?\.[jt]s$/, ".d.ts");
 }
 
-/** Place of a file among the types of the package: below the name of its package. */
+/** Path of a file within the types of the package: in a folder named after its own package. */
 function targetOf(path: string): string {
   const inLibrary = path.split(`${sep}node_modules${sep}`).at(-1) ?? "";
   const name = inLibrary === path ? relative(join(CHECKOUT, "packages"), path) : inLibrary;

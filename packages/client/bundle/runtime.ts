@@ -1,4 +1,4 @@
-/** packages/runtime in a bundle: a library has no port at which anybody could read metrics, so it counts nothing. */
+/** Replacement of packages/runtime in a bundle, without metrics: a library has no port at which they could be read. */
 export * from "../../runtime/src/index.ts";
 const unread = { inc() {}, observe() {}, series: () => unread };
 export const counter = () => unread;

@@ -1,4 +1,4 @@
-/** `Promise.withResolvers`, in a bundle for Node.js 20. */
+/** Replacement of `Promise.withResolvers` in a bundle, for Node.js 20. */
 export function withResolvers<T>(): PromiseWithResolvers<T> {
   let resolve!: PromiseWithResolvers<T>["resolve"];
   let reject!: PromiseWithResolvers<T>["reject"];

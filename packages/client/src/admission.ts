@@ -10,7 +10,7 @@ import { picoUsdOf, type Price } from "./price.ts";
 import { openService, type ServiceOptions } from "./service.ts";
 import type { Caller } from "./verifier.ts";
 
-/** A request that is to be admitted, with the most that it can use. */
+/** Request to admit, with upper bounds on its use. */
 export interface AdmissionRequest {
   /** Caller, as a verifier returned it: its budgets and rate limits apply, and those of every key above it. */
   readonly caller: Pick<Caller, "namespaceId" | "lineage">;
@@ -20,30 +20,30 @@ export interface AdmissionRequest {
   /** Upper bound on the output tokens, which a grant may lower. 0 by default. */
   readonly outputTokensMax?: number;
   /**
-   * Key of this request and every repetition of it, at most 255 characters: of all requests of the caller's key with the same one,
-   * one is admitted, and the others are refused with IDEMPOTENCY_KEY_USED. None by default.
+   * Idempotency key of this request and its repetitions, at most 255 characters. Of all requests of the caller's API key with the same
+   * idempotency key, one is admitted; the others are refused with IDEMPOTENCY_KEY_USED. None by default.
    */
   readonly idempotencyKey?: string;
-  /** `req_…`: one id is one reservation, however often it is asked for. A new one by default. */
+  /** `req_…`: repeated calls with the same id make one reservation. A new id by default. */
   readonly requestId?: string;
 }
 
 /** Admission of requests within the budgets and rate limits of their callers. Every method rejects with a `RouteplaneError`. */
 export interface Admission extends AsyncDisposable {
   /**
-   * Reserves what a request can use at most. A denial is BUDGET_EXCEEDED or RATE_LIMIT_EXCEEDED: `retryAt` is the time from which it
-   * would be admitted, if waiting helps, and `info` names the policy. Exactly one of settle, void and expiry ends a reservation;
+   * Reserves the maximum that a request can use. A denial is BUDGET_EXCEEDED or RATE_LIMIT_EXCEEDED: `retryAt` is the time from which the
+   * request would be admitted, if waiting helps, and `info` names the policy. A reservation ends exactly once, by settle, void or expiry;
    * one that expires is charged in full.
    */
   readonly admit: (request: AdmissionRequest) => Promise<Grant>;
   /**
-   * Admits a request, does the work, and ends the reservation: by what `work` passed to `grant.settle`; in full if it passed nothing;
-   * without a charge if it threw before that.
+   * Admits a request, runs `work`, and ends the reservation: charges the usage that `work` passed to `grant.settle`; charges in full if it
+   * did not call that; charges nothing if it threw before.
    *
    * @returns the result of `work`
    */
   readonly run: <T>(request: AdmissionRequest, work: (grant: Grant) => Promise<T>) => Promise<T>;
-  /** Ends its connections. Reservations that are open expire. */
+  /** Ends the connections. Open reservations expire. */
   readonly stop: () => Promise<void>;
 }
 
@@ -74,7 +74,10 @@ export function admission(options: ServiceOptions): Admission {
   };
 }
 
-/** Ends a reservation. One that cannot be ended expires and is charged in full, so the work that was done is not lost for it. */
+/**
+ * Ends a reservation, and logs a failure instead of throwing it, so that the result of the work is not lost. The reservation then expires
+ * and is charged in full.
+ */
 async function endOrLog(log: Log | undefined, { requestId }: Grant, end: () => Promise<void>): Promise<void> {
   try {
     await end();
@@ -83,10 +86,10 @@ async function endOrLog(log: Log | undefined, { requestId }: Grant, end: () => P
   }
 }
 
-/** Releases of reservations that may have been made, at a time. Beyond that, a reservation is left to expire. */
+/** Maximum number of concurrent releases of reservations that may have been made. Further reservations are left to expire. */
 const MAX_RELEASES = 1_000;
 
-/** Creates the release of reservations for which nobody waits. */
+/** Creates a function that releases reservations in the background. */
 function releaseInBackground(): (grant: Grant) => void {
   let running = 0;
   return (grant) => {
@@ -124,13 +127,13 @@ async function admitBy(
     throw new RouteplaneError(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "the policy service gave no answer");
   } catch (error) {
     const failure = toRouteplaneError(error);
-    // The reservation may have been made all the same.
+    // The reservation may have been made despite the error.
     if (IS_UNCERTAIN.has(failure.reason)) release(new Grant(grantOptions));
     throw failure;
   }
 }
 
-/** Reasons that do not say whether the reservation was made. */
+/** Reasons of errors after which it is unknown whether the reservation was made. */
 const IS_UNCERTAIN = new Set(["UNREACHABLE", "DEADLINE_EXCEEDED", "DEPENDENCY_UNAVAILABLE"]);
 
 function toDenialError({

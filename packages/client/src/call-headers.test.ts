@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { type CallHeaders, tokenOf } from "./call-headers.ts";
 import { RouteplaneError } from "./error.ts";
 
-/** Metadata of gRPC with these values of `authorization`. */
+/** gRPC metadata with these values of `authorization`. */
 const metadata = (...values: readonly string[]) => ({
   get: (name: string) => (name === "authorization" ? values : []),
 });

@@ -2,7 +2,7 @@ import { Code } from "@connectrpc/connect";
 import { bearerToken } from "@routeplane/credentials";
 import { RouteplaneError } from "./error.ts";
 
-/** Headers of a call: those of node:http, the Fetch API's `Headers`, or the `Metadata` of gRPC. */
+/** Headers of a call: of node:http, `Headers` of the Fetch API, or `Metadata` of gRPC. */
 export type CallHeaders =
   | { readonly [name: string]: string | readonly string[] | undefined }
   | { get(name: string): string | null | readonly (string | Uint8Array)[] };
@@ -18,7 +18,7 @@ export function tokenOf(headers: CallHeaders): string {
   throw new RouteplaneError(Code.Unauthenticated, "CREDENTIAL_MISSING", message);
 }
 
-/** Returns a header by its name in lower case. Several values become one, as in HTTP, which is no token. */
+/** Returns a header by its lower-case name. Several values are joined, as in HTTP; the result is then not a valid token. */
 function headerOf(headers: CallHeaders, name: string): string | undefined {
   const value =
     typeof headers.get === "function" ? headers.get(name) : (headers as Record<string, string | string[]>)[name];

@@ -26,7 +26,7 @@ it("has every method that a key or an operator may call", () => {
   expect(own.toSorted()).toEqual(published.toSorted());
 });
 
-it("refuses an address that is none of a node", () => {
+it("refuses an address that cannot be that of a node", () => {
   expect(() => createClient({ url: "127.0.0.1:8080", apiKey: "rp_none" })).toThrow(TypeError);
   expect(() => createClient({ url: "ftp://127.0.0.1", apiKey: "rp_none" })).toThrow("url must begin with http");
 });

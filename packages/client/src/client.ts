@@ -25,7 +25,7 @@ import { AuditService as UsageAuditService, UsageAdminService, UsageService } fr
 import { retryingTransport } from "./retrying-transport.ts";
 import { type Credential, requireUrl } from "./service.ts";
 
-/** The management services, by the name under which a client has them. */
+/** Management services, by their name in a client. */
 const SERVICES = {
   identity: IdentityService,
   accounts: AccountService,
@@ -57,19 +57,19 @@ export interface ClientOptions {
   readonly url: string;
   /** API key (`rp_…`) or operator credential (`rpo_…`). */
   readonly apiKey: Credential;
-  /** Deadline of a call in milliseconds, all attempts included. 10,000 by default; a call can have another one. */
+  /** Deadline of a call in milliseconds, all attempts included. 10,000 by default; it can be overridden for each call. */
   readonly timeoutMs?: number;
 }
 
 const TIMEOUT_MS = 10_000;
-/** Bound of the memory that a response can take. The largest page of a node is far smaller. */
+/** Maximum size of a response. The largest page of a node is far smaller. */
 const MAX_RESPONSE_BYTES = 16 * 1024 ** 2;
 
 /**
  * Creates a client of the management services of a node, over Connect.
  *
- * A call is made again, at most twice and within its deadline and a budget, if nothing can have been done twice by that: after a
- * refusal for too many calls, when the node could not be reached, and for an idempotent method whenever no service answered.
+ * A call is retried, at most twice and within its deadline and a retry budget, if that cannot do anything twice: after a refusal for too
+ * many calls, when the node could not be reached, and, for an idempotent method, whenever no service answered.
  */
 export function createClient({ url, apiKey, timeoutMs = TIMEOUT_MS }: ClientOptions): RouteplaneClient {
   const connect = createConnectTransport({

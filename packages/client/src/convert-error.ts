@@ -13,7 +13,7 @@ const WITHOUT_ANSWER: Partial<Record<Code, ErrorReason>> = {
   [Code.ResourceExhausted]: "TOO_LARGE",
 };
 
-/** Converts any error of a call to the one that users of this package get. */
+/** Converts any error of a call to a `RouteplaneError`. */
 export function toRouteplaneError(error: unknown): RouteplaneError {
   if (error instanceof RouteplaneError) return error;
   const refused = findRefusedCredential(error);
@@ -53,7 +53,7 @@ function reasonOf(text: string): ErrorReason {
     : "UNKNOWN";
 }
 
-/** Deepest chain of causes that is looked at. */
+/** Maximum depth of a chain of causes that is searched. */
 const MAX_CAUSES = 8;
 
 function findRefusedCredential(error: unknown): RefusedCredential | undefined {

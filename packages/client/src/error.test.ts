@@ -23,10 +23,7 @@ it("keeps the reason, details and fields of an error of a node", () => {
   expect(toRouteplaneError(new ConnectError("connection refused", Code.Unavailable)).reason).toBe("UNREACHABLE");
 });
 
-it.each(["A_LATER_ONE", "UNSPECIFIED", "0", "__proto__"])(
-  "reports the reason %s, which it does not know, as UNKNOWN",
-  (reason) => {
-    const error = new DomainError("aborted", reason as DomainError["reason"], "later");
-    expect(toRouteplaneError(error)).toMatchObject({ reason: "UNKNOWN", code: 10, message: "later" });
-  },
-);
+it.each(["A_LATER_ONE", "UNSPECIFIED", "0", "__proto__"])("reports the unknown reason %s as UNKNOWN", (reason) => {
+  const error = new DomainError("aborted", reason as DomainError["reason"], "later");
+  expect(toRouteplaneError(error)).toMatchObject({ reason: "UNKNOWN", code: 10, message: "later" });
+});

@@ -3,13 +3,13 @@ import type { Reason } from "@routeplane/contracts/errors";
 
 /** Reasons that this package adds to those of a node (`routeplane.errors.v1.Reason`, documented in docs/errors.md). */
 export type ClientReason =
-  /** No node answered: it cannot be reached, or something else answers at its address. */
+  /** No node answered: the address cannot be reached, or another program answers there. */
   | "UNREACHABLE"
-  /** The node refuses the service credential of this process: a fault of its configuration, not of the caller. */
+  /** The node refuses the service credential of this process: its configuration is wrong, not the caller's credential. */
   | "SERVICE_CREDENTIAL_REFUSED"
-  /** A budget has no room for the request. */
+  /** Too little is left of a budget for the request. */
   | "BUDGET_EXCEEDED"
-  /** A rate limit has no room for the request. */
+  /** Too little is left of a rate limit for the request. */
   | "RATE_LIMIT_EXCEEDED"
   /** A node of a later release sent a reason that this package does not know. */
   | "UNKNOWN";
@@ -17,7 +17,7 @@ export type ClientReason =
 /** Reason of a `RouteplaneError`, for programs. */
 export type ErrorReason = Exclude<keyof typeof Reason, "UNSPECIFIED"> | ClientReason;
 
-/** A field of the request and the rule that it breaks. */
+/** Field of the request and the rule that it breaks. */
 export interface FieldFault {
   readonly field: string;
   readonly rule: string;
@@ -29,7 +29,7 @@ export interface RouteplaneErrorOptions {
   readonly fields?: readonly FieldFault[];
   /** Id of the call in the logs of the node. */
   readonly requestId?: string | undefined;
-  /** Time from which trying again can help. */
+  /** Time from which a retry can succeed. */
   readonly retryAt?: Date | undefined;
   readonly cause?: unknown;
 }
@@ -51,10 +51,10 @@ const HTTP_STATUS: ReadonlyMap<number, number> = new Map([
 ]);
 
 /**
- * The one error that this package throws. Branch on `reason`; the message is for people and may change.
+ * Error that every function of this package throws. Branch on `reason`; the message is for people and may change.
  *
- * Its members are those that servers look for in an error, so that one which is thrown by a handler becomes the right answer:
- * `statusCode` and `headers` in Fastify, `getResponse` in Hono, `code` and the message in @grpc/grpc-js.
+ * Its members are those that servers read from a thrown error, so that an error of a handler becomes the right response: `statusCode` and
+ * `headers` in Fastify, `getResponse` in Hono, `code` and the message in @grpc/grpc-js.
  */
 export class RouteplaneError extends Error {
   override readonly name = "RouteplaneError";
@@ -76,7 +76,7 @@ export class RouteplaneError extends Error {
     this.retryAt = options.retryAt;
   }
 
-  /** Status of an HTTP response that reports this error: 402 for a budget, as the gateway has it. */
+  /** Status of an HTTP response that reports this error: 402 for a budget, as at the gateway. */
   get statusCode(): number {
     return this.reason === "BUDGET_EXCEEDED" ? 402 : (HTTP_STATUS.get(this.code) ?? 500);
   }

@@ -6,34 +6,34 @@ import { toRouteplaneError } from "./convert-error.ts";
 import { costOf, type PicoUsd } from "./price.ts";
 import { RetryBudget, withRetries } from "./retry.ts";
 
-/** Usage of a request, as far as it is known. */
+/** Usage of a request. Absent counts are zero. */
 export interface Usage {
   readonly inputTokens?: number;
   readonly outputTokens?: number;
-  /** Cost in nano-USD, where it is not that of the tokens at the request's price. */
+  /** Cost in nano-USD. By default, the cost of the tokens at the request's price. */
   readonly costNanoUsd?: bigint;
 }
 
 export interface GrantOptions {
   readonly client: Client<typeof AdmissionService>;
-  /** Names of the reservation. */
+  /** Identifies the reservation. */
   readonly reservation: { readonly namespaceId: string; readonly keyId: string; readonly requestId: string };
   readonly price: PicoUsd;
   readonly inputTokensMax: number;
 }
 
-/** Attempts at the end of a reservation, each of which has the deadline of a call. */
+/** Maximum number of attempts to end a reservation, each with the deadline of a call. */
 const END_ATTEMPTS = 4;
 const UNANSWERED = new Set(["UNREACHABLE", "DEADLINE_EXCEEDED", "DEPENDENCY_UNAVAILABLE"]);
 
 /** Admitted request. Its reservation ends once: by `settle`, `void`, or its expiry, which charges it in full. */
 export class Grant implements AsyncDisposable {
   readonly requestId: string;
-  /** Upper bound on the output tokens: that of the request, or a lower one that fits. */
+  /** Upper bound on the output tokens: that of the request, or a lower one that fits into the limits. */
   readonly outputTokensMax: number;
-  /** Most that the request can cost, reserved on every budget that applies. Nano-USD; 0 if none does. */
+  /** Maximum cost of the request, reserved on every budget that applies. Nano-USD; 0 if no budget applies. */
   readonly reservedNanoUsd: bigint;
-  /** Time at which the reservation expires; undefined if there is none, as no limit applies. */
+  /** Time at which the reservation expires; undefined if no limit applies, so that there is no reservation. */
   readonly expiresAt: Date | undefined;
   readonly #options: GrantOptions;
   #ended: Promise<void> | undefined;
@@ -56,7 +56,7 @@ export class Grant implements AsyncDisposable {
     return this.#ended ?? Promise.resolve();
   }
 
-  /** Charges what the request has used, also beyond what was reserved. Without effect after a first `settle` or `void`. */
+  /** Charges the usage of the request, even beyond the reservation. No effect after a first `settle` or `void`. */
   settle({ inputTokens = 0, outputTokens = 0, costNanoUsd }: Usage): Promise<void> {
     const { client, reservation, price } = this.#options;
     const [input, output] = [BigInt(inputTokens), BigInt(outputTokens)];
@@ -64,26 +64,26 @@ export class Grant implements AsyncDisposable {
     return this.#end(() => client.settle({ ...reservation, costNanoUsd: cost, tokens: input + output }));
   }
 
-  /** Charges all that was reserved, for a request whose usage is not known. */
+  /** Charges the whole reservation, for a request whose usage is not known. */
   settleInFull(): Promise<void> {
     return this.settle({ inputTokens: this.#options.inputTokensMax, outputTokens: this.outputTokensMax });
   }
 
   /**
-   * Releases the reservation without a charge. The request stays counted by limits on requests, unless it was never sent. Without
-   * effect after a first `settle` or `void`.
+   * Releases the reservation without a charge. Limits on requests still count the request, unless it was never sent. No effect after a
+   * first `settle` or `void`.
    */
   void({ neverSent = false }: { readonly neverSent?: boolean } = {}): Promise<void> {
     const { client, reservation } = this.#options;
     return this.#end(() => client.void({ ...reservation, neverSent }));
   }
 
-  /** Releases the reservation if it is still open, as at the end of a block with `await using`. */
+  /** Releases the reservation if it is still open, e.g. at the end of a block with `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await (this.isEnded ? this.ended : this.void());
   }
 
-  /** Ends the reservation once. The call is idempotent, so it is made again until it is answered, a few times. */
+  /** Ends the reservation once. The call is idempotent, so it is retried a few times until it is answered. */
   #end(call: () => Promise<unknown>): Promise<void> {
     this.#ended ??= withRetries(
       async () => {

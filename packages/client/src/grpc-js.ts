@@ -2,7 +2,7 @@ import type { CallHeaders } from "./call-headers.ts";
 import { toRouteplaneError } from "./convert-error.ts";
 import type { Caller, CallerSubscription, Requirement, Verifier } from "./verifier.ts";
 
-/** `Metadata` of @grpc/grpc-js, as far as it is used here: this package does not depend on that library. */
+/** Part of `Metadata` of @grpc/grpc-js that is used here, because this package does not depend on that library. */
 type Metadata = CallHeaders & object;
 
 interface Status {
@@ -10,7 +10,7 @@ interface Status {
   readonly details: string;
 }
 
-/** Call on which an interceptor builds its own: `ServerInterceptingCallInterface` of @grpc/grpc-js. */
+/** Call that an interceptor wraps: `ServerInterceptingCallInterface` of @grpc/grpc-js. */
 interface NextCall {
   sendStatus(status: Status): void;
 }
@@ -42,8 +42,8 @@ export function callerOf(metadata: object): Caller {
 }
 
 /**
- * Protects a server of @grpc/grpc-js: handlers get calls with a valid key alone, streams included; any other ends with the status of
- * the error, and so does a call that still runs when its key is revoked.
+ * Protects a server of @grpc/grpc-js: handlers receive only calls with a valid key, streams included. Any other call ends with the status
+ * of the error, and so does a call that is running when its key is revoked.
  *
  *     const server = new Server({ interceptors: [grpcInterceptor(keys, ServerInterceptingCall)] });
  *     const { namespaceId } = callerOf(call.metadata);
@@ -61,7 +61,9 @@ export function grpcInterceptor<N extends NextCall, M extends Metadata, C>(
   };
 }
 
-/** One call through the interceptor: authenticated before its handler is called, and until its status is sent. */
+/**
+ * Call through the interceptor. It is authenticated before its handler is called, and stays subscribed to the key until its status is sent.
+ */
 class ProtectedCall<M extends Metadata> implements Responder<M> {
   readonly #verifier: Verifier;
   readonly #requirement: Requirement;

@@ -4,7 +4,7 @@ interface LogEvent {
   (fields: object, message: string): void;
 }
 
-/** Logger of what a user of this package should know, e.g. that of pino, or `console`. */
+/** Logger for events of this package, e.g. that of pino, or `console`. */
 export interface Log {
   readonly debug: LogEvent;
   readonly info: LogEvent;

@@ -4,10 +4,10 @@ import type { CallHeaders } from "./call-headers.ts";
 import { RouteplaneError } from "./error.ts";
 import type { Caller, Requirement, Verifier } from "./verifier.ts";
 
-/** A request of an authenticated caller. */
+/** Request of an authenticated caller. */
 export interface AuthenticatedCall {
   readonly caller: Caller;
-  /** Aborted once the caller's key is revoked, or ends otherwise, while the request runs. */
+  /** Aborted if the caller's key is revoked, or otherwise ends, while the request runs. */
   readonly signal: AbortSignal;
 }
 
@@ -18,12 +18,12 @@ export type AuthenticatedListener = (
 ) => void | Promise<void>;
 
 /**
- * Authenticates a call of node:http, or of a framework on it. A response that still runs when the caller's key is revoked, or ends
- * otherwise, is destroyed.
+ * Authenticates a call of node:http, or of a framework on top of it. A response that is running when the caller's key is revoked, or
+ * otherwise ends, is destroyed.
  *
  *     app.addHook("onRequest", ({ raw }, reply) => authenticateCall(keys, { scope: "inference:invoke" }, raw, reply.raw)); // Fastify
  *
- * @param response response of node:http, also that of its HTTP/2
+ * @param response response of node:http or node:http2
  * @throws RouteplaneError as the verifier
  */
 export async function authenticateCall(
@@ -33,7 +33,7 @@ export async function authenticateCall(
   response: Writable,
 ): Promise<AuthenticatedCall> {
   const { caller, signal, release } = await verifier.subscribe(headers, requirement);
-  // The client may have hung up while its key was verified.
+  // The client may have disconnected while its key was verified.
   if (response.closed) release();
   else response.once("close", release);
   signal.addEventListener("abort", () => response.destroy(), { once: true });
@@ -41,9 +41,9 @@ export async function authenticateCall(
 }
 
 /**
- * Protects a server of node:http: the listener gets requests with a valid key alone, any other is refused with status and body of
- * the error. A response that still runs when its key is revoked is destroyed. A `RouteplaneError` of the listener, e.g. a denial by
- * a budget, is answered likewise.
+ * Protects a server of node:http: the listener receives only requests with a valid key; others are refused with the status and body of the
+ * error. A response that is running when its key is revoked is destroyed. A `RouteplaneError` that the listener throws, e.g. a denial by a
+ * budget, is answered in the same way.
  *
  *     const server = createServer(protect(keys, { scope: "inference:invoke" }, (request, response, { caller }) => …));
  */
@@ -69,7 +69,7 @@ export function protect(
   return (request, response) => void serve(request, response);
 }
 
-/** Answers with an error. @throws any other error than a RouteplaneError, as a listener without protection would */
+/** Answers with an error. @throws any error other than a RouteplaneError, as an unprotected listener would */
 function answer(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   if (!(error instanceof RouteplaneError)) throw error;
   if (response.headersSent) return void response.destroy();

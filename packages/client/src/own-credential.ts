@@ -8,8 +8,8 @@ export class RefusedCredential extends Error {
 const REFUSALS = new Set([Code.Unauthenticated, Code.PermissionDenied]);
 
 /**
- * Creates a transport to a service of which every refusal is one of the service credential of this process: what it answers about the
- * credentials of callers is data. A refusal becomes UNAVAILABLE, so that no caller is told that its own credential is wrong.
+ * Creates a transport to a service whose every refusal concerns the service credential of this process, because results about callers'
+ * credentials are data in its responses. A refusal becomes UNAVAILABLE, so that no caller is told that its own credential is wrong.
  */
 export function withOwnCredential(transport: Transport): Transport {
   return {

@@ -1,14 +1,14 @@
-/** Price of a request. A micro-USD for a million tokens is a pico-USD for one: 0.15 USD for a million tokens is 150,000. */
+/** Price of a request. One micro-USD per million tokens is one pico-USD per token: 0.15 USD per million tokens is 150,000. */
 export interface Price {
   /** Price of a million input tokens, in micro-USD. 0 by default. */
   readonly inputMicroUsdPerMtok?: number;
   /** Price of a million output tokens, in micro-USD. 0 by default. */
   readonly outputMicroUsdPerMtok?: number;
-  /** Price of the request besides its tokens, in micro-USD. 0 by default. */
+  /** Price of the request in addition to its tokens, in micro-USD. 0 by default. */
   readonly requestMicroUsd?: number;
 }
 
-/** Price in pico-USD, of one token each and of the request. */
+/** Price in pico-USD per token and per request. */
 export interface PicoUsd {
   readonly input: bigint;
   readonly output: bigint;
@@ -17,7 +17,7 @@ export interface PicoUsd {
 
 const PICO_PER_MICRO = 1_000_000n;
 
-/** @throws RangeError for a price that is no integer */
+/** @throws RangeError for a price that is not an integer */
 export function picoUsdOf({
   inputMicroUsdPerMtok = 0,
   outputMicroUsdPerMtok = 0,

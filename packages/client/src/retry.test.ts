@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { RouteplaneError } from "./error.ts";
 import { RetryBudget, withRetries } from "./retry.ts";
 
-/** Call that fails this many times, and counts its attempts. */
+/** Call that fails `times` times, and counts its attempts. */
 function failing(times: number, retryAt?: Date) {
   const calls = { attempts: 0 };
   const attempt = async (): Promise<string> => {
@@ -15,7 +15,7 @@ function failing(times: number, retryAt?: Date) {
 
 const options = (more: object = {}) => ({ budget: new RetryBudget(), isRetryable: () => true, ...more });
 
-it("makes a call again that may be made again, at most twice", async () => {
+it("retries a retryable call, at most twice", async () => {
   const twice = failing(2);
   expect(await withRetries(twice.attempt, options())).toBe("result");
   const always = failing(Infinity);
@@ -23,7 +23,7 @@ it("makes a call again that may be made again, at most twice", async () => {
   expect(always.calls.attempts).toBe(3);
 });
 
-it("makes a call once that may not be made again", async () => {
+it("does not retry a call that is not retryable", async () => {
   const { calls, attempt } = failing(1);
   await expect(withRetries(attempt, options({ isRetryable: () => false }))).rejects.toThrow("failure 1");
   expect(calls.attempts).toBe(1);
@@ -43,7 +43,7 @@ it("stops waiting when the call is cancelled, and reports the last error", async
   expect(calls.attempts).toBe(1);
 });
 
-it("makes hardly more calls than without retries while all fail, and retries again after successes", async () => {
+it("makes few additional calls while all fail, and retries again after successes", async () => {
   const budget = new RetryBudget();
   const always = failing(Infinity, new Date(0));
   for (let count = 0; count < 100; count++) await withRetries(always.attempt, options({ budget })).catch(() => {});

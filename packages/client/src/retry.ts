@@ -3,18 +3,18 @@ import type { RouteplaneError } from "./error.ts";
 
 /** Attempts at a call, the first included. */
 const MAX_ATTEMPTS = 3;
-/** Upper bound of the pause before the second attempt; doubled for each further one, and taken at random below it. */
+/** Upper bound of the pause before the second attempt. It doubles for each further attempt; the pause is random below it. */
 const FIRST_PAUSE_MS = 200;
 
-/** Capacity of a retry budget, and the part of it below which nothing is tried again. */
+/** Capacity of a retry budget, and the level at or below which nothing is retried. */
 const BUDGET = 10;
 const RETRY_ABOVE = BUDGET / 2;
-/** Part that a success gives back: one retry for ten successes, in the long run. */
+/** Amount that a success gives back: in the long run, one retry per ten successes. */
 const GAIN = 0.1;
 
 /**
- * Budget of the retries of one client, as gRPC's retry throttling has it: a failure takes 1 of 10, a success gives 0.1 back, and
- * nothing is tried again while half or less is left. So a node that is down gets few more calls than without retries.
+ * Retry budget of one client, as in gRPC's retry throttling: a failure takes 1 of 10, a success gives 0.1 back, and nothing is retried
+ * while half or less is left. So a node that is down gets few additional calls.
  */
 export class RetryBudget {
   #tokens = BUDGET;
@@ -34,16 +34,16 @@ export class RetryBudget {
 
 export interface RetryOptions {
   readonly budget: RetryBudget;
-  /** True for an error after which the call may be made again. */
+  /** True for an error after which the call may be retried. */
   readonly isRetryable: (error: RouteplaneError) => boolean;
-  /** Ends the pause between two attempts; its reason is not reported, the error of the last attempt is. */
+  /** Ends the pause between two attempts. The error of the last attempt is reported, not the reason of the signal. */
   readonly signal?: AbortSignal | undefined;
-  /** Attempts at the call, the first included. 3 by default. */
+  /** Maximum number of attempts, the first included. 3 by default. */
   readonly maxAttempts?: number;
 }
 
 /**
- * Makes a call, and again after an error that allows it: at most twice more, after growing pauses and within the budget.
+ * Makes a call, and retries it after a retryable error, at most twice, after growing pauses and within the budget.
  *
  * @param attempt rejects with a RouteplaneError
  */

@@ -9,8 +9,8 @@ import { RetryBudget, withRetries } from "./retry.ts";
 const MIN_ATTEMPT_MS = 50;
 
 /**
- * Creates a transport that makes unary calls again where that is safe, and rejects with a RouteplaneError. The deadline of a call is
- * that of all its attempts. A stream is opened once.
+ * Creates a transport that retries unary calls if that is safe, and rejects with a RouteplaneError. The deadline of a call covers all its
+ * attempts. A stream is opened once.
  */
 export function retryingTransport(transport: Transport, defaultTimeoutMs: number): Transport {
   const budget = new RetryBudget();
@@ -36,7 +36,7 @@ export function retryingTransport(transport: Transport, defaultTimeoutMs: number
   };
 }
 
-/** Monotonic time before which another attempt makes no sense. */
+/** Monotonic time before which a retry cannot succeed. */
 function retryTime({ retryAt }: RouteplaneError): number {
   return performance.now() + (retryAt === undefined ? 0 : retryAt.getTime() - Date.now());
 }
@@ -55,7 +55,7 @@ function rethrow(error: unknown): never {
 
 function isRetryable(error: RouteplaneError, method: DescMethod): boolean {
   switch (error.reason) {
-    // Refused before anything of it was read.
+    // The call was refused before any of it was read.
     case "RATE_LIMITED":
       return true;
     case "UNREACHABLE":
@@ -69,7 +69,7 @@ function isRetryable(error: RouteplaneError, method: DescMethod): boolean {
 
 /** Codes of Node.js for a connection that was never made. */
 const NEVER_CONNECTED = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
-/** Deepest chain of causes that is looked at. */
+/** Maximum depth of a chain of causes that is searched. */
 const MAX_CAUSES = 8;
 
 function wasNeverSent(error: Error): boolean {

@@ -4,19 +4,19 @@ import { constant, type WatchedSecret } from "@routeplane/runtime";
 import type { Log } from "./log.ts";
 import { withOwnCredential } from "./own-credential.ts";
 
-/** Token, or a function that is called for it at each call, so that one can replace another without a restart. */
+/** Token, or a function that returns it for each call, so that a token can be replaced without a restart. */
 export type Credential = string | (() => string);
 
 export interface ServiceOptions {
-  /** Address of the service, e.g. `http://auth:7001`. Its host name may have many addresses: calls are spread over all. */
+  /** Address of the service, e.g. `http://auth:7001`. If the host name has several addresses, calls are spread over all of them. */
   readonly url: string;
   /** Service credential of this process. */
   readonly serviceCredential: Credential;
   /** Certificates in PEM for an `https:` address. Those of Node.js by default. */
   readonly tls?: {
-    /** Authorities by which the service is verified. */
+    /** Certificates of the authorities that sign the certificate of the service. */
     readonly ca?: string;
-    /** Certificate that is shown to a service which asks for one, and its key. */
+    /** Client certificate, for a service that requests one, and its key. */
     readonly cert?: string;
     readonly key?: string;
   };
@@ -26,7 +26,7 @@ export interface ServiceOptions {
   readonly log?: Log;
 }
 
-/** A service of the node, over connections of its own. */
+/** Service of the node, with its own connections. */
 export interface Service {
   readonly transport: Transport;
   /** Ends every call, and the connections. */
@@ -54,7 +54,7 @@ export function openService({ url, serviceCredential, tls, timeoutMs, log }: Ser
   return { transport: withOwnCredential(transport), stop: () => connection.stop() };
 }
 
-/** @throws TypeError for what is no address of a node */
+/** @throws TypeError for a text that cannot be the address of a node */
 export function requireUrl(url: string): string {
   const { protocol } = new URL(url);
   if (protocol !== "http:" && protocol !== "https:")

@@ -8,29 +8,29 @@ import { RouteplaneError } from "./error.ts";
 import { openService, type ServiceOptions } from "./service.ts";
 
 export interface VerifierOptions extends ServiceOptions {
-  /** Bound of the memory of cached results. 16 MiB by default, which is about 15,000 keys. */
+  /** Maximum memory for cached results. 16 MiB by default, which is enough for about 15,000 keys. */
   readonly maxCacheBytes?: number;
 }
 
-/** A caller whose API key is valid now. */
+/** Caller whose API key is currently valid. */
 export interface Caller {
   /** `key_…`. */
   readonly keyId: string;
-  /** `ns_…`: the one namespace that the key reaches. */
+  /** `ns_…`: the only namespace that the key can access. */
   readonly namespaceId: string;
   /** `acc_…` that owns the namespace. */
   readonly accountId: string;
-  /** Scopes in effect now: those of the key that every key above it has too. */
+  /** Scopes currently in effect: the scopes of the key that every key above it holds too. */
   readonly scopes: readonly string[];
   /** Ids of the key and its ancestors, from the root key down. */
   readonly lineage: readonly string[];
-  /** First moment at which the key is refused; undefined: never. */
+  /** Time from which the key is refused; undefined: never. */
   readonly expiresAt: Date | undefined;
   /** End of the grace of a token that a rotation replaced: until then it may only invoke and read. Otherwise undefined. */
   readonly graceEndsAt?: Date | undefined;
 }
 
-/** Authority that a caller must have. */
+/** Requirement on a caller. */
 export interface Requirement {
   /** Scope that the key must hold, e.g. `inference:invoke`. None by default: any valid key. */
   readonly scope?: string;
@@ -61,7 +61,7 @@ export interface Verifier extends AsyncDisposable {
   readonly subscribe: (headers: CallHeaders, requirement?: Requirement) => Promise<CallerSubscription>;
   /** True while revocations arrive at once. Otherwise every token is verified by call. */
   readonly isLive: () => boolean;
-  /** Ends its connections. */
+  /** Ends the connections. */
   readonly stop: () => Promise<void>;
 }
 
@@ -130,7 +130,7 @@ function requireCaller(principal: Principal, { scope }: Requirement): Caller {
   throw new RouteplaneError(Code.PermissionDenied, "SCOPE_MISSING", message, { info: { scope } });
 }
 
-/** Makes a principal unchangeable: the verifier returns it to other callers of this token too. */
+/** Freezes a principal, because the verifier returns the same object for other calls with this token. */
 function frozen(principal: KeyPrincipal): Caller {
   Object.freeze(principal.scopes);
   Object.freeze(principal.lineage);

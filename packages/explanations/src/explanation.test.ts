@@ -18,12 +18,12 @@ const DENIED: RequestEnd = {
   policy: { id: "pol_1", name: "daily-cap" },
 };
 
-test("names the policy that denied a request, and what its rule found", () => {
+test("names the policy that denied a request, and the reason of its rule", () => {
   expect(reasonOf(DENIED)).toBe('policy "daily-cap" has too little left for the request');
   expect(reasonOf({ ...DENIED, policy: { id: "pol_1", name: null } })).toMatch(/^policy pol_1 has too little/);
 });
 
-test("names a rule that it does not know, and says where none is recorded", () => {
+test("names an unknown rule, and says if no rule is recorded", () => {
   expect(reasonOf({ ...DENIED, deniedRule: "quota.new" })).toBe(
     'policy "daily-cap" refuses the request by its rule quota.new',
   );
@@ -32,7 +32,7 @@ test("names a rule that it does not know, and says where none is recorded", () =
   );
 });
 
-test("says how other requests ended, with the error of the client", () => {
+test("says how other requests ended, with the error that the client got", () => {
   const ends = [
     ANSWERED,
     { ...ANSWERED, estimated: true },
@@ -51,7 +51,7 @@ test("says how other requests ended, with the error of the client", () => {
   ]);
 });
 
-test("advises to wait only where waiting helps, and to ask for less only where size counts", () => {
+test("advises to wait only if waiting helps, and to ask for less only if the size matters", () => {
   expect(adviceOf({ ...DENIED, retryAt: "10:00" })).toEqual([
     "Try again from 10:00",
     "Ask for less: a lower max_tokens, a shorter prompt or a cheaper model",
@@ -63,7 +63,7 @@ test("advises to wait only where waiting helps, and to ask for less only where s
   ]);
 });
 
-test("leads from an error code to its page, and has no advice for an answer", () => {
+test("refers an error code to its documentation, and gives no advice for an answer", () => {
   expect(adviceOf({ ...ANSWERED, status: "failed", errorCode: "upstream_timeout" })).toEqual([
     "Look upstream_timeout up in docs/errors.md, which says what it means and what to do",
   ]);
@@ -71,7 +71,7 @@ test("leads from an error code to its page, and has no advice for an answer", ()
   expect(adviceOf(ANSWERED)).toEqual([]);
 });
 
-test("knows the unit of limits alone", () => {
+test("returns a unit only for rules with limits", () => {
   expect(["budget", "rate_limit.max_tokens", "guardrail.model_deny", "constructor"].map(limitUnitOf)).toEqual([
     "micro_usd",
     "tokens",

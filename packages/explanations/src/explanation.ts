@@ -1,4 +1,4 @@
-/** End of a request, as far as an explanation needs it. */
+/** Facts about the end of a request that an explanation needs. */
 export interface RequestEnd {
   /** `pending`, `succeeded`, `failed`, `cancelled`, `denied` or `unknown`. */
   readonly status: string;
@@ -8,13 +8,13 @@ export interface RequestEnd {
   readonly estimated: boolean;
   /** Rule that denied it, e.g. `budget`; null unless a policy did. */
   readonly deniedRule: string | null;
-  /** Policy that denied it; null unless one did. Its name is null if it is deleted, or cannot be read. */
+  /** Policy that denied the request; null unless one did. Its name is null if the policy is deleted, or cannot be read. */
   readonly policy: { readonly id: string; readonly name: string | null } | null;
-  /** Time from which it would have been admitted, as the reader is shown times; null if waiting does not help. */
+  /** Time from which the request would have been admitted, as a text for the reader; null if waiting does not help. */
   readonly retryAt: string | null;
 }
 
-/** Reasons of rules, after the name of the policy. */
+/** Reason of each rule, to follow the name of the policy. */
 const RULE_REASONS: ReadonlyMap<string, string> = new Map([
   ["budget", "has too little left for the request"],
   ["rate_limit.max_requests", "has no request left in its window"],
@@ -27,7 +27,10 @@ const RULE_REASONS: ReadonlyMap<string, string> = new Map([
   ["guardrail.content_patterns", "blocks content of the request"],
 ]);
 
-/** Reason of an end: a sentence without its capital and its full stop, e.g. `policy "daily-cap" has too little left for the request`. */
+/**
+ * Reason for the end of a request, as a sentence without its capital and full stop, e.g. `policy "daily-cap" has too little left for the
+ * request`.
+ */
 export function reasonOf({ status, errorCode, estimated, deniedRule, policy }: RequestEnd): string {
   if (status === "denied") {
     const name =

@@ -1,6 +1,6 @@
 /**
- * Specs as JSON: the form in which users write and read them, and in which they are stored. Reading fails closed: a field that
- * is not known might be a rule that would then not be enforced.
+ * Conversion of specs from and to JSON, in which users write and read them and in which they are stored. Reading refuses unknown fields,
+ * because an unknown field may be a rule that would not be enforced.
  */
 import { BUDGET_WINDOWS, DEFAULT_TIME_ZONE, isCalendarWindow } from "@routeplane/admission";
 import { definedFields, type StrictJson } from "@routeplane/domain";
@@ -37,12 +37,16 @@ const READERS: { readonly [Kind in PolicyKind]: (json: StrictJson, origin: Origi
   preset: (json, origin) => ({ kind: "preset", ...presetFrom(json, origin) }),
 };
 
-/** Spec that a user has written. @throws the fault of `json`, for a user */
+/** Reads a spec that a user has written. @throws the fault of `json`, for a user */
 export function fromWrittenJson<Kind extends PolicyKind>(kind: Kind, json: StrictJson): SpecOf<Kind> {
   return READERS[kind](json, "written");
 }
 
-/** Spec that was stored as `toSpecJson` makes it. @throws the fault of `json`: what needs the policy must be refused */
+/**
+ * Reads a spec that `toSpecJson` has written to the database.
+ *
+ * @throws the fault of `json`: requests that need the policy must then be refused
+ */
 export function fromStoredJson<Kind extends PolicyKind>(kind: Kind, json: StrictJson): SpecOf<Kind> {
   return READERS[kind](json, "stored");
 }
@@ -60,7 +64,7 @@ export function toSpecJson(spec: PolicySpec): object {
   }
 }
 
-/** Spec to be shown, in which a word can be one that is not known here. */
+/** Budget to show, in which the window may be an unknown word. */
 interface ShownBudget extends Omit<BudgetSpec, "window"> {
   readonly window: string;
 }
@@ -207,12 +211,12 @@ function presetFrom(json: StrictJson, origin: Origin): PresetSpec {
   throw json.fault(`must set at least one of ${PRESET_PARTS.join(", ")}`);
 }
 
-/** Whole number >= 1; of a user at most `max`. */
+/** Reads a whole number >= 1; from a user, at most `max`. */
 function integerFrom(json: StrictJson, origin: Origin, max = MAX_SPEC_INTEGER): bigint {
   return BigInt(json.positiveInteger(origin === "stored" ? Number.MAX_SAFE_INTEGER : max));
 }
 
-/** Text; a stored one is never empty, and an empty one of a user is refused by the service, which names the field. */
+/** Reads a text. A stored text is never empty; the service refuses an empty text of a user, and names the field. */
 function textFrom(json: StrictJson, origin: Origin): string {
   const text = json.text();
   if (text === "" && origin === "stored") throw json.fault("must not be empty");

@@ -1,4 +1,4 @@
-/** Specs as the messages of the contract, and the numbers of the contract's words. */
+/** Conversion of specs from and to the messages of the contract, and of words from and to its enum numbers. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { BudgetWindow } from "@routeplane/admission";
@@ -73,13 +73,13 @@ export const PROTO_UNINSPECTABLE = {
   pass: ProtoUninspectable.PASS,
 } as const satisfies Readonly<Record<Uninspectable, ProtoUninspectable>>;
 
-/** Word for a number of an enum; undefined for one that a newer version of the contract may have. */
+/** Word for a number of an enum; undefined for a number of a newer version of the contract. */
 export function findWord<Word extends string>(words: Readonly<Record<Word, number>>, number: number): Word | undefined {
   for (const word in words) if (words[word] === number) return word;
   return undefined;
 }
 
-/** Readers of the contract's words. A reader chooses the result for an unknown number and for an unspecified one. */
+/** Readers of the contract's enums. A reader decides what an unknown or unspecified number becomes. */
 export interface WordReader<Window, Action, Target, Rule> {
   readonly window: (number: ProtoWindow) => Window;
   readonly action: (number: ProtoAction) => Action;
@@ -88,7 +88,7 @@ export interface WordReader<Window, Action, Target, Rule> {
   readonly uninspectable: (number: ProtoUninspectable) => Rule;
 }
 
-/** Words of a request, which the contract's validation has let through: none but known ones, with the contract's defaults. */
+/** Reader for requests that have passed the contract's validation, so that all numbers are known. Applies the contract's defaults. */
 export const VALIDATED_WORDS: WordReader<BudgetWindow, PatternAction, PatternTarget, Uninspectable> = {
   window: (number) => requireWord(PROTO_BUDGET_WINDOWS, number),
   action: (number) => requireWord(PROTO_PATTERN_ACTIONS, number || ProtoAction.BLOCK),
@@ -156,7 +156,7 @@ export function toProtoRateLimit(rateLimit: RateLimitSpec): MessageInitShape<typ
   return { windowSecs, ...definedFields({ maxRequests, maxTokens, maxConcurrent }) };
 }
 
-/** Rules that are set, of a spec or of a change of one. */
+/** Rules that are set in a spec, or in a change of a spec. */
 export function fromProtoGuardrail<Action, Target, Rule>(
   guardrail: Omit<ProtoGuardrail, "$typeName">,
   words: Omit<WordReader<unknown, Action, Target, Rule>, "window">,

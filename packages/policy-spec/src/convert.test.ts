@@ -41,7 +41,7 @@ const SPECS: readonly PolicySpec[] = [
 ];
 
 describe("a spec", () => {
-  it.each(SPECS)("survives JSON and the contract's messages: $kind", (spec) => {
+  it.each(SPECS)("is unchanged after a round trip through JSON and through the contract's messages: $kind", (spec) => {
     const stored: unknown = JSON.parse(JSON.stringify(toSpecJson(spec)));
     expect(fromStoredJson(spec.kind, json(stored))).toEqual(spec);
     expect(fromWrittenJson(spec.kind, json(stored))).toEqual(spec);
@@ -61,7 +61,7 @@ describe("a spec", () => {
   });
 
   const pattern = { name: "card", pattern: "a" };
-  it("has the defaults of a pattern where a user writes it, and none where it is stored", () => {
+  it("gets the defaults of a pattern if a user has written it, but not if it was stored", () => {
     const written = fromWrittenJson("guardrail", json({ content_patterns: [pattern] }));
     expect(written.contentPatterns).toEqual([{ ...pattern, action: "block", appliesTo: "both" }]);
     expect(() => fromStoredJson("guardrail", json({ content_patterns: [pattern] }))).toThrow(
@@ -69,7 +69,7 @@ describe("a spec", () => {
     );
   });
 
-  it("is held to the contract's bounds where a user writes it, and stays readable where it is stored", () => {
+  it("must be within the contract's bounds if a user has written it, and stays readable if it was stored", () => {
     const aboveBounds = { window_secs: 2_592_001, max_concurrent: 100_001 };
     expect(() => fromWrittenJson("rate_limit", json(aboveBounds))).toThrow(
       "spec.max_concurrent: must be a whole number",
@@ -97,12 +97,12 @@ describe("a spec", () => {
 describe("a word that is not known", () => {
   const NEWER = 99;
 
-  it("throws in a request that validation has let through", () => {
+  it("throws in a request that has passed validation", () => {
     const budget = fromJson(BudgetSpecSchema, { window: NEWER });
     expect(() => fromProtoBudget(budget, VALIDATED_WORDS)).toThrow("99 is none of hour, day, week, month, total");
   });
 
-  it("is what the reader makes of it", () => {
+  it("becomes what the reader decides", () => {
     const guardrail = fromJson(GuardrailSpecSchema, {
       contentPatterns: [{ name: "a", pattern: "b", action: NEWER, appliesTo: "PATTERN_SCOPE_BOTH" }],
     });

@@ -12,7 +12,7 @@ export interface LimitJson {
   readonly kind: string;
   /** `micro_usd`, `requests`, `tokens` or `concurrent`. */
   readonly unit: string;
-  /** Window of a budget, in the words of its spec; null for a rate limit. */
+  /** Window of a budget, as in its spec; null for a rate limit. */
   readonly window: string | null;
   /** Time zone of a calendar window; absent for another. */
   readonly time_zone?: string;

@@ -29,7 +29,7 @@ export interface RateLimitSpec {
   readonly maxConcurrent?: bigint;
 }
 
-/** Bundle of the other kinds. At least one part is set. */
+/** Combination of the other kinds. At least one part is set. */
 export interface PresetSpec {
   readonly guardrail?: GuardrailSpec;
   readonly rateLimit?: RateLimitSpec;

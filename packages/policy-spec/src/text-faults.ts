@@ -11,7 +11,9 @@ export interface TextFault {
   readonly rule: string;
 }
 
-/** Texts that the shape of a guardrail leaves open and no policy may have: blank, not storable, or the name of two patterns. */
+/**
+ * Finds the texts of a guardrail that are invalid although their type is correct: blank, not storable, or the same name for two patterns.
+ */
 export function* guardrailTextFaults({
   modelAllow = [],
   modelDeny = [],
@@ -37,12 +39,12 @@ function* modelFaults(list: "model_allow" | "model_deny", models: readonly strin
   }
 }
 
-/** Rule that a name breaks of which nothing is seen, or which breaks `textRule`. */
+/** Returns the rule that a name breaks: it must have a visible character, and pass `textRule`. */
 function nameRule(name: string): string | undefined {
   return textRule(name) ?? nameFault(name);
 }
 
-/** Rule that a text breaks which is blank, cannot be stored, or never occurs in a request. */
+/** Returns the rule that a text breaks if it is blank, cannot be stored, or can never occur in a request. */
 function textRule(text: string): string | undefined {
   if (text.trim() === "") return "must not be blank";
   return text.isWellFormed() && !text.includes("\u0000")

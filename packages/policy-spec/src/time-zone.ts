@@ -1,7 +1,10 @@
 import { isCalendarWindow } from "@routeplane/admission";
 import { isTimeZone } from "@routeplane/domain";
 
-/** Rule that the time zone of a budget breaks: a calendar window has one, and no other window does; undefined if it is sound. */
+/**
+ * Returns the rule that the time zone of a budget breaks, or undefined: a calendar window must have a time zone, and other windows must
+ * not.
+ */
 export function timeZoneFault(window: string, timeZone: string | undefined): string | undefined {
   if (!isCalendarWindow(window)) {
     return timeZone === undefined ? undefined : "is for the windows calendar_day and calendar_month alone";
