@@ -127,7 +127,10 @@ export class Sender {
       const batch = this.#inFlight < MAX_IN_FLIGHT ? await spool.nextBatch(MAX_EVENTS, MAX_BYTES) : undefined;
       if (batch === undefined) {
         if (this.#inFlight + this.#unspooled === 0) this.#idle.resolve();
+        const readAgainInMs = spool.readAgainInMs();
+        const timer = readAgainInMs === undefined ? undefined : setTimeout(() => this.#wake(), readAgainInMs);
         await this.#awake.promise;
+        clearTimeout(timer);
         this.#awake = Promise.withResolvers<void>();
         continue;
       }

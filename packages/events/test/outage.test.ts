@@ -1,3 +1,5 @@
+import { mkdirSync, readdirSync, renameSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { DomainError } from "@routeplane/domain";
 import { eventually } from "@routeplane/testing";
@@ -41,6 +43,26 @@ describe("with a server that fails", () => {
     await eventually(() => seen.length >= ids.length);
     // Not in order: a batch that is sent again can arrive after the next one.
     expect(seen.toSorted()).toEqual(ids);
+  });
+
+  test("events of a part of the spool that cannot be read for a while arrive later", async () => {
+    await kit.nats.kill();
+    const { record, folder } = kit.publisher();
+    // Nine segments. After the first one they are on the disk alone, and not read yet.
+    const ids = names(240);
+    for (const id of ids) record(toUsageRecord(usageEvent(id, "n".repeat(40_000))));
+    const segment = join(folder, readdirSync(folder).filter((name) => name.endsWith(".journal"))[6] ?? "");
+    renameSync(segment, `${segment}.aside`);
+    mkdirSync(segment);
+    await kit.nats.start();
+    const { distinct } = kit.collector();
+    await eventually(() => kit.lines.some((line) => line.includes("reading a spool segment failed")));
+    await eventually(() => distinct().includes(ids.at(-1) ?? ""));
+    expect(distinct()).not.toEqual(ids);
+    rmdirSync(segment);
+    renameSync(`${segment}.aside`, segment);
+    await eventually(() => distinct().length === ids.length);
+    expect(distinct()).toEqual(ids);
   });
 
   test("under the policy refuse, no event commits without the server, and waits reject in bounded time: server down", async () => {

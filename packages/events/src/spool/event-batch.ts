@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Logger } from "@routeplane/runtime";
 import { decodeSegment } from "./format.ts";
+import { codeOf } from "./lock.ts";
 import type { OffsetRange, RecoveredSpool } from "./recovery.ts";
 import type { Segment, SpooledEvent } from "./segment.ts";
 
@@ -11,18 +12,23 @@ export interface EventBatch extends OffsetRange {
   readonly segment: Segment;
 }
 
-/** Reads the events of a segment that are not acknowledged. A file that cannot be read is logged and yields none. */
+/**
+ * Reads the events of a segment that are not acknowledged. A file that is gone yields none.
+ *
+ * @returns undefined, after logging it, if the file cannot be read now, e.g. because too many files are open: its events are still in it
+ */
 export async function loadUnsent(
   { path }: Segment,
   { acknowledged }: Pick<RecoveredSpool, "acknowledged">,
   log: Logger,
-): Promise<SpooledEvent[]> {
+): Promise<SpooledEvent[] | undefined> {
   let content: Buffer;
   try {
     content = await readFile(path);
   } catch (error) {
-    log.error({ err: error, path }, "reading a spool segment failed");
-    return [];
+    const isGone = codeOf(error) === "ENOENT";
+    log.error({ err: error, path }, `reading a spool segment failed${isGone ? "" : "; retrying"}`);
+    return isGone ? [] : undefined;
   }
   let lastAcknowledged = 0;
   return decodeSegment(content).records.flatMap((record) => {

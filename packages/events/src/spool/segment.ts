@@ -25,6 +25,8 @@ export class Segment {
   size: number;
   /** Events that are not part of a batch yet, in order; undefined while they are only on the disk. */
   unsent: SpooledEvent[] | undefined;
+  /** Monotonic time before which its file, which could not be read, is not read again. */
+  readAgainAt = 0;
   /** Number of events in batches that are not acknowledged. */
   inFlight = 0;
   /** Offsets of its pending settlements. */

@@ -75,6 +75,8 @@ const MAX_RESERVED_BYTES = 4 * 1024 ** 2;
 /** Minimum number of segments, and minimum size of the spool as a multiple of its pending bytes, to move pending settlements. */
 const MIN_SEGMENTS_TO_MOVE = 4;
 const MIN_SHARE_TO_MOVE = 4;
+/** Pause before a segment that could not be read is read again. */
+const READ_AGAIN_MS = 1_000;
 
 /** Write-ahead log of usage events and pending settlements; see the head of this file. */
 export class Spool {
@@ -178,17 +180,27 @@ export class Spool {
   }
 
   /**
-   * Takes the next unsent events in the order of their offsets; those that were one batch in an earlier run stay one.
-   * Resolves to undefined if there are none. Not to be called again before it has resolved.
+   * Takes the next unsent events in the order of their offsets; those that were one batch in an earlier run stay one. The events of a
+   * segment that cannot be read are left for later. Resolves to undefined if there are none. Not to be called again before it has resolved.
    */
   async nextBatch(maxEvents: number, maxBytes: number): Promise<EventBatch | undefined> {
     for (;;) {
-      const segment = this.#segments.find(({ unsent }) => unsent?.length !== 0);
+      const now = performance.now();
+      const segment = this.#segments.find(({ unsent, readAgainAt }) => unsent?.length !== 0 && readAgainAt <= now);
       if (segment === undefined) return undefined;
       segment.unsent ??= await loadUnsent(segment, this.#recovered, this.#options.log);
-      if (segment.unsent.length === 0) this.#removeFinished();
+      if (segment.unsent === undefined) segment.readAgainAt = performance.now() + READ_AGAIN_MS;
+      else if (segment.unsent.length === 0) this.#removeFinished();
       else return this.#batchFrom(segment, segment.unsent, maxEvents, maxBytes);
     }
+  }
+
+  /** Time until a segment that could not be read is read again; undefined if there is none. */
+  readAgainInMs(): number | undefined {
+    const times = this.#segments.flatMap(({ unsent, readAgainAt }) =>
+      unsent === undefined && readAgainAt > 0 ? [readAgainAt] : [],
+    );
+    return times.length === 0 ? undefined : Math.max(0, Math.min(...times) - performance.now());
   }
 
   acknowledge({ first, last, segment, events }: EventBatch): void {
