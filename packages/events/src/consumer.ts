@@ -160,11 +160,8 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
     }
   };
 
-  /** Returns the sources to trim, in the one process that trims: the owner of the first partition. */
-  const targetOf = (select: (sources: Sources) => readonly Source[]) => () => {
-    const session = connection.session();
-    return session && ownership.owned.includes(0) ? { session, sources: select(sources) } : undefined;
-  };
+  /** Returns the session of the one process that trims: the owner of the first partition. */
+  const trimmingSession = () => (ownership.owned.includes(0) ? connection.session() : undefined);
   /**
    * Connects again once there is an earlier stream to drain. Gateways of an earlier release may start later than this process: during an
    * upgrade of the node, or at any time after a rollback of gateways alone. One process looks for the stream, less and less often.
@@ -180,16 +177,18 @@ export function openConsumer<Event>(options: EventConsumerOptions<Event>): Event
     }
   };
   /** Sources as the streams are now: another process may have added partitions since this one declared its own. */
+  const readPartitions = async (session: Session): Promise<readonly Source[]> =>
+    sourcesOf(await readLayout(session, options.settings), options.durable, options.batch);
   const readSources = async (session: Session): Promise<readonly Source[]> => {
-    const partitions = sourcesOf(await readLayout(session, options.settings), options.durable, options.batch);
+    const partitions = await readPartitions(session);
     const hasUnpartitioned = await hasEarlier(session, options.settings);
     return hasUnpartitioned ? [...partitions, unpartitionedSource(options.durable)] : partitions;
   };
   const running = [
     consumeForEver(),
     lookForEarlier(),
-    trimAcknowledged({ target: targetOf(({ partitions }) => partitions), stopped }),
-    trimAcknowledged({ target: targetOf(({ unpartitioned }) => unpartitioned), stopped }),
+    trimAcknowledged({ session: trimmingSession, readSources: readPartitions, stopped }),
+    trimAcknowledged({ session: trimmingSession, readSources: async () => sources.unpartitioned, stopped }),
     keepPosition({
       marks: options.position,
       session: () => (sources.isOwn && ownership.owned.includes(0) ? connection.session() : undefined),

@@ -63,7 +63,7 @@ function declared({ subject, durable, maxAckPending }: Source) {
  *
  * @throws Error that names the fields in which the server's consumer still differs
  */
-export async function declareConsumer({ manager }: Session, source: Source): Promise<void> {
+export async function declareConsumer({ manager }: Pick<Session, "manager">, source: Source): Promise<void> {
   const { stream, durable } = source;
   const wanted = declared(source);
   const found = await configOf(manager, source);

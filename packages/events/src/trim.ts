@@ -4,8 +4,13 @@ import { floorOf, type Source } from "./jetstream-consumer.ts";
 import { DUPLICATE_WINDOW_MS } from "./stream.ts";
 
 export interface TrimOptions {
-  /** Returns the session and all sources of one stream; undefined while another process trims, or NATS does not answer. */
-  readonly target: () => { readonly session: Session; readonly sources: readonly Source[] } | undefined;
+  /** Returns the session; undefined while another process trims, or NATS does not answer. */
+  readonly session: () => Session | undefined;
+  /**
+   * Lists all sources of one stream, as they are at the server now: a message of a partition that is missing here would be removed
+   * unread.
+   */
+  readonly readSources: (session: Session) => Promise<readonly Source[]>;
   readonly stopped: AbortSignal;
   /** Interval between two rounds. 5000 by default. */
   readonly intervalMs?: number;
@@ -29,17 +34,18 @@ interface Floor {
  * Removes acknowledged messages from a stream until stopped, so that a full stream holds unacknowledged ones. Up to a sixteenth of the
  * stream's bytes they stay for the duplicate window; beyond that they are removed at once.
  */
-export async function trimAcknowledged({ target, stopped, intervalMs = INTERVAL_MS }: TrimOptions): Promise<void> {
+export async function trimAcknowledged(options: TrimOptions): Promise<void> {
+  const { readSources, stopped, intervalMs = INTERVAL_MS } = options;
   let earlier: Floor | undefined;
   while (!stopped.aborted) {
     await wait(intervalMs, stopped);
-    const current = stopped.aborted ? undefined : target();
-    if (current === undefined) {
+    const session = stopped.aborted ? undefined : options.session();
+    if (session === undefined) {
       earlier = undefined;
       continue;
     }
     try {
-      earlier = await trimOnce(current.session.manager, current.sources, earlier);
+      earlier = await trimOnce(session.manager, await readSources(session), earlier);
     } catch {
       // The next round removes them.
     }
@@ -56,7 +62,9 @@ async function trimOnce(
   if (source === undefined) return undefined;
   const { stream } = source;
   const { config, state } = await manager.streams.info(stream);
-  if (state.messages === 0) return undefined;
+  // A partition may have been added since the sources were read.
+  const isKnown = (name: string): boolean => sources.some(({ subject }) => subject === name);
+  if (state.messages === 0 || !config.subjects.every(isKnown)) return undefined;
   const now = performance.now();
   const isCrowded = state.bytes > config.max_bytes / KEPT_SHARE;
   const isDue = earlier === undefined || now - earlier.readAt >= DUPLICATE_WINDOW_MS;

@@ -5,7 +5,7 @@ import { eventually } from "@routeplane/testing";
 import type { JetStreamManager, NatsConnection } from "nats";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openConnection } from "../src/connection.ts";
-import { sourcesOf } from "../src/jetstream-consumer.ts";
+import { declareConsumer, sourcesOf } from "../src/jetstream-consumer.ts";
 import { UNPARTITIONED } from "../src/stream.ts";
 import { trimAcknowledged } from "../src/trim.ts";
 import { DURABLE, INSTALLATION, type Kit, names, startKit, STREAM, subjectOf, usageEvent } from "./kit.ts";
@@ -186,10 +186,8 @@ describe("acknowledged messages", () => {
     const subjects = Array.from({ length: 8 }, (_, partition) => subjectOf(partition));
     const sources = sourcesOf({ stream: STREAM, subjects }, DURABLE.durable, DURABLE.batch);
     const trimming = trimAcknowledged({
-      target: () => {
-        const session = connection.session();
-        return session && { session, sources };
-      },
+      session: () => connection.session(),
+      readSources: async () => sources,
       stopped: stopped.signal,
       intervalMs: 50,
     });
@@ -203,6 +201,23 @@ describe("acknowledged messages", () => {
     stopped.abort();
     await trimming;
     await connection.stop();
+  });
+
+  test("are removed without messages of partitions that another process has added, which nobody has read", async () => {
+    const { seen, unreadable } = kit.collector(undefined, { settings });
+    await kit.publisher().publish(usageEvent("known"));
+    await eventually(() => seen.length === 1);
+    const subjects = Array.from({ length: 12 }, (_, partition) => subjectOf(partition));
+    await manager.streams.update(STREAM, { subjects });
+    const added = sourcesOf({ stream: STREAM, subjects }, DURABLE.durable, DURABLE.batch).slice(8);
+    for (const source of added) await declareConsumer({ manager }, source);
+    await raw.jetstream().publish(subjectOf(9), new Uint8Array(1));
+    // More than a sixteenth of the stream, all of which is acknowledged.
+    for (let count = 0; count < 2; count++)
+      await raw.jetstream().publish(subjectOf(1), new Uint8Array(MEBIBYTE - 1_000));
+    await eventually(() => unreadable.length === 2);
+    await eventually(async () => (await kit.counts()).messages < 4);
+    expect((await manager.streams.getMessage(STREAM, { last_by_subj: subjectOf(9) })).seq).toBe(2);
   });
 
   test("do not fill a stream through which many times its size flows", async () => {
