@@ -5,8 +5,8 @@
 #   ROUTEPLANE_BACKUP_DATABASE_URL=postgres://routeplane_backup:…@host/routeplane  backup.sh dump <file>
 #   ROUTEPLANE_ADMIN_DATABASE_URL=postgres://postgres:…@host/routeplane            backup.sh restore <file>
 #
-# `restore` needs a superuser, and a database that provision has just made: one with tables is refused. packages/postgres/README.md
-# says what comes before and after it.
+# `restore` needs a superuser, and a database that provision has just created: one with tables is refused. packages/postgres/README.md lists
+# the steps before and after it.
 set -eu
 
 usage() {
@@ -33,7 +33,7 @@ restore)
     echo "the database is not empty: it has $tables tables. Drop it and provision it again first" >&2
     exit 1
   fi
-  # Whole or not at all. Of what provision has made, the empty schemas are replaced by those of the backup.
+  # All or nothing. The empty schemas that provision has created are replaced by those of the backup.
   ${ROUTEPLANE_PG_TOOLS:-}pg_restore --clean --if-exists --exit-on-error --single-transaction \
     --dbname="$ROUTEPLANE_ADMIN_DATABASE_URL" "$file"
   ;;

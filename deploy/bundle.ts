@@ -8,7 +8,7 @@ const ENTRY = "routeplane.mjs";
 
 const ROOT = resolve(import.meta.dirname, "..");
 
-/** Thread of the gateway, which loads it by its name from the folder of the bundle. */
+/** Worker thread of the gateway, which loads this file by name from the folder of the bundle. */
 const TOKEN_WORKER = { in: "../services/gateway/src/clients/token-worker.ts", out: "token-worker" };
 
 export interface Bundle {
@@ -22,9 +22,9 @@ export interface Bundle {
  * Bundles every role into one folder of ES modules that needs only Node.js, so that the image has no package manager and no
  * node_modules. Node.js cannot run TypeScript of packages under node_modules.
  *
- * The text of the files stays in memory as long as a process runs, so they have no comments and white space, and only ASCII, because one
- * other character doubles the memory of its file: together 4 MB of text for a gateway instead of 14. Names are kept, and stacks name sources
- * by `source-positions.ts`.
+ * The text of the files stays in memory as long as a process runs. They therefore have no comments and white space, and only ASCII, because
+ * a single other character doubles the memory of its file: in all 4 MB of text for a gateway instead of 14. Names are kept;
+ * `source-positions.ts` maps stacks to sources.
  */
 export async function bundle(folder: string): Promise<Bundle> {
   const workingFolder = import.meta.dirname;
@@ -44,7 +44,7 @@ export async function bundle(folder: string): Promise<Bundle> {
     banner: {
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
     },
-    // Named by logs and metrics, see packages/runtime/src/version.ts.
+    // Shown by logs and metrics, see packages/runtime/src/version.ts.
     define: { ROUTEPLANE_BUILD_COMMIT: JSON.stringify(process.env["ROUTEPLANE_BUILD_COMMIT"] ?? "") },
     minifyWhitespace: true,
     charset: "ascii",
@@ -64,7 +64,7 @@ export async function bundle(folder: string): Promise<Bundle> {
   return { entry: resolve(folder, ENTRY), inputs };
 }
 
-/** Writes the table of positions of a bundled file, unless it has no code but that of dependencies, e.g. a vocabulary. */
+/** Writes the table of positions of a bundled file, unless the file has only code of dependencies, e.g. a vocabulary. */
 async function writePositions(file: string, sourceMap: string): Promise<void> {
   const { sources, mappings } = JSON.parse(sourceMap) as { sources: string[]; mappings: string };
   const paths = sources.map((source) => relative(ROOT, resolve(file, "..", source)));

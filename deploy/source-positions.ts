@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 
 /**
  * Positions of a bundled file in its sources, for readable stacks. `--enable-source-maps` of Node.js would do the same for 20 to 60 MiB
- * a process, because it parses every map when the file is loaded; these tables are read when a stack is, and dropped.
+ * a process, because it parses every map when the file is loaded; these tables are read only when a stack is read, and then dropped.
  *
  * A table is a file beside the bundled one: the length of its JSON head in 4 bytes, the head (the paths of the sources), padding to 4 bytes,
  * and three unsigned 32-bit integers for each position, in order: line and column in the bundled file, and a source with its line.
@@ -50,7 +50,7 @@ export function encodePositions({ sources, mappings }: SourceMapText): Uint8Arra
   return bytes;
 }
 
-/** Makes the stacks of all errors from now on name sources where a frame is in a bundled file that has a table. */
+/** Makes the stacks of all later errors name the source of each frame in a bundled file that has a table. */
 export function nameSourcesInStacks(): void {
   Error.prepareStackTrace = (error, frames) =>
     [headOf(error), ...frames.map((frame) => `    at ${describeFrame(frame)}`)].join("\n");

@@ -7,7 +7,7 @@ import type { ContainerEngine } from "./containers.ts";
 
 const run = promisify(execFile);
 
-/** Registry of the base image, asked whether it can be reached. */
+/** Registry of the base image, called to find out whether it can be reached. */
 const REGISTRY = "https://registry-1.docker.io/v2/";
 const REGISTRY_TIMEOUT_MS = 5_000;
 const STAND_IN = "localhost/node-base:stand-in";
@@ -15,8 +15,8 @@ const NPM_FOLDER = "/usr/local/lib/node_modules/npm";
 const AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt";
 
 /**
- * Parameters of a build that replace the base image `name` if its registry cannot be reached: by one of the same Node.js, and the
- * shell, libraries and npm of this machine. None if it can.
+ * Parameters of a build that replace the base image `name` if its registry cannot be reached, by an image with the same Node.js and the
+ * shell, libraries and npm of this machine. Empty if the registry can be reached.
  */
 export async function baseImageParameters(engine: ContainerEngine, name: string): Promise<readonly string[]> {
   const isReachable = await fetch(REGISTRY, { signal: AbortSignal.timeout(REGISTRY_TIMEOUT_MS) }).then(
@@ -72,7 +72,7 @@ async function importStandIn(engine: ContainerEngine): Promise<void> {
 async function librariesOf(program: string): Promise<readonly string[]> {
   const { stdout } = await run("ldd", [program]);
   const libraries = [...stdout.matchAll(/(?:=> |^\s*)(\/\S+) \(0x/gm)].map(([, path = ""]) => path);
-  // Part of the same glibc; the package manager needs it, which the build installs later.
+  // Part of the same glibc. The package manager, which the build installs later, needs it.
   const realtime = libraries
     .filter((path) => path.endsWith("/libc.so.6"))
     .map((path) => join(dirname(path), "librt.so.1"));

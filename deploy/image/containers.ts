@@ -15,7 +15,7 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** podman and buildah with images and containers of their own, apart from those of the machine. */
+/** podman and buildah with images and containers of their own, separate from those of the machine. */
 export interface ContainerEngine {
   /** Runs podman. @throws Error with its output if it fails */
   podman(...parameters: readonly string[]): Promise<string>;
@@ -83,7 +83,7 @@ export async function openContainerEngine(): Promise<ContainerEngine> {
   };
 }
 
-/** Configuration that keeps locks and state within `state`. Without limits of its own, runc sets some that a container refuses. */
+/** Configuration that keeps locks and state within `state`. Without explicit limits, runc sets some that a container refuses. */
 function configurationOf(state: string): string {
   return `
     [containers]

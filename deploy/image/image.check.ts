@@ -72,7 +72,7 @@ async function parametersOf(workload: Workload): Promise<readonly string[]> {
   ];
 }
 
-/** Mounts of a workload: the ConfigMap with the providers, and a claim as the kubelet hands it over: of root, with `fsGroup`. */
+/** Mounts of a workload: the ConfigMap with the providers, and a volume as the kubelet provides it, owned by root, with `fsGroup`. */
 async function volumesOf({ pod, container, name }: Workload): Promise<readonly string[]> {
   const mounts: string[] = [];
   for (const { name: volume, mountPath, readOnly } of container.volumeMounts ?? []) {
@@ -134,7 +134,7 @@ it("prints an operator token, and names its roles", async () => {
   expect([unknown.code, unknown.stderr.includes("auth policy usage aggregator gateway console")]).toEqual([2, true]);
 });
 
-it("is alive in every serving role, before its database is there", { timeout: 300_000 }, async () => {
+it("is alive in every serving role, before its database exists", { timeout: 300_000 }, async () => {
   for (const { role } of SERVING) await start(role);
   await awaitAll("livenessProbe");
   for (const workload of SERVING) {
@@ -183,7 +183,7 @@ it("is set up by the bootstrap Job, and serves the first request", { timeout: 18
   const { code, stderr } = await engine.tryPodman("run", "--rm", ...credential, ...bootstrap);
   expect(code, stderr).toBe(0);
 
-  // As deploy/README.md has them, after the bootstrap Job.
+  // The commands of deploy/README.md after the bootstrap Job.
   const readme = await readFile(join(CHECKOUT, "deploy/README.md"), "utf8");
   const [whoAmI = "", mint = ""] = [...readme.matchAll(/^npx (routeplane cloud .*)$/gm)].map(([, line = ""]) => line);
   expect(await shell(whoAmI, operatorToken)).toMatch(/operator/i);
@@ -205,12 +205,16 @@ it("is set up by the bootstrap Job, and serves the first request", { timeout: 18
   await eventually(logged, 60_000);
 });
 
-it("loads its providers again on the signal that deploy/README.md has for a pod", { timeout: 60_000 }, async () => {
-  await engine.podman("exec", containerOf("gateway"), "node", "-e", 'process.kill(1, "SIGHUP")');
-  await eventually(async () => (await logOf("gateway")).includes("providers reloaded"), 20_000);
-});
+it(
+  "loads its providers again on the signal that deploy/README.md describes for a pod",
+  { timeout: 60_000 },
+  async () => {
+    await engine.podman("exec", containerOf("gateway"), "node", "-e", 'process.kill(1, "SIGHUP")');
+    await eventually(async () => (await logOf("gateway")).includes("providers reloaded"), 20_000);
+  },
+);
 
-it("starts again on the spool of a gateway that was killed, whose pid was the same", { timeout: 120_000 }, async () => {
+it("starts again on the spool of a killed gateway with the same pid", { timeout: 120_000 }, async () => {
   await engine.podman("kill", "--signal", "KILL", containerOf("gateway"));
   await engine.podman("wait", containerOf("gateway"));
   await engine.podman("start", containerOf("gateway"));

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { bundle } from "../bundle.ts";
 import { type RunningRole, runToExit, startRole } from "./role-process.ts";
 
-/** The role `bootstrap` towards an auth service that asks for client certificates; every secret is in a file. */
+/** Tests of the role `bootstrap` with an auth service that requires client certificates; every secret is in a file. */
 const authority = createAuthority();
 const folder = await mkdtemp(join(tmpdir(), "routeplane-bootstrap-"));
 const [database, { entry }, { ports, release }] = await Promise.all([cloneDatabase(), bundle(folder), reservePorts(2)]);
@@ -75,7 +75,7 @@ it("sets a node up once over mutual TLS, however many Jobs run at once, also bef
   expect([code, stderr]).toEqual([1, expect.stringContaining("set up with another operator credential")]);
 });
 
-it("ends with the reason where TLS fails, and prints no secret", async () => {
+it("ends with the reason if TLS fails, and prints no secret", async () => {
   await eventually(async () => (await bootstrap(await tlsFiles("installer", authority.issue()))).code === 0);
   const stranger = createAuthority();
   const trusted = await tlsFiles("stranger", stranger.issue());

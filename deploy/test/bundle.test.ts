@@ -28,7 +28,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "routeplane-bundle-"));
   built = await bundle(folder);
   const reached = new Map<string, Exit>();
-  // One after the other, because a busy machine takes long to start eleven at once.
+  // Sequentially, because a busy machine takes long to start eleven at once.
   for (const { role } of WORKLOADS) reached.set(role, await runToExit(built.entry, role, {}));
   ends = reached;
 });
@@ -69,13 +69,13 @@ it("has the thread that counts tokens, with the vocabularies", async () => {
   }
 });
 
-it("is made from no source that a local node does not look at before it uses an earlier bundle", async () => {
+it("is made only from sources that a local node compares before it uses an earlier bundle", async () => {
   const sources = built.inputs.map((path) => relative(CHECKOUT, path)).filter((path) => !path.includes("node_modules"));
   const watched = await sourcePaths(CHECKOUT);
   expect(sources.filter((path) => !watched.includes(path))).toEqual([]);
 });
 
-/** Text of all files that a role loads when it starts: what its first file imports, also later, and their imports. */
+/** Text of all files that a role loads: its first file, the imports of that, dynamic ones included, and their imports. */
 async function textOfRole(role: string): Promise<string> {
   const [, main = ""] =
     new RegExp(`[{,]"?${role}"?:\\(\\)=>import\\("\\./([^"]+)"\\)`).exec(await readBundled("routeplane.mjs")) ?? [];
@@ -95,14 +95,14 @@ function readBundled(file: string): Promise<string> {
   return readFile(join(folder, file), "utf8");
 }
 
-it("has the rules of messages for services alone: a gateway or a console would hold 5 MB for nothing", async () => {
+it("has the rules of messages only for services: in a gateway or a console they would waste 5 MB", async () => {
   const rules = "Cannot validate message ";
   const [policy, gateway, console] = await Promise.all(["policy", "gateway", "console"].map(textOfRole));
   expect([policy, gateway, console].map((text) => text?.includes(rules))).toEqual([true, false, false]);
   expect([gateway?.includes("/v1/chat/completions"), console?.includes("/session/namespace")]).toEqual([true, true]);
 });
 
-it("is ASCII, of which a character takes one byte of memory instead of two", async () => {
+it("is ASCII, which takes one byte of memory per character instead of two", async () => {
   for await (const path of glob("*.mjs", { cwd: folder })) {
     const text = await readFile(join(folder, path));
     expect([path, text.findIndex((byte) => byte > 127)]).toEqual([path, -1]);
@@ -122,7 +122,7 @@ it("prints an operator token for the Secret of a new node", async () => {
 });
 
 describe.each(WORKLOADS.map((workload) => [workload.role, workload] as const))("%s", (role, workload) => {
-  it("starts from the bundle alone, and lists the variables that are missing", () => {
+  it("starts with only the bundle, and lists the missing variables", () => {
     const { code, stderr, variablesRead } = ends.get(role) ?? expect.fail(`${role} was not run`);
     const missing = faultyVariables(stderr, "is required");
     expect(code, stderr).toBe(1);
@@ -135,7 +135,7 @@ describe.each(WORKLOADS.map((workload) => [workload.role, workload] as const))("
     );
   });
 
-  it("finds no other fault in the environment of the manifest than the one that was made", async () => {
+  it("finds only the injected fault in the environment of the manifest", async () => {
     const environment = plausibleEnvironment(workload);
     const names = ["ROUTEPLANE_SERVICE_TOKEN", "ROUTEPLANE_DATABASE_URL", ...Object.keys(environment)];
     const omitted = names.find((name) => name in environment) ?? "";
@@ -146,7 +146,7 @@ describe.each(WORKLOADS.map((workload) => [workload.role, workload] as const))("
 });
 
 describe("variables", () => {
-  /** Variables of the command line, which is no role, and streams of NATS. */
+  /** Variables of the command line, which is not a role, and streams of NATS. */
   const OTHERS = new Set(["ROUTEPLANE_URL", "ROUTEPLANE_API_KEY", "ROUTEPLANE_USAGE_V2", "ROUTEPLANE_USAGE"]);
   const namesIn = (text: string): readonly string[] =>
     text.match(/\b(?:ROUTEPLANE_[A-Z0-9_]*[A-Z0-9]|[A-Z]+_API_KEY)\b/g) ?? [];

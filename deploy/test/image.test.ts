@@ -22,7 +22,7 @@ const dockerfile = await read("deploy/Dockerfile");
 const instructions = (name: string): readonly string[] =>
   [...dockerfile.matchAll(new RegExp(`^${name} (.*)$`, "gm"))].map(([, text = ""]) => text);
 
-it("is built and run by the Node.js that the workspace is tested with, by one digest", async () => {
+it("is built and run by the Node.js that the workspace is tested with, pinned by one digest", async () => {
   const workspace = parse(await read("pnpm-workspace.yaml")) as { catalog: Record<string, string> };
   const [, image = ""] = /^(.*) AS build$/.exec(instructions("FROM")[0] ?? "") ?? [];
   const [tag, digest] = image.split("@");
@@ -52,7 +52,7 @@ it("runs as the user that the manifests demand, without a shell", async () => {
   expect(instructions("ENTRYPOINT")).toEqual(['["node", "/app/routeplane.mjs"]']);
 });
 
-it("builds the app of the console, from what is installed without development, to the folder that the role reads", async () => {
+it("builds the app of the console, without development dependencies, into the folder that the role reads", async () => {
   const manifest = JSON.parse(await read("services/console/package.json")) as { dependencies: Record<string, string> };
   const config = await Promise.all(BUILD_SOURCES.map(read));
   const tools = [...config.join("\n").matchAll(/ from "([^."][^"]*)"/g)].map(([, name = ""]) => name);

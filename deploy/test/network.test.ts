@@ -57,7 +57,7 @@ describe.each(INSTALLATIONS)("network of $name", ({ manifests, monitoring }) => 
         for (const { targetPort } of spec?.ports ?? []) expect(opened).toContain(targetPort);
       });
 
-      it("names its protocol, and is headless if that is HTTP/2, so that clients see every pod", () => {
+      it("names its protocol, and is headless for HTTP/2, so that clients see every pod", () => {
         const isOpen = OPEN.includes(backends[0]?.role ?? "");
         const protocol = isOpen ? "http" : "kubernetes.io/h2c";
         expect(new Set(spec?.ports?.map(({ appProtocol }) => appProtocol))).toEqual(new Set([protocol]));
@@ -76,7 +76,7 @@ describe.each(INSTALLATIONS)("network of $name", ({ manifests, monitoring }) => 
         .map(({ name }) => name);
     const canReach = (to: Endpoint, port: number): boolean => allowsConnection(policies, { from: own, to, port });
 
-    it("allows no connection in or out that no policy allows", () => {
+    it("allows no connection in or out unless a policy allows it", () => {
       expect(isGoverned(policies, "ingress", labels)).toBe(true);
       expect(isGoverned(policies, "egress", labels)).toBe(true);
       expect(canReach({ address: "203.0.113.1" }, 22)).toBe(false);
@@ -88,7 +88,7 @@ describe.each(INSTALLATIONS)("network of $name", ({ manifests, monitoring }) => 
       expect(openTo({ ...SOMEBODY_ELSE, namespace: "elsewhere" })).toEqual(OPEN.includes(role) ? ["http"] : []);
     });
 
-    it("can connect to the services whose address it is given, and to no others", () => {
+    it("can connect only to the services whose address it is given", () => {
       const reachable = workloads.flatMap(({ name, labels: to, container }) =>
         (container.ports ?? [])
           .filter(({ name }) => name !== "http")
@@ -129,7 +129,7 @@ describe.each(INSTALLATIONS)("network of $name", ({ manifests, monitoring }) => 
       for (const address of PRIVATE_ADDRESSES) expect(canReach({ address }, 443), address).toBe(false);
     });
 
-    it("opens its operations port, if it serves, to Prometheus alone, and only with the overlay for it", () => {
+    it("opens its operations port, if it serves, only to Prometheus, and only with the overlay for it", () => {
       const operations = workload.kind === "Job" ? [] : ["operations"];
       expect(ports.filter(({ containerPort }) => containerPort === OPERATIONS_PORT).map(({ name }) => name)).toEqual(
         operations,

@@ -3,7 +3,7 @@ import type { INetworkPolicy, INetworkPolicyPeer } from "kubernetes-models/netwo
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** A pod: of the namespace of the policies, unless it names another. */
+/** A pod; in the namespace of the policies, unless it names another. */
 export interface Pod {
   readonly labels: Labels;
   readonly namespace?: string;
@@ -55,7 +55,7 @@ export function allowsConnection(policies: readonly INetworkPolicy[], connection
   return allows(policies, "egress", connection) && allows(policies, "ingress", connection);
 }
 
-/** True if one of the policies that govern the own end allows the other end, or none governs it. */
+/** True if one of the policies for the pod allows the other end, or if no policy applies to the pod. */
 function allows(policies: readonly INetworkPolicy[], direction: Direction, connection: Connection): boolean {
   const { port, protocol = "TCP" } = connection;
   const [own, peer] = direction === "egress" ? [connection.from, connection.to] : [connection.to, connection.from];
@@ -70,7 +70,7 @@ function allows(policies: readonly INetworkPolicy[], direction: Direction, conne
 }
 
 function matches({ podSelector, namespaceSelector, ipBlock }: INetworkPolicyPeer, peer: Endpoint): boolean {
-  // Policies see the address of a pod only before or after it is translated, so a block is not counted on for pods.
+  // Policies see the address of a pod either before or after translation, so address blocks are not relied on for pods.
   if ("address" in peer) return ipBlock !== undefined && contains(ipBlock, peer.address);
   if (ipBlock !== undefined) return false;
   const isNamespaceSelected =

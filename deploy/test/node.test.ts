@@ -72,7 +72,7 @@ it("is alive but not ready until its database is provisioned and migrated, and t
     });
     expect(await passes(container.startupProbe, operationsPortOf(role)), role).toBe(true);
   }
-  // Gateway and console are ready by themselves, so that their callers get an answer that says what is missing.
+  // Gateway and console are ready without other processes, so that their callers get an answer that names what is missing.
   const services = SERVING.filter(({ role }) => role !== "gateway" && role !== "console");
   const open = SERVING.filter((workload) => !services.includes(workload));
   for (const workload of open) await eventually(() => isReady(workload));
@@ -84,7 +84,7 @@ it("is alive but not ready until its database is provisioned and migrated, and t
   expect(await runJob("provision")).toContain(node.database);
   for (const workload of services) expect(await isReady(workload), workload.role).toBe(false);
 
-  // The schema of the previous release: every table is there, and the newest migration is not.
+  // The schema of the previous release: every table exists, and only the newest migration is missing.
   for (const [schema, migrations] of Object.entries(SCHEMAS)) {
     const previous = Object.fromEntries(Object.entries(migrations).toSorted(byName).slice(0, -1));
     const url = databaseUrl(`routeplane_${schema}_owner` as RoleName);
@@ -115,7 +115,7 @@ it("runs the same Jobs again without effect", async () => {
   for (const service of ["auth", "policy", "usage"]) expect(await runJob(`migrate-${service}`)).toContain("up to date");
 });
 
-it("serves on a schema that a later release has migrated, and its Job says so and succeeds", async () => {
+it("serves on a schema that a later release has migrated; its Job reports that and succeeds", async () => {
   for (const schema of Object.keys(SCHEMAS)) {
     await node.execute(
       `insert into ${schema}.kysely_migration values ('9999_later', now()::text)`,
@@ -126,7 +126,7 @@ it("serves on a schema that a later release has migrated, and its Job says so an
   for (const workload of SERVING) await eventually(() => isReady(workload));
 });
 
-it("is set up by bootstrap Jobs that run at once and again, around one operator credential", async () => {
+it("is set up by bootstrap Jobs that run at once and again, with one operator credential", async () => {
   const file = join(folder, "operator-token");
   const workload = WORKLOADS.find(({ role }) => role === "bootstrap") ?? expect.fail("no bootstrap Job");
   const { ROUTEPLANE_OPERATOR_TOKEN: _secret, ...environment } = environmentOf(workload);

@@ -13,8 +13,9 @@ import { buildKustomization, buildKustomizations, KUSTOMIZE_FOLDER } from "./kus
 import { secretsOf, workloadsOf } from "./workloads.ts";
 
 /**
- * The commands of deploy/README.md, run as they stand, one block after the other, by the real kubectl. There is no Kubernetes API here, so
- * a Secret is only made, a kustomization only built, and any other command must get as far as to connect: its flags are right then.
+ * Tests that run the commands of deploy/README.md as written, block by block, with the real kubectl. Without a Kubernetes API, a Secret is
+ * only created locally, a kustomization only built, and any other command must get as far as connecting, which shows that its flags are
+ * right.
  */
 const CHECKOUT = join(import.meta.dirname, "../..");
 const readme = await readFile(join(CHECKOUT, "deploy/README.md"), "utf8");
@@ -109,7 +110,7 @@ describe("the commands", () => {
     expect(Object.keys(created())).toEqual(["routeplane-callers", "routeplane-console", "routeplane-bootstrap"]);
   });
 
-  it("make service credentials that services accept, the operator token, the token of the installer, and keys of cookies", async () => {
+  it("create service credentials that services accept, the operator token, the token of the installer, and cookie keys", async () => {
     const accepted = parseServiceCredentials(created()["routeplane-callers"]?.["accepted"]?.trim() ?? "");
     for (const caller of SERVICE_CALLERS)
       expect(accepted?.callerOf(await readFile(join(folder, `${caller}.token`), "utf8"))).toBe(caller);

@@ -37,7 +37,7 @@ describe("connections to Postgres", () => {
     ["policy", 2],
   ]);
 
-  /** Most connections while every role rolls at once, with as many replicas as it may have, and all Jobs run. */
+  /** Maximum number of connections while every role rolls at once with its maximum number of replicas, and all Jobs run. */
   function mostOf(manifests: readonly Manifest[]): number {
     const pooled = manifests.filter(isServing).flatMap((manifest) => {
       const { role, environment } = workloadOf(manifest);
@@ -59,7 +59,7 @@ describe("connections to Postgres", () => {
     expect(mostOf(BASE)).toBeLessThanOrEqual(AVAILABLE);
   });
 
-  it("of `production`, scaled to its bounds, are as many as the README says", async () => {
+  it("of `production`, scaled to its maximum, are as many as the README states", async () => {
     const readme = await readFile(join(import.meta.dirname, "../README.md"), "utf8");
     const [, documented] = /`production` scaled to its bounds needs\s+(\d+) connections/.exec(readme) ?? [];
     expect(documented).toBe(String(mostOf(PRODUCTION)));
@@ -67,7 +67,7 @@ describe("connections to Postgres", () => {
 });
 
 describe("the base", () => {
-  it("has two replicas of each role, replaced one by one with none less", () => {
+  it("has two replicas of each role, replaced one by one without running fewer", () => {
     for (const manifest of BASE.filter(isServing)) {
       expect(manifest, manifest.metadata.name).toMatchObject({
         kind: "Deployment",
@@ -84,7 +84,7 @@ describe.each(PRODUCTION.filter(isServing).map((manifest) => [manifest.metadata.
     const { role, container, environment } = workloadOf(manifest);
     const spec = scalerOf(PRODUCTION, manifest)?.spec;
 
-    it("is by the CPU that the container requests, to half of the core that each process can use", () => {
+    it("uses the requested CPU of the container as its base, with a target of half a core per process", () => {
       expect(spec?.metrics).toEqual([
         { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 100 } } },
       ]);
@@ -94,7 +94,7 @@ describe.each(PRODUCTION.filter(isServing).map((manifest) => [manifest.metadata.
       expect(container.resources?.limits?.["cpu"]).toBe(processes);
     });
 
-    it("adds and removes one replica at a time, and none faster than it drains", () => {
+    it("adds and removes one replica at a time, no faster than it drains", () => {
       const { scaleUp, scaleDown } = spec?.behavior ?? {};
       for (const policy of [scaleUp, scaleDown]) {
         expect(policy?.policies).toEqual([{ type: "Pods", value: 1, periodSeconds: expect.any(Number) }]);
@@ -103,7 +103,7 @@ describe.each(PRODUCTION.filter(isServing).map((manifest) => [manifest.metadata.
       expect(scaleDown?.policies?.[0]?.periodSeconds).toBeGreaterThanOrEqual(drainSecs);
     });
 
-    it("alone decides how many replicas there are, and never fewer than two", () => {
+    it("is the only source of the number of replicas, which is never below two", () => {
       expect(manifest.spec?.replicas).toBeUndefined();
       expect(spec?.minReplicas).toBe(2);
       expect(spec?.maxReplicas).toBeGreaterThan(2);
@@ -111,7 +111,7 @@ describe.each(PRODUCTION.filter(isServing).map((manifest) => [manifest.metadata.
   },
 );
 
-it("no more aggregators are started than there are partitions to own", () => {
+it("starts no more aggregators than there are partitions to own", () => {
   const aggregator = scalersOf(PRODUCTION).find(({ metadata }) => metadata?.name === "routeplane-aggregator");
   expect(aggregator?.spec?.maxReplicas).toBeLessThanOrEqual(DEFAULT_STREAM_SETTINGS.partitions);
 });
@@ -119,13 +119,13 @@ it("no more aggregators are started than there are partitions to own", () => {
 describe("gateways with volumes", () => {
   const gateway = PRODUCTION.find((manifest) => StatefulSet.is(manifest));
 
-  it("are a StatefulSet whose pods and name are those of the Deployment, which is gone", () => {
+  it("are a StatefulSet with the pods and name of the Deployment that it replaces", () => {
     const gateways = PRODUCTION.filter((manifest) => isServing(manifest) && workloadOf(manifest).role === "gateway");
     expect(gateways).toEqual([gateway]);
     expect(gateway?.metadata.name).toBe("routeplane-gateway");
   });
 
-  it("write their spools to a volume each, that outlives its pod and the scaling, as the user of the process", () => {
+  it("write each spool to a volume that outlives its pod and scaling, as the user of the process", () => {
     const { pod, container, environment } = workloadOf(gateway ?? expect.fail("no StatefulSet"));
     const claim = gateway?.spec?.volumeClaimTemplates?.[0];
     const mount = container.volumeMounts?.find(({ name }) => name === claim?.metadata?.name);
@@ -158,7 +158,7 @@ describe("each component", () => {
     expect(stored.filter(isServing).map(({ spec }) => spec?.replicas)).toEqual([2, 2, 2, 2, 2, 2]);
   });
 
-  it("works beside the other, in the order that it says", async () => {
+  it("works together with the other, in the documented order", async () => {
     const scaled = await buildWith("autoscaling", "gateway-volumes");
     expect(scaled).toEqual(await buildKustomization("production"));
   });

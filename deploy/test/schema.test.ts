@@ -64,7 +64,7 @@ interface Field {
   readonly path: string;
 }
 
-/** Every named field of a manifest, at any depth, but for the keys of maps. */
+/** Every named field of a manifest, at any depth, except the keys of maps. */
 function fieldsOf(manifest: Manifest): readonly Field[] {
   const fields: Field[] = [];
   const visit = (value: unknown, path: string): void => {

@@ -19,7 +19,7 @@ export interface Workload {
 
 export type Serving = Manifest & (IDeployment | IStatefulSet);
 
-/** True for what keeps replicas running: a Deployment or a StatefulSet. */
+/** True for a workload that keeps replicas running: a Deployment or a StatefulSet. */
 export const isServing = (manifest: Manifest): manifest is Serving =>
   Deployment.is(manifest) || StatefulSet.is(manifest);
 
@@ -49,7 +49,7 @@ export function secretsOf({ pod, container }: Workload): readonly string[] {
   const unnamed = [...(container.envFrom ?? []), ...(pod.volumes ?? [])].filter(
     (source) => ("secretRef" in source && source.secretRef) || ("secret" in source && source.secret),
   );
-  // A Secret that is optional has whatever keys an operator gives it.
+  // An optional Secret has any keys that an operator gives it.
   const whole = files.filter(({ items, optional }) => items === undefined && optional !== true);
   if (unnamed.length + whole.length > 0) throw new Error("a secret is used without naming its key");
   return [

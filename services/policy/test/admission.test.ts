@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => policy.stop());
 
 describe("admission", () => {
-  it("reserves nothing where no budget applies", async () => {
+  it("reserves nothing if no budget applies", async () => {
     const namespaceId = newId("ns");
     const answer = await policy.admission.admit(requestOf(namespaceId, policy.key(namespaceId).lineage, 500n));
     expect(answer).toMatchObject({
@@ -99,7 +99,7 @@ describe("admission", () => {
     }
   });
 
-  it("fails where a binding has lost its counter", async () => {
+  it("fails if a binding has lost its counter", async () => {
     const { request, binding } = await policy.oneBudget(10n);
     await policy.tamper(sql`delete from counters where binding_id = ${binding.id}`);
     await expect(policy.admission.admit(request(1n))).rejects.toThrow("has no counter");
@@ -107,7 +107,7 @@ describe("admission", () => {
 });
 
 describe("repeated calls", () => {
-  it("get the reservation of the request, even when the budget is used up by now", async () => {
+  it("get the reservation of the request, even if the budget is used up meanwhile", async () => {
     const { request, total } = await policy.oneBudget(100n);
     const once = request(100n);
     const first = await policy.admission.admit(once);

@@ -9,8 +9,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PolicyUnderTest, refusal, startPolicyUnderTest } from "./policy-under-test.ts";
 
 /**
- * Authority of sub-keys over policies, by every method that writes them. A sub-key loosens nothing that binds itself, changes only
- * policies that it or a key below it created and that are bound there alone, and binds only there. Root keys may do everything.
+ * Authority of sub-keys over policies, by every method that writes them. A sub-key cannot loosen policies that apply to itself. It changes
+ * only policies that it or a key below it created and that are bound only to those keys, and binds only to those keys. Root keys may do
+ * everything.
  */
 
 let policy: PolicyUnderTest;
@@ -188,7 +189,7 @@ describe.each(loosening)("%s", (name, method) => {
     await callMethod(method, root.token, request(bound));
   });
 
-  it("is refused from the instant in which the policy comes to bind the caller", async () => {
+  it("is refused from the instant at which the policy applies to the caller", async () => {
     const { sub, below, bind, principals } = await createLineage(name, "sub");
     const bound = await bind(below.id);
     const calls = await whileLocked(bound.policyId, [
@@ -234,7 +235,7 @@ describe.each(changing)("%s", (name, method) => {
       const before = await state();
       for (const caller of [sub, below]) {
         const error = await refusal(callMethod(method, caller.token, request(bound)));
-        // A key below is bound itself, which is the error that comes first.
+        // A key below is bound itself; that error comes first.
         expect(error).toMatchObject({ code: Code.PermissionDenied, reason: expect.stringMatching(/^POLICY_/) });
         if (caller === sub) expect(error.reason).toBe("POLICY_OUT_OF_LINEAGE");
       }
@@ -242,7 +243,7 @@ describe.each(changing)("%s", (name, method) => {
     },
   );
 
-  it("is refused to a sub-key for its own policy once that is bound beside it too, and permitted to the root key", async () => {
+  it("is refused to a sub-key for its own policy once that is also bound to another key, and permitted to the root key", async () => {
     const { root, sub, below, beside, bind, state } = await createLineage(name, "sub");
     const [bound] = [await bind(below.id), await bind(beside.id, BindingMode.SHADOW)];
     const before = await state();
@@ -252,7 +253,7 @@ describe.each(changing)("%s", (name, method) => {
     await callMethod(method, root.token, request(bound));
   });
 
-  it("is refused to a sub-key where the creator of the policy is not recorded, and permitted to the root key", async () => {
+  it("is refused to a sub-key if the creator of the policy is not recorded, and permitted to the root key", async () => {
     const { root, sub, below, policyId, bind } = await createLineage(name, "sub");
     const bound = await bind(below.id);
     await policy.tamper(sql`update policies set creator_lineage = default where id = ${policyId}`);
@@ -264,7 +265,7 @@ describe.each(changing)("%s", (name, method) => {
 });
 
 describe("PolicyService/EnablePolicy", () => {
-  it("is permitted to a sub-key for its own policy that is bound to itself: that only tightens", async () => {
+  it("is permitted to a sub-key for its own policy that is bound to itself, because it only tightens", async () => {
     const { sub, policyId, bind } = await createLineage("PolicyService/EnablePolicy", "sub");
     await policy.as(sub.token).policies.disablePolicy({ id: policyId });
     await bind(sub.id);

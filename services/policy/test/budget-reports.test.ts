@@ -17,7 +17,7 @@ afterAll(() => policy.stop());
 const GRANTED = 1_000_000n;
 const BOUND = 1_000n;
 
-/** Session with a slice of each of two budgets of a namespace, in a limit set of both and one of the first alone. */
+/** Session with slices of two budgets of a namespace; one limit set has both, the other only the first. */
 async function sessionOnBudgets() {
   const { namespaceId, key, binding } = await policy.oneBudget(1_000_000n, "total");
   const other = await policy.budget(namespaceId, 1_000_000n, undefined, "month");
@@ -84,7 +84,7 @@ function sequence(seed: number): (below: number) => number {
 }
 
 describe("reports on budgets alone", () => {
-  it("are applied in one statement, new ones and each once", async () => {
+  it("are applied in one statement, each new one once", async () => {
     const session = await sessionOnBudgets();
     const store = await warmStore(session);
     const { namespaceId, reportOf } = session;
@@ -95,7 +95,7 @@ describe("reports on budgets alone", () => {
     expect(await store.applyPlain([{ namespaceId, reports }])).toEqual([names]);
     const after = await session.state();
     expect(after).toMatchObject({
-      // 1 and 1 of the first reports, on which the first budget counts alone; the cost beyond a bound is spent, not of the slice.
+      // 1 and 1 of the first reports, which count only on the first budget; the cost beyond a bound is spent, but not from the slice.
       counters: [{ spent: 2_014n, reserved_nano: GRANTED - 2_007n }, { spent: 2_013n }],
       slices: [{ used: 2_007n }, { used: 2_006n }],
     });
@@ -103,7 +103,7 @@ describe("reports on budgets alone", () => {
     expect(await session.state()).toEqual(after);
   });
 
-  it("change the same as one by one in several statements, in any order and number", async () => {
+  it("have the same effect as one by one in several statements, in any order and number", async () => {
     const pick = sequence(20_26);
     const [together, apart] = [await sessionOnBudgets(), await sessionOnBudgets()];
     const stores = [await warmStore(together), await warmStore(apart)];

@@ -142,7 +142,7 @@ describe.each(Object.entries(DOORS))("the time zone of a budget by %s", (_, { pa
   });
 });
 
-it("a simulation takes and refuses the same time zones", async () => {
+it("a simulation accepts and refuses the same time zones", async () => {
   const { simulation } = policy.newNamespace(SCOPES);
   const simulate = (budget: Budget) => simulation.simulatePolicy({ subject: { case: "spec", value: asSpec(budget) } });
   const written = { window: CALENDAR_DAY, limitMicroUsd: 5n };
@@ -173,7 +173,7 @@ it("an update of a budget changes its window and time zone alone and together", 
   });
 });
 
-it("a stored budget of a time zone that is not known refuses what it limits", async () => {
+it("a stored budget with an unknown time zone refuses the requests that it applies to", async () => {
   const own = policy.newNamespace(SCOPES);
   const { key, namespaceId } = own;
   const spec = { kind: "budget", window: "calendar_day", timeZone: "UTC", limitMicroUsd: 500n } as const;

@@ -22,7 +22,7 @@ function zoneAt(hour: number): string {
   return offset === 0 ? "Etc/GMT" : `Etc/GMT${offset > 0 ? "-" : "+"}${Math.abs(offset)}`;
 }
 
-/** First moment of the present day or month of a time zone, or of one so many later, as Postgres knows it. */
+/** First moment of the present or a later day or month of a time zone, as computed by Postgres. */
 async function startOf(unit: "day" | "month", timeZone: string, later = 0): Promise<number> {
   const { rows } = await policy.admin.within({}, (tx) =>
     sql<{ ms: string }>`select extract(epoch from (date_trunc(${unit}, now() at time zone ${timeZone})
@@ -54,7 +54,7 @@ async function calendarBudget(window: (typeof WINDOWS)[number][0], timeZone: str
       await policy.admission.settle(request, used(nano(micro)));
     },
     limit: async () => (await own.effective.getOwnLimits({})).limits[0] ?? expect.fail("no limit"),
-    /** Moves all that is counted to the day that began then. */
+    /** Moves all counted amounts to the day that began at that time. */
     moveTo: (ms: number) => policy.tamper(sql`update counters set spend[2] = ${ms} where binding_id = ${binding.id}`),
   };
 }
@@ -93,7 +93,7 @@ describe.each(WINDOWS)("a budget of a %s", (window, unit, protoWindow) => {
     expect(await admit(1_000n)).toMatchObject({ outcome: "admitted" });
   });
 
-  it("tells its own key its window, its time zone and when it begins anew, and so does its effective policy", async () => {
+  it("reports its window, its time zone and the start of the next window among own limits, and in the effective policy", async () => {
     const timeZone = zoneAt(12);
     const { spend, limit, effective, namespaceId } = await calendarBudget(window, timeZone);
     await spend(400n);
@@ -189,7 +189,7 @@ describe("reports of a session", () => {
     return { ...own, store, reportOf, inOneStatement, stored: spend };
   }
 
-  it("give the same sums in one statement, in the first 22 hours of a day, and by the general path, after them", async () => {
+  it("give the same sums in one statement (in the first 22 hours of a day) and by the general path (after them)", async () => {
     const [early, late] = [await session(12), await session(22)];
     for (const costs of [[5n, 7n], [1_500n], [0n, 11n]]) {
       const [first, second] = [early, late].map(({ reportOf }) => costs.map(reportOf));

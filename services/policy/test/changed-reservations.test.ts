@@ -1,6 +1,6 @@
 /**
- * Statements that wait for a row which another transaction changes meanwhile, on a partition that is not the first. Postgres evaluates such a
- * row anew, and in version 18 leaves out partitions wrongly from then on, where they are left out row by row.
+ * Tests of statements that wait for a row which another transaction changes meanwhile, in a partition other than the first. Postgres
+ * evaluates such a row again. From then on, version 18 prunes partitions wrongly if it prunes them row by row.
  */
 import { type Id, newId } from "@routeplane/domain";
 import { eventually } from "@routeplane/testing";
@@ -73,7 +73,7 @@ it("a report ends every reservation of it, also after one was changed while it w
   }
 });
 
-it("a reservation that exists is found also after its budget was changed while it was waited for", async () => {
+it("an existing reservation is found even if its budget was changed during the wait for it", async () => {
   const { namespaceId, binding, requests } = await admitted(1);
   const change = sql`update counters set open_holds = open_holds where binding_id = ${binding.id}`;
   const lock = () =>

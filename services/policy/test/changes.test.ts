@@ -89,7 +89,7 @@ describe("WatchPolicyChanges", () => {
     }
   });
 
-  it("is for the services of the node alone, and UNAVAILABLE where the change subscription is lost", async () => {
+  it("is only for the services of the node, and UNAVAILABLE while the change subscription is lost", async () => {
     const call = async (transport: Transport) => {
       for await (const _ of createClient(EnforcementService, transport).watchPolicyChanges({})) return;
     };

@@ -94,7 +94,7 @@ describe(`${CONCURRENT} concurrent requests over three replicas`, () => {
     expect([...totals.values()].map(({ reservedNano }) => reservedNano)).toEqual([0n, 0n, 0n, 0n]);
   });
 
-  it("do overspend with check-then-record: the load above is hard enough to show it", async () => {
+  it("overspend with check-then-record, so the load above is high enough to show the difference", async () => {
     const tree = await budgetTree();
     await Promise.all(requests(tree).map((request) => again(() => checkThenRecord(tree.namespaceId, request))));
     expect(overspent(await policy.totals(tree.namespaceId)).length).toBeGreaterThan(0);
@@ -144,7 +144,7 @@ async function expectReservationsMatch({ namespaceId }: Tree, admitted: readonly
   }
 }
 
-/** Check-then-record, the obvious wrong way: the check is not locked, and so outdated by the time of the write. */
+/** Check-then-record, the obvious wrong way: without a lock, the check is outdated at the time of the write. */
 async function checkThenRecord(namespaceId: Id<"ns">, request: ReturnType<typeof requestOf>): Promise<void> {
   await policy.database.within({ namespaceId }, async (tx) => {
     const { rows } = await sql<{ limit: bigint; reserved: bigint; id: string }>`
@@ -164,7 +164,7 @@ async function checkThenRecord(namespaceId: Id<"ns">, request: ReturnType<typeof
 }
 
 describe("one request", () => {
-  // A budget with half of the request to spare, and one with nothing: a repeated call then looks like one to be denied.
+  // One budget fits the request one and a half times, the other exactly once: a repeated call then looks like one to deny.
   it.each([15n, 10n])(
     "is reserved once on a budget of %d, however often it is admitted at the same instant",
     async (limit) => {

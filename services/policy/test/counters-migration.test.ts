@@ -60,7 +60,7 @@ it("the migration of counters keeps spent and reserved amounts, and no amount le
     });
     await migrate(migrations);
     const admission = createAdmission(createLedger(database), RESERVATION_TTL_MS);
-    // 200 + 200 spent and 50 reserved where the window is rolling; 200 + 50 for ever.
+    // 200 + 200 spent and 50 reserved in a rolling window; 200 + 50 in an endless one.
     const first = await admission.admit(requestOf(namespaceId, [key], 9_999n));
     expect(first).toMatchObject({ outcome: "admitted", outputTokensMax: 550n });
     const reservationKey = { namespaceId, keyId: key, requestId: request };

@@ -111,7 +111,7 @@ describe("the effective policy", () => {
     expect(budgets).toMatchObject([{ spentMicroUsd: 80n, reservedMicroUsd: 0n, remainingMicroUsd: 0n }]);
   });
 
-  it("leaves out disabled policies and those bound elsewhere, and is empty where nothing applies", async () => {
+  it("leaves out disabled policies and those bound elsewhere, and is empty if nothing applies", async () => {
     const { namespaceId, child, of } = namespaceWithLineage();
     const sibling = policy.key(namespaceId);
     const { policy: off } = await policy.bound(namespaceId, { kind: "guardrail", allowStreaming: false });

@@ -94,7 +94,7 @@ describe("the guardrails that apply to a key", () => {
     expect(await refusal(appliedTo(namespaceId, parent.lineage))).toMatchObject({ code: Code.Internal });
   });
 
-  it("are listed to the services of the node alone, and for well-formed ids only", async () => {
+  it("are listed only for the services of the node, and only for well-formed ids", async () => {
     const { namespaceId, parent } = namespaceWithLineage();
     const request = { namespaceId, lineage: [...parent.lineage] };
     const list = (token: string, request: object) => policy.as(token).enforcement.listAppliedGuardrails(request);
@@ -141,7 +141,7 @@ describe("the limits that apply to a key", () => {
     expect(limits?.limits[0]?.rateLimit).toBeUndefined();
   });
 
-  it("are present and empty where none applies", async () => {
+  it("are present and empty if none applies", async () => {
     const { namespaceId, parent } = namespaceWithLineage();
     await policy.bound(namespaceId, NO_STREAMS);
     const { policy: off } = await policy.budget(namespaceId, 5n);
@@ -161,7 +161,7 @@ describe("the limits that apply to a key", () => {
     expect(limits?.limits.map((each) => each.rateLimitIsCentral)).toEqual([true, false, true, false]);
   });
 
-  it("beyond what a gateway can count with are admitted centrally", async () => {
+  it("too large for the arithmetic of a gateway are admitted centrally", async () => {
     const { namespaceId, parent } = namespaceWithLineage();
     await policy.budget(namespaceId, 9_007_199_254_740n);
     await policy.budget(namespaceId, 9_007_199_254_741n);

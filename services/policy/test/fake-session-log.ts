@@ -7,14 +7,14 @@ interface Event {
   readonly request: SessionRequest;
 }
 
-/** Fake of the usage log: a stream of events, and the rows that were recorded of it so far. */
+/** Fake of the usage log: a stream of events, and the rows recorded from it so far. */
 export class FakeSessionLog implements SessionLog {
   readonly #stream: Event[] = [];
   readonly #rows = new Map<string, Event>();
   /** Length of the stream at each position. */
   readonly #lengths: number[] = [];
   readonly #deadLetters: Event[] = [];
-  /** Ids of the requests of which an event was a dead letter at some time. */
+  /** Ids of the requests with an event that was a dead letter at some time. */
   readonly wereDeadLetters = new Set<string>();
   #consumed = 0;
   #willHoldBack = false;

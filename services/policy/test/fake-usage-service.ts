@@ -19,7 +19,7 @@ export function createFakeUsageService() {
     sessionId: string;
   })[] = [];
   let now = 1_000n;
-  /** Position at which the log is behind; undefined: it records everything at once. */
+  /** Position at which the log has stopped to record; undefined: it records everything immediately. */
   let heldAt: bigint | undefined;
   const position = {
     holdPosition: () => (heldAt = now),
@@ -27,7 +27,7 @@ export function createFakeUsageService() {
     restartPositions: () => (now = 1n),
   };
   const down = { value: false };
-  /** Promise by namespace, before which its history is not served. */
+  /** Promise for each namespace; its history is served only after this resolves. */
   const gates = new Map<string, Promise<void>>();
   const transport = createRouterTransport(({ service }) => {
     service(RequestHistoryService, {

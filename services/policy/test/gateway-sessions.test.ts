@@ -33,7 +33,7 @@ async function gatewayOn(limitMicroUsd: bigint) {
 }
 
 describe("a session", () => {
-  it("opens with its first renewal, for 30 s, and a repetition of any has no effect", async () => {
+  it("opens with its first renewal, for 30 s, and repeating a renewal has no effect", async () => {
     const gateway = openGateway(sessions());
     expect(await gateway.renew(1n)).toMatchObject({ state: OPEN, lengthMs: 30_000 });
     expect(await gateway.renew(1n)).toMatchObject({ state: OPEN });
@@ -42,7 +42,7 @@ describe("a session", () => {
     expect(await gateway.renew(5n, 3n)).toMatchObject({ state: OPEN });
   });
 
-  it("is left, and renewed no more, once another process uses a number of it", async () => {
+  it("is ended, and can no longer be renewed, once another process uses one of its numbers", async () => {
     const gateway = openGateway(sessions());
     await gateway.renew(1n, 7n);
     await gateway.renew(2n, 8n);
@@ -50,7 +50,7 @@ describe("a session", () => {
     expect(await gateway.renew(3n, 8n)).toMatchObject({ state: ENDED });
   });
 
-  it("refuses a number that was passed, and goes on with the next", async () => {
+  it("refuses an earlier number, and continues with the next", async () => {
     const gateway = openGateway(sessions());
     await gateway.renew(1n, 7n);
     await gateway.renew(2n, 8n);
@@ -70,7 +70,7 @@ describe("a session", () => {
 });
 
 describe("money", () => {
-  it("is granted as needed, and more where it is fair; all of it is reserved", async () => {
+  it("is granted as needed, and more as far as that is fair; all of it is reserved", async () => {
     const { money, total } = await gatewayOn(1_000n);
     const granted = await money({ needed: 10n * MICRO, wanted: 1_000n * MICRO, doubt: 5n });
     // A 32nd of the limit.
@@ -79,7 +79,7 @@ describe("money", () => {
     expect((await total())?.reservedNano).toBe(41_250n);
   });
 
-  it("that was granted by a call whose answer was lost is told again, and nothing is added", async () => {
+  it("that was granted by a call with a lost answer is reported again, without a further grant", async () => {
     const { money, total } = await gatewayOn(1_000n);
     await money({ needed: 10n * MICRO });
     expect(await money({ needed: 10n * MICRO })).toMatchObject({ isGranted: false, granted: 10_000n });
@@ -99,7 +99,7 @@ describe("money", () => {
     expect((await total())?.reservedNano).toBe(0n);
   });
 
-  it("does not go beyond the limit: what does not fit is granted not at all", async () => {
+  it("is never granted beyond the limit: what does not fit is not granted at all", async () => {
     const { money, total } = await gatewayOn(100n);
     expect(await money({ needed: 100n * MICRO })).toMatchObject({ isGranted: true, remaining: 0n });
     expect(await money({ granted: 100_000n, needed: 1n, wanted: 5n })).toMatchObject({ isGranted: false });
@@ -124,7 +124,7 @@ describe("money", () => {
     for (const { reservedNano } of (await policy.totals(namespaceId)).values()) expect(reservedNano).toBe(0n);
   });
 
-  it("of a counter that is gone, disabled or of another namespace is refused, and says so", async () => {
+  it("of a counter that is gone, disabled or of another namespace is refused as such", async () => {
     const { key, settled: _, budget, acquire } = await gatewayOn(100n);
     const elsewhere = await policy.oneBudget(100n);
     await policy.disable(budget.id);
@@ -159,14 +159,14 @@ describe("a report", () => {
     expect(await total()).toMatchObject({ spentNano: 50_000n, reservedNano: 0n });
   });
 
-  it("of a cost beyond the bound takes the bound from the slice, and the rest comes on top", async () => {
+  it("of a cost beyond the bound takes the bound from the slice, and adds the rest to the spent amount", async () => {
     const { money, settled, report, total } = await gatewayOn(1_000n);
     await money({ needed: 100n * MICRO });
     await report(settled(40_000n, 70_000n));
     expect(await total()).toMatchObject({ spentNano: 70_000n, reservedNano: 60_000n });
   });
 
-  it("of a cost without a bound is charged, also on a budget of which nothing was granted yet", async () => {
+  it("of a cost without a bound is charged, also on a budget without any grant yet", async () => {
     const { money, settled, report, total } = await gatewayOn(1_000n);
     expect(await money({ needed: 0n })).toMatchObject({ isGranted: true, granted: 0n });
     expect(await report(settled(0n, 7_000n))).toEqual([DONE]);
@@ -203,7 +203,7 @@ describe("a report", () => {
     expect(await total()).toMatchObject({ spentNano: 0n, reservedNano: 100_000n });
   });
 
-  it("after the session has ended is applied all the same", async () => {
+  it("after the session has ended is still applied", async () => {
     const { money, settled, report, total, sessionId } = await gatewayOn(1_000n);
     await money({ needed: 100n * MICRO });
     await policy.tamper(sql`update gateway_sessions set state = 'ended', ended_at = now() where id = ${sessionId}`);
@@ -227,7 +227,7 @@ describe("a report", () => {
     expect(await total()).toMatchObject({ spentNano: 50_000n, reservedNano: 0n });
   });
 
-  it("after the session is closed changes nothing and is answered as known", async () => {
+  it("after the session is closed changes nothing, and gets the outcome DONE", async () => {
     const { money, settled, report, total, close } = await gatewayOn(1_000n);
     await money({ needed: 100n * MICRO });
     expect(await close()).toMatchObject({ state: CLOSED });
@@ -255,7 +255,7 @@ describe("a report", () => {
     expect(rows).toEqual([{ request_id: one.requestId }]);
   });
 
-  it("that no request can be of is refused, and holds up no other", async () => {
+  it("that no request can have is refused, and does not block others", async () => {
     const { money, settled, report, total } = await gatewayOn(1_000n);
     await money({ needed: 100n * MICRO });
     const good = settled(40_000n, 25_000n);
@@ -275,7 +275,7 @@ describe("a report", () => {
     expect(await total()).toMatchObject({ spentNano: 25_000n });
   });
 
-  it("of a binding that was removed is passed over there, and applied elsewhere", async () => {
+  it("is skipped for a removed binding, and applied to the others", async () => {
     const { key, bindingId, acquire, settled, report, budget } = await gatewayOn(1_000n);
     const { namespaceId } = key;
     const other = await policy.budget(namespaceId, 500n);

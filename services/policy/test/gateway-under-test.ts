@@ -26,7 +26,7 @@ export interface ReportInit {
   readonly end?: NonNullable<MessageInitShape<typeof SettlementReportSchema>["end"]>;
 }
 
-/** Session of a gateway that counts by hand: every sum is the test's. */
+/** Session of a gateway whose sums the test sets. */
 export function openGateway(sessions: Client<typeof GatewaySessionService>, sessionId = newId("gws")) {
   const gateway = {
     sessionId,

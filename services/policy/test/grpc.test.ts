@@ -19,7 +19,7 @@ const { admit, settle, void: voidReservation } = AdmissionService.method;
 const service = { token: SERVICE_TOKEN };
 
 describe("over plain gRPC", () => {
-  it("a request is admitted within its budget, settled, and denied as data once nothing is left", async () => {
+  it("a request is admitted within its budget, settled, and denied in the response once nothing is left", async () => {
     const { namespaceId, key, total } = await policy.oneBudget(100n);
     const request = (micro: bigint) => ({
       namespaceId,

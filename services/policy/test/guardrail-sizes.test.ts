@@ -17,7 +17,7 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PolicyUnderTest, refusal, startPolicyUnderTest, type TestNamespace } from "./policy-under-test.ts";
 
-/** Bytes that a service reads of another's answer, and a gRPC client of any. */
+/** Maximum bytes of a response that another service, or a gRPC client, accepts. */
 const READ_BYTES = 4 << 20;
 
 let policy: PolicyUnderTest;
@@ -62,7 +62,7 @@ const applied = (lineage: readonly string[], namespaceId: string) =>
   });
 
 describe("a list of the largest guardrails", () => {
-  it("comes in pages that every reader takes, and is complete", async () => {
+  it("comes in pages that every reader accepts, and is complete", async () => {
     const own = policy.newNamespace();
     const ids: string[] = [];
     for (let n = 0; n < 25; n++) ids.push(await guardrail(own, largest(`${n}`)));
@@ -81,7 +81,7 @@ describe("a list of the largest guardrails", () => {
 });
 
 describe("the guardrails that apply to a key", () => {
-  it("are bounded by bytes: what is bound is within what services read, and the next one is refused with the sum", async () => {
+  it("are bounded by bytes: bound ones fit into a response, and the next one is refused with the sum", async () => {
     const own = policy.newNamespace();
     const sub = policy.key(own.namespaceId, own.key);
     const places = [undefined, own.key.id, sub.id];
@@ -105,7 +105,7 @@ describe("the guardrails that apply to a key", () => {
     expect(toBinary(GetEffectivePolicyResponseSchema, effective).length).toBeLessThan(READ_BYTES);
   });
 
-  it("are bounded by what their patterns compile to, over the namespace, the key and those above it", async () => {
+  it("are bounded by the compiled size of their patterns, over the namespace, the key and those above it", async () => {
     const own = policy.newNamespace();
     const [parent, other] = [policy.key(own.namespaceId, own.key), policy.key(own.namespaceId, own.key)];
     const sub = policy.key(own.namespaceId, parent);
@@ -128,7 +128,7 @@ describe("the guardrails that apply to a key", () => {
     }
   });
 
-  it("are bounded by the number of patterns, for an update and a preset too, and never against what makes them fewer", async () => {
+  it("are bounded by the number of patterns, also for an update and a preset, but a reduction is always accepted", async () => {
     const own = policy.newNamespace();
     const many = (count: number) => Array.from({ length: count }, (_, n) => ({ name: `p${n}`, pattern: `x${n}` }));
     const on = [principalOf(own)];
@@ -149,7 +149,7 @@ describe("the guardrails that apply to a key", () => {
     await own.guardrails.updateGuardrail({ id: last, contentPatterns: many(2) });
   });
 
-  it("stay within the bounds when two are bound at the same moment, and where one is in shadow mode or disabled", async () => {
+  it("stay within the bounds when two are bound at the same moment, also if one is in shadow mode or disabled", async () => {
     const own = policy.newNamespace();
     const sub = policy.key(own.namespaceId, own.key);
     const ids = await Promise.all(Array.from({ length: 4 }, () => guardrail(own, { contentPatterns: heavy(12) })));
@@ -161,7 +161,7 @@ describe("the guardrails that apply to a key", () => {
           return own.policies.bindPolicy({ policyId, ...on, mode: MODES[n % 2] ?? BindingMode.ENFORCE });
         }),
       );
-    // No transaction can commit until all of them have come as far as they get.
+    // No transaction can commit until all of them are blocked or done.
     const binding = await policy.admin.within({}, async (tx) => {
       await sql`select from changes for update`.execute(tx);
       const outcomes = bindAll();
@@ -179,7 +179,7 @@ describe("the guardrails that apply to a key", () => {
     expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
   });
 
-  it("do not hold up what is no guardrail", async () => {
+  it("do not block other policies", async () => {
     const own = policy.newNamespace();
     for (let n = 0; n < 2; n++) await guardrail(own, { contentPatterns: heavy(12) }, [principalOf(own)]);
     await own.budgets.createBudget({

@@ -17,7 +17,7 @@ const named = (namespaceId: Id<"ns">, lineage: readonly Id<"key">[], idempotency
   idempotencyKey,
 });
 
-/** Number of pairs: large enough that the two of some pairs meet between read and write. */
+/** Number of pairs, large enough that some pairs collide between read and write. */
 const ROUNDS = 20;
 
 const usedBy = ({ requestId }: { requestId: string }) => ({

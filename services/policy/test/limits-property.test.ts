@@ -16,9 +16,9 @@ import { type PolicyUnderTest, SERVICE_TOKEN, startPolicyUnderTest } from "./pol
 import { prng } from "./random.ts";
 
 /**
- * Random interleavings of gateways over two processes of the service, on budgets and rate limits of a namespace and of keys: what
- * `slices-property.test.ts` has for money alone, with requests, tokens, slots, renewals, policies that are disabled and enabled, and sessions that
- * end by themselves and are settled from the log. After every step the database is compared with what really happened.
+ * Random interleavings of gateways over two processes of the service, on budgets and rate limits of a namespace and of keys: like
+ * `slices-property.test.ts`, but not only with money: also with requests, tokens, slots, renewals, policies that are disabled and enabled,
+ * and sessions that end by themselves and are settled from the log. After every step the database is compared with what really happened.
  */
 const SEEDS = Number(process.env["ROUTEPLANE_TEST_SEEDS"] ?? 12);
 const STEPS = 60;
@@ -43,7 +43,7 @@ async function run(seed: number): Promise<number> {
     log: world.log,
     onUnaccounted: () => {},
     onFault: ({ cause }) => expect.fail(cause.message),
-    // Nothing that is held back is free before the end of the test.
+    // Amounts held back are not freed before the end of the test.
     sweepsAfterMs: [0, 0, 86_400_000],
   });
   const gateways = Array.from({ length: 3 }, () => new Gateway(world, random));
@@ -74,7 +74,7 @@ async function run(seed: number): Promise<number> {
     );
     await createLedger(database).expireDue(world.namespaceId, expireReservation);
   };
-  /** Somebody finds the spool of a process that was lost: what it had not sent comes late. */
+  /** The spool of a lost process is found: what it had not sent is sent late. */
   const findSpools = (): void => {
     const open = new Set(gateways.flatMap(({ isOpen, wire }) => (isOpen ? [wire.sessionId] : [])));
     for (const request of world.requests) {
@@ -119,7 +119,7 @@ async function run(seed: number): Promise<number> {
     await endings.run();
   }
   const { counters, holds } = await read(world);
-  // One that was never sent, and was charged in full because nobody said so in time, stays charged.
+  // A request that was never sent, but was charged in full because this was not reported in time, stays charged.
   const expired = new Set<string>(holds.flatMap((row) => (row.state === "expired" ? [row.request_id] : [])));
   for (const { id, spent, reserved, slots } of counters) {
     const due = total(

@@ -33,7 +33,7 @@ describe("updating a policy", () => {
     expect((await own.policies.updatePolicy(request)).policy).toMatchObject({ name: "new name", spec: made.spec });
   });
 
-  it("is refused with an etag that is not the policy's any more, or never was, and changes nothing", async () => {
+  it("is refused with an outdated or invalid etag, and changes nothing", async () => {
     const own = policy.newNamespace();
     const made = await create(own);
     const { policy: now } = await own.policies.updatePolicy({ id: made.id, spec: budget(9), etag: made.etag });
@@ -123,7 +123,7 @@ describe("deleting a policy", () => {
     expect((await own.policies.listBindings({ policyId: id })).bindings).toEqual(bindings);
   });
 
-  it("removes its bindings on request and returns them; then its name is free and it applies no more", async () => {
+  it("removes its bindings on request and returns them; its name is then free, and it no longer applies", async () => {
     const own = policy.newNamespace();
     const { id } = await create(own, "cap", 1);
     const bindings = [await bind(own, id), await bind(own, id, own.key.id)];
@@ -165,7 +165,7 @@ describe("unbinding a policy", () => {
     expect((await policy.totals(own.namespaceId)).get(again.id as never)).toMatchObject({ spentNano: 0n });
   });
 
-  it("answers the same bytes for a binding that is unknown, malformed, gone, or of another policy", async () => {
+  it("returns the same bytes for a binding that is unknown, malformed, removed, or of another policy", async () => {
     const own = policy.newNamespace();
     const [one, two] = [await create(own, "one"), await create(own, "two")];
     const [gone, ofTwo] = [await bind(own, one.id), await bind(own, two.id)];
@@ -200,7 +200,7 @@ describe("unbinding a policy", () => {
 });
 
 describe("listing", () => {
-  it("pages over the bindings of a policy without skipping or doubling one", async () => {
+  it("pages over the bindings of a policy without skipping or repeating one", async () => {
     const own = policy.newNamespace();
     const { id } = await create(own);
     const bound: string[] = [(await bind(own, id)).id];

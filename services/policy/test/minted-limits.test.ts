@@ -21,7 +21,7 @@ type Limits = MessageInitShape<typeof PresetSpecSchema>;
 const total = (limitMicroUsd: bigint): Limits => ({ budget: { window: BudgetWindow.TOTAL, limitMicroUsd } });
 const MINUTES_AGO = new Date(Date.now() - 120_000);
 
-/** A sub-key that holds nothing but keys:write, and a key that it is minting. */
+/** A sub-key with only the scope keys:write, and a key that it is minting. */
 function minting(own: TestNamespace, limits: Limits = total(5_000n)) {
   const minter = policy.key(own.namespaceId, own.key, ["keys:write"]);
   const keyId = policy.mint(own.namespaceId, minter.id, minter.lineage);
@@ -51,7 +51,7 @@ describe("the limits of a key that is being minted", () => {
     expect(await policy.admission.admit(requestOf(own.namespaceId, lineage, 1n))).toMatchObject({ outcome: "denied" });
   });
 
-  it("are recorded in the audit log as of the call that mints", async () => {
+  it("are recorded in the audit log under the minting call", async () => {
     const own = policy.newNamespace();
     const { minter, bind } = minting(own);
     const { policyId } = await bind();
@@ -110,7 +110,7 @@ describe("the limits of a key that is being minted", () => {
   });
 });
 
-describe("a limit above one that applies to whoever mints", () => {
+describe("a limit above one that applies to the minting credential", () => {
   const rate = (windowSecs: number, maxima: Partial<PresetSpec["rateLimit"] & object>): Limits => ({
     rateLimit: { windowSecs, ...maxima },
   });
@@ -183,7 +183,7 @@ describe("the limits of a key that has ended", () => {
     expect((await own.policies.getPolicy({ id: kept.policyId })).policy?.bindingCount).toBe(1);
   });
 
-  it("are removed although somebody unbound them, and kept while somebody bound them to something else", async () => {
+  it("are removed even if they were unbound, and kept while they are bound to another principal", async () => {
     const own = policy.newNamespace();
     const [unbound, elsewhere] = [minting(own), minting(own)];
     const [first, second] = [(await unbound.bind()).policyId, (await elsewhere.bind()).policyId];

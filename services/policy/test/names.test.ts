@@ -74,7 +74,7 @@ describe("the name of a policy", () => {
     for (const { text, folded } of rows) expect([text, folded]).toEqual([text, foldName(text)]);
   });
 
-  it("is refused if nothing of it is seen, of a content pattern and of a model too", async () => {
+  it("is refused if nothing of it is visible, like that of a content pattern or a model", async () => {
     const own = policy.newNamespace();
     for (const name of ["\u3164", "\u200B\u200B", "\u2800", "\uFE0F", "\u202E", "\u{E0041}", "\u034F \u00AD"]) {
       expect((await refusal(own.budgets.createBudget({ name, spec: budget }))).fields).toEqual(["name"]);

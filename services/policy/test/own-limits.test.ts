@@ -88,7 +88,7 @@ describe("the own limits of a key", () => {
     expect(await limits()).toEqual([]);
   });
 
-  it("say of each maximum of a preset what is used, reserved and left, and when a part of it is free again", async () => {
+  it("report what is used, reserved and left of each maximum of a preset, and when a part of it is free again", async () => {
     const { namespaceId, child, limits } = namespaceWithLineage();
     const rateLimit = { windowSecs: 100, maxRequests: 5n, maxTokens: 100n, maxConcurrent: 3n };
     await policy.bound(namespaceId, { kind: "preset", rateLimit, budget: { window: "hour", limitMicroUsd: 500n } });
@@ -111,7 +111,7 @@ describe("the own limits of a key", () => {
     expect(concurrent).toBeUndefined();
   });
 
-  it("have what is set aside in slices of gateways as reserved and leased", async () => {
+  it("report amounts set aside in slices of gateways as reserved and leased", async () => {
     const { namespaceId, limits } = namespaceWithLineage();
     const rateLimit = { windowSecs: 100, maxConcurrent: 100n };
     const budget = { window: "day", limitMicroUsd: 500n } as const;

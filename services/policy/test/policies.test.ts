@@ -92,7 +92,7 @@ describe("creating a policy", () => {
     expect((await policies.listPolicies({})).policies).toEqual([]);
   });
 
-  it("refuses a name that the namespace has; another namespace's names are free", async () => {
+  it("refuses a name that is taken in the namespace; names of other namespaces are free", async () => {
     const own = policy.newNamespace();
     await idOfNewPolicy(own);
     const error = await refusal(own.policies.createPolicy({ name: "daily-cap", spec: budget(1n) }));

@@ -100,9 +100,9 @@ export async function startPolicyUnderTest() {
     endings: wired.endings,
     /** Address of its database under a role. */
     urlOf: (role: Parameters<typeof clone.url>[0]) => clone.url(role),
-    /** Ends of sessions as another replica of the service makes them. */
+    /** Ends sessions as another replica of the service would. */
     anotherEndings: () => wire(database).endings,
-    /** Database as the superuser, past row-level security. */
+    /** Database as the superuser, who bypasses row-level security. */
     admin,
     logged,
     transport,
@@ -174,7 +174,7 @@ export async function startPolicyUnderTest() {
     async disable(policyId: Id<"pol">): Promise<void> {
       await service.tamper(sql`update policies set disabled_at = now() where id = ${policyId}`);
     },
-    /** Makes the stored spec of a policy unreadable. @returns function that mends it */
+    /** Makes the stored spec of a policy unreadable. @returns function that restores it */
     async corrupt(policyId: Id<"pol">): Promise<() => Promise<void>> {
       const setSpec = (spec: RawBuilder<unknown>): Promise<void> =>
         service.tamper(sql`update policies set spec = ${spec} where id = ${policyId}`);

@@ -130,7 +130,7 @@ describe("a rate limit on requests at the same time", () => {
 });
 
 describe("a release", () => {
-  it("gives everything back but the counted request, and that too if it was never sent", async () => {
+  it("gives back everything except the counted request, and that too if it was never sent", async () => {
     const { request, counter } = await limited({ maxRequests: 9n, maxTokens: 1_000n });
     const [sent, unsent, open] = [request(), request(), request()];
     for (const each of [sent, unsent, open]) await admit(each);
@@ -205,7 +205,7 @@ describe("a reservation", () => {
     expect(await total()).toMatchObject({ spentNano: nano(15n), reservedNano: 0n });
   });
 
-  it("on a limit that was unbound passes over it, and settles on the others", async () => {
+  it("on a limit that was unbound skips it, and settles on the others", async () => {
     const { request, total, namespaceId, key } = await policy.oneBudget(100n);
     const gone = await policy.bound(namespaceId, { kind: "rate_limit", windowSecs: 60, maxConcurrent: 5n }, key.id);
     const [settled, voided, expired] = [request(10n), request(10n), request(10n)];
@@ -220,7 +220,7 @@ describe("a reservation", () => {
 });
 
 describe("a change of policies while an admission waits", () => {
-  it("that removes a binding admits without it, rather than fail", async () => {
+  it("that removes a binding admits without it rather than failing", async () => {
     const { request, namespaceId, binding } = await policy.oneBudget(100n);
     const waiting = Promise.withResolvers<unknown>();
     await policy.admin.within({}, async (tx) => {

@@ -62,7 +62,7 @@ describe("a rate slice", () => {
     );
     expect(isGranted).toBe(true);
     const [requests, tokens] = counters.map(({ rate }) => rate);
-    // One that is needed, and a 32nd of the limit.
+    // The needed one, and a 32nd of the limit.
     expect([requests?.amount, tokens?.amount]).toEqual([21n, 100n]);
     const { countedAt, validMs = 0 } = requests ?? {};
     const countedAtMs = countedAt === undefined ? 0 : timestampMs(countedAt);
@@ -97,7 +97,7 @@ describe("a rate slice", () => {
     for (let repetition = 0; repetition < 2; repetition++)
       expect(await report(...reports)).toEqual(reports.map(() => ReportOutcome.DONE));
     expect(await sums()).toMatchObject({ requests: 3n, tokens: 130n });
-    // What is known later is corrected in the same bucket; more than the bound is added there.
+    // Later usage corrects the same bucket; usage beyond the bound is added there.
     await report({ ...unknown, end: { case: "settled", value: { costNanoUsd: 0n, tokens: 250n } } });
     expect(await sums()).toMatchObject({ tokens: 280n });
   });
@@ -116,7 +116,7 @@ describe("a rate slice", () => {
     expect(granted).toBeGreaterThan(600n);
   });
 
-  it("is granted for nothing of a limit that is central, gone or disabled", async () => {
+  it("is not granted on a limit that is central, gone or disabled", async () => {
     const { ask, acquire, made, namespaceId } = await gatewayOn();
     const { binding } = await policy.bound(namespaceId, { kind: "rate_limit", windowSecs: 9, maxRequests: 1_000n });
     const central = await acquire(ask(REQUESTS, { bindingId: binding.id, needed: 1n }));
@@ -131,7 +131,7 @@ describe("a rate slice", () => {
     expect(await acquire(ask(TOKENS))).toMatchObject({ isGranted: false, counters: [{ gone: true }] });
   });
 
-  it("cannot be returned for a moment that nothing was counted at", async () => {
+  it("cannot be returned for a time at which nothing was counted", async () => {
     const { ask, acquire, counted: sums } = await gatewayOn();
     await acquire(ask(REQUESTS, { needed: 5n }));
     await acquire(ask(REQUESTS, { rateReturns: [{ amount: 5n, countedAt: timestampFromMs(Date.now() - 30_000) }] }));

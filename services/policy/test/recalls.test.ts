@@ -42,7 +42,7 @@ async function gatewayOn() {
   return { ...gateway, namespaceId, admit, money, total, bindingId: binding.id };
 }
 
-/** Messages that a gateway hears on the feed of another process, as every release receives them. */
+/** Messages that a gateway receives on the feed of another process, in the form of every release. */
 async function listenToFeed() {
   const recalled: string[] = [];
   const gaps: number[] = [];
@@ -63,7 +63,7 @@ async function listenToFeed() {
 }
 
 describe("an admission that names its gateway session", () => {
-  it("is decided if that is open, and refused if it is unknown, left, ended or closed", async () => {
+  it("is decided if the session is open, and refused if it is unknown, left, ended or closed", async () => {
     const { admit, sessionId, renew } = await gatewayOn();
     expect((await admit(10n, { sessionId })).outcome.case).toBe("admission");
     const isRefused = async (id: string) =>
@@ -84,7 +84,7 @@ describe("an admission that names its gateway session", () => {
 });
 
 describe("an admission that fits only without what is outstanding", () => {
-  it("has every gateway told to return it, and is admitted once that has happened", async () => {
+  it("asks every gateway to return it, and is admitted once that has happened", async () => {
     const { watch, recalled, gaps } = await listenToFeed();
     const { admit, money, bindingId, total } = await gatewayOn();
     await money({ needed: 60_000n });
@@ -109,7 +109,7 @@ describe("an admission that fits only without what is outstanding", () => {
     expect((await full.admit(80n)).outcome).toMatchObject({ case: "denial", value: { rule: "budget" } });
   });
 
-  it("is refused firmly only where neither slices nor requests under way are in the way", async () => {
+  it("is refused firmly only if neither slices nor running requests are in the way", async () => {
     const { admit, money } = await gatewayOn();
     await money({ needed: 60_000n });
     await admit(40n);
@@ -120,7 +120,7 @@ describe("an admission that fits only without what is outstanding", () => {
     expect((await spent.admit(80n)).outcome).toMatchObject({ case: "denial", value: { isFirm: true } });
   });
 
-  it("does not wait where nothing is outstanding, or where it would not fit either way", async () => {
+  it("does not wait if nothing is outstanding, or if it would not fit anyway", async () => {
     const { admit } = await gatewayOn();
     const before = await recallCount();
     await admit(100n);
@@ -134,7 +134,7 @@ describe("an admission that fits only without what is outstanding", () => {
 });
 
 describe("a shadow binding of which nothing is left but slices", () => {
-  it("refuses nothing, and has no admission wait for what gateways would return", async () => {
+  it("refuses nothing, and makes no admission wait for returns of gateways", async () => {
     const { admit, money, namespaceId, total } = await gatewayOn();
     const spec = { kind: "budget", window: "day", limitMicroUsd: 50n } as const;
     const { binding } = await policy.bound(namespaceId, spec, undefined, "shadow");
@@ -148,7 +148,7 @@ describe("a shadow binding of which nothing is left but slices", () => {
       expect(shadowDenials).toMatchObject([{ bindingId: binding.id, rule: "budget" }]);
     }
     expect(await recallCount()).toBe(before);
-    // Beside an enforced budget that a return would make room in, it is in nobody's way either.
+    // Together with an enforced budget, only slices of the enforced one are recalled.
     await money({ needed: 40_000n });
     const admitted = admit(30n);
     await eventually(async () => (await recallCount()) > before);

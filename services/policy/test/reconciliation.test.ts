@@ -99,7 +99,7 @@ async function reconcile(range: { from?: Date; to?: Date } = {}) {
 const boundLongAgo = () => policy.tamper(sql`update bindings set created_at = created_at - interval '1 hour'`);
 
 describe("agreement", () => {
-  it("is no difference, whatever the outcome of the requests; running ones are counted apart", async () => {
+  it("reports no difference, whatever the outcome of the requests; running ones are counted separately", async () => {
     const budgeted = await policy.oneBudget(10_000n, "hour");
     const { request, namespaceId, key } = budgeted;
     await policy.budget(namespaceId, 10_000n, key.id, "month");
@@ -123,7 +123,7 @@ describe("agreement", () => {
     await policy.admission.void(neverSeen, true);
     log(running, RequestStatus.PENDING);
     for (const each of [expired, late]) await makeDueToExpire(each);
-    // The first of them expires what is due, and neither is in the log yet.
+    // The first reservation expires the one that is due, and neither is in the log yet.
     for (let times = 0; times < 2; times++) await admitted();
     log(expired, RequestStatus.UNKNOWN, 50n);
     await policy.admission.settle(late, used(nano(20n)));
@@ -191,7 +191,7 @@ describe("agreement", () => {
     expect(await reconcile()).toMatchObject({ requests: BigInt(policy.usage.charges.length), differences: [] });
   });
 
-  it("in the end is no difference: what was on its way is read again", async () => {
+  it("in the end is no difference: events that were in transit are read again", async () => {
     const budgeted = await policy.oneBudget(1_000n);
     const one = budgeted.request(10n);
     await policy.admission.admit(one);
@@ -203,7 +203,7 @@ describe("agreement", () => {
 });
 
 describe("requests of services, which no gateway logs", () => {
-  it("are counted apart in every state, and hide no request of a gateway whose row is lost", async () => {
+  it("are counted separately in every state, and hide no lost row of a gateway's request", async () => {
     const budgeted = await policy.oneBudget(10_000n);
     const { namespaceId, key } = budgeted;
     const { admission } = policy.as(policy.service([namespaceId]));
@@ -314,7 +314,7 @@ describe("a fault is reported, and nothing else", () => {
     await policy.tamper(sql`update bindings set mode = 'shadow' where id = ${whole.binding.id}`);
     await policy.disable(budget.id);
     expect((await reconcile()).differences).toEqual([]);
-    // It was disabled meanwhile: the time for which it applied is not known.
+    // It was disabled meanwhile, so the time for which it applied is not known.
     await policy.tamper(sql`update policies set disabled_at = null`);
     expect((await reconcile()).differences).toEqual([]);
   });
@@ -437,7 +437,7 @@ describe("a record that is not kept long enough", () => {
 });
 
 describe("access", () => {
-  it("is for operators of the whole node with usage:read alone", async () => {
+  it("is only for operators of the whole node with usage:read", async () => {
     const { budgetAdmin } = policy.newNamespace(["policy:*", "usage:*"]);
     expect(await refusal(budgetAdmin.reconcileBudgets({}))).toMatchObject({ reason: "OPERATOR_REQUIRED" });
     const refusalOf = (token: string) => refusal(policy.as(token).budgetAdmin.reconcileBudgets({}));

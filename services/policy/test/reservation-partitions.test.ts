@@ -63,7 +63,7 @@ async function addPastDay(daysAgo: number): Promise<string> {
   return name;
 }
 
-it("the least id of a moment is that of its milliseconds", async () => {
+it("the lowest id of a moment is that of its milliseconds", async () => {
   const before = Date.now();
   const id = newId("req");
   const after = Date.now();
@@ -93,7 +93,7 @@ it("the table of an earlier release gets a bound while requests run, and days fo
   const before = await indexes();
   expect(await partitions.boundLegacy()).toBe(true);
   expect(await partitions.boundLegacy()).toBe(false);
-  // Nothing was built anew: attaching took no scan for indexes.
+  // Nothing was rebuilt: attaching needed no scan for indexes.
   expect(await indexes()).toEqual(before);
   expect(await partitions.create()).toHaveLength(2);
   expect(await partitions.create()).toEqual([]);
@@ -128,7 +128,7 @@ it("an idempotency key is used once over all partitions, also by concurrent requ
     const [winner] = admitted;
     const refused = outcomes.flatMap((each) => (each.status === "rejected" ? [each.reason as unknown] : []));
     for (const reason of refused) expect(reason).toMatchObject({ code: "already_exists" });
-    // One that cost nothing gives its key back, whatever its day.
+    // A request without a cost frees its key, whatever its day.
     await policy.admission.void(winner!, false);
     const again = { ...winner!, requestId: await idAt(Date.now() + 2 * DAY_MS) };
     expect(await policy.admission.admit(again)).toMatchObject({ outcome: "admitted" });
@@ -165,7 +165,7 @@ it("an admission and a settlement open the partitions around the request's day, 
   await Promise.all(pending);
 });
 
-it("a day that the default partition has ids of, from a clock that is days ahead, takes them when it is made", async () => {
+it("a new day takes over its ids from the default partition, where a clock that is days ahead has put them", async () => {
   const { request, total } = await policy.oneBudget(1_000n);
   const early = { ...request(10n), requestId: await idAt(Date.now() + 6 * DAY_MS) };
   await policy.admission.admit(early);
@@ -177,7 +177,7 @@ it("a day that the default partition has ids of, from a clock that is days ahead
   expect(await total()).toMatchObject({ reservedNano: 0n, spentNano: 1_000n });
 });
 
-it("tells how many reservations are open, and what they reserve", async () => {
+it("reports how many reservations are open, and what they reserve", async () => {
   const { request } = await policy.oneBudget(1_000n);
   const [first, second] = [request(10n), request(20n)];
   const before = await partitions.openTotals();
@@ -244,7 +244,7 @@ it("a day is dropped once everything of it ended a day ago, and not before", asy
   expect(await total()).toMatchObject({ reservedNano: 0n, spentNano: 6_000n });
 });
 
-it("expires all that is overdue in a namespace without traffic, however much it is", async () => {
+it("expires everything overdue in a namespace without traffic, whatever the amount", async () => {
   const { namespaceId, key, total } = await policy.oneBudget(1_000_000n);
   const requests = Array.from({ length: 150 }, () => requestOf(namespaceId, key.lineage, 10n));
   await Promise.all(requests.map((each) => policy.admission.admit(each)));

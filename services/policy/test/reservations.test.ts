@@ -14,7 +14,7 @@ const makeOverdue = (namespaceId: Id<"ns">) =>
     sql`update holds set expires_at = clock_timestamp() - interval '1 second' where namespace_id = ${namespaceId}`,
   );
 
-/** Moves everything spent in the namespace into the past by so many minutes, to the width of a bucket. */
+/** Moves everything spent in the namespace into the past by the given minutes, exact to a bucket. */
 const letPass = (namespaceId: Id<"ns">, minutes: number) =>
   policy.tamper(sql`update counters set spend[2] = spend[2] - round(${minutes} * 60000.0 / spend[1])::bigint
              where namespace_id = ${namespaceId} and spend is not null`);

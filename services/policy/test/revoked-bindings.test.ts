@@ -113,7 +113,7 @@ describe("the bindings of a revoked key", () => {
     expect(policy.acknowledged()).toContain(revoked.id);
   });
 
-  it("are removed by another process where one has stopped, by several at once, and after auth was away", async () => {
+  it("are removed by another process if one has stopped, by several at once, and after auth was unreachable", async () => {
     const own = policy.newNamespace();
     const keys = Array.from({ length: 120 }, () => policy.key(own.namespaceId, own.key));
     const id = await budgetOn(own, ...keys.slice(0, 10).map((key) => key.id));
@@ -163,7 +163,7 @@ describe("UnbindAll", () => {
     expect(await boundTo(own, id)).toHaveLength(4);
   });
 
-  it("refuses no choice, and more than one", async () => {
+  it("refuses a request without a choice, or with more than one", async () => {
     const { own, id, keys, bindings } = await bound();
     const bindingIds = [bindings[0]?.id ?? ""];
     const principal = onKey(keys[0]?.id ?? "");

@@ -77,7 +77,7 @@ describe("a service credential", () => {
         await rpc(by).settle({ ...voided, costNanoUsd: 10_000n });
       }
       if (isLimited) expect(await total()).toMatchObject({ reservedNano: 0n, spentNano: 0n });
-      // Only that id, and only of this service.
+      // Only this id, and only for this service.
       expect((await rpc(by).admit({ ...unsent, requestId: newId("req") })).outcome.case).toBe("admission");
       const another = policy.service([isLimited ? namespaceId : elsewhere]);
       expect((await rpc(another).admit(unsent)).outcome.case).toBe("admission");
@@ -103,7 +103,7 @@ describe("a service credential", () => {
     expect(await foreign.total()).toMatchObject({ reservedNano: 50_000n, spentNano: 0n });
   });
 
-  it("escapes no limit by a lineage that is not the key's", async () => {
+  it("cannot evade a limit by a lineage that is not the key's", async () => {
     const { namespaceId, token, key } = await boundService();
     const [child, foreign] = [policy.key(namespaceId, key), policy.key(newId("ns"))];
     const everywhere = policy.service();
@@ -136,7 +136,7 @@ describe("a service credential", () => {
     expect(await total()).toMatchObject({ spentNano: 20_000n });
   });
 
-  it("takes no request id or idempotency key from a gateway", async () => {
+  it("occupies no request id or idempotency key of a gateway", async () => {
     const { token, total, request } = await boundService();
     const named = { ...request(10n), idempotencyKey: "retry-1" };
     await rpc(token).void(named);
@@ -176,7 +176,7 @@ describe("a service credential", () => {
     }
   });
 
-  it("needs the scope policy:admit, and is no key", async () => {
+  it("needs the scope policy:admit, and cannot be used as a key", async () => {
     const { namespaceId, key, request } = await boundService();
     const verifying = policy.service([namespaceId], ["keys:verify"]);
     const denied = { code: Code.PermissionDenied, metadata: { scope: "policy:admit" } };

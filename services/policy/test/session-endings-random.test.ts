@@ -22,7 +22,7 @@ vi.setConfig({ testTimeout: 1_800_000 });
 
 const RUNS = process.env["ROUTEPLANE_FAULTS"] === "full" ? 400 : 15;
 const STEPS = 40;
-/** The last one stands for the day after which nothing is known any more: it comes when the test says so. */
+/** The last one represents the day after which nothing more can arrive; the test decides when it comes. */
 const SWEEPS_AFTER_MS = [0, 0, 86_400_000];
 
 let policy: PolicyUnderTest;
@@ -31,7 +31,7 @@ beforeAll(async () => {
 });
 afterAll(() => policy.stop());
 
-/** Request as it really was, whoever knows of it. */
+/** Real state of a request, independent of what the service or the log knows. */
 interface TrueRequest {
   readonly keyId: Id<"key">;
   readonly requestId: Id<"req">;
@@ -39,7 +39,7 @@ interface TrueRequest {
   readonly boundNano: bigint;
   /** Cost that the provider bills; undefined while it runs. */
   costNano: bigint | undefined;
-  /** Latest state that the stream has. */
+  /** Latest state in the stream. */
   published: "nothing" | "admitted" | "settled";
   isReported: boolean;
 }
@@ -148,11 +148,11 @@ async function runOnce(seed: number): Promise<void> {
     gateway.isLost = true;
     await sessions.end(gateway.sessionId, 1n);
   };
-  /** Somebody finds the spool: events and settlements that were in it are late. */
+  /** The spool is found: the events and settlements in it arrive late. */
   const findSpool = async (gateway: (typeof gateways)[number]): Promise<void> => {
     for (const each of all.filter(({ sessionId }) => sessionId === gateway.sessionId)) {
       if (chance(0.4)) continue;
-      // It had ended, and its settlement waited there.
+      // It had ended, and its settlement was pending in the spool.
       if (each.costNano === undefined && chance(0.4)) each.costNano = BigInt(int(Number(each.boundNano) + 1));
       const isNews = each.published === "nothing" || (each.published === "admitted" && each.costNano !== undefined);
       if (isNews) publish(each);
@@ -176,11 +176,11 @@ async function runOnce(seed: number): Promise<void> {
     );
     return new Map(rows.map(({ id, state, cost, amount }) => [id, { state, costNano: cost, amountNano: amount }]));
   };
-  /** Most that each counter may count, beside overruns and what came from dead letters: grants are made at the start alone. */
+  /** Maximum that each counter may count, in addition to overruns and charges from dead letters: grants are made only at the start. */
   const ceilings = new Map<Id<"bnd">, bigint>();
   /**
-   * Checks what holds at every moment: reserved amounts are whose they are, what has no row yet is still set aside, and a late charge takes
-   * what is set aside for it instead of counting beside it. What waits as a dead letter can be late, and is not set aside.
+   * Checks the invariants: reserved amounts belong to their owners, amounts without a row are still set aside, and a late charge uses the
+   * amount set aside for it instead of counting in addition. Charges of dead letters can be late, and are not set aside.
    */
   const check = async (): Promise<void> => {
     const rows = await rowsOf();

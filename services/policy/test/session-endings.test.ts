@@ -37,7 +37,7 @@ async function lostSession() {
     );
     return rows[0]?.state;
   };
-  /** Does what is due, with the time moved on so that a sweep is. */
+  /** Does what is due, with the time advanced so that a sweep is due. */
   const sweep = async (): Promise<void> => {
     await policy.tamper(
       sql`update gateway_sessions set settled_at = settled_at - interval '2 days' where id = ${sessionId}`,
@@ -79,7 +79,7 @@ it("is shown by the effective policy as leased while it may be spent, and as hel
   expect(await shown()).toEqual([1n, 0n, 1n]);
 });
 
-it("is settled in every other namespace if one of them fails, and there once that is mended", async () => {
+it("is settled in every other namespace if one of them fails, and in that one once it is repaired", async () => {
   const { namespaceId, binding, sessionId, amounts, stateOf } = await lostSession();
   const second = await policy.oneBudget(1_000_000n, "total");
   await policy.tamper(sql`update gateway_sessions set state = 'open', ended_at = null where id = ${sessionId}`);
@@ -98,7 +98,7 @@ it("is settled in every other namespace if one of them fails, and there once tha
   expect([await stateOf(), (await amounts()).reservedNano]).toEqual(["settled", 300n]);
 });
 
-it("is reconciled: slices count as reserved, and a session whose state does not allow what it has is named", async () => {
+it("is reconciled: slices count as reserved, and a session with slices that its state does not allow is reported", async () => {
   const { namespaceId, binding, sessionId } = await lostSession();
   const operator = policy.as(policy.operator(["usage:read"])).budgetAdmin;
   const differences = async () => {
@@ -130,7 +130,7 @@ it("is reconciled: slices count as reserved, and a session whose state does not 
   await policy.tamper(sql`delete from slices where session_id = ${sessionId}`);
 });
 
-it("is reconciled once it is settled: what is held back counts as reserved", async () => {
+it("is reconciled once it is settled: amounts held back count as reserved", async () => {
   const { namespaceId, amounts } = await lostSession();
   await run();
   await run();
@@ -140,7 +140,7 @@ it("is reconciled once it is settled: what is held back counts as reserved", asy
 });
 
 describe("a lost session", () => {
-  it("is charged and reserved as the log says, once it is recorded; then what may be in doubt stays reserved", async () => {
+  it("is charged and reserved as the log says, once the log is complete; amounts that may be in doubt stay reserved", async () => {
     const { log, amounts, stateOf } = await lostSession();
     policy.usage.holdPosition();
     log(newId("req"), RequestStatus.SUCCEEDED, 70n);
@@ -157,7 +157,7 @@ describe("a lost session", () => {
     expect(await amounts()).toEqual({ spentNano: 170n, reservedNano: 400n });
   });
 
-  it("waits while the usage service is away, and nothing is free", async () => {
+  it("waits while the usage service does not answer, and frees nothing", async () => {
     const { log, amounts, stateOf } = await lostSession();
     log(newId("req"), RequestStatus.SUCCEEDED, 70n);
     policy.usage.usageDown.value = true;
@@ -169,7 +169,7 @@ describe("a lost session", () => {
     expect([await stateOf(), await amounts()]).toEqual(["settled", { spentNano: 70n, reservedNano: 300n }]);
   });
 
-  it("asks again a log whose positions begin anew, because it was restored from a copy", async () => {
+  it("starts again with a log whose positions were reset, because it was restored from a backup", async () => {
     const { stateOf } = await lostSession();
     await run();
     policy.usage.restartPositions();
@@ -179,7 +179,7 @@ describe("a lost session", () => {
     expect(await stateOf()).toBe("settled");
   });
 
-  it("charges what comes late against what is held back, and corrects what expired", async () => {
+  it("charges late requests against the amount held back, and corrects expired ones", async () => {
     const { log, amounts, sweep, expire } = await lostSession();
     const [running, late] = [newId("req"), newId("req")];
     log(running, RequestStatus.PENDING);
@@ -189,7 +189,7 @@ describe("a lost session", () => {
     await expire();
     expect(await amounts()).toEqual({ spentNano: 100n, reservedNano: 300n });
     log(running, RequestStatus.SUCCEEDED, 30n);
-    // More than its bound, of which no more than the bound was held back.
+    // More than its bound; only the bound was held back.
     log(late, RequestStatus.SUCCEEDED, 120n);
     await sweep();
     expect(await amounts()).toEqual({ spentNano: 150n, reservedNano: 200n });
@@ -197,7 +197,7 @@ describe("a lost session", () => {
     expect(await amounts()).toEqual({ spentNano: 150n, reservedNano: 200n });
   });
 
-  it("is closed by the last sweep: what was held back is free, and the audit log says so", async () => {
+  it("is closed by the last sweep: the amount held back is freed, and the audit log records it", async () => {
     const { amounts, sweep, stateOf, binding, key, sessionId } = await lostSession();
     await run();
     await run();
@@ -215,7 +215,7 @@ describe("a lost session", () => {
     expect(rows).toEqual([{ target_id: binding.id, actor_type: "service", after }]);
   });
 
-  it("is ended at once by a complete close of its owner, and the log charges nothing more", async () => {
+  it("ends at once when its owner closes it as complete, and the log charges nothing more", async () => {
     const { log, amounts, stateOf, close } = await lostSession();
     await run();
     await run();

@@ -23,7 +23,7 @@ afterAll(() => policy.stop());
 const LENGTH_MS = 30_000;
 const { OPEN, ENDED, CLOSED } = SessionState;
 
-/** Process of the service that looks at sessions, on a clock of its own. */
+/** Process of the service that watches sessions, on a clock of its own. */
 function observer(startMs = 0) {
   const clock = { nowMs: startMs };
   const look = createEndMissedRenewals(store, LENGTH_MS, () => clock.nowMs);
@@ -45,7 +45,7 @@ async function openSession() {
 }
 
 describe("a session", () => {
-  it("ends once a process saw its number unchanged for the whole length, and not before", async () => {
+  it("ends once a process has seen its number unchanged for the whole length, and not before", async () => {
     const { sessionId, money, renew } = await openSession();
     await money({ needed: 10_000n });
     const process = observer();
@@ -59,7 +59,7 @@ describe("a session", () => {
     expect(await money({ granted: 10_000n, needed: 1n })).toMatchObject({ state: ENDED, isGranted: false });
   });
 
-  it("lives as long again where the process that watched it died, whatever the clocks of others say", async () => {
+  it("lives for the whole length again if the process that watched it died, whatever the clocks of others show", async () => {
     const { sessionId } = await openSession();
     const first = observer();
     await first.lookAfter(0);
@@ -70,7 +70,7 @@ describe("a session", () => {
     expect(await second.lookAfter(1)).toContain(sessionId);
   });
 
-  it("that is looked at by slow queries lives for the whole length after an answer, until the next question", async () => {
+  it("that is watched by slow queries lives for the whole length from one result to the next query", async () => {
     const { sessionId } = await openSession();
     const clock = { nowMs: 0 };
     const slow = {
@@ -83,13 +83,13 @@ describe("a session", () => {
     };
     const look = createEndMissedRenewals(slow, LENGTH_MS, () => clock.nowMs);
     expect(await look()).not.toContain(sessionId);
-    // Answered after 10 s and asked again 29.999 s later, whenever that is answered.
+    // Answered after 10 s and queried again 29.999 s later, whenever that query is answered.
     clock.nowMs += LENGTH_MS - 1;
     expect(await look()).not.toContain(sessionId);
     expect(await look()).toContain(sessionId);
   });
 
-  it("that is renewed between look and end goes on", async () => {
+  it("that is renewed between check and end continues", async () => {
     const { sessionId, renew } = await openSession();
     expect(await store.end(sessionId, 1n)).toBe(true);
     const other = await openSession();
@@ -99,7 +99,7 @@ describe("a session", () => {
     expect(await renew(2n, 1n)).toMatchObject({ state: ENDED });
   });
 
-  it("that is left is granted nothing, and ends by itself with its slices reserved", async () => {
+  it("that its owner has left is granted nothing, and ends by itself with its slices reserved", async () => {
     const { sessionId, money, close, total } = await openSession();
     await money({ needed: 10_000n });
     const process = observer();

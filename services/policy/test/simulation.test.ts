@@ -24,7 +24,7 @@ const draft = (limitMicroUsd: bigint, window = BudgetWindow.TOTAL) => ({
   value: { kind: { case: "budget" as const, value: { window, limitMicroUsd } } },
 });
 
-/** Adds a request of 100 micro-USD, so many hours ago, to the log of the usage service. */
+/** Adds a request of 100 micro-USD, the given hours ago, to the log of the usage service. */
 function addRequest(keyId: string, hoursAgo: number, change: object = {}): void {
   const createdMs = Date.now() - hoursAgo * HOUR_MS;
   const ended = { status: RequestStatus.SUCCEEDED, costMicroUsd: 100n, completedAt: timestampFromMs(createdMs + 500) };
@@ -79,7 +79,7 @@ describe("a simulation", () => {
     expect(all).toMatchObject({ requestCount: 4n, refusedCount: 4n, byRule: [{ rule: "guardrail.model_deny" }] });
   });
 
-  it("takes a running request at its reservation", async () => {
+  it("counts a running request with its reservation", async () => {
     const { key, simulation } = policy.newNamespace(SCOPES);
     const pending = { status: RequestStatus.PENDING, costMicroUsd: 0n, reservedMicroUsd: 900n, completedAt: undefined };
     addRequest(key.id, 2, pending);
@@ -110,7 +110,7 @@ describe("a simulation", () => {
     expect([await policies.listPolicies({}), await policy.totals(namespaceId)]).toEqual(before);
   });
 
-  it("needs policy:read and usage:read, and is that of the caller's namespace", async () => {
+  it("needs policy:read and usage:read, and covers the caller's namespace", async () => {
     for (const [held, scope] of [
       [["usage:read"], "policy:read"],
       [["policy:*"], "usage:read"],

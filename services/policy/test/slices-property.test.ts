@@ -49,7 +49,7 @@ async function newWorld() {
     namespaceId,
     keys,
     places,
-    /** Limits that may be exceeded by so much, because they were edited or a provider billed more. */
+    /** Amounts by which limits may be exceeded, because they were edited or a provider billed more. */
     ceilings: new Map<Id<"bnd">, bigint>(),
     requests: [] as Request[],
     async edit(place: number, limitMicroUsd: bigint) {

@@ -63,7 +63,7 @@ describe("the services of one kind each", () => {
     expect((await own.presets.listPresets({})).policies).toEqual([bundle.policy]);
   });
 
-  it("answer NOT_FOUND for a policy of another kind, with the same bytes as for one that does not exist", async () => {
+  it("return NOT_FOUND for a policy of another kind, with the same bytes as for an unknown one", async () => {
     const own = policy.newNamespace();
     const { budget, rail } = await createOfEachKind(own);
     const [ofBudget, ofGuardrail] = [budget.policy?.id ?? "", rail.policy?.id ?? ""];

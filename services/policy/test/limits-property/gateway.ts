@@ -127,7 +127,7 @@ export class Gateway {
     }
   }
 
-  /** Asks as a process that was suspended does when it resumes after its session's end. */
+  /** Makes the calls of a suspended process that resumes after its session's end. */
   async acquireInVain(): Promise<void> {
     if (!this.isLost) return;
     const on = this.world.countersOf(0, this.known).filter(({ dimension }) => dimension === MONEY);
@@ -140,7 +140,7 @@ export class Gateway {
     expect(grants.filter(({ granted }) => granted)).toEqual([]);
   }
 
-  /** A call that was overtaken comes late. */
+  /** A delayed call arrives after later ones. */
   async repeatLate(): Promise<void> {
     if (this.isOpen) await this.late?.();
   }
@@ -201,7 +201,7 @@ export class Gateway {
     if (isPublished) publish(this.world.log, this.world.namespaceId, request);
   }
 
-  /** Ends requests that run, and has the log told of some that have ended. */
+  /** Ends running requests, and sends the end of some of them to the log. */
   finish(): void {
     for (const request of this.own()) {
       const { bound, tokensMax, on } = request;
@@ -279,7 +279,7 @@ export class Gateway {
     this.old.push(this.wire);
   }
 
-  /** Loses the process: nobody reports what it has not reported, until somebody finds its spool. */
+  /** Loses the process: what it has not reported stays unreported until its spool is found. */
   async lose(): Promise<void> {
     const { wire } = this;
     if (!this.isOpen) return;

@@ -49,7 +49,7 @@ export async function check(world: World, gateways: readonly Gateway[], isEdited
   checkGateways(world, gateways, reading);
 }
 
-/** Steps that a row may take: each charge is made once, and an end that nobody saw is corrected once. */
+/** Allowed state changes of a row: each charge is made once, and an unknown end is corrected once. */
 const NEXT: Readonly<Record<string, readonly string[]>> = {
   open: ["settled", "voided", "expired"],
   expired: ["settled"],
@@ -77,14 +77,14 @@ function checkSums({ sums, lost }: World, { slices }: Reading): void {
     ).toBe(true);
     sums.set(name, told);
     if (!lost.has(session_id) || dimension !== "money") continue;
-    // What comes late takes what is set aside for it, and counts nothing beside it.
+    // A late charge uses the amount set aside for it, and counts nothing in addition.
     const kept = used + larger(granted - returned - used, 0n) + held_back;
     expect(kept <= (lost.get(session_id)?.get(binding_id) ?? kept), `${name} after its loss: ${kept}`).toBe(true);
     lost.get(session_id)?.set(binding_id, kept);
   }
 }
 
-/** Invariant 1: what is counted is what really is, and no more than the limit, but for edits and for bills beyond a bound. */
+/** Invariant 1: counted amounts are the real ones, and within the limit, except after edits and bills beyond a bound. */
 function checkCounters(world: World, { counters, slices, holds }: Reading, isEdited: boolean): void {
   const isOneBucket = Math.floor(world.startedAtMs / BUCKET_MS) === Math.floor((Date.now() + 1_000) / BUCKET_MS);
   const byId = new Map(world.requests.map((request) => [request.requestId as string, request]));
@@ -137,7 +137,7 @@ function checkCounters(world: World, { counters, slices, holds }: Reading, isEdi
   }
 }
 
-/** Invariant 2: what a gateway can use, runs and has not reported is set aside for it. */
+/** Invariant 2: amounts that a gateway can use, uses for running requests or has not reported are set aside for it. */
 function checkGateways(world: World, gateways: readonly Gateway[], { slices, holds }: Reading): void {
   const applied = new Set<string>(holds.map((row) => row.request_id));
   for (const { wire, isOpen, standing } of gateways) {

@@ -7,7 +7,7 @@ import type { FakeSessionLog } from "../fake-session-log.ts";
 import type { ReportInit } from "../gateway-under-test.ts";
 import { lesser, type Random } from "../random.ts";
 
-/** Request as it really is, whoever knows of it. */
+/** Real state of a request, independent of what the service or the log knows. */
 export interface Request {
   readonly keyId: Id<"key">;
   readonly requestId: Id<"req">;
@@ -20,7 +20,7 @@ export interface Request {
   readonly countedAt: Timestamp | undefined;
   /** End; undefined while it runs. */
   end: { readonly cost: bigint; readonly tokens: bigint; readonly neverSent: boolean } | undefined;
-  /** Latest state that the stream of the log has. Requests of the service's own admission are not read from it. */
+  /** Latest state in the stream of the log. Requests that the service admitted itself are not read from the stream. */
   published: "nothing" | "admitted" | "settled";
   isReported: boolean;
 }

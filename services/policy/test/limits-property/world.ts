@@ -8,7 +8,7 @@ import type { Random } from "../random.ts";
 import { type Counted, nameOf, type Request } from "./requests.ts";
 
 const { MONEY, REQUESTS, TOKENS, CONCURRENT } = Dimension;
-/** Window from which nothing leaves while a test runs. Its buckets are 36 s long. */
+/** Window that is longer than a test, so that nothing leaves it. Its buckets are 36 s long. */
 const WINDOW_SECS = 3_600;
 export const BUCKET_MS = WINDOW_SECS * 10;
 const BUDGET = { kind: "budget", window: "total", limitMicroUsd: 70n } as const;
@@ -34,7 +34,7 @@ export async function newWorld(policy: PolicyUnderTest, processes: readonly Poli
     places,
     requests: [] as Request[],
     log: new FakeSessionLog(),
-    /** Requests and tokens that were granted, or admitted by the service, less what was returned, by counter. */
+    /** Requests and tokens that were granted or centrally admitted, minus returned ones, by counter. */
     counted: new Map<string, bigint>(),
     ceilings: new Map<string, bigint>(),
     sums: new Map<string, readonly bigint[]>(),
