@@ -11,8 +11,8 @@ import type { UpstreamWire } from "./upstream/received.ts";
 
 /**
  * Runs coding agents in a scratch folder, through a node to a scripted model that runs one command: `npm run agents`. It installs the
- * agents from the registry, 800 MB, into a folder that is removed, or into the one that ROUTEPLANE_AGENTS names. Prints, for each agent
- * and upstream wire, what the request log has of it.
+ * agents from the registry, 800 MB, into a folder that is removed, or into the one that ROUTEPLANE_AGENTS names. Prints, for each agent and
+ * upstream wire, what the request log has recorded.
  */
 
 interface Agent {
@@ -22,7 +22,7 @@ interface Agent {
 }
 
 const PACKAGES = ["@anthropic-ai/claude-code@2.1.332", "@openai/codex@0.171.0"];
-/** Requests of a right run: one that ends with the call, one with its result. */
+/** Requests of a correct run: one that ends with the call, one with its result. */
 const REQUESTS = 2;
 const PROMPT = "Write agent.txt";
 const execute = promisify(execFile);
@@ -42,7 +42,7 @@ const AGENTS: readonly Agent[] = [
     name: "codex",
     command(url, model) {
       const provider = `{name="routeplane",base_url="${url}/v1",env_key="ROUTEPLANE_API_KEY",wire_api="responses"}`;
-      // Tools that the provider runs, and lists of tools, are left out: the first are billed by the call.
+      // Tools that the provider runs, and lists of tools, are left out, because the provider's tools are billed per call.
       const settings = ["model_provider=routeplane", `model_providers.routeplane=${provider}`, 'web_search="disabled"'];
       const config = settings.flatMap((setting) => ["-c", setting]);
       const isolation = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"];
@@ -103,7 +103,7 @@ async function run({ node }: Routeplane, agent: Agent, model: string): Promise<s
   return `${said} | ${await usageOf(node, key.id, isRight ? REQUESTS : 0)}`;
 }
 
-/** Requests, tokens and cost of a key, once as many as are expected are in the log and settled. */
+/** Requests, tokens and cost of a key, once the expected number of requests is in the log and settled. */
 async function usageOf(node: Routeplane["node"], keyId: string, count: number): Promise<string> {
   const rows = await eventually(async () => {
     const { data } = await cliJson<{ data: readonly RequestRow[] }>(node, "cloud", "requests", "--limit", "100");

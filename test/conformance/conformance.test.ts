@@ -11,7 +11,7 @@ import { startScriptedUpstream } from "./upstream/scripted-upstream.ts";
 import { USAGE } from "./upstream/turn.ts";
 import { UPSTREAM_KEY, type WireServer } from "./upstream/wire-server.ts";
 
-/** Every client by every upstream wire, and by none: straight to the upstream, which shows that a check and the upstream are right. */
+/** Every client with every upstream wire, and also directly with the upstream, which shows that a check and the upstream are correct. */
 
 const UPSTREAM_WIRES = Object.keys(MODELS) as UpstreamWire[];
 
@@ -46,7 +46,7 @@ describe.each(CLIENTS)("$name", ({ checks }) => {
 });
 
 describe.each(ENDPOINT_CHECKS)("$client, $endpoint", ({ endpoint, check }) => {
-  // The upstream has no list of models: the node makes it.
+  // The upstream has no list of models: the node creates it.
   if (endpoint !== "models") {
     it("direct", () => check({ url: upstream.url, apiKey: UPSTREAM_KEY, model: "scripted" }));
   }

@@ -2,12 +2,12 @@ import { isDeepStrictEqual } from "node:util";
 import { partsOf, promptOf, ProviderFault, type ReceivedRequest, requireThat } from "./upstream/received.ts";
 import type { AnswerBlock, Turn } from "./upstream/turn.ts";
 
-/** Conversations of the scripted upstream: what it demands of a request of each, and what it answers. */
+/** Conversations of the scripted upstream: for each, the requirements on a request, and the answer. */
 
 export const ANSWER = 'Zürich has 7 °C and "rain" 🌧.\nBring an umbrella.';
 export const SYSTEM = "Answer in one sentence.";
 export const THOUGHT = "The user wants the weather, so I look it up.";
-/** Signature of the thought, which must come back as it was. */
+/** Signature of the thought, which must come back unchanged. */
 export const SIGNATURE = "EqoBCkgIARABGAIiQL+/aGVsbG8/signature==";
 /** Image of one red pixel. */
 export const PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC";
@@ -24,7 +24,7 @@ export const TOOL = {
   },
 } as const;
 
-/** City that is asked for, with what must be escaped in JSON. */
+/** Requested city, with characters that must be escaped in JSON. */
 export const CITY = 'Zürich "HB"';
 export const OTHER_CITY = "São Paulo\\SP";
 
@@ -46,7 +46,7 @@ export const RETRY_AFTER_SECS = 7;
 
 const text = (content: string): Turn => ({ blocks: [{ type: "text", text: content }] });
 
-/** Scenarios, keyed by name: what answers a request that begins with `[name]`. */
+/** Scenarios, keyed by name: the answer to a request that begins with `[name]`. */
 const SCENARIOS: Readonly<Record<string, (request: ReceivedRequest) => Turn>> = {
   text: () => text(ANSWER),
   system: (request) => {
@@ -77,7 +77,7 @@ const SCENARIOS: Readonly<Record<string, (request: ReceivedRequest) => Turn>> = 
     return text("A red pixel.");
   },
   schema: (request) => {
-    // A client that does not know the model asks for the object by a tool that must be called.
+    // A client that does not know the model requests the object by a forced tool call.
     const [tool] = request.tools;
     const schema = request.schema ?? tool?.schema;
     requireThat(
@@ -126,7 +126,7 @@ export function answerOf(request: ReceivedRequest): Turn {
   return scenario(request);
 }
 
-/** First the calls, then, once each of them has its result, the answer. */
+/** First the calls; then, once each of them has its result, the answer. */
 function converse(request: ReceivedRequest, blocks: readonly AnswerBlock[]): Turn {
   requireTool(request);
   const calls = blocks.filter((block) => block.type === "tool");
@@ -144,7 +144,7 @@ function converse(request: ReceivedRequest, blocks: readonly AnswerBlock[]): Tur
   return text(ANSWER);
 }
 
-/** Call of the tool, with an id as the upstream's wire has it. */
+/** Call of the tool, with an id in the form of the upstream's wire. */
 function call({ wire }: ReceivedRequest, number: number, city: string): Extract<AnswerBlock, { type: "tool" }> {
   const id = `${wire === "messages" ? "toolu" : "call"}_0${number}AbCdEfGh`;
   return { type: "tool", id, name: TOOL.name, input: { city } };
@@ -158,7 +158,7 @@ function requireTool({ tools }: ReceivedRequest): void {
   requireThat(isDeepStrictEqual(shape, shapeOf(TOOL.schema)), `the tool's schema is ${JSON.stringify(tool.schema)}`);
 }
 
-/** Names, types and necessity of the properties of a schema: what two that say the same have in common. */
+/** Names, types and required properties of a schema, to compare equivalent schemas. */
 function shapeOf(schema: unknown): unknown {
   const { type, properties, required } = schema as typeof RECORD_SCHEMA;
   return { type, properties: Object.entries(properties).map(([name, one]) => [name, one.type]), required };

@@ -16,7 +16,7 @@ describe("findRiddles", () => {
     expect(findRiddles("a.ts", `f(/** ${word} is first. */ a);`)).toHaveLength(1);
   });
 
-  it("accepts comments that start with the thing, and words that only begin like a riddle word", () => {
+  it("accepts comments that name the thing first, and words that only begin like a riddle word", () => {
     const texts = [
       "Upstreams, keyed by name.",
       "Called when it changes.",
@@ -27,7 +27,7 @@ describe("findRiddles", () => {
     for (const text of texts) expect(findRiddles("a.ts", `/** ${text} */\nlet a;`)).toEqual([]);
   });
 
-  it("passes over plain comments and globs", () => {
+  it("ignores plain comments and globs", () => {
     expect(findRiddles("a.ts", '// What is so.\n/* Who */\nconst a = ["services/** {Of}", "**/*.ts"];')).toEqual([]);
   });
 
@@ -43,7 +43,7 @@ describe("findRiddles", () => {
     expect(findRiddles("a.proto", source)).toMatchObject([{ line: 3, text: "Which it is." }]);
   });
 
-  it("passes over comments of a contract that stand before no declaration, and later lines of one that does", () => {
+  it("ignores comments of a contract that precede no declaration, and later lines of those that do", () => {
     const source =
       '// What this file is.\nsyntax = "proto3";\n\n// A key\n// of a namespace.\nmessage Key {}\n\n// Who.\n\nmessage A {}';
     expect(findRiddles("a.proto", source)).toEqual([]);

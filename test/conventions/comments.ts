@@ -9,7 +9,7 @@ export interface Finding {
   readonly advice: string;
 }
 
-/** Opening words that postpone the thing which a comment is about, by the advice that mends them. */
+/** Opening words that delay the subject of a comment, by the advice that corrects them. */
 const OPENINGS: readonly (readonly [words: string, advice: string])[] = [
   ["Whether", "write 'True if …', or the noun of the state"],
   [
@@ -27,7 +27,7 @@ const OPENINGS: readonly (readonly [words: string, advice: string])[] = [
 ];
 const ADVICE = new Map(OPENINGS.flatMap(([words, advice]) => words.split(" ").map((word) => [word, advice])));
 
-/** Words that no declared name has, by the glossary's word. */
+/** Words that no declared name may contain, by the glossary's word. */
 const SYNONYMS: Readonly<Record<string, string>> = {
   ballast: "reserved disk space",
   debt: "pending settlement",

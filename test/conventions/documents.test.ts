@@ -93,7 +93,7 @@ describe("docs/adr", () => {
 });
 
 describe("reading documents", () => {
-  it("finds paths, expands braces and passes over placeholders and blocks", () => {
+  it("finds paths, expands braces and ignores placeholders and blocks", () => {
     const text =
       "`packages/{a,b}/x.ts` `services/<name>/y` `docs/adr/NNNN-t.md` `keys` `ring.ts`\n\n```sh\n`test/no`\n```\n";
     expect(pathsOf(text).flatMap(expandBraces)).toEqual(["packages/a/x.ts", "packages/b/x.ts", "ring.ts"]);
@@ -109,7 +109,7 @@ describe("reading documents", () => {
   });
 });
 
-/** @returns what is wrong in each document, with the path of the document before it */
+/** @returns the faults of all documents, each with the path of its document */
 function faultsOf(find: (path: string, text: string) => readonly string[]): string[] {
   return documents.flatMap(({ path, text }) => find(path, text).map((fault) => `${path}: ${fault}`));
 }

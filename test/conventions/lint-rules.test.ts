@@ -16,7 +16,7 @@ interface Finding {
 
 const PORT = "declare a port in domain/ and let app.ts pass its implementation in";
 
-/** Room, an import that it may not have, and the rule and mend that the linter must name. */
+/** Folder, an import that it may not have, and the rule and remedy that the linter must name. */
 const FORBIDDEN: readonly (readonly [room: string, imported: string, rule: string, mend: string])[] = [
   ["packages/rpc/src", "@routeplane/auth", "packages import no service", "move what both need to packages/"],
   ["packages/rpc/src", "../../../services/auth/src/config.ts", "packages import no service", "call its RPCs"],
@@ -107,7 +107,7 @@ beforeAll(async () => {
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
 it.each(FORBIDDEN.map((breach, index) => ({ breach, index })))(
-  "names rule and mend where $breach.0 imports $breach.1",
+  "names rule and remedy if $breach.0 imports $breach.1",
   ({ breach: [room, , rule, mend], index }) => {
     const helps = findingsOf(`${room}/${scratchName(index)}`).map(({ help }) => help);
     expect(helps).toHaveLength(1);
@@ -116,12 +116,12 @@ it.each(FORBIDDEN.map((breach, index) => ({ breach, index })))(
   },
 );
 
-it("reports a circle of imports of types alone", () => {
+it("reports a cycle of type-only imports", () => {
   expect(findingsOf("packages/cli/src/one.ts").map(({ code }) => code)).toEqual(["import(no-cycle)"]);
   expect(findingsOf("packages/cli/src/other.ts").map(({ code }) => code)).toEqual(["import(no-cycle)"]);
 });
 
-it("lets domain/ import pure packages, and a test any room", () => {
+it("lets domain/ import pure packages, and a test any folder", () => {
   expect(findingsOf("services/usage/src/domain/allowed.ts")).toEqual([]);
   expect(findingsOf("services/usage/src/domain/a.test.ts")).toEqual([]);
 });

@@ -5,7 +5,7 @@ export interface MigrationFault {
   readonly statement: string;
 }
 
-/** Rules on migrations, each with what it demands. They are expand-only, because the previous release runs beside them. */
+/** Rules on migrations, each with its requirement. Migrations are expand-only, because the previous release runs at the same time. */
 export const RULES = {
   drop: "drops nothing that the previous release uses: leave it, and drop it in a later release that lists it as unused",
   rename: "renames nothing: add the new name, write both, and drop the old one in a later release",
@@ -54,7 +54,7 @@ function brokenRules(text: string, made: ReadonlySet<string>): readonly (keyof t
   return actionsOf(text).flatMap(brokenByAction);
 }
 
-/** Actions of an ALTER TABLE, split at commas that are in no parentheses. */
+/** Actions of an ALTER TABLE, split at commas outside of parentheses. */
 function actionsOf(text: string): readonly string[] {
   let depth = 0;
   let action = "";
@@ -87,8 +87,8 @@ function brokenByAction(action: string): readonly (keyof typeof RULES)[] {
 }
 
 /**
- * Text without comments, string literals and bodies of functions. The body of a DO block is kept, cut at its keywords and quotes:
- * its statements, and those that it makes of texts, run in the migration.
+ * Text without comments, string literals and bodies of functions. The body of a DO block is kept, split at its keywords and quotes, because
+ * its statements, and those that it composes from texts, run in the migration.
  */
 function withoutLiterals(statement: string): string {
   const text = statement.replaceAll(/--[^\n]*/g, " ").replaceAll(/\/\*[\s\S]*?\*\//g, " ");

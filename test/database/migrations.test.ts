@@ -10,7 +10,7 @@ import { migrationFaults, RULES } from "./migration-rules.ts";
 const SCHEMAS = { auth, policy, usage };
 
 /**
- * Newest migration of each schema from before the first release. No release ran beside them: the processes of a node were stopped
+ * Newest migration of each schema from before the first release. No release ran at the same time: the processes of a node were stopped
  * while they were applied.
  */
 const BEFORE_THE_FIRST_RELEASE = {
@@ -19,15 +19,15 @@ const BEFORE_THE_FIRST_RELEASE = {
   usage: "0019_exact_sums",
 };
 
-/** Reasons that hold for migrations from before the first release alone. */
+/** Reasons that only apply to migrations from before the first release. */
 const UNRELEASED = {
   lock: "before the first release: the index was built with the processes stopped",
   change: "before the first release: processes from before it were stopped, and those after it know no other form",
 } as const;
 
 /**
- * Faults that were found to be harmless, as `<schema>/<migration> <rule>`, each with the reason why the previous release runs beside
- * them, or why it never had to.
+ * Faults that were found to be harmless, as `<schema>/<migration> <rule>`, each with the reason why the previous release can run at the
+ * same time, or why it never had to.
  */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   "auth/0003_key_lifecycle constraint": "the check is of a column that the same statement adds",
@@ -99,7 +99,7 @@ async function faultsOf(
 const keyOf = (fault: string): string => fault.split(":")[0] ?? "";
 
 describe("the migrations", () => {
-  it("of a service are the files of its folder, by which `npm start` knows whether there is something to migrate", async () => {
+  it("of a service are the files of its folder, which tell `npm start` whether to migrate", async () => {
     for (const [schema, migrations] of Object.entries(SCHEMAS)) {
       const files = await readdir(new URL(`../../services/${schema}/migrations`, import.meta.url));
       const names = Object.keys(migrations).map((name) => `${name}.ts`);
@@ -107,7 +107,7 @@ describe("the migrations", () => {
     }
   });
 
-  it("let the previous release run beside them, but for listed ones with a reason", async () => {
+  it("let the previous release run at the same time, except for listed ones with a reason", async () => {
     const schemas = ["auth", "policy", "usage"] as const;
     const faults = (await Promise.all(schemas.map((schema) => faultsOf(schema, () => true)))).flat();
     expect(faults.filter((fault) => !Object.hasOwn(EXCEPTIONS, keyOf(fault)))).toEqual([]);
@@ -127,7 +127,7 @@ describe("the migrations", () => {
     expect(later).toEqual([]);
   });
 
-  it("of the past that did not only add are found by the rules", async () => {
+  it("of the past that did more than add are found by the rules", async () => {
     const rules = (faults: readonly string[]): readonly string[] => [...new Set(faults.map(keyOf))];
     expect(rules(await faultsOf("usage", (name) => name === "0002_denied_policy_collation"))).toEqual([
       "usage/0002_denied_policy_collation type",

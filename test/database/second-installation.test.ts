@@ -7,7 +7,7 @@ import { cloneDatabase, compileCache } from "@routeplane/testing";
 import pg from "pg";
 import { afterAll, expect, it } from "vitest";
 
-/** A second installation of Routeplane on the Postgres server of a first one, the tests' own. */
+/** Tests of a second installation of Routeplane on the Postgres server of a first one, that of the tests. */
 const first = await cloneDatabase();
 const server = new URL(first.adminUrl);
 const admin = new pg.Client({ connectionString: first.adminUrl });
@@ -117,7 +117,7 @@ it("has a role for backups if it is given a password, which reads every row and 
       ({ rows }) => rows,
       (error: Error) => error.message,
     );
-  // As pg_dump does: rows that row-level security would hide are an error.
+  // Like pg_dump, which fails if row-level security would hide rows.
   await role.query("set row_security = off");
   expect(await attempt("select id from usage.installation")).toHaveLength(1);
   expect(await attempt("delete from usage.installation")).toMatch(/read-only transaction/);
@@ -131,7 +131,7 @@ it("has a role for backups if it is given a password, which reads every row and 
   await owner.end();
 });
 
-it("has its passwords replaced if that is asked for, and not otherwise", async () => {
+it("has its passwords replaced only on request", async () => {
   const asked = { ROUTEPLANE_ROLE_PREFIX: prefix };
   expect((await provisionJob("one", asked)).code).toBe(0);
   expect((await provisionJob("two", asked)).output).toContain("exists with another password");
@@ -141,7 +141,7 @@ it("has its passwords replaced if that is asked for, and not otherwise", async (
   expect([await logIn("one"), await logIn("two")]).toEqual([false, true]);
 });
 
-it("is provisioned, and again, by an administrator who is no superuser", async () => {
+it("is provisioned, repeatedly, by an administrator who is not a superuser", async () => {
   const name = `${prefix}_dba`;
   await admin.query(`create role ${name} login createrole createdb password 'dba'`);
   const url = new URL(first.adminUrl);

@@ -10,7 +10,7 @@ import { sql } from "kysely";
 import pg from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-/** A server that takes connections over TLS alone. */
+/** Server that accepts connections only over TLS. */
 const authority = createAuthority();
 const other = createAuthority();
 const folder = await mkdtemp(join(tmpdir(), "routeplane-tls-"));
@@ -89,7 +89,7 @@ it("is reached by provision and processes that verify its certificate", async ()
   await database.stop();
 });
 
-/** Connection strings that the server refuses, or that refuse its certificate, each with what the log says. */
+/** Connection strings that the server refuses, or that refuse its certificate, each with the text in the log. */
 const REFUSED: readonly [what: string, url: string, log: RegExp][] = [
   ["the lack of TLS", url, /no pg_hba.conf entry .*no encryption/],
   ["an authority that is not trusted", verified(url, other.caFile), /no trusted authority has signed/],
@@ -123,7 +123,7 @@ async function expectRefused(at: string, says: RegExp): Promise<void> {
   const logger = createLogger("test", (line) => (lines.push(line), ""));
   const condition = setSchemaCondition(database, new Readiness(), logger);
   try {
-    // More at once than there are connections: the pool itself connects for those that wait.
+    // More calls at once than connections: the pool itself connects for waiting ones.
     const calls = Array.from({ length: 4 }, () => database.within({}, (tx) => sql`select 1`.execute(tx)));
     for (const call of await Promise.allSettled(calls))
       expect(call).toMatchObject({

@@ -18,8 +18,8 @@ export interface CountingUpstream {
 export const COUNTED_PRICE = "price: {input_usd_per_mtok: 0, output_usd_per_mtok: 1}";
 
 /**
- * Maximum delay of a response. It is most of the time of a request, so at any kill most requests are here. In the short form it is
- * longer: a load of so many requests at a time takes half the CPU time.
+ * Maximum delay of a response. It is most of the time of a request, so that most requests are at the upstream at any kill. It is longer in
+ * the short form: the same number of concurrent requests then takes half the CPU time.
  */
 const MAX_DELAY_MS = process.env["ROUTEPLANE_FAULTS"] === "full" ? 150 : 300;
 

@@ -8,8 +8,8 @@ import { type Ledger, openLedger } from "./ledger.ts";
 import { whileAway } from "./while-away.ts";
 
 /**
- * Usage events that the request log refuses for good, of requests that were admitted on slices, and their replay. Postgres refuses them by
- * a constraint: those of each third request. Run in full, by `npm run faults`.
+ * Tests of usage events that the request log refuses permanently, of requests admitted on slices, and of their replay. A constraint in
+ * Postgres refuses those of every third request. Runs only in full, by `npm run faults`.
  */
 
 const isFull = process.env["ROUTEPLANE_FAULTS"] === "full";
@@ -42,12 +42,12 @@ async function heldLetters(): Promise<readonly { readonly id: string }[]> {
   return (await cliJson<{ data: readonly { id: string }[] }>(counted.node, ...list)).data;
 }
 
-/** Has the log refuse rows of this kind, of which it has none. */
+/** Makes the log refuse rows of this kind, of which it has none. */
 async function refuse(condition: string): Promise<void> {
   await ledger?.execute(`alter table usage.requests add constraint refused check (not (${condition}))`);
 }
 
-/** Lets the log take what it refused, and replays all dead letters. */
+/** Makes the log accept these rows, and replays all dead letters. */
 async function replayAll(): Promise<void> {
   await ledger?.execute("alter table usage.requests drop constraint refused");
   for (const { id } of await heldLetters()) await cliJson(counted.node, "admin", "dead-letters", "replay", id);
@@ -98,9 +98,9 @@ describe.runIf(isFull)("of requests on slices", () => {
     const key = await counted.budgetedKey("lost", 1_000_000_000);
     ledger = await openLedger(node, key.id, true);
     await refuse(`key_id = '${key.id}' and reserved_nano_usd in (${REFUSED.map((n) => n * 1_000).join(", ")})`);
-    // Slices that nobody uses go back after 3 s: these requests leave enough of them for the later ones.
+    // Unused slices are returned after 3 s: these requests leave enough of them for the later ones.
     for (let round = 0; round < 5; round++) await Promise.all(Array.from({ length: 8 }, () => send(1_000, key.token)));
-    // Nothing is reported, and the spool is lost: the log alone knows the requests, and it lacks some.
+    // Nothing is reported, and the spool is lost: only the log knows the requests, and some are missing there.
     await whileAway(node, "policy", "killed", async () => {
       await sendAll(key.token);
       await eventually(async () => (await heldLetters()).length >= REFUSED.length);
@@ -114,7 +114,7 @@ describe.runIf(isFull)("of requests on slices", () => {
     expect((await key.use()).spent_micro_usd).toBe(spent - refused);
     await replayAll();
     await eventually(async () => (await heldLetters()).length === 0);
-    // Reconciliation asks the log again.
+    // Reconciliation reads the log again.
     await eventually(async () => {
       await reconcile(node);
       return (await key.use()).spent_micro_usd === spent;

@@ -21,7 +21,7 @@ const usage = (prompt: number, completion: number): string => {
 
 const FINISH = `data: ${JSON.stringify({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }] })}\n\n`;
 
-/** Stages of an answer at which the client hangs up: what the upstream has sent by then; it sends no more. */
+/** Stages of an answer at which the client hangs up, each with what the upstream has sent by then; it sends no more. */
 const STAGES: Readonly<Record<string, (response: ServerResponse) => void>> = {
   "the upstream has answered": () => {},
   "the upstream has answered with a whole answer": () => {},
@@ -112,7 +112,9 @@ async function ask(content: string, key?: (typeof KEYS)[number]): Promise<string
 /** Lower bound on the reservation of a request: its bytes are an upper bound on its input tokens. */
 const reservedAtLeast = (content: string): number => bodyOf(content).length * COST.input + MAX_TOKENS * COST.output;
 
-/** Expects a charge of the input, what was delivered, and what the upstream made until it noticed: more than a few tokens. */
+/**
+ * Expects a charge of the input, the delivered output, and the output that the upstream generated until it noticed: more than a few tokens.
+ */
 function expectEstimate(row: RequestRow, inputTokens: number): void {
   expect(row.estimated).toBe(true);
   expect(row.cost_micro_usd).toBeGreaterThanOrEqual(inputTokens * COST.input + 64 * COST.output);
@@ -132,7 +134,7 @@ describe.each(KEYS)("%s, a client that hangs up before", (key) => {
     hangUp.abort();
     await answering.catch(() => {});
     const row = await newRow();
-    // Its whole answer had been sent by the time that a closed connection is noticed.
+    // Its whole answer was sent before the closed connection was noticed.
     expect(row.status).toBe(stage === "the end, with usage known" ? "succeeded" : "cancelled");
     if (stage === "the end, with usage known") expect(row.cost_micro_usd).toBe(5 * COST.input + 2 * COST.output);
     else if (stage.endsWith("whole answer")) expect(row.cost_micro_usd).toBe(row.reserved_micro_usd);
@@ -150,7 +152,7 @@ describe("a client that hangs up before", () => {
     const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
     socket.write(`POST /v1/chat/completions HTTP/1.1\r\n${head}\r\n${bodyOf("half").slice(0, 40)}`);
     socket.destroySoon();
-    // A later request is in the log, and this one is not.
+    // A later request is in the log, but this one is not.
     await ask("absent");
     await newRow();
     expect((await requestLog(node)).map(({ id }) => id).toSorted()).toEqual([...seenRows].toSorted());

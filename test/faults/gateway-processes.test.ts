@@ -12,7 +12,7 @@ import { COUNTED_PRICE, type CountingUpstream, startCountingUpstream } from "./c
 import { openLedger } from "./ledger.ts";
 import { type SentOutcome, startLoad } from "./load.ts";
 
-/** A gateway of two processes on one port. Each test builds on those before it. */
+/** Tests of a gateway of two processes on one port. Each test builds on those before it. */
 
 const ROUNDS = process.env["ROUTEPLANE_FAULTS"] === "full" ? 20 : 2;
 const WORKERS = ["gateway.worker-1", "gateway.worker-2"];
@@ -34,7 +34,7 @@ const start = (processes: number, home?: string): Promise<TestNode> =>
     environment: {
       ROUTEPLANE_PROVIDERS: join(folder, "providers.yaml"),
       ROUTEPLANE_GATEWAY_PROCESSES: `${processes}`,
-      // A tenth of it, 5 s at most, is how long a drain waits for clients that have not heard of it: a busy machine needs that.
+      // A drain waits a tenth of this time, at most 5 s, for clients that have not noticed it: a busy machine needs that long.
       ROUTEPLANE_DRAIN_TIMEOUT_SECS: "60",
     },
   });
@@ -117,7 +117,7 @@ it("loads the providers again in all processes", async () => {
 });
 
 it(
-  "a killed process costs no request of the others, and neither loses nor doubles one",
+  "a killed process fails no request of the others, and neither loses nor duplicates one",
   async () => {
     const { load, ledger } = await startBudgetedLoad("killed process");
     for (let round = 0; round < ROUNDS; round++) {
@@ -134,7 +134,7 @@ it(
       await bothServe();
     }
     await load.stop();
-    // At each kill at most the 12 that were running, and those that the client's connections had given to the dead process.
+    // At each kill at most the 12 running ones, and those sent to the dead process over the client's connections.
     expect(load.failed).toBeLessThanOrEqual(ROUNDS * 24);
     await expectAgreement(ledger, load);
     await ledger.close();
@@ -142,7 +142,7 @@ it(
   120_000 + ROUNDS * 60_000,
 );
 
-it("ends all processes at once when the supervisor is killed, and is started again whole", async () => {
+it("ends all processes at once when the supervisor is killed, and then starts completely again", async () => {
   const before = await Promise.all(WORKERS.map((worker) => node.pid(worker)));
   process.kill((await node.pid("gateway")) ?? 0, "SIGKILL");
   await eventually(() => before.every((pid) => !isAlive(pid ?? 0)));
@@ -151,7 +151,7 @@ it("ends all processes at once when the supervisor is killed, and is started aga
   await bothServe();
 });
 
-it("SIGTERM drains all processes without the loss of a request", async () => {
+it("SIGTERM drains all processes without losing a request", async () => {
   const { load, ledger, failures } = await startBudgetedLoad("drain");
   await eventually(() => load.sent.answered.size > 40);
   const gateway = (await node.pid("gateway")) ?? 0;
@@ -166,7 +166,7 @@ it("SIGTERM drains all processes without the loss of a request", async () => {
   await ledger.close();
 }, 120_000);
 
-it("a start with fewer processes sends what more of them left", async () => {
+it("a start with fewer processes sends what the former ones left", async () => {
   const { load, ledger: former, keyId } = await startBudgetedLoad("fewer processes");
   await eventually(() => load.sent.answered.size > 40);
   await killAll(node.home);

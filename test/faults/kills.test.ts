@@ -8,7 +8,7 @@ import type { CountingUpstream } from "./counting-upstream.ts";
 import { type Ledger, openLedger } from "./ledger.ts";
 import { type Load, startLoad } from "./load.ts";
 
-/** True if the faults are run in full, by `npm run faults`; otherwise each is made a few times. */
+/** True if the faults are run in full, by `npm run faults`; otherwise each is injected a few times. */
 const isFull = process.env["ROUTEPLANE_FAULTS"] === "full";
 const KILLS = isFull ? 25 : 2;
 const OUTAGE_MS = isFull ? 60_000 : 5_000;
@@ -63,7 +63,7 @@ describe("SIGKILL under load", () => {
     ["policy", "under a budget"],
     ["postgres", "under a budget"],
   ])(
-    "of %s, %s, neither loses nor doubles a request",
+    "of %s, %s, neither loses nor duplicates a request",
     async (role, limit) => {
       const { load, ledger } = await startMeteredLoad(`${role} ${limit}`, limit === "under a budget");
       for (let kill = 0; kill < KILLS; kill++) {
@@ -93,7 +93,7 @@ describe("SIGKILL under load", () => {
 
 describe("NATS suspended under load", () => {
   it(
-    `for ${OUTAGE_MS / 1_000} s refuses and delays no request, and neither loses nor doubles one`,
+    `for ${OUTAGE_MS / 1_000} s refuses and delays no request, and neither loses nor duplicates one`,
     async () => {
       const { load, ledger } = await startMeteredLoad("outage");
       await eventually(() => load.sent.answered.size > 20);
@@ -108,7 +108,7 @@ describe("NATS suspended under load", () => {
       expect(load.slowestMs).toBeLessThan(3_000);
       await expectAgreement({ load, ledger });
       const all = { succeeded: load.sent.count };
-      // The last settlements follow their charges by a batch.
+      // The last settlements follow their charges one batch later.
       await eventually(async () => {
         expect(await ledger.statuses()).toEqual(all);
         return true;
@@ -120,7 +120,7 @@ describe("NATS suspended under load", () => {
 });
 
 describe("the ledger of these tests", () => {
-  it("finds a row that is missing, doubled or charged wrongly, and a reservation that differs from its row", async () => {
+  it("finds a row that is missing, duplicated or charged wrongly, and a reservation that differs from its row", async () => {
     const { load, ledger } = await startMeteredLoad("control");
     await eventually(() => load.sent.answered.size > 20);
     await load.stop();
@@ -150,11 +150,11 @@ describe("the ledger of these tests", () => {
     expect(await broken(`delete from usage.requests where id = ${oneOf}`)).toEqual(
       expect.arrayContaining([expect.stringMatching(/reached the upstream and has no row/)]),
     );
-    // So does the operator's reconciliation: the wrongly charged row is deleted by now, and the sums still contain it.
+    // So does the operator's reconciliation: the wrongly charged row has been deleted, and the sums still contain it.
     await ledger.execute(`update policy.counters set reserved_nano = reserved_nano + 1000`);
     const { differences, charges, counters } = (await reconcile(node)).found;
     expect(differences).toMatchObject([
-      // Latencies are kept by hour, model and provider alone.
+      // Latencies are kept only by hour, model and provider.
       { hour: expect.any(String), key_id: null, status: null },
       { hour: expect.any(String), status: "succeeded" },
       { five_minutes: expect.any(String), key_id: null },

@@ -27,11 +27,11 @@ interface Reservation {
 }
 
 /**
- * Request log and reservations of one key, compared with the counts of an upstream. Request n reserves and costs n micro-USD, so its
- * row is identified by its reservation, and a loss cannot compensate for a double.
+ * Request log and reservations of one key, compared with the counts of an upstream. Request n reserves and costs n micro-USD, so its row is
+ * identified by its reservation, and a lost row cannot compensate for a duplicate.
  */
 export interface Ledger {
-  /** Disagreements between log, reservations and upstream. */
+  /** Differences between log, reservations and upstream. */
   faults(upstream: CountingUpstream, sent: SentRequests): Promise<readonly string[]>;
   /** Number of rows, keyed by status. */
   statuses(): Promise<Readonly<Record<string, number>>>;
@@ -42,7 +42,7 @@ export interface Ledger {
   close(): Promise<void>;
 }
 
-/** Longest wait for a connection: Postgres may be suspended, or wait for a core. */
+/** Maximum wait for a connection: Postgres may be suspended, or wait for a CPU. */
 const CONNECT_TIMEOUT_MS = 30_000;
 
 /**
@@ -145,7 +145,10 @@ function faultsOfReservations(log: readonly Row[], reservations: readonly Reserv
   return [...unexplained, ...differing];
 }
 
-/** Expects no reservation without a budget. A voided one is allowed: a gateway that cannot know whether it made one releases it. */
+/**
+ * Expects no reservation without a budget. A voided one is allowed, because a gateway that cannot know whether it made a reservation
+ * releases it.
+ */
 function faultsWithoutBudget(reservations: readonly Reservation[]): readonly string[] {
   const unexpected = reservations.filter(({ state }) => state !== "voided");
   return unexpected.map(

@@ -8,7 +8,7 @@ import type { CountingUpstream } from "./counting-upstream.ts";
 import { openLedger } from "./ledger.ts";
 import { startLoad } from "./load.ts";
 
-/** Run in full, by `npm run faults`, alone: each test waits for the end of a session, 30 s long. */
+/** Runs only in full, by `npm run faults`: each test waits 30 s for the end of a session. */
 const isFull = process.env["ROUTEPLANE_FAULTS"] === "full";
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
@@ -20,7 +20,7 @@ let counted: CountedNode;
 let node: TestNode;
 let upstream: CountingUpstream;
 
-/** Losses of the spool of a killed gateway. Without proof of its end, the next process on it settles nothing of what ran. */
+/** Ways to lose the spool of a killed gateway. Without proof of the former process's end, the next one settles nothing that ran. */
 const LOSSES: Readonly<Record<string, (spool: string) => Promise<void>>> = {
   "its spool is lost": (spool) => rm(spool, { recursive: true }),
   "the socket of its owner is gone": (spool) => rm(join(spool, "owner.sock")),
@@ -57,7 +57,7 @@ describe.runIf(isFull)("a gateway session whose owner is lost", () => {
     return response.status;
   }
 
-  it("lets it spend nothing that others were given meanwhile, when it was only suspended", async () => {
+  it("lets a gateway that was only suspended spend nothing that others were granted meanwhile", async () => {
     const limit = 20_000;
     upstream.reset();
     const key = await counted.budgetedKey("suspended", limit);
@@ -84,7 +84,7 @@ describe.runIf(isFull)("a gateway session whose owner is lost", () => {
     };
     await whileItHasSlices(async () => {
       await eventually(async () => (await key.use()).leased_micro_usd === 0, 120_000);
-      // Until the budget is used up, which a refusal for want of an answer does not show.
+      // Until the budget is used up; a refusal because of a missing answer does not show that.
       let status: number;
       do status = await send(first, key.token, 100);
       while (status === 200 || status === 503);
@@ -92,10 +92,10 @@ describe.runIf(isFull)("a gateway session whose owner is lost", () => {
       ({ held_back_micro_usd: heldBack } = await key.use());
     });
     const spentByOthers = upstream.spentMicroUsd;
-    // The first of them are admitted before the process can have heard of anything.
+    // The first of them are admitted before the process can have received any change.
     const late = await Promise.all(Array.from({ length: 20 }, () => send(second, key.token, 101)));
     expect(new Set(late).difference(new Set([200, 503]))).toEqual(new Set([402]));
-    // What was held back, as it may have been in doubt, is everybody's again as soon as the process has closed its session.
+    // Amounts held back because they may be in doubt are free again as soon as the process has closed its session.
     expect(upstream.spentMicroUsd - spentByOthers).toBeLessThanOrEqual(heldBack);
     const { spent_micro_usd: spent, reserved_micro_usd: reserved } = await key.use();
     expect(spent + reserved).toBeLessThanOrEqual(limit);
@@ -117,7 +117,7 @@ describe.runIf(isFull)("a gateway session whose owner is lost", () => {
     await load.stop();
     await node.healthy();
     expect((await key.use()).leased_micro_usd).toBeGreaterThan(0);
-    // Ended after 30 s, then settled from the log: what is reserved is what runs, by the log, and what was in doubt.
+    // Ended after 30 s, then settled from the log: reserved are the running requests of the log, and the amount in doubt.
     await eventually(async () => (await key.use()).leased_micro_usd === 0, 120_000);
     await ledger.expirePending();
     await ledger.execute(`update policy.holds set expires_at = now() - interval '1 hour'
@@ -125,7 +125,7 @@ describe.runIf(isFull)("a gateway session whose owner is lost", () => {
     // The policy service expires what is overdue when it admits a request itself, as it does those with an idempotency key.
     expect(await send(node.url, key.token, load.sent.count + 1, { "idempotency-key": "one" })).toBe(200);
     const sent = { count: load.sent.count + 1, answered: load.sent.answered };
-    // What was sent within the moment before the stop may be unknown to the log: it is held back.
+    // Requests sent just before the stop may be missing in the log: their amounts are held back.
     const faults = async () => Map.groupBy(await ledger.faults(upstream, sent), (fault) => UNKNOWN.exec(fault)?.[1]);
     await eventually(async () => !(await faults()).has(undefined), 90_000).catch(() => {});
     const remaining = await faults();

@@ -38,7 +38,10 @@ vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 });
 
 const ROUNDS = process.env["ROUTEPLANE_FAULTS"] === "full" ? 50 : 3;
 const REQUESTS = 40;
-/** Time within which settling is killed at first. Each attempt has half as much time again, so that one ends on a busy machine too. */
+/**
+ * Time within which the first attempt to settle is killed. Each attempt has one and a half times as long as the previous one, so that one
+ * finishes on a busy machine too.
+ */
 const KILL_WITHIN_MS = 150;
 
 let policy: PolicyUnderTest;
@@ -81,7 +84,7 @@ function startAggregator(): AggregatorProcess {
   return spawnAggregator({ databaseUrl: policy.urlOf("routeplane_aggregator"), natsUrl: nats.aggregatorUrl });
 }
 
-/** Ends of sessions in a policy process of its own connections, which `kill` ends at any moment. */
+/** Process that ends sessions over connections of its own, which `kill` closes at any moment. */
 function startSettling() {
   const applicationName = `settling-${newId("req")}`;
   const database = openDatabase<PolicySchema>({
@@ -172,7 +175,7 @@ it("a lost session waits while the aggregator is stopped, and is settled to the 
 });
 
 it(
-  `a lost session is settled once, whatever is killed while it is: ${ROUNDS} rounds`,
+  `a lost session is settled once, whatever is killed meanwhile: ${ROUNDS} rounds`,
   async () => {
     for (let round = 0; round < ROUNDS; round++) {
       if (round % 3 === 0) {

@@ -5,7 +5,7 @@ import { superuserUrl } from "../harness/database.ts";
 import { startNode, type TestNode } from "../harness/index.ts";
 import { type NamespaceKeys, newNamespace } from "../harness/policies.ts";
 
-/** Mints with limits whose processes are killed between any two of their steps. */
+/** Tests of mints with limits whose processes are killed between any two steps. */
 
 const KILLS = process.env["ROUTEPLANE_FAULTS"] === "full" ? 25 : 2;
 
@@ -49,7 +49,7 @@ const presetsWithoutKey = () =>
   column(`select id from policy.policies where minted_for is not null
     and not exists (select from auth.keys k where k.id = minted_for[cardinality(minted_for)])`);
 
-/** Lets the minute of every mint in progress be over, and waits until nothing of those without a key is left. */
+/** Ends the minute of every mint in progress, and waits until nothing is left of mints without a key. */
 async function expectNoRest(): Promise<void> {
   await admin.query("update auth.limited_keys set ends_at = now() where minted_at is null and ended_at is null");
   await eventually(async () => (await presetsWithoutKey()).length === 0);
@@ -66,7 +66,7 @@ it(
       await node.kill("auth");
     });
     expect(await minting).toBeUndefined();
-    // The policy process finds the call where it was suspended, and may still bind the limits.
+    // The suspended policy process resumes the call, and may still bind the limits.
     await node.healthy();
     expect(await column("select id from auth.keys where name = 'killed'")).toEqual([]);
     await expectNoRest();

@@ -7,19 +7,19 @@ import { type Load, type SentOutcome, startLoad } from "./load.ts";
 import { type Way, whileAway } from "./while-away.ts";
 
 /**
- * A dependency that is away while two gateways admit on slices: what their clients get, as services/gateway/README.md says, and that
- * nothing is spent beyond a limit meanwhile. Run in full, by `npm run faults`.
+ * Tests of a dependency that does not answer while two gateways admit on slices: their clients get what services/gateway/README.md states,
+ * and nothing is spent beyond a limit. Runs only in full, by `npm run faults`.
  */
 const isFull = process.env["ROUTEPLANE_FAULTS"] === "full";
 const ROLES = ["policy", "postgres", "nats"] as const;
 const WAYS: readonly Way[] = ["suspended", "killed"];
 const CASES = ROLES.flatMap((role) => WAYS.flatMap((way) => [1, 10, 60].map((secs) => [role, way, secs] as const)));
 
-/** Time from which on nothing is admitted while policy or Postgres is away. */
+/** Time after which nothing is admitted without policy or Postgres. */
 const GRACE_MS = 5_000;
-/** Longest time until an answer: of two calls, one after the other, of 2 s each, on a busy machine. */
+/** Maximum time until an answer: two successive calls of 2 s each, on a busy machine. */
 const MAX_ANSWER_MS = 10_000;
-/** Limit of the budget that is used up while, or soon after, the dependency is away, and the cost of each request on it. */
+/** Limit of the budget that is used up during, or soon after, the outage, and the cost of each request on it. */
 const TIGHT = { limit: 300_000, cost: 1_000 };
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 120_000 });
@@ -72,14 +72,14 @@ describe.runIf(isFull)("while requests are admitted on slices", () => {
 
     const answered = outcomes.filter(({ status }) => status === 200);
     const others = outcomes.filter(({ status, sentAtMs }) => status !== 200 && sentAtMs > awayAtMs - 1_000);
-    // Warm keys and slices are enough for the beginning.
+    // At first, warm keys and slices suffice.
     expect(answered.some(({ sentAtMs }) => sentAtMs > awayAtMs && sentAtMs < awayAtMs + 1_000)).toBe(true);
     if (role === "nats") {
       expect(others).toEqual([]);
     } else {
       expect(new Set(others.map(({ status }) => status ?? "none")).difference(new Set([503]))).toEqual(new Set());
       expect(new Set(others.map(dependencyIn)).difference(new Set(["policy", "auth"]))).toEqual(new Set());
-      // Then nothing is admitted by what is remembered.
+      // Then nothing is admitted from caches.
       const late = answered.filter(({ sentAtMs, endedAtMs }) => sentAtMs > awayAtMs + GRACE_MS && endedAtMs < backAtMs);
       expect(late).toEqual([]);
     }
@@ -91,7 +91,7 @@ describe.runIf(isFull)("while requests are admitted on slices", () => {
     expect(await faults()).toEqual([]);
     await ledger.close();
 
-    // The tight budget is used up, to its end and not beyond.
+    // The tight budget is used up exactly.
     await eventually(async () => (await tightKey.use()).spent_micro_usd === TIGHT.limit, 120_000).catch(() => {});
     await tight.stop();
     expect(await counted.reconciled(60_000)).toEqual(NO_DIFFERENCES);

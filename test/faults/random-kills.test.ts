@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { type CountedNode, NO_DIFFERENCES, startCountedNode } from "./counted-node.ts";
 import { type Load, startLoad } from "./load.ts";
 
-/** Run in full, by `npm run faults`, alone. `kills.test.ts` has kills of one process at a time. */
+/** Runs only in full, by `npm run faults`. `kills.test.ts` has kills of one process at a time. */
 const isFull = process.env["ROUTEPLANE_FAULTS"] === "full";
 const ROUNDS = Number(process.env["ROUTEPLANE_FAULT_ROUNDS"] ?? 50);
 
@@ -45,7 +45,7 @@ describe.runIf(isFull)("random SIGKILL of policy and of gateways of two processe
         await delay(Math.random() * 700);
         const name = PROCESSES[Math.floor(Math.random() * PROCESSES.length)] ?? "policy";
         const pid = await node.pid(name);
-        // One that an earlier kill of the round has ended is being started again.
+        // A process that an earlier kill of the round has ended is being restarted.
         if (pid === undefined || !kills(pid)) continue;
         killed.push(name);
       }
@@ -61,7 +61,7 @@ describe.runIf(isFull)("random SIGKILL of policy and of gateways of two processe
   });
 });
 
-/** Kills a process. @returns false if it is not there */
+/** Kills a process. @returns false if it does not run */
 function kills(pid: number): boolean {
   try {
     return process.kill(pid, "SIGKILL");

@@ -3,8 +3,8 @@ import { newNamespace } from "../harness/policies.ts";
 import { type CountedNode, NO_DIFFERENCES, startCountedNode } from "./counted-node.ts";
 
 /**
- * Requests of several keys at the same time over three gateways, under budgets of key, parent and namespace, each of which is
- * the one that ends first once. Run in full, by `npm run faults`; `services/gateway/test/slices.test.ts` has 300 requests in one process.
+ * Tests of concurrent requests of several keys over three gateways, under budgets of key, parent and namespace; each budget is the tightest
+ * in one of the tests. Runs only in full, by `npm run faults`; `services/gateway/test/slices.test.ts` has 300 requests in one process.
  */
 const isFull = process.env["ROUTEPLANE_FAULTS"] === "full";
 const COST = 1_000;
@@ -14,8 +14,8 @@ vi.setConfig({ testTimeout: 600_000, hookTimeout: 120_000 });
 let counted: CountedNode;
 
 /**
- * Sends a request until it is admitted or denied. On a busy machine policy may not answer in time (503), and this process may not send
- * all of so many requests in time (408), of which neither has reached the upstream.
+ * Sends a request until it is admitted or denied. On a busy machine, policy may not answer in time (503), and this process may not send all
+ * requests in time (408); neither kind has reached the upstream.
  *
  * @returns its status
  */

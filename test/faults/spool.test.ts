@@ -59,7 +59,7 @@ const requestCount = async (): Promise<number> =>
 describe("a full spool while NATS is disconnected", () => {
   beforeAll(() => startWith({ ROUTEPLANE_SPOOL_MAX_BYTES: `${MEBIBYTE}` }), 120_000);
 
-  it("makes the gateway refuse requests with 503 that names it; the others are settled, and none is lost", async () => {
+  it("makes the gateway refuse requests with a 503 that names the spool; the others are settled, and none is lost", async () => {
     const answers: Outcome[] = [];
     await node.whileSuspended("nats", async () => {
       while (!answers.some(({ status }) => status === 503)) {
@@ -92,7 +92,7 @@ describe("a full spool while NATS is disconnected", () => {
 });
 
 describe("a gateway with ROUTEPLANE_WHEN_NATS_IS_AWAY=refuse", () => {
-  it("refuses within 3 s with 503 that names NATS, reports it in its health, and recovers by itself", async () => {
+  it("refuses within 3 s with a 503 that names NATS, reports it in its health, and recovers by itself", async () => {
     const before = await requestCount();
     const budgeted = await budgetedKey();
     let refused: string | null = null;

@@ -1,7 +1,7 @@
 import { request } from "node:http";
 import { text } from "node:stream/consumers";
 
-/** Address of a console, and the host under which it is asked: it serves no other. */
+/** Address of a console, and the host name of requests to it: it serves no other. */
 export interface ConsoleAddress {
   readonly address: string;
   readonly port: number;

@@ -13,7 +13,7 @@ interface Figures {
   readonly shares: Shares | undefined;
 }
 
-/** Share of each process, as a multiple of its fair share. */
+/** Share of each process, as a multiple of a fair share. */
 export interface Shares {
   readonly calls: readonly number[];
   readonly cpu: readonly number[];

@@ -42,7 +42,7 @@ export interface Fleet {
   add(role: FleetRole): Promise<Replica>;
   /** Starts another process in a network of its own; otherwise as `add`. */
   addIsolated(role: "auth" | "policy"): Promise<IsolatedReplica>;
-  /** Removes a process for good: from DNS, and then with SIGTERM. @throws Error with its output unless it ends with 0 */
+  /** Removes a process permanently: from DNS, and then with SIGTERM. @throws Error with its output unless it ends with 0 */
   remove(replica: Replica): Promise<void>;
   /** Port of every process. */
   readonly port: number;
@@ -55,7 +55,7 @@ export interface Fleet {
   unlist(replica: Replica): Promise<void>;
   /** Replaces processes of a role, one after the other, as a rolling update with a surge of one does. */
   roll(role: FleetRole, options?: RollOptions): Promise<void>;
-  /** Sets the entry of the bundle that processes run which are started from now on: that of another release. */
+  /** Sets the bundle entry, of another release, for processes that are started from now on. */
   use(entry: string): void;
   /** Stops every process. Resolves to those that did not end with exit code 0, with their output. */
   stop(): Promise<readonly string[]>;
@@ -110,7 +110,7 @@ export async function startFleet(
   const [port = 0, grpcPort = 0, operationsPort = 0] = reserved.ports;
   const hosts = await createHosts(join(folder, "hosts"));
   const { console: consoles = 0 } = size;
-  // A release before the console does not start with a list that names it.
+  // A release from before the console does not start with a list that contains it.
   const callers = [...CALLERS, ...(consoles > 0 ? ["console"] : [])];
   const appFolder = join(folder, "app");
   await mkdir(appFolder);
@@ -172,7 +172,7 @@ export async function startFleet(
   const replicas = (role: FleetRole): readonly Replica[] =>
     running.filter((replica) => replica.role === role && replica.isRunning);
 
-  // As in a cluster, nobody is ready before those that it depends on.
+  // As in a cluster, no process is ready before its dependencies.
   const launched = FLEET_ROLES.map((role) => Array.from({ length: size[role] ?? 0 }, () => launch(role)));
   for (const ofRole of launched) {
     await Promise.all(ofRole.map((replica) => ready(replica, port)));
@@ -245,7 +245,7 @@ export async function startFleet(
     },
     async stop() {
       const codes: string[] = [];
-      // Callers first, so that none reports that a service is gone.
+      // Callers first, so that none reports a missing service.
       for (const role of FLEET_ROLES.toReversed()) {
         const ofRole = replicas(role);
         const ended = await Promise.all(ofRole.map((replica) => replica.stop()));

@@ -11,7 +11,7 @@ export interface Endpoint {
 
 /**
  * Stand-in for the Service of the gateways in a cluster: one address, at which each new connection goes to one of the ready
- * endpoints, taken at random, and stays there. An endpoint is ready while `/readyz` answers 200; that is asked every second.
+ * endpoints, taken at random, and stays there. An endpoint is ready while `/readyz`, which is called every second, answers 200.
  */
 export interface GatewayEndpoints {
   readonly url: string;
@@ -56,7 +56,7 @@ export async function startGatewayEndpoints(): Promise<GatewayEndpoints> {
   });
   const join = (from: Socket, to: Socket): void => {
     sockets.add(from);
-    // What ends one side ends the other in the same way, as if there were one connection.
+    // The end of one side ends the other in the same way, as with a single connection.
     from.on("error", () => to.resetAndDestroy());
     from.on("close", () => sockets.delete(from));
     from.pipe(to);

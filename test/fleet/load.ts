@@ -11,8 +11,8 @@ export interface Failure {
 }
 
 /**
- * Load at a constant rate, by stock clients that keep their connections alive, with a bound on the requests that run at a time, so
- * that a busy machine gets fewer instead of more than it can serve. Every failed request is counted.
+ * Load at a constant rate, by stock clients that keep their connections alive, with a bound on the requests that run at a time, so that a
+ * busy machine gets fewer requests, not more than it can serve. Every failed request is counted.
  */
 export interface Load {
   readonly sent: number;
@@ -26,7 +26,7 @@ export interface Load {
 }
 
 export interface LoadOptions {
-  /** Addresses that are sent to in turn, read for every request. */
+  /** Addresses of the requests, used in turn; read for every request. */
   readonly urls: () => readonly string[];
   readonly perSecond: number;
   /** Maximum number of requests that run at a time. */
@@ -48,7 +48,7 @@ export interface Answer {
   readonly connection: string | undefined;
 }
 
-/** Clients that take turns. Each keeps its connections, so that those of all lead to every gateway. */
+/** Clients that take turns. Each keeps its connections, so that together they reach every gateway. */
 const CLIENTS = 16;
 const TIMEOUT_MS = 20_000;
 const TICK_MS = 20;
@@ -133,7 +133,7 @@ export function chat(token: string): Call {
   return { path: "/v1/chat/completions", token, body: { model: "echo", max_tokens: 8, messages } };
 }
 
-/** A call that the gateway relays to a service, each of which has one that is cheap. */
+/** A cheap call of each service that the gateway relays. */
 export function read(service: "auth" | "policy" | "usage", token: string): Call {
   const method = {
     auth: "IdentityService/WhoAmI",
@@ -153,7 +153,7 @@ export function mint(token: string, name: string): Call {
   return { path: "/routeplane.auth.v1.KeyService/MintKey", token, body: { name, scopes: ["inference:invoke"] } };
 }
 
-/** Deadline of a call to another service, 2 s, less what timers are early. */
+/** Deadline of a call to another service, 2 s, minus the time by which timers fire early. */
 const CALL_DEADLINE_MS = 1_900;
 
 /** True if a request failed earlier than by the deadline of a call, by which requests fail on a machine that is too busy. */

@@ -6,8 +6,8 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 
 /**
- * Network namespace for one process, with an address of its own, as a pod has. Everything that is sent to it can be dropped without
- * a word, as if its machine or the network between were lost: connections stay open, and new ones are never answered.
+ * Network namespace for one process, with an address of its own, as a pod has. All packets to it can be dropped silently, as if its machine
+ * or the network were lost: connections stay open, and new ones are never answered.
  */
 export interface PodNetwork {
   /** Address of the process in it. */
@@ -21,7 +21,7 @@ export interface PodNetwork {
   remove(): Promise<void>;
 }
 
-/** Hardware address of the inner end. It is fixed, so that no packet waits for it to be found. */
+/** Hardware address of the inner end. It is fixed, so that no packet waits for ARP. */
 const INNER_MAC = "02:00:00:00:00:02";
 
 /** True if this user may create network namespaces and their links: root may, outside of restricted containers. */

@@ -22,7 +22,7 @@ export interface Replica {
   output(): string;
   /** CPU time that it has used, in seconds. */
   cpuSeconds(): Promise<number>;
-  /** Number of calls that it has answered, other than those that ask for its health. */
+  /** Number of calls that it has answered, except health checks. */
   calls(): Promise<number>;
   /** Suspends the process: its connections stay, and the kernel accepts new ones. */
   freeze(): void;
@@ -111,7 +111,7 @@ export async function ready(replica: Replica, port: number): Promise<void> {
   const url = `http://${address}:${port}`;
   const connection = new ServiceConnection({ url });
   const health = createClient(Health, serviceTransport({ url, connection, timeoutMs: 1_000 }));
-  // As processes of releases without an operations port say it.
+  // Readiness of releases without an operations port.
   const isServing = async (): Promise<boolean> =>
     role === "gateway" ? answers(`${url}/healthz`) : (await health.check({})).status === Status.SERVING;
   try {

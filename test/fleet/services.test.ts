@@ -13,14 +13,14 @@ import type { FleetRole, Replica } from "./replica.ts";
 
 /** Full form: `npm run fleet`. In short, each fault strikes one of the services, under less load. */
 const IS_FULL = process.env["ROUTEPLANE_FLEET"] === "full";
-/** Requests a second of the full form. On a busy machine, fewer say more. */
+/** Requests per second of the full form. On a busy machine, fewer give a clearer result. */
 const FULL_RATE = Number(process.env["ROUTEPLANE_FLEET_RATE"] ?? 200);
 const RATE = IS_FULL ? { perSecond: FULL_RATE, maxRunning: 2 * FULL_RATE } : { perSecond: 20, maxRunning: 4 };
 /** Time for which load goes on after a fault. */
 const AFTER_MS = IS_FULL ? 10_000 : 3_000;
-/** Longest time for which requests may fail because of a process that is suspended; a busy machine needs some more. */
+/** Maximum time for which requests may fail because of a suspended process; a busy machine needs somewhat longer. */
 const FROZEN_SECONDS = 3 + 0.5;
-/** Longest wait for the answer to a call that a suspended process was given; likewise. */
+/** Maximum wait for the answer to a call that was sent to a suspended process; likewise. */
 const FROZEN_ANSWER_MS = 3_000 + 500;
 
 /** Time within which a new process gets its share. */
@@ -30,9 +30,9 @@ const WINDOW_MS = IS_FULL ? 3_000 : 2_000;
 const SHARE_MS = 15_000;
 /** Time after which a suspended process is removed from DNS, as a failed readiness probe does. */
 const UNLISTED_MS = IS_FULL ? 12_000 : 4_000;
-/** Largest part of the CPU time that one of several processes may use, as a multiple of its fair part. */
+/** Maximum share of the CPU time that one of several processes may use, as a multiple of a fair share. */
 const MAX_SHARE = 1.3;
-/** Number of requests of which one is a call that is not idempotent. */
+/** One in this number of requests is a call that is not idempotent. */
 const WRITE_EVERY = 20;
 
 type Service = "auth" | "policy" | "usage";
@@ -59,7 +59,7 @@ describe.skipIf(!canMountHosts())("several processes of each service, under load
   /** The same, and calls that are not idempotent among them. */
   const anything = (n: number) => (n % WRITE_EVERY === 0 ? mint(fleet.apiKey, `minted ${n}`) : readOrChat(n));
 
-  /** Sends requests until every process has compiled what they run, few at a time. */
+  /** Sends requests, few at a time, until every process has compiled the code for them. */
   async function warmUp(): Promise<void> {
     const load = startLoad({ urls: () => [fleet.url], perSecond: RATE.perSecond, maxRunning: 4, request: readOrChat });
     await eventually(() => load.sent > 200, 90_000);
@@ -162,7 +162,7 @@ describe.skipIf(!canMountHosts())("several processes of each service, under load
         async () => {
           await fleet.add(role);
           const [oldest] = fleet.replicas(role) as [Replica];
-          // Removed after a failure too: with a process more, later tests would have less of the cores.
+          // Removed after a failure too: one more process would leave later tests less CPU time.
           try {
             return await sharesWithin(fleet.replicas(role));
           } finally {
@@ -179,7 +179,7 @@ describe.skipIf(!canMountHosts())("several processes of each service, under load
   it.each<FleetRole>(IS_FULL ? ["auth", "policy", "usage", "aggregator", "gateway"] : ["gateway"])(
     "%s: a roll costs no request",
     async (role) => {
-      // The endpoint of a gateway is still listed when it gets the signal: it is removed because it says that it is not ready.
+      // The endpoint of a gateway is still listed when it gets the signal, and is removed once it reports that it is not ready.
       const options = { ...(!IS_FULL && { count: 1 }), ...(role === "gateway" && { prestopMs: 0 }) };
       const failures = await under(() => fleet.roll(role, options), { afterMs: 1_000, request: anything });
       expect(lost(failures)).toEqual([]);
@@ -187,7 +187,7 @@ describe.skipIf(!canMountHosts())("several processes of each service, under load
     240_000,
   );
 
-  it("console: a session that one process opened goes on at every other, while all are replaced, and ends at all", async () => {
+  it("console: a session that one process opened continues at every other one, while all are replaced, and ends at all of them", async () => {
     const [first, second] = consoles() as [ConsoleAddress, ConsoleAddress];
     const cookie = await signInAt(first, fleet.operatorToken);
     const entered = await askConsole(second, "POST", "/session/namespace", { cookie, body: { namespace: "default" } });
@@ -222,7 +222,7 @@ describe.skipIf(!canMountHosts())("several processes of each service, under load
       await eventually(() => replica.output().includes("schema is newer than this build"));
   });
 
-  it("answers in the words of the route while services are away, and while it is stopping too", async () => {
+  it("answers in the error format of the route while services do not answer, and while it is stopping", async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const ask = async (agentOfCall?: Agent) => {
       const { status, text, connection } = await post(fleet.url, chat(fleet.apiKey), agentOfCall);
@@ -249,7 +249,7 @@ describe.skipIf(!canMountHosts())("several processes of each service, under load
 
 const isMint = ({ path }: Failure): boolean => path === mint("", "").path;
 
-/** Expects that calls of which nobody knows whether they were done say so, and soon. */
+/** Expects that calls with an unknown outcome report it, and soon. */
 function expectUnknownOutcomes(failures: readonly Failure[]): void {
   for (const { sentAt, failedAt, reason } of failures) {
     expect(reason).toMatch(/^503 .*may have done the call/);

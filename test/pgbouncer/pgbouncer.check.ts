@@ -16,7 +16,7 @@ import { bundle } from "../../deploy/bundle.ts";
 import { type RunningRole, startRole } from "../../deploy/test/role-process.ts";
 import { POOL_SIZE, startPgBouncer } from "./start-pgbouncer.ts";
 
-/** All services through PgBouncer in transaction mode, but for the connections that listen for changes. */
+/** Tests of all services through PgBouncer in transaction mode, except for the connections that listen for changes. */
 const ROLES = ["auth", "policy", "usage", "aggregator", "gateway"] as const;
 type Role = (typeof ROLES)[number];
 const REQUESTS = 400;
@@ -85,7 +85,10 @@ const send = async (token: string): Promise<Answer> => {
   });
   return { status: response.status, body: await response.text() };
 };
-/** Answer to a request, repeated like clients do where policy or auth, for want of a core, took longer than the 2 s that a gateway waits. */
+/**
+ * Answer to a request. It is repeated, as clients do, if policy or auth took longer than the 2 s that a gateway waits, because of a busy
+ * CPU.
+ */
 const answerTo = (token: string): Promise<Answer> =>
   eventually(async () => {
     const answer = await send(token);

@@ -7,8 +7,8 @@ import { promisify } from "node:util";
 import { CHECKOUT } from "@routeplane/standalone";
 
 /**
- * The previous release: the commit that this one must run beside, on one database, in both directions. No release is tagged yet, so
- * it is the last commit before processes compared schemas by the names of migrations. A new release replaces it by its own tag.
+ * Commit of the previous release, which must work together with this one on one database, in both directions. No release is tagged yet, so
+ * this is the last commit before processes compared schemas by the names of migrations. A new release replaces it by its own tag.
  */
 export const PREVIOUS_RELEASE = "3ad44d96ad109e20c0af92cc78d253e03522342c";
 
@@ -17,8 +17,8 @@ const run = promisify(execFile);
 const TIMEOUT_MS = 600_000;
 
 /**
- * Bundles the previous release with its own dependencies, from a `git worktree` that is removed again. A second call takes the
- * bundle of the first one, which is kept in node_modules.
+ * Bundles the previous release with its own dependencies, from a `git worktree` that is removed again. Further calls use the bundle of the
+ * first one, which is kept in node_modules.
  *
  * @returns absolute path of the file to run
  * @throws Error that says what is missing if the history of this checkout does not have the commit
@@ -36,7 +36,7 @@ export async function bundlePreviousRelease(): Promise<string> {
     await run(process.execPath, [bootstrap, "deploy/bundle.ts", made], { cwd: worktree, timeout: TIMEOUT_MS });
     await mkdir(join(kept, ".."), { recursive: true });
     await rename(made, kept).catch(async (error: NodeJS.ErrnoException) => {
-      // Another file system, or another call was faster.
+      // Another file system, or another call has finished earlier.
       if (error.code !== "EXDEV" && error.code !== "ENOTEMPTY") throw error;
       await run("cp", ["--recursive", "--no-target-directory", made, kept]);
     });

@@ -137,7 +137,7 @@ describe.skipIf(!canMountHosts())("the previous release and this one on one data
   }
 
   it(
-    "rolls forwards: migrations beside the old processes, then new ones beside them",
+    "rolls forwards: migrations while the old processes run, then new processes next to the old ones",
     { timeout: 600_000 },
     async () => {
       await expectNoLoss(async () => {
@@ -177,7 +177,7 @@ describe.skipIf(!canMountHosts())("the previous release and this one on one data
 
   it("rolls backwards: old processes come back onto the schema of later releases", { timeout: 600_000 }, async () => {
     await expectNoLoss(async () => {
-      // The previous release compares migrations one by one, so its Jobs fail, and change nothing. Those of this one succeed.
+      // The previous release compares migrations one by one, so its Jobs fail and change nothing. The Jobs of this release succeed.
       const [provision, ...jobs] = await install(entries.previous);
       expect(provision?.code).toBe(0);
       for (const { code, stderr } of jobs)

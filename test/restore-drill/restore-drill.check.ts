@@ -42,7 +42,7 @@ const query = (statement: string): Promise<readonly object[]> => queryAsSuperuse
 const countOf = async (from: string): Promise<number> => (await query(`select from ${from}`)).length;
 
 it(
-  "restores a dump by the role for backups; every row of the table in the README holds",
+  "restores a dump by the role for backups; every row of the table in the README is true",
   { timeout: 300_000 },
   async () => {
     const drill = await newNamespace(node, "drill");
@@ -100,7 +100,7 @@ it(
     expect(await send(late.token)).toBe(200);
     await eventually(async () => (await spend()) === 8 * COST);
     await eventually(async () => (await countOf("policy.holds where state = 'open'")) === 1);
-    // The events of one more wait in NATS.
+    // The events of one more request wait in NATS.
     process.kill((await node.pid("aggregator")) ?? 0, "SIGSTOP");
     expect(await send(root.token)).toBe(200);
 
@@ -116,7 +116,7 @@ it(
     expect(await send(rotated.token)).toBe(200);
     const policy = await drill.cli<{ disabled_at: string | null }>(root.token, "policy", "get", policyId);
     expect(policy.disabled_at).toBeNull();
-    // Three of before, the one that waited in NATS, and two of now. The five that were acknowledged are gone.
+    // Three from before the backup, the one that waited in NATS, and two new ones. The five acknowledged ones are lost.
     await eventually(async () => (await spend()) === 6 * COST);
     expect(await reconciles()).toBe(true);
     // The running request is charged in full once its reservation has expired, by the next admission of the policy service itself.

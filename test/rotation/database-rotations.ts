@@ -56,7 +56,7 @@ export function databaseRoles(node: NodeOfFiles): Rotation {
       await eventually(async () => (await connectionsOf(node, "usename")).every((name) => !former.includes(name)));
       for (const role of former) await node.admin.query(`drop owned by ${role}; drop role ${role}`);
     },
-    // A role that has nothing to do connects again when it next looks at its schema, seconds later.
+    // An idle role connects again at its next schema check, seconds later.
     async prove() {
       await eventually(async () => {
         const names = await connectionsOf(node, "usename");

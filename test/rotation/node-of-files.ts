@@ -46,7 +46,7 @@ export interface RoleProcess {
   stop(): Promise<number | null>;
 }
 
-/** Processes of every role, with all secrets in files, mutual TLS between them, and a provider that takes some keys alone. */
+/** Processes of every role, with all secrets in files, mutual TLS between them, and a provider that accepts only some keys. */
 export interface NodeOfFiles {
   readonly database: TestDatabase;
   /** Connection of the superuser. */
@@ -65,7 +65,7 @@ export interface NodeOfFiles {
   readonly loginPrefix: string;
   readonly port: number;
   secretsOf(role: Role): Readonly<Record<string, string>>;
-  /** Replaces secrets in the files, and waits until every process of these roles has logged that it has taken them. */
+  /** Replaces secrets in the files, and waits until every process of these roles has logged the replacement. */
   replace(changes: SecretChanges, line?: string): Promise<void>;
   issue(authority: TestAuthority): IssuedCertificate;
   /** Transport to the first process of a service, with a certificate of `authority`. */
@@ -83,7 +83,7 @@ export const newConsoleKey = (id: string): string => `${id}:${randomBytes(32).to
 
 export const newServiceToken = (): string => `rps_${randomBytes(32).toString("hex")}`;
 
-/** Hashes of tokens, as services take them. */
+/** Hashes of tokens, in the form that services read. */
 export function acceptedCallers(...tokens: readonly Readonly<Record<string, string>>[]): string {
   const entries = tokens.flatMap((each) => Object.entries(each));
   return entries.map(([caller, token]) => `${caller}:${createHash("sha256").update(token).digest("hex")}`).join(",");

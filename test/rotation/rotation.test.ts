@@ -14,7 +14,7 @@ const IS_FULL = process.env["ROUTEPLANE_ROTATION"] === "full";
 const REPLICAS = IS_FULL ? 2 : 1;
 const LOAD = IS_FULL ? { perSecond: 50, maxRunning: 12 } : { perSecond: 20, maxRunning: 4 };
 const BEFORE_MS = IS_FULL ? 2_000 : 500;
-/** Rotations that exclude each other, or that wait for a grace, are in the full form alone. */
+/** Rotations that exclude each other, or that wait for a grace, are only in the full form. */
 const FULL_ONLY: ReadonlySet<string> = new Set(["passwords of the database", "operator credential"]);
 const TIMEOUT_MS = 20_000;
 const TICK_MS = 20;
@@ -23,7 +23,7 @@ describe.skipIf(!canMountHosts())("every secret of a node", () => {
   let node: NodeOfFiles;
   let credentials: LoadCredentials;
   let rotations: readonly Rotation[];
-  /** Secrets that were and are in force. */
+  /** Former and present secrets. */
   const secrets = new Map<string, Canary>();
   let answered = 0;
 

@@ -1,11 +1,11 @@
 import type { Role, SecretChanges } from "./node-of-files.ts";
 
-/** Rotation of one kind of secret. Requests are sent all the while, and none may fail. */
+/** Rotation of one kind of secret. Requests are sent during the rotation, and none may fail. */
 export interface Rotation {
   readonly name: string;
-  /** Makes the new secret valid beside the former one. */
+  /** Makes the new secret valid in addition to the former one. */
   admit(): Promise<void>;
-  /** Has every process use the new one. */
+  /** Makes every process use the new one. */
   use(): Promise<void>;
   /** Ends the former one, once nothing uses it. */
   retire(): Promise<void>;

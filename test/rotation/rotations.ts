@@ -158,7 +158,7 @@ function certificates(node: NodeOfFiles): Rotation {
   };
 }
 
-/** Connects and waits for the first byte of the server: it refuses the certificate of a client after the client is done. */
+/** Connects and waits for the first byte of the server: it refuses a client's certificate only after the client's part of the handshake. */
 async function handshake(options: {
   host: string;
   port: number;
@@ -194,7 +194,7 @@ function peppers(node: NodeOfFiles): Rotation {
   };
 }
 
-/** Keys of session cookies. A session that the former key sealed goes on until that is retired; then its person signs in again. */
+/** Keys of session cookies. A session sealed with the former key continues until that key is retired; then the user signs in again. */
 function consoleKeys(node: NodeOfFiles, load: LoadCredentials): Rotation {
   const former = node.secretsOf("console")["ROUTEPLANE_CONSOLE_KEYS"] ?? "";
   const next = newConsoleKey("k2");

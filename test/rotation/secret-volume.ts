@@ -21,7 +21,7 @@ export class SecretVolume {
     return join(this.#folder, name);
   }
 
-  /** Replaces the values of these names, and creates those that are missing. One call at a time is made; others wait. */
+  /** Replaces the values of these names, and creates those that are missing. Calls run one at a time. */
   set(changes: Readonly<Record<string, string>>): Promise<void> {
     this.#setting = this.#setting.then(() => this.#write(changes));
     return this.#setting;

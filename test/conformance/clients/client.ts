@@ -35,14 +35,14 @@ export type Check = (target: Target) => Promise<void>;
 /** Row of the table: a client that people use, by one wire. */
 export interface Client {
   readonly name: string;
-  /** Checks by feature; without those that the client has no way to ask for. */
+  /** Checks by feature, without features that the client cannot request. */
   readonly checks: Readonly<Partial<Record<Feature, Check>>>;
 }
 
-/** Output bound of requests that are not about it. */
+/** Output bound of requests that do not test it. */
 export const MAX_TOKENS = 4_096;
 
-/** Checks the counts of an answer, as the client calls them: of the whole prompt, of what the cache held, and of the output. */
+/** Checks the counts of an answer under the client's names: whole prompt, cached part, and output. */
 export function expectUsage(
   prompt: number | undefined | null,
   cached: number | undefined | null,

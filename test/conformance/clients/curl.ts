@@ -21,7 +21,7 @@ export interface PlainRoute {
 
 const bearer = (apiKey: string) => [`authorization: Bearer ${apiKey}`];
 
-/** The program `curl`, as a shell script has it. */
+/** The program `curl`, as shell scripts use it. */
 function curl(route: PlainRoute): Client {
   const send = async ({ url, apiKey, model }: Target, scenario: string, stream: boolean) => {
     const body = JSON.stringify({ model, ...route.body(prompt(scenario)), ...(stream && { stream }) });

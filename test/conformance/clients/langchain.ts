@@ -118,15 +118,15 @@ function usageOf({ usage_metadata: usage }: { readonly usage_metadata?: unknown 
 }
 
 /**
- * Checks the counts of a stream of messages. This client reads those of the prompt from the first event alone, which an upstream of
- * another wire has not told by then, and adds the output of the first event to that of the last.
+ * Checks the counts of a stream of messages. This client reads the prompt's counts only from the first event, before an upstream of another
+ * wire has reported them, and adds the output of the first event to that of the last.
  */
 function expectFirstCounts(usage: UsageMetadata | undefined): void {
   expect([0, USAGE.prompt]).toContain(usage?.input_tokens);
   expect([USAGE.output, USAGE.output + 1]).toContain(usage?.output_tokens);
 }
 
-/** Message that chunks make up. */
+/** Message that consists of chunks. */
 function joined(chunks: readonly AIMessageChunk[]): AIMessageChunk {
   return chunks.reduce((whole, chunk) => whole.concat(chunk));
 }

@@ -37,7 +37,7 @@ async function run(target: Target, scenario: string, stream: boolean): Promise<s
   return runner.finalContent();
 }
 
-/** Lets the model reason and call a tool, and sends its message back as it was: `runTools` leaves out members that it does not know. */
+/** Lets the model reason and call a tool, and sends its message back unchanged: `runTools` leaves out unknown members. */
 async function think(target: Target, stream: boolean): Promise<void> {
   const { completions } = clientOf(target).chat;
   const asked = { ...body(target, "thinking"), tools: [tool], reasoning_effort: "low" as const };
@@ -45,7 +45,7 @@ async function think(target: Target, stream: boolean): Promise<void> {
   const message = choices[0]?.message;
   const [call] = message?.tool_calls ?? [];
   if (message === undefined || call?.type !== "function") throw new Error("the answer has no call");
-  // In a stream the helper keeps the last piece of a text that it does not know.
+  // In a stream, the helper keeps only the last piece of an unknown text.
   if (!stream) expect(message).toMatchObject({ reasoning_content: THOUGHT });
   const { city } = JSON.parse(call.function.arguments) as { city: string };
   const { parsed: _parsed, ...said } = message as OpenAI.ChatCompletionMessage & { parsed?: null };

@@ -9,7 +9,7 @@ import { vectorOf } from "../upstream/embeddings.ts";
 import { COUNTED_TOKENS } from "../upstream/scripted-upstream.ts";
 import { type Check, collect, type Target } from "./client.ts";
 
-/** Check of an endpoint beside inference. */
+/** Check of an endpoint other than inference. */
 export interface EndpointCheck {
   readonly client: string;
   readonly endpoint: "embeddings" | "count_tokens" | "models";

@@ -17,12 +17,12 @@ const SHELL_TOOLS: Readonly<Record<string, object>> = {
   shell_command: { command: AGENT_COMMAND },
   shell: { command: ["bash", "-c", AGENT_COMMAND] },
 };
-/** Members that say that an item of the conversation is the result of a tool. */
+/** Members that mark an item of the conversation as the result of a tool. */
 const RESULT_TYPES = new Set(["tool", "tool_result", "function_call_output", "custom_tool_call_output"]);
 
 /**
  * Starts an upstream whose model runs one command and then answers. Ids of models end with the wire that
- * they speak. Requests are read leniently: agents send what is new every week.
+ * they speak. Requests are read leniently, because agents often send new members.
  */
 export function startAgentUpstream(): Promise<WireServer> {
   return startWireServer({

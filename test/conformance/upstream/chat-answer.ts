@@ -6,7 +6,7 @@ import { breakOff, newId, type WireAnswer } from "./wire-answer.ts";
 const FINISH = { end: "stop", tools: "tool_calls", length: "length" } as const;
 const CREATED = 1_790_000_000;
 
-/** Answers of POST /v1/chat/completions. Thinking is `reasoning_content`, as DeepSeek and vLLM have it. */
+/** Answers of POST /v1/chat/completions. Reasoning is `reasoning_content`, as in DeepSeek and vLLM. */
 export const chatAnswer: WireAnswer = {
   whole(turn, { model }) {
     const calls = turn.blocks.flatMap((block) => (block.type === "tool" ? [callOf(block)] : []));

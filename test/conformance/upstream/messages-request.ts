@@ -162,7 +162,7 @@ export function readMessagesRequest(body: unknown, version: MessagesVersion): Re
   };
 }
 
-/** Refuses a conversation that the server is to keep, as Anthropic does where it cannot: the client then sends all of it. */
+/** Refuses a conversation that the server should store, as Anthropic does when it cannot: the client then sends all of it. */
 function refuseThread(body: unknown): void {
   if (typeof body !== "object" || body === null || !("thread" in body)) return;
   const details = { error_code: "thread_unsupported_request", unsupported: ["inference_hooks"] };

@@ -1,11 +1,11 @@
 export type UpstreamWire = "chat" | "responses" | "messages";
 
-/** Request that the scripted upstream has found valid on its wire, in words that are the same for every wire. */
+/** Request that the scripted upstream has found valid on its wire, in a form that is the same for every wire. */
 export interface ReceivedRequest {
   readonly wire: UpstreamWire;
   readonly model: string;
   readonly stream: boolean;
-  /** True if the last piece of a stream is to report usage; a wire that always does says true. */
+  /** True if the last piece of a stream must report usage; always true on a wire that always reports it. */
   readonly includeUsage: boolean;
   /** Texts of the system prompt, joined. */
   readonly system: string;
@@ -46,7 +46,7 @@ interface FaultOptions {
   readonly details?: object;
 }
 
-/** Refusal of the scripted upstream, which answers it as the provider of the wire would. */
+/** Refusal by the scripted upstream, in the format of the wire's provider. */
 export class ProviderFault extends Error {
   readonly options: FaultOptions;
 

@@ -8,7 +8,7 @@ type Item = OpenAI.Responses.ResponseOutputItem;
 /** Response as it is sent: the client adds the text. */
 type WireResponse = Omit<OpenAI.Responses.Response, "output_text">;
 type Event = OpenAI.Responses.ResponseStreamEvent;
-/** Event as it is sent, without the number that it gets from its place in the stream. */
+/** Event as it is sent, without its sequence number. */
 type Unnumbered = Event extends infer E ? (E extends Event ? WithoutNumber<E> : never) : never;
 type WithoutNumber<E extends Event> = E extends { response: unknown }
   ? { readonly type: E["type"]; readonly response: WireResponse }

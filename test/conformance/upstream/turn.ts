@@ -1,4 +1,4 @@
-/** Part of an answer, as every wire can say it. */
+/** Part of an answer that every wire can express. */
 export type AnswerBlock =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "thinking"; readonly text: string; readonly signature: string }
@@ -13,7 +13,7 @@ export interface Turn {
   readonly breaksOff?: boolean;
 }
 
-/** Tokens that every turn reports: whole prompt, parts of it that the cache held and took, whole output, part of it that was thought. */
+/** Tokens that every turn reports: whole prompt, its parts read from and written to the cache, whole output, its reasoning part. */
 export const USAGE = { prompt: 21, cached: 5, cacheWrite: 3, output: 9, reasoning: 2 } as const;
 
 /** Error that breaks a stream off. */

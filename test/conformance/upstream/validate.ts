@@ -9,7 +9,7 @@ export function validate<T>(schema: z.ZodType<T>, body: unknown): T {
   throw new ProviderFault(describe(issue));
 }
 
-/** Description of an issue; of a union, that of the variant which comes nearest. */
+/** Description of an issue; for a union, that of the closest variant. */
 function describe(issue: z.core.$ZodIssue | undefined, path: readonly PropertyKey[] = []): string {
   if (issue === undefined) return "invalid body";
   const whole = [...path, ...issue.path];

@@ -4,7 +4,7 @@ import type { Turn } from "./turn.ts";
 /** Forms of a turn and of a refusal on one wire. */
 export interface WireAnswer {
   whole(turn: Turn, request: ReceivedRequest): object;
-  /** Events of a stream, as text; the last of a turn that breaks off is its error. */
+  /** Events of a stream, as text; if the turn breaks off, the last event is its error. */
   events(turn: Turn, request: ReceivedRequest): readonly string[];
   refusal(status: number, message: string, details?: object): object;
 }

@@ -24,7 +24,7 @@ export interface Endpoint {
   readonly reply: (body: unknown, headers: IncomingHttpHeaders) => Reply;
 }
 
-/** Turn of the model, or the whole body of an answer that is none. */
+/** Turn of the model, or the whole body of another answer. */
 export type Reply = { readonly request: ReceivedRequest; readonly turn: Turn } | { readonly body: object };
 
 /** Starts an upstream. @param endpoints keyed by path */
@@ -77,7 +77,7 @@ function send(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
 }
 
-/** Sends a stream in pieces whose ends fall anywhere, also within a character. */
+/** Sends a stream in pieces that end anywhere, also within a character. */
 async function stream(response: ServerResponse, events: string): Promise<void> {
   response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
   const bytes = Buffer.from(events);
