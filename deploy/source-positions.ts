@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
  * Positions of a bundled file in its sources, for readable stacks. `--enable-source-maps` of Node.js would do the same for 20 to 60 MiB
  * a process, because it parses every map when the file is loaded; these tables are read only when a stack is read, and then dropped.
  *
- * A table is a file beside the bundled one: the length of its JSON head in 4 bytes, the head (the paths of the sources), padding to 4 bytes,
- * and three unsigned 32-bit integers for each position, in order: line and column in the bundled file, and a source with its line.
+ * A table is a file next to the bundled one: the length of its JSON head in 4 bytes, the head (the paths of the sources), padding to 4
+ * bytes, and three unsigned 32-bit integers for each position, in order: line and column in the bundled file, and a source with its line.
  */
 export const POSITIONS_SUFFIX = ".positions";
 

@@ -105,7 +105,7 @@ async function mint(name: string): Promise<string> {
   return token;
 }
 
-/** Opens a session, and makes a sign-in code that nobody uses. @returns the token of the session */
+/** Opens a session, and creates a sign-in code that stays unused. @returns the token of the session */
 async function openSession(name: string, opener: string): Promise<string> {
   const { token } = await answerOf("/routeplane.auth.v1.SessionService/CreateSession", opener);
   const { code } = await answerOf("/routeplane.auth.v1.SessionService/CreateSignInCode", opener);

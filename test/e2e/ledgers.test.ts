@@ -183,7 +183,7 @@ describe("a restart of the node", () => {
       requests: await rows(root.token),
       namespaces: await as(root.token, "namespace", "list"),
     });
-    // Gateways return the slices of budgets that nobody uses within some seconds.
+    // Gateways return unused slices of budgets within some seconds.
     await eventually(async () => JSON.stringify(await seen()).includes('"reserved_micro_usd":0'), 30_000);
     const before = await seen();
     expect(before.requests).toHaveLength(2);

@@ -69,7 +69,7 @@ it("comes back at the moment of the backup, whole and consistent", { timeout: 18
   expect((await node.cli(["admin", "reconcile"])).exitCode).toBe(0);
 });
 
-/** Resolves once no request runs, and gateways have returned the slices that nobody uses. */
+/** Resolves once no request runs, and gateways have returned unused slices. */
 async function settled(): Promise<void> {
   const reserved = `select from policy.holds where state = 'open'
     union all select from policy.slices where granted > returned + used`;

@@ -88,7 +88,7 @@ export function invalidField(field: string, rule: string): DomainError {
   return new DomainError("invalid_argument", "FIELD_INVALID", `${field}: ${rule}`, { fields: [{ field, rule }] });
 }
 
-/** The one error for unknown, foreign and malformed ids, which cannot be told apart by it. */
+/** The one error for unknown, foreign and malformed ids, so that callers cannot distinguish them. */
 export function notFound(): DomainError {
   return new DomainError("not_found", "RESOURCE_NOT_FOUND", "not found: there is no such resource in this namespace");
 }

@@ -23,7 +23,7 @@ export function newId<K extends IdKind>(prefix: K): Id<K> {
 const randomPool = new Uint8Array(4_000);
 let randomAt = randomPool.length;
 
-/** Largest value of the twelve bits behind the milliseconds, which count the ids of one millisecond. */
+/** Largest value of the twelve bits after the milliseconds, which count the ids of one millisecond. */
 const MAX_SEQUENCE = 0xfff;
 let latestMs = 0;
 let latestMsDigits = "";

@@ -1,7 +1,10 @@
-/** Header of the request id, by which a call is found in the logs. Accepted beside a service credential; other calls get a new id. */
+/**
+ * Header of the request id, by which a call is found in the logs. Accepted only together with a service credential; other calls get a new
+ * id.
+ */
 export const REQUEST_ID = "x-request-id";
 
-/** Header of the address from which the client of a relayed call connected. Accepted beside a service credential only. */
+/** Header of the address from which the client of a relayed call connected. Accepted only together with a service credential. */
 export const CLIENT_ADDRESS = "x-routeplane-client-address";
 
 /**

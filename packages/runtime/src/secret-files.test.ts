@@ -202,7 +202,7 @@ describe.concurrent("a watched file", () => {
   });
 });
 
-// Not beside the others: metrics are those of the whole process.
+// Not concurrent with the others, because metrics cover the whole process.
 describe("the metrics of secret files", () => {
   it("say which one cannot be used, and when its present value was read", async () => {
     const folder = newFolder();

@@ -54,7 +54,7 @@ export async function createIfMissing(path: string, text: string, mode: number):
   });
 }
 
-/** Writes a synced draft beside a file, and removes it if `publish` fails. */
+/** Writes a synced draft next to a file, and removes it if `publish` fails. */
 async function withDraft<T>(
   path: string,
   text: string,

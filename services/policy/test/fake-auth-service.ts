@@ -13,7 +13,7 @@ interface TestKey {
   readonly token: string;
 }
 
-/** Fake of the auth service, behind its contract: knows the keys and operators that a test adds. */
+/** Fake of the auth service that implements its contract: knows the keys and operators that a test adds. */
 export function createFakeAuthService() {
   const byToken = new Map<string, TestKey>();
   const operators = new Map<string, { operatorId: string; accountId: string; scopes: string[]; lineage: string[] }>();

@@ -8,7 +8,7 @@ import {
   type SessionRequestSchema,
 } from "@routeplane/contracts/usage";
 
-/** Fake of the usage service, behind its contract: serves the requests and charges that a test adds. */
+/** Fake of the usage service that implements its contract: serves the requests and charges that a test adds. */
 export function createFakeUsageService() {
   const requests: MessageInitShape<typeof LoggedRequestSchema>[] = [];
   /** Charges with their namespace. They are part of every range. */

@@ -38,7 +38,7 @@ interface LocalSlice {
 }
 
 const freeOf = ({ granted, returned, used, running }: LocalSlice): bigint => granted - returned - used - running;
-/** Three budgets, some of which are edited, disabled, unbound and bound anew. */
+/** Three budgets, some of which are edited, disabled, unbound and bound again. */
 async function newWorld() {
   const namespaceId = newId("ns");
   const [parent] = [policy.key(namespaceId)];

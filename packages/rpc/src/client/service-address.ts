@@ -22,7 +22,7 @@ export interface ServiceAddressOptions {
 export type AddressEvent = "retired" | "suspect";
 export type AddressListener = (event: AddressEvent) => void;
 
-/** Pause before a lost session is opened again, if no call asks for it; doubled for each failure. */
+/** Pause before a lost session is opened again, unless a call needs it earlier; doubled for each failure. */
 const MIN_RECONNECT_MS = 250;
 const MAX_RECONNECT_MS = 3_000;
 /**

@@ -124,7 +124,7 @@ describe("a connection to a service", () => {
     const { connection, sessions } = await startPeer(answer);
     expect(await call(connection)).toBe("answer");
     sessions[0]?.close();
-    // A call that is sent before the client has heard of it is refused.
+    // A call that is sent before the client has noticed this is refused.
     await eventually(async () => (await call(connection)) === "answer" && sessions.length === 2);
   });
 

@@ -14,7 +14,7 @@ export interface ServiceConnectionOptions {
   readonly log?: EventLog;
   /** Resolver of host names; that of the operating system by default. */
   readonly resolve?: ResolveAddresses;
-  /** Authorities by which a service is verified over TLS, and the certificate that it is shown if it asks. */
+  /** Authorities that verify a service over TLS, and the certificate to present if the service requests one. */
   readonly tls?: ServiceTls | undefined;
 }
 
@@ -27,9 +27,9 @@ export type CallOutcome = "answered" | "unanswered" | "refused";
 /** Call that may be made again on another address. */
 export interface RepeatableCall {
   readonly outcomeOf: (error: unknown) => CallOutcome;
-  /** True if the call may be made once more when it is unanswered, or when its address does not answer pings. */
+  /** True if the call may be repeated when it is unanswered, or when its address does not answer pings. */
   readonly isIdempotent: boolean;
-  /** False once nobody waits for the call any more. */
+  /** False once its caller no longer waits. */
   readonly isWanted: () => boolean;
   /** Maximum wait for a connection, including earlier attempts. */
   readonly timeoutMs?: number | undefined;

@@ -30,8 +30,8 @@ const MIN_ATTEMPT_MS = 50;
 /**
  * Creates a transport to another service: Connect over HTTP/2, with the caller's service credential and a deadline on every call.
  *
- * A call of an idempotent method that gets no response, or UNAVAILABLE, is made once more on another address within its deadline;
- * any call that the peer refused to begin is made again.
+ * A call of an idempotent method that gets no response, or UNAVAILABLE, is repeated once on another address within its deadline; any call
+ * that the peer refused to begin is made again.
  * A stream of an idempotent method ends with CANCELLED when its session is about to close, so that its caller opens it again on another
  * one; a change feed loses nothing.
  */

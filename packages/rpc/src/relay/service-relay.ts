@@ -150,7 +150,7 @@ async function readAhead(stream: ClientHttp2Stream, chunks: AsyncIterator<Buffer
   return held;
 }
 
-/** A broken connection ends the iteration like a complete answer; only the code tells them apart. */
+/** A broken connection ends the iteration like a complete answer; only the code distinguishes them. */
 function requireComplete(stream: ClientHttp2Stream): void {
   if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw new Error("the service broke off its answer");
 }
@@ -193,7 +193,7 @@ function outcomeOf(error: unknown): CallOutcome {
   return isTooSlow ? "answered" : "unanswered";
 }
 
-/** Sends the body piece by piece, and stops if the service has answered and takes no more. */
+/** Sends the body piece by piece, and stops if the service has answered and reads no further. */
 async function send(stream: ClientHttp2Stream, body: Buffer): Promise<void> {
   for (let from = 0; from < body.length; from += PIECE_BYTES) {
     if (!stream.writable) return;

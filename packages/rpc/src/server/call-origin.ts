@@ -35,9 +35,9 @@ export class CallOrigin {
 }
 
 /**
- * Determines the origin of a call. The headers are trusted only beside a service credential, of the caller itself or of the
- * gateway that relays a client's call; otherwise the origin is the address of the connection and a new request id. Afterwards the
- * request id is in its header, and the headers that only the gateway sends are removed.
+ * Determines the origin of a call. The headers are trusted only together with a service credential, of the caller itself or of the gateway
+ * that relays a client's call; otherwise the origin is the address of the connection and a new request id. Afterwards the request id is in
+ * its header, and the headers that only the gateway sends are removed.
  */
 export function determineCallOrigin(
   credentials: ServiceCredentials,

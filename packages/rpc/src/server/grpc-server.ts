@@ -56,7 +56,7 @@ function isUnary(method: DescMethod): method is DescMethodUnary {
   return method.methodKind === "unary";
 }
 
-/** Serializer of grpc-js. Messages are decoded beside the handler, so a malformed one is an error like any other. */
+/** Serializer of grpc-js. Messages are decoded in the chain and not here, so a malformed one is an error like any other. */
 function identity(bytes: Buffer): Buffer {
   return bytes;
 }

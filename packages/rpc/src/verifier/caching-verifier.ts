@@ -27,8 +27,8 @@ interface VerificationInFlight {
 }
 
 /**
- * Age from which a principal that is used is verified again beside the request, at most `MAX_REFRESHES_PER_SECOND` times a second:
- * the auth service then records that keys are in use (`last_used_at`), with a bounded load for any number of keys.
+ * Age from which a principal that is used is verified again in the background, at most `MAX_REFRESHES_PER_SECOND` times a second: the auth
+ * service then records that keys are in use (`last_used_at`), with a bounded load for any number of keys.
  */
 const REFRESH_AGE_MS = 30_000;
 const MAX_REFRESHES_PER_SECOND = 20;
@@ -43,10 +43,10 @@ const MALFORMED: VerificationResult = {
 /**
  * Verification of tokens with a cache and single-flight, on the path of every call and every inference request.
  *
- * Steps of a verification: (1) while the feed is live, return the cached result, and verify an older one again beside the request;
- * (2) otherwise join the call that is in flight for the same token; (3) refuse a malformed token by its checksum; (4) verify it at
- * the source, and once more if a change that concerns the principal arrived meanwhile; (5) cache the result if the feed was live
- * from before the call until after it.
+ * Steps of a verification: (1) while the feed is live, return the cached result, and verify an older one again in the background; (2)
+ * otherwise join the call that is in flight for the same token; (3) refuse a malformed token by its checksum; (4) verify it at the source,
+ * and once more if a change that concerns the principal arrived meanwhile; (5) cache the result if the feed was live from before the call
+ * until after it.
  *
  * Concurrency: a change that arrives during a call is recorded in a `ConcurrentChanges`, so a result from before the change is
  * neither returned nor cached. Between the last comparison and the return there is no `await`.
@@ -205,8 +205,8 @@ export function requirePrincipal(result: VerificationResult): VerifiedPrincipal 
 }
 
 /**
- * Digests of the tokens that were presented last, those of subscribed tokens among them. A digest takes 0.5 us, and 5 us beside all
- * else that a request runs: 1 % of it. Bounded in number and length: tokens are not checked yet.
+ * Digests of the tokens that were presented last, those of subscribed tokens among them. A digest takes 0.5 us, but 5 us among all other
+ * work of a request, 1 % of it. Bounded in number and length: tokens are not checked yet.
  */
 const recentDigests = new Map<string, string>();
 const MAX_RECENT_DIGESTS = 256;

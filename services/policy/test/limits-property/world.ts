@@ -17,7 +17,7 @@ const RATES = { windowSecs: WINDOW_SECS, maxRequests: 50n, maxTokens: 600n, maxC
 /** Process of the service, as a gateway calls it. */
 export type PolicyProcess = ReturnType<PolicyUnderTest["as"]>;
 
-/** Two budgets on a namespace and a key, and two rate limits on them; some are edited, disabled, enabled, unbound and bound anew. */
+/** Two budgets on a namespace and a key, and two rate limits on them; some are edited, disabled, enabled, unbound and bound again. */
 export async function newWorld(policy: PolicyUnderTest, processes: readonly PolicyProcess[], random: Random) {
   const namespaceId = newId("ns");
   const keys = [policy.key(namespaceId), policy.key(namespaceId)] as const;

@@ -144,8 +144,8 @@ export declare type KeyIdentity = Message<"routeplane.auth.v1.KeyIdentity"> & {
   scopes: string[];
 
   /**
-   * First moment at which the token in use is refused: the earliest of the key's expiry, that of the keys above it, and the end
-   * of the grace if a rotation replaced the token; absent: never.
+   * First moment at which the token in use is refused: the earliest of the expiry of the key, the expiry of each key above it,
+   * and the end of the grace if a rotation replaced the token. Absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 6;
    */
@@ -222,8 +222,8 @@ export declare type OperatorIdentity = Message<"routeplane.auth.v1.OperatorIdent
   scopes: string[];
 
   /**
-   * First moment at which the token in use is refused: the earliest of its expiry, that of the credentials above it, and the end
-   * of the grace if a rotation replaced the token; absent: never.
+   * First moment at which the token in use is refused: the earliest of the expiry of the credential, the expiry of each
+   * credential above it, and the end of the grace if a rotation replaced the token. Absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 4;
    */

@@ -41,7 +41,7 @@ export declare type Key = Message<"routeplane.auth.v1.Key"> & {
   prefix: string;
 
   /**
-   * Scopes as granted, or as narrowed since. At present the key holds those that every key above it holds too.
+   * Scopes as granted, or as narrowed since. At present, the key holds those of them that every key above it holds too.
    *
    * @generated from field: repeated string scopes = 4;
    */

@@ -39,7 +39,7 @@ export declare type Operator = Message<"routeplane.auth.v1.Operator"> & {
   prefix: string;
 
   /**
-   * Operator scopes as granted. At present it holds those that every credential above it holds too.
+   * Operator scopes as granted. At present, the credential holds those of them that every credential above it holds too.
    *
    * @generated from field: repeated string scopes = 4;
    */

@@ -60,7 +60,7 @@ export declare type Session = Message<"routeplane.auth.v1.Session"> & {
   name: string;
 
   /**
-   * Scopes that it was opened with. At present it holds those that the credential holds too.
+   * Scopes that it was opened with. At present, the session holds those of them that the credential holds too.
    *
    * @generated from field: repeated string scopes = 7;
    */

@@ -134,16 +134,16 @@ export declare type VerifiedKey = Message<"routeplane.auth.v1.VerifiedKey"> & {
   lineage: string[];
 
   /**
-   * First moment at which this token is refused: the earliest of the key's expiry, that of the keys above it, and the end of the
-   * grace if a rotation replaced the token; absent: never.
+   * First moment at which this token is refused: the earliest of the expiry of the key, the expiry of each key above it, and
+   * the end of the grace if a rotation replaced the token. Absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 6;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * End of the token's grace, if a rotation replaced it: `scopes` then has only `inference:invoke` and those that read.
-   * Absent for the current token of the key.
+   * End of the token's grace, if a rotation replaced it: `scopes` then has only `inference:invoke` and read scopes. Absent for
+   * the current token of the key.
    *
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 7;
    */
@@ -207,16 +207,16 @@ export declare type VerifiedOperator = Message<"routeplane.auth.v1.VerifiedOpera
   lineage: string[];
 
   /**
-   * First moment at which this token is refused: the earliest of the credential's expiry, that of those above it, and the end of
-   * the grace if a rotation replaced the token; absent: never.
+   * First moment at which this token is refused: the earliest of the expiry of the credential, the expiry of each credential
+   * above it, and the end of the grace if a rotation replaced the token. Absent: never.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 5;
    */
   expiresAt?: Timestamp | undefined;
 
   /**
-   * End of the token's grace, if a rotation replaced it: `scopes` then has only those that read. Absent for the current
-   * token of the credential.
+   * End of the token's grace, if a rotation replaced it: `scopes` then has only read scopes. Absent for the current token of
+   * the credential.
    *
    * @generated from field: google.protobuf.Timestamp grace_ends_at = 6;
    */
@@ -527,8 +527,7 @@ export declare type RevokedKey = Message<"routeplane.auth.v1.RevokedKey"> & {
   revokedAt?: Timestamp | undefined;
 
   /**
-   * Type of the actor as in audit entries: `api_key`, `operator`, `session` or `service`; empty if nobody revoked
-   * it.
+   * Type of the actor as in audit entries: `api_key`, `operator`, `session` or `service`; empty if the key was not revoked.
    *
    * @generated from field: string actor_type = 4;
    */
@@ -549,7 +548,7 @@ export declare type RevokedKey = Message<"routeplane.auth.v1.RevokedKey"> & {
   accountId: string;
 
   /**
-   * Id of the call that revoked it; empty if nobody did.
+   * Id of the call that revoked it; empty if the key was not revoked.
    *
    * @generated from field: string request_id = 7;
    */

@@ -190,15 +190,15 @@ export declare type RequestFacts = Message<"routeplane.events.v1.RequestFacts"> 
   endpoint: string;
 
   /**
-   * Resolved model id, without provider prefix; once settled, that of the last attempt. Empty if the request was refused before
-   * it was resolved.
+   * Resolved model id, without provider prefix; once settled, the model of the last attempt. Empty if the request was refused
+   * before it was resolved.
    *
    * @generated from field: string model = 6;
    */
   model: string;
 
   /**
-   * Name of the provider of that model. Empty if refused before.
+   * Name of the provider of that model; empty if the model is.
    *
    * @generated from field: string provider = 7;
    */

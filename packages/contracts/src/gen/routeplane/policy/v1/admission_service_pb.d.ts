@@ -273,7 +273,7 @@ export declare const ShadowDenialSchema: GenMessage<ShadowDenial>;
  */
 export declare type Admission = Message<"routeplane.policy.v1.Admission"> & {
   /**
-   * Upper bound on the output tokens over all choices: that of the request, or a lower one that fits.
+   * Upper bound on the output tokens over all choices: the requested one, or a lower one that fits.
    *
    * @generated from field: int64 output_tokens_max = 1;
    */

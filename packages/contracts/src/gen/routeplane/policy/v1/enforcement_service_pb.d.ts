@@ -142,7 +142,7 @@ export declare type AppliedLimit = Message<"routeplane.policy.v1.AppliedLimit"> 
 export declare const AppliedLimitSchema: GenMessage<AppliedLimit>;
 
 /**
- * A guardrail and where it comes from.
+ * A guardrail, and the binding through which it applies.
  *
  * @generated from message routeplane.policy.v1.AppliedGuardrail
  */

@@ -125,7 +125,7 @@ export declare type RateLimitSpec = Message<"routeplane.policy.v1.RateLimitSpec"
   maxTokens?: bigint | undefined;
 
   /**
-   * Maximum number of requests that run at the same time, whatever the window; absent: no maximum.
+   * Maximum number of requests that run at the same time, independent of the window; absent: no maximum.
    *
    * @generated from field: optional int64 max_concurrent = 4;
    */

@@ -391,14 +391,15 @@ export declare type LoggedRequest = Message<"routeplane.usage.v1.LoggedRequest">
   endpoint: string;
 
   /**
-   * Resolved model id; once it has ended, that of the last attempt. Empty if refused before.
+   * Resolved model id; once it has ended, the model of the last attempt. Empty if the request was refused before it was
+   * resolved.
    *
    * @generated from field: string model = 5;
    */
   model: string;
 
   /**
-   * Name of its provider; empty if refused before.
+   * Name of its provider; empty if the model is.
    *
    * @generated from field: string provider = 6;
    */
