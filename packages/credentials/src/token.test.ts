@@ -45,6 +45,17 @@ describe("a token", () => {
     }
   });
 
+  it("is redacted after an escape that ends in a letter or digit, and names that end like its prefix are not", () => {
+    for (const token of [mintToken("key"), mintToken("session", "test"), mintServiceToken()]) {
+      for (const text of [JSON.stringify(`bad:\n${token}`), `/x?q=Bearer%20${token}`, `\\u0020${token}`]) {
+        expect(redactTokens(text)).not.toContain(token.slice(8));
+        expect(redactTokens(text)).toContain("[redacted]");
+      }
+    }
+    const names = "corp_name sharp_live_edges rp_live_";
+    expect(redactTokens(names)).toBe("corp_name sharp_live_edges rp_[redacted]_");
+  });
+
   it("is found inside other text; the start of a token alone is not", () => {
     for (const token of [mintToken("key"), mintToken("operator", "test"), mintServiceToken()]) {
       expect(holdsToken(`my ${token}!`)).toBe(true);
