@@ -200,6 +200,14 @@ describe("the session of a browser", () => {
     expect((await request("GET", "/session", { headers: { cookie } })).status).toBe(401);
   });
 
+  it("ends in auth at the sign-out although its namespace is suspended, so that it is not valid again afterwards", async () => {
+    const { signIn, request, services } = await startConsoleUnderTest();
+    const { cookie } = await signIn();
+    services.suspend();
+    const { status } = await request("DELETE", "/session", { headers: { ...PAGE, cookie } });
+    expect([status, services.sessions.size]).toEqual([204, 0]);
+  });
+
   it("is removed from the browser at the sign-out even if auth does not answer, which is reported", async () => {
     const { signIn, request, services } = await startConsoleUnderTest();
     const { cookie } = await signIn();

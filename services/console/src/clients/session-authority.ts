@@ -59,7 +59,18 @@ export function createSessionAuthority({ asConsole, asCaller, serviceToken }: Au
       return toSession(await sessions.exchangeSession({ namespace }, headersOf(token, caller)).catch(leave));
     },
     async end(token, caller) {
-      await sessions.endSession({}, headersOf(token, caller)).catch(fail);
+      const end = (ended: string) => sessions.endSession({}, headersOf(ended, caller));
+      await end(token).catch(async (error: unknown) => {
+        const failure = fromConnectError(error, "auth");
+        if (CLOSED_STATES[failure.reason] === undefined) throw failure;
+        // It cannot end itself there, and would be valid again once the namespace is: it is replaced by one that can.
+        const options = { headers: { [CLIENT_ADDRESS]: caller.address } };
+        const replacement = await own.leaveNamespace({ token, namespace: "" }, options).catch((refused: unknown) => {
+          const refusal = fromConnectError(refused, "auth");
+          throw refusal.code === "permission_denied" ? failure : refusal;
+        });
+        await end(replacement.token).catch(fail);
+      });
     },
   };
 }

@@ -36,5 +36,6 @@ export interface SessionAuthority {
    * @param namespace name or id; empty: the operator view
    */
   exchange(token: string, namespace: string, caller: SessionCaller): Promise<Session>;
+  /** Ends the session. In a namespace that is not active, one that cannot be exchanged is refused, and ends by its expiry. */
   end(token: string, caller: SessionCaller): Promise<void>;
 }
