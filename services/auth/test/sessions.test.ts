@@ -394,6 +394,25 @@ describe("a session", () => {
     expect(await open(token)).toMatchObject({ keyId: id });
   });
 
+  it("counts an exchange as an opening, and replaces a session also when 100 have not ended", async () => {
+    const { token } = await auth.operator();
+    const first = await open(token);
+    const copies = (from: number, to: number, ended: boolean) =>
+      auth.rowsOf(sql`insert into sessions
+        (namespace_id, id, operator_id, name, scopes, operator_scopes, lookup_id, secret_hash, pepper_id, created_at, expires_at, revoked_at, ended_by, address)
+        select namespace_id, id || n, operator_id, name, scopes, operator_scopes, lookup_id || n, secret_hash, pepper_id, created_at, expires_at,
+          case when ${ended} then created_at end, case when ${ended} then 'sign_out' end, address
+        from sessions, generate_series(${from}::int, ${to}::int) n where id = ${first.id}`);
+    await copies(1, 99, false);
+    expect(await refusal(open(token))).toMatchObject({ reason: "LIMIT_REACHED" });
+    const second = await sessionsOf(first.token).exchangeSession({ namespace: "default" });
+    await copies(100, 997, true);
+    const third = await sessionsOf(second.token).exchangeSession({});
+    const error = await refusal(sessionsOf(third.token).exchangeSession({ namespace: "default" }));
+    expect(error).toMatchObject({ code: Code.ResourceExhausted, reason: "LIMIT_REACHED" });
+    expect(await auth.verify(third.token)).toMatchObject({ case: "operator" });
+  });
+
   it("is unknown to service credentials and to services of the operator's own, valid or not", async () => {
     const root = await auth.rootKey();
     const { id, token } = await open(root.token);

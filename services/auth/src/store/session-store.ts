@@ -49,7 +49,10 @@ export function createSessionStore(database: Database<AuthSchema>): SessionStore
         if (replaced === undefined) throw notFound();
         return onBehalfOf(originOfSession(replaced), async () => {
           const lineages = await requireLineages(tx, enter, opener, now);
-          const session = await insertSession(tx, build(lineages, replaced), secret);
+          const next = build(lineages, replaced);
+          const { opened, live } = await countSessions(tx, opener, now);
+          requireRoomForSession({ opened, live: live - 1 });
+          const session = await insertSession(tx, next, secret);
           const columns = toChangeableSessionColumns(endedSession(replaced, "exchange", now));
           await tx.updateTable("sessions").set(columns).where("id", "=", sessionId).execute();
           return session;
