@@ -1,6 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import { mintToken } from "@routeplane/credentials";
 import { newId } from "@routeplane/domain";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type AuthUnderTest, INSTALLER_TOKEN, refusal, startAuthUnderTest } from "./auth-under-test.ts";
 
@@ -137,6 +138,20 @@ describe("several accounts", () => {
     for (const { namespaceId, root } of [first, second]) {
       await keys.mintRootKey({ ...request, namespace: namespaceId });
       expect((await auth.verify(root.token)).case).toBe("key");
+    }
+  });
+
+  it("list a bounded number of ids in the error for a name that many of them have", async () => {
+    await auth.rowsOf(sql`with added as (
+        insert into accounts (id, name, created_at)
+        select 'acc_many' || n, 'many-' || n, now() from generate_series(1, 300) n returning id)
+      insert into namespaces (id, account_id, name, created_at)
+      select replace(id, 'acc_', 'ns_'), id, 'everywhere', now() from added`);
+    const { namespaces } = operator();
+    for (const call of [namespaces.getNamespace, namespaces.suspendNamespace]) {
+      const refused = await refusal(call({ namespace: "everywhere" }));
+      expect(refused).toMatchObject({ reason: "NAME_AMBIGUOUS", message: expect.stringContaining("and others") });
+      expect(refused.infoMetadata["ids"]?.split(" ")).toHaveLength(10);
     }
   });
 

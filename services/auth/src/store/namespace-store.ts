@@ -1,6 +1,6 @@
 import type { Database, Transaction } from "@routeplane/postgres";
 import type { Selectable } from "kysely";
-import { ambiguousName, type Namespace } from "../domain/namespaces/namespace.ts";
+import { ambiguousName, MAX_AMBIGUOUS_IDS, type Namespace } from "../domain/namespaces/namespace.ts";
 import type { NamespaceStore } from "../domain/ports.ts";
 import { emptyIfUnstorable, type UniqueName, writeUniqueName } from "./names.ts";
 import { fromNamespaceRow, toNamespaceRow, toPage } from "./convert-rows.ts";
@@ -48,7 +48,7 @@ export function createNamespaceStore(database: Database<AuthSchema>): NamespaceS
   };
 }
 
-/** Selects by id, or by name if not deleted, in every account that the transaction sees. A name is never an id. */
+/** Selects by id, or by name if not deleted, in every account that the transaction sees: as many as an error lists, and one. A name is never an id. */
 function selectNamespaces(tx: Transaction<AuthSchema>, requested: string) {
   const nameOrId = emptyIfUnstorable(requested);
   return tx
@@ -59,7 +59,8 @@ function selectNamespaces(tx: Transaction<AuthSchema>, requested: string) {
         is.and([is("name", "=", nameOrId), is("deleted_at", "is", null)]),
         is(is.cast<string>("id", "text"), "=", nameOrId),
       ]),
-    );
+    )
+    .limit(MAX_AMBIGUOUS_IDS + 1);
 }
 
 /** @throws DomainError FAILED_PRECONDITION if several accounts have a namespace of this name */

@@ -41,10 +41,18 @@ export function isKnown(namespace: Namespace, now: number): boolean {
   return until === undefined || until.getTime() > now;
 }
 
-/** Error for a name that namespaces of several accounts in the caller's reach have. */
+/** Maximum number of ids that the error for an ambiguous name lists. */
+export const MAX_AMBIGUOUS_IDS = 10;
+
+/**
+ * Error for a name that namespaces of several accounts in the caller's reach have. Lists at most `MAX_AMBIGUOUS_IDS` of them, because the
+ * number of accounts has no bound, but errors have: gRPC carries them in headers.
+ */
 export function ambiguousName(name: string, ids: readonly string[]): DomainError {
-  const message = `several accounts have a namespace ${JSON.stringify(name)}: use its id, one of ${ids.join(" ")}`;
-  return new DomainError("failed_precondition", "NAME_AMBIGUOUS", message, { metadata: { ids: ids.join(" ") } });
+  const listed = ids.slice(0, MAX_AMBIGUOUS_IDS).join(" ");
+  const others = ids.length > MAX_AMBIGUOUS_IDS ? " and others" : "";
+  const message = `several accounts have a namespace ${JSON.stringify(name)}: use its id, one of ${listed}${others}`;
+  return new DomainError("failed_precondition", "NAME_AMBIGUOUS", message, { metadata: { ids: listed } });
 }
 
 export function rename(name: string): NamespaceChange {
