@@ -4,11 +4,10 @@ import { EMPTY_WIDTH, type Program } from "./program.ts";
 /**
  * Anchored leftmost-first DFA of one pattern, built lazily: the pattern tried from one start position.
  *
- * Algorithm: subset construction over the Thompson NFA of `program.ts`, as in RE2's `dfa.cc` (Cox, "Regular Expression Matching in
- * the Wild"). A state is the list of NFA threads in order of priority, as in a Pike VM; a thread that matches drops all threads of
- * lower priority (leftmost-first, Perl's semantics), so lazy and greedy repetitions end where RE2 ends them. Empty-width assertions
- * are part of the state until the next character is known, as RE2's flags are, so a match may be decided one character late
- * (`matchesBefore`).
+ * Algorithm: subset construction over the Thompson NFA of `program.ts`, as in RE2's `dfa.cc` (Cox, "Regular Expression Matching in the
+ * Wild"). A state is the list of NFA threads in order of priority, as in a Pike VM; a thread that matches drops all threads of lower
+ * priority (leftmost-first, Perl's semantics), so lazy and greedy repetitions end where RE2 ends them. Empty-width assertions are part of
+ * the state until the next character is known, like RE2's flags, so a match may be decided one character late (`matchesBefore`).
  *
  * States do not contain the start position: attempts that are in the same state have the same future, wherever they began.
  * `lazy-dfa.ts` relies on that.
@@ -77,7 +76,7 @@ export class AnchoredDfa {
   /**
    * Adds the threads that are reached from `start` by empty transitions (the ε-closure), in order of priority.
    *
-   * @param assertions empty-width assertions that hold here; undefined while the next character is unknown: then they wait
+   * @param assertions empty-width assertions that hold here; undefined while the next character is unknown, so that threads wait for them
    * @returns true if a match is reached: threads of lower priority must not be added
    */
   #addThreads(start: number, assertions: number | undefined, threads: number[], seen: Set<number>): boolean {
@@ -125,16 +124,16 @@ export interface AnchoredState {
 }
 
 export interface AnchoredTransition {
-  /** Undefined if the attempt is over. */
+  /** Next state; undefined if the attempt is over. */
   readonly to: AnchoredState | undefined;
-  /** True if the pattern matches up to the character, without it: an assertion waited for it. */
+  /** True if the pattern matches up to but not including the character, which an assertion waited for. */
   readonly matchesBefore: boolean;
   /** True if the pattern matches with the character. */
   readonly matchesWith: boolean;
 }
 
 let lastId = 0;
-/** Cost of constructing a state or a transition, and of an instruction of it, in steps of `Work`, as measured. */
+/** Cost of constructing a state or a transition, and of each of its instructions, in steps of `Work`, as measured. */
 const STATE_STEPS = 60;
 const INSTRUCTION_STEPS = 8;
 /** Memory of a state or a transition, in units of about 8 bytes. */

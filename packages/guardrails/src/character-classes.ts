@@ -40,7 +40,7 @@ export class CharacterClasses {
     this.#firstRunes = Int32Array.from(firstRunes).toSorted();
     this.count = this.#firstRunes.length + 1;
     this.#latin = Uint16Array.from({ length: LATIN }, (_, rune) => this.#search(rune));
-    // Without assertions all characters are the same neighbour, so states that differ by it are one.
+    // Without assertions all characters count as the same neighbour, so that states do not differ by it.
     const neighbours = Array.from({ length: this.count }, (_, characterClass) =>
       neighbourOf(this.sampleOf(characterClass)),
     );
@@ -51,7 +51,7 @@ export class CharacterClasses {
     return rune < LATIN ? (this.#latin[rune] ?? 0) : this.#search(rune);
   }
 
-  /** One code point of the class. */
+  /** Returns one code point of the class. */
   sampleOf(characterClass: number): number {
     return this.#firstRunes[characterClass - 1] ?? 0;
   }

@@ -3,7 +3,7 @@ import { assertsEdges, compileProgram, type Program } from "./program.ts";
 import type { PatternAction } from "./spec.ts";
 import { yieldToEventLoop } from "./event-loop.ts";
 
-/** Pattern by which text is judged. */
+/** Pattern that texts are matched against. */
 export interface TextPattern {
   readonly pattern: string;
   readonly action: PatternAction;
@@ -16,16 +16,16 @@ export interface TextRules<P extends TextPattern> {
   readonly assertsEdges: boolean;
 }
 
-/** Patterns that share a DFA, in which they are numbered by their index. */
+/** Patterns that share a DFA, which identifies each by its index. */
 export interface PatternGroup<P extends TextPattern> {
   readonly patterns: readonly P[];
   readonly dfa: LazyDfa;
 }
 
 /**
- * Bounds on all guardrails together that apply to a request, in either mode. The policy service refuses a policy, an update or a
- * binding that would exceed one for some key; what exceeds one all the same, as older policies can, is not judged: the request is
- * refused.
+ * Bounds on all guardrails together that apply to a request, in either mode. The policy service refuses a policy, an update or a binding
+ * that would exceed a bound for some key. If a bound is exceeded nevertheless, e.g. by older policies, the request is refused without being
+ * judged.
  */
 export const MAX_COMPOSED_PATTERNS = 500;
 export const MAX_COMPOSED_INSTRUCTIONS = 20_000;
@@ -41,7 +41,7 @@ export class TooManyPatterns extends Error {
 }
 
 /**
- * Compiles patterns, yielding to the event loop after each. Expensive: once for each set of patterns, not for each text.
+ * Compiles patterns, yielding to the event loop after each. Expensive: call it once for each set of patterns, not for each text.
  *
  * @throws TooManyPatterns beyond the bounds
  * @throws RE2JSException for a pattern that `patternFault` refuses

@@ -104,7 +104,7 @@ describe("composed guardrails", () => {
             ];
             return violations.some((violation) => violation !== undefined);
           };
-          // No stricter: everything that they refuse together is refused by one of them alone.
+          // No stricter: whatever they refuse together, at least one of them refuses alone.
           expect(refuses(guardrails)).toBe(guardrails.some((guardrail) => refuses([guardrail])));
           const patterns = compose(guardrails).contentPatterns.map(({ value }) => value);
           for (const { spec } of guardrails)
@@ -115,7 +115,7 @@ describe("composed guardrails", () => {
     );
   });
 
-  it("name a source for every violation, which refuses by itself", () => {
+  it("name a source for every violation, and this guardrail alone has the violation, too", () => {
     fc.assert(
       fc.property(applied, model, (guardrails, model) => {
         const violation = judgeModel(compose(guardrails), model);
@@ -129,7 +129,7 @@ describe("composed guardrails", () => {
     );
   });
 
-  it("allow a request that names no tier if they allow one that the provider may serve it at", () => {
+  it("allow a request without a tier if they allow a tier at which the provider may serve it", () => {
     const judged = (...lists: readonly string[][]) =>
       judgeServiceTiers(compose(lists.map((serviceTierAllow) => ({ source: "b", spec: { serviceTierAllow } }))), []);
     for (const allowed of [["auto"], ["default", "flex"], ["on_demand"]]) expect(judged(allowed)).toBeUndefined();
@@ -166,7 +166,7 @@ describe("the rule for content that cannot be inspected", () => {
     expect(blocked({ contentPatterns: [{ ...pattern, action: "redact" }], modelDeny: ["x"] })).toEqual([]);
   });
 
-  it("is that of the guardrail, and the strictest of several", () => {
+  it("is the one of the guardrail, or the strictest of several", () => {
     expect(blocked({ contentPatterns: [pattern], uninspectable: "pass" })).toEqual([]);
     expect(blocked({ uninspectable: "block" })).toEqual(["request", "response"]);
     expect(blocked({ uninspectable: "pass" }, { contentPatterns: [pattern] })).toEqual(["request"]);
@@ -208,7 +208,7 @@ describe("an entry of a model list", () => {
     expect(refusal({ modelAllow: [entry] }, provider, id)).toBe("guardrail.model_allow");
   });
 
-  it("denies an id with a slash by its own name too, but does not allow it by that", () => {
+  it("denies an id with a slash also by the id alone, but does not allow it by that", () => {
     expect(refusal({ modelDeny: ["meta/*"] }, "router", "meta/llama")).toBe("guardrail.model_deny");
     expect(refusal({ modelAllow: ["meta/*"] }, "router", "meta/llama")).toBe("guardrail.model_allow");
   });

@@ -14,19 +14,19 @@ export interface SourcedRule<T> {
 }
 
 /**
- * Composition of several guardrails, the most restrictive of each rule: nothing passes that any one of them refuses. It does not
- * depend on their order, nor on one of them being given twice.
+ * Composition of several guardrails, with the most restrictive of each rule: whatever one of them refuses is refused. It does not depend on
+ * their order or on repetitions.
  */
 export interface EffectiveGuardrail {
-  /** Lists of which each must contain the model. */
+  /** Allow-lists, each of which must contain the model. */
   readonly modelAllow: readonly SourcedRule<readonly string[]>[];
   readonly modelDeny: readonly SourcedRule<string>[];
   readonly maxRequestTokens: SourcedRule<number> | undefined;
   readonly allowStreaming: SourcedRule<false> | undefined;
   readonly contentPatterns: readonly SourcedRule<ContentPattern>[];
-  /** Rules that block content that cannot be inspected, keyed by direction; undefined where it passes. */
+  /** Rules that block content that cannot be inspected, keyed by direction; undefined if such content passes. */
   readonly uninspectable: Readonly<Record<Direction, SourcedRule<"block"> | undefined>>;
-  /** Lists of which each must contain the service tier, as the next two. */
+  /** Allow-lists, each of which must contain the service tier; likewise for the next two. */
   readonly serviceTierAllow: readonly SourcedRule<readonly string[]>[];
   readonly modalityAllow: readonly SourcedRule<readonly string[]>[];
   readonly hostedToolAllow: readonly SourcedRule<readonly string[]>[];
@@ -92,19 +92,19 @@ export function judgeStreaming({ allowStreaming }: EffectiveGuardrail, streamed:
   return streamed && allowStreaming !== undefined ? violation("guardrail.allow_streaming", allowStreaming) : undefined;
 }
 
-/** @param tokens input and output together */
+/** @param tokens sum of input and output tokens */
 export function judgeTokens({ maxRequestTokens }: EffectiveGuardrail, tokens: number): Violation | undefined {
   if (maxRequestTokens === undefined || tokens <= maxRequestTokens.value) return undefined;
   return violation("guardrail.max_request_tokens", maxRequestTokens);
 }
 
-/** @param direction of content that cannot be inspected */
+/** @param direction direction of the content that cannot be inspected */
 export function judgeUninspectable({ uninspectable }: EffectiveGuardrail, direction: Direction): Violation | undefined {
   const rule = uninspectable[direction];
   return rule && violation("guardrail.uninspectable", rule);
 }
 
-/** @param tiers that a request names; none if it leaves the tier to the provider */
+/** @param tiers tiers that a request names; empty if it leaves the tier to the provider */
 export function judgeServiceTiers(
   { serviceTierAllow }: EffectiveGuardrail,
   tiers: readonly string[],
@@ -115,7 +115,7 @@ export function judgeServiceTiers(
   return missing && violation("guardrail.service_tier_allow", missing);
 }
 
-/** @param modalities of the output that a request asks for */
+/** @param modalities kinds of output that a request asks for */
 export function judgeModalities(
   { modalityAllow }: EffectiveGuardrail,
   modalities: readonly string[],
@@ -124,7 +124,7 @@ export function judgeModalities(
   return missing && violation("guardrail.modality_allow", missing);
 }
 
-/** @param tools that a request lets the provider run; a name that is not in `HOSTED_TOOLS` is on no list */
+/** @param tools tools that a request lets the provider run; a name that is not in `HOSTED_TOOLS` is on no list */
 export function judgeHostedTools(
   { hostedToolAllow }: EffectiveGuardrail,
   tools: readonly string[],

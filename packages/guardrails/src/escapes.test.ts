@@ -37,13 +37,13 @@ const TEXTS: Readonly<Record<string, readonly [text: string, passed: string]>> =
 };
 
 describe("a text with JSON escapes", () => {
-  it.each(Object.entries(TEXTS))("is judged with its escapes undone: %s", async (_, [text, passed]) => {
+  it.each(Object.entries(TEXTS))("is judged with its escapes decoded: %s", async (_, [text, passed]) => {
     expect((await judgeText(await rules, text, new Work())).text).toBe(passed);
     expect(await inPieces(text.split(""))).toBe(passed);
     for (let at = 1; at < text.length; at++) expect(await inPieces([text.slice(0, at), text.slice(at)])).toBe(passed);
   });
 
-  it("passes in pieces as it does whole", async () => {
+  it("gives the same result in pieces as a whole", async () => {
     const unit = fc.constantFrom("\\", "u00", "73", "n", "s", "ecret", "top", "key", " ", "ｓ", "\u200b", '"', "é");
     const places = fc.array(fc.nat(), { maxLength: 6 });
     await fc.assert(
@@ -69,7 +69,7 @@ describe("a text with JSON escapes", () => {
     );
   });
 
-  it("is not held back where nothing can match", async () => {
+  it("is not held back if nothing can match", async () => {
     const filter = new TextFilter(await rules, new Work());
     for (const piece of [String.raw`{"a":"b\n`, String.raw`c\u00e9`, String.raw`d\"`, "}"])
       expect(await filter.push(piece)).toBe(piece);

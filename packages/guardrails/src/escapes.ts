@@ -2,16 +2,16 @@ import { foldStretches, lastStretchAt, sameStretch, type Stretch } from "./fold.
 import type { Work } from "./work.ts";
 
 /**
- * JSON escape sequence. Texts that are JSON, such as the arguments of a tool call or a structured answer, are matched with their
- * escapes undone too: to a parser, `\u0073ecret` is "secret".
+ * JSON escape sequence. Texts that are JSON, such as the arguments of a tool call or a structured answer, are also matched with their
+ * escapes decoded: to a parser, `\u0073ecret` is "secret".
  */
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/g;
-/** Cost of undoing an escape, each time that its piece is read, in steps of `Work`. */
+/** Cost of decoding an escape, each time that its piece is read, in steps of `Work`. */
 const ESCAPE_STEPS = 100;
 /** Incomplete escape sequence at the end of a text. */
 const INCOMPLETE = /\\(?:u[0-9a-fA-F]{0,3})?$/;
 
-/** Folds a text with its escapes undone. @returns undefined if it has no escapes */
+/** Folds a text with its escapes decoded. @returns undefined if it has no escapes */
 export function foldEscapedStretches(text: string, work: Work): readonly Stretch[] | undefined {
   const escaped = unescapedStretches(text);
   if (escaped === undefined) return undefined;
@@ -21,7 +21,7 @@ export function foldEscapedStretches(text: string, work: Work): readonly Stretch
   return compose(escaped, folded);
 }
 
-/** Index of the last stretch (see `lastStretchAt`) of a text with its escapes undone; an incomplete escape is part of it. */
+/** Index of the last stretch (see `lastStretchAt`) of a text with its escapes decoded; an incomplete escape is part of it. */
 export function lastEscapedStretchAt(text: string): number {
   if (!text.includes("\\")) return lastStretchAt(text);
   const escaped = unescapedStretches(text) ?? [sameStretch(text)];
@@ -38,7 +38,7 @@ export function lastEscapedStretchAt(text: string): number {
   return originalAt;
 }
 
-/** Undoes the escapes of a text. @returns undefined if the last one is incomplete */
+/** Decodes the escapes of a text. @returns undefined if the last one is incomplete */
 export function unescape(text: string): string | undefined {
   const escaped = unescapedStretches(text) ?? [sameStretch(text)];
   const rest = escaped.at(-1);

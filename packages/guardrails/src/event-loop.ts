@@ -1,6 +1,6 @@
 /**
- * Yields to the event loop, fairly: of all callers that wait, one resumes in each turn, first come, first served. However many
- * requests are judged at the same time, everything else in the process waits for one slice of that work at most.
+ * Yields to the event loop, fairly: one waiting caller resumes in each turn, first come, first served. However many requests are judged at
+ * the same time, other work in the process waits for at most one slice of judging.
  */
 export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => {

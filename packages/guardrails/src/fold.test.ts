@@ -95,11 +95,11 @@ describe("a pattern", () => {
     },
   );
 
-  it("in characters that folding changes matches the text as it is", async () => {
+  it("with characters that folding changes matches the unfolded text", async () => {
     expect((await judgeText(await rules, "x １２３ 123", new Work())).text).toBe(`x ${REDACTED} 123`);
   });
 
-  it("matches a letter whose combining accent comes in the next piece", async () => {
+  it("matches a letter whose combining accent is in the next piece", async () => {
     const filter = new TextFilter(await rules, new Work());
     const output = [await filter.push("a cafe"), await filter.push("\u0301"), await filter.push("s"), filter.end()];
     expect(output.join("")).toBe(`a ${REDACTED}s`);
@@ -109,7 +109,7 @@ describe("a pattern", () => {
     expect(passed + accented.end()).toBe(`an ${REDACTED}`);
   });
 
-  it("holds back nothing of a text with dashes, accents and emoji where nothing can match", async () => {
+  it("holds back nothing of a text with dashes, accents and emoji if nothing can match", async () => {
     const filter = new TextFilter(await rules, new Work());
     for (const piece of ["a — ", "dash", "é", " and", "…", " 😀", " x"]) expect(await filter.push(piece)).toBe(piece);
   });

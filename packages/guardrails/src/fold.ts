@@ -1,8 +1,8 @@
 import type { Work } from "./work.ts";
 
 /**
- * Folded form of a text: the text as a reader sees it, who sees characters rather than code points. Patterns are matched against
- * it as well as against the text itself, so a zero-width space or a full-width letter hides no match.
+ * Folded form of a text: the text as it looks to a reader. Patterns are matched against it as well as against the text itself, so that a
+ * zero-width space or a full-width letter cannot hide a match.
  *
  * Folding removes default-ignorable code points (zero-width characters, soft hyphens, joiners, variation selectors, tags,
  * direction marks), control characters other than white space, and halves of surrogate pairs; normalises to NFKC (full-width,
@@ -12,8 +12,8 @@ import type { Work } from "./work.ts";
  */
 
 /**
- * Stretch of a text with its folded form: the unit in which offsets of the two are mapped to each other. In folding, a stretch is a
- * character with all that joins it (a combining character sequence, at most `MAX_STRETCH_CHARS`).
+ * Stretch of a text with its folded form: the unit by which offsets of the two are mapped to each other. In folding, a stretch is a
+ * character with all characters that join it (a combining character sequence, at most `MAX_STRETCH_CHARS`).
  */
 export interface Stretch {
   readonly folded: string;
@@ -108,7 +108,7 @@ export function sameStretch(text: string): Stretch {
   return { folded: text, width: text.length, same: true };
 }
 
-/** Index of the last stretch of a text: the part that the text that follows may still change. */
+/** Index of the last stretch of a text, which following text may still change. */
 export function lastStretchAt(text: string): number {
   if (text === "") return 0;
   const least = Math.max(0, text.length - MAX_STRETCH_CHARS);
@@ -116,7 +116,7 @@ export function lastStretchAt(text: string): number {
     at -= at > 1 && isLowSurrogate(text, at - 1) && isHighSurrogate(text, at - 2) ? 2 : 1;
     if (kindAt(text, at) < JOINING) return at;
   }
-  // Only joining characters: the stretch is full, so nothing joins it any more, except half a surrogate pair.
+  // Only joining characters: the stretch is full, so no further character joins it, except half a surrogate pair.
   if (least === 0) return 0;
   return isHighSurrogate(text, text.length - 1) ? text.length - 1 : text.length;
 }

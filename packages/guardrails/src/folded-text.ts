@@ -7,7 +7,7 @@ interface PlacedStretch extends Stretch {
   readonly originalAt: number;
 }
 
-/** Mapping of offsets in the folded form of a text, which comes in pieces, to offsets in the original. Old stretches are forgotten. */
+/** Mapping of offsets in the folded form of a text, which arrives in pieces, to offsets in the original. Old stretches are dropped. */
 export class FoldedText {
   #stretches: PlacedStretch[] = [];
   /** Offsets of the next stretch in the folded text and in the original. */
@@ -56,7 +56,7 @@ export class FoldedText {
     return stretch.same ? stretch.originalAt + (end - stretch.at) : stretch.originalAt + stretch.width;
   }
 
-  /** Forgets the stretches before an offset in the folded text, which will not be mapped any more. */
+  /** Drops the stretches before an offset in the folded text. Offsets before it can no longer be mapped. */
   forget(before: number): void {
     const kept = this.#indexOver(before);
     if (kept > FORGET_BATCH) this.#stretches = this.#stretches.slice(kept);
@@ -79,5 +79,5 @@ export class FoldedText {
   }
 }
 
-/** Stretches that are forgotten at once, so that the array is not copied for each. */
+/** Number of stretches that are dropped together, so that the array is not copied for each. */
 const FORGET_BATCH = 1_000;

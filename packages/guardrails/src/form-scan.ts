@@ -12,7 +12,7 @@ export class FormScan<P extends TextPattern> {
   readonly #onMatch: OnPatternMatch<P>;
 
   /**
-   * @param scans are at the end of `folded`
+   * @param scans scans at the end of `folded`
    * @param onMatch called for each match, with its offsets in the original text
    */
   constructor(scans: readonly GroupScan<P>[], folded: FoldedText, onMatch: OnPatternMatch<P>) {
@@ -25,7 +25,7 @@ export class FormScan<P extends TextPattern> {
     };
   }
 
-  /** Creates an independent scan of a form that has been the same so far. */
+  /** Creates an independent scan of a form that is identical so far. */
   clone(onMatch: OnPatternMatch<P>): FormScan<P> {
     return new FormScan(
       this.#scans.map((scan) => scan.clone()),

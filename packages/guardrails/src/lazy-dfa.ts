@@ -5,8 +5,8 @@ import type { Program } from "./program.ts";
 import type { Work } from "./work.ts";
 
 /**
- * Lazy DFA over a group of patterns: an unanchored search over a stream that reports every match with its start, and knows where
- * the earliest match that is still possible begins.
+ * Lazy DFA over a group of patterns: an unanchored search over a stream. It reports every match with its start, and knows the start of the
+ * earliest match that is still possible.
  *
  * Algorithm: subset construction on demand, a transition at its first use, as in RE2's `dfa.cc`. Three things differ from RE2:
  *
@@ -64,10 +64,9 @@ export class LazyDfa {
   }
 
   /**
-   * Searches a whole text for any match, without the starts of attempts: 7 ns a character in place of 12.5. Never
-   * waits.
+   * Searches a whole text for any match, without recording the starts of attempts: 7 ns a character instead of 12.5. Never waits.
    *
-   * @param text each character of which is one code unit
+   * @param text text without surrogate pairs
    * @returns true if there is certainly no match; false if there is one, or a pause is due or the work exhausted before the end
    */
   matchesNothing(text: string, work: Work): boolean {
@@ -151,7 +150,7 @@ interface DfaState {
 
 interface Transition {
   readonly to: DfaState;
-  /** Index of each attempt of `to` in the state before, ascending; then `NEW_ATTEMPT` for those that begin here. */
+  /** Index in the previous state of each attempt of `to`, ascending; then `NEW_ATTEMPT` for attempts that begin here. */
   readonly origins: readonly number[];
   /** True if every attempt keeps its index, so no register has to be copied. */
   readonly keepsRegisters: boolean;
@@ -162,7 +161,7 @@ interface Transition {
 
 interface TransitionMatch {
   readonly pattern: number;
-  /** Index of the attempt in the state before, or `NEW_ATTEMPT`. */
+  /** Index of the attempt in the previous state, or `NEW_ATTEMPT`. */
   readonly origin: number;
   /** True if the match ends with the character; false if it ends before it. */
   readonly includesCharacter: boolean;
@@ -259,7 +258,7 @@ export class DfaCursor {
     this.#take(this.#dfa.transition(this.#state, classes.count, work), at, 1, onMatch);
   }
 
-  /** Takes a transition by the character at `offset`. @returns true if `onMatch` stops the search */
+  /** Takes the transition for the character at `offset`. @returns true if `onMatch` stops the search */
   #take(
     { to, matches, origins, keepsRegisters }: Transition,
     offset: number,
@@ -273,7 +272,7 @@ export class DfaCursor {
       stop = onMatch({ pattern, start: this.#startOf(origin, offset), end, decidedAt: offset }) || stop;
     }
     if (keepsRegisters) return stop;
-    // In place: the index of an attempt never grows.
+    // Copied in place, because the index of an attempt never grows.
     const starts = this.#starts;
     for (let index = 0; index < origins.length; index++) {
       starts[index] = this.#startOf(origins[index] ?? NEW_ATTEMPT, offset);
@@ -295,7 +294,7 @@ export interface Match {
   readonly pattern: number;
   readonly start: number;
   readonly end: number;
-  /** Offset of the character that decided the match: its last one, or the one behind it. */
+  /** Offset of the character that decided the match: its last one, or the one after it. */
   readonly decidedAt: number;
 }
 

@@ -3,7 +3,7 @@ import type { TextPattern, TextRules } from "./compile-rules.ts";
 import { piecesOf } from "./text-filter.ts";
 import type { Work } from "./work.ts";
 
-/** Records which patterns a text matches and lets all of it pass: for guardrails in shadow mode. */
+/** Records which patterns a text matches, and lets the whole text pass, for guardrails in shadow mode. */
 export class MatchRecorder<P extends TextPattern> {
   readonly #work: Work;
   readonly #scan: TextScan<P>;
@@ -22,7 +22,7 @@ export class MatchRecorder<P extends TextPattern> {
     return this.#matched;
   }
 
-  /** Reads the next piece. Once the work is exhausted nothing is recorded any more: the verdict does not depend on it. */
+  /** Reads the next piece. Nothing is recorded once the work is exhausted; the verdict does not depend on that. */
   async push(text: string): Promise<void> {
     for (const piece of piecesOf(text)) {
       if (this.#work.isExhausted || !(await this.#scan.read(piece))) return;

@@ -1,4 +1,4 @@
-/** Resolved model, by the names of the configuration, however the client wrote it. */
+/** Resolved model, with the names of the configuration, however the client wrote them. */
 export interface ResolvedModel {
   readonly provider: string;
   /** Id at the provider. */

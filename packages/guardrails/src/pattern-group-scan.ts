@@ -4,12 +4,12 @@ import type { PatternGroup, TextPattern } from "./compile-rules.ts";
 import { MAX_MATCH_CHARS } from "./spec.ts";
 import type { Work } from "./work.ts";
 
-/** Cost of beginning a scan, in steps of `Work`: short texts are not free. */
+/** Cost of starting a scan, in steps of `Work`, so that short texts are not free. */
 export const SCAN_STEPS = 100;
 
 /**
- * Scan of a text by one group of patterns: a resumable search with the group's lazy DFA. The text may come in pieces; matches are
- * the same however it is cut, because the state of the search is all that is kept between pieces.
+ * Scan of a text by one group of patterns: a resumable search with the group's lazy DFA. The text may arrive in pieces. Matches are the
+ * same however it is cut, because only the state of the search is kept between pieces.
  */
 export class GroupScan<P extends TextPattern> {
   readonly #group: PatternGroup<P>;
@@ -43,9 +43,9 @@ export class GroupScan<P extends TextPattern> {
   }
 
   /**
-   * Reads on, pausing for other work in between. A text that needs no pause, as almost all do, is read in this turn.
+   * Reads on, with pauses for other work. Almost all texts need no pause and are read in this turn.
    *
-   * @param text from the offset `from` on, which is not beyond what has been read
+   * @param text text from the offset `from` on, which is not beyond the offset read so far
    * @param until index in `text` up to which it is read
    * @returns false if the work is exhausted before the end
    */
@@ -71,7 +71,7 @@ export class GroupScan<P extends TextPattern> {
     return this.read(text, from, work, onMatch, until);
   }
 
-  /** Reads on as `read` does, until a pause is due at most. */
+  /** Reads on as `read` does, but at most until a pause is due. */
   readSlice(
     text: string,
     from: number,
@@ -101,5 +101,5 @@ export class GroupScan<P extends TextPattern> {
   }
 }
 
-/** Called for each match; of a longer one, for its last `MAX_MATCH_CHARS` characters. @returns true to stop the search for good */
+/** Called for each match, or for its last `MAX_MATCH_CHARS` characters if it is longer. @returns true to stop the search permanently */
 export type OnPatternMatch<P> = (pattern: P, match: Omit<Match, "pattern">) => boolean;

@@ -39,7 +39,7 @@ describe("a pattern that is written into a policy", () => {
   });
 
   it.each(["x*", "a?", "^", "$", String.raw`\b`, "(|a)", "(?m)^$", "a{0}", "(a*)*"])(
-    "is refused where it matches the empty text: %s",
+    "is refused if it matches the empty text: %s",
     (pattern) => expect(patternFault(pattern)?.message).toContain("empty text"),
   );
 

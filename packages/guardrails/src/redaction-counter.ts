@@ -1,6 +1,6 @@
 import { Spans } from "./spans.ts";
 
-/** Count of the stretches of a text that one pattern redacts. Adjacent ones are one, in whatever pieces they are counted. */
+/** Counter of the stretches of a text that one pattern redacts. Adjacent stretches count as one, in whatever pieces they are counted. */
 export class RedactionCounter {
   readonly #spans = new Spans();
   #count = 0;
@@ -15,7 +15,7 @@ export class RedactionCounter {
     this.#spans.add(start, end);
   }
 
-  /** Counts the stretches that begin before an offset; one that continues behind it is not counted again. */
+  /** Counts the stretches that begin before an offset; a stretch that continues after it is not counted again. */
   countBefore(offset: number): void {
     for (const { start, end } of this.#spans.takeBefore(offset)) {
       if (start !== this.#countedUntil) this.#count++;

@@ -39,7 +39,7 @@ describe("redacted JSON", () => {
     if (name !== "what is no JSON") expect(JSON.parse(passed)).toBeDefined();
   });
 
-  it("stays valid in any pieces, and is unchanged where nothing matches", async () => {
+  it("stays valid in any pieces, and is unchanged if nothing matches", async () => {
     const word = fc.constantFrom("secret", "password: x", "a\\u0073", '"', "\n", "1234567", "é", "😀", "!", "0073");
     const text = fc.array(word, { maxLength: 4 }).map((words) => words.join(""));
     const { value } = fc.letrec((tie) => ({
@@ -75,7 +75,7 @@ describe("redacted JSON", () => {
     );
   });
 
-  it("keeps overlong tokens, which are no JSON, and redacts within them", async () => {
+  it("keeps overlong tokens, which are not JSON, and redacts within them", async () => {
     const word = "abc".repeat(1_000);
     expect(await inPieces([word, " x ", word, "secret", word])).toBe(`${word} x ${word}${R}${word}`);
   });

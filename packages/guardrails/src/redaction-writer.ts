@@ -34,7 +34,7 @@ const STRUCTURE = /[\s{}[\],:]/;
 const JSON_BEGIN = /[{["]/;
 /** Run of characters within a string. */
 const RUN = /[^"\\]*/y;
-/** Maximum length of a token. Longer than any number in use: a longer one is no JSON, and is redacted as prose. */
+/** Maximum length of a token, above that of any number in use. A longer token is treated as prose, not as JSON. */
 const MAX_TOKEN_CHARS = 512;
 /** Cost of reading a structural character, a character of a token or a run of a string, in steps of `Work`. */
 const UNIT_STEPS = 10;
@@ -57,7 +57,7 @@ export class JsonRedactionWriter implements RedactionWriter {
   #isTokenRedacted = false;
   #isTokenProse = false;
 
-  /** @param work charged for reading */
+  /** @param work budget that is charged for reading */
   constructor(work: Work) {
     this.#work = work;
   }

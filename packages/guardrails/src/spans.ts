@@ -1,6 +1,6 @@
 /** Set of spans of a text that are to be redacted: disjoint and ascending. Overlapping and adjacent spans are merged. */
 export class Spans {
-  /** Disjoint and ascending up to the index `#merged`; behind it in the order of addition. */
+  /** Disjoint and ascending up to the index `#merged`; after it, in the order of addition. */
   #spans: Span[] = [];
   #merged = 0;
 
@@ -48,7 +48,7 @@ export class Spans {
   }
 }
 
-/** Spans that may wait for a merge. */
+/** Maximum number of spans that may wait for a merge. */
 const MAX_UNMERGED = 1_000;
 
 export interface Span {

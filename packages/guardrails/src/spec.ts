@@ -2,7 +2,7 @@
 export interface GuardrailSpec {
   /** Models that are allowed; an empty list allows none. `matchesModel` defines how an entry is matched. */
   readonly modelAllow?: readonly string[];
-  /** Models that are denied, whatever allows them. */
+  /** Models that are denied, even if another rule allows them. */
   readonly modelDeny?: readonly string[];
   /** Maximum input and output tokens of a request together. */
   readonly maxRequestTokens?: number;
@@ -19,7 +19,7 @@ export interface GuardrailSpec {
   readonly hostedToolAllow?: readonly string[];
 }
 
-/** Tiers of which one serves a request that names none: which, is a setting of the operator's account at the provider. */
+/** Tiers at which a provider may serve a request that names none. Which one is a setting of the operator's account at the provider. */
 export const UNNAMED_TIERS = ["auto", "default", "standard", "standard_only", "on_demand"] as const;
 export const SERVICE_TIERS = [
   ...UNNAMED_TIERS,

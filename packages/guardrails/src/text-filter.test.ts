@@ -92,7 +92,7 @@ function foldedForm(text: string): { readonly form: string; readonly offsets: re
 }
 
 describe("a text in pieces", () => {
-  it("passes as it does whole, for all patterns and all cuts", async () => {
+  it("gives the same result as the whole text, for all patterns and all cuts", async () => {
     await fc.assert(
       fc.asyncProperty(patterns, text, fc.array(fc.nat(), { maxLength: 8 }), async (patterns, text, offsets) => {
         const asWhole = await whole(patterns, text);
@@ -138,7 +138,7 @@ describe("a match by RE2 in a text or in its folded form", () => {
     );
   });
 
-  it("is counted for each pattern, adjacent ones as one", async () => {
+  it("is counted for each pattern; adjacent matches count as one", async () => {
     const { passed, counts } = await whole([redact("ab+"), redact("b"), redact("x")], "abab b bb-ab");
     expect(passed).toBe(`${REDACTED} ${REDACTED} ${REDACTED}-${REDACTED}`);
     expect(counts).toEqual([2, 5, 0]);
@@ -180,7 +180,7 @@ describe("a match that is longer than the bound", () => {
     .map((runs) => runs.map(({ unit, times }) => unit.repeat(times)).join(""));
   const hungry = [redact("a+"), redact("b.*b"), redact("😀{3,}"), redact("(?:a😀?){5} "), block("b a{600}b")];
 
-  it("has its last characters redacted, as many as are held back, in every cut", async () => {
+  it("has its last characters redacted, up to the number that is held back, for all cuts", async () => {
     await fc.assert(
       fc.asyncProperty(long, fc.array(fc.nat(), { maxLength: 30 }), async (text, offsets) => {
         const asWhole = await whole(hungry, text);
@@ -213,7 +213,7 @@ describe("a match that is longer than the bound", () => {
 });
 
 describe("held back text", () => {
-  it("never exceeds the bound, and is empty where nothing can match", async () => {
+  it("never exceeds the bound, and is empty if nothing can match", async () => {
     const filter = new TextFilter(await compileRules([block("(?s)begin.*end"), redact("secret")]), new Work());
     expect(await filter.push("nothing here; se")).toBe("nothing here; ");
     expect(await filter.push("cr")).toBe("");

@@ -14,20 +14,18 @@ export type BlockReason<P> =
   | { readonly reason: "too_much_work" };
 
 /**
- * Filter of one text, which may come in pieces: lets it pass, redacted or blocked. The output is the same however the text is cut,
- * and the same as for the whole. Only text that can still become part of a match is held back, never more than `MAX_MATCH_CHARS`
- * of its folded form.
+ * Filter of one text, which may arrive in pieces: lets it pass, redacts it or blocks it. The output does not depend on how the text is cut.
+ * Only text that can still become part of a match is held back, never more than `MAX_MATCH_CHARS` of its folded form.
  *
- * Redacted is, from every start position in the text and in its folded form (`fold.ts`), what RE2 matches there (leftmost-first),
- * overlapping or not: a superset of what RE2's own replace-all would take out. Adjacent matches are one redaction
- * (`redaction-writer.ts`).
+ * Redacts every match of RE2 (leftmost-first) from every start position in the text and in its folded form (`fold.ts`), overlapping or not:
+ * a superset of the matches that RE2's own replace-all would replace. Adjacent matches become one redaction (`redaction-writer.ts`).
  */
 export class TextFilter<P extends TextPattern> {
   readonly #work: Work;
   readonly #scan: TextScan<P>;
   readonly #redactions = new Spans();
   readonly #counters = new Map<P, RedactionCounter>();
-  /** Text that has not left yet. */
+  /** Text that has not been released yet. */
   #held = "";
   /** Offset of `#held` in the text. */
   #heldFrom = 0;
@@ -42,22 +40,22 @@ export class TextFilter<P extends TextPattern> {
     this.#scan = new TextScan(rules, work, (pattern, match) => this.#onMatch(pattern, match));
   }
 
-  /** Reason for which the text is blocked; undefined while it passes. Nothing leaves once it is set. */
+  /** Reason for which the text is blocked; undefined while it passes. Nothing is released once it is set. */
   get blocked(): BlockReason<P> | undefined {
     return this.#blocked;
   }
 
-  /** Text that has not left yet, as it was read. */
+  /** Text that has not been released yet, as it was read. */
   get held(): string {
     return this.#held;
   }
 
-  /** Redactions by each pattern in the text that has left. Those of several patterns may overlap. */
+  /** Redactions by each pattern in the released text. Redactions of several patterns may overlap. */
   get redactions(): readonly Redactions<P>[] {
     return [...this.#counters].map(([pattern, { count }]) => ({ pattern, count })).filter(({ count }) => count > 0);
   }
 
-  /** Reads the next piece. @returns the text that may leave now; empty once blocked */
+  /** Reads the next piece. @returns the text that is released now; empty once blocked */
   async push(text: string): Promise<string> {
     if (text.length <= PIECE_CHARS) return this.#pushPiece(text);
     const parts: string[] = [];
@@ -65,7 +63,7 @@ export class TextFilter<P extends TextPattern> {
     return parts.join("");
   }
 
-  /** Ends the text, complete or not. @returns the rest that may leave */
+  /** Ends the text, complete or not. @returns the rest, which is released now */
   end(): string {
     if (this.#blocked !== undefined) return "";
     this.#scan.end();
@@ -90,10 +88,10 @@ export class TextFilter<P extends TextPattern> {
     return this.#blockingMatch !== undefined;
   }
 
-  /** Records a match; of several that block, the one that was decided first. @returns true if the pattern blocks */
+  /** Records a match. Of several matches that block, the one decided first is kept. @returns true if the pattern blocks */
   #onMatch(pattern: P, { start, end, decidedAt }: Omit<Match, "pattern">): boolean {
     if (pattern.action === "redact") {
-      // The folded form may match text that has been redacted already and has left.
+      // The folded form may match text that has already been redacted and released.
       const from = this.#characterStart(Math.max(start, this.#heldFrom));
       if (from >= end) return false;
       this.#redactions.add(from, end);
@@ -113,7 +111,7 @@ export class TextFilter<P extends TextPattern> {
     return counter;
   }
 
-  /** Offset before which no match can begin any more. */
+  /** Offset before which no further match can begin. */
   #frontier(): number {
     return Math.max(this.#heldFrom, this.#characterStart(this.#scan.frontier));
   }
@@ -147,8 +145,8 @@ export class TextFilter<P extends TextPattern> {
 export const PIECE_CHARS = 16_384;
 
 /**
- * Maximum length that is held back. Characters that fold to nothing are held back with their neighbours, in any number; a text
- * that needs more cannot be judged.
+ * Maximum length that is held back. Any number of characters that fold to nothing is held back with their neighbours; a text that needs
+ * more cannot be judged.
  */
 export const MAX_HELD_CHARS = 65_536;
 
@@ -159,7 +157,7 @@ export function* piecesOf(text: string): Generator<string> {
 /** Redactions of a text by one pattern. */
 export interface Redactions<P> {
   readonly pattern: P;
-  /** Number of redactions, at least 1. Adjacent ones are one. */
+  /** Number of redactions, at least 1. Adjacent redactions count as one. */
   readonly count: number;
 }
 

@@ -10,7 +10,7 @@ const judged = async (patterns: readonly TextPattern[], parts: readonly string[]
   judgeParts(await compileRules(patterns), parts, new Work());
 
 describe("the parts of a text", () => {
-  it("are redacted wherever a match is split over them", async () => {
+  it("are redacted if a match is split over them", async () => {
     const { parts, redactions } = await judged([redact("secret")], ["a sec", "", "r", "et b", "secret"]);
     expect(parts).toEqual([`a ${REDACTED}`, "", REDACTED, `${REDACTED} b`, REDACTED]);
     expect(redactions.map(({ count }) => count)).toEqual([2]);
@@ -28,7 +28,7 @@ describe("the parts of a text", () => {
     }
   });
 
-  it("pass unchanged where nothing matches, and a single one like a text", async () => {
+  it("pass unchanged if nothing matches; a single part is judged like a text", async () => {
     expect((await judged([redact("secret")], ["a", "b"])).parts).toEqual(["a", "b"]);
     for (const text of ["a secret", "se\u200bcret", "😀".repeat(600), `x${"😀".repeat(300)}y`]) {
       const patterns = [redact("secret"), redact("(?s)x.*y")];
@@ -61,7 +61,7 @@ describe("a search within a text", () => {
     for (const text of ["é", String.raw`\u0078`, "y".repeat(20_000)]) expect(await search("x", text)).toBe(false);
   });
 
-  it("is false where the work is exhausted or a pause is due", async () => {
+  it("is false if the work is exhausted or a pause is due", async () => {
     expect(await search("aab", "a".repeat(10_000), new Work(5_000))).toBe(false);
     const work = new Work();
     work.spend(1_000_000);

@@ -10,15 +10,15 @@ import type { Work } from "./work.ts";
 
 /** Verdict on a text in parts, e.g. the parts of one message. */
 export interface PartsVerdict<P> {
-  /** The parts as they may pass; meaningless if blocked. */
+  /** Parts that may pass; meaningless if blocked. */
   readonly parts: readonly string[];
   readonly redactions: readonly Redactions<P>[];
   readonly blocked: BlockReason<P> | undefined;
 }
 
 /**
- * Judges the parts of a text, each by itself and all as one text, joined without a separator: a match can be hidden neither by
- * being split, nor by a word character in the part beside it. A match over several parts is redacted in each of them.
+ * Judges the parts of a text, each by itself and all as one text, joined without a separator. So a match cannot be hidden by splitting it,
+ * or by a word character in the adjacent part. A match over several parts is redacted in each of them.
  */
 export async function judgeParts<P extends TextPattern>(
   rules: TextRules<P>,
@@ -62,7 +62,7 @@ export async function judgeParts<P extends TextPattern>(
   return { parts: redacted(parts, redactions), redactions: counts, blocked: undefined };
 }
 
-/** Patterns that match a part, or all parts as one text; those found before the work is exhausted. */
+/** Patterns that match a part, or all parts as one text. If the work is exhausted, only the patterns found before. */
 export async function matchesInParts<P extends TextPattern>(
   rules: TextRules<P>,
   parts: readonly string[],
@@ -83,7 +83,7 @@ export async function matchesInParts<P extends TextPattern>(
  * Searches a text for a match in any text within it that has no word character beside it, e.g. a value of a JSON document: a match in
  * such a text is one in the whole, unless its pattern asserts an edge. Never waits.
  *
- * @returns true if there is certainly none; false if there may be one
+ * @returns true if there is certainly no match; false if there may be one
  */
 export function matchesNothingWithin<P extends TextPattern>(rules: TextRules<P>, text: string, work: Work): boolean {
   if (rules.assertsEdges || text.length > PIECE_CHARS || !hasOneForm(text)) return false;
@@ -111,7 +111,7 @@ async function scanWhole<P extends TextPattern>(
 }
 
 /**
- * Scans a text whose forms are all the same. Most texts of a request are such, and short; the general scan took three times as long
+ * Scans a text whose forms are all the same. Most texts of a request are short and of this kind; the general scan took three times as long
  * for them, because of its promises.
  */
 async function scanOneForm<P extends TextPattern>(

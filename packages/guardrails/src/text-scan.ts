@@ -22,11 +22,11 @@ export class TextScan<P extends TextPattern> {
   #scansAtOpen: readonly GroupScan<P>[];
   #folded: FormScan<P> | undefined;
   #unescaped: FormScan<P> | undefined;
-  /** The last stretch, which may go on in the next piece. */
+  /** Last stretch, which may continue in the next piece. */
   #open = "";
   /** Offset of `#open` in the text. */
   #openFrom = 0;
-  /** True if no match of another form can involve `#open`, unless it goes on. */
+  /** True if no match of another form can involve `#open`, unless it continues. */
   #isOpenReleased = false;
   readonly #work: Work;
   readonly #onMatch: OnPatternMatch<P>;
@@ -57,7 +57,7 @@ export class TextScan<P extends TextPattern> {
     const [folded, unescaped] = this.#formsOf(closed);
     this.#open = text.slice(openAt);
     this.#openFrom = from + openAt;
-    // Only what pauses is awaited: a piece of a stream is read without a promise of its own for each step.
+    // Only reads that pause are awaited, so that a piece of a stream is read without a promise for each step.
     if (this.#folded === undefined) {
       const isAdvanced = this.#advanceScansAtOpen(text, from, openAt);
       if (!(typeof isAdvanced === "boolean" ? isAdvanced : await isAdvanced)) return false;
@@ -79,7 +79,7 @@ export class TextScan<P extends TextPattern> {
     this.#unescaped?.end(unescaped, this.#work);
   }
 
-  /** Stretches that the other forms read for a part of the text. Begins each form that differs from the text, or from another one. */
+  /** Stretches that the other forms read for a part of the text. Creates each form once it differs from the text, or from another form. */
   #formsOf(closed: string): readonly [folded: readonly Stretch[], unescaped: readonly Stretch[]] {
     const folded = foldStretches(closed, this.#work);
     const unescaped = foldEscapedStretches(closed, this.#work);
@@ -110,7 +110,7 @@ export class TextScan<P extends TextPattern> {
     return isRead;
   }
 
-  /** True if no other form can match with `#open`, unless it goes on. Reads it ahead on clones. */
+  /** True if no other form can match with `#open`, unless it continues. Reads it ahead on clones. */
   #canReleaseOpen(): boolean | Promise<boolean> {
     const unescaped = unescape(this.#open);
     if (unescaped === undefined || !isCharacter(unescaped)) return false;
@@ -124,7 +124,7 @@ export class TextScan<P extends TextPattern> {
     return Promise.resolve(canRelease).then((can) => can && this.#canRelease(unescapedScans, unescaped, false));
   }
 
-  /** @param isRead true if the character, as it is, has been read from where these scans are */
+  /** @param isRead true if the unchanged character has been read from the position of these scans */
   #canRelease(scans: readonly GroupScan<P>[], character: string, isRead: boolean): boolean | Promise<boolean> {
     if (scans.some((scan) => scan.acceptsCompositionOf(character, this.#work))) return false;
     const stretches = foldStretches(character, this.#work);
@@ -132,7 +132,7 @@ export class TextScan<P extends TextPattern> {
     return this.#matchesNothing(scans, stretches?.map(({ folded }) => folded).join("") ?? character);
   }
 
-  /** Reads a text ahead. @returns true if it completes no match, and begins none */
+  /** Reads a text ahead. @returns true if it neither completes nor begins a match */
   async #matchesNothing(scans: readonly GroupScan<P>[], text: string): Promise<boolean> {
     let hasMatched = false;
     for (const scan of scans) {

@@ -75,7 +75,7 @@ describe("patterns that are meant to stall", () => {
     ["letters of all of Unicode", (n) => `\\pL{1,390}${n}`],
     ["addresses", (n) => `(?i)[a-z0-9._%+-]{1,60}@[a-z0-9.-]{1,60}\\.[a-z]{2,${10 + n}}`],
   ])(
-    "as many as a key can have are judged over 5,000 characters within the work of a request: %s",
+    "are judged over 5,000 characters within the work of a request, even the maximum number that a key can have: %s",
     async (_, patternOf) => {
       const patterns: string[] = [];
       let instructions = 0;
@@ -106,7 +106,7 @@ describe("patterns that are meant to stall", () => {
     expect(work.steps).toBeLessThan(MAX_STEPS / 100 + SLICE_STEPS);
   });
 
-  it("are not compiled beyond the bounds of all guardrails together", async () => {
+  it("are not compiled beyond the bounds on all guardrails together", async () => {
     const many = Array.from({ length: MAX_COMPOSED_PATTERNS + 1 }, (_, index) => ({
       pattern: `a${index}`,
       action: "block" as const,

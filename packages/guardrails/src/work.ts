@@ -18,9 +18,9 @@ export class Work {
   #remainingInSlice = SLICE_STEPS;
 
   /**
-   * @param steps total budget
-   * @param signal aborts the work at the next pause
-   * @param meter charged with every step too
+   * @param steps total budget, in steps
+   * @param signal signal that aborts the work at the next pause
+   * @param meter shared budget, which is charged with every step too
    */
   constructor(steps: number = MAX_STEPS, signal?: Pick<AbortSignal, "throwIfAborted">, meter?: WorkMeter) {
     this.#remaining = meter?.isExhausted === true ? 0 : steps;
@@ -28,7 +28,7 @@ export class Work {
     this.#meter = meter;
   }
 
-  /** True once the budget is used up: text that has not been judged must not pass. */
+  /** True once the budget is used up. Text that has not been judged must then not pass. */
   get isExhausted(): boolean {
     return this.#remaining <= 0;
   }
@@ -53,7 +53,7 @@ export class Work {
   }
 }
 
-/** Budget of a request: about 2 s. 10 MiB of text take 10 million steps for each group of patterns that hardly matches. */
+/** Budget of a request: about 2 s. 10 MiB of text take 10 million steps for each group of patterns with few matches. */
 export const MAX_STEPS = 400_000_000;
 /** Steps of a slice. */
 export const SLICE_STEPS = 1_000_000;

@@ -41,7 +41,7 @@ describe("an answer of chat as one of messages", () => {
     );
   });
 
-  it("keeps arguments that are no JSON object as their text", () => {
+  it("keeps arguments that are not a JSON object as text", () => {
     const { content } = toMessages(chatAnswer({ tool_calls: [call('{"x":'), call("[1]")] }, "length"));
     expect(content).toEqual([
       { type: "tool_use", id: "a", name: "look", input: '{"x":' },
@@ -49,7 +49,7 @@ describe("an answer of chat as one of messages", () => {
     ]);
   });
 
-  it("has the counts and the tier that it is billed by", () => {
+  it("has the token counts and the service tier by which it is billed", () => {
     const usage = {
       prompt_tokens: 100,
       completion_tokens: 50,
@@ -68,7 +68,7 @@ describe("an answer of chat as one of messages", () => {
     });
   });
 
-  it("names the model that was asked for if the upstream names none", () => {
+  it("names the requested model if the upstream names none", () => {
     expect(toMessages(chatAnswer({ content: "Hi" }, "stop", { model: null }))["model"]).toBe("asked");
   });
 });
@@ -90,7 +90,7 @@ describe("an answer of messages as one of chat", () => {
     ]);
   });
 
-  it("has no reason to stop if the upstream tells none", () => {
+  it("has no stop reason if the upstream reports none", () => {
     expect(toChat(messagesAnswer([], null))["choices"]).toEqual([expect.objectContaining({ finish_reason: null })]);
   });
 
@@ -118,7 +118,7 @@ describe("an answer of messages as one of chat", () => {
     ]);
   });
 
-  it("has the counts and the tier that it is billed by", () => {
+  it("has the token counts and the service tier by which it is billed", () => {
     const usage = {
       input_tokens: 50,
       cache_read_input_tokens: 30,
@@ -144,7 +144,7 @@ describe("an answer of messages as one of chat", () => {
     expect(toChat(messagesAnswer([], "end_turn", { usage: { ...usage, speed: "fast" } }))["service_tier"]).toBe("fast");
   });
 
-  it("skips blocks that only tools of the provider make", () => {
+  it("skips blocks that only tools of the provider produce", () => {
     const blocks = [
       { type: "server_tool_use", id: "a", name: "web_search", input: {} },
       { type: "text", text: "Yes" },

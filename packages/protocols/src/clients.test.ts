@@ -5,7 +5,7 @@ import { type ChatAnswer, chatStreamOf, type MessagesAnswer, messagesStreamOf } 
 import type { WireEvent } from "./model.ts";
 import { openStreamTranslation, translateAnswer } from "./translate.ts";
 
-/** Fetch that answers every request with a translated stream, or a translated whole answer. */
+/** `fetch` that answers every request with a translated stream, or a translated whole answer. */
 function answering(from: "chat" | "messages", whole: object, events: readonly WireEvent[]) {
   const to = from === "chat" ? "messages" : "chat";
   return async (_url: unknown, init?: { readonly body?: unknown }): Promise<Response> => {
@@ -62,7 +62,7 @@ describe("the stock client of messages over a chat upstream", () => {
     expect(await client.messages.create(params)).toMatchObject(expected);
   });
 
-  it("reads a stream, and tells each block when it ends", async () => {
+  it("reads a stream, and reports the end of each block", async () => {
     const blocks: unknown[] = [];
     const stream = client.messages
       .stream(params)

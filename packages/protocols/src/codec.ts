@@ -12,20 +12,20 @@ export interface TranslationTarget {
   readonly outputTokensMax: number;
   /** Name of the output bound on the chat wire; `max_completion_tokens` by default. */
   readonly outputField?: "max_tokens" | "max_completion_tokens";
-  /** True, the default, if a stream of the chat wire is asked for its usage. */
+  /** True if a stream of the chat wire is asked for its usage. True by default. */
   readonly asksForUsage?: boolean;
-  /** False for a model that is known not to reason: what a request says about reasoning is then dropped. Unknown by default. */
+  /** False for a model that is known not to reason: members about reasoning are then dropped. Unknown by default. */
   readonly reasons?: boolean;
 }
 
-/** Bound of the parts of a stream that are open at the same time, for which a reader keeps something. */
+/** Maximum number of parts of a stream that are open at the same time, because a reader stores state for each. */
 export const MAX_OPEN_PARTS = 1_000;
 
 /** Reader and writer of one wire. Only `readRequest` and `writeRequest` throw, and only `Untranslatable`. */
 export interface WireCodec {
   readRequest(body: JsonObject, dropped: Dropped): NeutralRequest;
   writeRequest(request: NeutralRequest, target: TranslationTarget, dropped: Dropped): JsonObject;
-  /** Reads an answer; whatever it does not know is skipped. */
+  /** Reads an answer; unknown members are skipped. */
   readAnswer(answer: JsonObject): NeutralAnswer;
   writeAnswer(answer: NeutralAnswer & WholeHead): JsonObject;
   openStreamReader(): StreamReader;
@@ -33,9 +33,9 @@ export interface WireCodec {
 }
 
 export interface StreamReader {
-  /** Reads an event; whatever it does not know gives none. */
+  /** Reads an event; an unknown event gives no events. */
   read(event: WireEvent): readonly StreamEvent[];
-  /** Called when the upstream's stream is over. Gives `end` if it was whole but for its last event. */
+  /** Called when the upstream's stream is over. Returns `end` if the stream was complete except for its last event. */
   finish(): readonly StreamEvent[];
 }
 
@@ -44,20 +44,20 @@ export interface StreamReader {
  * nothing after `end`, `fail` or `breakOff`.
  */
 export interface WireStreamWriter {
-  /** Bound of the parts of a stream, if all of them are kept until its end. */
+  /** Maximum number of parts of a stream, if all of them are kept until its end. */
   readonly partsMax?: number;
-  /** @param usage counts that came before the start, as few upstreams tell them */
+  /** @param usage counts that arrived before the start, as from a few upstreams */
   start(head: WholeHead, usage: Usage | undefined): readonly WireEvent[];
-  /** Writes an event of a part; one of a part that is not open gives nothing. */
+  /** Writes an event of a part. An event of a part that is not open is ignored. */
   part(event: PartEvent): readonly WireEvent[];
   end(state: StreamState): readonly WireEvent[];
-  /** Ends the stream with an error, which can come before its start unless the usage is known. */
+  /** Ends the stream with an error. It can be called before `start` if no usage is known. */
   fail(error: StreamError, state: StreamState): readonly WireEvent[];
-  /** Tells the usage of a stream that broke off, but no normal end. */
+  /** Writes the usage of a stream that broke off, without a normal end. */
   breakOff(state: StreamState): readonly WireEvent[];
 }
 
-/** Facts that the events of a stream have told by now. */
+/** Facts from the events of a stream so far. */
 export interface StreamState {
   readonly stop: Stop;
   readonly usage?: Usage | undefined;

@@ -1,11 +1,11 @@
 import { Untranslatable } from "./untranslatable.ts";
 
-/** Bound of different members that are dropped from one request. */
+/** Maximum number of different members that are dropped from one request. */
 const MAX_NAMES = 32;
 
 /**
- * Names of members that are left out because the client loses nothing by it. An index is not part of a name: the hints of a
- * hundred messages are one name, `messages[].cache_control`.
+ * Names of members that are left out because the client loses nothing. An index is not part of a name, so the hints of a hundred messages
+ * have one name: `messages[].cache_control`.
  */
 export class Dropped {
   readonly #names = new Set<string>();
@@ -14,7 +14,7 @@ export class Dropped {
     return [...this.#names];
   }
 
-  /** @throws Untranslatable if a name could not be told in a header */
+  /** @throws Untranslatable if a name cannot be sent in a header */
   add(path: string): void {
     const name = path.replace(/\[\d+\]/g, "[]");
     if (!/^[\w.[\]-]{1,120}$/.test(name)) throw new Untranslatable(path, "is not supported by the model's upstream");

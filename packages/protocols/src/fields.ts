@@ -2,7 +2,7 @@
 import { isObject, type JsonObject } from "./json.ts";
 import { NOT_CARRIED, Untranslatable } from "./untranslatable.ts";
 
-/** Bound of a name that a refusal shows. */
+/** Maximum length of a name in a refusal. */
 const MAX_SHOWN_CHARS = 60;
 
 /** Path of a member. */
@@ -10,7 +10,7 @@ export function memberOf(at: string, name: string): string {
   return `${at}${at === "" ? "" : "."}${name.slice(0, MAX_SHOWN_CHARS)}`;
 }
 
-/** True for a member that is left out or null, which all wires take for the same. */
+/** True for a member that is left out or null, which is the same on all wires. */
 export function isAbsent(value: unknown): value is undefined | null {
   return value === undefined || value === null;
 }
@@ -49,9 +49,9 @@ export function objectMember(holder: JsonObject, name: string, at: string): Json
 }
 
 /**
- * Refuses members that are not known, unless they are null: a wire that does not have them would lose them without a word.
+ * Refuses unknown members, unless they are null: they would be lost silently on the upstream's wire.
  *
- * @param isEmpty true for the value of a member that asks for nothing
+ * @param isEmpty true for a value of a member that has no effect
  */
 export function requireKnown(
   holder: JsonObject,

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { isObject, parseExactly } from "./json.ts";
 
 describe("parseExactly", () => {
-  it("keeps numbers that no JavaScript number holds, in any place", () => {
+  it("keeps numbers that a JavaScript number cannot represent, at any position", () => {
     const text =
       '{"id":12345678901234567890,"list":[0.12345678901234567890,1e400,-1.50e-7],"text":"12345678901234567890"}';
     expect(JSON.stringify(parseExactly(text))).toBe(text);

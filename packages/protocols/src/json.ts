@@ -4,12 +4,12 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isRawJson(value);
 }
 
-/** Text of a value that is one and has characters. */
+/** The value if it is a text that is not empty. */
 export function textOf(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-/** Members of JSON that the language's library does not declare yet. */
+/** Members of `JSON` that TypeScript's library does not declare yet. */
 interface ExactJson {
   rawJSON(text: string): unknown;
   isRawJSON(value: unknown): boolean;
@@ -17,16 +17,16 @@ interface ExactJson {
 
 const EXACT = JSON as unknown as ExactJson;
 
-/** True for a number of `parseExactly` that no JavaScript number holds. */
+/** True for a number from `parseExactly` that a JavaScript number cannot represent. */
 export function isRawJson(value: unknown): boolean {
   return EXACT.isRawJSON(value);
 }
 
-/** Matches a text that can have a number that a JavaScript number does not hold: 16 digits, or an exponent. */
+/** Matches a text that may contain a number which a JavaScript number cannot represent: 16 digits, or an exponent. */
 const INEXACT = /[\d.]{16}|\d[eE][+-]?\d/;
 
 /**
- * Parses a text so that `JSON.stringify` writes every number as it was: one that a JavaScript number does not hold stays text.
+ * Parses a text so that `JSON.stringify` writes every number unchanged: a number that a JavaScript number cannot represent is kept as text.
  *
  * @throws SyntaxError
  */
@@ -43,7 +43,7 @@ export function parseExactly(text: string): unknown {
   );
 }
 
-/** True if a number that is written like this is the same after it was read and written, whatever zeros it ends with. */
+/** True if a number in this notation keeps its value when it is read and written; trailing zeros do not matter. */
 function isExact(source: string): boolean {
   return source.length <= 15 && !/[eE]/.test(source);
 }

@@ -1,7 +1,7 @@
 /**
- * Neutral model of a request, an answer and a stream. Each wire has a reader into it and a writer from it; nothing else knows
- * two wires. It holds what at least two wires have. A reader refuses what only its own wire has; a writer refuses or drops what
- * its wire does not have.
+ * Neutral model of a request, an answer and a stream. Each wire has a reader into it and a writer from it; no other code knows two wires.
+ * The model has what at least two wires have in common. A reader refuses members that only its own wire has; a writer refuses or drops
+ * members that its wire does not have.
  */
 import { type JsonObject } from "./json.ts";
 
@@ -17,7 +17,7 @@ export interface Located<Value> {
 // Requests
 
 export interface NeutralRequest {
-  /** Turns in the client's order. Instructions that a wire has beside its turns come first, as a turn of `system`. */
+  /** Turns in the client's order. Instructions outside of the turns come first, as a turn of `system`. */
   readonly turns: readonly Turn[];
   readonly tools: readonly Tool[];
   readonly toolChoice?: Located<ToolChoice>;
@@ -25,7 +25,7 @@ export interface NeutralRequest {
   readonly format?: Located<OutputFormat>;
   readonly stop?: Located<readonly string[]>;
   readonly stream: boolean;
-  /** Members that are passed on one by one. Those that the writer does not take are dropped or refused: `options.ts`. */
+  /** Members that are passed on one by one. Members that the writer does not use are dropped or refused: see `options.ts`. */
   readonly options: RequestOptions;
 }
 
@@ -55,7 +55,7 @@ export interface RequestOptions {
   readonly promptCacheRetention?: Located<unknown>;
   readonly promptCacheOptions?: Located<unknown>;
   readonly includeObfuscation?: Located<unknown>;
-  /** Hint of the messages wire: cache the prompt up to its end. */
+  /** Hint of the messages wire to cache the whole prompt. */
   readonly cacheControl?: Located<unknown>;
 }
 
@@ -96,7 +96,7 @@ export interface RefusalPart extends PartBase {
   readonly text: string;
 }
 
-/** Place of the bytes of an image or document. */
+/** Location of the bytes of an image or document. */
 export type MediaSource =
   | { readonly kind: "base64"; readonly mediaType: string; readonly data: string }
   | { readonly kind: "url"; readonly url: string }
@@ -121,10 +121,10 @@ export interface AudioPart extends PartBase {
   readonly format: string;
 }
 
-/** Reasoning of the assistant. Only an upstream of the wire that made its seal takes it back. */
+/** Reasoning of the assistant. Only an upstream of the wire that made its seal accepts it back. */
 export interface ThinkingPart extends PartBase {
   readonly type: "thinking";
-  /** Readable reasoning, or its summary; empty if all of it is sealed. */
+  /** Readable reasoning, or its summary; empty if the reasoning is only in the seal. */
   readonly text: string;
   readonly seal?: ThinkingSeal;
 }
@@ -136,7 +136,7 @@ export interface ThinkingSeal {
   /** `signature` signs the readable text; `encrypted` holds the reasoning itself. */
   readonly kind: "signature" | "encrypted";
   readonly value: string;
-  /** Id of the item, where the wire has one. */
+  /** Id of the item, if the wire has one. */
   readonly id?: string;
 }
 
@@ -144,7 +144,7 @@ export interface ToolCallPart extends PartBase {
   readonly type: "tool_call";
   readonly id: string;
   readonly name: string;
-  /** Arguments as the model wrote them: JSON of a `function`, any text of a `custom` tool. */
+  /** Arguments as the model wrote them: JSON for a `function`, any text for a `custom` tool. */
   readonly arguments: string;
   readonly kind: ToolKind;
 }
@@ -180,7 +180,7 @@ export type ToolChoice =
 export interface Reasoning {
   /** `none` is the same as `isEnabled: false`. */
   readonly effort?: ReasoningEffort;
-  /** Bound of tokens, of which only older messages upstreams know. */
+  /** Maximum number of tokens; only older messages upstreams know it. */
   readonly budgetTokens?: number;
   readonly isEnabled?: boolean;
   /** True if the client asks for readable reasoning, or for a summary of it. */
@@ -202,13 +202,13 @@ export type OutputFormat =
 
 // Answers
 
-/** Members of an answer that the beginning of a stream tells, too. An id or model that the upstream does not tell is empty. */
+/** Members of an answer that the beginning of a stream has, too. An id or model that the upstream does not report is empty. */
 export interface AnswerHead {
   readonly id: string;
   readonly model: string;
   /** Seconds since 1970. */
   readonly createdAt?: number;
-  /** Tier by which the answer is billed, in the words of the chat wire. */
+  /** Service tier by which the answer is billed, in the words of the chat wire. */
   readonly serviceTier?: string;
 }
 
@@ -222,7 +222,7 @@ export interface NeutralAnswer extends AnswerHead {
 export type AnswerPart = TextPart | RefusalPart | ThinkingPart | ToolCallPart;
 
 export interface Stop {
-  /** Undefined if the upstream does not tell. */
+  /** Undefined if the upstream does not report it. */
   readonly reason?: StopReason;
   /** Stop sequence that the model wrote. */
   readonly sequence?: string;
@@ -265,17 +265,17 @@ export interface WireEvent {
 }
 
 /**
- * Event of a neutral stream. Parts have indexes in the order of their starts. Several can be open, and their deltas mixed. A
- * stream ends with `end`, or with `error`, or breaks off.
+ * Event of a neutral stream. Parts are numbered in the order of their starts. Several can be open, with mixed deltas. A stream ends with
+ * `end` or `error`, or breaks off.
  */
 export type StreamEvent =
   | StreamStart
   | PartEvent
-  /** Counts that are known by now; each replaces the earlier one of its name. */
+  /** Counts that are known so far; each replaces the earlier count of the same name. */
   | { readonly type: "usage"; readonly usage: Usage }
   | { readonly type: "stop"; readonly stop: Stop; readonly serviceTier?: string }
   | { readonly type: "error"; readonly error: StreamError }
-  /** The upstream's own end of a whole stream. */
+  /** Normal end of a stream, sent by the upstream. */
   | { readonly type: "end" };
 
 export interface StreamStart extends AnswerHead {
@@ -289,7 +289,7 @@ export type PartEvent =
   | { readonly type: "part_seal"; readonly index: number; readonly seal: ThinkingSeal }
   | { readonly type: "part_end"; readonly index: number };
 
-/** Kind of a part that starts. Its deltas are its text, or the arguments of a tool call. */
+/** Kind of a part that starts. Its deltas are text, or the arguments of a tool call. */
 export type PartStart =
   | { readonly type: "text" | "refusal" | "thinking" }
   | { readonly type: "tool_call"; readonly id: string; readonly name: string; readonly kind: ToolKind };

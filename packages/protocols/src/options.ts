@@ -11,14 +11,14 @@ type UncheckedName = {
   [Name in OptionName]: Located<unknown> extends NonNullable<RequestOptions[Name]> ? Name : never;
 }[OptionName];
 
-/** Reads the options that are passed on as they are. @param names option of each member */
+/** Reads the options that are passed on unchanged. @param names option of each member */
 export function readOptions(body: JsonObject, names: Readonly<Record<string, UncheckedName>>): RequestOptions {
   const options: { -readonly [Name in UncheckedName]?: Located<unknown> } = {};
   for (const [at, option] of Object.entries(names)) if (!isAbsent(body[at])) options[option] = { value: body[at], at };
   return options;
 }
 
-/** Writes the options that are passed on as they are. @param names member of each option */
+/** Writes the options that are passed on unchanged. @param names member of each option */
 export function writeOptions(
   options: RequestOptions,
   names: Readonly<Partial<Record<OptionName, string>>>,
@@ -31,10 +31,13 @@ export function writeOptions(
   return members;
 }
 
-/** Loss of the client if an option is left out: none, none that matters, or one for which the request is refused. */
+/**
+ * Consequence of leaving out an option: `none`; `dropped`, which is reported but does not matter; or `refused`, because the client would
+ * miss it.
+ */
 type Loss = "none" | "dropped" | "refused";
 
-/** Loss of each option, by its value, on a wire that does not have it. */
+/** Consequence of leaving out each option, by its value, on a wire that does not have it. */
 const LOSSES: Readonly<Record<OptionName, (value: unknown) => Loss>> = {
   temperature: () => "refused",
   topP: () => "refused",
@@ -63,8 +66,8 @@ const LOSSES: Readonly<Record<OptionName, (value: unknown) => Loss>> = {
 /**
  * Leaves out the options of a request that a wire does not have.
  *
- * @param taken options that the writer has taken
- * @throws Untranslatable for the first one that the client would miss
+ * @param taken options that the writer has written
+ * @throws Untranslatable for the first option that the client would miss
  */
 export function leaveOut(options: RequestOptions, taken: ReadonlySet<OptionName>, dropped: Dropped): void {
   for (const name of Object.keys(options) as OptionName[]) {

@@ -123,14 +123,14 @@ describe("results of tools on chat", () => {
     ]);
   });
 
-  it("lose the mark of an error, by name", () => {
+  it("lose the error flag, which is reported as dropped", () => {
     const { dropped } = translate([{ type: "tool_result", tool_use_id: "a", content: "x", is_error: true }]);
     expect(dropped).toEqual(["messages[].content[].is_error"]);
   });
 });
 
 describe("results of custom tools", () => {
-  it("are told from those of functions by their calls", () => {
+  it("are distinguished from results of functions by their calls", () => {
     const call = { id: "a", type: "custom", custom: { name: "patch", input: "-a" } };
     const messages = [
       { role: "user", content: "Hi" },
@@ -167,7 +167,7 @@ describe("reasoning on messages", () => {
     expect(body["output_config"]).toEqual(config);
   });
 
-  it("leaves half of the output bound to the answer, and is dropped by name without room for it", () => {
+  it("leaves half of the output bound to the answer, and is reported as dropped if it does not fit", () => {
     expect(translate("high", "claude-haiku-4-5", 4_000).body["thinking"]).toEqual({
       type: "enabled",
       budget_tokens: 2_000,
@@ -177,7 +177,7 @@ describe("reasoning on messages", () => {
     expect(dropped).toEqual(["reasoning_effort"]);
   });
 
-  it("is dropped by name for a model that does not reason", () => {
+  it("is reported as dropped for a model that does not reason", () => {
     const { body, dropped } = translate("high", "claude-sonnet-5", 9_000, { reasons: false });
     expect(body).not.toHaveProperty("thinking");
     expect(dropped).toEqual(["reasoning_effort"]);
@@ -185,7 +185,7 @@ describe("reasoning on messages", () => {
 });
 
 describe("a request", () => {
-  it("with members named __proto__ keeps them where a client chooses names, and is refused elsewhere", () => {
+  it("keeps a member named __proto__ if clients choose names there, and is refused with it elsewhere", () => {
     const schema = '{"type":"object","properties":{"__proto__":{"type":"string"}}}';
     const body = JSON.parse(
       `{"messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"function","function":{"name":"a","parameters":${schema}}}]}`,
@@ -198,7 +198,7 @@ describe("a request", () => {
     );
   });
 
-  it("that drops too many different members is refused", () => {
+  it("is refused if too many different members would be dropped", () => {
     const message: JsonObject = { role: "assistant", content: "Yes" };
     for (let index = 0; index < 40; index++) message[`extra_${index}`] = 1;
     const body = { messages: [message, { role: "user", content: "Why?" }] };

@@ -5,8 +5,8 @@ import { type AnswerContext, wholeHead } from "./whole-head.ts";
 const TOO_MANY_PARTS: StreamError = { type: "server_error", message: "The answer has too many parts." };
 
 /**
- * Writer of a neutral stream. Here is what is the same on all wires: the start that an upstream may leave out, the facts that
- * several events tell, the bound of parts, and that nothing follows an end.
+ * Writer of a neutral stream. It contains the logic that is common to all wires: adding a start that the upstream left out, collecting
+ * facts from several events, the maximum number of parts, and writing nothing after an end.
  */
 export class StreamWriter {
   readonly #wire: WireStreamWriter;
@@ -48,7 +48,7 @@ export class StreamWriter {
     }
   }
 
-  /** Called last. Tells the usage of a stream that broke off, but no normal end. */
+  /** Called last. Writes the usage of a stream that broke off, without a normal end. */
   finish(): readonly WireEvent[] {
     if (this.#hasEnded || this.#usage === undefined) return [];
     this.#hasEnded = true;

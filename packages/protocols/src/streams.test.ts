@@ -113,7 +113,7 @@ describe("a translated stream", () => {
     );
   });
 
-  it("has no normal end if the upstream's stream breaks off, but the usage that is known", () => {
+  it("has no normal end if the upstream's stream breaks off, but the known usage", () => {
     const answer = {
       id: "msg_1",
       model: "claude-sonnet-5",
@@ -143,7 +143,7 @@ describe("a translated stream", () => {
     ]);
   });
 
-  it("ends normally after its reason to stop, though the last event of the upstream is missing", () => {
+  it("ends normally after its stop reason, even if the last event of the upstream is missing", () => {
     const finish = { choices: [{ index: 0, delta: {}, finish_reason: "length" }] };
     const events = translateStream("chat", [{ data: JSON.stringify(finish) }], "messages");
     expect(events.map(({ name }) => name)).toEqual(["message_start", "message_delta", "message_stop"]);
@@ -154,7 +154,7 @@ describe("a translated stream", () => {
     expect(parsed(chunks.at(-2)!).choices[0]?.finish_reason).toBe("length");
   });
 
-  it("ends with the error of the upstream, after the usage that is known", () => {
+  it("ends with the error of the upstream, after the known usage", () => {
     const error = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } };
     const start = { type: "message_start", message: { id: "msg_1", model: "m", usage: { input_tokens: 7 } } };
     const chunks = translateStream(
@@ -173,7 +173,7 @@ describe("a translated stream", () => {
     ]);
   });
 
-  it("skips whatever it does not know, and never throws", () => {
+  it("skips unknown events, and never throws", () => {
     const events = fc.array(
       fc.record({ data: fc.oneof(fc.string(), fc.json(), fc.constantFrom("[DONE]", '{"choices":[null]}')) }),
     );
@@ -200,7 +200,7 @@ describe("a translated stream", () => {
     );
   });
 
-  it("gives calls that share an index their own blocks", () => {
+  it("writes calls that share an index as separate blocks", () => {
     const chunk = (id: string) => ({
       data: JSON.stringify({
         choices: [
@@ -217,7 +217,7 @@ describe("a translated stream", () => {
     expect(message["stop_reason"]).toBe("tool_use");
   });
 
-  it("ends a call when the next one starts, and not before its arguments are whole", () => {
+  it("ends a call when the next one starts, but not before its arguments are complete", () => {
     const piece = (index: number, text: string, id?: string) => ({
       data: JSON.stringify({
         choices: [{ delta: { tool_calls: [{ index, id, function: { name: id, arguments: text } }] } }],
@@ -265,7 +265,7 @@ describe("a translated stream", () => {
     expect(message["tool_calls"]).toEqual([{ id: "a", type: "function", function: { name: "look", arguments: "{}" } }]);
   });
 
-  it("has the input of a block that starts with it, once", () => {
+  it("has the input in the start of a block, once", () => {
     const block = start({ type: "tool_use", id: "a", name: "look", input: { x: 1 } });
     const argumentsOf = (events: readonly WireEvent[]) => messageOf(events)["tool_calls"];
     const expected = [{ id: "a", type: "function", function: { name: "look", arguments: '{"x":1}' } }];
@@ -274,7 +274,7 @@ describe("a translated stream", () => {
     expect(argumentsOf([block, piece, stop, ...end])).toEqual(expected);
   });
 
-  it("leaves out the seal of reasoning that is longer than what is kept of it", () => {
+  it("leaves out the seal of reasoning that exceeds the bound of kept text", () => {
     const million = "x".repeat(1_000_000);
     const pieces = (count: number) =>
       Array.from({ length: count }, () => delta({ type: "thinking_delta", thinking: million }));
@@ -290,7 +290,7 @@ describe("a translated stream", () => {
     expect(messageOf(sealed(5))["reasoning_content"]).toHaveLength(5_000_000);
   });
 
-  it("ends with an error beyond 1,000 parts that are open at the same time", () => {
+  it("ends with an error beyond 1,000 open parts", () => {
     const blocks = Array.from({ length: 1_001 }, (_, index) => start({ type: "text", text: "" }, index));
     const chunks = translateStream("messages", blocks, "chat");
     expect(chunks.at(-1)?.data).toContain("more than 1000 open blocks");
@@ -303,7 +303,7 @@ describe("a translated stream", () => {
     expect(translateStream("chat", [chunk], "messages").at(-1)?.data).toContain("more than 1000 tool calls");
   });
 
-  it("tells the usage that is known before the error of a chat upstream", () => {
+  it("reports the known usage before the error of a chat upstream", () => {
     const usage = { data: JSON.stringify({ choices: [], usage: { prompt_tokens: 7, completion_tokens: 2 } }) };
     const error = { data: JSON.stringify({ error: { message: "went wrong", type: "server_error" } }) };
     const events = translateStream("chat", [usage, error], "messages");

@@ -8,7 +8,7 @@ export function readNames(holder: JsonObject, at: string): Pick<Tool, "name" | "
   return { name: requireText(holder["name"], `${at}.name`), ...(description !== undefined && { description }) };
 }
 
-/** Reads the members of a function. @param schema name of the member that has the schema of its arguments @throws Untranslatable */
+/** Reads the members of a function. @param schema name of the member with the schema of its arguments @throws Untranslatable */
 export function readFunctionMembers(
   holder: JsonObject,
   schema: "parameters" | "input_schema",

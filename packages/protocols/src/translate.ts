@@ -17,7 +17,7 @@ const CODECS: Readonly<Record<ProtocolWire, WireCodec>> = {
 /** Request in another wire. */
 export interface TranslatedRequest {
   readonly body: JsonObject;
-  /** Members of the client's body that are left out because the client loses nothing by it, such as `messages[].name`. */
+  /** Members of the client's body that are left out because the client loses nothing, such as `messages[].name`. */
   readonly dropped: readonly string[];
 }
 
@@ -40,7 +40,7 @@ export function translateRequest(
 }
 
 /**
- * Translates a whole answer. Whatever the reader of the upstream's wire does not know is left out.
+ * Translates a whole answer. Members that the reader of the upstream's wire does not know are left out.
  *
  * @param from the upstream's wire
  * @param to the client's wire
@@ -59,8 +59,8 @@ export interface StreamTranslation {
   /** Translates an event of the upstream to none, one or several of the client's wire. */
   push(event: WireEvent): readonly WireEvent[];
   /**
-   * Called once, at the end of the upstream's stream, however it came. A stream that broke off gets no normal end, but the usage that
-   * is known, which is also what a chat client gets that did not ask for it.
+   * Called once, at the end of the upstream's stream, normal or not. A stream that broke off gets no normal end, but the known usage, even
+   * for a chat client that did not ask for usage.
    */
   end(): readonly WireEvent[];
 }

@@ -10,5 +10,5 @@ export class Untranslatable extends Error {
   }
 }
 
-/** Message for what the upstream's wire has no form for. */
+/** Message for a member that the upstream's wire cannot express. */
 export const NOT_CARRIED = "is not supported by the upstream of this model";

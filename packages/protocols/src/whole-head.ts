@@ -4,14 +4,14 @@ import type { AnswerHead } from "./model.ts";
 export interface AnswerContext {
   /** Model that the answer names if the upstream names none. */
   readonly requestedModel?: string;
-  /** Seconds since 1970 at which an answer was made whose upstream does not tell; the time of the call by default. */
+  /** Time of the answer if the upstream reports none, in seconds since 1970; the time of the call by default. */
   readonly createdAt?: number;
 }
 
-/** Head of an answer with all that a wire needs. */
+/** Head of an answer with all members that a wire needs. */
 export type WholeHead = AnswerHead & { readonly createdAt: number };
 
-/** Fills in what the upstream does not tell of an answer. */
+/** Fills in members of the head that the upstream does not report. */
 export function wholeHead<Head extends AnswerHead>(head: Head, context: AnswerContext): Head & WholeHead {
   return {
     ...head,

@@ -1,4 +1,4 @@
-/** Neutral streams of whole answers, and whole answers of neutral streams: both by the least that their types allow. */
+/** Conversion of whole answers to neutral streams and back, as simple as their types allow. */
 import fc from "fast-check";
 import type { AnswerPart, NeutralAnswer, PartStart, Stop, StreamEvent, ThinkingSeal, Usage } from "../src/model.ts";
 
@@ -55,7 +55,7 @@ const stop: fc.Arbitrary<Stop> = fc.constantFrom<Stop>(
   {},
 );
 
-/** Parts as a generator makes them: it sets absent members to undefined. */
+/** Parts as a generator makes them, with absent members set to undefined. */
 type AnyPart =
   | AnswerPart
   | (Omit<Extract<AnswerPart, { type: "thinking" }>, "seal"> & { seal?: ThinkingSeal | undefined });
@@ -77,7 +77,7 @@ export const answers: fc.Arbitrary<NeutralAnswer> = fc.record({
   usage,
 });
 
-/** Events of an answer. Parts start in their order; their pieces are mixed by the choices. */
+/** Events of an answer. Parts start in their order; `choices` mixes their pieces. */
 export function eventsOf(answer: NeutralAnswer, choices: readonly number[]): readonly StreamEvent[] {
   const { id, model, createdAt, parts, stop, usage } = answer;
   const queues = parts.map((part, index) => piecesOf(part, index));
@@ -121,7 +121,7 @@ function startOf(part: AnswerPart): PartStart {
   return { type, id, name, kind };
 }
 
-/** Whole answer of the events of a stream that came to its end. */
+/** Whole answer from the events of a complete stream. */
 export function assemble(events: readonly StreamEvent[]): NeutralAnswer {
   let head: Pick<NeutralAnswer, "id" | "model" | "createdAt" | "serviceTier"> = { id: "", model: "" };
   const parts: AnswerPart[] = [];

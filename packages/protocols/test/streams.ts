@@ -1,4 +1,4 @@
-/** Streams of whole answers, as upstreams write them, and whole answers of streams, as the stock clients put them together. */
+/** Conversion of whole answers to streams, as upstreams write them, and back, as the stock clients assemble them. */
 import type { JsonObject } from "../src/json.ts";
 import type { WireEvent } from "../src/model.ts";
 
@@ -115,7 +115,7 @@ function blockEvents(block: Block, index: number, size: number): readonly WireEv
   }
 }
 
-/** Event of either wire, as far as tests read it. */
+/** Members of an event of either wire that tests read. */
 export interface ParsedEvent {
   readonly type: string;
   readonly index: number;
@@ -135,7 +135,7 @@ interface ChatDelta {
 
 export const parsed = ({ data }: WireEvent): ParsedEvent => JSON.parse(data) as ParsedEvent;
 
-/** Puts the chunks of a stream together, as the stock client does: texts and arguments are joined, other members are replaced. */
+/** Assembles the chunks of a stream like the stock client: texts and arguments are joined, other members are replaced. */
 export function assembleChat(events: readonly WireEvent[]): JsonObject {
   const message: Record<string, unknown> = { role: "assistant", content: null, refusal: null };
   const texts = { content: "", refusal: "", reasoning_content: "" };
@@ -168,7 +168,7 @@ export function assembleChat(events: readonly WireEvent[]): JsonObject {
   return { ...head, object: "chat.completion", choices };
 }
 
-/** Puts the events of a stream together, as the stock client does. Requires that each block starts once and ends. */
+/** Assembles the events of a stream like the stock client. Requires that each block starts once and ends. */
 export function assembleMessages(events: readonly WireEvent[]): JsonObject {
   const message: JsonObject = {};
   const usage: JsonObject = {};

@@ -1,6 +1,6 @@
 /**
- * Tables of the README as data. A sample is put into a request, which is translated; a cell says what becomes of it: nothing, JSON
- * of what the upstream gets for it, the names of what is dropped, or the path of the member for which the request is refused.
+ * Tables of the README as data. A sample is put into a request, which is translated. A cell shows the result: nothing, the JSON that the
+ * upstream receives, the names of dropped members, or the path of the member for which the request is refused.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ export interface Row {
 
 const TARGET = { model: "upstream-model", outputTokensMax: 9_000 };
 const SCHEMA = { type: "object" };
-/** Least requests, with a tool. */
+/** Minimal requests, with a tool. */
 const BASES: Readonly<Record<ProtocolWire, JsonObject>> = {
   chat: {
     model: "m",
@@ -44,7 +44,7 @@ const BASES: Readonly<Record<ProtocolWire, JsonObject>> = {
   },
 };
 
-/** Reads the rows of the README, a row for each pair of wires. */
+/** Reads the rows of the README, one for each pair of wires. */
 export function readRows(): readonly Row[] {
   const text = readFileSync(join(import.meta.dirname, "../README.md"), "utf8");
   return text.split(/^#{2,3} /m).flatMap((section) => {
@@ -69,7 +69,7 @@ export function readRows(): readonly Row[] {
   });
 }
 
-/** Translates the sample of a row and writes what became of it as a cell does. */
+/** Translates the sample of a row, and writes the result in the format of a cell. */
 export function cellOf({ subject, from, to, sample }: Omit<Row, "cell">): string {
   const base = BASES[from];
   const translate = (body: JsonObject) => translateRequest(from, to, body, TARGET);
@@ -112,7 +112,7 @@ function spaced(value: unknown): string {
     .replace(/ ([\]}])/g, "$1");
 }
 
-/** Members that differ, and within them those that differ; undefined if none does. */
+/** Members that differ, recursively; undefined if none does. */
 function changeOf(before: unknown, after: unknown): unknown {
   if (JSON.stringify(before) === JSON.stringify(after)) return undefined;
   const isObject = (value: unknown) => typeof value === "object" && value !== null && !Array.isArray(value);

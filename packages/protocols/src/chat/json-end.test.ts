@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { JsonEnd } from "./json-end.ts";
 
-it("is whole at the end of an object and not before, however it is cut", () => {
+it("is complete at the end of an object and not before, however the object is cut", () => {
   fc.assert(
     fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.integer({ min: 1, max: 5 }), (value, size) => {
       const text = JSON.stringify(value);

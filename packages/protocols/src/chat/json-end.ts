@@ -1,11 +1,11 @@
-/** Detector of the end of a JSON object that comes in pieces. It keeps no text, and takes whatever is no JSON for unfinished or whole. */
+/** Detector of the end of a JSON object that arrives in pieces. It stores no text. For input that is not JSON, the result is arbitrary. */
 export class JsonEnd {
   #depth = 0;
   #isInString = false;
   #isEscaped = false;
   #hasBegun = false;
 
-  /** True once the brackets that were opened are closed. */
+  /** True once all opened brackets are closed. */
   get isWhole(): boolean {
     return this.#hasBegun && this.#depth === 0;
   }

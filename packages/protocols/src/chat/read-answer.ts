@@ -4,7 +4,7 @@ import { reasoningText } from "./reasoning.ts";
 import { readChatUsage } from "./read-usage.ts";
 import { readFinish } from "./stop.ts";
 
-/** Reads an answer of the chat wire. Requests that are translated ask for one choice. */
+/** Reads an answer of the chat wire. Translated requests ask for one choice, so only the first is read. */
 export function readChatAnswer(answer: JsonObject): NeutralAnswer {
   const choices = answer["choices"];
   const first: unknown = Array.isArray(choices) ? choices[0] : undefined;
@@ -38,7 +38,7 @@ function readParts(message: JsonObject): readonly AnswerPart[] {
   ];
 }
 
-/** Text of a content, which some upstreams write as a list of parts. */
+/** Text of a `content`, which some upstreams write as a list of parts. */
 export function contentText(content: unknown): string {
   if (!Array.isArray(content)) return textOf(content) ?? "";
   return content.map((part: unknown) => (isObject(part) ? (textOf(part["text"]) ?? "") : "")).join("");

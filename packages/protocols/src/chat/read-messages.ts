@@ -19,7 +19,7 @@ import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 import { readReasoning, REASONING_MEMBERS } from "./reasoning.ts";
 
 const MEMBERS = new Set(["role", "content"]);
-/** Members that name the author. No other wire has them. */
+/** Member that names the author. No other wire has it. */
 const AUTHOR = "name";
 const ASSISTANT_MEMBERS = new Set([
   ...MEMBERS,
@@ -35,7 +35,7 @@ const HINTS = ["cache_control", "prompt_cache_breakpoint"];
 
 /** Reads the messages of a request, one turn each. @throws Untranslatable */
 export function readMessages(value: unknown, dropped: Dropped): readonly Turn[] {
-  /** Ids of calls of custom tools: a message does not tell what kind of tool its result is of. */
+  /** Ids of calls of custom tools, because a result message does not contain the kind of its tool. */
   const customIds = new Set<string>();
   return requireList(value, "messages").map((item, index) => {
     const at = `messages[${index}]`;
@@ -71,7 +71,7 @@ function readAssistant(message: JsonObject, at: string, dropped: Dropped): reado
   for (const name of ["audio", "function_call"]) {
     if (!isAbsent(message[name])) throw new Untranslatable(memberOf(at, name), NOT_CARRIED);
   }
-  // A client sends back the whole message that it got, with what other providers add to it.
+  // A client sends back the whole message that it received, with members that other providers add.
   for (const name of Object.keys(message)) {
     const isKnown = ASSISTANT_MEMBERS.has(name) || name === AUTHOR || isEmpty(message[name]);
     if (!isKnown) dropped.add(memberOf(at, name));
@@ -189,7 +189,7 @@ function readFile(file: JsonObject, at: string): DocumentPart {
   return { type: "document", source, at, ...(filename !== undefined && { filename }) };
 }
 
-/** Reads the hint to cache the prompt up to a part: OpenAI's, or the messages wire's, which routers of chat requests take too. */
+/** Reads the hint to cache the prompt up to a part: OpenAI's, or that of the messages wire, which other chat routers accept too. */
 function readHint(part: JsonObject, at: string, dropped: Dropped): JsonObject | undefined {
   return objectMember(part, "cache_control", at) ?? readBreakpoint(part, at, dropped);
 }

@@ -8,7 +8,7 @@ import { readFunctionMembers, readNames } from "../tool-definition.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 import { readMessages } from "./read-messages.ts";
 
-/** Members that are passed on as they are. */
+/** Members that are passed on unchanged. */
 const OPTIONS = {
   temperature: "temperature",
   top_p: "topP",
@@ -63,7 +63,7 @@ export function readChatRequest(body: JsonObject, dropped: Dropped): NeutralRequ
   };
 }
 
-/** True for a member of the chat wire alone whose value asks for nothing. */
+/** True for a member that only the chat wire has, with a value that has no effect. */
 function isEmptyForm(name: string, value: unknown): boolean {
   if (name === "modalities") return Array.isArray(value) && value.every((modality) => modality === "text");
   return (name === "functions" || name === "audio") && Array.isArray(value) && value.length === 0;

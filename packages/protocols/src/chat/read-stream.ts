@@ -12,13 +12,14 @@ type ContentType = "text" | "refusal" | "thinking";
 interface ReadCall {
   readonly id: string;
   readonly index: number;
-  /** End of its arguments; undefined once the call has ended. */
+  /** Detector of the end of its arguments; undefined once the call has ended. */
   end: JsonEnd | undefined;
 }
 
 /**
- * Reader of a stream of chunks. One text, refusal or reasoning is open at a time. The pieces of tool calls can be mixed, though
- * most upstreams write one call after the other: a call ends when another part starts and its arguments are whole, or at the end.
+ * Reader of a stream of chunks. Only one text, refusal or reasoning is open at a time. The pieces of several tool calls can be mixed,
+ * although most upstreams write one call after the other. A call ends at the start of another part, if its arguments are complete, or at
+ * the end of the stream.
  */
 export class ChatStreamReader implements StreamReader {
   #hasStarted = false;
@@ -97,7 +98,7 @@ export class ChatStreamReader implements StreamReader {
     const id = textOf(call["id"]);
     const key = typeof call["index"] === "number" ? call["index"] : (id ?? position);
     let known = this.#calls.get(key);
-    // Some upstreams give every call the same index, and each of them whole.
+    // Some upstreams send each call as a whole, all with the same index.
     if (known === undefined || (id !== undefined && id !== known.id && name !== "")) {
       if (this.#calls.size >= MAX_OPEN_PARTS) return this.#refuseCalls(events);
       this.#endWhole(events);
@@ -126,7 +127,7 @@ export class ChatStreamReader implements StreamReader {
     call.end = undefined;
   }
 
-  /** Ends what the start of another part ends. */
+  /** Ends the open parts that the start of another part ends. */
   #endWhole(events: StreamEvent[]): void {
     this.#endContent(events);
     for (const call of this.#calls.values()) if (call.end?.isWhole === true) this.#endCall(call, events);

@@ -1,11 +1,11 @@
 /**
- * Reader of usage in answers and chunks of the chat wire. Many upstreams speak the wire with counts of their own names and places,
- * and count the parts within the whole or beside it.
+ * Reader of usage in answers and chunks of the chat wire. Many upstreams use their own names and places for the counts, and include the
+ * parts in the whole or count them separately.
  */
 import { isObject, type JsonObject } from "../json.ts";
 import type { Usage } from "../model.ts";
 
-/** Paths of usage records, and of those within the first choice. */
+/** Paths of usage records, in the answer and in its first choice. */
 const PLACES = [
   "usage",
   "x_groq.usage",
@@ -17,13 +17,13 @@ const PLACES = [
   "amazon-bedrock-invocationMetrics",
   "timings",
 ].map(toSteps);
-/** Member by which an answer is a usage record itself. */
+/** Member whose presence makes the answer itself a usage record. */
 const ROOT_COUNT = "eval_count";
 const CHOICE_PLACES = ["usage", "delta.usage", "message.usage"].map(toSteps);
 
 /**
- * Paths of each count. The first one above zero counts, else the first zero. Those that end with `Beside` lie beside the whole.
- * `name[WORD]` is the item of a list whose `modality` is the word.
+ * Paths of each count. The first count above zero is used, else the first zero. Counts whose name ends with `Beside` are not included in
+ * the whole. `name[WORD]` is the item of a list whose `modality` is the word.
  */
 const PATHS = {
   prompt: ["prompt_tokens", "promptTokens", "promptTokenCount", "prompt_token_count", "prompt_eval_count"],
@@ -92,10 +92,14 @@ const NAMES = (Object.keys(PATHS) as CountName[]).map((name) => ({
   name,
   paths: PATHS[name].map(toSteps),
 }));
-/** Bound of a count that is believed. */
+/** Maximum plausible count; larger ones are ignored. */
 const MAX_TOKENS = 1_000_000_000;
 
-/** Reads the usage of an answer or a chunk. @returns undefined if it has none, or none but zeros beside a better one */
+/**
+ * Reads the usage of an answer or a chunk. Of several records, one with counts above zero is preferred.
+ *
+ * @returns undefined if there is none
+ */
 export function readChatUsage(answer: JsonObject): Usage | undefined {
   let found: Usage | undefined;
   for (const path of PLACES) found = betterOf(found, readRecord(valueAt(answer, path)));
@@ -105,7 +109,7 @@ export function readChatUsage(answer: JsonObject): Usage | undefined {
   return found;
 }
 
-/** True for a record of zeros alone, which some upstreams write where they have no counts. */
+/** True for a record with only zeros, which some upstreams write if they have no counts. */
 export function isPlaceholder({ input = 0, output = 0 }: Usage): boolean {
   return input === 0 && output === 0;
 }
@@ -157,7 +161,10 @@ function toUsage(counts: Counts): Usage | undefined {
   });
 }
 
-/** Tokens of the cache beside the input: Anthropic's names leave them out, OpenAI's do unless the total says otherwise. */
+/**
+ * Cache tokens that the input count does not include. Counts by Anthropic's names exclude them; counts by OpenAI's names include them
+ * unless the total shows otherwise.
+ */
 function besideOf(counts: Counts, named: number, isInput: boolean): number {
   const read = counts.cached === undefined ? (counts.cachedBeside ?? 0) : 0;
   const written = counts.written === undefined ? (counts.writtenBeside ?? 0) : 0;
@@ -166,7 +173,7 @@ function besideOf(counts: Counts, named: number, isInput: boolean): number {
   return isBeside ? tokens : 0;
 }
 
-/** All output. Where reasoning lies beside it, the total says so; a count that is missing is what is left of the total. */
+/** All output. The total shows whether reasoning is counted separately; a missing count is computed from the total. */
 function outputOf(
   { output, total, reasoning = 0 }: Counts,
   input: number | undefined,
@@ -188,7 +195,7 @@ function toCount(value: unknown): number | undefined {
   return typeof count === "number" && Number.isInteger(count) && count >= 0 && count <= MAX_TOKENS ? count : undefined;
 }
 
-/** Step of a path: to a member, and from a list to the item of a modality. */
+/** Step of a path: to a member and, if that is a list, to the item of a modality. */
 interface Step {
   readonly name: string;
   readonly modality: string | undefined;

@@ -1,7 +1,7 @@
 /**
- * Reasoning in messages of the chat wire, which has no official form for it. `reasoning_content` is its text, as most upstreams
- * write it. `thinking_blocks` are the blocks of a messages upstream and `reasoning_details` the items of a responses upstream, with
- * the seals by which these recognise them: a client that sends the assistant's message back keeps them.
+ * Reasoning in messages of the chat wire, which has no official format for it. `reasoning_content` is its text, as most upstreams write it.
+ * `thinking_blocks` are the blocks of a messages upstream and `reasoning_details` the items of a responses upstream, with their seals. A
+ * client that sends the assistant's message back preserves them.
  */
 import { isObject, type JsonObject, textOf } from "../json.ts";
 import type { AnswerPart, ThinkingPart } from "../model.ts";
@@ -9,7 +9,7 @@ import type { AnswerPart, ThinkingPart } from "../model.ts";
 /** Members of a message that hold reasoning; `reasoning` is another name of `reasoning_content`. */
 export const REASONING_MEMBERS = ["reasoning_content", "reasoning", "thinking_blocks", "reasoning_details"] as const;
 
-/** Reads the reasoning of a message; whatever has no known form is skipped. */
+/** Reads the reasoning of a message; unknown formats are skipped. */
 export function readReasoning(message: JsonObject, at: string): readonly ThinkingPart[] {
   const sealed = [...readBlocks(message, at), ...readDetails(message, at)];
   if (sealed.length > 0) return sealed;
@@ -55,14 +55,14 @@ function listOf(value: unknown): readonly JsonObject[] {
   return Array.isArray(value) ? value.filter(isObject) : [];
 }
 
-/** Members of an assistant's message for the reasoning among its parts; none if there is none. */
+/** Members of an assistant's message for the reasoning in its parts; empty without reasoning. */
 export function toReasoning(parts: readonly AnswerPart[]): JsonObject {
   const thinking = parts.filter((part) => part.type === "thinking");
   const text = thinking.map((part) => part.text).join("");
   return { ...(text !== "" && { reasoning_content: text }), ...toSealed(thinking) };
 }
 
-/** Members for the reasoning that has a seal. */
+/** Members for reasoning with a seal. */
 export function toSealed(thinking: readonly ThinkingPart[]): JsonObject {
   const blocks = thinking.flatMap(toBlock);
   const details = thinking.flatMap(toDetails);

@@ -6,13 +6,13 @@ const READ: ReadonlyMap<unknown, StopReason> = new Map([
   ["tool_calls", "tool_calls"],
   ["function_call", "tool_calls"],
   ["content_filter", "content_filter"],
-  // Names that some upstreams keep from other wires.
+  // Names from other wires, which some upstreams use.
   ["end_turn", "end"],
   ["max_tokens", "output_limit"],
   ["tool_use", "tool_calls"],
 ]);
 
-/** The chat wire knows no unfinished answers but those at the output bound. */
+/** Finish reason of each stop. The only unfinished answers on the chat wire are those at the output bound. */
 const WRITTEN: Readonly<Record<StopReason, string>> = {
   end: "stop",
   stop_sequence: "stop",
@@ -25,7 +25,7 @@ const WRITTEN: Readonly<Record<StopReason, string>> = {
 };
 
 /**
- * Reads a finish reason; one that is not known is an end.
+ * Reads a finish reason; an unknown one is read as a normal end.
  *
  * @param content kinds of content that the answer has: some upstreams write `stop` for every end
  */

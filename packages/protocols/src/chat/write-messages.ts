@@ -5,7 +5,7 @@ import type { MediaSource, Part, ToolCallPart, ToolResultPart, Turn } from "../m
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 import { toToolCall } from "./tool-call.ts";
 
-/** Writes turns as messages: results of tools are messages of their own, before the rest of their turn. */
+/** Writes turns as messages: results of tools become separate messages, before the rest of their turn. */
 export function toMessages(turns: readonly Turn[], dropped: Dropped): readonly JsonObject[] {
   return turns.flatMap((turn) => toTurn(turn, dropped));
 }
@@ -13,7 +13,7 @@ export function toMessages(turns: readonly Turn[], dropped: Dropped): readonly J
 function toTurn({ role, parts, at }: Turn, dropped: Dropped): readonly JsonObject[] {
   for (const { at, cacheControl } of parts) if (cacheControl !== undefined) dropped.add(`${at}.cache_control`);
   if (role === "assistant") return toAssistant(parts, at, dropped);
-  // Servers other than OpenAI's know no developer; OpenAI takes one name for the other.
+  // Servers other than OpenAI's do not know the role `developer`; OpenAI treats `system` and `developer` alike.
   if (role !== "user") return parts.length === 0 ? [] : [{ role: "system", content: toContent(parts) }];
   const results = parts.filter((part) => part.type === "tool_result");
   const media = results.flatMap(({ content }) => content.filter(({ type }) => type !== "text"));
@@ -24,7 +24,7 @@ function toTurn({ role, parts, at }: Turn, dropped: Dropped): readonly JsonObjec
   ];
 }
 
-/** A result of a tool. Only texts fit into it; media follow in the user's message. */
+/** Message with the result of a tool. It can hold only text; media follow in the user's message. */
 function toToolMessage({ callId, content, isError, at }: ToolResultPart, dropped: Dropped): JsonObject {
   if (isError) dropped.add(`${at}.is_error`);
   for (const { at, cacheControl } of content) if (cacheControl !== undefined) dropped.add(`${at}.cache_control`);
@@ -32,7 +32,7 @@ function toToolMessage({ callId, content, isError, at }: ToolResultPart, dropped
   return { role: "tool", tool_call_id: callId, content: texts.length === 0 ? "" : toContent(texts) };
 }
 
-/** Message of the assistant; none if there was only reasoning, and it is left out. */
+/** Message of the assistant; none if there was only reasoning, which is left out. */
 function toAssistant(parts: readonly Part[], at: string, dropped: Dropped): readonly JsonObject[] {
   const content: Part[] = [];
   const calls: ToolCallPart[] = [];
@@ -42,7 +42,7 @@ function toAssistant(parts: readonly Part[], at: string, dropped: Dropped): read
     if (part.type === "tool_call") calls.push(part);
     else if (part.type === "refusal") refusal = (refusal ?? "") + part.text;
     else if (part.type !== "thinking") content.push(part);
-    // A chat upstream has no seals: reasoning without one is its own.
+    // A chat upstream makes no seals, so reasoning without a seal is its own.
     else if (part.seal === undefined) reasoning += part.text;
     else dropped.add(part.at);
   }
@@ -60,7 +60,7 @@ function toAssistant(parts: readonly Part[], at: string, dropped: Dropped): read
   ];
 }
 
-/** A single text is written as one, which the smallest servers understand. */
+/** Content of a message. A single text is written as a string, which even minimal servers understand. */
 function toContent(parts: readonly Part[]): unknown {
   const [first] = parts;
   if (parts.length === 1 && first?.type === "text") return first.text;
@@ -92,7 +92,7 @@ function toPart(part: Part): JsonObject {
 
 function toUrl(source: MediaSource, at: string): string {
   if (source.kind === "base64") return toDataUrl(source.mediaType, source.data);
-  // A file is stored at one provider, and only it knows the id.
+  // A file is stored at one provider; no other provider knows its id.
   if (source.kind === "file") throw new Untranslatable(`${at}.source`, NOT_CARRIED);
   return source.url;
 }

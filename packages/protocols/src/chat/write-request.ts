@@ -24,7 +24,7 @@ const TAKEN: ReadonlySet<keyof RequestOptions> = new Set([
   "serviceTier",
 ]);
 
-/** Bound of OpenAI's API. */
+/** Maximum number of stop sequences in OpenAI's API. */
 const MAX_STOPS = 4;
 
 const TOOLS: ToolForm = {

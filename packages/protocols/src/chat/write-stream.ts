@@ -8,7 +8,7 @@ import { toFinish } from "./stop.ts";
 import { toToolCall } from "./tool-call.ts";
 import { writeChatUsage } from "./write-usage.ts";
 
-/** Bound of the reasoning, and of the seals, that are kept until the end. What is longer is written without its seal. */
+/** Bound of the reasoning, and of the seals, that are kept until the end. Longer reasoning is written without its seal. */
 const MAX_KEPT_CHARS = 4_000_000;
 
 interface OpenPart {
@@ -16,7 +16,7 @@ interface OpenPart {
   /** Position of a tool call among all of them. */
   readonly call: number;
   hasText: boolean;
-  /** Reasoning so far, which its seal is written with. */
+  /** Reasoning so far, which is written together with its seal. */
   kept: string;
 }
 
@@ -79,7 +79,7 @@ export class ChatStreamWriter implements WireStreamWriter {
         return [];
       case "part_end":
         this.#open.delete(event.index);
-        // A call without arguments is one with an empty object.
+        // A call without arguments gets an empty object.
         return isFunction(part.start) && !part.hasText ? [this.#callDelta(part, NO_ARGUMENTS)] : [];
     }
   }

@@ -3,8 +3,8 @@ import type { Usage } from "../model.ts";
 import { toCacheCreation } from "../openai/write-members.ts";
 
 /**
- * Writes usage as the chat wire does: input includes what a cache held. A count that is not known is left out, not zero. The
- * split of cache writes by time to live keeps the messages wire's form.
+ * Writes usage in the format of the chat wire: input includes cached tokens. Unknown counts are left out rather than zero. The split of
+ * cache writes by time to live has the format of the messages wire.
  */
 export function writeChatUsage(usage: Usage): JsonObject {
   const { input, output, cachedInput, cacheWrite, audioInput, reasoning, audioOutput } = usage;

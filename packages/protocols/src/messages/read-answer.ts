@@ -6,7 +6,7 @@ import { readServiceTier } from "./service-tier.ts";
 import { readStop } from "./stop.ts";
 import { readMessagesUsage } from "./usage.ts";
 
-/** Reads an answer of the messages wire; blocks of other types than these are skipped, as only tools that are refused make them. */
+/** Reads an answer of the messages wire. Unknown blocks are skipped: only tools that are refused produce them. */
 export function readMessagesAnswer(answer: JsonObject): NeutralAnswer {
   const { content, usage: record } = answer;
   const usage = readMessagesUsage(record);

@@ -9,7 +9,7 @@ import { readFunctionMembers } from "../tool-definition.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 import { readTurns } from "./read-turns.ts";
 
-/** Members that are passed on as they are. */
+/** Members that are passed on unchanged. */
 const OPTIONS = {
   temperature: "temperature",
   top_p: "topP",
@@ -17,7 +17,7 @@ const OPTIONS = {
   cache_control: "cacheControl",
 } as const satisfies Readonly<Record<string, keyof RequestOptions>>;
 
-/** Members of the messages wire alone without which a request gets the same answer, if a longer or a dearer one. */
+/** Members that only the messages wire has, and that do not change the content of the answer, only its length or price. */
 const WITHOUT_EFFECT = ["context_management", "diagnostics"];
 
 const MEMBERS: ReadonlySet<string> = new Set([
@@ -73,7 +73,7 @@ function readCheckedOptions(body: JsonObject, choice: JsonObject | undefined): R
   };
 }
 
-/** True for a member of the messages wire alone whose value asks for nothing. */
+/** True for a member that only the messages wire has, with a value that has no effect. */
 function isEmptyForm(name: string, value: unknown): boolean {
   return (
     (name === "mcp_servers" && Array.isArray(value) && value.length === 0) || (name === "speed" && value === "standard")
@@ -86,7 +86,7 @@ function readStop(value: unknown): Located<readonly string[]> | undefined {
   return { value: requireList(value, at).map((text, index) => requireText(text, `${at}[${index}]`)), at };
 }
 
-/** Reads `thinking` and the effort, which together say how much the model is to reason. */
+/** Reads `thinking` and the effort, which together determine how much the model reasons. */
 function readReasoning(body: JsonObject, dropped: Dropped): Located<Reasoning> | undefined {
   const config = objectMember(body, "output_config", "") ?? {};
   requireKnown(config, new Set(["effort", "format"]), "output_config");
@@ -120,7 +120,7 @@ function readFormat(body: JsonObject): Located<OutputFormat> | undefined {
   const at = "output_config.format";
   const { type, schema } = requireObject(format, at);
   if (type !== "json_schema") throw new Untranslatable(`${at}.type`, NOT_CARRIED);
-  // The messages wire has no other structured output than a strict one.
+  // Structured output of the messages wire is always strict.
   return { value: { type, schema: requireObject(schema, `${at}.schema`), strict: true }, at };
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { MessagesStreamReader } from "./read-stream.ts";
 
-/** Time that work by the square of the members would exceed many times. */
+/** Time limit that work quadratic in the number of members would exceed many times. */
 const TIMEOUT_MS = 30_000;
 
 function read(...events: readonly object[]) {
@@ -16,7 +16,7 @@ describe("the usage of a stream of messages", () => {
     expect(read({ type: "message_delta", delta: {}, usage })).toEqual([{ type: "usage", usage: { output: 7 } }]);
   });
 
-  it("is what its records say together, whatever later ones leave out or write as null or zero", () => {
+  it("is merged from all records, even if later ones omit counts or write null or zero", () => {
     const start = {
       input_tokens: 3,
       cache_read_input_tokens: 4,

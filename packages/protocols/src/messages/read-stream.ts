@@ -9,20 +9,20 @@ import { readMessagesUsage, USAGE_MEMBERS } from "./usage.ts";
 
 interface OpenBlock {
   readonly index: number;
-  /** Input that the start of a tool use has, if its pieces do not follow. */
+  /** Input in the start of a tool use, for a stream without pieces of it. */
   input: string;
   signature: string;
 }
 
-/** Bound of a signature that comes in pieces. */
+/** Maximum length of a signature that arrives in pieces. */
 const MAX_SIGNATURE_CHARS = 1_000_000;
 
 /** Reader of the events of a message. */
 export class MessagesStreamReader implements StreamReader {
-  /** Blocks that go on, by their index at the upstream. */
+  /** Open blocks, by their index at the upstream. */
   readonly #open = new Map<unknown, OpenBlock>();
   #parts = 0;
-  /** Usage so far: later records leave out, or write as null or zero, what earlier ones count. */
+  /** Usage so far. Later records can omit counts of earlier ones, or write them as null or zero. */
   readonly #usage: JsonObject = {};
   #hasStopped = false;
   #hasEnded = false;
@@ -146,7 +146,7 @@ export class MessagesStreamReader implements StreamReader {
   }
 }
 
-/** Member of each kind of delta that has its text. */
+/** Member that holds the text, for each kind of delta. */
 const DELTAS: ReadonlyMap<unknown, string> = new Map([
   ["text_delta", "text"],
   ["thinking_delta", "thinking"],

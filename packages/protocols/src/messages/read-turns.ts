@@ -68,7 +68,7 @@ function readBlock(block: JsonObject, at: string, dropped: Dropped): readonly Pa
   const cacheControl = objectMember(block, "cache_control", at);
   const parts = readParts(block, at, dropped);
   const last = parts.at(-1);
-  // The hint is about the prompt up to the block's end.
+  // The hint applies to the prompt up to the end of the block.
   return cacheControl === undefined || last === undefined ? parts : [...parts.slice(0, -1), { ...last, cacheControl }];
 }
 
@@ -129,7 +129,7 @@ function requireNoCitations(block: JsonObject, at: string): void {
   }
 }
 
-/** Reads a document. One of plain text or of blocks becomes texts, with its title and context before it. */
+/** Reads a document. A document of plain text or blocks becomes texts, after its title and context. */
 function readDocument(block: JsonObject, at: string, dropped: Dropped): readonly Part[] {
   const source = requireObject(block["source"], `${at}.source`);
   const title = textMember(block, "title", at);

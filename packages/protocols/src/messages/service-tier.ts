@@ -1,8 +1,8 @@
-/** Service tiers that answers report: the neutral model has the words of the chat wire. Others are the same on both wires. */
+/** Service tiers in answers whose names differ between the wires. The neutral model has the names of the chat wire. */
 const READ: ReadonlyMap<string, string> = new Map([["standard", "default"]]);
 const WRITTEN: ReadonlyMap<string, string> = new Map([["default", "standard"]]);
 
-/** Reads a tier; one that is not known is kept. */
+/** Reads a tier; an unknown one is kept. */
 export function readServiceTier(tier: string): string {
   return READ.get(tier) ?? tier;
 }

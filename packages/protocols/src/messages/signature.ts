@@ -1,15 +1,15 @@
-/** Seals of reasoning as signatures: a block of thinking has no other place for one. */
+/** Seals of reasoning as signatures, because a block of thinking has no other place for a seal. */
 import type { ProtocolWire, ThinkingSeal } from "../model.ts";
 
-/** Matches the seal of another wire within a signature. Those of messages upstreams are base64 and have no dots. */
+/** Matches the seal of another wire within a signature. Signatures of messages upstreams are base64, without dots. */
 const FOREIGN = /^(chat|responses)\.(signature|encrypted)\.([\w-]*)\./;
 
-/** Writes a seal. A client sends it back as it is, so a seal of another wire says which one made it. */
+/** Writes a seal. A client sends it back unchanged, so a seal of another wire names that wire. */
 export function toSignature({ wire, kind, value, id = "" }: ThinkingSeal): string {
   return wire === "messages" ? value : `${wire}.${kind}.${id.replace(/[^\w-]/g, "")}.${value}`;
 }
 
-/** Reads a seal; one that names no wire is of a messages upstream. */
+/** Reads a seal; a seal that names no wire comes from a messages upstream. */
 export function fromSignature(signature: string): ThinkingSeal {
   const foreign = FOREIGN.exec(signature);
   if (foreign === null) return { wire: "messages", kind: "signature", value: signature };

@@ -22,7 +22,7 @@ const WRITTEN: Readonly<Record<StopReason, string>> = {
   context_limit: "model_context_window_exceeded",
 };
 
-/** Reads the stop of an answer, or of the `delta` that ends one; a reason that is not known is an end. */
+/** Reads the stop of an answer, or of the `delta` that ends it; an unknown reason is read as a normal end. */
 export function readStop(value: Readonly<Record<string, unknown>>): Stop {
   const { stop_reason: reason, stop_sequence: sequence, stop_details: details } = value;
   if (typeof reason !== "string") return {};
@@ -34,7 +34,7 @@ export function readStop(value: Readonly<Record<string, unknown>>): Stop {
   };
 }
 
-/** Members of an answer that tell its stop. */
+/** Members of an answer for its stop. */
 export function toStop({ reason, sequence, explanation }: Stop) {
   return {
     stop_reason: reason === undefined ? null : WRITTEN[reason],

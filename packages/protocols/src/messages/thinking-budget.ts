@@ -2,10 +2,10 @@ import type { TranslationTarget } from "../codec.ts";
 import type { JsonObject } from "../json.ts";
 import type { Reasoning, ReasoningEffort } from "../model.ts";
 
-/** Matches models that take a budget of tokens for thinking, and no effort. Later ones decide by the effort. */
+/** Matches models that accept a token budget for thinking, but no effort. Later models accept the effort. */
 const TAKES_BUDGET = /claude-(?:3|(?:opus|sonnet|haiku)-4(?:-[0-5])?(?=$|@|:|-\d{8}|-v\d|-latest))/;
 
-/** Tokens of thinking by effort, for the models that take a budget. */
+/** Tokens of thinking by effort, for models that accept a budget. */
 const BUDGETS: Readonly<Record<Exclude<ReasoningEffort, "none">, number>> = {
   minimal: 1_024,
   low: 2_048,
@@ -14,10 +14,10 @@ const BUDGETS: Readonly<Record<Exclude<ReasoningEffort, "none">, number>> = {
   xhigh: 32_768,
   max: 32_768,
 };
-/** Least budget that the messages wire allows. */
+/** Minimum budget that the messages wire allows. */
 const MIN_BUDGET = 1_024;
 
-/** Members of a request by which an upstream of the messages wire reasons as much as was asked for. */
+/** Members of a request that control the reasoning of a messages upstream. */
 interface Thinking {
   readonly thinking?: JsonObject;
   readonly effort?: string;
@@ -34,7 +34,7 @@ export function thinkingOf(
     return { thinking: { type: "adaptive" }, ...(known !== undefined && { effort: known }) };
   }
   const wanted = budgetTokens ?? BUDGETS[effort ?? "medium"];
-  // Half of the bound is left for the answer, which it includes.
+  // The bound includes the answer, so half of it is left for that.
   const budget = Math.max(MIN_BUDGET, Math.min(wanted, Math.floor(target.outputTokensMax / 2)));
   if (budget >= target.outputTokensMax) return undefined;
   return { thinking: { type: "enabled", budget_tokens: budget } };

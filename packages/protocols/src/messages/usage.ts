@@ -12,7 +12,7 @@ export const USAGE_MEMBERS = [
   "service_tier",
 ] as const;
 
-/** Reads a usage record of the messages wire, whose input leaves out what a cache held. @returns undefined if it counts nothing */
+/** Reads a usage record of the messages wire, whose input does not include cached tokens. @returns undefined if it counts nothing */
 export function readMessagesUsage(record: unknown): Usage | undefined {
   if (!isObject(record)) return undefined;
   const input = countOf(record["input_tokens"]);
@@ -45,8 +45,8 @@ function countOf(value: unknown): number | undefined {
 }
 
 /**
- * Writes usage as the messages wire does. Its clients need both counts, so one that is not known is zero, which the gateway takes
- * for a placeholder. Audio, which the wire does not have, is counted by the names of the responses wire.
+ * Writes usage in the format of the messages wire. Its clients need both counts, so an unknown one is written as zero, which the gateway
+ * treats as a placeholder. Audio, which the wire does not have, is counted under the names of the responses wire.
  */
 export function writeMessagesUsage(usage: Usage | undefined, serviceTier?: string): JsonObject {
   const { input = 0, output = 0, cachedInput, cacheWrite, cacheWrite5m, cacheWrite1h } = usage ?? {};

@@ -6,9 +6,9 @@ import { toSignature } from "./signature.ts";
 import { toStop } from "./stop.ts";
 import { writeMessagesUsage } from "./usage.ts";
 
-/** Writer of the events of a message. Each part is a block of its index. */
+/** Writer of the events of a message. Each part is a block with the same index. */
 export class MessagesStreamWriter implements WireStreamWriter {
-  /** Parts that go on. */
+  /** Open parts. */
   readonly #open = new Map<number, PartStart>();
 
   start({ id, model, serviceTier }: AnswerHead, usage: Usage | undefined): readonly WireEvent[] {
@@ -60,7 +60,7 @@ export class MessagesStreamWriter implements WireStreamWriter {
   }
 }
 
-/** Types of errors of the chat wire whose name is another one here. */
+/** Types of errors whose name differs from that on the chat wire. */
 const ERRORS: ReadonlyMap<string, string> = new Map([
   ["server_error", "api_error"],
   ["insufficient_quota", "billing_error"],

@@ -6,7 +6,7 @@ import { toToolInputObject } from "./arguments.ts";
 
 const IMAGE_TYPES = new Set(["image/jpeg", "image/png", "image/gif", "image/webp"]);
 
-/** Writes turns: the instructions that come first as `system`, the others as messages, each with the results of several calls. */
+/** Writes turns: leading instructions as `system`, the others as messages. A message can hold the results of several calls. */
 export function toTurns(turns: readonly Turn[], dropped: Dropped): JsonObject {
   const first = turns.findIndex(({ role }) => !isInstruction(role));
   const leading = first === -1 ? turns : turns.slice(0, first);
@@ -81,7 +81,7 @@ function toSource(source: MediaSource, at: string): JsonObject {
       return { type: "base64", media_type: source.mediaType, data: source.data };
     case "url":
       return { type: "url", url: source.url };
-    // A file is stored at one provider, and only it knows the id.
+    // A file is stored at one provider; no other provider knows its id.
     case "file":
       throw new Untranslatable(at, NOT_CARRIED);
   }
@@ -115,7 +115,7 @@ function toToolResult({ callId, content, isError, at, kind }: ToolResultPart, dr
   };
 }
 
-/** Id of a tool call in the letters that the messages wire allows. Different ids stay different. */
+/** Id of a tool call, in the characters that the messages wire allows. Different ids stay different. */
 function toToolId(id: string): string {
   if (/^[a-zA-Z0-9_-]+$/.test(id)) return id;
   const encoded = id.replace(/[^a-zA-Z0-9-]/g, (letter) => `_${letter.charCodeAt(0).toString(16)}_`);

@@ -1,4 +1,4 @@
-/** Members that requests of OpenAI's two wires, chat and responses, have alike. Everything throws `Untranslatable`. */
+/** Readers of the members that requests of OpenAI's two wires, chat and responses, share. All of them throw `Untranslatable`. */
 import type { Dropped } from "../dropped.ts";
 import { booleanMember, isAbsent, objectMember, requireKnown, requireObject, requireText } from "../fields.ts";
 import { textMember } from "../fields.ts";
@@ -48,7 +48,7 @@ function readUser(body: JsonObject, dropped: Dropped): Located<string> | undefin
 
 const EFFORTS: ReadonlySet<unknown> = new Set(["none", "minimal", "low", "medium", "high", "xhigh", "max"]);
 
-/** Reads an effort of reasoning. @returns undefined if it is absent */
+/** Reads a reasoning effort. @returns undefined if it is absent */
 export function readEffort(value: unknown, at: string): ReasoningEffort | undefined {
   if (isAbsent(value)) return undefined;
   if (!EFFORTS.has(value)) throw new Untranslatable(at, "is not a known effort");
@@ -90,7 +90,8 @@ export function readAudio(part: JsonObject, at: string): AudioPart {
 }
 
 /**
- * Reads the hint to cache the prompt up to a part, in the form of the messages wire. No other wire has OpenAI's times to live.
+ * Reads the hint to cache the prompt up to a part, and converts it to the format of the messages wire. No other wire has OpenAI's times to
+ * live.
  *
  * @returns undefined if it is absent
  */

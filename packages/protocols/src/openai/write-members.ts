@@ -1,4 +1,4 @@
-/** Members that requests and usage of OpenAI's two wires, chat and responses, have alike. */
+/** Writers of the members that requests and usage of OpenAI's two wires, chat and responses, share. */
 import type { Dropped } from "../dropped.ts";
 import type { JsonObject } from "../json.ts";
 import type { Located, NeutralRequest, OutputFormat, Reasoning, Tool, ToolChoice, Usage } from "../model.ts";
@@ -8,13 +8,13 @@ import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 const MAX_USER_CHARS = 64;
 const MAX_TOOL_NAME_CHARS = 64;
 
-/** Form of a tool, and of the choice of one, on a wire. */
+/** Format of a tool, and of the choice of a tool, on a wire. */
 export interface ToolForm {
   toTool(tool: Tool): JsonObject;
   toChoice(choice: Extract<ToolChoice, { readonly mode: "tool" }>): JsonObject;
 }
 
-/** Writes the tools, and what is said of their choice. @throws Untranslatable for a name that is too long */
+/** Writes the tools and the members for their choice. @throws Untranslatable for a name that is too long */
 export function toTools({ tools, toolChoice, options }: NeutralRequest, form: ToolForm, dropped: Dropped): JsonObject {
   if (tools.length === 0) return {};
   const choice = toolChoice?.value;
@@ -34,13 +34,13 @@ function requireShortName({ name, at }: Tool): void {
   throw new Untranslatable(`${at}.name`, `must have at most ${MAX_TOOL_NAME_CHARS} characters for this model`);
 }
 
-/** Writes the members of a JSON schema. One that does not say so is not strict. */
+/** Writes the members of a JSON schema. It is not strict unless it says so. */
 export function toSchema(format: Extract<OutputFormat, { readonly type: "json_schema" }>): JsonObject {
   const { name = "output", description, schema, strict = false } = format;
   return { name, ...(description !== undefined && { description }), schema, strict };
 }
 
-/** Effort that is asked for, by its name or by a bound of tokens. @returns undefined if there is neither */
+/** Requested effort, from its name or from a token budget. @returns undefined if there is neither */
 export function effortOf({ effort, budgetTokens }: Reasoning): string | undefined {
   if (effort !== undefined || budgetTokens === undefined) return effort;
   if (budgetTokens < 4_096) return "low";
@@ -58,7 +58,7 @@ export function toUser(member: string, user: Located<string> | undefined, droppe
 const TIERS = new Set(["default", "flex", "scale", "priority", "fast"]);
 
 /**
- * Writes the tier. `auto` is what a request without one gets, and servers other than OpenAI's do not know the member.
+ * Writes the tier. `auto` is left out: it is the default, and servers other than OpenAI's do not know the member.
  *
  * @throws Untranslatable for a tier that OpenAI does not have
  */

@@ -10,7 +10,7 @@ export interface OutputItem {
   readonly parts: ItemPart[];
 }
 
-/** Part of an item as far as it is known. */
+/** Part of an item, with the text received so far. */
 export interface ItemPart {
   readonly start: PartStart;
   text: string;
@@ -64,7 +64,7 @@ export function writeItem({ id, parts }: OutputItem, status: Status): JsonObject
   }
   if (part.start.type === "tool_call") {
     const { id: callId, name, kind } = part.start;
-    // Without an id of its own a result could not be told from that of another call.
+    // Without its own id, a result could not be matched with its call.
     const call = { call_id: callId === "" ? id : callId, name, status };
     return kind === "custom"
       ? { id, type: "custom_tool_call", ...call, input: part.text }

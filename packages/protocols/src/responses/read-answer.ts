@@ -3,7 +3,7 @@ import type { AnswerPart, NeutralAnswer, Stop, ToolKind } from "../model.ts";
 import { fromEncryptedContent } from "./seals.ts";
 import { readResponsesUsage } from "./usage.ts";
 
-/** Separator of the parts of a summary, which become one text. */
+/** Separator of the parts of a summary, which are joined to one text. */
 export const SUMMARY_SEPARATOR = "\n\n";
 
 /** Reads a response object. Items of hosted tools are skipped. */
@@ -22,7 +22,7 @@ export function readResponsesAnswer(answer: JsonObject): NeutralAnswer {
   };
 }
 
-/** Members of a response that are known from its beginning. */
+/** Members of a response that are known from its start. */
 export function headOf(response: JsonObject): Pick<NeutralAnswer, "id" | "model" | "createdAt"> {
   const { id, model, created_at: createdAt } = response;
   return { id: textOf(id) ?? "", model: textOf(model) ?? "", ...(typeof createdAt === "number" && { createdAt }) };
@@ -33,7 +33,7 @@ export function tierOf(response: JsonObject): Pick<NeutralAnswer, "serviceTier">
   return serviceTier === undefined ? {} : { serviceTier };
 }
 
-/** Reads why a response ended. @param hasToolCalls true if the response calls tools, which its status does not tell */
+/** Reads the stop reason of a response. @param hasToolCalls true if the response calls tools, which its status does not contain */
 export function stopOf({ status, incomplete_details: details }: JsonObject, hasToolCalls: boolean): Stop {
   if (status === "completed") return { reason: hasToolCalls ? "tool_calls" : "end" };
   if (status !== "incomplete" || !isObject(details)) return {};

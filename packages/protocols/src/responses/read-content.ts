@@ -22,7 +22,7 @@ export function readMessageContent(
   });
 }
 
-/** Reads content without what an assistant writes, as results of tools have it. @throws Untranslatable */
+/** Reads content that cannot come from an assistant, e.g. of the result of a tool. @throws Untranslatable */
 export function readInputContent(content: unknown, at: string, dropped: Dropped): readonly InputPart[] {
   return readContent(content, at, (part, place) => readInputPart(part, place, dropped));
 }
@@ -36,7 +36,7 @@ function readContent<Part>(
   return requireList(content, at).map((part, index) => read(requireObject(part, `${at}[${index}]`), `${at}[${index}]`));
 }
 
-/** Reads a text that the assistant wrote. Its sources and probabilities are no input. */
+/** Reads a text that the assistant wrote. Its sources and probabilities are skipped, because they are not input. */
 function readOutputText(part: JsonObject, at: string, dropped: Dropped): TextPart {
   requireKnown(part, new Set(["type", "text", "annotations", "logprobs"]), at);
   for (const name of ["annotations", "logprobs"]) {

@@ -18,10 +18,10 @@ interface OpenTurn {
 }
 
 /**
- * Reads the input of a request: a text of the user, or items. Messages of the assistant, its reasoning and its calls are one
- * turn as long as nothing comes between; so are results of tools.
+ * Reads the input of a request: a text of the user, or items. Consecutive messages, reasoning and calls of the assistant are one turn; so
+ * are consecutive results of tools.
  *
- * @throws Untranslatable that names the item or member which no other wire has
+ * @throws Untranslatable with the item or member that no other wire has
  */
 export function readInput(input: unknown, dropped: Dropped): readonly Turn[] {
   if (isAbsent(input)) return [];

@@ -16,17 +16,17 @@ import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 import { readInput } from "./read-input.ts";
 import { readTools } from "./read-tools.ts";
 
-/** Members that refer to what only a server of responses stores, with what they refer to. */
+/** Members that refer to data stored by a responses server, with the name of that data. */
 const STORED: ReadonlyMap<string, string> = new Map([
   ["previous_response_id", "response"],
   ["conversation", "conversation"],
   ["prompt", "prompt"],
 ]);
 
-/** Members without an effect elsewhere: a bound of the calls of hosted tools, which are refused, and what Codex says of itself. */
+/** Members without an effect on other wires: the bound on calls of hosted tools, which are refused, and what Codex sends about itself. */
 const WITHOUT_EFFECT = ["max_tool_calls", "client_metadata"];
 
-/** Members that are passed on as they are. */
+/** Members that are passed on unchanged. */
 const OPTIONS = {
   temperature: "temperature",
   top_p: "topP",
@@ -78,8 +78,8 @@ export function readResponsesRequest(body: JsonObject, dropped: Dropped): Neutra
 }
 
 /**
- * Refuses what only a server that stores responses can do. OpenAI's stores a response unless the client says no: a client that
- * says nothing is told that it was not stored, one that asks for it is refused.
+ * Refuses members that need a server which stores responses. OpenAI stores a response unless the client opts out: without the member,
+ * `store` is reported as dropped; an explicit request to store is refused.
  */
 function requireNoState(body: JsonObject, dropped: Dropped): void {
   for (const [name, stored] of STORED) {
@@ -106,7 +106,7 @@ const NEVER_INCLUDED: ReadonlySet<unknown> = new Set([
 function checkIncludes(include: unknown, dropped: Dropped): void {
   if (isAbsent(include)) return;
   requireList(include, "include").forEach((name, index) => {
-    // Reasoning is always returned with what its upstream needs back.
+    // Reasoning is always returned with the seal that its upstream needs.
     if (name === "reasoning.encrypted_content") return;
     if (!NEVER_INCLUDED.has(name)) throw new Untranslatable(`include[${index}]`, NOT_CARRIED);
     dropped.add(`include[${index}]`);

@@ -6,7 +6,7 @@ import { MAX_STREAM_PARTS } from "./response-object.ts";
 import { fromEncryptedContent } from "./seals.ts";
 import { readResponsesUsage } from "./usage.ts";
 
-/** Part that the stream has begun. */
+/** Part that the stream has started. */
 interface ReadPart {
   readonly index: number;
   readonly start: PartStart;
@@ -22,7 +22,7 @@ export class ResponsesStreamReader implements StreamReader {
   #hasBegun = false;
   #hasEnded = false;
   #hasToolCalls = false;
-  /** Parts by their item and, for a message, their position in it. */
+  /** Parts by item and, in a message, by position. */
   readonly #parts = new Map<string, ReadPart>();
   #events: StreamEvent[] = [];
 
@@ -81,7 +81,7 @@ export class ResponsesStreamReader implements StreamReader {
     this.#events.push({ type: "start", ...headOf(response), ...tierOf(response) });
   }
 
-  /** Part of a key, which begins unless it has; undefined beyond the bound. A part that has ended takes nothing more. */
+  /** Part with a key, started if necessary; undefined beyond the bound. A part that has ended accepts no more text. */
   #part(key: string, start: PartStart): ReadPart | undefined {
     const known = this.#parts.get(key);
     if (known !== undefined) return known;
@@ -128,7 +128,7 @@ export class ResponsesStreamReader implements StreamReader {
     this.#events.push({ type: "part_delta", index: part.index, text: known });
   }
 
-  /** Adds a piece of reasoning. The parts of a summary become one text. */
+  /** Adds a piece of reasoning. The parts of a summary are joined to one text. */
   #addThinking(event: JsonObject, section: string): void {
     const part = this.#part(keyOf(event), { type: "thinking" });
     const text = textOf(event["delta"]);
@@ -137,7 +137,7 @@ export class ResponsesStreamReader implements StreamReader {
     part.section = section;
   }
 
-  /** Ends a part. @param whole its text, which is used if there were no pieces of it */
+  /** Ends a part. @param whole its whole text, which is used if there were no pieces */
   #end(part: ReadPart | undefined, whole: string): void {
     if (part === undefined || part.hasEnded) return;
     if (!part.hasText) this.#addText(part, whole);
@@ -145,7 +145,7 @@ export class ResponsesStreamReader implements StreamReader {
     this.#events.push({ type: "part_end", index: part.index });
   }
 
-  /** Ends all parts of an item, also of one that did not begin before. */
+  /** Ends all parts of an item, even if it has not started before. */
   #endItem(event: JsonObject, item: unknown): void {
     if (!isObject(item)) return;
     this.#addItem(event, item);
@@ -168,7 +168,7 @@ export class ResponsesStreamReader implements StreamReader {
     this.#end(part, "");
   }
 
-  /** Reads the end of the stream, and from the answer that it repeats those items that had no events. */
+  /** Reads the end of the stream. Items that had no events are read from the answer that it repeats. */
   #complete(response: unknown): void {
     if (!isObject(response)) return;
     this.#begin(response);
@@ -217,7 +217,7 @@ function contentKeyOf(event: JsonObject): string {
   return `${keyOf(event)}.${positionOf(event["content_index"])}`;
 }
 
-/** Position that an event names; the first one if it names none. */
+/** Position in an event; 0 if it has none. */
 function positionOf(value: unknown): string {
   return typeof value === "number" ? String(value) : "0";
 }

@@ -9,7 +9,7 @@ const COMMON = ["type", "name", "description", "allowed_callers", "defer_loading
 const FUNCTION_MEMBERS: ReadonlySet<string> = new Set([...COMMON, "parameters", "strict", "output_schema"]);
 const CUSTOM_MEMBERS: ReadonlySet<string> = new Set([...COMMON, "format"]);
 
-/** Reads the tools of a request. Those that the provider runs are refused. @throws Untranslatable */
+/** Reads the tools of a request. Tools that the provider runs are refused. @throws Untranslatable */
 export function readTools(value: unknown, dropped: Dropped): readonly Tool[] {
   if (isAbsent(value)) return [];
   return requireList(value, "tools").map((item, index) => {
@@ -26,7 +26,7 @@ export function readTools(value: unknown, dropped: Dropped): readonly Tool[] {
   });
 }
 
-/** Refuses tools that anything but the model's own turn calls. */
+/** Refuses tools that may be called by anything other than the model's own turn. */
 function requireDirectCallers(tool: JsonObject, at: string): void {
   for (const name of ["defer_loading", "async"]) {
     if (booleanMember(tool, name, at) === true) throw new Untranslatable(`${at}.${name}`, NOT_CARRIED);
@@ -47,7 +47,7 @@ function readCustom(tool: JsonObject, at: string): Tool {
   return { kind: "custom", ...readNames(tool, at), ...(format !== undefined && { format: nested(format) }), at };
 }
 
-/** Format of a custom tool in the form of the chat wire, which holds a grammar in a member. */
+/** Format of a custom tool as on the chat wire, which nests a grammar in a member. */
 function nested({ type, ...grammar }: JsonObject): JsonObject {
   return type === "grammar" ? { type, grammar } : { type, ...grammar };
 }

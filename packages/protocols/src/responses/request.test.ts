@@ -6,7 +6,7 @@ import { Untranslatable } from "../untranslatable.ts";
 import { wholeHead } from "../whole-head.ts";
 import { responsesCodec } from "./codec.ts";
 
-/** Reads a request with what every one has. */
+/** Reads a request, with the members that every request has. */
 function read(body: JsonObject, dropped = new Dropped()): NeutralRequest {
   return responsesCodec.readRequest({ model: "m", input: "hi", store: false, ...body }, dropped);
 }
@@ -35,7 +35,7 @@ const write = (request: Partial<NeutralRequest>, dropped = new Dropped(), reason
     dropped,
   );
 
-/** Turns that a request becomes on this wire and back. */
+/** Turns of a request after writing it on this wire and reading it back. */
 const rewritten = (turns: readonly Turn[]): readonly Turn[] => read(write({ turns })).turns;
 
 describe("a request of the responses wire", () => {
@@ -93,7 +93,7 @@ describe("a request of the responses wire", () => {
     ]);
   });
 
-  it("tells a client that nothing is stored, unless it asks for that itself, and refuses one that relies on it", () => {
+  it("reports that nothing is stored, unless the client opts out, and refuses a client that relies on storage", () => {
     expect(droppedFrom({ store: undefined })).toEqual(["store"]);
     expect(droppedFrom({ store: null })).toEqual(["store"]);
     expect(droppedFrom({ store: false })).toEqual([]);
@@ -107,7 +107,7 @@ describe("a request of the responses wire", () => {
     expect(droppedFrom({ previous_response_id: null, background: false })).toEqual([]);
   });
 
-  it("refuses what no other wire has, by the name of the member", () => {
+  it("refuses members that no other wire has, by name", () => {
     expect(refusedAt({ tools: [{ type: "web_search" }] })).toBe("tools[0].type");
     expect(refusedAt({ tools: [{ type: "function", name: "f", defer_loading: true }] })).toBe("tools[0].defer_loading");
     expect(refusedAt({ tools: [{ type: "custom", name: "f", allowed_callers: ["programmatic"] }] })).toBe(
@@ -125,7 +125,7 @@ describe("a request of the responses wire", () => {
     expect(refusedAt({ unheard_of: 1 })).toBe("unheard_of");
   });
 
-  it("refuses values of the wrong kind, whatever they are", () => {
+  it("refuses values of the wrong type", () => {
     for (const value of [1, "text", [], [1], { a: 1 }, true, { type: {} }, JSON.parse('{"__proto__":{}}') as unknown]) {
       for (const name of ["input", "tools", "tool_choice", "text", "reasoning", "include", "instructions", "store"]) {
         for (const wrapped of [
@@ -165,7 +165,7 @@ describe("a request of the responses wire", () => {
     ]);
   });
 
-  it("is asked for sealed reasoning, not to store, and for tools that are as strict as the client's", () => {
+  it("asks for sealed reasoning, no storage, and tools as strict as the client's", () => {
     const tools = [{ kind: "function" as const, name: "f", at: "tools[0]" }];
     const body = write({ tools, reasoning: { value: { effort: "high", wantsSummary: true }, at: "reasoning" } });
     expect(body).toEqual({
@@ -179,7 +179,7 @@ describe("a request of the responses wire", () => {
     });
   });
 
-  it("says nothing about reasoning to a model that does not reason, or may not know how to do without", () => {
+  it("sends no reasoning members to a model that does not reason, or may not be able to turn reasoning off", () => {
     const dropped = new Dropped();
     const reasoning = { value: { budgetTokens: 20_000 }, at: "thinking" };
     expect(write({ reasoning }, dropped, false)).not.toHaveProperty("reasoning");
@@ -198,7 +198,7 @@ describe("a request of the responses wire", () => {
     }
   });
 
-  it("keeps turns as they are when it is written and read", () => {
+  it("keeps turns unchanged when it is written and read", () => {
     const turns: readonly Turn[] = [
       { role: "system", parts: [{ type: "text", text: "be brief", at: "input[0].content[0]" }], at: "input[0]" },
       {
@@ -242,7 +242,7 @@ describe("a request of the responses wire", () => {
     expect(rewritten(turns)).toEqual(turns);
   });
 
-  it("drops reasoning that another upstream sealed, and gives it back to that one", () => {
+  it("drops reasoning that another upstream sealed, and returns it to that upstream", () => {
     const seal = { wire: "messages", kind: "signature", value: "sig.na=ture" } as const;
     const thinking = { type: "thinking", text: "hm", seal, at: "messages[1].content[0]" } as const;
     const dropped = new Dropped();

@@ -3,7 +3,7 @@ import type { AnswerHead, Stop, Usage } from "../model.ts";
 import type { WholeHead } from "../whole-head.ts";
 import { writeResponsesUsage } from "./usage.ts";
 
-/** Bound of the parts of a stream, each of which is kept until its end. */
+/** Maximum number of parts of a stream, because each is kept until the end. */
 export const MAX_STREAM_PARTS = 10_000;
 
 /** State of a response, or of one of its items. */
@@ -19,8 +19,8 @@ export interface ResponseState {
 }
 
 /**
- * Writes a response object with the members that clients' types demand. What a request said is not repeated: instructions and
- * tools would make each answer as long as its request.
+ * Writes a response object with the members that clients' types require. Members of the request are not repeated: instructions and tools
+ * would make each answer as long as its request.
  */
 export function responseObject(head: WholeHead, state: ResponseState): JsonObject {
   const { id, model, createdAt, serviceTier } = head;
@@ -53,7 +53,7 @@ export function responseObject(head: WholeHead, state: ResponseState): JsonObjec
   };
 }
 
-/** Id of a response: that of the answer, with the prefix by which clients recognise one. */
+/** Id of a response: that of the answer, with the prefix by which clients recognise a response. */
 function responseId(id: string): string {
   return id.startsWith("resp_") ? id : `resp_${id}`;
 }

@@ -1,11 +1,10 @@
 import type { ProtocolWire, ThinkingSeal } from "../model.ts";
 
-/** Matches the seal of another wire within `encrypted_content`. Those of OpenAI are base64 and have no dots. */
+/** Matches the seal of another wire within `encrypted_content`. Seals of OpenAI are base64, without dots. */
 const FOREIGN = /^(chat|messages)\.(signature|encrypted)\./;
 
 /**
- * Writes a seal as `encrypted_content` of a reasoning item. A client sends it back as it is, so a seal of another wire says
- * which one made it.
+ * Writes a seal as `encrypted_content` of a reasoning item. A client sends it back unchanged, so a seal of another wire names that wire.
  */
 export function toEncryptedContent({ wire, kind, value }: ThinkingSeal): string {
   return wire === "responses" ? value : `${wire}.${kind}.${value}`;

@@ -26,7 +26,7 @@ const dataOf = ({ data }: WireEvent) => JSON.parse(data) as Record<string, unkno
 const HEAD = { type: "start", id: "msg_01", model: "m", createdAt: 1_700_000_000 } as const;
 
 describe("a stream of the responses wire", () => {
-  it("ends with the response that the whole answer is, however its parts are mixed", () => {
+  it("ends with the same response as the whole answer, however its parts are mixed", () => {
     fc.assert(
       fc.property(answers, choices, (answer, mix) => {
         const last = dataOf(write(eventsOf(answer, mix)).at(-1) as WireEvent);
@@ -36,7 +36,7 @@ describe("a stream of the responses wire", () => {
     );
   });
 
-  it("is assembled by OpenAI's client to the response that the whole answer is", async () => {
+  it("is assembled by OpenAI's client to the same response as the whole answer", async () => {
     const completed = answers.filter(({ stop }) => ["end", "tool_calls", "stop_sequence"].includes(stop.reason ?? ""));
     await fc.assert(
       fc.asyncProperty(completed, choices, async (answer, mix) => {
@@ -52,7 +52,7 @@ describe("a stream of the responses wire", () => {
     );
   });
 
-  it("gives pieces whose sums are what its items say, under numbers without a gap", () => {
+  it("sends pieces that add up to its items, with consecutive sequence numbers", () => {
     fc.assert(
       fc.property(answers, choices, (answer, mix) => {
         const events = write(eventsOf(answer, mix));
@@ -83,7 +83,7 @@ describe("a stream of the responses wire", () => {
   });
 });
 
-/** Response without what the client's parser adds. */
+/** Response without the members that the client's parser adds. */
 function withoutParsed(response: object): unknown {
   return JSON.parse(
     JSON.stringify(response, (key, value: unknown) => (/^(?:output_)?parsed/.test(key) ? undefined : value)),
@@ -127,7 +127,7 @@ describe("the events of a response", () => {
     ]);
   });
 
-  it("tell the usage of a stream that breaks off, and no end", () => {
+  it("report the usage of a stream that breaks off, and no end", () => {
     const events = write([HEAD, { type: "usage", usage: { input: 7 } }]).map(dataOf);
     expect(events.map(({ type }) => type)).toEqual([
       "response.created",
@@ -138,7 +138,7 @@ describe("the events of a response", () => {
     expect(write([HEAD])).toHaveLength(2);
   });
 
-  it("tell an error as such, and the failed response with what it had said", () => {
+  it("report an error as such, and the failed response with its output so far", () => {
     const events = write([
       HEAD,
       { type: "part_start", index: 0, part: { type: "text" } },
@@ -179,14 +179,14 @@ const sent = (...events: readonly object[]): readonly StreamEvent[] =>
 describe("a stream of a responses upstream", () => {
   const created = { type: "response.created", response: { id: "resp_1", model: "m", created_at: 1 } };
 
-  it("is read from its last event where it has no others", () => {
+  it("is read from its last event if it has no others", () => {
     const message = { type: "message", content: [{ type: "output_text", text: "hi" }] };
     const call = { type: "function_call", call_id: "call_1", name: "f", arguments: "{}" };
     const response = { ...created.response, status: "completed", output: [message, call], usage: { input_tokens: 3 } };
     expect(assemble(sent({ type: "response.completed", response }))).toEqual(responsesCodec.readAnswer(response));
   });
 
-  it("takes a repeated text only if there were no pieces of it", () => {
+  it("uses a repeated text only if there were no pieces of it", () => {
     const place = { output_index: 0, content_index: 0 };
     const pieces = [
       { type: "response.output_text.delta", ...place, delta: "a" },
@@ -203,7 +203,7 @@ describe("a stream of a responses upstream", () => {
     }
   });
 
-  it("separates the parts of a summary as the whole answer does, and keeps its seal and its id", () => {
+  it("separates the parts of a summary as in the whole answer, and keeps its seal and its id", () => {
     const item = {
       type: "reasoning",
       id: "rs_1",
@@ -237,7 +237,7 @@ describe("a stream of a responses upstream", () => {
     ]);
   });
 
-  it("fails beyond the bound of its parts, in both directions", () => {
+  it("fails beyond the maximum number of parts, in both directions", () => {
     const added = Array.from({ length: MAX_STREAM_PARTS + 2 }, (_, output_index) => ({
       type: "response.output_item.added",
       output_index,
@@ -254,13 +254,13 @@ describe("a stream of a responses upstream", () => {
     expect(written.at(-1)).toMatchObject({ type: "response.failed" });
   });
 
-  it("skips whatever it does not know, and data that is no JSON", () => {
+  it("skips unknown events, and data that is not JSON", () => {
     expect(read([{ data: "[DONE]" }, { data: "nonsense" }, { data: "[]" }])).toEqual([]);
     const unknown = ["response.web_search_call.searching", "response.new_thing", "__proto__"].map((type) => ({ type }));
     expect(sent(...unknown, { type: "response.output_item.added", item: { type: "web_search_call" } })).toEqual([]);
   });
 
-  it("gives no end where the upstream breaks off or fails", () => {
+  it("has no end if the upstream breaks off or fails", () => {
     const broken = sent(created, { type: "response.output_text.delta", delta: "a" });
     expect(broken.map(({ type }) => type)).toEqual(["start", "part_start", "part_delta"]);
     const failed = { ...created.response, status: "failed", error: { code: "server_error", message: "no" } };

@@ -2,7 +2,7 @@ import { isObject, type JsonObject } from "../json.ts";
 import type { Usage } from "../model.ts";
 import { toCacheCreation } from "../openai/write-members.ts";
 
-/** Reads the usage of a response, which counts every part within its whole. @returns undefined if there is none */
+/** Reads the usage of a response, in which every part is included in its whole. @returns undefined if there is none */
 export function readResponsesUsage(usage: unknown): Usage | undefined {
   if (!isObject(usage)) return undefined;
   const input = isObject(usage["input_tokens_details"]) ? usage["input_tokens_details"] : {};
@@ -26,8 +26,8 @@ function count<Name extends keyof Usage>(name: Name, value: unknown): Partial<Re
 }
 
 /**
- * Writes the usage of a response. A whole that is not known is left out, not zero. The split of cache writes by time to live keeps
- * the messages wire's form.
+ * Writes the usage of a response. An unknown whole is left out rather than zero. The split of cache writes by time to live has the format
+ * of the messages wire.
  */
 export function writeResponsesUsage(usage: Usage): JsonObject {
   const { input, output, cachedInput = 0, cacheWrite = 0, reasoning = 0 } = usage;

@@ -18,7 +18,7 @@ export function writeResponsesAnswer(answer: NeutralAnswer & WholeHead): JsonObj
   return responseObject(answer, { status, output, usage, incomplete });
 }
 
-/** Explanation of a refusal, which becomes a refusal of its own where the answer has none. */
+/** Explanation of a refusal, which becomes a refusal part if the answer has none. */
 export function explanationOf({ reason, explanation }: Stop, hasRefusal: boolean): string | undefined {
   return reason !== "refusal" || hasRefusal || explanation === "" ? undefined : explanation;
 }

@@ -4,7 +4,7 @@ import type { JsonObject } from "../json.ts";
 import type { DocumentPart, ImagePart, Part, ToolResultPart, Turn } from "../model.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 
-/** Writes turns as items of input: a message for consecutive parts of its content, and an item for any other part. @throws Untranslatable */
+/** Writes turns as input items: a message for consecutive content parts, and an item for every other part. @throws Untranslatable */
 export function toInput(turns: readonly Turn[], dropped: Dropped): readonly JsonObject[] {
   return turns.flatMap((turn) => toItems(turn, dropped));
 }
@@ -29,11 +29,11 @@ function toItems({ role, parts }: Turn, dropped: Dropped): readonly JsonObject[]
   return items;
 }
 
-/** Items of a part that is no content of a message; undefined for one that is. */
+/** Items for a part that is not content of a message; undefined for a content part. */
 function toItem(part: Part, dropped: Dropped): readonly JsonObject[] | undefined {
   switch (part.type) {
     case "thinking": {
-      // Without the seal of its own kind an upstream takes no reasoning.
+      // An upstream accepts no reasoning without a seal of its own kind.
       const { seal, text } = part;
       if (seal?.wire !== "responses") {
         dropped.add(part.at);
@@ -96,7 +96,7 @@ function toInputContent(part: Part): JsonObject {
 
 function toImage({ source, at }: ImagePart): JsonObject {
   if (source.kind === "base64") return { image_url: toDataUrl(source.mediaType, source.data) };
-  // A file is stored at one provider, and only it knows the id.
+  // A file is stored at one provider; no other provider knows its id.
   if (source.kind === "file") throw new Untranslatable(at, NOT_CARRIED);
   return { image_url: source.url };
 }

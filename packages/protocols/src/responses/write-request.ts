@@ -32,8 +32,8 @@ const TOOLS: ToolForm = {
 };
 
 /**
- * Writes a request of the responses wire. Unless the client asks for it nothing is stored, as on the other wires; so the upstream
- * is asked for its reasoning in sealed form, which the client sends back.
+ * Writes a request of the responses wire. Nothing is stored unless the client asks for it, as on the other wires. So the upstream is asked
+ * for sealed reasoning, which the client sends back.
  *
  * @throws Untranslatable
  */
@@ -64,7 +64,7 @@ export function writeResponsesRequest(
   };
 }
 
-/** Writes a tool. A function that does not say so is not strict on the other wires, and would be on this one. */
+/** Writes a tool. `strict` of a function is always written, because its default is false on the other wires and true on this one. */
 function toTool({ kind, name, description, parameters, strict, format }: Tool): JsonObject {
   const named = { type: kind, name, ...(description !== undefined && { description }) };
   if (kind === "custom") return { ...named, ...(format !== undefined && { format: flat(format) }) };

@@ -20,15 +20,15 @@ interface WrittenPart {
 }
 
 /**
- * Writer of the events of a response. Its last event repeats the whole answer, which is kept until then. An item is done once the
- * next one begins or the answer ends: until then a text can be added to a message, and its status is not known.
+ * Writer of the events of a response. Its last event repeats the whole answer, which is kept until then. An item is done once the next one
+ * starts or the answer ends. Before that, a text can still be added to a message, and its status is not known.
  */
 export class ResponsesStreamWriter implements WireStreamWriter {
   readonly partsMax = MAX_STREAM_PARTS;
   #head = NOT_STARTED;
   readonly #items: OutputItem[] = [];
   readonly #parts = new Map<number, WrittenPart>();
-  /** Numbers of parts that go on, by item that is not done. */
+  /** Number of open parts, by item that is not done. */
   readonly #open = new Map<OutputItem, number>();
   #hasRefusal = false;
   #sequenceNumber = 0;
@@ -84,7 +84,7 @@ export class ResponsesStreamWriter implements WireStreamWriter {
     return [this.#lifecycle("in_progress", { status: "in_progress", output: [], usage })];
   }
 
-  /** Does something with a part that has begun and not ended; nothing if there is none. */
+  /** Calls `write` for a part that has started and not ended; returns no events if there is none. */
   #withPart(index: number, write: (written: WrittenPart) => readonly WireEvent[]): readonly WireEvent[] {
     const written = this.#parts.get(index);
     return written === undefined || written.hasEnded ? [] : write(written);
@@ -157,7 +157,7 @@ export class ResponsesStreamWriter implements WireStreamWriter {
     return { ...placeOf(written), part: writeContent(written.part) };
   }
 
-  /** Closes an item, unless one of its parts goes on. */
+  /** Closes an item, unless one of its parts is open. */
   #closeEnded(item: OutputItem): readonly WireEvent[] {
     return this.#open.get(item) === 0 ? this.#close(item, "completed") : [];
   }
@@ -167,7 +167,7 @@ export class ResponsesStreamWriter implements WireStreamWriter {
     return [this.#event("output_item.done", { output_index: item.position, item: writeItem(item, status) })];
   }
 
-  /** Adds the explanation of a refusal as a part of its own, whose index no other part has. */
+  /** Adds the explanation of a refusal as a separate part, with an index that no other part has. */
   #explain(text: string): readonly WireEvent[] {
     const index = -1;
     const started = this.#startPart(index, { start: { type: "refusal" }, text: "" });
