@@ -69,7 +69,7 @@ it("reports that auth does not answer when it is opened, and shows the page once
   const { page } = await browser.open(session);
   await node.whileDown("auth", async () => {
     await page.goto(`${node.consoleUrl}/keys`);
-    await page.getByText("This page tries again by itself.").waitFor();
+    await page.getByText("This page tries again automatically.").waitFor();
     expect(await page.getByRole("alert").innerText()).toMatch(/auth/);
   });
   await page.getByText("checkout-agent").first().waitFor();

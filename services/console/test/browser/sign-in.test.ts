@@ -78,7 +78,7 @@ describe("a sign-in", () => {
     await title(page, "Keys").waitFor();
     expect(await context.cookies()).toEqual(before);
     await page.goto(await node.signInUrl(token, "/keys"));
-    await page.getByRole("button", { name: "Sign in anew" }).click();
+    await page.getByRole("button", { name: "Sign in again" }).click();
     await page.getByText("Signed in by root of another").waitFor();
     await title(page, "Keys").waitFor();
     expect(faults).toEqual([]);

@@ -14,7 +14,7 @@ export function Chips({ chips, onClear }: { readonly chips: readonly Chip[]; rea
   const set = chips.filter(({ value }) => value !== "");
   if (set.length === 0) return null;
   return (
-    <ul className={styles.chips} aria-label="Filters that are set">
+    <ul className={styles.chips} aria-label="Active filters">
       {set.map(({ label, value, onRemove }) => (
         <li key={label}>
           <button type="button" className={styles.chip} title={value} onClick={onRemove}>

@@ -52,7 +52,7 @@ function PrincipalIdField({ label, value, onChange }: PrincipalSelectProps) {
   return (
     <Field
       label={label}
-      hint="The id of a key (key_…), which stands for the keys below it too, or of the namespace (ns_…)."
+      hint="The id of a key (key_…), which includes the keys below it, or of the namespace (ns_…)."
       error={PRINCIPAL_ID.test(text.trim()) ? undefined : "Must be an id that begins with key_ or ns_."}
     >
       <input

@@ -137,7 +137,7 @@ function Unreachable({ notice }: { readonly notice: string }) {
       <div className={styles.card}>
         <h1>Routeplane</h1>
         <Notice kind="error">{notice}</Notice>
-        <p className={styles.hint}>This page tries again by itself.</p>
+        <p className={styles.hint}>This page tries again automatically.</p>
       </div>
     </main>
   );

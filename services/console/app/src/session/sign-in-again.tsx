@@ -47,7 +47,7 @@ export function SignInAgain({ session, code, onKeep }: SignInAgainProps) {
           Keep the session
         </Button>
         <Button isBusy={isBusy} onClick={() => void replace()}>
-          Sign in anew
+          Sign in again
         </Button>
       </div>
     </main>

@@ -59,7 +59,7 @@ export function SignIn({ notice, code, onCodeUsed, onSignedIn }: SignInProps) {
         <h1>Sign in to Routeplane</h1>
         {notice !== undefined && <Notice kind="info">{notice}</Notice>}
         {error !== undefined && <Notice kind="error">{error}</Notice>}
-        <Field label="API key or operator token" hint="It is exchanged for a session of 12 hours and kept nowhere.">
+        <Field label="API key or operator token" hint="It is exchanged for a session of 12 hours and is not stored.">
           <input ref={input} type="password" autoComplete="off" spellCheck={false} maxLength={4096} disabled={isBusy} />
         </Field>
         <Button type="submit" kind="primary" isBusy={isBusy}>

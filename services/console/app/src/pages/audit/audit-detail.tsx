@@ -49,7 +49,7 @@ function Entry({ id }: { readonly id: string }) {
     return (
       <>
         <UnreadLogs unread={data.unread} onRetry={refetch} />
-        <EmptyState title="There is no such change in what you can read.">
+        <EmptyState title="There is no such change, or you may not read it.">
           <p>
             <Clipped text={id} />
           </p>

@@ -21,7 +21,7 @@ interface ChangesProps {
 /** Values that an entry changed, field by field, before and after. */
 export function Changes({ entry, nameOf }: ChangesProps) {
   const changes = changesOf(entry.before, entry.after);
-  if (changes.length === 0) return <EmptyState title="It changed none of the values that are recorded." />;
+  if (changes.length === 0) return <EmptyState title="None of the recorded values changed." />;
   const cell = (field: string, value: unknown, other: unknown): ReactNode => {
     const [shown, compared] = [shownValueOf(field, value), shownValueOf(field, other)];
     return <Value value={shown} marked={addedItems(compared, shown)} nameOf={nameOf} />;

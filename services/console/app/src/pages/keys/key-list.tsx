@@ -115,7 +115,7 @@ function KeyTable({ tree, filters, onChange }: KeyTableProps) {
         )}
       </p>
       {rows.length === 0 ? (
-        <EmptyState title="No key is within these filters.">
+        <EmptyState title="No keys match these filters.">
           <Button onClick={() => onChange({ q: "", state: "all" })}>Show all keys</Button>
         </EmptyState>
       ) : (

@@ -66,7 +66,7 @@ function KeyOfTree({ id }: { readonly id: string }) {
         <KeyDetails branch={branch} />
       </Section>
       {holdsScope(session, "policy:read") && (
-        <Section title="What applies to it">
+        <Section title="Effective policy">
           <EffectivePreview
             principal={{ principalType: PrincipalType.API_KEY, principalId: id }}
             spec={undefined}

@@ -48,7 +48,7 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
   );
   if (error !== null) return <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />;
   if (data === undefined) return <Skeleton lines={8} />;
-  if (data.groups.length === 0) return <EmptyState title="It made no requests in this range." />;
+  if (data.groups.length === 0) return <EmptyState title="This key made no requests in this range." />;
 
   const buckets = timeBuckets(range, unit, timeZone);
   const { title, format, formatTick } = MEASURES[measure];

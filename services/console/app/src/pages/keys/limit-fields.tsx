@@ -19,7 +19,7 @@ export function LimitFields({ form, onChange, errors }: LimitFieldsProps) {
     <>
       <FieldGroup
         label="Budget"
-        hint="In USD, for it and all keys below it. Empty: none of its own."
+        hint="In USD, for the key and all keys below it. Empty: no own budget."
         error={errorAt(errors, MINT_FIELDS.budget)}
       >
         <div className={styles.row}>
@@ -54,12 +54,12 @@ export function LimitFields({ form, onChange, errors }: LimitFieldsProps) {
       </FieldGroup>
       <FieldGroup
         label="Rate limit"
-        hint="Requests of it and all keys below it. Empty: none of its own."
+        hint="For the key and all keys below it. Empty: no own rate limit."
         error={errorAt(errors, MINT_FIELDS.rate)}
       >
         <div className={styles.row}>
           <input
-            aria-label="Maximum of requests"
+            aria-label="Maximum number of requests"
             aria-invalid={errorAt(errors, MINT_FIELDS.rate) !== undefined}
             inputMode="numeric"
             placeholder="60"

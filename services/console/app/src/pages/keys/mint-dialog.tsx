@@ -80,14 +80,14 @@ function MintFormDialog({ onMinted, onClose }: MintFormDialogProps) {
           options={options}
           chosen={form.scopes}
           onChange={(chosen) => change({ scopes: chosen })}
-          hint="At most those that your session holds. None can be added later."
+          hint="Only scopes that your session holds. None can be added later."
           error={errorAt(errors, MINT_FIELDS.scopes)}
         />
         <ExpiryFields
           value={form.expiry}
           onChange={(expiry) => change({ expiry })}
           none="With the key above it"
-          hint="Not later than that of the keys above it."
+          hint="Not later than the expiry of the keys above it."
           error={errorAt(errors, MINT_FIELDS.expiry)}
         />
         <LimitFields form={form} onChange={change} errors={errors} />

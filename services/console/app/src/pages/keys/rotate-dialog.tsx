@@ -61,7 +61,7 @@ export function RotateDialog({ target, onClose }: RotateDialogProps) {
     );
   }
   return (
-    <Dialog title="Give it a new token?" onClose={isBusy ? () => undefined : onClose}>
+    <Dialog title="Rotate the key?" onClose={isBusy ? () => undefined : onClose}>
       <p className={styles.text}>
         <bdi>{target.name}</bdi> stays the same key, with its limits and its usage. Programs need the new token before
         the grace of the old one is over; in it the old token may only call models and read.

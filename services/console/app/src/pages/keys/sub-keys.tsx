@@ -22,7 +22,7 @@ const COLUMNS: readonly Column<KeyBranch>[] = [
 export function SubKeys({ branch: { children } }: { readonly branch: KeyBranch }) {
   if (children.length === 0) {
     return (
-      <EmptyState title="It has minted no keys.">
+      <EmptyState title="This key has minted no keys.">
         A key with the scope <code>keys:write</code> mints keys below itself, which can do at most what it can.
       </EmptyState>
     );

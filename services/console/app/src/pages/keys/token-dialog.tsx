@@ -51,7 +51,7 @@ export function TokenDialog({ title, keyToken: { key, token }, onClose, children
       )}
       {permits(key.scopes, "inference:invoke") && (
         <details className={styles.snippets}>
-          <summary>Call a model with it</summary>
+          <summary>Call a model with this token</summary>
           <p className={styles.text}>
             Put the token into the variable <code>{TOKEN_VARIABLE}</code>: the snippets read it from there.
           </p>

@@ -63,7 +63,7 @@ export function UpdateDialog({ branch, onClose }: UpdateDialogProps) {
           options={narrowScopeOptions(held, form.scopes)}
           chosen={form.scopes}
           onChange={(scopes) => setForm({ ...form, scopes })}
-          hint="A scope that is taken from it is gone for good, for all keys below it as well."
+          hint="A removed scope cannot be added again. It is removed from all keys below as well."
           error={errorAt(errors, "scopes")}
         />
         <ExpiryFields
@@ -74,7 +74,7 @@ export function UpdateDialog({ branch, onClose }: UpdateDialogProps) {
               ? "Never, as now"
               : `${formatTime(new Date(state.expiresAtMs), timeZone)}, as now`
           }
-          hint="It can only be brought forward, and counts for all keys below it."
+          hint="It can only be brought forward, and applies to all keys below as well."
           error={errorAt(errors, "expires_at")}
         />
         {error !== null && errors.size === 0 && <ErrorNotice error={error} what="The key was not changed." />}

@@ -41,7 +41,7 @@ function UsageInZone({ range, measure, by, onChange, timeZone }: UsageProps & { 
       {failure}
       <Figures totals={data} before={before.data} chosen={measure} onChoose={(show) => onChange({ show })} />
       {before.error !== null && (
-        <ErrorNotice error={before.error} what="The range before cannot be read." onRetry={before.refetch} />
+        <ErrorNotice error={before.error} what="The previous range cannot be read." onRetry={before.refetch} />
       )}
       <Section
         title={`${title} over time`}
@@ -85,7 +85,7 @@ function Nothing({
   if (hasRequests(totals)) return <EmptyState title={`No ${title.toLowerCase()} in this range.`} />;
   if (before === undefined || hasRequests(before)) return <EmptyState title="No requests in this range." />;
   return (
-    <EmptyState title="No requests yet, neither in this range nor in the one before.">
+    <EmptyState title="No requests in this range or the previous one.">
       <Link href="/quick-start">Quick start</Link> shows how to send the first one.
     </EmptyState>
   );

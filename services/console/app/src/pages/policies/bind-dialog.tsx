@@ -36,7 +36,7 @@ export function BindDialog({ policy, onClose }: { readonly policy: Policy; reado
       <PrincipalSelect label="Bind to" value={principal} onChange={setPrincipal} />
       <ModeChoice mode={mode} onChange={setMode} />
       <small>
-        Requests that run already go on under the policies that they were admitted with. Each binding counts for itself.
+        Running requests continue under the policies that they were admitted with. Each binding has its own counters.
       </small>
       {bind.error !== null && <ErrorNotice error={bind.error} what="The policy was not bound." />}
       <DialogActions>

@@ -51,7 +51,7 @@ export function Bindings({ policy, spec }: BindingsProps) {
   return (
     <>
       {rows.length === 0 ? (
-        <EmptyState title="It is bound to nothing, and so limits nothing.">
+        <EmptyState title="The policy has no bindings, so it limits nothing.">
           {canWrite && "Bind it to the namespace or to a key; in shadow mode first, if you are not sure."}
         </EmptyState>
       ) : (

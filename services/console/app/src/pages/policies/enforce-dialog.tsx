@@ -21,8 +21,8 @@ export function EnforceDialog({ binding, onClose }: { readonly binding: Binding;
   return (
     <Dialog title="Enforce the policy here?" onClose={onClose}>
       <p>
-        Requests of <PrincipalLink {...binding} /> that break it are refused, from the next one on. What was counted in
-        shadow mode is forgotten: an enforced limit begins at nothing.
+        Requests of <PrincipalLink {...binding} /> that break it are refused, from the next one on. The counters of
+        shadow mode are deleted: an enforced limit starts at zero.
       </p>
       {enforce.error !== null && <ErrorNotice error={enforce.error} what="The policy is not enforced." />}
       <DialogActions>

@@ -55,7 +55,7 @@ function DisableDialog({ policy, onClose }: PolicyDialogProps) {
   });
   return (
     <Dialog title={<NamedTitle verb="Disable" policy={policy} />} onClose={onClose}>
-      <p>It limits nothing until it is enabled again. Its bindings and what they have counted stay.</p>
+      <p>It limits nothing until it is enabled again. Its bindings and their counters stay.</p>
       {disable.error !== null && <ErrorNotice error={disable.error} what="The policy was not disabled." />}
       <DialogActions>
         <Button onClick={onClose}>Cancel</Button>
@@ -81,8 +81,8 @@ function DeleteDialog({ policy, onClose }: PolicyDialogProps) {
     <Dialog title={<NamedTitle verb="Delete" policy={policy} />} onClose={onClose}>
       <p>
         {bindingCount === 0
-          ? "It is bound to nothing. This cannot be undone."
-          : `It is removed from ${bindingCount} ${bindingCount === 1 ? "principal" : "principals"}, and what was counted there is forgotten. This cannot be undone.`}
+          ? "The policy has no bindings. This cannot be undone."
+          : `It is removed from ${bindingCount} ${bindingCount === 1 ? "principal" : "principals"}, and its counters there are deleted. This cannot be undone.`}
       </p>
       {remove.error !== null && <ErrorNotice error={remove.error} what="The policy was not deleted." />}
       <DialogActions>

@@ -48,7 +48,7 @@ function PolicySections({ policy }: { readonly policy: Policy }) {
       {policy.disabledAt !== undefined && (
         <Notice kind="warn">
           <strong>Disabled</strong> <Time date={fromTimestamp(policy.disabledAt)} />: it limits nothing until it is
-          enabled. What was counted stays counted.
+          enabled. Its counters stay.
         </Notice>
       )}
       <Section title="Rules">
@@ -68,7 +68,7 @@ function PolicySections({ policy }: { readonly policy: Policy }) {
         </p>
         {spec === undefined ? (
           <Notice kind="warn">
-            This policy has rules that this version of the console does not know. It is enforced all the same.
+            This policy has rules that this version of the console does not know. They are enforced nevertheless.
           </Notice>
         ) : (
           <SpecView spec={spec} />

@@ -18,8 +18,8 @@ export function UnbindDialog({ binding, onClose }: { readonly binding: Binding; 
   return (
     <Dialog title="Remove this binding?" onClose={onClose}>
       <p>
-        The policy no longer limits <PrincipalLink {...binding} />, from the next request on, and what was counted there
-        is forgotten: binding it again begins at nothing.
+        The policy no longer limits <PrincipalLink {...binding} />, from the next request on, and its counters there are
+        deleted: a new binding starts at zero.
       </p>
       {unbind.error !== null && <ErrorNotice error={unbind.error} what="The binding was not removed." />}
       <DialogActions>

@@ -37,7 +37,7 @@ export default function QuickStart() {
           </Link>
         ) : (
           <p className={styles.text}>
-            Your session does not hold the scope <code>keys:write</code>: ask for a key from somebody who does.
+            Your session does not hold the scope <code>keys:write</code>: ask somebody whose session does for a key.
           </p>
         )}
       </Section>
@@ -68,7 +68,7 @@ export default function QuickStart() {
         </div>
         <Snippets gatewayUrl={session.gatewayUrl} model={model} />
       </Section>
-      <Section title="3. See what it did">
+      <Section title="3. See the request">
         <p className={styles.text}>
           Each call is in <Link href="/requests">the request log</Link> within seconds, with its cost.{" "}
           <Link href="/policies">Policies</Link> limit what keys may spend and call.

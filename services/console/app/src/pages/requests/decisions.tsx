@@ -25,7 +25,7 @@ export function Decisions({
   readonly receipt: Receipt | undefined;
 }) {
   const decisions = decisionsOf(request, receipt);
-  if (decisions.length === 0) return <EmptyState title="No policy refused or changed it." />;
+  if (decisions.length === 0) return <EmptyState title="No policy refused or changed the request." />;
   return (
     <DataTable
       caption="Decisions of policies"

@@ -58,7 +58,7 @@ function Receipt({ id }: { readonly id: string }) {
         <Charge request={request} receipt={receipt} />
       </Section>
       <Section title="Time">
-        {receipt === undefined ? <p>No times are recorded for it.</p> : <TimeBar receipt={receipt} />}
+        {receipt === undefined ? <p>No times are recorded for this request.</p> : <TimeBar receipt={receipt} />}
       </Section>
       <Section title="Policies">
         <Decisions request={request} receipt={receipt} />

@@ -7,7 +7,7 @@ import { type Stretch, timelineOf } from "./timeline.ts";
 /** Division of the time of a request: a bar, and the same numbers in a table. */
 export function TimeBar({ receipt }: { readonly receipt: Receipt }) {
   const timeline = timelineOf(receipt);
-  if (timeline === undefined) return <p>Its times are known once it has ended.</p>;
+  if (timeline === undefined) return <p>Times are known once the request has ended.</p>;
   const { totalMs, stretches, firstTokenMs } = timeline;
   const percent = (ms: number): string => `${totalMs === 0 ? 0 : (100 * ms) / totalMs}%`;
   return (

@@ -39,7 +39,7 @@ export function BindingChoice({ binding, onChange }: BindingChoiceProps) {
             <ModeChoice mode={binding.mode} onChange={(mode) => onChange({ ...binding, mode })} />
           </>
         ) : (
-          <small className={styles.hint}>A policy that is bound to nothing limits nothing.</small>
+          <small className={styles.hint}>A policy without bindings limits nothing.</small>
         )}
       </div>
     </Section>

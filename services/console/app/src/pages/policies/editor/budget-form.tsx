@@ -23,7 +23,7 @@ export function BudgetForm({ draft, path, faults, onEdit }: FormProps<BudgetDraf
       </Field>
       <Field
         label="Window"
-        hint="What was spent leaves a window when it is as old as the window is long; a calendar day or month begins anew at midnight."
+        hint="Windows roll: an amount counts for the length of the window after it was spent. A calendar day or month starts at midnight."
         error={faultAt(faults, window)}
       >
         <select
@@ -38,7 +38,7 @@ export function BudgetForm({ draft, path, faults, onEdit }: FormProps<BudgetDraf
         </select>
       </Field>
       {isCalendarWindow(draft.window) && (
-        <Field label="Time zone" hint="Its midnight begins the window." error={faultAt(faults, timeZone)}>
+        <Field label="Time zone" hint="The window starts at midnight in this zone." error={faultAt(faults, timeZone)}>
           <TimeZoneField timeZone={draft.timeZone} onPick={(name) => onEdit(timeZone, { timeZone: name })} />
         </Field>
       )}

@@ -32,7 +32,7 @@ export function GuardrailForm({ draft, path, faults, onEdit }: FormProps<Guardra
         </Field>
         {draft.modelAllow !== undefined && (
           <Field
-            label="Allowed models, one a line"
+            label="Allowed models, one per line"
             hint={
               draft.modelAllow.trim() === ""
                 ? "The list is empty: no model may be called."
@@ -51,8 +51,8 @@ export function GuardrailForm({ draft, path, faults, onEdit }: FormProps<Guardra
           </Field>
         )}
         <Field
-          label="Models that may not be called, one a line"
-          hint="They are refused whatever allows them. Empty: none."
+          label="Denied models, one per line"
+          hint="These models are refused even if another rule allows them. Empty: none."
           error={faultAt(faults, deny)}
         >
           <textarea
@@ -93,7 +93,7 @@ export function GuardrailForm({ draft, path, faults, onEdit }: FormProps<Guardra
         </Field>
         <Field
           label="Content that cannot be inspected"
-          hint="Images, audio, binary files, references. No rule: refused where a pattern blocks."
+          hint="Images, audio, binary files, references. Without a rule: refused if a pattern blocks."
         >
           <select
             value={draft.uninspectable ?? ""}

@@ -59,7 +59,7 @@ export function PolicyEditor({ initial, policy, initialBinding, onKind }: Policy
   if (created !== undefined) {
     return (
       <>
-        {error !== null && <ErrorNotice error={error} what="The policy was created, but it is bound to nothing." />}
+        {error !== null && <ErrorNotice error={error} what="The policy was created, but not bound." />}
         <Link href={`/policies/${created.id}`}>Open {created.name} to bind it</Link>
       </>
     );
@@ -126,8 +126,7 @@ export function PolicyEditor({ initial, policy, initialBinding, onKind }: Policy
           )}
           {policy !== undefined && draft.kind !== "guardrail" && (
             <Notice kind="info">
-              What was counted stays counted: a changed limit goes on from what is spent and used now, wherever the
-              policy is bound.
+              The counters of all bindings stay: a changed limit applies to what is already spent and used.
             </Notice>
           )}
         </div>

@@ -24,7 +24,8 @@ interface EffectivePreviewProps {
 /** Table of every rule that applies to a principal, those of the draft included, each with its policy and binding. */
 export function EffectivePreview({ principal, spec, policyId }: EffectivePreviewProps) {
   const { data, error, refetch } = useQuery(EffectivePolicyService.method.getEffectivePolicy, principal);
-  if (error !== null) return <ErrorNotice error={error} what="What applies cannot be read." onRetry={refetch} />;
+  if (error !== null)
+    return <ErrorNotice error={error} what="The effective policy cannot be read." onRetry={refetch} />;
   const effective = data?.effectivePolicy;
   if (effective === undefined) return <Skeleton />;
   const rows = effectiveRows(effective, spec, policyId);

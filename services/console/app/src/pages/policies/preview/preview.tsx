@@ -22,7 +22,7 @@ export function Preview({ spec, policyId, principal }: PreviewProps) {
   const shown = chosen ?? principal;
   return (
     <>
-      <Section title="What applies together">
+      <Section title="Effective policy with the draft">
         <div className={styles.preview}>
           <div className={styles.row}>
             <PrincipalSelect label="Preview for" value={shown} onChange={setChosen} />
@@ -32,7 +32,7 @@ export function Preview({ spec, policyId, principal }: PreviewProps) {
           </NeedsScope>
         </div>
       </Section>
-      <Section title="What it would have refused">
+      <Section title="Requests that it would have refused">
         <div className={styles.preview}>
           <NeedsScope scope="policy:read">
             <NeedsScope scope="usage:read">

@@ -20,7 +20,7 @@ export function SimulationResult({ simulation }: { readonly simulation: Simulate
       </p>
       {simulation.truncated && (
         <Notice kind="warn">
-          There are more requests than are simulated: only the newest were, from the first of these times on.
+          There are too many requests to simulate. Only the newest were, from the first of these times on.
         </Notice>
       )}
       {notSimulated.length > 0 && (

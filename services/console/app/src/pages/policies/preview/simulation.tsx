@@ -48,8 +48,8 @@ export function Simulation({ principal, spec }: SimulationProps) {
   return (
     <>
       <p className={styles.hint}>
-        Replays past requests against the draft, as if it alone had been bound to what is chosen above from the
-        beginning, with nothing used.
+        Evaluates the draft on past requests, as if it had been the only policy bound to the chosen principal, with
+        unused counters.
       </p>
       <div className={styles.row}>
         <Field label="Days back" error={daysFault}>
@@ -74,7 +74,7 @@ export function Simulation({ principal, spec }: SimulationProps) {
           Simulate
         </Button>
       </div>
-      {spec === undefined && <p className={styles.hint}>The draft has faults: it can be simulated once it has none.</p>}
+      {spec === undefined && <p className={styles.hint}>The draft has faults. Correct them to simulate it.</p>}
       <div aria-live="polite" className={styles.preview}>
         {isOutdated && data !== undefined && (
           <Notice kind="info">The draft or the choice has changed since this simulation: simulate again.</Notice>
