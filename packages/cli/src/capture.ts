@@ -14,7 +14,7 @@ interface Streams {
   readonly stderr: PassThrough;
 }
 
-/** Runs a command line on streams of its own, and collects what it writes. */
+/** Runs a command line on separate streams, and collects its output. */
 export async function capture(run: (streams: Streams) => Promise<number>): Promise<CapturedRun> {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
   stdin.end();

@@ -37,14 +37,14 @@ describe("a time", () => {
   });
 
   it.each([
-    // Midnight to 1:00 is left out: the day begins at 1:00, an hour ahead of UTC less than before.
+    // The clocks skip 0:00 to 1:00, so the day begins at 1:00.
     ["America/Sao_Paulo", "2018-11-04", "2018-11-04T03:00:00.000Z"],
     ["Africa/Cairo", "2024-04-26", "2024-04-25T22:00:00.000Z"],
-    // The whole day is left out: what follows begins where it would.
+    // The clocks skip the whole day, so its start is the start of the next day.
     ["Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00.000Z"],
-    // The clocks are put back at midnight, so that the hour before it comes twice.
+    // The clocks are put back at midnight, so the hour before it occurs twice.
     ["America/Sao_Paulo", "2018-02-18", "2018-02-18T03:00:00.000Z"],
-  ])("that is a date without a midnight of its own in %s, %s, is %s", (timeZone, date, utc) => {
+  ])("that is a date without a single midnight in %s, %s, is %s", (timeZone, date, utc) => {
     expect(past(date, timeZone)).toBe(utc);
   });
 

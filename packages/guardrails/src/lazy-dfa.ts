@@ -18,9 +18,9 @@ import type { Work } from "./work.ts";
  *    backwards, which a stream cannot do.
  * 3. Every match of every start is reported, overlapping ones too; each attempt by itself is leftmost-first.
  *
- * Cost: a character is one table lookup once its transition is known. Constructing one takes time proportional to the size of the
- * patterns and is charged to `Work`. Tables beyond `MAX_CELLS` are discarded and begun anew, as RE2's cache is. Shared by all
- * texts that are judged by the same patterns; the position in a text is in a `DfaCursor`.
+ * Cost: a character is one table lookup once its transition is known. Constructing one takes time proportional to the size of the patterns
+ * and is charged to `Work`. Tables beyond `MAX_CELLS` are discarded and built again, like RE2's cache. The DFA is shared by all texts that
+ * are matched against the same patterns; the position in a text is in a `DfaCursor`.
  */
 export class LazyDfa {
   readonly #classes: CharacterClasses;

@@ -30,7 +30,7 @@ async function runUp(context: Context, { port, gateways, verbose = false }: UpOp
       `${gateways} gateways from port ${firstPort} on need ports beyond ${MAX_PORT}: give a lower --port or fewer --gateways`,
     );
   }
-  // Imported here, so that no other command loads what running a node needs.
+  // Imported here, so that no other command loads the code that runs a node.
   const { runNode } = await import("@routeplane/standalone");
   const exitCode = await runNode({
     home: settings.home,

@@ -7,7 +7,7 @@ export interface FormProps<Draft> {
   /** Path of the spec, or of the part of a preset: the prefix of the paths of its fields. */
   readonly path: string;
   readonly faults: Faults;
-  /** Called with the path of the field that was edited, and what was changed. */
+  /** Called with the path of the edited field, and the change. */
   readonly onEdit: (field: string, change: Partial<Draft>) => void;
 }
 
@@ -15,6 +15,6 @@ export interface FormProps<Draft> {
 export interface SpecFormProps {
   readonly draft: PolicyDraft;
   readonly faults: Faults;
-  /** Called with the path of the field that was edited, and what was changed. */
+  /** Called with the path of the edited field, and the change. */
   readonly onEdit: (field: string, change: Partial<PolicyDraft>) => void;
 }
