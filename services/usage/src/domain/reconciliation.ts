@@ -35,8 +35,12 @@ export interface Reconciliation {
   readonly lastNamespace: Id<"ns"> | undefined;
 }
 
+/** Number of differences after which no further namespace is read: an answer has less than 2000, which callers can receive. */
+const MAX_DIFFERENCES = 1_000;
+
 /**
- * Compares stored sums with expected ones, one namespace after the other, until all are read or `timeLimitMs` has passed.
+ * Compares stored sums with expected ones, one namespace after the other, until all are read, `timeLimitMs` has passed, or there are
+ * `MAX_DIFFERENCES`.
  *
  * @param range must consist of whole hours
  */
@@ -52,7 +56,7 @@ export async function reconcile(
   const differences: UsageDifference[] = [];
   let last = after;
   for (let namespaceCount = 0; ; namespaceCount++) {
-    if (namespaceCount > 0 && performance.now() > endsAt)
+    if (namespaceCount > 0 && (performance.now() > endsAt || differences.length >= MAX_DIFFERENCES))
       return { differences, namespaceCount, keptFrom, lastNamespace: last };
     const next = await store.nextNamespace(range, last);
     if (next === undefined) return { differences, namespaceCount, keptFrom, lastNamespace: undefined };
