@@ -276,6 +276,18 @@ describe("dead letters", () => {
     expect(deadLetters[0]?.payload).toHaveLength(0);
   });
 
+  test("of a batch are stored together, however many they are", async () => {
+    const namespaceId = newId("ns");
+    const unrecorded = Array.from({ length: 11_000 }, (_, index) => {
+      return { namespaceId, requestId: "", reason: "many", payload: Buffer.from(`many ${index}`) };
+    });
+    await createDeadLetterBox(aggregator).add(unrecorded);
+    const stored = await aggregator.within({}, (transaction) =>
+      transaction.selectFrom("dead_letters").select("id").where("namespace_id", "=", namespaceId).execute(),
+    );
+    expect(stored).toHaveLength(11_000);
+  });
+
   test("are paged through, newest first, each once", async () => {
     const made: string[] = [];
     for (let count = 0; count < 5; count++) made.push(await addDeadLetter());

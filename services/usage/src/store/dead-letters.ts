@@ -5,6 +5,9 @@ import { sql } from "kysely";
 import type { DeadLetter, DeadLetterBox, DeadLetterStore } from "../domain/dead-letters.ts";
 import type { DeadLetterRow, UsageSchema } from "./schema.ts";
 
+/** Number of rows in one insert: a statement takes at most 65,535 parameters, six for each row. */
+const ROWS_OF_INSERT = 1_000;
+
 export function createDeadLetterBox(database: Database<UsageSchema>): DeadLetterBox {
   return {
     async add(unrecorded) {
@@ -17,13 +20,15 @@ export function createDeadLetterBox(database: Database<UsageSchema>): DeadLetter
         digest: createHash("sha256").update(payload).digest("hex"),
       }));
       if (rows.length === 0) return;
-      await database.within({}, (transaction) =>
-        transaction
-          .insertInto("dead_letters")
-          .values(rows)
-          .onConflict((conflict) => conflict.columns(["namespace_id", "digest"]).doNothing())
-          .execute(),
-      );
+      await database.within({}, async (transaction) => {
+        for (let start = 0; start < rows.length; start += ROWS_OF_INSERT) {
+          await transaction
+            .insertInto("dead_letters")
+            .values(rows.slice(start, start + ROWS_OF_INSERT))
+            .onConflict((conflict) => conflict.columns(["namespace_id", "digest"]).doNothing())
+            .execute();
+        }
+      });
     },
 
     nextToReplay: () =>
