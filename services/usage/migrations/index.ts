@@ -26,6 +26,7 @@ import * as sessions from "./0025_sessions.ts";
 import * as attempts from "./0026_attempts.ts";
 import * as deniedAmounts from "./0027_denied_amounts.ts";
 import * as latencies from "./0028_latencies.ts";
+import * as keptFrom from "./0029_kept_from.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -55,4 +56,5 @@ export const migrations: Migrations = {
   "0026_attempts": attempts,
   "0027_denied_amounts": deniedAmounts,
   "0028_latencies": latencies,
+  "0029_kept_from": keptFrom,
 };

@@ -2,7 +2,8 @@ import { newId } from "@routeplane/domain";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pageRequest, totalsIn } from "./queries.ts";
-import { pendingRequest, settledRequest } from "./requests.ts";
+import { pendingRequest, settledRequest, usageEvent } from "./requests.ts";
+import { recordEvents } from "../src/consumers/usage-events.ts";
 import { deduplicate } from "../src/domain/deduplication.ts";
 import { openUsageDatabase, startUsageDatabase, type UsageDatabase } from "./usage-database.ts";
 
@@ -69,6 +70,24 @@ describe("retention", () => {
     // A longer retention does not bring back what was dropped.
     await log.dropExpiredPartitions(4_000);
     expect(await asAdmin(sql`select kept_from from usage.retention`)).toEqual([{ kept_from: kept }]);
+  });
+
+  test("counts no request again whose row was dropped under a shorter retention", async () => {
+    const now = new Date();
+    const createdAt = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() - 20, 1));
+    const request = settledRequest(pendingRequest({ createdAt }));
+    const recorder = { requests: log, retentionDays: 4_000, clock: Date.now };
+    await log.record([request]);
+    await log.dropExpiredPartitions(400);
+    const younger = { ...request, id: newId("req"), createdAt: new Date(now.getTime() - 100 * 86_400_000) };
+    const unrecorded = await recordEvents(recorder, [usageEvent(request), usageEvent(younger)]);
+    expect(unrecorded).toMatchObject([
+      {
+        requestId: request.id,
+        reason: expect.stringMatching(/^created_at: is before .*, of which the rows were dropped$/),
+      },
+    ]);
+    expect((await totalsIn(usage, request.namespaceId)).requestCount).toBe(2n);
   });
 
   /** Returns true if a month with this end has been over for 400 days, plus one day for differing clocks. */

@@ -15,7 +15,11 @@ import { type Recorder, handleUsageEvents } from "./usage-events.ts";
 describe("handleUsageEvents", () => {
   const NOW_MS = Date.parse("2026-11-20T12:00:00Z");
   const recorderOf = (record: RequestLog["record"]): Recorder => ({
-    requests: { record, recordDenials: () => Promise.reject(new Error("no denials are expected")) },
+    requests: {
+      record,
+      recordDenials: () => Promise.reject(new Error("no denials are expected")),
+      keptFrom: async () => new Date(0),
+    },
     retentionDays: 400,
     clock: () => NOW_MS,
   });
@@ -83,6 +87,7 @@ describe("handleUsageEvents", () => {
       requests: {
         record: () => Promise.resolve(),
         recordDenials: async (batch: readonly UnloggedDenials[]) => void recorded.push(...batch),
+        keptFrom: async () => new Date(0),
       },
     };
     const namespaceId = newId("ns");

@@ -32,6 +32,8 @@ export interface RequestLog {
    * @throws AggregateError if the partitions of a table cannot be created; those of the other tables are created
    */
   createPartitions(dailyFromBytes: number | undefined): Promise<readonly string[]>;
+  /** Reads the time before which rows were dropped. It never decreases: a longer retention restores no row. */
+  keptFrom(): Promise<Date>;
   /** Drops the partitions that ended more than `retentionDays` (at least 30) days ago; sums stay. @returns their names */
   dropExpiredPartitions(retentionDays: number): Promise<readonly string[]>;
   /**

@@ -78,6 +78,12 @@ export function createRequestLog(database: Database<UsageSchema>): RequestLog {
       return created;
     },
 
+    keptFrom: () =>
+      database.within({}, async (transaction) => {
+        const { kept_from } = await transaction.selectFrom("retention").select("kept_from").executeTakeFirstOrThrow();
+        return kept_from;
+      }),
+
     dropExpiredPartitions: (retentionDays) => callFunction(sql`drop_request_partitions(${retentionDays})`),
 
     dropExpiredSums: (retentionDays) => callFunction(sql`drop_sum_partitions(${retentionDays})`),
