@@ -6,7 +6,7 @@ import { toRouteplaneError } from "./convert-error.ts";
 import { costOf, type PicoUsd } from "./price.ts";
 import { RetryBudget, withRetries } from "./retry.ts";
 
-/** Usage of a request. Absent counts are zero. */
+/** Usage of a request. An absent count is zero if another count or the cost is given; without any of them the usage is not known. */
 export interface Usage {
   readonly inputTokens?: number;
   readonly outputTokens?: number;
@@ -56,8 +56,21 @@ export class Grant implements AsyncDisposable {
     return this.#ended ?? Promise.resolve();
   }
 
-  /** Charges the usage of the request, even beyond the reservation. No effect after a first `settle` or `void`. */
-  settle({ inputTokens = 0, outputTokens = 0, costNanoUsd }: Usage): Promise<void> {
+  /**
+   * Charges the usage of the request, even beyond the reservation, or the whole reservation if the usage is not known. No effect after a
+   * first `settle` or `void`.
+   *
+   * @throws RangeError for a count that is not a whole number from 0, after the whole reservation was charged
+   */
+  async settle({ inputTokens, outputTokens, costNanoUsd }: Usage): Promise<void> {
+    const counts = [inputTokens, outputTokens].filter((count) => count !== undefined);
+    const unusable = counts.find((count) => !Number.isSafeInteger(count) || count < 0);
+    if (unusable !== undefined || (counts.length === 0 && costNanoUsd === undefined)) await this.settleInFull();
+    else await this.#settle(inputTokens, outputTokens, costNanoUsd);
+    if (unusable !== undefined) throw new RangeError(`a count of tokens must be a whole number, and is ${unusable}`);
+  }
+
+  #settle(inputTokens = 0, outputTokens = 0, costNanoUsd?: bigint): Promise<void> {
     const { client, reservation, price } = this.#options;
     const [input, output] = [BigInt(inputTokens), BigInt(outputTokens)];
     const cost = costNanoUsd ?? picoToNanoCeil(costOf(price, input, output));
@@ -66,7 +79,7 @@ export class Grant implements AsyncDisposable {
 
   /** Charges the whole reservation, for a request whose usage is not known. */
   settleInFull(): Promise<void> {
-    return this.settle({ inputTokens: this.#options.inputTokensMax, outputTokens: this.outputTokensMax });
+    return this.#settle(this.#options.inputTokensMax, this.outputTokensMax);
   }
 
   /**
