@@ -200,6 +200,14 @@ describe("the session of a browser", () => {
     expect((await request("GET", "/session", { headers: { cookie } })).status).toBe(401);
   });
 
+  it("is asked for by at most 20 concurrent guesses of an address; further ones are refused without a call", async () => {
+    const { request, services } = await startConsoleUnderTest();
+    const guess = () => request("POST", "/session", json({ code: "a-guess" }));
+    const statuses = (await Promise.all(Array.from({ length: 30 }, guess))).map(({ status }) => status);
+    const calls = services.calls.filter(({ method }) => method === "RedeemSignInCode");
+    expect([calls.length, statuses.filter((status) => status === 429).length]).toEqual([20, 10]);
+  });
+
   it("ends in auth at the sign-out although its namespace is suspended, so that it is not valid again afterwards", async () => {
     const { signIn, request, services } = await startConsoleUnderTest();
     const { cookie } = await signIn();

@@ -5,7 +5,7 @@ function open() {
   const clock = { nowMs: 0 };
   const rate = new FailureRate(() => clock.nowMs);
   const fail = (address: string, times: number): void => {
-    for (let count = 0; count < times; count++) rate.record(address);
+    for (let count = 0; count < times; count++) rate.begin(address);
   };
   return { clock, rate, fail };
 }
@@ -18,6 +18,15 @@ it("lets an address fail 20 times in a minute, then returns how long it has to w
   clock.nowMs = 20_000;
   expect([rate.waitOf("192.0.2.1"), rate.waitOf("192.0.2.2")]).toEqual([40, 0]);
   clock.nowMs = 60_000;
+  expect(rate.waitOf("192.0.2.1")).toBe(0);
+});
+
+it("counts sign-ins that have not ended, until they succeed", () => {
+  const { rate, fail } = open();
+  fail("192.0.2.1", 19);
+  const succeeded = rate.begin("192.0.2.1");
+  expect(rate.waitOf("192.0.2.1")).toBe(60);
+  succeeded();
   expect(rate.waitOf("192.0.2.1")).toBe(0);
 });
 
@@ -34,6 +43,6 @@ it("forgets the address that failed first instead of remembering more than 10,00
   const { rate, fail } = open();
   fail("192.0.2.1", 20);
   fail("192.0.2.2", 20);
-  for (let count = 0; count < 9_999; count++) rate.record(`10.0.${count >> 8}.${count & 255}`);
+  for (let count = 0; count < 9_999; count++) rate.begin(`10.0.${count >> 8}.${count & 255}`);
   expect([rate.waitOf("192.0.2.1"), rate.waitOf("192.0.2.2")]).toEqual([0, 60]);
 });

@@ -25,15 +25,25 @@ export class FailureRate {
     return Math.ceil((window.endsAt - this.#monotonic()) / 1_000);
   }
 
-  /** Records that a sign-in of the client failed. */
-  record(address: string): void {
-    const window = this.#windowOf(address);
-    if (window !== undefined) return void (window.failures += 1);
+  /**
+   * Counts a sign-in of the client as failed from its beginning, so that concurrent ones are bounded too.
+   *
+   * @returns a function to be called if it has not failed
+   */
+  begin(address: string): () => void {
+    const window = this.#windowOf(address) ?? this.#openWindow(address);
+    window.failures += 1;
+    return () => void (window.failures -= 1);
+  }
+
+  #openWindow(address: string) {
     const client = clientOf(address);
     this.#clients.delete(client);
     const [first] = this.#clients.keys();
     if (first !== undefined && this.#clients.size >= MAX_CLIENTS) this.#clients.delete(first);
-    this.#clients.set(client, { failures: 1, endsAt: this.#monotonic() + WINDOW_MS });
+    const window = { failures: 0, endsAt: this.#monotonic() + WINDOW_MS };
+    this.#clients.set(client, window);
+    return window;
   }
 
   #windowOf(address: string) {

@@ -72,15 +72,17 @@ export function createSessionRoutes(options: SessionRoutesOptions): SessionRoute
     }
     const former = sessions.read(exchange);
     let session: Session;
+    const hasNotFailed = failures.begin(clientAddress);
     try {
       requireCredential(proof);
       session = await authority.open(proof, callerOf(exchange));
     } catch (error) {
       const isRefused = error instanceof DomainError && error.code !== "unavailable";
-      if (isRefused) failures.record(clientAddress);
+      if (!isRefused) hasNotFailed();
       signIns.inc({ kind, outcome: isRefused ? "refused" : "unavailable" });
       throw error;
     }
+    hasNotFailed();
     signIns.inc({ kind, outcome: "opened" });
     // From here on the browser is signed in, even if the next call fails.
     sessions.set(exchange, session);
