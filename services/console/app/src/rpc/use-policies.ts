@@ -1,10 +1,25 @@
 import { useQuery } from "@connectrpc/connect-query";
-import { PolicyService } from "@routeplane/contracts/policy";
+import { type Policy, PolicyService } from "@routeplane/contracts/policy";
+import { byId } from "./by-id.ts";
+import { holdsScope, useSession } from "../session/use-session.ts";
 
-/** Maximum number of policies of a namespace: one page holds all. */
+/** Maximum number of policies that are read: one page. Further policies are shown by id. */
 const MAX_POLICIES = 1_000;
 
 /** Policies of the namespace with their oldest bindings and the use of budgets, oldest first. Pages share one read. */
 export function usePolicies() {
   return useQuery(PolicyService.method.listPolicies, { pageSize: MAX_POLICIES });
+}
+
+/**
+ * Policies of the namespace by id, read once for all parts of the app; empty without the scope `policy:read`, and for an operator.
+ *
+ * @param isNeeded false if no policy is named, so that none are read
+ */
+export function usePoliciesById(isNeeded = true): ReadonlyMap<string, Policy> {
+  const session = useSession();
+  const enabled = session.kind === "namespace" && holdsScope(session, "policy:read") && isNeeded;
+  const request = { pageSize: MAX_POLICIES };
+  const { data } = useQuery(PolicyService.method.listPolicies, request, { enabled, staleTime: 60_000 });
+  return byId(data?.policies);
 }

@@ -6,7 +6,7 @@ import { RangePicker } from "../../components/range-picker.tsx";
 import { type Suggestion, TextFilter } from "../../components/text-filter.tsx";
 import { useRangeChip } from "../../components/use-range-chip.ts";
 import { useKeys } from "../../rpc/use-key-names.ts";
-import { usePolicies } from "../../rpc/use-policy-names.ts";
+import { usePoliciesById } from "../../rpc/use-policies.ts";
 import { ACTIONS, type AuditFilters, DEFAULT_RANGE, LOGS } from "./audit-filter.ts";
 
 /** Maximum length of an id that the services accept, in characters. */
@@ -22,7 +22,7 @@ interface AuditFilterBarProps {
 export function AuditFilterBar({ filters, onChange, onClear }: AuditFilterBarProps) {
   const { actor, action, target } = filters;
   const keys = useKeys();
-  const policies = usePolicies();
+  const policies = usePoliciesById();
   const [actors, targets] = useMemo(() => {
     const toSuggestion = ({ id, name }: { readonly id: string; readonly name: string }): Suggestion => ({
       value: id,

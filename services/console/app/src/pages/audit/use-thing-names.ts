@@ -3,7 +3,7 @@ import type { AuditEntry } from "@routeplane/contracts/audit";
 import { NamespaceService } from "@routeplane/contracts/auth";
 import { useCallback, useMemo } from "react";
 import { useKeys } from "../../rpc/use-key-names.ts";
-import { usePolicies } from "../../rpc/use-policy-names.ts";
+import { usePoliciesById } from "../../rpc/use-policies.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 
 /** Maximum number of namespaces whose names are read: one page. */
@@ -17,7 +17,7 @@ export function useThingNames(entries: readonly AuditEntry[]): (id: string) => s
   const session = useSession();
   const { kind, namespaceId, namespaceName } = session;
   const keys = useKeys();
-  const policies = usePolicies();
+  const policies = usePoliciesById();
   const enabled = kind === "operator" && holdsScope(session, "namespaces:read");
   const input = { pageSize: MAX_NAMESPACES, showDeleted: true };
   const { data } = useQuery(NamespaceService.method.listNamespaces, input, { enabled, staleTime: 60_000 });

@@ -1,4 +1,4 @@
-import { fromZonedTime } from "../../format/zoned-time.ts";
+import { fromLocalTime } from "../../format/local-time.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -40,6 +40,6 @@ export function expiryOf(
 ): { readonly expiresAt?: Date } | { readonly fault: string } {
   if (kind === "") return {};
   if (kind !== "at") return { expiresAt: new Date(now + SPANS[kind as keyof typeof SPANS]) };
-  const expiresAt = fromZonedTime(time, timeZone);
+  const expiresAt = fromLocalTime(time, timeZone);
   return expiresAt === undefined ? { fault: "Choose a date and a time" } : { expiresAt };
 }

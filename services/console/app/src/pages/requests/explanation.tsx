@@ -9,7 +9,7 @@ import { formatCount, formatUsd } from "../../format/money.ts";
 import { statusNameOf } from "../../format/request-status.ts";
 import { formatTime, fromTimestamp } from "../../format/time.ts";
 import { useTimeZone } from "../../format/use-time-zone.ts";
-import { usePolicies } from "../../rpc/use-policy-names.ts";
+import { usePoliciesById } from "../../rpc/use-policies.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 import styles from "./explanation.module.css";
 
@@ -25,7 +25,7 @@ interface ExplanationProps {
 export function Explanation({ request, receipt }: ExplanationProps) {
   const { status, errorCode, estimated, deniedRule, deniedByPolicyId } = request;
   const [timeZone] = useTimeZone();
-  const name = usePolicies(deniedByPolicyId !== "").get(deniedByPolicyId)?.name;
+  const name = usePoliciesById(deniedByPolicyId !== "").get(deniedByPolicyId)?.name;
   const retryAt = fromTimestamp(receipt?.deniedAmounts?.retryAt);
   const end = {
     status: statusNameOf(status),
