@@ -1,8 +1,8 @@
-import { DomainError } from "@routeplane/domain";
 import { type Logger, withRequestId } from "@routeplane/runtime";
 import type { Admissions } from "../ports/admissions.ts";
 import type { ReportOutcome, SettlementReports } from "../ports/settlement-reports.ts";
 import type { PendingSettlement } from "../ports/usage-log.ts";
+import { isLastingRefusal } from "./lasting-refusal.ts";
 
 /** Calls that are made at a time. */
 const CONCURRENCY = 16;
@@ -20,7 +20,7 @@ export function reportOneByOne(admissions: Pick<Admissions, "settle" | "release"
       );
       return "done";
     } catch (error) {
-      if (error instanceof DomainError && error.code === "unavailable") return "again";
+      if (!isLastingRefusal(error)) return "again";
       log.warn({ err: error, requestId }, "settlement refused by the policy service");
       return "refused";
     }

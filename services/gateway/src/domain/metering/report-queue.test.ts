@@ -68,6 +68,29 @@ describe("the queue of settlements", () => {
     expect(over).toEqual(all.map(({ requestId }) => requestId));
   });
 
+  it.each([
+    ["unauthenticated", "CREDENTIAL_INVALID"],
+    ["permission_denied", "SCOPE_MISSING"],
+    ["resource_exhausted", "LIMIT_REACHED"],
+    ["aborted", "STATE_CONFLICT"],
+  ] as const)(
+    "reports again what a call was refused for that is no fault of a settlement: %s",
+    async (code, reason) => {
+      const applied: string[] = [];
+      let attempts = 0;
+      const { queue, sizes, add } = queueOver(async (settlements) => {
+        if (attempts++ < 2) throw new DomainError(code, reason, "not now");
+        applied.push(...settlements.map(({ requestId }) => requestId));
+        return DONE(settlements);
+      });
+      const all = [pendingSettlement(), pendingSettlement()];
+      for (const settlement of all) add(settlement);
+      await queue.flush();
+      expect(applied).toEqual(all.map(({ requestId }) => requestId));
+      expect(sizes).toEqual([2, 2, 2]);
+    },
+  );
+
   it("gives up one that the service refuses, and reports the others of its call", async () => {
     const bad = pendingSettlement();
     const applied: string[] = [];

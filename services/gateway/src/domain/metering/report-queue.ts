@@ -12,12 +12,14 @@
  * any other: at 1,000 requests/s that makes 4 reports a second, instead of 240 if each answer sent the next one.
  * Failures: if a report has no answer, or fails for several namespaces, all reports wait, longer each time. A namespace that fails by itself
  * is reported again after a second, and holds up no other. If the service refuses a report as a whole, its settlements are reported one by
- * one, so that a faulty one does not delay the others.
+ * one, so that a faulty one does not delay the others. A call that is refused for its credential or rate is repeated like one without an
+ * answer.
  */
-import { DomainError, type Id } from "@routeplane/domain";
+import type { Id } from "@routeplane/domain";
 import type { Logger } from "@routeplane/runtime";
 import { MAX_REPORTED, type ReportOutcome, type SettlementReports } from "../ports/settlement-reports.ts";
 import type { PendingSettlement } from "../ports/usage-log.ts";
+import { isLastingRefusal, isUnavailable } from "./lasting-refusal.ts";
 
 /** Settlement that waits for its report. */
 export interface QueuedSettlement {
@@ -220,7 +222,10 @@ export class ReportQueue {
     try {
       return await this.#reports.report(batch.map(({ settlement }) => settlement));
     } catch (error) {
-      if (error instanceof DomainError && error.code === "unavailable") return [];
+      if (!isLastingRefusal(error)) {
+        if (!isUnavailable(error)) this.#log.warn({ err: error }, "reports refused by the policy service; retrying");
+        return [];
+      }
       if (batch.length === 1) {
         const requestId = batch[0]?.settlement.requestId;
         this.#log.warn({ err: error, requestId }, "settlement refused by the policy service");
