@@ -1,8 +1,15 @@
 import { type Clock, DomainError } from "@routeplane/domain";
 import type { ChangeFeed, ServicePrincipal, VerifyToken } from "@routeplane/rpc";
+import { latestOf } from "./latest-of.ts";
 
 /** Maximum number of open WatchChanges calls of one service credential at this process. Each replica of its service has one. */
 const MAX_WATCHES = 100;
+
+/**
+ * Minimum interval of the messages to a credential that is bound to namespaces. Its receiver verifies every token again after each, so that
+ * without it many changes in one namespace would refuse the calls in all others. Added to the time until a revocation is known, under load.
+ */
+const MISSED_INTERVAL_MS = 20;
 
 export interface WatchForServiceOptions {
   readonly verifyToken: VerifyToken;
@@ -19,7 +26,8 @@ interface WatchedChange {
 /**
  * Streams changes to a service credential. The stream ends when the credential expires, changes or may have changed; the caller calls
  * again, and is verified again. To a credential that is bound to namespaces, each change is sent as a number without a subject, because ids
- * of other namespaces must not be revealed. The receiver treats it as a change that it missed.
+ * of other namespaces must not be revealed. The receiver treats it as a change that it missed. Of changes that follow each other within
+ * `MISSED_INTERVAL_MS`, only the last number is sent.
  *
  * @throws DomainError UNAUTHENTICATED if the credential is no longer valid, RESOURCE_EXHAUSTED beyond `MAX_WATCHES`
  */
@@ -52,7 +60,8 @@ export function createWatchForService({ verifyToken, changes, clock }: WatchForS
     if (count >= MAX_WATCHES) throw tooManyWatches();
     open.set(id, count + 1);
     try {
-      yield* watch(caller, token, signal);
+      const messages = watch(caller, token, signal);
+      yield* caller.namespaceIds === undefined ? messages : latestOf(messages, MISSED_INTERVAL_MS);
     } finally {
       const left = (open.get(id) ?? 1) - 1;
       if (left === 0) open.delete(id);
