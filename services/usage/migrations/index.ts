@@ -27,6 +27,7 @@ import * as attempts from "./0026_attempts.ts";
 import * as deniedAmounts from "./0027_denied_amounts.ts";
 import * as latencies from "./0028_latencies.ts";
 import * as keptFrom from "./0029_kept_from.ts";
+import * as moveDefaultRows from "./0030_move_default_rows.ts";
 
 export const migrations: Migrations = {
   "0001_requests": requests,
@@ -57,4 +58,5 @@ export const migrations: Migrations = {
   "0027_denied_amounts": deniedAmounts,
   "0028_latencies": latencies,
   "0029_kept_from": keptFrom,
+  "0030_move_default_rows": moveDefaultRows,
 };

@@ -89,16 +89,34 @@ describe("sums", () => {
     expect(await countIn(namespaceId, ...around, settledAt(namespaceId, border).model)).toBe(4n);
   });
 
-  test("of a month without a partition are in the default one, and do not prevent the partitions of other tables", async () => {
+  test("of a month without a partition are in the default one, and move once the month gets its partition", async () => {
     const namespaceId = newId("ns");
-    await record(namespaceId, [month(3)]);
-    expect(await homesOf("totals", namespaceId)).toEqual(["totals_default"]);
-    await asAdmin(sql`delete from rollups_hourly_default`);
+    const times = [month(3), new Date(month(4).getTime() - 1), month(5)];
+    await record(namespaceId, times);
+    const tables = ["rollups_hourly", "rollups_daily", "totals"];
+    for (const table of tables) expect(await homesOf(table, namespaceId)).toEqual([`${table}_default`]);
+    expect(await database.log.createPartitions(undefined)).toHaveLength(8);
+    for (const table of tables)
+      expect(await homesOf(table, namespaceId)).toEqual([`${table}_default`, `${table}_${suffixOf(month(3))}`]);
+    expect(await countIn(namespaceId, month(3), month(4))).toBe(2n);
+    expect(await countIn(namespaceId, month(4), month(6))).toBe(1n);
+    // Row-level security and the indexes are those of any month.
+    await record(namespaceId, [times[0]!]);
+    expect(await countIn(namespaceId, month(3), month(4))).toBe(3n);
+    const [open] = await asAdmin<{ count: bigint }>(
+      sql`select count(*) from pg_class where relnamespace = 'usage'::regnamespace and relkind = 'r' and relname ~ '_y[0-9]{4}m'
+        and not (relrowsecurity and relforcerowsecurity)`,
+    );
+    expect(open?.count).toBe(0n);
+  });
+
+  test("that cannot be created in one table do not prevent the partitions of other tables", async () => {
+    await asAdmin(sql`alter table rollups_hourly owner to current_user`);
     await expect(database.log.createPartitions(undefined)).rejects.toThrow("could not be made");
     const made = await asAdmin<{ made: string | null }>(
       sql`select to_regclass('usage.' || t || ${`_${suffixOf(month(3))}`}::text)::text as made from unnest(${[...SUMS]}::text[]) t`,
     );
-    expect(made.map((row) => row.made !== null)).toEqual([true, false, false, true]);
+    expect(made.map((row) => row.made !== null)).toEqual([false, true, true, true]);
   });
 
   test("are dropped by month, never before their requests, and queries for dropped usage are refused", async () => {
@@ -142,6 +160,17 @@ describe("sums", () => {
 });
 
 describe("the request log", () => {
+  test("moves requests of a month that gets its partition, e.g. of a gateway whose clock was ahead", async () => {
+    const namespaceId = newId("ns");
+    await asAdmin(sql`drop table ${sql.table(`requests_${suffixOf(month(3))}`)}`);
+    await record(namespaceId, [month(3)]);
+    expect(await homesOf("requests", namespaceId)).toEqual(["requests_default"]);
+    expect(await database.log.createPartitions(undefined)).toContain(`requests_${suffixOf(month(3))}`);
+    expect(await homesOf("requests", namespaceId)).toEqual([`requests_${suffixOf(month(3))}`]);
+    const { rows } = await database.usage.list(namespaceId, pageRequest());
+    expect(rows.map(({ createdAt }) => createdAt)).toEqual([month(3)]);
+  });
+
   test("has a partition for each day of the next month once a month is large enough, and works with both releases", async () => {
     expect(await database.log.createPartitions(2 ** 40)).toHaveLength(8);
     const days = await database.log.createPartitions(1);
