@@ -116,6 +116,8 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     "the owner's function writes it, and no process can",
   "usage.retention/written_by_owner: lets rows through that the transaction's setting does not name": "of the one row",
   "usage.retention/read_by_process: lets rows through that the transaction's setting does not name": "of the one row",
+  "usage.retention/read_by_aggregator: lets rows through that the transaction's setting does not name":
+    "of the one row",
   "usage.dead_letters/aggregator_writes: lets rows through that the transaction's setting does not name":
     "the one writer sets aside for every namespace",
   "usage.rollups_hourly/aggregator_writes: lets rows through that the transaction's setting does not name":
@@ -135,16 +137,18 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   "usage.unlogged_denials/owner_prunes: lets rows through that the transaction's setting does not name":
     "all of them, in a transaction of the whole node",
   ...Object.fromEntries(
-    ["rollups_hourly", "rollups_daily", "totals", "unlogged_denials_hourly", "latencies_hourly"].flatMap((table) => [
-      [
-        `usage.${table}_default/owner_prunes: is for everyone, or for a role that is no process's`,
-        "the owner's function drops sums without a month of their own, and no process can",
+    ["requests", "rollups_hourly", "rollups_daily", "totals", "unlogged_denials_hourly", "latencies_hourly"].flatMap(
+      (table) => [
+        [
+          `usage.${table}_default/owner_prunes: is for everyone, or for a role that is no process's`,
+          "the owner's functions drop or move rows without a month of their own, and no process can",
+        ],
+        [
+          `usage.${table}_default/owner_prunes: lets rows through that the transaction's setting does not name`,
+          "all of them, in a transaction of the whole node",
+        ],
       ],
-      [
-        `usage.${table}_default/owner_prunes: lets rows through that the transaction's setting does not name`,
-        "all of them, in a transaction of the whole node",
-      ],
-    ]),
+    ),
   ),
 };
 
