@@ -48,7 +48,10 @@ export function createNamespaceStore(database: Database<AuthSchema>): NamespaceS
   };
 }
 
-/** Selects by id, or by name if not deleted, in every account that the transaction sees: as many as an error lists, and one. A name is never an id. */
+/**
+ * Selects by id, or by name if not deleted, in every account that the transaction sees. Returns at most one more than an error lists. A
+ * name is never an id.
+ */
 function selectNamespaces(tx: Transaction<AuthSchema>, requested: string) {
   const nameOrId = emptyIfUnstorable(requested);
   return tx

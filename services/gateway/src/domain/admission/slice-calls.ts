@@ -203,7 +203,7 @@ export class SliceCalls {
     const [set] = bySet.size > 0 ? bySet.keys() : low.keys();
     if (set !== undefined) {
       const all = bySet.get(set) ?? [];
-      const waiters = all.splice(0, Math.min(set.batchMax, countToName(all)));
+      const waiters = all.splice(0, Math.min(set.batchMax, countWithinCall(all)));
       const bounds =
         waiters.length > 0 ? waiters.map(({ bounds }) => bounds) : [low.get(set) ?? { nanoUsd: 0, tokens: 0 }];
       if (all.length === 0) bySet.delete(set);
@@ -309,8 +309,8 @@ export class SliceCalls {
   }
 }
 
-/** Number of the first waiters, one at least, whose bounds add up to amounts that a call can name. */
-function countToName(waiters: readonly Waiter[]): number {
+/** Number of the first waiters, at least one, whose bounds add up to no more than a call can ask for: 2^53 - 1 of each amount. */
+function countWithinCall(waiters: readonly Waiter[]): number {
   let [nanoUsd, tokens] = [0, 0];
   const beyond = waiters.findIndex(({ bounds }) => {
     nanoUsd += bounds.nanoUsd;
