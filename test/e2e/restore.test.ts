@@ -59,11 +59,16 @@ it("comes back at the moment of the backup, whole and consistent", { timeout: 18
   expect(await statusOf(late.token)).toBe(401);
   expect(await statusOf(leaked.token)).toBe(200);
   await drill.cli(root.token, "keys", "revoke", leaked.id, "--yes");
-  await eventually(async () => (await statusOf(leaked.token)) === 401);
+  // Gateways may admit requests of the key until they have heard of the revocation, and those spend too.
+  let admitted = 1;
+  await eventually(async () => {
+    const status = await statusOf(leaked.token);
+    if (status === 200) admitted += 1;
+    return status === 401;
+  });
   // Five requests were forgotten, so the budget of ten admits seven more after the three, not two.
-  const statuses: number[] = [];
-  for (let request = 0; request < 7; request += 1) statuses.push(await statusOf(root.token));
-  expect(statuses).toEqual([200, 200, 200, 200, 200, 200, 402]);
+  for (; admitted < 7; admitted += 1) expect(await statusOf(root.token)).toBe(200);
+  expect(await statusOf(root.token)).toBe(402);
   await eventually(async () => (await spend()) === 10 * COST);
   await settled();
   expect((await node.cli(["admin", "reconcile"])).exitCode).toBe(0);
