@@ -11,9 +11,9 @@ import { startUsageServers } from "./usage-servers.ts";
 /**
  * Measures the events per second that aggregators write together, by the number of namespaces that the events are of and the number
  * of aggregators, and their CPU time by event. Events are published while the aggregators are suspended, and written once they go on.
- * The rate is that between a tenth and nine tenths of them: before, a process that was suspended for long connects anew; after, it
- * waits for messages that were sent to it meanwhile. Every figure is the median of ROUNDS. What they share the machine with affects
- * all rates, and the CPU time hardly: compare rates of one run with each other.
+ * The rate is measured from a tenth to nine tenths of them: at the beginning a suspended process may have to reconnect, and at the end it
+ * may wait for messages that are sent again. Every figure is the median of ROUNDS. Other load on the machine affects the rates more than
+ * the CPU time, so compare only rates of one run.
  */
 
 const ROUNDS = Number(process.env["ROUNDS"] ?? 3);

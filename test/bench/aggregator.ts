@@ -12,8 +12,8 @@ import { startUsageServers, type UsageServers } from "./usage-servers.ts";
 /**
  * Measures events per second of one aggregator, with row-level security, every index and all sums, beside the same rows by a bare
  * batched insert: into a plain table of the same columns with only the primary key, by the superuser, in batches of the same
- * size. The two alternate, so that other load on the machine affects both; each figure is the median of ROUNDS. CPU time is that
- * of the writing process and of all of Postgres: the rate of one core that does nothing else.
+ * size. The two alternate, so that other load on the machine affects both; each figure is the median of ROUNDS. Rates are per second of
+ * CPU time of the writing process and of all of Postgres: what one core can do that does nothing else.
  */
 
 const ROUNDS = Number(process.env["ROUNDS"] ?? 7);

@@ -7,8 +7,8 @@ import { CachingVerifier } from "../../packages/rpc/src/verifier/caching-verifie
 import { GuardrailCache } from "../../services/gateway/src/clients/guardrail-cache.ts";
 
 /**
- * Measures the caches of gateways with as many keys as a large installation has: memory of an entry beside what the cache counts,
- * and the share of requests that need no call, over simulated time.
+ * Measures the caches of gateways with as many keys as a large installation has: the memory of an entry beside the size that the cache
+ * assumes, and the share of requests that need no call, over simulated time.
  */
 
 const KEYS = Number(process.env["KEYS"] ?? 100_000);
@@ -22,7 +22,7 @@ const MAX_AGE_MS = 900_000;
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
-/** Decodes as an answer does: no text is shared with another principal. */
+/** Decodes a principal as from an answer of auth, so that it shares no text with another one. */
 function principalOf(namespaceId: Id<"ns">, accountId: Id<"acc">, root: Id<"key">): KeyPrincipal {
   const keyId = newId("key");
   const principal = {

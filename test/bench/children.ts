@@ -20,12 +20,12 @@ export interface Loader {
   readonly stop: () => void;
 }
 
-/** Options of a loader: with a large young space it seldom stands still for a garbage collection. */
+/** Options of a loader: with a large young space it seldom pauses for a garbage collection. */
 const LOADER_OPTIONS = ["--max-semi-space-size=64"];
 
 /**
- * Starts a process that sends load, with preference over all others. A client on a machine of its own would not wait for these cores, so its
- * waits are not part of a latency.
+ * Starts a process that sends load, with priority over all others: on a machine of its own a client would not wait for these cores, so
+ * latencies should not include such waits.
  */
 export function startLoader(): Loader {
   const execArgv = [...process.execArgv, ...LOADER_OPTIONS];

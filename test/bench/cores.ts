@@ -1,13 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { availableParallelism, setPriority } from "node:os";
 
-/** Core of the processes that are measured, and that of all others. */
+/** Core of the measured processes, and core of all others. */
 const [MEASURED, OTHERS] = ["0", "1"];
-/** Priority of the processes that time answers: those that share their core with them wait. */
+/** Priority of the processes that measure latencies: others on the same core wait for them. */
 const TIMING_PRIORITY = -15;
 
 /**
- * True if CORES=separate: a measured process has a core to itself, so that its latencies hold no wait for a core. Everything else shares
+ * True if CORES=separate: a measured process has a core to itself, so that its latencies include no wait for a core. Everything else shares
  * another one. Needs Linux, root and two cores.
  */
 export const HAS_SEPARATE_CORES = process.env["CORES"] === "separate";
@@ -19,18 +19,18 @@ export function leaveMeasuredCore(): void {
   moveTo(OTHERS, process.pid);
 }
 
-/** Gives processes the measured core, of which one has work at a time. */
+/** Moves processes to the core for measured processes. Only one of them may have work at a time. */
 export function giveMeasuredCore(...pids: readonly (number | undefined)[]): void {
   if (!HAS_SEPARATE_CORES) return;
   for (const pid of pids) if (pid !== undefined) moveTo(MEASURED, pid);
 }
 
-/** Lets this process, which times the answers, and those that it waits for go before all that share their core. */
+/** Gives priority to this process, which measures latencies, and to those that it waits for. */
 export function preferTiming(...pids: readonly (number | undefined)[]): void {
   if (HAS_SEPARATE_CORES) preferProcesses(process.pid, ...pids);
 }
 
-/** Lets processes go before all others. Without the right to do so they share the cores with them. */
+/** Gives processes priority over all others. Without the right to do so, their priority stays. */
 export function preferProcesses(...pids: readonly (number | undefined)[]): void {
   for (const pid of pids) {
     try {
@@ -41,7 +41,7 @@ export function preferProcesses(...pids: readonly (number | undefined)[]): void 
   }
 }
 
-/** Takes the preference from a process that was started by one that has it. */
+/** Gives a process normal priority again, after it inherited a higher one. */
 export function loseTimingPreference(pid = process.pid): void {
   if (HAS_SEPARATE_CORES) setPriority(pid, 0);
 }

@@ -28,7 +28,7 @@ const ROUNDS = Number(process.env["ROUNDS"] ?? 3);
 /** Time from the start of a node until the memory and CPU time of its idle processes are read. */
 const IDLE_SECONDS = Number(process.env["IDLE_SECONDS"] ?? 30);
 const CONCURRENCY = Number(process.env["CONCURRENCY"] ?? 32);
-/** Time of load before the windows of a case. V8 compiles for some 30,000 requests: measured before, one takes a quarter more. */
+/** Time of load before the windows of a case. V8 optimises during the first 30,000 requests, which cost a quarter more. */
 const WARM_UP_MS = Number(process.env["WARM_UP_SECONDS"] ?? 15) * 1_000;
 const WARM_UP_MAX_MS = 120_000;
 const IDLE_WINDOW_SECONDS = 5;
@@ -64,7 +64,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** Runs cases on a node with so many gateways. */
+/** Runs the cases that need a given number of gateways. */
 async function measureOn(gateways: number, names: readonly string[], servers: Servers): Promise<void> {
   const bench = await startBenchNode(servers.upstreamUrl, gateways);
   try {

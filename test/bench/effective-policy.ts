@@ -53,5 +53,5 @@ const { user, system } = process.cpuUsage(before);
 took.sort();
 const at = (share: number): string => `${(took[Math.floor((ROUNDS - 1) * share)] ?? 0).toFixed(1)} us`;
 process.stdout.write(`5 keys deep, 20 bindings: p50 ${at(0.5)}   p99 ${at(0.99)}`);
-// CPU time of all threads: other load on the machine is not in it.
+// CPU time of all threads, which excludes other load on the machine.
 process.stdout.write(`   CPU ${((user + system) / ROUNDS).toFixed(1)} us each\n`);

@@ -5,7 +5,7 @@ import { newNamespace } from "../harness/policies.ts";
 import { startNode, type StartOptions, type TestNode } from "../harness/node.ts";
 import { EVERYDAY_PATTERNS } from "./everyday-patterns.ts";
 
-/** Limits that no load reaches. */
+/** Limits that are never reached. */
 const BUDGET = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: "1000000000000" } };
 const RATE_LIMIT = { rateLimit: { windowSecs: "60", maxRequests: "100000000", maxTokens: "100000000000" } };
 const GUARDRAIL = {

@@ -9,8 +9,8 @@ import { type LoadOptions, type LoadResult, runLoad } from "./load.ts";
 import { load, median } from "./times.ts";
 
 /**
- * Measures what a flood from one namespace does to another one: the latency of a steady trickle without and with the flood, in turns. The
- * flood is as many requests as are answered, by a process of its own.
+ * Measures what a flood from one namespace does to another one: the latency of a steady trickle of requests without and with the flood, in
+ * turns. A process of its own sends the flood: the next request on each connection once the last is answered.
  *
  * FLOOD is the number of its connections (256), RATE that of the trickle's requests a second (20), SECONDS the length of a window (6),
  * ROUNDS their number (5), MODEL late, which answers after 200 ms as models take, tiny, which answers at once, or streamed. ONSET_MS is how long a flood has run when its window begins

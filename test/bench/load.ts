@@ -15,7 +15,7 @@ export interface LoadOptions {
   /** Number of concurrent requests, for each address. */
   readonly concurrency: number;
   readonly durationMs: number;
-  /** Requests per second, sent on time whether or not earlier ones are answered. By default as many as are answered. */
+  /** Requests per second, sent on time whether or not earlier ones are answered. By default each connection sends the next one after an answer. */
   readonly perSecond?: number;
   /** Time at the start of which latencies are not counted, because connections are opened. None by default. */
   readonly uncountedMs?: number;

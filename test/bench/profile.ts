@@ -6,8 +6,8 @@ import { printSelfTimes } from "./self-times.ts";
 
 /**
  * Prints what a process of a running node spends its CPU time on under small requests with everything on: self time by part, and the
- * functions with most of it. The profiler of Node's inspector is started by a signal, so that nothing differs from production
- * until then.
+ * functions with most of it. A signal starts the profiler of Node's inspector; until then the process is as
+ * in production.
  *
  * ROLE is the role that is profiled (gateway), SECONDS the length of the profile (10), TOP the number of functions (40).
  */

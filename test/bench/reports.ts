@@ -17,7 +17,7 @@ import { cpuByRole } from "./cost/node-figures.ts";
  * Measures the CPU time of the policy service and of Postgres for each request that a gateway reports in bulk: 1,000 in a call, of one
  * namespace and of 100, on two budgets and on 200.
  *
- * CALLS is the number of measured calls of each case (40), REPORTS that of requests in a call (1,000), SHAPE=1 measures the second case alone. PROFILE=1 prints a CPU profile of the policy service with it.
+ * CALLS is the number of measured calls of each case (40), REPORTS that of requests in a call (1,000), SHAPE=1 measures only the second case. PROFILE=1 prints a CPU profile of the policy service with it.
  */
 
 const { CALLS = "40", PROFILE, SHAPE } = process.env;

@@ -23,8 +23,8 @@ export interface SelfTimes {
 }
 
 /**
- * Groups the self time of a profile. That of functions of V8 itself counts for their caller, but for what has none: garbage
- * collection, the microtask queue, and native code that no function called.
+ * Groups the self time of a profile. The time of V8's own functions counts for their caller. Only what has no caller is listed by itself:
+ * garbage collection, the microtask queue, and native code that no function called.
  */
 export function selfTimes({ nodes, samples, timeDeltas }: CpuProfile): SelfTimes {
   const byId = new Map(nodes.map((node) => [node.id, node]));
@@ -65,7 +65,7 @@ function nameOf({ url, functionName, lineNumber }: ProfileNode["callFrame"]): st
   return `${name} ${pathOf(url).replace(/^.*\/node_modules\//, "")}:${lineNumber + 1}`;
 }
 
-/** Path of a file, from the folder of this repository for its own. */
+/** Path of a file; relative to the root of the repository for its own files. */
 function pathOf(url: string): string {
   const root = dirname(dirname(import.meta.dirname));
   return url.replace(/^file:\/\//, "").replace(`${root}/`, "");

@@ -18,7 +18,7 @@ const ANSWER = JSON.stringify({
   usage: { prompt_tokens: 12, completion_tokens: 2, total_tokens: 14 },
 });
 
-/** Time that a model takes for a short answer, at least. */
+/** Shortest time in which models give a short answer. */
 const LATE_MS = 200;
 
 /** Upstream of every wire that answers every request at once; at `/late/…` after 200 ms, at `/stream/…` with a stream of 40 words, one every 5 ms. */
@@ -75,7 +75,7 @@ function pacer(perSecond: number): RequestListener {
     request.resume();
     response.writeHead(200, { "content-type": "text/event-stream" });
     response.write(pieceOf("begin "));
-    // Streams that begin together do not stay together.
+    // Each stream has its own phase, so that streams that begin together do not send together.
     open.set(response, performance.now() + (Math.random() * 1_000) / perSecond);
     response.on("close", () => open.delete(response));
   };

@@ -85,7 +85,7 @@ async function measure(budgets: number): Promise<void> {
     }
     end(decision);
     if (n >= WARM_UP) times.push(tookMs * 1_000);
-    // Answers to calls ahead of need come between requests.
+    // Lets the answers to calls that were made ahead of need arrive.
     if (n % 64 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   const { user, system } = process.cpuUsage(cpuBefore);

@@ -3,7 +3,7 @@ import { isMainThread } from "node:worker_threads";
 
 /**
  * Probe that NODE_OPTIONS loads into every process of a node. Appends each long turn of the event loop to
- * `$ROUTEPLANE_STALLS/<pid>`, by time and by the CPU time of the thread, which other load on the machine does not affect. Other threads of a process are left out: they have event loops of their own.
+ * `$ROUTEPLANE_STALLS/<pid>`, with its duration and the CPU time of the thread, which other load on the machine does not affect. Other threads of a process are left out: they have event loops of their own.
  */
 
 const folder = process.env["ROUTEPLANE_STALLS"];

@@ -40,7 +40,7 @@ export function makeRequests(count: number, namespaceId: Id<"ns">): LoggedReques
   });
 }
 
-/** Factor by which latencies differ: log-normal, from a twentieth to twenty for nearly all. */
+/** Random factor of a latency: log-normal, nearly always between 1/20 and 20. */
 function spread(): number {
   const normal = Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
   return Math.exp(normal);

@@ -62,7 +62,7 @@ async function timed(name: string, postgresPid: number, read: () => Promise<void
   printTimes(`${name}, ${load()}, CPU of Postgres ${cpuMs.toFixed(1)} ms`, times);
 }
 
-/** Client that leaves less garbage than `fetch`, which would be collected during the measurement. */
+/** HTTP client that makes less garbage than `fetch`, whose collection would be part of the measured times. */
 const callers = new Agent();
 
 async function call(node: TestNode, method: string, request: object): Promise<void> {

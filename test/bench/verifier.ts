@@ -7,9 +7,9 @@ import { serviceAccessOf } from "../harness/service-access.ts";
 import { median, printTimes } from "./times.ts";
 
 /**
- * Measures verifications by `@routeplane/client` in one process while its cache is warm, beside an empty asynchronous function: by turns
- * of half a second each, one call after the other, of which every figure is the median. The middle half of the turns is shown too.
- * Also the time until it refuses a key that is revoked.
+ * Measures verifications by `@routeplane/client` in one process while its cache is warm, beside an empty asynchronous function. The two
+ * alternate in turns of half a second, one call after the other. Each figure is the median of the turns; the middle half of them is shown too.
+ * Also measures the time until the verifier refuses a revoked key.
  */
 
 const KEYS = 1_000;

@@ -12,14 +12,14 @@ import { startNode, type TestNode } from "../harness/node.ts";
 import { cpuSeconds, median } from "./times.ts";
 
 /**
- * Measures the CPU that a verification over gRPC costs the auth service, beside an empty @grpc/grpc-js handler: by turns of a second each,
- * of which every figure is the median. A share is that of a turn and of the empty handler's turn right before, so that other work on the
- * machine, which slows both, changes it little.
+ * Measures the CPU that a verification over gRPC costs the auth service, beside an empty @grpc/grpc-js handler. The two alternate in turns
+ * of a second. Each figure is the median of the turns. A share compares a turn with the empty handler's turn right before it, so that
+ * other work on the machine, which slows both, changes it little.
  */
 
 const CONCURRENCY = 32;
 const WARM_UP_MS = 2_000;
-/** Time of a turn that is not measured: of caches that the turn of another server has filled. */
+/** Time at the start of a turn that is not measured, because the turn before it filled the CPU caches with other data. */
 const SETTLE_MS = 100;
 const MEASURE_MS = 1_000;
 const ROUNDS = 12;
@@ -31,7 +31,7 @@ interface Target {
   readonly pid: number;
   readonly token: () => string;
   readonly serviceToken: string;
-  /** Number beyond every change, so that auth must not answer from its cache. */
+  /** Number that no change has reached yet, so that auth must not answer from its cache. */
   readonly knownChange?: bigint;
   readonly outcome: "key" | "refusal" | undefined;
 }
@@ -74,7 +74,7 @@ async function targetsOf(node: TestNode, child: ChildProcess, emptyAddress: stri
   const { auth: connect, grpc } = await addressesOf(node);
   const key = await node.apiKey();
   const valid = (): string => key;
-  // Of the right shape, with a wrong checksum.
+  // A token of the right shape with a wrong checksum.
   const junk = (): string => {
     const token = mintToken("key");
     return `${token.slice(0, -1)}${token.endsWith("0") ? "1" : "0"}`;
@@ -149,7 +149,7 @@ async function superuser(node: TestNode): Promise<pg.Client> {
   const { superuserPassword: password } = await secretsOf(node);
   const port = Number((await readFile(join(node.home, "postgres/data/postmaster.pid"), "utf8")).split("\n")[3]);
   const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", database: "postgres", password });
-  // A connection that the node's end closes is no error that would hide another one.
+  // The node closes this connection when it stops. That error must not hide another one.
   client.on("error", () => {});
   await client.connect();
   return client;

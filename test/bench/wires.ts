@@ -9,9 +9,9 @@ import { runLoad } from "./load.ts";
 import { load } from "./times.ts";
 
 /**
- * Measures the CPU time that a request costs a gateway on each route, with everything on: answers that pass, whole and as streams of 40
- * words, and streams that are translated. The cases take turns, so that a machine that slows down slows all; medians are printed. CASES names the
- * kinds of them, separated by commas: whole, passed and translated, which are compared with those that are passed, by default.
+ * Measures the CPU time that a request costs a gateway on each route, with everything on: answers that are passed on, whole and as streams of
+ * 40 words, and streams that are translated. The cases take turns, so that a machine that slows down slows all; medians are printed. CASES
+ * lists the kinds to measure, separated by commas: whole, passed, translated (compared with passed ones). All by default.
  */
 
 const SECONDS = Number(process.env["SECONDS"] ?? 4);
@@ -107,7 +107,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** Prints each case beside chat of its kind; a translated stream also beside that of its client's wire which passes. */
+/** Prints each case beside the case of its kind for chat, and a translated stream also beside the passed-on stream of its client's wire. */
 function print(measured: ReadonlyMap<Case, readonly number[]>): void {
   const figureOf = (client: ClientWire, upstream: ClientWire, streamed: boolean): readonly number[] =>
     [...measured].find(

@@ -20,7 +20,7 @@ export interface BenchNode {
 }
 
 const RECORDED_TIMEOUT_MS = 60_000;
-/** Reports of the gateways are in after a second; of a node that never gets quiet the figures include what it does meanwhile. */
+/** Time limit for the node to become quiet. Reports of the gateways arrive within a second. If it does not, its further work counts too. */
 const QUIET_WINDOW_MS = 1_000;
 const QUIET_WINDOWS_MAX = 8;
 

@@ -4,14 +4,14 @@ import { everythingOn } from "../everything-on.ts";
 
 /** Keys and model of a load. */
 export interface Target {
-  /** Tokens, one after the other for each request. */
+  /** Tokens, which the requests use in turn. */
   readonly tokens: readonly string[];
   readonly model: "tiny" | "streamed";
 }
 
 export interface Case {
   readonly name: string;
-  /** Gateways of the node that it runs on. */
+  /** Number of gateways of the node. */
   readonly gateways: 1 | 2;
   readonly streamed: boolean;
   /** Creates keys and policies, in a namespace of the given name, or several that begin with it. */
@@ -22,7 +22,7 @@ export interface Case {
 const NAMESPACES = 1_000;
 /** Bindings of the case with many, spread over a namespace and a lineage of 3 keys. */
 const BINDINGS = 200;
-/** Limits that are never reached, so that nothing is refused. Of larger ones gateways have no slices. */
+/** Limits that are never reached, so that nothing is refused. Gateways get no slices of larger limits. */
 const NEVER = "9000000000000";
 const BUDGET: PolicyJson = { budget: { window: "BUDGET_WINDOW_DAY", limitMicroUsd: NEVER } };
 const RATE_LIMIT: PolicyJson = { rateLimit: { windowSecs: 60, maxRequests: NEVER, maxTokens: NEVER } };

@@ -42,7 +42,7 @@ export async function measureNearLimit(
     const proxyAtRate = await measureProxy(proxyPid, { ...proxyLoad, perSecond: window.result.perSecond });
     refusedEarly += early.failed;
     usable.push((early.answers - early.failed + window.result.answers - window.result.failed) / REQUESTS);
-    // Refusals are what the end of a budget brings; they are not failures.
+    // At the end of a budget refusals are expected.
     measured.push({ proxy, proxyAtRate, window: { ...window, result: { ...window.result, failed: 0 } } });
   }
   printCase("last 10 % of a budget", measured);

@@ -127,12 +127,12 @@ export class MessageWriter {
   }
 
   #int32(field: number, value: number): void {
-    if ((value | 0) !== value) throw new RangeError(`${value} is no int32`);
+    if ((value | 0) !== value) throw new RangeError(`${value} is not an int32`);
     this.#integer(field, value);
   }
 
   #integer(field: number, value: number): void {
-    if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no safe integer`);
+    if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is not a safe integer`);
     if (value < 0) return this.#amount(field, BigInt(value));
     this.#reserve(2 * MAX_VARINT_BYTES);
     this.#varint((field << 3) | VARINT);

@@ -14,7 +14,7 @@ export function credentialHeadersOf({ request }: Exchange): CredentialHeaders {
   };
 }
 
-/** Header of which Node joins several, in one of the two forms of its type. */
+/** Value of a header as one text. Repeated values are joined, as Node does for most headers. */
 export function joinedHeader(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header.join(", ") : header;
 }

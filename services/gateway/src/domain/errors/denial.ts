@@ -23,7 +23,7 @@ export interface Denial {
 export interface DeniedAmounts {
   readonly limit: bigint;
   readonly remaining: bigint;
-  /** Least bound of the request that could have been admitted. */
+  /** Smallest amount with which the request would have been admitted. */
   readonly needed: bigint;
 }
 

@@ -1,10 +1,10 @@
-/** Finder of the output within a choice of an answer: what its model made, under whatever name. */
+/** Counts the output within a choice of an answer: all that its model made, whatever its members are called. */
 import { isObject, type JsonObject } from "../wire/json.ts";
 import type { OutputText } from "./output-text.ts";
 import { USAGE_PLACES } from "./usage-names.ts";
 
 /** Members of a choice that are not output, or repeat it. */
-const NO_OUTPUT = new Set([
+const NOT_OUTPUT = new Set([
   "index",
   "finish_reason",
   "native_finish_reason",
@@ -40,7 +40,7 @@ const MEDIA = new Set(["data", "b64_json"]);
 export function addOutput(text: OutputText, choice: JsonObject, index: number): boolean {
   const walk = new OutputWalk(text, index);
   for (const name in choice) {
-    if (NO_OUTPUT.has(name)) continue;
+    if (NOT_OUTPUT.has(name)) continue;
     const value = choice[name];
     if (!isObject(value)) walk.add(name, value, name === "text");
     else for (const member in value) walk.add(member, value[member], TEXT_MEMBERS.has(member));
@@ -78,7 +78,7 @@ class OutputWalk {
     return this.#seen.length > 0;
   }
 
-  /** @param isOfModel true if no member around it may hold text that others wrote */
+  /** @param isOfModel true if every member around it holds only text of the model */
   add(name: string, value: unknown, isOfModel: boolean): void {
     if (value === null || value === "") return;
     if (typeof value === "string") this.#addString(name, value, isOfModel);

@@ -2,7 +2,7 @@ import type { BudgetLimit, Excess } from "@routeplane/admission";
 import { microToNano, nanoToMicro } from "@routeplane/domain";
 import type { AppliedLimits } from "./applied-limits.ts";
 
-/** Message of a denial for people: the limit, what remains of it, and the least bound of the request. */
+/** Message of a denial for people: the limit, what remains of it, and the smallest amount that the request needs. */
 export function denialMessage(excess: Excess<AppliedLimits>): string {
   const { rule, limit, remaining, needed, retryAtMs } = excess;
   const { policyName, limits } = excess.binding;

@@ -3,9 +3,9 @@ import { isObject, type JsonObject } from "../../wire/json.ts";
 import { positionOf } from "../event-position.ts";
 import type { StreamPiece, StreamPieces } from "../stream-pieces.ts";
 
-/** Name of the text of all text blocks: clients append them. */
+/** Key of the text of all text blocks, which clients read as one text. */
 const TEXT = "text";
-/** Name of the text of all thinking. That of each block leaves before the block stops, as it may be signed. */
+/** Key of the text of all thinking. The thinking of a block is sent before the block stops, because a signature may follow it. */
 const THINKING = "thinking";
 
 /** Types of the deltas that bring a member. */
@@ -15,7 +15,7 @@ const DELTA_TYPES: Readonly<Record<string, string>> = {
   partial_json: "input_json_delta",
 };
 /** Members of deltas that are not pieces of text. */
-const NO_PIECES: ReadonlySet<string> = new Set(["type", "signature"]);
+const NOT_TEXT: ReadonlySet<string> = new Set(["type", "signature"]);
 /** Types of the events after which no text goes on. */
 const LAST: ReadonlySet<unknown> = new Set(["message_delta", "message_stop", "error"]);
 /** Types of the events whose order must stay. */
@@ -44,7 +44,7 @@ export const MESSAGES_PIECES: StreamPieces = {
         return false;
     }
   },
-  // The next block may continue the text: what is held of it can leave in this one until then.
+  // The next block may continue the text. Until it starts, what is held of the text can be sent in this one.
   mayWait: ({ type }) => type === "content_block_stop",
   mayOvertake: ({ type }) => !ORDERED.has(type),
 };
@@ -58,7 +58,7 @@ function piecesOf({ type, index, delta, content_block: block, message }: JsonObj
   }
   if (type !== "content_block_delta" || !isObject(delta)) return [];
   return Object.keys(delta)
-    .filter((member) => typeof delta[member] === "string" && !NO_PIECES.has(member))
+    .filter((member) => typeof delta[member] === "string" && !NOT_TEXT.has(member))
     .map((member) => pieceOf(["delta", member], member, index));
 }
 

@@ -3,21 +3,21 @@ import { positionOf } from "../event-position.ts";
 import { AUDIO_DELTA } from "./responses-content.ts";
 import type { StreamPiece, StreamPieces } from "../stream-pieces.ts";
 
-/** Kind of a text that goes on in other events. */
+/** Kind of a text whose pieces come in several events. */
 interface TextKind {
-  /** Name of the kind, and the member that counts the texts of an item, if there can be several. */
   readonly name: string;
+  /** Member of an event with the position of the text in its item, if an item can have several of the kind. */
   readonly position?: "content_index" | "summary_index";
-  /** Name of the texts that are read as one. */
+  /** Name of the group of texts that are read as one text. */
   readonly group?: string;
   readonly isJson?: boolean;
-  /** Type of the events that bring pieces, without `response.` and `.delta`. */
+  /** Type of the events with its pieces, without `response.` and `.delta`. */
   readonly type: string;
 }
 
-/** Name of the texts of all messages: a translated answer has one for each run of text. */
+/** Group of the texts of all messages: a translated answer can have several. */
 const TEXT = "text";
-/** Name of the texts of all reasoning. */
+/** Group of the texts of all reasoning. */
 const THINKING = "thinking";
 
 const CONTENT: TextKind = { name: "content", position: "content_index", group: TEXT, type: "output_text" };
@@ -45,8 +45,8 @@ type Path = readonly (string | number)[];
 type Found = readonly [path: Path, kind: TextKind, position: number | undefined];
 
 /**
- * Pieces of the texts of a streamed response. Events that repeat a text whole are read in their own order: the texts of all events of
- * one type are one, as those of the pieces are. The last event is judged like a whole answer.
+ * Pieces of the texts of a streamed response. An event that repeats a whole text, such as `response.output_text.done`, is not a piece of that
+ * text: the whole texts in all events of its type form a text of their own. The last event is judged like a whole answer.
  */
 export const RESPONSES_PIECES: StreamPieces = {
   piecesOf,
@@ -133,19 +133,19 @@ function pieceOf(event: JsonObject, [path, kind, at]: Found): StreamPiece {
   return {
     path,
     key: keyOf(positioned, kind),
-    ...(group !== undefined && { group: { name: group, position: placeInGroup(positioned, kind) } }),
+    ...(group !== undefined && { group: { name: group, position: positionInGroup(positioned, kind) } }),
     isJson,
     more: (delta) => ({ ...placeOf(placed), type: `response.${type}.delta`, delta }),
   };
 }
 
-/** Piece that is all of its text. */
+/** Piece that is a whole text. */
 function wholePieceOf(event: JsonObject, found: Found, key: string, group: string): StreamPiece {
   const piece = pieceOf(event, found);
   return { ...piece, key, ...(piece.group && { group: { ...piece.group, name: group } }), isWhole: true };
 }
 
-/** Piece that the member `delta` is. @param name type of the event, without `.delta` */
+/** Piece in the member `delta` of an event. @param name type of the event, without `.delta` */
 function pieceOfDelta(event: JsonObject, name: string): StreamPiece {
   const path = ["delta"];
   const kind = KINDS.get(name.replace(/^response\./, ""));
@@ -154,7 +154,7 @@ function pieceOfDelta(event: JsonObject, name: string): StreamPiece {
   return { path, key: deltaKeyOf(event, name), more: (delta) => ({ ...placeOf(event), type, delta }) };
 }
 
-/** Key of the text that events of a type bring pieces of. @param name the type, without `.delta` or `.done` */
+/** Key of the text whose pieces the events of a type hold. @param name the type, without `.delta` or `.done` */
 function deltaKeyOf(event: JsonObject, name: string): string {
   const kind = KINDS.get(name.replace(/^response\./, ""));
   if (kind !== undefined) return keyOf(event, kind);
@@ -165,17 +165,19 @@ function keyOf(event: JsonObject, { name, position }: TextKind): string {
   return `${itemKeyOf(event)}${name}${position === undefined ? "" : ` ${indexOf(event[position])}`}`;
 }
 
-/** Start of the names of all texts of an item. */
+/** Start of the keys of all texts of an item. */
 function itemKeyOf({ output_index: index }: JsonObject): string {
   return `${indexOf(index)} `;
 }
 
-/** Position of a text in the response: those of one item, of which none has more parts than can be sent, are behind each other. */
-function placeInGroup(event: JsonObject, { name, position }: TextKind): number {
-  const [before, part] = [name === "content" ? MAX_PARTS : 0, position === undefined ? 0 : indexOf(event[position])];
-  return indexOf(event["output_index"]) * 2 * MAX_PARTS + before + part;
+/** Position of a text among all texts of a response: by item, and within an item its content after everything else. */
+function positionInGroup(event: JsonObject, { name, position }: TextKind): number {
+  const part = position === undefined ? 0 : indexOf(event[position]);
+  const inItem = name === "content" ? MAX_PARTS + part : part;
+  return indexOf(event["output_index"]) * 2 * MAX_PARTS + inItem;
 }
 
+/** Bound of the parts of an item, above what fits in an answer. */
 const MAX_PARTS = 1_000_000;
 
 /** Position that an event names; the first one if it names none. */
@@ -183,7 +185,7 @@ function indexOf(index: unknown): number {
   return positionOf(index) ?? 0;
 }
 
-/** Place of an event in the response: ids and positions, of which none holds text. */
+/** Members that say where in the response an event belongs: its item and positions, which never hold text. */
 function placeOf(event: JsonObject): JsonObject {
   const { item_id: id } = event;
   const positions = ["sequence_number", "output_index", "content_index", "summary_index"].filter(
@@ -195,5 +197,5 @@ function placeOf(event: JsonObject): JsonObject {
   };
 }
 
-/** Matches ids of items as answers may have them, which guardrails do not judge: without a long number. */
+/** Matches the ids of items that are copied without a guardrail: an id with a long number could be a card number. */
 const ITEM_ID = /^(?!.*\d{13})[\w.:/@+-]{1,128}$/;

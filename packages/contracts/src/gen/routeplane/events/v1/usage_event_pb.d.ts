@@ -634,7 +634,7 @@ export declare type DeniedAmounts = Message<"routeplane.events.v1.DeniedAmounts"
   remaining: bigint;
 
   /**
-   * Least bound of the request that could have been admitted.
+   * Smallest amount with which the request would have been admitted.
    *
    * @generated from field: int64 needed = 3;
    */

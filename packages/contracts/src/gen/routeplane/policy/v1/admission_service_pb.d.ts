@@ -343,7 +343,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   principalId: string;
 
   /**
-   * Description for people: the limit, what remains of it and the least bound of the request. Without secrets.
+   * Description for people: the limit, what remains of it and the smallest amount that the request needs. Without secrets.
    *
    * @generated from field: string message = 6;
    */
@@ -372,7 +372,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   limit: bigint;
 
   /**
-   * Amount that remains, in the unit of `limit`; less than the least bound of the request.
+   * Amount that remains, in the unit of `limit`; less than `needed`.
    *
    * @generated from field: int64 remaining = 10;
    */
@@ -387,7 +387,7 @@ export declare type Denial = Message<"routeplane.policy.v1.Denial"> & {
   isFirm: boolean;
 
   /**
-   * Least bound of the request that could be admitted, in the unit of `limit`; money is rounded up.
+   * Smallest amount with which the request would be admitted, in the unit of `limit`; money is rounded up.
    *
    * @generated from field: int64 needed = 12;
    */
