@@ -23,8 +23,8 @@ test("reads the first moment of a time that the clocks show twice, and the hour 
   expect(read("2026-03-29T02:30")).toBe("2026-03-29T00:30:00.000Z");
 });
 
-test("reads no text in another format", () => {
-  for (const text of ["", "2026-11-30", "2026-13-30T09:31", "now", "2026-11-30T09:31Z"]) {
+test("reads no text in another format, nor a year of which only the last digits are typed", () => {
+  for (const text of ["", "2026-11-30", "2026-13-30T09:31", "now", "2026-11-30T09:31Z", "0026-11-30T09:31"]) {
     expect(fromLocalTime(text, "UTC")).toBeUndefined();
   }
 });

@@ -8,11 +8,11 @@ export function toLocalTime(date: Date, timeZone: string): string {
 }
 
 /**
- * Moment at which the clocks of a zone show a time; undefined for an invalid text. For a time that the clocks show twice it is the first
- * moment; a time that they skip is moved back by the length of the gap.
+ * Moment at which the clocks of a zone show a time; undefined for an invalid text, and for a year before 1000, which a field gives while the
+ * year is typed. For a time that the clocks show twice it is the first moment; a time that they skip is moved back by the length of the gap.
  */
 export function fromLocalTime(text: string, timeZone: string): Date | undefined {
-  const shown = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}$/.test(text) ? Date.parse(`${text}Z`) : NaN;
+  const shown = /^[1-9]\d{3}-\d{2}-\d{2}T\d{2}:\d{2}$/.test(text) ? Date.parse(`${text}Z`) : NaN;
   if (Number.isNaN(shown)) return undefined;
   // Offsets before and after a possible change of the clocks: the time is right with one of them, unless the clocks skip it.
   const first = shown - offsetAt(shown - DAY_MS, timeZone);

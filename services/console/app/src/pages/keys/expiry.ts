@@ -41,5 +41,5 @@ export function expiryOf(
   if (kind === "") return {};
   if (kind !== "at") return { expiresAt: new Date(now + SPANS[kind as keyof typeof SPANS]) };
   const expiresAt = fromLocalTime(time, timeZone);
-  return expiresAt === undefined ? { fault: "Choose a date and a time" } : { expiresAt };
+  return expiresAt === undefined ? { fault: "Choose a date, with all digits of the year, and a time" } : { expiresAt };
 }

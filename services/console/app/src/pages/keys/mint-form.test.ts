@@ -60,4 +60,5 @@ test("reports every invalid or missing text at its field", () => {
   const all = { name: " ", scopes: [], limitUsd: "5 EUR", maxRequests: "many", expiry: { kind: "at", time: "" } };
   expect(faultyFields(all)).toEqual(["name", "scopes", "limits.budget", "limits.rate_limit", "expires_at"]);
   expect(faultyFields({ limitUsd: "5 EUR" })).toEqual(["limits.budget"]);
+  expect(faultyFields({ expiry: { kind: "at", time: "0027-01-31T10:00" } })).toEqual(["expires_at"]);
 });
