@@ -169,3 +169,42 @@ it("previews a policy with the numbers of `policy simulate --json`, and creates 
   await page.getByText("shadow").first().waitFor();
   expect(faults).toEqual([]);
 });
+
+it("binds a policy to the id that the field shows, and to none while the id is not complete", async () => {
+  const namespace = await node.createNamespace("bind-by-id");
+  const mint = { name: "without keys:read", scopes: ["policy:*"], namespace: "bind-by-id" };
+  const { token } = await node.rpc<{ token: string }>("auth.v1.KeyService/MintRootKey", await node.operatorKey(), mint);
+  const { policy } = await node.rpc<{ policy: { id: string } }>("policy.v1.PolicyService/CreatePolicy", token, {
+    name: "nothing",
+    spec: { guardrail: { modelAllow: {} } },
+  });
+  const { key } = await node.rpc<{ key: { id: string } }>("auth.v1.KeyService/MintKey", namespace.token, {
+    name: "agent",
+    scopes: ["inference:invoke"],
+  });
+  const bindings = () =>
+    node.rpc<object>("policy.v1.PolicyService/ListBindings", token, { policyId: policy.id }) as Promise<{
+      readonly bindings?: readonly { readonly principalId: string }[];
+    }>;
+  const { page } = await view(browser, `${node.consoleUrl}/policies/${policy.id}`, await signIn(node, browser, token));
+  await page.getByRole("button", { name: "Bind", exact: true }).click();
+  const bind = dialog(page).getByRole("button", { name: "Bind" });
+  await dialog(page).getByLabel("Bind to").fill(key.id.slice(0, -1));
+  await dialog(page).getByText("Must be an id that begins with key_ or ns_.").waitFor();
+  expect(await bind.isDisabled()).toBe(true);
+  await dialog(page).getByLabel("Bind to").fill(key.id);
+  await bind.click();
+  await dialog(page).waitFor({ state: "detached" });
+  expect((await bindings()).bindings?.map(({ principalId }) => principalId)).toEqual([key.id]);
+
+  await page.goto(`${node.consoleUrl}/policies/new`);
+  await page.getByLabel("Name").first().fill("a budget");
+  await page.getByLabel("Limit in USD").fill("5");
+  await page.getByLabel("Bind to").fill("key_");
+  await page.getByRole("button", { name: "Create the policy" }).click();
+  await page.getByText("The policy has faults.").waitFor();
+  await page.getByLabel("Bind to").fill(key.id);
+  await page.getByRole("button", { name: "Create the policy" }).click();
+  await page.getByRole("heading", { level: 1, name: "a budget" }).waitFor();
+  expect(await page.getByRole("table", { name: "What it is bound to" }).innerText()).not.toContain("this namespace");
+});

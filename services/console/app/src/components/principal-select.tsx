@@ -1,5 +1,4 @@
 import { PrincipalType } from "@routeplane/contracts/policy";
-import { useState } from "react";
 import { MAX_KEY_NAMES, useKeys } from "../rpc/use-key-names.ts";
 import { holdsScope, useSession } from "../session/use-session.ts";
 import { Field } from "./field.tsx";
@@ -10,9 +9,15 @@ export interface ChosenPrincipal {
   readonly principalId: string;
 }
 
+/** True if the principal's id is complete. The service decides whether there is such a principal. */
+export function isWhole({ principalId }: ChosenPrincipal): boolean {
+  return /^(?:ns|key)_[0-9a-z]{26}$/.test(principalId);
+}
+
 interface PrincipalSelectProps {
   readonly label: string;
   readonly value: ChosenPrincipal;
+  /** Called with each choice, and with each text of the field for an id, which need not be a whole id. */
   readonly onChange: (principal: ChosenPrincipal) => void;
 }
 
@@ -28,7 +33,7 @@ export function PrincipalSelect({ label, value, onChange }: PrincipalSelectProps
   }
   const active = [...keys.values()].filter(({ revokedAt, id }) => revokedAt === undefined || id === value.principalId);
   return (
-    <Field label={label}>
+    <Field label={label} error={isWhole(value) ? undefined : "This is no id of a key."}>
       <select value={value.principalId} onChange={({ target }) => onChange(principalOf(target.value))}>
         <option value={session.namespaceId}>Every key of the namespace {session.namespaceName}</option>
         {value.principalType === PrincipalType.API_KEY && !keys.has(value.principalId) && (
@@ -44,26 +49,20 @@ export function PrincipalSelect({ label, value, onChange }: PrincipalSelectProps
   );
 }
 
-const PRINCIPAL_ID = /^(?:ns|key)_[0-9a-z]{26}$/;
-
-/** Field for the id of a principal. Reports the id once it is complete. */
+/** Field for the id of a principal. */
 function PrincipalIdField({ label, value, onChange }: PrincipalSelectProps) {
-  const [text, setText] = useState(value.principalId);
   return (
     <Field
       label={label}
       hint="The id of a key (key_…), which includes the keys below it, or of the namespace (ns_…)."
-      error={PRINCIPAL_ID.test(text.trim()) ? undefined : "Must be an id that begins with key_ or ns_."}
+      error={isWhole(value) ? undefined : "Must be an id that begins with key_ or ns_."}
     >
       <input
-        value={text}
+        value={value.principalId}
         maxLength={100}
         spellCheck={false}
         autoComplete="off"
-        onChange={({ target }) => {
-          setText(target.value);
-          if (PRINCIPAL_ID.test(target.value.trim())) onChange(principalOf(target.value.trim()));
-        }}
+        onChange={({ target }) => onChange(principalOf(target.value.trim()))}
       />
     </Field>
   );

@@ -4,7 +4,7 @@ import { useState } from "react";
 import { Button } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
-import { type ChosenPrincipal, PrincipalSelect } from "../../components/principal-select.tsx";
+import { type ChosenPrincipal, isWhole, PrincipalSelect } from "../../components/principal-select.tsx";
 import { useRefresh } from "../../rpc/use-refresh.ts";
 import { useSession } from "../../session/use-session.ts";
 import { ModeChoice } from "./mode-choice.tsx";
@@ -43,6 +43,7 @@ export function BindDialog({ policy, onClose }: { readonly policy: Policy; reado
         <Button onClick={onClose}>Cancel</Button>
         <Button
           kind="primary"
+          disabled={!isWhole(principal)}
           isBusy={bind.isPending}
           onClick={() => bind.mutate({ policyId: policy.id, ...principal, mode, etag: policy.etag })}
         >

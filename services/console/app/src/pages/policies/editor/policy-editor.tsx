@@ -6,6 +6,7 @@ import { Button } from "../../../components/button.tsx";
 import { ErrorNotice } from "../../../components/error-notice.tsx";
 import { Field } from "../../../components/field.tsx";
 import { Notice } from "../../../components/notice.tsx";
+import { isWhole } from "../../../components/principal-select.tsx";
 import { Section } from "../../../components/section.tsx";
 import { Preview } from "../preview/preview.tsx";
 import { KIND_TITLES } from "../spec.ts";
@@ -39,6 +40,8 @@ export function PolicyEditor({ initial, policy, initialBinding, onKind }: Policy
   const { draft, jsonText, spec } = editor;
   const faults = error === null ? editor.shown : new Map([...editor.shown, ...serviceFaults(error, draft.kind)]);
 
+  const isBoundToNothing = policy === undefined && binding.isBound && !isWhole(binding.principal);
+  const isComplete = editor.isValid && spec !== undefined && !isBoundToNothing;
   const edit: typeof editor.edit = (field, change) => {
     reset();
     setRefused(false);
@@ -46,7 +49,7 @@ export function PolicyEditor({ initial, policy, initialBinding, onKind }: Policy
   };
   const submit = (event: FormEvent): void => {
     event.preventDefault();
-    if (editor.isValid && spec !== undefined) {
+    if (isComplete) {
       save({ name: draft.name, spec, binding: policy === undefined ? binding : undefined });
       return;
     }
@@ -134,7 +137,7 @@ export function PolicyEditor({ initial, policy, initialBinding, onKind }: Policy
       {policy === undefined && <BindingChoice binding={binding} onChange={setBinding} />}
       <Preview spec={spec} policyId={policy?.id} principal={binding.principal} />
       {error !== null && <ErrorNotice error={error} what="The policy was not saved." />}
-      {isRefused && !(editor.isValid && spec !== undefined) && (
+      {isRefused && !isComplete && (
         <Notice kind="error">
           <strong>The policy has faults.</strong> Correct what is marked, then save again.
         </Notice>

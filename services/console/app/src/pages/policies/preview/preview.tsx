@@ -1,7 +1,7 @@
 import type { PolicySpec } from "@routeplane/policy-spec";
 import { useState } from "react";
 import { NeedsScope } from "../../../components/needs-scope.tsx";
-import { type ChosenPrincipal, PrincipalSelect } from "../../../components/principal-select.tsx";
+import { type ChosenPrincipal, isWhole, PrincipalSelect } from "../../../components/principal-select.tsx";
 import { Section } from "../../../components/section.tsx";
 import { EffectivePreview } from "./effective-preview.tsx";
 import styles from "./preview.module.css";
@@ -28,7 +28,7 @@ export function Preview({ spec, policyId, principal }: PreviewProps) {
             <PrincipalSelect label="Preview for" value={shown} onChange={setChosen} />
           </div>
           <NeedsScope scope="policy:read">
-            <EffectivePreview principal={shown} spec={spec} policyId={policyId} />
+            {isWhole(shown) && <EffectivePreview principal={shown} spec={spec} policyId={policyId} />}
           </NeedsScope>
         </div>
       </Section>
