@@ -208,3 +208,19 @@ it("binds a policy to the id that the field shows, and to none while the id is n
   await page.getByRole("heading", { level: 1, name: "a budget" }).waitFor();
   expect(await page.getByRole("table", { name: "What it is bound to" }).innerText()).not.toContain("this namespace");
 });
+
+it("gives the focus back to the button that opened a dialog, when the dialog closes", async () => {
+  const { page } = await open("/keys");
+  const focused = () => page.evaluate<string>("document.activeElement.textContent");
+  for (const [button, close] of [
+    ["Preferences", () => page.keyboard.press("Escape")],
+    ["Mint a key", () => dialog(page).getByRole("button", { name: "Cancel" }).click()],
+  ] as const) {
+    await page.getByRole("button", { name: button }).focus();
+    await page.keyboard.press("Enter");
+    await dialog(page).waitFor();
+    await close();
+    await dialog(page).waitFor({ state: "detached" });
+    expect(await focused()).toBe(button);
+  }
+});
