@@ -1,3 +1,6 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { ListKeysRequestSchema, ListKeysResponseSchema } from "@routeplane/contracts/auth";
+import { newId } from "@routeplane/domain";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BrowserContextOptions, Page } from "playwright-core";
@@ -223,4 +226,34 @@ it("gives the focus back to the button that opened a dialog, when the dialog clo
     await dialog(page).waitFor({ state: "detached" });
     expect(await focused()).toBe(button);
   }
+});
+
+it.each([
+  { what: "a key", path: () => `/keys/${newId("key")}`, notice: "The key cannot be read.", ask: undefined },
+  {
+    what: "the keys below one",
+    path: () => `/keys/${data.hostile.id}`,
+    notice: "The keys below it cannot be counted.",
+    ask: "Revoke",
+  },
+])("asks once for more keys to find $what, and shows it if they cannot be read", async ({ path, notice, ask }) => {
+  const { page, calls } = await browser.open(session);
+  await page.route(/KeyService.ListKeys$/, async (route) => {
+    const { pageToken } = fromBinary(ListKeysRequestSchema, route.request().postDataBuffer() ?? new Uint8Array());
+    if (pageToken !== "") return route.fulfill({ status: 500, json: { code: "internal", message: "no more" } });
+    const response = await route.fetch();
+    const keys = fromBinary(ListKeysResponseSchema, await response.body());
+    const body = Buffer.from(toBinary(ListKeysResponseSchema, { ...keys, nextPageToken: "more" }));
+    await route.fulfill({ contentType: "application/proto", body });
+  });
+  await page.goto(node.consoleUrl + path());
+  if (ask !== undefined) await page.getByRole("button", { name: ask }).click();
+  await page.getByText(notice).waitFor();
+  const reads = () => calls.filter((call) => call === "KeyService/ListKeys").length;
+  const before = reads();
+  await page.waitForResponse(`${node.consoleUrl}/session`);
+  expect(reads()).toBe(before);
+  const again = page.waitForRequest(/KeyService.ListKeys$/);
+  await page.getByRole("button", { name: "Try again" }).last().click();
+  await again;
 });

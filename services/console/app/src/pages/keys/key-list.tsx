@@ -36,12 +36,13 @@ interface KeyListProps {
 
 /** List of the keys of the namespace: a tree, or sorted. Spend is for the chosen range. */
 export function KeyList({ query, filters, onChange }: KeyListProps) {
-  const { tree, error, hasMore, isReadingMore, readMore, retry } = query;
+  const { tree, error, hasMore, isReadingMore, moreError, readMore, retry } = query;
   if (error !== null) return <ErrorNotice error={error} what="Keys cannot be read." onRetry={retry} />;
   if (tree === undefined) return <Skeleton lines={6} />;
   return (
     <>
       <KeyTable tree={tree} filters={filters} onChange={onChange} />
+      {moreError !== null && <ErrorNotice error={moreError} what="More keys cannot be read." />}
       {hasMore && (
         <p className={styles.more}>
           The first {formatCount(tree.branches.size)} keys are shown, the oldest.{" "}

@@ -1,5 +1,4 @@
 import { PrincipalType } from "@routeplane/contracts/policy";
-import { useEffect } from "react";
 import { Link } from "wouter";
 import { EmptyState } from "../../components/empty-state.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
@@ -18,7 +17,7 @@ import { KeyDetails } from "./key-details.tsx";
 import { KeyLineage } from "./key-lineage.tsx";
 import { KeyUsage } from "./key-usage.tsx";
 import { SubKeys } from "./sub-keys.tsx";
-import { useKeyTree } from "./use-key-tree.ts";
+import { useAllKeys, useKeyTree } from "./use-key-tree.ts";
 
 /** Page of one key. */
 export function KeyPage({ id }: { readonly id: string }) {
@@ -33,21 +32,22 @@ export function KeyPage({ id }: { readonly id: string }) {
 
 function KeyOfTree({ id }: { readonly id: string }) {
   const query = useKeyTree();
-  const { tree, error, hasMore, isReadingMore, readMore, retry } = query;
+  const { tree, error, hasMore, moreError, readMore, retry } = query;
   const session = useSession();
   const mayReadUsage = holdsScope(session, "usage:read");
   const [filters, change] = useFilters(["range", "from", "to", "show"]);
   const branch = tree?.branches.get(id);
   const isToBeFound = branch === undefined && hasMore;
-  useEffect(() => {
-    if (isToBeFound && !isReadingMore) readMore();
-  });
+  useAllKeys(query, isToBeFound);
 
   if (branch === undefined) {
     return (
       <Page title="Key">
         {error !== null && <ErrorNotice error={error} what="The key cannot be read." onRetry={retry} />}
-        {error === null && (tree === undefined || isToBeFound) && <Skeleton lines={6} />}
+        {moreError !== null && isToBeFound && (
+          <ErrorNotice error={moreError} what="The key cannot be read." onRetry={readMore} />
+        )}
+        {error === null && moreError === null && (tree === undefined || isToBeFound) && <Skeleton lines={6} />}
         {tree !== undefined && !isToBeFound && (
           <EmptyState title="This namespace has no such key.">
             <Link href="/keys">Go to all keys</Link>

@@ -1,6 +1,6 @@
 import { useMutation } from "@connectrpc/connect-query";
 import { KeyService } from "@routeplane/contracts/auth";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { Button } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
@@ -11,20 +11,21 @@ import { useCaller } from "../../rpc/use-caller.ts";
 import { useRefresh } from "../../rpc/use-refresh.ts";
 import styles from "./key-form.module.css";
 import { branchesBelow, isRefused, type KeyBranch } from "./key-tree.ts";
-import type { KeyTreeQuery } from "./use-key-tree.ts";
+import { type KeyTreeQuery, useAllKeys } from "./use-key-tree.ts";
 
 /** Maximum number of key names that the question lists. */
 const MAX_NAMES = 10;
 
 interface RevokeDialogProps {
   readonly branch: KeyBranch;
-  readonly query: Pick<KeyTreeQuery, "hasMore" | "isReadingMore" | "readMore">;
+  readonly query: KeyTreeQuery;
   readonly onClose: () => void;
 }
 
 /** Asks before a key is revoked. Shows how many keys end with it, and which. */
-export function RevokeDialog({ branch, query: { hasMore, isReadingMore, readMore }, onClose }: RevokeDialogProps) {
+export function RevokeDialog({ branch, query, onClose }: RevokeDialogProps) {
   const { key } = branch;
+  const { hasMore, moreError, readMore } = query;
   const refresh = useRefresh();
   const caller = useCaller();
   const [reason, setReason] = useState("");
@@ -36,9 +37,7 @@ export function RevokeDialog({ branch, query: { hasMore, isReadingMore, readMore
     },
   });
   // Keys below it can be on pages that have not been read yet.
-  useEffect(() => {
-    if (hasMore && !isReadingMore) readMore();
-  });
+  useAllKeys(query, true);
   const below = branchesBelow(branch).filter(({ state }) => !isRefused(state));
   const endsSession = [branch, ...below].some(({ key: { id } }) => id === caller?.keyId);
   const count = below.length + 1;
@@ -81,6 +80,9 @@ export function RevokeDialog({ branch, query: { hasMore, isReadingMore, readMore
         <input type="checkbox" checked={isSure} onChange={({ target }) => setSure(target.checked)} />
         <span>I know that {count === 1 ? "the key" : `these ${formatCount(count)} keys`} cannot be brought back</span>
       </label>
+      {moreError !== null && (
+        <ErrorNotice error={moreError} what="The keys below it cannot be counted." onRetry={readMore} />
+      )}
       {error !== null && <ErrorNotice error={error} what="The key was not revoked." />}
       <DialogActions>
         <Button onClick={onClose}>Cancel</Button>

@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from "@connectrpc/connect-query";
 import { KeyService } from "@routeplane/contracts/auth";
-import { useMemo } from "react";
+import { useEffect, useMemo } from "react";
 import { useNow } from "../../format/use-now.ts";
 import { type KeyTree, keyTreeOf } from "./key-tree.ts";
 
@@ -14,6 +14,8 @@ export interface KeyTreeQuery {
   readonly error: Error | null;
   readonly hasMore: boolean;
   readonly isReadingMore: boolean;
+  /** Error of the last attempt to read more; null if it succeeded, or there was none. */
+  readonly moreError: Error | null;
   readonly readMore: () => void;
   readonly retry: () => void;
 }
@@ -26,7 +28,7 @@ export function useKeyTree(): KeyTreeQuery {
     { pageSize: PAGE_SIZE, pageToken: "" },
     { pageParamKey: "pageToken", getNextPageParam: ({ nextPageToken }) => nextPageToken || undefined },
   );
-  const { data, error, hasNextPage, isFetchingNextPage, fetchNextPage, refetch } = query;
+  const { data, error, hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage, refetch } = query;
   const tree = useMemo(
     () =>
       data &&
@@ -41,7 +43,16 @@ export function useKeyTree(): KeyTreeQuery {
     error: tree === undefined ? error : null,
     hasMore: hasNextPage,
     isReadingMore: isFetchingNextPage,
+    moreError: isFetchNextPageError ? error : null,
     readMore: () => void fetchNextPage(),
     retry: () => void refetch(),
   };
+}
+
+/** Reads page after page while further keys are needed. After an error it stops: the person reads more by `readMore`. */
+export function useAllKeys({ hasMore, isReadingMore, moreError, readMore }: KeyTreeQuery, isNeeded: boolean): void {
+  const isNext = isNeeded && hasMore && !isReadingMore && moreError === null;
+  useEffect(() => {
+    if (isNext) readMore();
+  });
 }

@@ -26,7 +26,7 @@ interface NamespaceListProps {
 
 /** List of namespaces with state, usage in the range, and the actions of the operator. */
 export function NamespaceList({ query, range, text }: NamespaceListProps) {
-  const { data, error, refetch, hasNextPage, isFetchingNextPage, fetchNextPage } = query;
+  const { data, error, refetch, hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage } = query;
   const accounts = useAccountNames();
   const entry = useEnterNamespace();
   const usage = useNodeUsage(range);
@@ -64,6 +64,7 @@ export function NamespaceList({ query, range, text }: NamespaceListProps) {
       ) : (
         <DataTable caption="Namespaces" columns={columns} rows={rows} keyOf={({ namespace }) => namespace.id} />
       )}
+      {isFetchNextPageError && <ErrorNotice error={error} what="More namespaces cannot be read." />}
       {hasNextPage && (
         <p className={styles.text}>
           <Button isBusy={isFetchingNextPage} onClick={() => void fetchNextPage()}>
