@@ -18,6 +18,8 @@ test.each([
   "//evil.example",
   "/\\evil.example",
   "/\t/evil.example",
+  "/.//evil.example",
+  "http://127.0.0.1:18080//evil.example",
   "\\\\evil.example",
   "https://evil.example/keys",
   "javascript:alert(1)",

@@ -6,14 +6,18 @@ export interface SignInAddress {
   readonly next: string;
 }
 
-/** Parses the address of a sign-in; undefined for any other address. A page to show of another origin is ignored. */
+/**
+ * Parses the address of a sign-in; undefined for any other address. A page to show of another origin is ignored, and so is a path that
+ * begins with two slashes, because it would be taken for a host.
+ */
 export function signInAddressOf({ pathname, search, hash, origin }: URL): SignInAddress | undefined {
   if (pathname !== "/sign-in") return undefined;
   const code = new URLSearchParams(hash.slice(1)).get("code");
   const next = URL.parse(new URLSearchParams(search).get("next") ?? "/", origin);
+  const isPage = next?.origin === origin && !next.pathname.startsWith("//");
   return {
     code: code === null || code === "" ? undefined : code,
-    next: next?.origin === origin ? `${next.pathname}${next.search}` : "/",
+    next: isPage ? `${next.pathname}${next.search}` : "/",
   };
 }
 
