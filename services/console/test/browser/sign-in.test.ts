@@ -227,6 +227,18 @@ describe("a session", () => {
     expect((await fetch(`${node.consoleUrl}/session`, { headers })).status).toBe(401);
   });
 
+  it("goes on after a sign-out that did not reach the console, and says so", async () => {
+    const { page } = await signedIn(rootKey);
+    await page.route(`${node.consoleUrl}/session`, (route) =>
+      route.request().method() === "DELETE" ? route.abort() : route.continue(),
+    );
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("alert").getByText("You are still signed in.").waitFor();
+    await page.unroute(`${node.consoleUrl}/session`);
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await signInForm(page).waitFor();
+  });
+
   it("names the scope that a page needs and its key does not hold", async () => {
     const { token } = await mintKey(rootKey, ["inference:invoke"]);
     const opened = await signedIn(token);

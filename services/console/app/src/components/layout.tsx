@@ -1,11 +1,12 @@
 import { type ReactNode, useState } from "react";
 import { Link, useLocation } from "wouter";
 import { reportSessionEnd } from "../session/session-end.ts";
-import { signOut } from "../session/session.ts";
+import { readSession, signOut } from "../session/session.ts";
 import { useSession } from "../session/use-session.ts";
 import { Button } from "./button.tsx";
 import styles from "./layout.module.css";
 import { NamespaceSwitch } from "./namespace-switch.tsx";
+import { Notice } from "./notice.tsx";
 import { Preferences } from "./preferences.tsx";
 
 const NAMESPACE_PAGES = [
@@ -62,7 +63,7 @@ export function Layout({ children }: { readonly children: ReactNode }) {
           <div className={styles.who}>
             <Preferences />
             <small>Signed in by {session.name}</small>
-            <Button onClick={() => void signOut().finally(reportSessionEnd)}>Sign out</Button>
+            <SignOut />
           </div>
         </div>
       </header>
@@ -70,5 +71,37 @@ export function Layout({ children }: { readonly children: ReactNode }) {
         {children}
       </main>
     </div>
+  );
+}
+
+/** Button that signs out. If that failed and the browser still has its session, it says so. */
+function SignOut() {
+  const [error, setError] = useState<string>();
+  const [isBusy, setBusy] = useState(false);
+  const leave = async (): Promise<void> => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      await signOut();
+      reportSessionEnd();
+    } catch (failure) {
+      // If auth does not answer, the console has removed the cookie nevertheless.
+      const session = await readSession().catch(() => "unknown");
+      if (session === undefined) return reportSessionEnd();
+      setError(failure instanceof Error ? failure.message : String(failure));
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      <Button isBusy={isBusy} onClick={() => void leave()}>
+        Sign out
+      </Button>
+      {error !== undefined && (
+        <Notice kind="error">
+          <strong>You are still signed in.</strong> {error}
+        </Notice>
+      )}
+    </>
   );
 }
