@@ -58,6 +58,8 @@ export function translateAnswer(
 export interface StreamTranslation {
   /** Translates an event of the upstream to none, one or several of the client's wire. */
   push(event: WireEvent): readonly WireEvent[];
+  /** Called once instead of `end` if the upstream sent an error that the caller renders. Writes only the known usage. */
+  breakOff(): readonly WireEvent[];
   /**
    * Called once, at the end of the upstream's stream, normal or not. A stream that broke off gets no normal end, but the known usage, even
    * for a chat client that did not ask for usage.
@@ -81,6 +83,7 @@ export function openStreamTranslation(
   const write = (events: readonly StreamEvent[]) => events.flatMap((event) => writer.write(event));
   return {
     push: (event) => write(reader.read(event)),
+    breakOff: () => writer.finish(),
     end: () => [...write(reader.finish()), ...writer.finish()],
   };
 }

@@ -3,15 +3,17 @@ import type { SseEvent } from "../wire/sse.ts";
 import { readErrorJson, type UpstreamWords } from "./upstream-words.ts";
 
 /** Matches data that may be an error, so that no other data need be parsed for it. A quote within a string is escaped. */
-const MAY_BE_ERROR = /"error"\s*:\s*["{[]|"(?:object|type)"\s*:\s*"error"|^\s*\[/;
+const MAY_BE_ERROR = /"error"\s*:\s*["{[]|"(?:object|type)"\s*:\s*"(?:error|response\.failed)"|^\s*\[/;
 
 /** Error that an event of a stream is or holds; undefined if it is none. @param event whose data is within the bounds of JSON */
 export function errorWordsOf({ data = "", name }: SseEvent): UpstreamWords | undefined {
   const isNamed = name === "error";
   if (!isNamed && !MAY_BE_ERROR.test(data)) return undefined;
   const json = parseJsonOrUndefined(data);
-  if (isNamed) return readErrorJson(json ?? data);
-  return isErrorAnswer(json) || hasError(json) ? readErrorJson(withChoiceError(json)) : undefined;
+  if (isObject(json) && json["type"] === "response.failed") {
+    return readErrorJson({ error: isObject(json["response"]) ? json["response"]["error"] : undefined });
+  }
+  return isNamed || isErrorAnswer(json) || hasError(json) ? readErrorJson(withChoiceError(json ?? data)) : undefined;
 }
 
 /**

@@ -17,7 +17,7 @@ import {
   LARGE_JSON_CHARS,
   MAX_ANSWER_VALUES,
 } from "../wire/json.ts";
-import { SseSplitter } from "../wire/sse.ts";
+import { type SseEvent, SseSplitter } from "../wire/sse.ts";
 import { withData } from "../wires/event-data.ts";
 import { TRANSLATED_WIRES } from "../wires/wires.ts";
 import { UpstreamMeter } from "./upstream-meter.ts";
@@ -119,30 +119,36 @@ function parseOrUndefined(text: string): unknown {
   }
 }
 
+/** Translates a stream up to its end or to an error of the upstream, which keeps its data. */
 async function* translateStream(
   body: AsyncIterable<Uint8Array>,
   { client, upstream, context, signal, meter }: MeteredTranslation,
 ): AsyncGenerator<Uint8Array> {
   const splitter = new SseSplitter(MAX_ANSWER_BYTES);
   const stream = openStreamTranslation(upstream, client, context);
-  const translate = async (
-    events: readonly { readonly data: string | undefined; readonly name?: string | undefined }[],
-  ) => {
+  const format = TRANSLATED_WIRES[upstream].answer.stream;
+  let hasFailed = false;
+  const translate = async (events: readonly SseEvent[]) => {
     const translated: WireEvent[] = [];
-    for (const { data, name } of events) {
-      if (data === undefined) continue;
+    for (const event of events) {
+      const { data, name } = event;
+      if (data === undefined || hasFailed) continue;
       if (data.length > LARGE_JSON_CHARS) await checkLargeJson(data, MAX_ANSWER_VALUES, signal);
       else checkJson(data, MAX_ANSWER_VALUES);
       meter.readEvent({ data, name });
-      translated.push(...stream.push(name === undefined ? { data } : { name, data }));
+      hasFailed = format?.errorOf(event) !== undefined;
+      if (hasFailed) translated.push(...stream.breakOff(), { name: "error", data });
+      else translated.push(...stream.push(name === undefined ? { data } : { name, data }));
     }
     return toBytes(translated);
   };
   for await (const chunk of body) {
     const bytes = await translate(splitter.push(chunk));
     if (bytes.length > 0) yield bytes;
+    if (hasFailed) return;
   }
-  const rest = Buffer.concat([await translate(splitter.end()), toBytes(stream.end())]);
+  const last = await translate(splitter.end());
+  const rest = hasFailed ? last : Buffer.concat([last, toBytes(stream.end())]);
   if (rest.length > 0) yield rest;
 }
 

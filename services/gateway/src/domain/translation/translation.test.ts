@@ -4,12 +4,15 @@ import { answeringUpstream, breakingAfter } from "../../../test/fake-upstream.ts
 import { BODY, MICRO, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
 import { CHUNKS, COMPLETION, COST, dataOf } from "../../../test/relayed-answer.ts";
 import { message, MESSAGE_BODY, messageStream, textBlock } from "../../../test/sample-messages.ts";
+import { RESPONSE_BODY } from "../../../test/sample-responses.ts";
+import type { Refusal } from "../errors/refusal.ts";
 import type { UpstreamAnswer, UpstreamRequest } from "../ports/upstream.ts";
 import { createModelDirectory, type Model } from "../request/model-directory.ts";
 import type { Wire } from "../wires/wire.ts";
 import type { WireName } from "../wires/wire-name.ts";
 import { CHAT } from "../wires/chat/chat-wire.ts";
 import { MESSAGES } from "../wires/messages/messages-wire.ts";
+import { RESPONSES } from "../wires/responses/responses-wire.ts";
 
 const MODEL: Model = {
   provider: "echo",
@@ -306,6 +309,60 @@ describe("a translated answer", () => {
     });
     expect(native.settlement).toMatchObject({ serviceTier: "priority" });
     expect(translated.settlement).toMatchObject({ serviceTier: "priority", estimated: native.settlement?.estimated });
+  });
+});
+
+describe("an error in a stream that is translated", () => {
+  const failed = { type: "response.failed", response: { error: { code: "rate_limit_exceeded", message: "slow" } } };
+  const FORMS: readonly (readonly [string, WireName, string])[] = [
+    ["a text", "chat", 'data: {"error":"the model is overloaded"}\n\n'],
+    ["a list", "chat", 'data: [{"error":{"message":"slow down","code":429}}]\n\n'],
+    ["a code that is a number", "chat", 'data: {"error":{"message":"slow down","code":429}}\n\n'],
+    ["an event of that name", "chat", 'event: error\ndata: {"message":"slow down","code":"rate_limit"}\n\n'],
+    ["an error of a choice", "chat", 'data: {"choices":[{"error":{"message":"gone","code":503}}]}\n\n'],
+    [
+      "an event of messages",
+      "messages",
+      'event: error\ndata: {"type":"error","error":{"type":"rate_limit_error"}}\n\n',
+    ],
+    ["a response that failed", "responses", `event: response.failed\ndata: ${JSON.stringify(failed)}\n\n`],
+  ];
+  const CLIENTS = new Map<Wire, object>([
+    [CHAT, BODY],
+    [MESSAGES, MESSAGE_BODY],
+    [RESPONSES, RESPONSE_BODY],
+  ]);
+  const cases = FORMS.flatMap(([form, upstream, event]) => {
+    const clients = [...CLIENTS].filter(([{ name }]) => name !== upstream);
+    return clients.map(([client, body]) => [form, client.name, { client, body, upstream, event }] as const);
+  });
+
+  it.each(cases)("means what it means untranslated: %s, for a client of %s", async (_, __, each) => {
+    const { client, body, upstream, event } = each;
+    const native = [...CLIENTS].find(([{ name }]) => name === upstream);
+    const stream = { upstream, type: STREAM_TYPE, parts: [event] };
+    const wanted = await served({ ...stream, client: native?.[0] ?? CHAT, body: { ...native?.[1], stream: true } });
+    const { refusal, settlement, spentNano } = await served({ ...stream, client, body: { ...body, stream: true } });
+    const meaning = ({ status, code, message: text, retryable }: Partial<Refusal> = {}) => [
+      status,
+      code,
+      text,
+      retryable,
+    ];
+    expect(meaning(refusal)).toEqual(meaning(wanted.refusal));
+    expect(refusal).toBeDefined();
+    expect(settlement).toMatchObject({ outcome: "failed", errorCode: wanted.settlement?.errorCode });
+    // It came before any answer, so the upstream has not worked for it.
+    expect([wanted.spentNano, spentNano]).toEqual([0n, 0n]);
+  });
+
+  it("comes after the text and the usage before it, which is charged", async () => {
+    const usage = { choices: [], usage: { prompt_tokens: 3, completion_tokens: 2 } };
+    const parts = [...CHUNKS.slice(0, 2), `data: ${JSON.stringify(usage)}\n\n`, 'data: {"error":"broke"}\n\n'];
+    const body = { ...MESSAGE_BODY, stream: true };
+    const { reply, settlement } = await served({ client: MESSAGES, upstream: "chat", body, type: STREAM_TYPE, parts });
+    expect(reply.text).toMatch(/text_delta[^]*"output_tokens":2[^]*event: error\ndata: \{[^\n]*broke[^\n]*\n\n$/);
+    expect(settlement).toMatchObject({ outcome: "failed", promptTokens: 3, estimated: true });
   });
 });
 

@@ -1,7 +1,6 @@
 import { addUnknownOutput } from "../../metering/answer-output.ts";
 import type { OutputText } from "../../metering/output-text.ts";
 import { errorWordsOf } from "../../response/answer-error.ts";
-import { readErrorJson } from "../../response/upstream-words.ts";
 import { isObject, type JsonObject, parseJsonOrUndefined } from "../../wire/json.ts";
 import type { SseEvent } from "../../wire/sse.ts";
 import type { AnswerFormat, StreamFormat } from "../answer-format.ts";
@@ -12,7 +11,6 @@ import { RESPONSES_PIECES } from "./responses-pieces.ts";
 /** Types of the events that end an answer. */
 const ENDS: ReadonlySet<unknown> = new Set(["response.completed", "response.incomplete"]);
 const MAY_BE_END = /response\.(?:completed|incomplete)/;
-const MAY_BE_FAILURE = /response\.failed/;
 /** Comment in the place of an end: the end of a response is an event that repeats it. */
 const COMMENT: SseEvent = { raw: Buffer.from(":\n\n"), data: undefined };
 
@@ -20,12 +18,7 @@ const COMMENT: SseEvent = { raw: Buffer.from(":\n\n"), data: undefined };
 const RESPONSES_STREAM: StreamFormat = {
   endOf: (event) => (MAY_BE_END.test(event.data ?? "") && ENDS.has(typeOf(event)) ? event : undefined),
   end: COMMENT,
-  errorOf(event) {
-    if (!MAY_BE_FAILURE.test(event.data ?? "")) return errorWordsOf(event);
-    const json = parseJsonOrUndefined(event.data ?? "");
-    if (!isObject(json) || json["type"] !== "response.failed") return errorWordsOf(event);
-    return readErrorJson({ error: isObject(json["response"]) ? json["response"]["error"] : undefined });
-  },
+  errorOf: errorWordsOf,
   finishedBy: ({ type }) => (ENDS.has(type) ? [0] : []),
   isUnfinished: ({ type }) => !ENDS.has(type),
   isUsageOnly: () => false,
