@@ -185,6 +185,40 @@ describe("the overview", () => {
   });
 });
 
+describe.each([
+  { name: "of a key", path: () => `/keys/${data.agent.id}`, method: "GetUsage" },
+  { name: "of the node", path: () => "/namespaces", method: "GetNodeUsage", operator: true },
+] as const)("the chart $name", ({ path, method, ...options }) => {
+  const openChart = async (query: string) => {
+    const { page } = await open(`${path()}${query}`, "operator" in options ? asOperator : asRoot);
+    return page;
+  };
+
+  it("keeps its numbers until those of another range have been read", async () => {
+    const page = await openChart("?range=30d&show=requests");
+    await page.getByText("Numbers of this chart").click();
+    const numbers = page.getByRole("table", { name: /^Numbers of/ });
+    const before = await numbers.innerText();
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    await page.route(new RegExp(`/${method}$`), async (route) => {
+      await released;
+      await route.continue();
+    });
+    await page.getByLabel("Range").selectOption("24h");
+    await page.locator("main [aria-busy=true]").first().waitFor();
+    expect(await numbers.innerText()).toBe(before);
+    release();
+    await settled(page);
+    await numbers.getByRole("row").nth(20).waitFor();
+    expect(await numbers.getByRole("row").nth(1).innerText()).toMatch(/\d\d:\d\d–\d\d:\d\d/);
+  });
+
+  it("is not drawn for more days than it has bars", async () => {
+    const page = await openChart("?from=2020-01-01T00:00:00Z&to=2027-01-01T00:00:00Z&show=requests");
+    await page.getByText("This range has more than 1,000 days.").waitFor();
+  });
+});
+
 describe("the request log", () => {
   it("shows a new request while it is followed, without a reload", async () => {
     const { page, faults } = await open("/requests");

@@ -1,15 +1,15 @@
 import { useQuery } from "@connectrpc/connect-query";
 import { UsageDimension, UsageService } from "@routeplane/contracts/usage";
 import { Link, useLocation } from "wouter";
-import { TimeBarChart } from "../../components/chart/time-bar-chart.tsx";
-import { bucketUnitOf, timeBuckets } from "../../components/chart/time-buckets.ts";
-import { largestBy, usageSeries } from "../../components/chart/usage-series.ts";
+import { bucketUnitOf } from "../../components/chart/time-buckets.ts";
+import { UsageChart } from "../../components/chart/usage-chart.tsx";
+import { largestBy } from "../../components/chart/usage-series.ts";
 import { type Column, DataTable } from "../../components/data-table.tsx";
 import { EmptyState } from "../../components/empty-state.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
 import { Money } from "../../components/money.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
-import { measureNameOf, MEASURES } from "../../format/measures.ts";
+import { measureNameOf } from "../../format/measures.ts";
 import { formatCount } from "../../format/money.ts";
 import { shortText } from "../../format/short-text.ts";
 import { type RangeFilters, timeRangeOf, toProtoRange } from "../../format/time-range.ts";
@@ -23,13 +23,17 @@ interface KeyUsageProps {
 }
 
 /** Usage of a single key, without the keys below it: over time, and by model. */
-export function KeyUsage({ keyId, filters }: KeyUsageProps) {
+export function KeyUsage(props: KeyUsageProps) {
   const [timeZone] = useTimeZone();
+  // Days that were read in another time zone are not shown.
+  return <UsageInZone key={timeZone} {...props} timeZone={timeZone} />;
+}
+
+function UsageInZone({ keyId, filters, timeZone }: KeyUsageProps & { readonly timeZone: string }) {
   const [, navigate] = useLocation();
   const range = timeRangeOf(filters, useNow(), "30d");
-  const unit = bucketUnitOf(range);
   const measure = measureNameOf(filters.show);
-  const dimension = unit === "hour" ? UsageDimension.HOUR : UsageDimension.DAY;
+  const dimension = bucketUnitOf(range) === "hour" ? UsageDimension.HOUR : UsageDimension.DAY;
   const { data, isPlaceholderData, error, refetch } = useQuery(
     UsageService.method.getUsage,
     {
@@ -50,19 +54,19 @@ export function KeyUsage({ keyId, filters }: KeyUsageProps) {
   if (data === undefined) return <Skeleton lines={8} />;
   if (data.groups.length === 0) return <EmptyState title="This key made no requests in this range." />;
 
-  const buckets = timeBuckets(range, unit, timeZone);
-  const { title, format, formatTick } = MEASURES[measure];
   const logOf = (change: Readonly<Record<string, string>>): string =>
     `/requests?${new URLSearchParams({ key: keyId, ...change }).toString()}`;
   const { range: rangeName, from, to } = filters;
   return (
     <div aria-busy={isPlaceholderData}>
-      <TimeBarChart
-        caption={`${title} by model`}
-        buckets={buckets}
-        series={usageSeries(data.groups, { buckets, measure, idOf: ({ model }) => model, nameOf: modelName })}
-        format={format}
-        formatTick={formatTick}
+      <UsageChart
+        by="model"
+        range={data}
+        groups={data.groups}
+        measure={measure}
+        timeZone={timeZone}
+        idOf={({ model }) => model}
+        nameOf={modelName}
         onSelect={(bucket, series) =>
           navigate(
             logOf({

@@ -1,5 +1,6 @@
 import type { GetUsageResponse } from "@routeplane/contracts/usage";
-import { Link } from "wouter";
+import { Link, useLocation } from "wouter";
+import { UsageChart } from "../../components/chart/usage-chart.tsx";
 import { EmptyState } from "../../components/empty-state.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
 import { Field } from "../../components/field.tsx";
@@ -11,7 +12,7 @@ import { useKeys } from "../../rpc/use-key-names.ts";
 import { type DimensionName, DIMENSIONS } from "./dimensions.ts";
 import { Figures } from "./figures.tsx";
 import { type MeasureName, MEASURES, type Totals } from "../../format/measures.ts";
-import { UsageChart } from "./usage-chart.tsx";
+import { requestsLink } from "./requests-link.ts";
 import { useUsageBefore, useUsageOverTime } from "./use-usage.ts";
 
 interface UsageProps {
@@ -31,6 +32,7 @@ export function Usage(props: UsageProps) {
 function UsageInZone({ range, measure, by, onChange, timeZone }: UsageProps & { readonly timeZone: string }) {
   const { data, isPlaceholderData, error, refetch } = useUsageOverTime({ range, by, measure, timeZone });
   const before = useUsageBefore(range);
+  const [, navigate] = useLocation();
   const keys = useKeys();
   const failure = error !== null && <ErrorNotice error={error} what="Usage cannot be read." onRetry={refetch} />;
   if (data === undefined) return failure === false ? <Skeleton lines={9} /> : failure;
@@ -51,7 +53,13 @@ function UsageInZone({ range, measure, by, onChange, timeZone }: UsageProps & { 
         {MEASURES[measure].valueOf(data) === 0n ? (
           <Nothing title={title} totals={data} before={before.data} />
         ) : (
-          <UsageChart usage={data} {...{ measure, by, timeZone, nameOf }} />
+          <UsageChart
+            range={data}
+            groups={data.groups}
+            {...{ measure, by, timeZone, nameOf }}
+            idOf={DIMENSIONS[by].idOf}
+            onSelect={(bucket, series) => navigate(requestsLink(bucket, measure, by, series?.id))}
+          />
         )}
       </Section>
     </>
