@@ -17,6 +17,12 @@ interface UsageSeriesOptions {
   readonly nameOf: (id: string) => string;
 }
 
+/**
+ * Time by which a day of a group can begin before the day: sums of whole hours are added up from the hour that is nearest to its midnight,
+ * e.g. 18:00 UTC for 18:15 in Kathmandu. Milliseconds.
+ */
+const HALF_HOUR_MS = 1_800_000;
+
 /** Converts groups of usage, by time and one dimension, to series. */
 export function usageSeries(
   groups: readonly UsageGroup[],
@@ -26,7 +32,7 @@ export function usageSeries(
     const start = fromTimestamp(group.hour ?? group.day);
     return {
       id: group.restCount > 0n ? undefined : idOf(group),
-      bucket: start === undefined ? 0 : bucketIndexOf(buckets, start),
+      bucket: start === undefined ? 0 : bucketIndexOf(buckets, new Date(start.getTime() + HALF_HOUR_MS)),
       value: MEASURES[measure].valueOf(group),
     };
   });
