@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { eventually } from "@routeplane/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { type HttpUnderTest, startHttpUnderTest } from "./http-under-test.ts";
@@ -121,6 +121,38 @@ describe("a client that is slow to send", () => {
       expect(ms).toBeGreaterThan(890);
     },
   );
+});
+
+describe("a client that asks for a tunnel", () => {
+  const CONNECT = "CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n";
+
+  it("ends nothing but its connection when it resets that", async () => {
+    http = await startHttpUnderTest();
+    const faults: unknown[] = [];
+    const onFault = (fault: unknown) => faults.push(fault);
+    process.on("uncaughtException", onFault);
+    for (let client = 0; client < 20; client++) {
+      const socket = await http.connected();
+      socket.write(CONNECT, () => socket.resetAndDestroy());
+      await once(socket, "close");
+    }
+    expect(await http.exchangeBytes(GET_OK.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n"))).toContain(
+      '{"ok":true}',
+    );
+    process.off("uncaughtException", onFault);
+    expect(faults).toEqual([]);
+  });
+
+  it("is disconnected although it never closes its side, so that the server can stop", async () => {
+    http = await startHttpUnderTest();
+    const socket = connect({ port: http.port, host: "127.0.0.1", allowHalfOpen: true });
+    const text = received(socket);
+    socket.write(CONNECT);
+    await eventually(() => text().includes("malformed_request"));
+    await http.stop();
+    expect(socket.writable).toBe(true);
+    socket.destroy();
+  });
 });
 
 describe("what follows on a connection", () => {

@@ -38,6 +38,8 @@ const MAX_PIPELINED = 16;
 /** Default of `maxConnections`: with as many to upstreams it stays below the 20,000 files that a process has in most containers. */
 export const MAX_CONNECTIONS = 10_000;
 
+/** Time after an answer to a malformed request in which its client can close the connection by itself. */
+const CLOSE_TIMEOUT_MS = 2_000;
 /** Time for which requests that still run may go on once the server stops; then they are cancelled. */
 const DRAIN_TIMEOUT_MS = 3_000;
 /** Time in which cancelled requests can still send their error. */
@@ -106,7 +108,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const server = Object.assign(createServer({ ...LIMITS, ...options.timeouts }, onRequest), PROPERTIES);
   // Without listeners Node answers these by itself, and before the caller is known.
   server.on("checkContinue", onRequest).on("checkExpectation", onRequest);
-  server.on("connect", (_request: IncomingMessage, socket: Duplex) => socket.end(closingAnswer(faultOfConnect())));
+  server.on("connect", (_request: IncomingMessage, socket: Duplex) => closeWith(socket, faultOfConnect()));
   server.on("connection", (socket) => {
     if (!connections.add(socket)) {
       refused.add(socket);
@@ -122,7 +124,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     const answers = [...(answering.get(socket as Socket) ?? [])];
     // An error in the middle of an answer that has begun would be garbage.
     if (!socket.writable || answers.some((answer) => answer.headersSent && !answer.writableFinished)) socket.destroy();
-    else socket.end(closingAnswer(malformed(error.code)));
+    else closeWith(socket, malformed(error.code));
   });
   server.listen({ port: options.port, host: options.host, reusePort: options.sharesPort ?? false });
   await once(server, "listening");
@@ -176,6 +178,16 @@ function refuse(response: ServerResponse, refusal: Refusal): void {
   const { status, headers, body } = toClosingAnswer(refusal);
   response.writeHead(status, headers);
   response.end(body);
+}
+
+/** Answers, and closes the connection once the client has closed it too, or after a while. Whatever the client still sends is dropped. */
+function closeWith(socket: Duplex, refusal: Refusal): void {
+  // Node listens no longer to a connection on which it has found CONNECT: without this, a reset would end the process.
+  socket.on("error", () => socket.destroy());
+  socket.end(closingAnswer(refusal));
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), CLOSE_TIMEOUT_MS);
+  socket.once("close", () => clearTimeout(timer));
 }
 
 /** Bytes of the answer to a request for which no route and no `ServerResponse` exist. */
