@@ -21,4 +21,5 @@ test("shows a time relative to now in its largest unit", () => {
 
 test("shows durations by their size", () => {
   expect([12.4, 2_400, 185_000].map(formatDuration)).toEqual(["12 ms", "2.4 s", "3 min 5 s"]);
+  expect([999.6, 59_960, 119_700].map(formatDuration)).toEqual(["1.0 s", "1 min 0 s", "2 min 0 s"]);
 });
