@@ -257,3 +257,14 @@ it.each([
   await page.getByRole("button", { name: "Try again" }).last().click();
   await again;
 });
+
+it("says that a change may have been made, if its answer was lost", async () => {
+  const { page } = await open(`/policies/${data.guardrailId}`);
+  await page.route(/PolicyService.DisablePolicy$/, async (route) => {
+    await route.fetch();
+    await route.abort();
+  });
+  await page.getByRole("button", { name: "Disable" }).click();
+  await dialog(page).getByRole("button", { name: "Disable" }).click();
+  await dialog(page).getByText("It is not certain whether this was done").waitFor();
+});

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { expect, test } from "vitest";
-import { fieldErrorsOf, reasonOf } from "./field-errors.ts";
+import { errorInfoOf, fieldErrorsOf } from "./field-errors.ts";
 
 const DETAILS = [
   { desc: ErrorInfoSchema, value: { reason: "FIELD_INVALID", domain: "routeplane" } },
@@ -23,10 +23,10 @@ test("reads the faults of each field, and the reason", () => {
     name: "must not be blank; must be at least 1 characters",
     scopes: "must name at least one scope",
   });
-  expect(reasonOf(error)).toBe("FIELD_INVALID");
+  expect(errorInfoOf(error)?.reason).toBe("FIELD_INVALID");
 });
 
 test("finds nothing in errors of other origins", () => {
   expect(fieldErrorsOf(new Error("no")).size).toBe(0);
-  expect(reasonOf(new ConnectError("down", Code.Unavailable))).toBeUndefined();
+  expect(errorInfoOf(new ConnectError("down", Code.Unavailable))).toBeUndefined();
 });

@@ -1,5 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
+import { BadRequestSchema, type ErrorInfo, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 
 /** Invalid fields of a request, e.g. `limits.budget.limit_micro_usd`, each with the fault that the service found. */
 export type FieldErrors = ReadonlyMap<string, string>;
@@ -17,8 +17,8 @@ export function fieldErrorsOf(error: unknown): FieldErrors {
   return found;
 }
 
-/** Reason of an error, e.g. `SCOPE_EXCEEDS_PARENT`; undefined for one that did not come from a service. */
-export function reasonOf(error: unknown): string | undefined {
+/** Reason of an error, e.g. `SCOPE_EXCEEDS_PARENT`, with its metadata; undefined for one that did not come from a service. */
+export function errorInfoOf(error: unknown): ErrorInfo | undefined {
   if (!(error instanceof ConnectError)) return undefined;
-  return error.findDetails(ErrorInfoSchema).find(({ domain }) => domain === "routeplane")?.reason;
+  return error.findDetails(ErrorInfoSchema).find(({ domain }) => domain === "routeplane");
 }

@@ -32,13 +32,22 @@ test("prefers the fields that the service names", () => {
 });
 
 test("recognises errors after which the change may have been made", () => {
-  const withReason = (reason: string) =>
+  const withReason = (reason: string, metadata: Record<string, string> = {}) =>
     new ConnectError("failed", Code.Unavailable, undefined, [
-      { desc: ErrorInfoSchema, value: { reason, domain: "routeplane" } },
+      { desc: ErrorInfoSchema, value: { reason, domain: "routeplane", metadata } },
     ]);
-  expect([new ConnectError("no answer", Code.Unavailable), withReason("INTERNAL")].map(isUncertain)).toEqual([
-    true,
-    true,
-  ]);
-  expect(["DEPENDENCY_UNAVAILABLE", "LINEAGE_TOO_DEEP"].map(withReason).map(isUncertain)).toEqual([false, false]);
+  const without = (code: Code) => new ConnectError("failed", code);
+  const uncertain = [
+    withReason("INTERNAL"),
+    withReason("DEPENDENCY_UNAVAILABLE", { dependency: "auth", outcome: "unknown" }),
+    ...[Code.Unavailable, Code.Unknown, Code.DeadlineExceeded].map(without),
+  ];
+  expect(uncertain.map(isUncertain)).toEqual(uncertain.map(() => true));
+  const certain = [
+    withReason("DEPENDENCY_UNAVAILABLE"),
+    withReason("LINEAGE_TOO_DEEP"),
+    // Refusals of the console itself: too many calls, and another namespace.
+    ...[Code.ResourceExhausted, Code.FailedPrecondition].map(without),
+  ];
+  expect(certain.map(isUncertain)).toEqual(certain.map(() => false));
 });

@@ -1,4 +1,5 @@
-import { type FieldErrors, fieldErrorsOf, reasonOf } from "./field-errors.ts";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { errorInfoOf, type FieldErrors, fieldErrorsOf } from "./field-errors.ts";
 
 /** Fields of refusals that name no field, by reason. */
 const FIELDS_OF_REASONS: Readonly<Record<string, string>> = {
@@ -10,7 +11,7 @@ const FIELDS_OF_REASONS: Readonly<Record<string, string>> = {
 /** Faults that a service found in a form, by field; empty for other errors. */
 export function formErrorsOf(error: unknown): FieldErrors {
   const errors = fieldErrorsOf(error);
-  const field = FIELDS_OF_REASONS[reasonOf(error) ?? ""];
+  const field = FIELDS_OF_REASONS[errorInfoOf(error)?.reason ?? ""];
   if (errors.size > 0 || field === undefined || !(error instanceof Error)) return errors;
   return new Map([[field, messageOf(error, field)]]);
 }
@@ -32,11 +33,20 @@ function asSentence(fault: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
-/** Reasons of errors after which a change may nevertheless have been made. */
+/** Reasons of errors after which a change may nevertheless have been made, and codes of errors without a reason. */
 const UNCERTAIN_REASONS: ReadonlySet<string> = new Set(["DEADLINE_EXCEEDED", "INTERNAL", "CANCELLED"]);
+const UNCERTAIN_CODES: ReadonlySet<Code> = new Set([
+  Code.Canceled,
+  Code.Unknown,
+  Code.DeadlineExceeded,
+  Code.Internal,
+  Code.Unavailable,
+  Code.DataLoss,
+]);
 
 /** True if a failed call may have made its change, because the response was lost. */
 export function isUncertain(error: unknown): boolean {
-  const reason = reasonOf(error);
-  return reason === undefined || UNCERTAIN_REASONS.has(reason);
+  const info = errorInfoOf(error);
+  if (info === undefined) return UNCERTAIN_CODES.has(ConnectError.from(error).code);
+  return UNCERTAIN_REASONS.has(info.reason) || info.metadata["outcome"] === "unknown";
 }

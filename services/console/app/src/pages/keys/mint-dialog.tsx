@@ -2,7 +2,7 @@ import { KeyService } from "@routeplane/contracts/auth";
 import { type FormEvent, useState } from "react";
 import { Button } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { ChangeError } from "../../components/change-error.tsx";
 import { Field } from "../../components/field.tsx";
 import { Notice } from "../../components/notice.tsx";
 import { useTimeZone } from "../../format/use-time-zone.ts";
@@ -12,7 +12,7 @@ import { useRefresh } from "../../rpc/use-refresh.ts";
 import { useSecretCall } from "../../rpc/use-secret-call.ts";
 import { useSession } from "../../session/use-session.ts";
 import { ExpiryFields } from "./expiry-fields.tsx";
-import { errorAt, isUncertain, formErrorsOf } from "../../rpc/form-errors.ts";
+import { errorAt, formErrorsOf } from "../../rpc/form-errors.ts";
 import { EMPTY_MINT, MINT_FIELDS, type MintForm, mintRequestOf } from "./mint-form.ts";
 import styles from "./key-form.module.css";
 import { LimitFields } from "./limit-fields.tsx";
@@ -92,13 +92,10 @@ function MintFormDialog({ onMinted, onClose }: MintFormDialogProps) {
         />
         <LimitFields form={form} onChange={change} errors={errors} />
         {error !== undefined && errors.size === 0 && (
-          <ErrorNotice
+          <ChangeError
             error={error}
-            what={
-              isUncertain(error)
-                ? "It is not certain that the key was minted: look at the list of keys, and revoke it there."
-                : "The key was not minted."
-            }
+            what="The key was not minted."
+            uncertain="It is not certain that the key was minted: look at the list of keys, and revoke it there."
           />
         )}
         <DialogActions>

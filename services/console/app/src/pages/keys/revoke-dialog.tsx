@@ -2,6 +2,7 @@ import { useMutation } from "@connectrpc/connect-query";
 import { KeyService } from "@routeplane/contracts/auth";
 import { useState } from "react";
 import { Button } from "../../components/button.tsx";
+import { ChangeError } from "../../components/change-error.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
 import { Field } from "../../components/field.tsx";
@@ -83,7 +84,7 @@ export function RevokeDialog({ branch, query, onClose }: RevokeDialogProps) {
       {moreError !== null && (
         <ErrorNotice error={moreError} what="The keys below it cannot be counted." onRetry={readMore} />
       )}
-      {error !== null && <ErrorNotice error={error} what="The key was not revoked." />}
+      {error !== null && <ChangeError error={error} what="The key was not revoked." />}
       <DialogActions>
         <Button onClick={onClose}>Cancel</Button>
         <Button

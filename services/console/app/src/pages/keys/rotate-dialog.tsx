@@ -3,12 +3,11 @@ import { type Key, KeyService } from "@routeplane/contracts/auth";
 import { useState } from "react";
 import { Button } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { ChangeError } from "../../components/change-error.tsx";
 import { Field } from "../../components/field.tsx";
 import { Time } from "../../components/time.tsx";
 import { useRefresh } from "../../rpc/use-refresh.ts";
 import { useSecretCall } from "../../rpc/use-secret-call.ts";
-import { isUncertain } from "../../rpc/form-errors.ts";
 import styles from "./key-form.module.css";
 import { type KeyToken, TokenDialog } from "./token-dialog.tsx";
 
@@ -86,13 +85,10 @@ export function RotateDialog({ target, onClose }: RotateDialogProps) {
         )}
       </p>
       {error !== undefined && (
-        <ErrorNotice
+        <ChangeError
           error={error}
-          what={
-            isUncertain(error)
-              ? "It is not certain that the key has a new token. Rotating it again gives another."
-              : "The key has its old token."
-          }
+          what="The key has its old token."
+          uncertain="It is not certain that the key has a new token. Rotating it again gives another."
         />
       )}
       <DialogActions>

@@ -4,7 +4,7 @@ import { effectiveScopes } from "@routeplane/credentials/scopes";
 import { type FormEvent, useState } from "react";
 import { Button } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { ChangeError } from "../../components/change-error.tsx";
 import { Field } from "../../components/field.tsx";
 import { formatTime } from "../../format/time.ts";
 import { useTimeZone } from "../../format/use-time-zone.ts";
@@ -77,7 +77,7 @@ export function UpdateDialog({ branch, onClose }: UpdateDialogProps) {
           hint="It can only be brought forward, and applies to all keys below as well."
           error={errorAt(errors, "expires_at")}
         />
-        {error !== null && errors.size === 0 && <ErrorNotice error={error} what="The key was not changed." />}
+        {error !== null && errors.size === 0 && <ChangeError error={error} what="The key was not changed." />}
         <DialogActions>
           <Button onClick={onClose}>Cancel</Button>
           <Button type="submit" kind="primary" isBusy={isPending}>

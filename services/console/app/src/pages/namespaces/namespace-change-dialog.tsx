@@ -4,7 +4,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { Button } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { ChangeError } from "../../components/change-error.tsx";
 import { Field } from "../../components/field.tsx";
 import { useRefresh } from "../../rpc/use-refresh.ts";
 import { NAMESPACE_CHANGES, type NamespaceChangeName } from "./namespace-changes.ts";
@@ -42,7 +42,7 @@ export function NamespaceChangeDialog({ namespace: { id, name }, change, onClose
           />
         </Field>
       )}
-      {error !== null && <ErrorNotice error={error} what={failure} />}
+      {error !== null && <ChangeError error={error} what={failure} />}
       <DialogActions>
         <Button onClick={onClose}>Cancel</Button>
         <Button

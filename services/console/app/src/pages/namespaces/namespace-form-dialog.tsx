@@ -4,7 +4,7 @@ import { useMutation } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { Button } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { ChangeError } from "../../components/change-error.tsx";
 import { Field } from "../../components/field.tsx";
 import { useInvalidFocus } from "../../components/use-invalid-focus.ts";
 import { errorAt, formErrorsOf } from "../../rpc/form-errors.ts";
@@ -70,7 +70,7 @@ export function NamespaceFormDialog({ renamed, onClose }: NamespaceFormDialogPro
           </Field>
         )}
         {error !== null && errors.size === 0 && (
-          <ErrorNotice
+          <ChangeError
             error={error}
             what={renamed === undefined ? "The namespace was not created." : "The namespace was not renamed."}
           />

@@ -3,7 +3,7 @@ import { BindingMode, type Policy, PolicyService, PrincipalType } from "@routepl
 import { useState } from "react";
 import { Button } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { ChangeError } from "../../components/change-error.tsx";
 import { type ChosenPrincipal, isWhole, PrincipalSelect } from "../../components/principal-select.tsx";
 import { useRefresh } from "../../rpc/use-refresh.ts";
 import { useSession } from "../../session/use-session.ts";
@@ -38,7 +38,7 @@ export function BindDialog({ policy, onClose }: { readonly policy: Policy; reado
       <small>
         Running requests continue under the policies that they were admitted with. Each binding has its own counters.
       </small>
-      {bind.error !== null && <ErrorNotice error={bind.error} what="The policy was not bound." />}
+      {bind.error !== null && <ChangeError error={bind.error} what="The policy was not bound." />}
       <DialogActions>
         <Button onClick={onClose}>Cancel</Button>
         <Button

@@ -4,7 +4,7 @@ import { type Binding, BindingMode, PolicyService } from "@routeplane/contracts/
 import { useMutation } from "@tanstack/react-query";
 import { Button } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { ChangeError } from "../../components/change-error.tsx";
 import { PrincipalLink } from "../../components/principal-link.tsx";
 import { useRefresh } from "../../rpc/use-refresh.ts";
 
@@ -24,7 +24,7 @@ export function EnforceDialog({ binding, onClose }: { readonly binding: Binding;
         Requests of <PrincipalLink {...binding} /> that break it are refused, from the next one on. The counters of
         shadow mode are deleted: an enforced limit starts at zero.
       </p>
-      {enforce.error !== null && <ErrorNotice error={enforce.error} what="The policy is not enforced." />}
+      {enforce.error !== null && <ChangeError error={enforce.error} what="The policy is not enforced." />}
       <DialogActions>
         <Button onClick={onClose}>Cancel</Button>
         <Button kind="primary" isBusy={enforce.isPending} onClick={() => enforce.mutate()}>

@@ -4,7 +4,7 @@ import { useState } from "react";
 import { useLocation } from "wouter";
 import { Button, ButtonLink } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { ChangeError } from "../../components/change-error.tsx";
 import { useRefresh, useRefreshLater } from "../../rpc/use-refresh.ts";
 import { holdsScope, useSession } from "../../session/use-session.ts";
 import { readSpec } from "./spec.ts";
@@ -33,7 +33,7 @@ export function PolicyActions({ policy }: { readonly policy: Policy }) {
       <Button kind="danger" onClick={() => setAsked("delete")}>
         Delete
       </Button>
-      {enable.error !== null && <ErrorNotice error={enable.error} what="The policy was not enabled." />}
+      {enable.error !== null && <ChangeError error={enable.error} what="The policy was not enabled." />}
       {asked === "disable" && <DisableDialog policy={policy} onClose={() => setAsked(undefined)} />}
       {asked === "delete" && <DeleteDialog policy={policy} onClose={() => setAsked(undefined)} />}
     </>
@@ -56,7 +56,7 @@ function DisableDialog({ policy, onClose }: PolicyDialogProps) {
   return (
     <Dialog title={<NamedTitle verb="Disable" policy={policy} />} onClose={onClose}>
       <p>It limits nothing until it is enabled again. Its bindings and their counters stay.</p>
-      {disable.error !== null && <ErrorNotice error={disable.error} what="The policy was not disabled." />}
+      {disable.error !== null && <ChangeError error={disable.error} what="The policy was not disabled." />}
       <DialogActions>
         <Button onClick={onClose}>Cancel</Button>
         <Button kind="danger" isBusy={disable.isPending} onClick={() => disable.mutate({ id: policy.id })}>
@@ -84,7 +84,7 @@ function DeleteDialog({ policy, onClose }: PolicyDialogProps) {
           ? "The policy has no bindings. This cannot be undone."
           : `It is removed from ${bindingCount} ${bindingCount === 1 ? "principal" : "principals"}, and its counters there are deleted. This cannot be undone.`}
       </p>
-      {remove.error !== null && <ErrorNotice error={remove.error} what="The policy was not deleted." />}
+      {remove.error !== null && <ChangeError error={remove.error} what="The policy was not deleted." />}
       <DialogActions>
         <Button onClick={onClose}>Cancel</Button>
         <Button

@@ -2,7 +2,7 @@ import { useMutation } from "@connectrpc/connect-query";
 import { type Binding, PolicyService } from "@routeplane/contracts/policy";
 import { Button } from "../../components/button.tsx";
 import { Dialog, DialogActions } from "../../components/dialog.tsx";
-import { ErrorNotice } from "../../components/error-notice.tsx";
+import { ChangeError } from "../../components/change-error.tsx";
 import { PrincipalLink } from "../../components/principal-link.tsx";
 import { useRefresh } from "../../rpc/use-refresh.ts";
 
@@ -21,7 +21,7 @@ export function UnbindDialog({ binding, onClose }: { readonly binding: Binding; 
         The policy no longer limits <PrincipalLink {...binding} />, from the next request on, and its counters there are
         deleted: a new binding starts at zero.
       </p>
-      {unbind.error !== null && <ErrorNotice error={unbind.error} what="The binding was not removed." />}
+      {unbind.error !== null && <ChangeError error={unbind.error} what="The binding was not removed." />}
       <DialogActions>
         <Button onClick={onClose}>Cancel</Button>
         <Button

@@ -3,7 +3,7 @@ import { POLICY_KINDS, type PolicyKind } from "@routeplane/policy-spec";
 import { type FormEvent, useRef, useState } from "react";
 import { Link } from "wouter";
 import { Button } from "../../../components/button.tsx";
-import { ErrorNotice } from "../../../components/error-notice.tsx";
+import { ChangeError } from "../../../components/change-error.tsx";
 import { Field } from "../../../components/field.tsx";
 import { Notice } from "../../../components/notice.tsx";
 import { isWhole } from "../../../components/principal-select.tsx";
@@ -62,7 +62,13 @@ export function PolicyEditor({ initial, policy, initialBinding, onKind }: Policy
   if (created !== undefined) {
     return (
       <>
-        {error !== null && <ErrorNotice error={error} what="The policy was created, but not bound." />}
+        {error !== null && (
+          <ChangeError
+            error={error}
+            what="The policy was created, but not bound."
+            uncertain="The policy was created. It is not certain whether it was bound."
+          />
+        )}
         <Link href={`/policies/${created.id}`}>Open {created.name} to bind it</Link>
       </>
     );
@@ -136,7 +142,7 @@ export function PolicyEditor({ initial, policy, initialBinding, onKind }: Policy
       </Section>
       {policy === undefined && <BindingChoice binding={binding} onChange={setBinding} />}
       <Preview spec={spec} policyId={policy?.id} principal={binding.principal} />
-      {error !== null && <ErrorNotice error={error} what="The policy was not saved." />}
+      {error !== null && <ChangeError error={error} what="The policy was not saved." />}
       {isRefused && !isComplete && (
         <Notice kind="error">
           <strong>The policy has faults.</strong> Correct what is marked, then save again.
