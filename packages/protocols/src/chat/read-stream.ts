@@ -5,7 +5,7 @@ import { JsonEnd } from "./json-end.ts";
 import { contentText, readCall } from "./read-answer.ts";
 import { isPlaceholder, readChatUsage } from "./read-usage.ts";
 import { reasoningText } from "./reasoning.ts";
-import { readFinish } from "./stop.ts";
+import { FAILED, readFinish } from "./stop.ts";
 
 type ContentType = "text" | "refusal" | "thinking";
 
@@ -28,6 +28,8 @@ export class ChatStreamReader implements StreamReader {
   #parts = 0;
   #hasRefusal = false;
   #stop: Stop | undefined;
+  /** True once the upstream has said that the answer failed. Its usage may follow. */
+  #hasFailed = false;
   #usage: Usage | undefined;
   #serviceTier: string | undefined;
   #hasEnded = false;
@@ -42,7 +44,7 @@ export class ChatStreamReader implements StreamReader {
 
   finish(): readonly StreamEvent[] {
     // Some upstreams close the stream without the last event.
-    return this.#hasEnded || this.#stop === undefined ? [] : this.#end();
+    return this.#hasEnded || (this.#stop === undefined && !this.#hasFailed) ? [] : this.#end();
   }
 
   #readChunk(chunk: JsonObject): readonly StreamEvent[] {
@@ -51,7 +53,7 @@ export class ChatStreamReader implements StreamReader {
     const first: unknown = Array.isArray(chunk["choices"]) ? chunk["choices"][0] : undefined;
     const choice = isObject(first) && (first["index"] ?? 0) === 0 ? first : undefined;
     if (choice !== undefined && !this.#hasStarted) events.push(this.#start(chunk));
-    if (choice !== undefined && this.#stop === undefined) {
+    if (choice !== undefined && this.#stop === undefined && !this.#hasFailed) {
       const delta = choice["delta"];
       if (isObject(delta)) this.#readDelta(delta, events);
       if (this.#hasEnded) return events;
@@ -139,6 +141,7 @@ export class ChatStreamReader implements StreamReader {
   }
 
   #readFinish(reason: unknown, events: StreamEvent[]): void {
+    this.#hasFailed = reason === FAILED;
     const stop = readFinish(reason, { hasCalls: this.#calls.size > 0, hasRefusal: this.#hasRefusal });
     if (stop.reason === undefined) return;
     this.#stop = stop;
@@ -154,6 +157,7 @@ export class ChatStreamReader implements StreamReader {
   }
 
   #end(): readonly StreamEvent[] {
+    if (this.#hasFailed) return this.#fail({ message: "the upstream says that its answer failed" });
     this.#hasEnded = true;
     const events: StreamEvent[] = [];
     if (this.#stop === undefined) this.#endParts(events);

@@ -24,6 +24,9 @@ const WRITTEN: Readonly<Record<StopReason, string>> = {
   content_filter: "content_filter",
 };
 
+/** Finish reason by which some upstreams say that an answer failed. It is no stop: no other wire has it. */
+export const FAILED = "error";
+
 /**
  * Reads a finish reason; an unknown one is read as a normal end.
  *
@@ -33,7 +36,7 @@ export function readFinish(
   value: unknown,
   content: { readonly hasCalls: boolean; readonly hasRefusal: boolean },
 ): Stop {
-  if (typeof value !== "string" || value === "") return {};
+  if (typeof value !== "string" || value === "" || value === FAILED) return {};
   const reason = READ.get(value) ?? "end";
   if (reason !== "end") return { reason };
   if (content.hasRefusal) return { reason: "refusal" };

@@ -287,10 +287,13 @@ async function forward(
   }
 }
 
-/** Replaces the metering of a translated answer by that of the upstream's own wire, except for an error, which may be free. */
+/** Replaces metering and outcome of a translated answer by those of the upstream's own wire; of an error only if its usage is known. */
 function meteredByUpstream(relayed: RelayResult, { metered }: UpstreamAnswer): RelayResult {
-  const own = relayed.billable && relayed.upstreamError === undefined ? metered?.() : undefined;
-  return own === undefined ? relayed : { ...relayed, ...own };
+  const own = relayed.billable ? metered?.() : undefined;
+  if (own === undefined || (relayed.upstreamError !== undefined && own.usage === undefined)) return relayed;
+  const { hasFailed, ...usage } = own;
+  const isFailure = hasFailed && relayed.outcome === "succeeded";
+  return { ...relayed, ...usage, ...(isFailure && { outcome: "failed" as const, errorCode: "upstream_error" }) };
 }
 
 /** Bound of the header that names what was left out of a request. */

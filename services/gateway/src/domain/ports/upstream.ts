@@ -48,7 +48,7 @@ export interface UpstreamAnswer {
    * Returns the metering of what was read of a translated answer, by the upstream's own wire; undefined if nothing was read. Undefined
    * if the answer is not translated.
    */
-  readonly metered?: (() => MeteredUsage | undefined) | undefined;
+  readonly metered?: (() => MeteredTranslated | undefined) | undefined;
   /**
    * Error that the answer begins with although its status is one of success, so that the upstream has not worked for the request;
    * undefined if it has none, or none was looked for.
@@ -62,6 +62,12 @@ export interface UpstreamAnswer {
   readonly whole?: Buffer | undefined;
   /** Ends the body unread, unless it has ended. */
   discard(): void;
+}
+
+/** Metering of a translated answer. */
+export interface MeteredTranslated extends MeteredUsage {
+  /** True if a whole answer says that it failed: the client's wire may have no word for that. */
+  readonly hasFailed: boolean;
 }
 
 /** Error in the place of an answer. */

@@ -356,6 +356,34 @@ describe("an error in a stream that is translated", () => {
     expect([wanted.spentNano, spentNano]).toEqual([0n, 0n]);
   });
 
+  it.each([
+    [MESSAGES, MESSAGE_BODY, /text_delta[^]*event: error\ndata: [^\n]*answer failed[^\n]*\n\n$/],
+    [RESPONSES, RESPONSE_BODY, /output_text\.delta[^]*event: error\ndata: [^\n]*answer failed[^\n]*\n\n$/],
+  ])(
+    "is what a choice with the finish reason 'error' ends with, and its usage is charged",
+    async (client, body, end) => {
+      const finished = (content: string, reason: string | null) =>
+        `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: reason }] })}\n\n`;
+      const usage = 'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n';
+      const parts = [finished("partial", null), finished("", "error"), usage, "data: [DONE]\n\n"];
+      const stream = { client, upstream: "chat", body: { ...body, stream: true }, type: STREAM_TYPE, parts } as const;
+      const { reply, settlement } = await served(stream);
+      expect(reply.text).toMatch(end);
+      expect(reply.text).not.toMatch(/message_stop|response\.completed/);
+      expect(settlement).toMatchObject({ outcome: "failed", promptTokens: 3, completionTokens: 2, estimated: false });
+    },
+  );
+
+  it("is recorded for a whole answer that failed, whose text the client gets without a stop reason", async () => {
+    const message = { role: "assistant", content: "partial" };
+    const failed = { ...COMPLETION, choices: [{ index: 0, message, finish_reason: "error" }] };
+    const whole = { client: MESSAGES, upstream: "chat", body: MESSAGE_BODY, parts: [JSON.stringify(failed)] } as const;
+    const { reply, settlement, spentNano } = await served(whole);
+    expect(JSON.parse(reply.text)).toMatchObject({ content: [{ text: "partial" }], stop_reason: null });
+    expect(settlement).toMatchObject({ outcome: "failed", errorCode: "upstream_error", estimated: false });
+    expect(spentNano).toBe(COST);
+  });
+
   it("comes after the text and the usage before it, which is charged", async () => {
     const usage = { choices: [], usage: { prompt_tokens: 3, completion_tokens: 2 } };
     const parts = [...CHUNKS.slice(0, 2), `data: ${JSON.stringify(usage)}\n\n`, 'data: {"error":"broke"}\n\n'];

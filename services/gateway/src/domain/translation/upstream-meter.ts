@@ -1,5 +1,6 @@
-import { AnswerMeter, type MeteredRequest, type MeteredUsage } from "../metering/answer-meter.ts";
+import { AnswerMeter, type MeteredRequest } from "../metering/answer-meter.ts";
 import { StreamMeter } from "../metering/stream-meter.ts";
+import type { MeteredTranslated } from "../ports/upstream.ts";
 import type { JsonObject } from "../wire/json.ts";
 import type { SseEvent } from "../wire/sse.ts";
 import type { AnswerFormat } from "../wires/answer-format.ts";
@@ -11,6 +12,7 @@ import type { AnswerFormat } from "../wires/answer-format.ts";
 export class UpstreamMeter {
   readonly #request: MeteredRequest;
   #meter: AnswerMeter | StreamMeter | undefined;
+  #hasFailed = false;
 
   /** @param outputTokensMax output bound that the upstream was sent */
   constructor(format: AnswerFormat, outputTokensMax: number) {
@@ -18,8 +20,8 @@ export class UpstreamMeter {
   }
 
   /** Result of the metering so far; undefined if no answer was read. */
-  get metered(): MeteredUsage | undefined {
-    return this.#meter?.metered;
+  get metered(): MeteredTranslated | undefined {
+    return this.#meter && { ...this.#meter.metered, hasFailed: this.#hasFailed };
   }
 
   /** Reads a whole answer. */
@@ -28,6 +30,7 @@ export class UpstreamMeter {
     meter.read(json);
     meter.complete();
     this.#meter = meter;
+    this.#hasFailed = this.#request.format.hasFailed(json);
   }
 
   /** Reads the next event of a stream, whose data is within the bounds of JSON. */
