@@ -50,6 +50,8 @@ export async function runProcess(
   };
   let isReloadRequested = false;
   if (reloadsOnHangUp) process.on("SIGHUP", () => reload());
+  // Lines that cannot be written are lost: a full disk, or a reader of the log that has ended, must not end the process.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   const hurry = new AbortController();
   const stopRequested = new Promise<string>((resolve) => {
     let isRequested = false;

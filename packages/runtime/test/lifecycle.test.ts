@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { eventually } from "@routeplane/testing";
 import { expect, it, onTestFinished } from "vitest";
 
@@ -59,4 +60,27 @@ it("SIGINT stops a process without a drain, as Ctrl-C should", async () => {
   const running = await startProcess(true);
   running.signal("SIGINT");
   expect(await running.ending()).toEqual({ code: 0, output: "ready stopped" });
+});
+
+it("keeps running while its log cannot be written, as on a full disk", async () => {
+  const script = `
+    import { createLogger, Readiness, runProcess } from ${JSON.stringify(INDEX)};
+    const log = createLogger("test", (line) => line);
+    let lines = 0;
+    setInterval(() => {
+      log.warn("event");
+      process.stderr.write("line " + ++lines + " ");
+    }, 5);
+    await runProcess(async () => ({ log, readiness: new Readiness(), components: [] }));`;
+  // Each write to this device fails with ENOSPC.
+  const full = openSync("/dev/full", "w");
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", script], { stdio: ["ignore", full, "pipe"] });
+  closeSync(full);
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let output = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => (output += text));
+  const exited = once(child, "close") as Promise<[number | null]>;
+  await eventually(() => output.includes("line 20 ") || child.exitCode !== null);
+  child.kill("SIGTERM");
+  expect([(await exited)[0], output]).toEqual([0, expect.not.stringContaining("ENOSPC")]);
 });
