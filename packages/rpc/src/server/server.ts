@@ -12,6 +12,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type ConnectRouter, createContextValues, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Component } from "@routeplane/runtime";
+import { boundDeadlines } from "./bound-deadlines.ts";
 import { peerAddressKey } from "./call-origin.ts";
 import { DRAIN_TIMEOUT_MS, type DrainOptions, LIMITS } from "./limits.ts";
 import { parsingSafely } from "./parse-safely.ts";
@@ -45,22 +46,23 @@ export interface RpcServer extends Component {
 
 /** Starts a server of Connect, gRPC and gRPC-web over HTTP/2 on one port. */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
-  const { readMaxBytes, maxTimeoutMs, maxConcurrentStreams, maxHeaderBytes, compressMinBytes } = LIMITS;
+  const { readMaxBytes, maxConcurrentStreams, maxHeaderBytes, compressMinBytes } = LIMITS;
   const { interceptors, requestGate, idleTimeoutMs = LIMITS.idleTimeoutMs } = options;
   const { maxSessionAgeMs = LIMITS.maxSessionAgeMs } = options;
-  const routes = respondInPieces(
-    correctErrors((router) => {
-      const safe = parsingSafely(router);
-      options.routes(safe);
-      addReflection(safe);
-    }),
+  const routes = boundDeadlines(
+    respondInPieces(
+      correctErrors((router) => {
+        const safe = parsingSafely(router);
+        options.routes(safe);
+        addReflection(safe);
+      }),
+    ),
   );
   const adapter = connectNodeAdapter({
     routes,
     interceptors,
     requestGate,
     readMaxBytes,
-    maxTimeoutMs,
     compressMinBytes,
     contextValues({ socket }) {
       // Read now: it is gone with the connection.
