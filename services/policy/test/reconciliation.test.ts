@@ -319,6 +319,31 @@ describe("a fault is reported, and nothing else", () => {
     expect((await reconcile()).differences).toEqual([]);
   });
 
+  it("a request without a reservation, though its budget was renamed and edited since; not if a preset got its budget since", async () => {
+    const { namespaceId, key, policies, presets } = policy.newNamespace();
+    const limit = { window: "day", limitMicroUsd: 100n } as const;
+    const { policy: preset } = await policy.bound(namespaceId, {
+      kind: "preset",
+      budget: limit,
+      guardrail: { allowStreaming: false },
+    });
+    const { policy: whole } = await policy.bound(namespaceId, { kind: "budget", ...limit });
+    await boundLongAgo();
+    const one = requestOf(namespaceId, key.lineage, 1n);
+    log(one, RequestStatus.SUCCEEDED, 9n);
+    const missing = [`${one.requestId}: - 0, succeeded 9`];
+    const spec = { window: BudgetWindow.HOUR, limitMicroUsd: 200n };
+    await policies.updatePolicy({ id: whole.id, name: "renamed", spec: { kind: { case: "budget", value: spec } } });
+    expect((await reconcile()).differences).toEqual(missing);
+    await policy.disable(whole.id);
+    await presets.updatePreset({ id: preset.id, budget: spec });
+    await presets.updatePreset({ id: preset.id, name: "renamed too" });
+    expect((await reconcile()).differences).toEqual(missing);
+    await presets.updatePreset({ id: preset.id, clearBudget: true });
+    await presets.updatePreset({ id: preset.id, budget: spec });
+    expect((await reconcile()).differences).toEqual([]);
+  });
+
   /** Differences after `breakIt`, for three requests that cost 60 micro-USD each. */
   async function broken(breakIt: RawBuilder<unknown>, window: "hour" | "day" | "total" = "day") {
     const budgeted = await policy.oneBudget(10_000n, window);

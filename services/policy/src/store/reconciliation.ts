@@ -72,7 +72,9 @@ export function createBudgetRecords(database: Database<PolicySchema>): BudgetRec
             and not exists (
               select from audit_entries a
               where a.namespace_id = b.namespace_id and a.target_id = p.id
-                and a.action in ('policy.update', 'policy.enable', 'policy.disable') and a.created_at >= ${since}
+                and a.created_at >= ${since} and (a.action in ('policy.enable', 'policy.disable')
+                  or a.action = 'policy.update'
+                    and (a.before #> '{spec,budget}' is null) <> (a.after #> '{spec,budget}' is null))
             )
           group by b.principal_id`.execute(tx);
         return new Map(rows.map(({ principal_id, bound_at }) => [principal_id, bound_at]));

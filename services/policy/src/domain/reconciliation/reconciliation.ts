@@ -40,8 +40,8 @@ export interface BudgetRecords {
   /** Reservations of these requests on budgets, in no order. */
   of(namespaceId: Id<"ns">, keys: readonly RequestKey[]): Promise<readonly ChargedReservation[]>;
   /**
-   * Principals (namespace and key ids) with an enforced budget that was not edited, enabled or disabled since `since`, each with
-   * the moment of its first binding.
+   * Principals (namespace and key ids) with a budget that was enforced at all times since `since`, or since it was bound, each with the moment of
+   * its first binding: its policy was not enabled or disabled, and no budget was added to it.
    */
   budgeted(namespaceId: Id<"ns">, since: Date): Promise<ReadonlyMap<string, Date>>;
   /** Readings of all counters in one snapshot, with the amounts spent from about `from` on. */
