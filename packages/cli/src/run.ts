@@ -16,6 +16,8 @@ export async function run(argv: readonly string[], processContext: ProcessContex
   let mode = modeOf(formatOfArguments(argv));
   const output = createOutput(() => mode, processContext.stdout, processContext.stderr);
   exitOnStdoutError(processContext.stdout, output);
+  // Nobody can be told. The command, a running node above all, goes on.
+  processContext.stderr.on("error", () => {});
   let url = "the node";
   let exitCode: number = ExitCode.ok;
   const context = createContext(argv, output, processContext, {

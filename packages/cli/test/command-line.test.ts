@@ -156,4 +156,10 @@ describe("the process", () => {
     const unread = await runCliInShell('{ sleep 0.2; "$0" "$@"; echo "$?" >&2; } | true', ["--help"], NOWHERE);
     expect(unread).toEqual({ code: 0, stdout: "", stderr: "0\n" });
   });
+
+  it("keeps its result if stderr cannot be written", async () => {
+    expect(await runCliInShell('"$0" "$@" 2> /dev/full; echo "$?"', ["bogus"], NOWHERE)).toMatchObject({
+      stdout: "2\n",
+    });
+  });
 });

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "@routeplane/testing";
@@ -54,7 +54,7 @@ async function startReplica(environment: Readonly<Record<string, string>> = {}) 
     Number(await readFile(join(folder, `worker-${index}.pid`), "utf8"));
   const processes = async (count: number): Promise<true> =>
     eventually(async () => (await operations("/metrics")).body.includes(`routeplane_processes ${count}\n`), 30_000);
-  return { child, closed, operations, pidOf, processes, output: () => output };
+  return { child, closed, folder, operations, pidOf, processes, output: () => output };
 }
 
 it("starts a killed worker again, and sums the counts of all workers, ended ones included", async () => {
@@ -71,6 +71,17 @@ it("starts a killed worker again, and sums the counts of all workers, ended ones
   const after = (await operations("/metrics")).body;
   expect(after).toContain("test_total 15\n");
   expect(after).toContain("test_open 6\n");
+});
+
+it("starts a killed worker again while its pid file cannot be written", async () => {
+  const { folder, operations, pidOf, processes } = await startReplica();
+  await processes(2);
+  const killed = await pidOf(2);
+  // The draft of the pid file cannot be written over a folder.
+  await mkdir(join(folder, "worker-2.pid.new"));
+  process.kill(killed, "SIGKILL");
+  await eventually(async () => (await operations("/metrics")).body.includes("test_total 15\n"), 30_000);
+  await expect(pidOf(2)).rejects.toThrow("ENOENT");
 });
 
 it("is ready and live while all serve; if one is suspended, it is hung but still ready", async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, it } from "vitest";
@@ -75,5 +75,27 @@ it("fails for a process that is not ready within its time limit", async () => {
 it("reports a program that cannot be run", async () => {
   const command = { executable: join(folder, "missing"), args: [], environment: {} };
   const supervised = start(specOf("", { command, isReady: async () => false }));
+  await expect(supervised.started()).rejects.toThrow("some exited with 127");
+});
+
+it("starts a process again while its pid file cannot be written, and writes the file once it can", async () => {
+  const blocked = join(folder, "blocked.pid");
+  const supervised = supervise(specOf("exec sleep 60"), { log, pidFile: blocked });
+  running.push(supervised);
+  await supervised.started();
+  // The draft of the pid file cannot be written over a folder.
+  await mkdir(`${blocked}.new`);
+  const before = supervised.pid() ?? 0;
+  process.kill(before, "SIGKILL");
+  expect(await waitUntil(() => ![undefined, before].includes(supervised.pid()), { timeoutMs: 5_000 })).toBe(true);
+  await expect(readFile(blocked, "utf8")).rejects.toThrow("ENOENT");
+  await rmdir(`${blocked}.new`);
+  const isOnFile = async () => (await readFile(blocked, "utf8").catch(() => "")) === `${supervised.pid()}\n`;
+  expect(await waitUntil(isOnFile, { timeoutMs: 5_000 })).toBe(true);
+});
+
+it("reports a log that cannot be opened", async () => {
+  const supervised = supervise(specOf("", { isReady: async () => false }), { log: join(folder, "missing/some.log") });
+  running.push(supervised);
   await expect(supervised.started()).rejects.toThrow("some exited with 127");
 });

@@ -104,8 +104,15 @@ export class Worker {
   }
 }
 
-/** Replaces a pid file atomically. It is not synced, because after a crash of the machine it means nothing. */
+/**
+ * Replaces a pid file atomically, or removes it if it cannot be written, e.g. on a full disk, which must not prevent a restart. It is not
+ * synced, because after a crash of the machine it means nothing.
+ */
 function writePidFile(path: string, pid: number): void {
-  writeFileSync(`${path}.new`, `${pid}\n`);
-  renameSync(`${path}.new`, path);
+  try {
+    writeFileSync(`${path}.new`, `${pid}\n`);
+    renameSync(`${path}.new`, path);
+  } catch {
+    rmSync(path, { force: true });
+  }
 }

@@ -63,6 +63,10 @@ const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 5_000;
 /** Run time after which the restart delay is back at its minimum. */
 const STABLE_MS = 10_000;
+/** Time after which a pid file that could not be written is tried again. */
+const PID_RETRY_MS = 1_000;
+/** Ending of a process that could not be started. */
+const NOT_STARTED: Ending = { code: 127, signal: null };
 
 /** Starts the process, and restarts it whenever it ends by itself, after a delay that doubles from 0.1 s up to 5 s. */
 export function supervise(spec: ProcessSpec, options: SupervisionOptions): SupervisedProcess {
@@ -73,19 +77,40 @@ export function supervise(spec: ProcessSpec, options: SupervisionOptions): Super
   let lastEnding: Ending | undefined;
 
   const launch = (): ChildProcess => {
-    const launched = startCommand(spec.command, options.log);
-    if (launched.pid !== undefined && options.pidFile !== undefined) writePidFile(options.pidFile, launched.pid);
-    child = launched;
-    return launched;
+    child = startCommand(spec.command, options.log);
+    recordPid(child);
+    return child;
+  };
+
+  /** Writes the pid file, and tries again later on a disk that is full: that must not prevent a restart. */
+  const recordPid = (launched: ChildProcess): void => {
+    const { pidFile } = options;
+    const { pid } = launched;
+    if (pidFile === undefined || pid === undefined || child !== launched || stopping.signal.aborted) return;
+    try {
+      writePidFile(pidFile, pid);
+    } catch {
+      rmSync(pidFile, { force: true });
+      setTimeout(() => recordPid(launched), PID_RETRY_MS).unref();
+    }
+  };
+
+  const runOnce = async (): Promise<Ending> => {
+    try {
+      const launched = launch();
+      if (ready) void reportRestart(launched);
+      return await endOf(launched);
+    } catch {
+      // The log cannot be opened, or the system has no resources for another process.
+      return NOT_STARTED;
+    }
   };
 
   const run = async (): Promise<void> => {
     let delayMs = FIRST_DELAY_MS;
     while (!stopping.signal.aborted) {
       const startedAt = performance.now();
-      const launched = launch();
-      if (ready) void reportRestart(launched);
-      const ending = await endOf(launched);
+      const ending = await runOnce();
       child = undefined;
       if (stopping.signal.aborted) return;
       endings += 1;
@@ -150,7 +175,7 @@ async function endOf(child: ChildProcess): Promise<Ending> {
     const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
     return { code, signal };
   } catch {
-    return { code: 127, signal: null };
+    return NOT_STARTED;
   }
 }
 
