@@ -67,6 +67,11 @@ describe("a key", () => {
     await dialog(page).getByText("shown now and never again").waitFor();
     const token = await tokenIn(page);
     expect(await statusOf(token)).toBe(200);
+    await page.setViewportSize({ width: 390, height: 844 });
+    await dialog(page).getByText("Call a model with this token").click();
+    const tooWide = "document.querySelector('dialog').scrollWidth - document.querySelector('dialog').clientWidth";
+    await expect.poll(() => page.evaluate<number>(tooWide)).toBe(0);
+    await page.setViewportSize({ width: 1_280, height: 900 });
     await dialog(page).getByRole("button", { name: "I have saved it" }).click();
     await page.getByRole("link", { name: "minted in a browser" }).click();
     await page.getByRole("heading", { level: 1, name: "minted in a browser" }).waitFor();
