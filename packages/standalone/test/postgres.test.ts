@@ -1,11 +1,13 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { provision } from "@routeplane/postgres";
 import { reservePorts } from "../src/ports.ts";
 import { supervise } from "../src/process/supervise.ts";
 import { planOf, loadSecrets } from "../src/secrets.ts";
+import { postgresUser } from "../src/servers/postgres-binaries.ts";
 import { type PostgresOptions, preparePostgres, superuserUrl } from "../src/servers/postgres.ts";
 
 let closed: string;
@@ -35,6 +37,18 @@ async function whileRunning(work: (url: string) => Promise<void>): Promise<void>
 it("runs in a folder that only its owner can reach, and keeps its data there", async () => {
   const plan = planOf(await loadSecrets(join(closed, "secrets.json")));
   await whileRunning((url) => provision(url, plan));
+  await whileRunning((url) => provision(url, plan));
+});
+
+it("starts after a crash of the machine when another process has the pid of the former server", async () => {
+  await whileRunning(async () => {});
+  const user = await postgresUser(() => {});
+  const other = spawn("sleep", ["60"], { cwd: "/", ...user });
+  onTestFinished(() => void other.kill());
+  const file = join(options.folder, "data/postmaster.pid");
+  await writeFile(file, `${other.pid}\n/proc/self/fd/3/data\n1\n${options.port}\n\n127.0.0.1\n1 1\nready   \n`);
+  if (user !== undefined) await chown(file, user.uid, user.gid);
+  const plan = planOf(await loadSecrets(join(closed, "secrets.json")));
   await whileRunning((url) => provision(url, plan));
 });
 

@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { chmod, chown, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readFile, readlink, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { StartFailure } from "../start-failure.ts";
 import { type Command, describeEnding, runCommand } from "../process/command.ts";
@@ -47,6 +47,7 @@ export async function preparePostgres(options: PostgresOptions): Promise<Process
   });
   try {
     await ensureCluster(options, binaries, (args) => command(binaries.initdb, args(reachable)));
+    await removeStalePidFile(join(folder, "data"));
   } catch (error) {
     closeSync(descriptor);
     throw error;
@@ -127,6 +128,17 @@ async function ensureCluster(
   } finally {
     await rm(passwordFile, { force: true });
   }
+}
+
+/**
+ * Removes a postmaster.pid whose process id now belongs to another program, as after a crash of the machine: Postgres would refuse to start.
+ * A server works in its data folder; a process whose folder cannot be read is left to Postgres to judge.
+ */
+async function removeStalePidFile(data: string): Promise<void> {
+  const file = join(data, "postmaster.pid");
+  const pid = Number.parseInt((await readIfExists(file)) ?? "", 10);
+  const workingFolder = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+  if (workingFolder !== undefined && workingFolder !== (await realpath(data))) await rm(file, { force: true });
 }
 
 /** True if postmaster.pid reports `ready` on line 8, as pg_ctl reads it, for the process on line 1. */
