@@ -16,7 +16,11 @@ describe("a day of a time zone", () => {
     // Midnight does not exist: clocks go from 00:00 to 01:00.
     ["Africa/Cairo", "2026-04-24", "2026-04-23T22:00:00Z", 23],
     ["America/Santiago", "2026-09-06", "2026-09-06T04:00:00Z", 23],
-  ])("of %s, %s, begins at %s and has %i hours", (timeZone, date, start, hours) => {
+    // Clocks are put back at midnight, to 23:00 of the same day.
+    ["America/Santiago", "2026-04-04", "2026-04-04T03:00:00Z", 25],
+    ["America/Santiago", "2026-04-05", "2026-04-05T04:00:00Z", 24],
+    ["Australia/Lord_Howe", "2026-04-05", "2026-04-04T13:00:00Z", 24.5],
+  ])("of %s, %s, begins at %s and has %d hours", (timeZone, date, start, hours) => {
     const day = dayOf(date);
     const startMs = Date.parse(start);
     const endMs = startMs + hours * HOUR_MS;
