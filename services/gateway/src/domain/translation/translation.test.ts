@@ -318,7 +318,7 @@ describe("an error in a stream that is translated", () => {
     ["a text", "chat", 'data: {"error":"the model is overloaded"}\n\n'],
     ["a list", "chat", 'data: [{"error":{"message":"slow down","code":429}}]\n\n'],
     ["a code that is a number", "chat", 'data: {"error":{"message":"slow down","code":429}}\n\n'],
-    ["an event of that name", "chat", 'event: error\ndata: {"message":"slow down","code":"rate_limit"}\n\n'],
+    ["an event of that name", "chat", 'event: error\ndata: {"message":"slow down","code":"rate_limit_exceeded"}\n\n'],
     ["an error of a choice", "chat", 'data: {"choices":[{"error":{"message":"gone","code":503}}]}\n\n'],
     [
       "an event of messages",
