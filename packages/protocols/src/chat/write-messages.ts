@@ -36,28 +36,37 @@ function toToolMessage({ callId, content, isError, at }: ToolResultPart, dropped
 function toAssistant(parts: readonly Part[], at: string, dropped: Dropped): readonly JsonObject[] {
   const content: Part[] = [];
   const calls: ToolCallPart[] = [];
-  let reasoning = "";
-  let refusal: string | undefined;
+  const thoughts: string[] = [];
   for (const part of parts) {
     if (part.type === "tool_call") calls.push(part);
-    else if (part.type === "refusal") refusal = (refusal ?? "") + part.text;
     else if (part.type !== "thinking") content.push(part);
     // A chat upstream makes no seals, so reasoning without a seal is its own.
-    else if (part.seal === undefined) reasoning += part.text;
+    else if (part.seal === undefined) thoughts.push(part.text);
     else dropped.add(part.at);
   }
-  const isEmpty = content.length === 0 && calls.length === 0 && refusal === undefined && reasoning === "";
+  // Texts that come separately are not read as one word.
+  const reasoning = thoughts.join(THOUGHT_SEPARATOR);
+  // A refusal between texts stays where it is, as a text.
+  const isRefusal = content.length > 0 && content.every(({ type }) => type === "refusal");
+  const isEmpty = content.length === 0 && calls.length === 0 && reasoning === "";
   if (isEmpty) return parts.length === 0 ? [{ role: "assistant", content: "" }] : [];
-  if (content.some(({ type }) => type !== "text")) throw new Untranslatable(`${at}.content`, NOT_CARRIED);
+  if (content.some(({ type }) => type !== "text" && type !== "refusal"))
+    throw new Untranslatable(`${at}.content`, NOT_CARRIED);
   return [
     {
       role: "assistant",
-      content: content.length === 0 ? null : toContent(content),
+      content: content.length === 0 || isRefusal ? null : toContent(content),
       ...(reasoning !== "" && { reasoning_content: reasoning }),
-      ...(refusal !== undefined && { refusal }),
+      ...(isRefusal && { refusal: content.map(textOfPart).join("") }),
       ...(calls.length > 0 && { tool_calls: calls.map(toToolCall) }),
     },
   ];
+}
+
+const THOUGHT_SEPARATOR = "\n\n";
+
+function textOfPart(part: Part): string {
+  return "text" in part ? part.text : "";
 }
 
 /** Content of a message. A single text is written as a string, which even minimal servers understand. */

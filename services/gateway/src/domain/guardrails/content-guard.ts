@@ -7,7 +7,7 @@ import {
   type Redactions,
   type Work,
 } from "@routeplane/guardrails";
-import type { TextPlaces } from "../wires/content-format.ts";
+import type { TextPlaces, ValueAt } from "../wires/content-format.ts";
 import type { GuardPattern, GuardRules } from "./guard.ts";
 import type { JsonObject } from "../wire/json.ts";
 import type { Edit } from "../wire/json-edits.ts";
@@ -43,6 +43,8 @@ interface Part {
   readonly text: string;
   readonly start: number;
   readonly end: number;
+  /** Positions in the orders in which models read the parts; none if that is the order in which they are written. */
+  readonly orders: readonly (readonly number[])[];
 }
 
 /**
@@ -76,6 +78,10 @@ async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedC
   let isUninspectable = false;
   /** Parsed document; undefined until a text needs another member of its object. */
   let document: { readonly root: unknown } | undefined;
+  const valueAt: ValueAt = (path) => {
+    document ??= { root: JSON.parse(json) };
+    return memberOf(document.root, path);
+  };
   const work = guard.rules === undefined ? guard.shadowWork : guard.work;
   for (const text of jsonTexts(json, work, places.opaque)) {
     if (text === undefined) {
@@ -95,15 +101,13 @@ async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedC
       // A result of a tool is the user's, whatever role its item names.
       if (message.side !== "user") message.side = side;
     }
-    const siblingOf = (name: string): unknown => {
-      document ??= { root: JSON.parse(json) };
-      return memberOf(document.root, [...text.path().slice(0, -1), name]);
-    };
+    const siblingOf = (name: string): unknown => valueAt([...text.path().slice(0, -1), name]);
     const kind = places.kindOf(text, value, siblingOf);
     if (kind === "exempt") continue;
     const message = kind === "media" ? undefined : places.messageOf(text, siblingOf);
     if (message !== undefined) {
-      messageAt(message).parts.push({ text: value(), start, end });
+      const orders = (places.ordersOf?.(text, valueAt) ?? []).map((order) => [message].concat(order));
+      messageAt(message).parts.push({ text: value(), start, end, orders });
       continue;
     }
     const content = value();
@@ -112,7 +116,7 @@ async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedC
     if (key !== undefined) {
       const list = lists.get(key) ?? [];
       lists.set(key, list);
-      list.push({ text: content, start, end });
+      list.push({ text: content, start, end, orders: [] });
       continue;
     }
     // A number in the place of media encodes nothing that could be judged, e.g. a token.
@@ -125,7 +129,7 @@ async function judgeEachText(guard: ContentGuard, json: string): Promise<JudgedC
   }
   const inOrder = [...messages].toSorted(([first], [second]) => first - second).map(([, message]) => message);
   for (const parts of [...runsOf(inOrder), ...lists.values()]) {
-    const { edits: more, blocked } = await judgeTexts(guard, parts);
+    const { edits: more, blocked } = await judgeRun(guard, parts);
     if (blocked !== undefined) return { edits, blocked, isUninspectable };
     for (const edit of more) edits.push(edit);
   }
@@ -139,10 +143,39 @@ function memberOf(root: unknown, path: readonly (string | number)[]): unknown {
   );
 }
 
+/** Judges the parts of a run as they are written and, where that differs, in each order in which models read them. */
+async function judgeRun(guard: ContentGuard, parts: readonly Part[]): Promise<JudgedContent> {
+  const judged = await judgeTexts(guard, parts);
+  if (judged.blocked !== undefined) return judged;
+  const edits = new Map(judged.edits.map((edit) => [edit.start, edit]));
+  const sequences = [parts];
+  const count = parts.reduce((most, { orders }) => Math.max(most, orders.length), 0);
+  for (let at = 0; at < count; at++) {
+    const inOrder = parts.toSorted((first, second) => compareOrders(first.orders[at] ?? [], second.orders[at] ?? []));
+    if (sequences.some((known) => known.every((part, index) => part === inOrder[index]))) continue;
+    sequences.push(inOrder);
+    const redacted = inOrder.map((part) => {
+      const edit = edits.get(part.start);
+      const { start, end, orders } = part;
+      return edit === undefined ? part : { text: JSON.parse(edit.literal) as string, start, end, orders };
+    });
+    const more = await judgeTexts(guard, redacted);
+    if (more.blocked !== undefined) return more;
+    for (const edit of more.edits) edits.set(edit.start, edit);
+  }
+  return { ...judged, edits: [...edits.values()] };
+}
+
+/** Compares two positions; 0 if one is the beginning of the other. */
+function compareOrders(first: readonly number[], second: readonly number[]): number {
+  const at = first.findIndex((number, index) => number !== second[index]);
+  return at === -1 || at >= second.length ? 0 : (first[at] ?? 0) - (second[at] ?? 0);
+}
+
 /** Judges one text. */
 export async function judgeText(guard: ContentGuard, text: JsonText, value: string): Promise<JudgedContent> {
   const { start, end } = text;
-  return judgeTexts(guard, [{ text: value, start, end }], guard.places.isArguments(text));
+  return judgeTexts(guard, [{ text: value, start, end, orders: [] }], guard.places.isArguments(text));
 }
 
 /**
@@ -183,7 +216,7 @@ export async function judgeMedia(guard: ContentGuard, { start, end }: JsonText, 
   if (media === undefined && (BINARY_URL.test(value) || (value.length > MAX_ID_CHARS && BASE64.test(value)))) {
     return { edits: [], blocked: undefined, isUninspectable: true };
   }
-  const judged = await judgeTexts(guard, [{ text: media?.text ?? value, start, end }]);
+  const judged = await judgeTexts(guard, [{ text: media?.text ?? value, start, end, orders: [] }]);
   const edits = judged.edits.map((edit) =>
     media === undefined
       ? edit

@@ -12,6 +12,9 @@ export type ContentKind = "exempt" | "text" | "media";
 /** Reads another member of the object that a text is in. */
 export type SiblingOf = (name: string) => unknown;
 
+/** Reads the value at a path of the document. */
+export type ValueAt = (path: readonly (string | number)[]) => unknown;
+
 /**
  * Classification of the strings, names and numbers of a request, or of an answer. Everything is content unless it is known to be
  * something else: unknown members, and unexpected values of known ones, must not be a way around a guardrail.
@@ -26,6 +29,11 @@ export interface TextPlaces {
    * comes before all others.
    */
   messageOf(text: JsonText, siblingOf: SiblingOf): number | undefined;
+  /**
+   * Positions of a part among those of its message, in each order in which models read them: the order of members in JSON does not matter,
+   * and translated requests have another one. Compared number by number; undefined if parts are only read as they are written.
+   */
+  readonly ordersOf?: (text: JsonText, valueAt: ValueAt) => readonly (readonly number[])[];
   /** List that a string is in, whose strings at one place are read as one text; undefined if it is in none. */
   listOf(text: JsonText): string | undefined;
   /** True if a string is the arguments of a tool call: clients parse it as JSON, so it must stay valid. */

@@ -78,7 +78,7 @@ export function isPartOfMessage({ kind, place }: JsonText): boolean {
 }
 
 const PART =
-  /^(?:messages|choices\[\]\.message|choices\[\]\.delta)(?:\[\])?\.content(?:\[\])?(?:\.(?:text|refusal|content))?$/;
+  /^messages\[\]\.refusal$|^(?:messages|choices\[\]\.message|choices\[\]\.delta)(?:\[\])?\.content(?:\[\])?(?:\.(?:text|refusal|content))?$/;
 
 /** True if a string is in a list of a message, or of a prediction, e.g. the text of a step of reasoning. */
 function isInListOfMessage(text: JsonText): boolean {
@@ -205,9 +205,14 @@ const SHARED: Pick<TextPlaces, "sideOf" | "messageOf" | "listOf" | "isArguments"
   isArguments,
 };
 
+/** Position of a part in its message: a refusal comes behind the content. */
+function ordersOf({ place }: JsonText): readonly (readonly number[])[] {
+  return [[place === "messages[].refusal" ? 1 : 0]];
+}
+
 /** Content of chat completions. */
 export const CHAT_CONTENT: ContentFormat = {
-  request: { ...SHARED, kindOf: requestContentKindOf, opaque: NO_PLACES },
+  request: { ...SHARED, ordersOf, kindOf: requestContentKindOf, opaque: NO_PLACES },
   answer: { ...SHARED, kindOf: responseContentKindOf, opaque: LOGPROBS },
   isSeparateAnswer,
 };

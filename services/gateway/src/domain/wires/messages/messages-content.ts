@@ -1,7 +1,7 @@
 import { sideOf } from "../../guardrails/separate-texts.ts";
 import { isWireName } from "../../guardrails/wire-names.ts";
 import type { JsonText } from "../../wire/json-texts.ts";
-import type { ContentFormat, ContentKind, SiblingOf, TextPlaces } from "../content-format.ts";
+import type { ContentFormat, ContentKind, SiblingOf, TextPlaces, ValueAt } from "../content-format.ts";
 
 /** Test of a value. */
 type ValueTest = (value: string) => boolean;
@@ -60,7 +60,9 @@ const BLOCK = /^(?:messages\[\]\.content|system)\[\](?:\.content\[\]|\.source\.c
 /** Matches places of blocks that hold media, or references to media. */
 const MEDIA = /^(?:source\.(?:data|url|file_id)|file_id|data|encrypted_content|content\[\]\.encrypted_content)$/;
 /** Matches texts of blocks that models read as one text. */
-const PART = /^(?:text|content|title|context|source\.(?:data|content))$/;
+const PART = /^(?:text|content|title|context|source|source\.(?:data|content))$/;
+/** Members of a block in the order in which models read them. */
+const MEMBERS = ["title", "context", "source", "content"];
 
 function requestKindOf(text: JsonText, value: () => string, siblingOf: SiblingOf): ContentKind {
   const { kind, place } = text;
@@ -89,6 +91,16 @@ function messageOfRequest({ kind, place, path }: JsonText): number | undefined {
 }
 
 const SYSTEM = -1;
+
+/** Positions of a part in its message: by its block and the order of its members; and with all results of tools first. */
+function ordersOf({ path }: JsonText, valueAt: ValueAt): readonly (readonly number[])[] {
+  const steps = path();
+  const [list] = steps;
+  if (list !== "messages") return [];
+  const within = steps.slice(3).map((step) => (typeof step === "number" ? step : MEMBERS.indexOf(step)));
+  const isResult = steps[4] === "content" && valueAt([...steps.slice(0, 4), "type"]) === "tool_result";
+  return [within, [isResult ? 0 : 1, ...within]];
+}
 
 /** Exempt values of an answer, or an event of one, by place; those of events are within `message`, `content_block` and `delta`. */
 const ANSWER_VALUES: Readonly<Record<string, ValueTest>> = {
@@ -142,6 +154,7 @@ const REQUEST: TextPlaces = {
   sideOf: ({ place }, value) => (place === "messages[].role" ? sideOf(value()) : undefined),
   kindOf: requestKindOf,
   messageOf: messageOfRequest,
+  ordersOf,
   listOf: ({ kind, place, path }) =>
     kind === "string" && place === "messages[].content[].thinking" ? `thinking ${path()[1]}` : undefined,
 };
