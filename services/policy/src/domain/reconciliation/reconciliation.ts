@@ -148,8 +148,12 @@ export async function reconcileBudgets(
         : result.next;
     if (cursor === undefined) return { ...result, next: undefined };
     result.next = await reconcilePage(dependencies, request, cursor, result);
-  } while (performance.now() < endsAt && result.charges.length + result.counters.length < MAX_DIFFERENCES);
+  } while (performance.now() < endsAt && differenceCount(result) < MAX_DIFFERENCES);
   return result;
+}
+
+function differenceCount({ charges, counters, sessions }: BudgetReconciliation): number {
+  return charges.length + counters.length + sessions.length;
 }
 
 async function nextNamespace(
