@@ -54,6 +54,12 @@ const REFUSED_LOGIN_CLASS = "28";
 /** SQLSTATE classes of an outage: connection lost or refused, login refused, out of resources, shutting down or statement timed out. */
 const UNAVAILABLE_CLASSES: ReadonlySet<string> = new Set(["08", REFUSED_LOGIN_CLASS, "53", "57"]);
 
+/**
+ * SQLSTATEs `read_only_sql_transaction`, of a standby or a server whose disk is full, and `idle_in_transaction_session_timeout`, of a process
+ * that was suspended.
+ */
+const UNAVAILABLE: ReadonlySet<string> = new Set(["25006", "25P03"]);
+
 /** The `DomainError` for an outage or an unstorable text; any other error unchanged. */
 export function fromDriverError(error: unknown): unknown {
   if (error instanceof DomainError) return error;
@@ -63,7 +69,7 @@ export function fromDriverError(error: unknown): unknown {
   }
   const outage =
     error instanceof pg.DatabaseError
-      ? UNAVAILABLE_CLASSES.has(error.code?.slice(0, 2) ?? "")
+      ? UNAVAILABLE_CLASSES.has(error.code?.slice(0, 2) ?? "") || UNAVAILABLE.has(error.code ?? "")
       : error instanceof Error && isConnectionFailure(error);
   if (!outage) return error;
   return unavailable("the database does not answer; try again", error);

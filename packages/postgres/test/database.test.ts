@@ -194,7 +194,7 @@ describe("a read", () => {
   it("writes nothing, and its connection serves the next if it fails", async () => {
     const scope = { namespaceId: first.namespaceId };
     const writing = database.read(scope, (builder) => sql`update keys set last_used_at = now()`.compile(builder));
-    await expect(writing).rejects.toThrow(/read-only transaction/);
+    await expect(writing).rejects.toMatchObject({ cause: { message: expect.stringMatching(/read-only transaction/) } });
     const failing = database.read(scope, (builder) => sql`select 1 / (1 - ${1}::int)`.compile(builder));
     await expect(failing).rejects.toThrow(/division by zero/);
     expect(await read(scope)).toEqual([first.namespaceId]);
@@ -395,4 +395,12 @@ it("whose connection breaks between two queries fails as an outage, and the next
   });
   await expect(broken).rejects.toMatchObject({ code: "unavailable" });
   expect(await database.within({ namespaceId: first.namespaceId }, visibleNamespaces)).toEqual([first.namespaceId]);
+});
+
+it("fails as an outage on a server that accepts no writes, as a standby or one with a full disk", async () => {
+  const written = database.within({ namespaceId: first.namespaceId }, async (tx) => {
+    await sql`set transaction read only`.execute(tx);
+    await tx.updateTable("key_secrets").set({ key_id: "k" }).execute();
+  });
+  await expect(written).rejects.toMatchObject({ name: "DomainError", code: "unavailable" });
 });
