@@ -23,6 +23,23 @@ test("names the policy that denied a request, and the reason of its rule", () =>
   expect(reasonOf({ ...DENIED, policy: { id: "pol_1", name: null } })).toMatch(/^policy pol_1 has too little/);
 });
 
+test("names the reason of every rule of a guardrail", () => {
+  const rules = [
+    "model_allow",
+    "model_deny",
+    "max_request_tokens",
+    "allow_streaming",
+    "content_patterns",
+    "uninspectable",
+    "service_tier_allow",
+    "modality_allow",
+    "hosted_tool_allow",
+  ];
+  const reasons = rules.map((rule) => reasonOf({ ...DENIED, deniedRule: `guardrail.${rule}` }));
+  expect(reasons.filter((reason) => reason.includes("by its rule"))).toEqual([]);
+  expect(new Set(reasons).size).toBe(rules.length);
+});
+
 test("names an unknown rule, and says if no rule is recorded", () => {
   expect(reasonOf({ ...DENIED, deniedRule: "quota.new" })).toBe(
     'policy "daily-cap" refuses the request by its rule quota.new',

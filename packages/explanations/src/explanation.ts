@@ -25,6 +25,10 @@ const RULE_REASONS: ReadonlyMap<string, string> = new Map([
   ["guardrail.max_request_tokens", "allows fewer tokens in one request"],
   ["guardrail.allow_streaming", "allows no streams"],
   ["guardrail.content_patterns", "blocks content of the request"],
+  ["guardrail.uninspectable", "blocks content that cannot be inspected"],
+  ["guardrail.service_tier_allow", "does not allow the service tier"],
+  ["guardrail.modality_allow", "does not allow the kind of output"],
+  ["guardrail.hosted_tool_allow", "does not allow a tool that the provider runs"],
 ]);
 
 /**
