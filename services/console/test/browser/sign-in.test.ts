@@ -227,6 +227,16 @@ describe("a session", () => {
     expect((await fetch(`${node.consoleUrl}/session`, { headers })).status).toBe(401);
   });
 
+  it("offers only what its key may do, also after scopes were removed from the key", async () => {
+    const { token, id } = await mintKey(rootKey, ["keys:read", "keys:write"]);
+    const { page } = await signedIn(token, { path: "/keys", title: "Keys" });
+    const mint = page.getByRole("button", { name: "Mint a key" });
+    await mint.waitFor();
+    await node.rpc("auth.v1.KeyService/UpdateKey", rootKey, { id, scopes: ["keys:read"] });
+    await mint.waitFor({ state: "detached" });
+    await page.getByText("of a browser test").first().waitFor();
+  });
+
   it("goes on after a sign-out that did not reach the console, and says so", async () => {
     const { page } = await signedIn(rootKey);
     await page.route(`${node.consoleUrl}/session`, (route) =>

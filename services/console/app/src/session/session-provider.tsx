@@ -98,6 +98,9 @@ export function SessionProvider({ signInCode, onSession, children }: SessionProv
         if (session === undefined || session.namespaceState !== "active") end();
         // Another tab switched the namespace, and with it the cookie of all tabs: no data of the former namespace is kept.
         else if (!isSameNamespace(session, signedIn)) location.assign("/");
+        // E.g. scopes were removed from its key.
+        else if (JSON.stringify(session) !== JSON.stringify(signedIn))
+          setState((current) => (current.at === "signed-in" ? { at: "signed-in", session } : current));
       } catch {
         // The console or the auth service does not answer. The page stays; its sections show what they cannot read.
       }
