@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type HttpUnderTest, MAX_BODY_BYTES, startHttpUnderTest } from "./http-under-test.ts";
@@ -8,6 +10,38 @@ beforeAll(async () => {
   http = await startHttpUnderTest();
 });
 afterAll(() => http.stop());
+
+describe("a client that goes on sending after its refusal", () => {
+  const HEAD = "POST /refused HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n";
+
+  /** Sends the head and then pieces until the connection closes. @returns the answer, and the bytes that were sent */
+  const sendOn = async (piece: Buffer, pauseMs: number) => {
+    const socket = await http.connected();
+    let answer = "";
+    socket.on("data", (bytes: Buffer) => (answer += bytes.toString()));
+    const closed = once(socket, "close");
+    socket.write(HEAD);
+    let bytes = 0;
+    while (!socket.destroyed) {
+      bytes += piece.length;
+      const isTaken = socket.write(piece);
+      await (isTaken ? delay(pauseMs) : Promise.race([once(socket, "drain"), closed]).catch(() => {}));
+    }
+    return { answer, bytes };
+  };
+
+  it("is disconnected after 64 MiB", async () => {
+    const { answer, bytes } = await sendOn(Buffer.alloc(1 << 20), 0);
+    expect(answer).toMatch(/^HTTP\/1\.1 401 [^]*"code":"invalid_api_key"/);
+    expect(bytes).toBeLessThan(128 << 20);
+  });
+
+  it("is disconnected after 5 s, however little it sends", async () => {
+    const { answer, bytes } = await sendOn(Buffer.alloc(1), 20);
+    expect(answer).toMatch(/^HTTP\/1\.1 401 [^]*"code":"invalid_api_key"/);
+    expect(bytes).toBeGreaterThan(1);
+  });
+});
 
 describe("an HTTP server with bodies that never end", () => {
   /** Sends a request without the last byte of its body. */

@@ -184,7 +184,10 @@ class HttpReply implements Reply {
   }
 }
 
-/** Sends the rest of an answer whose request has not arrived whole, reads and drops the rest of the request, and ends the answer. */
+/**
+ * Sends the rest of an answer whose request has not arrived whole, reads and drops the rest of the request, and ends the answer. The connection
+ * is closed if that rest does not end within the bounds.
+ */
 async function endAfterRequest(
   request: IncomingMessage,
   sending: Sending & { readonly signal: CancelSignal },
@@ -193,5 +196,7 @@ async function endAfterRequest(
   const { signal } = sending;
   const written = bytes === undefined || signal.aborted ? undefined : writeBytes(sending, bytes);
   await Promise.allSettled([written, drain(request, signal)]);
-  return endAnswer(sending);
+  const isTaken = await endAnswer(sending);
+  if (!request.complete) request.socket.destroySoon();
+  return isTaken;
 }
