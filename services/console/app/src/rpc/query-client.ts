@@ -2,8 +2,13 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { QueryCache, QueryClient } from "@tanstack/react-query";
 import { reportSessionEnd } from "../session/session-end.ts";
 
-/** Maximum number of attempts of a read while a service is unavailable. After other errors, a read is not repeated. */
+/** Maximum number of attempts of a read. */
 const ATTEMPTS = 3;
+/**
+ * Codes after which a read is repeated: a service does not answer, or too many calls of the session are running, e.g. because a browser has
+ * opened several pages at once.
+ */
+const REPEATED: ReadonlySet<Code> = new Set([Code.Unavailable, Code.ResourceExhausted]);
 /** Age of data at which a page that is opened reads it again. Milliseconds. */
 const STALE_MS = 10_000;
 
@@ -19,7 +24,7 @@ export function createQueryClient(): QueryClient {
 }
 
 function isWorthAnotherAttempt(failures: number, error: Error): boolean {
-  return failures + 1 < ATTEMPTS && ConnectError.from(error).code === Code.Unavailable;
+  return failures + 1 < ATTEMPTS && REPEATED.has(ConnectError.from(error).code);
 }
 
 function endSessionIfRefused(error: Error): void {
