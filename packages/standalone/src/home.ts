@@ -22,7 +22,7 @@ export interface HomeLayout {
   readonly spool: string;
   /** Folder with the `<role>.pid` of each running process. */
   readonly run: string;
-  /** Folder with the `<role>.log` of each process, which is appended to. */
+  /** Folder with the `<role>.log` of each process, of bounded size. */
   readonly log: string;
   /** File with the passwords and keys of the node's processes; 0600. */
   readonly secrets: string;

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { HomeLayout } from "./home.ts";
+import { boundLog, LOG_BOUND } from "./log-size.ts";
 import { describeEnding } from "./process/command.ts";
 import { type ProcessSpec, supervise, type SupervisedProcess } from "./process/supervise.ts";
 
@@ -27,8 +28,13 @@ export function createNodeProcesses(
   layout: HomeLayout,
   say: (text: string) => void,
   signal: AbortSignal,
+  { maxBytes, everyMs } = LOG_BOUND,
 ): NodeProcesses {
   const members: SupervisedProcess[] = [];
+  const checkLogs = (): void => {
+    for (const { role } of members) void boundLog(logFile(layout, role), maxBytes);
+  };
+  const logTimer = setInterval(checkLogs, everyMs).unref();
   const readiness = new Map<string, PromiseWithResolvers<void>>();
   let isStopping = false;
 
@@ -64,6 +70,7 @@ export function createNodeProcesses(
       for (const isNext of STOP_ORDER) {
         await Promise.all(members.filter(({ role }) => isNext(role)).map((member) => member.stop()));
       }
+      clearInterval(logTimer);
     },
   };
 }
