@@ -830,7 +830,8 @@ export declare const PolicyService: GenService<{
    * counters of its bindings are kept. Atomic. Without an etag, idempotent: the last write wins.
    * Errors: NOT_FOUND RESOURCE_NOT_FOUND; PERMISSION_DENIED POLICY_BINDS_CALLER, POLICY_OUT_OF_LINEAGE; ABORTED ETAG_MISMATCH
    * if it has changed since; ALREADY_EXISTS NAME_TAKEN; INVALID_ARGUMENT FIELD_INVALID as CreatePolicy, for a spec of another
-   * kind than the policy's, for an update mask with any other field, and if there is nothing to change.
+   * kind than the policy's, for an update mask with any other field, and if there is nothing to change; RESOURCE_EXHAUSTED
+   * LIMIT_REACHED for a larger guardrail with which those that apply to a key would together exceed the bounds of BindPolicy.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.UpdatePolicy
    */
@@ -884,7 +885,9 @@ export declare const PolicyService: GenService<{
    * since the etag was read; ALREADY_EXISTS BINDING_EXISTS if it is bound there in the other mode: unbind it first (but a root
    * key, or a key above the one that bound it in shadow mode, can replace that binding by one in mode enforce);
    * RESOURCE_EXHAUSTED LIMIT_REACHED at 100 bindings of the principal, or 1,000 of the policy. Of these, all sub-keys together
-   * can make at most 50 and 500, and a key can make at most 25 bindings to itself.
+   * can make at most 50 and 500, and a key can make at most 25 bindings to itself. LIMIT_REACHED also if the guardrails that apply
+   * to a key, disabled ones included, would together have more than 500 content patterns, compile to more than 20,000
+   * instructions, or take more than 3 MiB: the message and `principal_id` of the metadata name the key.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.BindPolicy
    */
