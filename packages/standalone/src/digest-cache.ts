@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Dirent, existsSync, readFileSync } from "node:fs";
+import { type Dirent, existsSync, readFileSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { StartFailure } from "./start-failure.ts";
@@ -36,7 +36,7 @@ export async function findOrMake(cache: DigestCache): Promise<string> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const digest = await digestOf(cache);
     const result = join(folder, digest);
-    if (!existsSync(join(result, entry))) {
+    if (!isComplete(result, entry)) {
       const made = await mkdtemp(join(folder, "new-"));
       await cache.make(made);
       await writeFile(join(made, "checkout"), checkout);
@@ -46,6 +46,7 @@ export async function findOrMake(cache: DigestCache): Promise<string> {
         continue;
       }
       // Another start may have made the same result earlier.
+      if (!isComplete(result, entry)) await rm(result, { recursive: true, force: true });
       await rename(made, result).catch(() => rm(made, { recursive: true, force: true }));
       await removeUnused(folder, digest, checkout);
     }
@@ -53,6 +54,11 @@ export async function findOrMake(cache: DigestCache): Promise<string> {
     return result;
   }
   throw new StartFailure("the sources changed while they were bundled: start again");
+}
+
+/** False also for what a removal that was interrupted, or a machine that lost its power, has left of a result. */
+function isComplete(result: string, entry: string): boolean {
+  return (statSync(join(result, entry), { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 /** Paths of the files in a folder of a checkout, relative to the checkout. @param isTaken decides on files and folders */

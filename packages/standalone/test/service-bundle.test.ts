@@ -88,6 +88,17 @@ it.each(["services/auth/src/main.ts", "packages/rpc/src/index.ts", "packages/rpc
   },
 );
 
+it.each([
+  ["was removed in part", (entry: string) => rm(entry)],
+  ["is empty since the machine lost its power", (entry: string) => writeFile(entry, "")],
+])("makes a bundle again that %s", async (_, damage) => {
+  const { entry } = await prepare();
+  await damage(entry);
+  expect((await prepare()).entry).toBe(entry);
+  expect(await readFile(entry, "utf8")).toBe("// first");
+  expect(await runs()).toBe(2);
+});
+
 it("keeps no bundle of sources that changed while it was made", async () => {
   const bundler = SOURCES["deploy/bundle.ts"] ?? "";
   const edit = `if (readFileSync(root + "/runs", "utf8") === "x") writeFileSync(root + "/services/auth/src/main.ts", "// edited");`;
