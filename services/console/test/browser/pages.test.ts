@@ -115,6 +115,19 @@ describe("the overview", () => {
     expect(calls.filter((call) => call === "UsageService/GetUsage")).toHaveLength(4);
   });
 
+  it("reads the budgets again every minute while it is open, like the usage", async () => {
+    const { page, calls } = await browser.open(asRoot);
+    await page.clock.install();
+    await page.goto(`${node.consoleUrl}/?range=24h`);
+    await settled(page);
+    const reads = (of: string) => calls.filter((call) => call === of).length;
+    const before = reads("PolicyService/ListPolicies");
+    const usageBefore = reads("UsageService/GetUsage");
+    await page.clock.runFor(61_000);
+    await eventually(() => reads("UsageService/GetUsage") > usageBefore);
+    await eventually(() => reads("PolicyService/ListPolicies") > before);
+  });
+
   it("shows the numbers of `usage --json`, exactly", async () => {
     // The range has ended, so that new requests do not count.
     const range = { from: new Date(Date.now() - 20 * DAY_MS).toISOString(), to: new Date().toISOString() };

@@ -6,9 +6,15 @@ import { holdsScope, useSession } from "../session/use-session.ts";
 /** Maximum number of policies that are read: one page. Further policies are shown by id. */
 const MAX_POLICIES = 1_000;
 
-/** Policies of the namespace with their oldest bindings and the use of budgets, oldest first. Pages share one read. */
+/** Interval at which an open page reads the use of budgets again. Milliseconds. */
+const REFRESH_MS = 60_000;
+
+/**
+ * Policies of the namespace with their oldest bindings and the use of budgets, oldest first. Pages share one read, which is repeated while
+ * they are open.
+ */
 export function usePolicies() {
-  return useQuery(PolicyService.method.listPolicies, { pageSize: MAX_POLICIES });
+  return useQuery(PolicyService.method.listPolicies, { pageSize: MAX_POLICIES }, { refetchInterval: REFRESH_MS });
 }
 
 /**
