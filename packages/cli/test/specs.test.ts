@@ -114,9 +114,11 @@ describe("an invalid spec exits with 2, with its path and the rule, and calls no
 describe("the source of a spec", () => {
   const create = (source: string) => ["cloud", "policy", "create", "--name", "x", "--kind", "budget", "--spec", source];
 
-  it("must be JSON, neither empty nor too large", async () => {
+  it("must be JSON, neither empty nor too large, and give no name twice", async () => {
     for (const [source, message] of [
       [await file('{"window": "day",'), "is not JSON"],
+      [await file('{"window": "day", "limit_micro_usd": 5, "limit_micro_usd": 9}'), 'gives "limit_micro_usd" twice'],
+      [await file('{"a": [{"b": {"model_deny": [], "model\\u005fdeny": []}}]}'), 'gives "model_deny" twice'],
       [await file(" \n"), "is empty"],
       ["/dev/zero", "larger than any spec"],
     ] as const) {

@@ -1,4 +1,6 @@
 import { createReadStream } from "node:fs";
+import { fromJsonString } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode, usageError } from "../errors.ts";
 
@@ -7,14 +9,29 @@ const MAX_SPEC_BYTES = 1 << 20;
 
 /** Reads JSON from a file or, for `-`, from standard input. @throws CliError if there is none */
 export async function readJson(context: Context, source: string): Promise<unknown> {
-  const json = source === "-" ? await readInput(context) : await readWhole(source);
+  const text = source === "-" ? await readInput(context) : await readWhole(source);
+  const json = text.replace(/^\ufeff/, "");
   const name = source === "-" ? "standard input" : source;
   if (json.length > MAX_SPEC_BYTES) throw usageError(`${name} is larger than any spec (${MAX_SPEC_BYTES} bytes)`);
   if (json.trim() === "") throw usageError(`${name} is empty; a spec in JSON was expected there`);
+  let parsed: unknown;
   try {
-    return JSON.parse(json.replace(/^\ufeff/, "")) as unknown;
+    parsed = JSON.parse(json);
   } catch (error) {
     throw usageError(`${name} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const repeated = repeatedMember(json);
+  if (repeated !== undefined) throw usageError(`${name} gives ${JSON.stringify(repeated)} twice in the same object`);
+  return parsed;
+}
+
+/** Name that an object gives twice, of which `JSON.parse` takes the last one; undefined if there is none. @param json valid JSON */
+function repeatedMember(json: string): string | undefined {
+  try {
+    fromJsonString(ValueSchema, json);
+    return undefined;
+  } catch (error) {
+    return /duplicate object key "(.*)"$/s.exec(error instanceof Error ? error.message : "")?.[1];
   }
 }
 
