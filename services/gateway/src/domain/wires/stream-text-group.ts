@@ -53,11 +53,14 @@ export class StreamTextGroup {
     return member;
   }
 
-  /** End of the text before one: of an open text, what is held of it so far. */
+  /** End of the text before one that has any: of an open text, what is held of it so far. */
   tailBefore(member: GroupMember): Tail {
-    const before = this.#members[this.#members.indexOf(member) - 1];
-    const held = before?.open?.held;
-    return held === undefined ? (before?.tail ?? NOTHING) : { held, left: held };
+    for (let at = this.#members.indexOf(member) - 1; at >= 0; at--) {
+      const { open, tail } = this.#members[at] ?? { open: undefined, tail: NOTHING };
+      if (open === undefined) return tail;
+      if (open.hasBegun) return { held: open.held, left: open.held };
+    }
+    return NOTHING;
   }
 
   behind(member: GroupMember): Behind {
@@ -66,7 +69,7 @@ export class StreamTextGroup {
       const next = this.#members[at];
       head += next?.head ?? "";
       if (head.length >= MAX_MATCH_CHARS) break;
-      if (next?.open !== undefined) return { head, goesOn: next.open.hasBegun };
+      if (next?.open?.hasBegun === true) return { head, goesOn: true };
     }
     return { head, goesOn: false };
   }

@@ -231,12 +231,12 @@ export class TypedStreamGuard implements StreamGuard {
    * text after it that has begun is redacted.
    */
   #closeAtOnce(key: string, text: OpenText): string {
-    const { filter, own, grouped } = text;
+    const { filter, own, grouped, held } = text;
     const isAlone = filter?.held === "";
     const behind = grouped?.group.behind(grouped.member);
     const rest = this.#closeJoined(key, text, "");
-    if (!isAlone && behind !== undefined && (behind.head !== "" || behind.goesOn)) return REDACTED;
-    return own !== undefined && isAlone ? rest + this.#endFilter(own) : rest;
+    const passed = own !== undefined && isAlone ? rest + this.#endFilter(own) : rest;
+    return held !== "" && behind !== undefined && (behind.head !== "" || behind.goesOn) ? REDACTED : passed;
   }
 
   /**
