@@ -57,6 +57,8 @@ describe("a page of an allowed origin", () => {
     expect(origin).toBe(ALLOWED);
     for (const name of [
       "x-request-id",
+      "request-id",
+      "x-routeplane-dropped",
       "retry-after",
       "x-should-retry",
       "x-ratelimit-remaining-tokens",

@@ -17,6 +17,9 @@ const MAX_AGE_SECONDS = 600;
 /** Headers of answers that a page may read, in addition to those that it may always read. */
 const EXPOSED_HEADERS = [
   "x-request-id",
+  // Anthropic's clients read the id of a request there.
+  "request-id",
+  "x-routeplane-dropped",
   "x-should-retry",
   "retry-after",
   BUDGET_REMAINING_HEADER,
