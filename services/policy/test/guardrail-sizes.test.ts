@@ -179,6 +179,19 @@ describe("the guardrails that apply to a key", () => {
     expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
   });
 
+  it("are bounded for a key whose lineage only some of its bindings record, as those of an early release do not", async () => {
+    const own = policy.newNamespace();
+    const parent = policy.key(own.namespaceId, own.key);
+    const sub = policy.key(own.namespaceId, parent);
+    const on = [principalOf(own, sub.id)];
+    for (let n = 0; n < 2; n++) await guardrail(own, SMALL, on);
+    await policy.tamper(sql`update bindings set principal_lineage = '{}' where principal_id = ${sub.id}`);
+    for (let n = 0; n < 2; n++) await guardrail(own, { contentPatterns: heavy(12) }, on);
+    const more = guardrail(own, { contentPatterns: heavy(12) }, [principalOf(own, parent.id)]);
+    expect(await refusal(more)).toMatchObject({ reason: "LIMIT_REACHED", metadata: { principal_id: sub.id } });
+    await guardrail(own, SMALL, [principalOf(own, parent.id)]);
+  });
+
   it("do not block other policies", async () => {
     const own = policy.newNamespace();
     for (let n = 0; n < 2; n++) await guardrail(own, { contentPatterns: heavy(12) }, [principalOf(own)]);

@@ -62,7 +62,7 @@ export function isLargerGuardrail(after: SizeColumns, before: SizeColumns): bool
  * @throws DomainError RESOURCE_EXHAUSTED
  */
 export async function requireGuardrailSizes(tx: Tx, namespaceId: Id<"ns">, policyId: Id<"pol">): Promise<void> {
-  // The lineage of a key that was bound by an early release is not known: only its own bindings and the namespace's count.
+  // A binding of an early release does not record the lineage of its key: if none of a key does, only its own bindings and the namespace's count.
   const { rows } = await sql<{ principal_id: string; patterns: number; instructions: number; bytes: number }>`
     with guardrails as (
       select b.principal_id, b.policy_id, b.principal_lineage || array[b.principal_id, b.namespace_id] as above,
@@ -71,12 +71,13 @@ export async function requireGuardrailSizes(tx: Tx, namespaceId: Id<"ns">, polic
       from bindings b join policies p on p.namespace_id = b.namespace_id and p.id = b.policy_id
       where b.namespace_id = ${namespaceId} and p.guardrail_bytes > 0
     ), own as (
-      select principal_id, (array_agg(above order by cardinality(above) desc))[1:1] as above, sum(patterns) as patterns,
-        sum(instructions) as instructions, sum(bytes) as bytes
+      select principal_id, sum(patterns) as patterns, sum(instructions) as instructions, sum(bytes) as bytes
       from guardrails group by principal_id
     ), reached as (
-      select principal_id, (select array_agg(distinct id) from unnest(above) as id) as above from own
-      where above && (select array_agg(principal_id) from guardrails where policy_id = ${policyId})
+      select principal_id, array_agg(distinct id) as above
+      from guardrails cross join lateral unnest(above) as id
+      group by principal_id
+      having array_agg(id) && (select array_agg(principal_id) from guardrails where policy_id = ${policyId})
     )
     select r.principal_id, sum(o.patterns)::float8 as patterns, sum(o.instructions)::float8 as instructions,
       sum(o.bytes)::float8 as bytes
