@@ -9,7 +9,7 @@ import {
   requireObject,
 } from "../fields.ts";
 import { requireText, textMember } from "../fields.ts";
-import type { JsonObject } from "../json.ts";
+import { isObject, type JsonObject } from "../json.ts";
 import type { DocumentPart, ImagePart, MediaSource, Part, TextPart, ToolResultPart, Turn } from "../model.ts";
 import { NOT_CARRIED, Untranslatable } from "../untranslatable.ts";
 import { toArguments } from "./arguments.ts";
@@ -135,7 +135,7 @@ function readDocument(block: JsonObject, at: string, dropped: Dropped): readonly
   const title = textMember(block, "title", at);
   const head = [title, textMember(block, "context", at)].flatMap((text) => toText(text, at));
   if (source["type"] === "text") return [...head, ...toText(requireText(source["data"], `${at}.source.data`), at)];
-  if (source["type"] === "content") return [...head, ...readBlocks(source["content"], `${at}.source.content`, dropped)];
+  if (source["type"] === "content") return [...head, ...readInner(source["content"], `${at}.source.content`, dropped)];
   const document: DocumentPart = { type: "document", source: readSource(source, `${at}.source`), at };
   return [
     ...head.slice(title === undefined ? 0 : 1),
@@ -145,7 +145,18 @@ function readDocument(block: JsonObject, at: string, dropped: Dropped): readonly
 
 function readSearchResult(block: JsonObject, at: string, dropped: Dropped): readonly Part[] {
   const head = [textMember(block, "title", at), textMember(block, "source", at)].flatMap((text) => toText(text, at));
-  return [...head, ...readBlocks(block["content"], `${at}.content`, dropped)];
+  return [...head, ...readInner(block["content"], `${at}.content`, dropped)];
+}
+
+/** Reads the content of a document or a search result, which holds no other documents. */
+function readInner(content: unknown, at: string, dropped: Dropped): readonly Part[] {
+  if (Array.isArray(content)) {
+    for (const [index, block] of content.entries()) {
+      const isInner = !isObject(block) || block["type"] === "text" || block["type"] === "image";
+      if (!isInner) throw new Untranslatable(`${at}[${index}].type`, NOT_CARRIED);
+    }
+  }
+  return readBlocks(content, at, dropped);
 }
 
 function toText(text: string | undefined, at: string): TextPart[] {
