@@ -1,9 +1,11 @@
+import { setTimeout as delay } from "node:timers/promises";
+
 /** Another process that this one calls. */
 export interface Dependency {
   readonly name: string;
   /** True if the process works without it; its state is still shown. False by default. */
   readonly optional?: boolean;
-  /** Resolves within about a second; never rejects. */
+  /** Resolves to true if the process answers now; never rejects. One that takes longer than a second counts as unreachable. */
   isReachable(): Promise<boolean>;
 }
 
@@ -11,6 +13,8 @@ export type DependencyState = "ok" | "unreachable";
 
 /** Time within which checks of a dependency share one result: many callers may check at once. */
 const FRESH_MS = 500;
+/** Longest wait for a check: one of a silent dependency must not delay an answer to a probe or a scrape. */
+const CHECK_TIMEOUT_MS = 1_000;
 
 /** Dependencies of a process, and whether each answers. */
 export class Dependencies {
@@ -47,7 +51,7 @@ export class Dependencies {
     const now = this.#monotonic();
     const last = this.#checks.get(dependency);
     if (last !== undefined && now - last.at <= FRESH_MS) return last.isReachable;
-    const isReachable = dependency.isReachable();
+    const isReachable = Promise.race([dependency.isReachable(), delay(CHECK_TIMEOUT_MS, false, { ref: false })]);
     this.#checks.set(dependency, { at: now, isReachable });
     return isReachable;
   }

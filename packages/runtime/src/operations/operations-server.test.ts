@@ -73,6 +73,12 @@ it("reports the state of dependencies, and is unavailable only if a required one
   expect((await withoutRequired.read("/healthz")).status).toBe(503);
 });
 
+it("counts a dependency whose check does not end as unreachable", async () => {
+  const silent = { name: "silent", isReachable: () => new Promise<boolean>(() => {}) };
+  const body = { status: "unavailable", dependencies: { silent: "unreachable" } };
+  expect(await new Dependencies([silent]).report()).toEqual({ isServing: false, body });
+});
+
 it("serves metrics in the text format, without unknown values", async () => {
   const { get, readiness } = await startServer(new Set(["usage"]));
   readiness.markStarted();
