@@ -10,6 +10,8 @@ import { RESPONSES_PIECES } from "./responses-pieces.ts";
 
 /** Types of the events that end an answer. */
 const ENDS: ReadonlySet<unknown> = new Set(["response.completed", "response.incomplete"]);
+/** Types of the events after which nothing is added to an answer, whether it is whole or failed: their usage is final. */
+const LAST: ReadonlySet<unknown> = new Set([...ENDS, "response.failed"]);
 const MAY_BE_END = /response\.(?:completed|incomplete)/;
 /** Comment in the place of an end: the end of a response is an event that repeats it. */
 const COMMENT: SseEvent = { raw: Buffer.from(":\n\n"), data: undefined };
@@ -19,8 +21,8 @@ const RESPONSES_STREAM: StreamFormat = {
   endOf: (event) => (MAY_BE_END.test(event.data ?? "") && ENDS.has(typeOf(event)) ? event : undefined),
   end: COMMENT,
   errorOf: errorWordsOf,
-  finishedBy: ({ type }) => (ENDS.has(type) ? [0] : []),
-  isUnfinished: ({ type }) => !ENDS.has(type),
+  finishedBy: ({ type }) => (LAST.has(type) ? [0] : []),
+  isUnfinished: ({ type }) => !LAST.has(type),
   isUsageOnly: () => false,
   isLateUsage: () => false,
   hasFailed: () => false,

@@ -98,18 +98,26 @@ describe("a response", () => {
     expect(settlement?.completionTokens).toBeGreaterThanOrEqual(3);
   });
 
-  it.each([
-    responseEvent({ type: "error", code: "server_error", message: "Overloaded", param: null, sequence_number: 9 }),
-    responseEvent({
-      type: "response.failed",
-      response: response([], { status: "failed", error: { code: "server_error", message: "Overloaded" } }),
-    }),
-  ])("that its upstream ends with an error gets it in the words of the upstream", async (error) => {
+  it.each<[string, string, object]>([
+    [
+      "alone",
+      responseEvent({ type: "error", code: "server_error", message: "Overloaded", param: null, sequence_number: 9 }),
+      { estimated: true },
+    ],
+    [
+      "with its usage",
+      responseEvent({
+        type: "response.failed",
+        response: response([], { status: "failed", error: { code: "server_error", message: "Overloaded" } }),
+      }),
+      { promptTokens: 3, completionTokens: 5, estimated: false },
+    ],
+  ])("that its upstream ends with an error %s gets it in the words of the upstream", async (_, error, used) => {
     const stream = responseStream([textItem("hi")], inThree);
     const head = stream.slice(0, stream.indexOf("event: response.output_item.done"));
     const { reply, settlement } = await served(STREAM, STREAM_TYPE, [head + error]);
     expect(reply.text.slice(head.length)).toMatch(/^event: error\ndata: \{"type":"error".*Overloaded/);
-    expect(settlement).toMatchObject({ outcome: "failed" });
+    expect(settlement).toMatchObject({ outcome: "failed", ...used });
   });
 
   it("that failed as a whole is an error", async () => {
