@@ -3,7 +3,14 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { AuditEntrySchema, type AuditFilter } from "@routeplane/contracts/audit";
 import { invalidField, parseId } from "@routeplane/domain";
 import type { Scope } from "@routeplane/postgres";
-import { fromPageToken, fromTimeRange, credentialPrincipalOf, toProtoPage, toTimestamp } from "@routeplane/rpc";
+import {
+  credentialPrincipalOf,
+  fromPageToken,
+  fromTimeRange,
+  MAX_PAGE_BYTES,
+  toProtoPage,
+  toTimestamp,
+} from "@routeplane/rpc";
 import { type AuditAction, actionNames } from "./actions.ts";
 import type { AuditRow, AuditStore } from "./store.ts";
 
@@ -32,7 +39,7 @@ export function auditService(store: AuditStore, actions: readonly AuditAction[])
       const size = pageSize || DEFAULT_PAGE_SIZE;
       const id = filter?.id ? parseId("aud", filter.id) : undefined;
       if (filter?.id && id === undefined) return { entries: [], nextPageToken: "" };
-      const rows = await store.list(scopeOf(context), {
+      const page = await store.list(scopeOf(context), {
         id,
         actorId: filter?.actorId || undefined,
         action: filter?.action || undefined,
@@ -41,8 +48,8 @@ export function auditService(store: AuditStore, actions: readonly AuditAction[])
         ...fromTimeRange(filter),
         before: fromPageToken(LIST, pageToken, (id) => parseId("aud", id)),
         size,
+        maxBytes: MAX_PAGE_BYTES,
       });
-      const page = { rows: rows.slice(0, size), hasMore: rows.length > size };
       const { messages: entries, nextPageToken } = toProtoPage(page, {
         list: LIST,
         schema: AuditEntrySchema,

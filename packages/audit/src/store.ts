@@ -1,5 +1,5 @@
 import type { Id } from "@routeplane/domain";
-import type { Database, Scope } from "@routeplane/postgres";
+import type { Database, Scope, Transaction } from "@routeplane/postgres";
 import type { Selectable } from "kysely";
 
 /** Table that `auditLog` creates. */
@@ -34,31 +34,52 @@ export interface AuditQuery {
   /** Id of the entry that the page starts after; undefined for the newest page. */
   readonly before: Id<"aud"> | undefined;
   readonly size: number;
+  /** Size of the recorded values after which no further entries are read, in characters of JSON. */
+  readonly maxBytes: number;
 }
 
 export interface AuditStore {
-  /** Entries in the scope, newest first; one more than `size` if there are more. */
-  list(scope: Scope, query: AuditQuery): Promise<readonly AuditRow[]>;
+  /** Reads entries in the scope, newest first: at most `size`, and fewer if they are large. */
+  list(scope: Scope, query: AuditQuery): Promise<{ readonly rows: readonly AuditRow[]; readonly hasMore: boolean }>;
 }
+
+/** Number of entries that are read at a time. An entry can have 600 KiB: a guardrail before and after an update. */
+const BATCH_ROWS = 32;
 
 /** @param database database of a schema that has an audit log */
 export function createAuditStore(database: Pick<Database<AuditSchema>, "within">): AuditStore {
   return {
-    list: (scope, { id, actorId, action, targetId, namespaceId, from, to, before, size }) =>
-      database.within(scope, (tx) => {
-        let query = tx.selectFrom("audit_entries").selectAll();
-        if (id !== undefined) query = query.where("id", "=", id);
-        if (actorId !== undefined) query = query.where("actor_id", "=", actorId);
-        if (action !== undefined) query = query.where("action", "=", action);
-        if (targetId !== undefined) query = query.where("target_id", "=", targetId);
-        if (namespaceId !== undefined) query = query.where("namespace_id", "=", namespaceId);
-        if (from !== undefined) query = query.where("created_at", ">=", from);
-        if (to !== undefined) query = query.where("created_at", "<", to);
-        if (before !== undefined) query = query.where("id", "<", before);
-        return query
-          .orderBy("id", "desc")
-          .limit(size + 1)
-          .execute();
+    list: (scope, query) =>
+      database.within(scope, async (tx) => {
+        const { before, size, maxBytes } = query;
+        const rows: AuditRow[] = [];
+        for (let bytes = 0; bytes <= maxBytes;) {
+          const wanted = Math.min(size + 1 - rows.length, BATCH_ROWS);
+          const batch = await entriesOf(tx, { ...query, before: rows.at(-1)?.id ?? before })
+            .limit(wanted)
+            .execute();
+          rows.push(...batch);
+          if (batch.length < wanted) return { rows, hasMore: false };
+          if (rows.length > size) return { rows: rows.slice(0, size), hasMore: true };
+          bytes += JSON.stringify(batch.map((row) => [row.before, row.after])).length;
+        }
+        return { rows, hasMore: true };
       }),
   };
+}
+
+function entriesOf(
+  tx: Transaction<AuditSchema>,
+  { id, actorId, action, targetId, namespaceId, from, to, before }: AuditQuery,
+) {
+  let query = tx.selectFrom("audit_entries").selectAll();
+  if (id !== undefined) query = query.where("id", "=", id);
+  if (actorId !== undefined) query = query.where("actor_id", "=", actorId);
+  if (action !== undefined) query = query.where("action", "=", action);
+  if (targetId !== undefined) query = query.where("target_id", "=", targetId);
+  if (namespaceId !== undefined) query = query.where("namespace_id", "=", namespaceId);
+  if (from !== undefined) query = query.where("created_at", ">=", from);
+  if (to !== undefined) query = query.where("created_at", "<", to);
+  if (before !== undefined) query = query.where("id", "<", before);
+  return query.orderBy("id", "desc");
 }
