@@ -18,12 +18,13 @@ const REASONS: Record<string, string> = {
  * Creates the folders of a home, for their owner only.
  *
  * @returns paths below the real path of the home
- * @throws StartFailure if the home cannot be written
+ * @throws StartFailure if the home cannot be written, or holds the node of another user
  */
 export async function prepareHome(home: string): Promise<HomeLayout> {
   try {
     await makeFolder(home);
     const layout = homeLayout(await realpath(home));
+    await assertOwn(layout);
     for (const folder of [layout.run, layout.log]) await makeFolder(folder);
     await assertWritable(layout);
     return layout;
@@ -57,6 +58,15 @@ async function makeFolder(path: string): Promise<void> {
     await makeFolder(dirname(path));
     await make();
   }
+}
+
+/** Checks that the node is this user's: root could write, but what it writes would keep the other user from starting the node again. */
+async function assertOwn({ home, secrets }: HomeLayout): Promise<void> {
+  const owner = (await stat(secrets).catch(() => undefined))?.uid;
+  if (owner === undefined || owner === process.getuid?.()) return;
+  throw new StartFailure(
+    `the node in ${home} belongs to the user with id ${owner}: start it as that user, or choose another folder with ROUTEPLANE_HOME`,
+  );
 }
 
 async function assertWritable(layout: HomeLayout): Promise<void> {
