@@ -5,7 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, constants, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { writeFileSync, writeSync } from "node:fs";
 import { constants as system } from "node:os";
 import { join, resolve } from "node:path";
@@ -100,7 +100,10 @@ async function install() {
   const hash = lockfileHash();
   say(existsSync(stamp) ? "the dependencies have changed: installing them" : "installing the dependencies");
   await installWith("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], PACKAGE_MANAGER, startedAt);
-  await installWith(packageManager(), ["install", "--frozen-lockfile", "--reporter=append-only"], CHECKOUT, startedAt);
+  const manager = packageManager();
+  // From here on, node_modules may match no lockfile until the installation is complete.
+  rmSync(stamp, { force: true });
+  await installWith(manager, ["install", "--frozen-lockfile", "--reporter=append-only"], CHECKOUT, startedAt);
   mkdirSync(modules, { recursive: true });
   writeFileSync(stamp, hash);
   say(`dependencies installed (${seconds(startedAt)})`);

@@ -129,6 +129,18 @@ it("stops an installation at a signal, without reporting a failure", async () =>
   expect(stderr).not.toContain("could not be installed");
 });
 
+it("installs again after an interrupted installation, also if the lockfile is the former one again", async () => {
+  const hello = await script("hello.js", "console.log('hello')");
+  await run(hello);
+  await writeFile(join(checkout, "pnpm-lock.yaml"), "lockfileVersion: 2\n");
+  await installer("exit 1");
+  expect(await run(hello)).toMatchObject({ code: 1 });
+  await writeFile(join(checkout, "pnpm-lock.yaml"), "lockfileVersion: 1\n");
+  await installer("echo again >> calls");
+  expect(await run(hello)).toMatchObject({ code: 0 });
+  expect(await readFile(join(checkout, "calls"), "utf8")).toMatch(/again\n$/);
+});
+
 describe("while another process installs", () => {
   /** Starts a process whose installation does not end. */
   async function installing() {
