@@ -10,17 +10,44 @@ const IMAGE_TYPES = new Set(["image/jpeg", "image/png", "image/gif", "image/webp
 export function toTurns(turns: readonly Turn[], dropped: Dropped): JsonObject {
   const first = turns.findIndex(({ role }) => !isInstruction(role));
   const leading = first === -1 ? turns : turns.slice(0, first);
-  const system = leading.flatMap(({ parts }) => toBlocks(parts, dropped));
+  const system = withoutBlanks(leading.flatMap(({ parts }) => toBlocks(parts, dropped)));
   const messages: { readonly role: string; readonly content: JsonObject[] }[] = [];
   for (const turn of turns.slice(leading.length)) {
     const content = toBlocks(turn.parts, dropped);
     const previous = messages.at(-1);
     const role = isInstruction(turn.role) ? "system" : turn.role;
-    if (role === "user" && content.length === 0) throw new Untranslatable(`${turn.at}.content`, "must not be empty");
+    const isBlank = content.every(isBlankText);
+    if (isBlank && (role === "user" || content.length > 0)) {
+      throw new Untranslatable(`${turn.at}.content`, "must not be empty");
+    }
     if (previous?.role === role) previous.content.push(...content);
-    else if (content.length > 0) messages.push({ role, content });
+    else if (!isBlank) messages.push({ role, content });
   }
-  return { ...(system.length > 0 && { system }), messages };
+  const written = messages.map(({ role, content }) => ({ role, content: withoutBlanks(content) }));
+  return { ...(system.length > 0 && { system }), messages: written };
+}
+
+/** True for a text of white space alone, which the messages wire refuses. */
+function isBlankText({ type, text }: JsonObject): boolean {
+  return type === "text" && typeof text === "string" && text.trim() === "";
+}
+
+/** Makes each blank text a part of the text before it or, if there is none, of the text after it; else it is left out. */
+function withoutBlanks(blocks: readonly JsonObject[]): JsonObject[] {
+  const kept: JsonObject[] = [];
+  let blank: JsonObject | undefined;
+  for (const block of blocks) {
+    const last = kept.at(-1);
+    if (!isBlankText(block)) kept.push(blank !== undefined && block["type"] === "text" ? joined(blank, block) : block);
+    else if (last?.["type"] === "text") kept[kept.length - 1] = joined(last, block);
+    else blank = blank === undefined ? block : joined(blank, block);
+    if (block["type"] === "text" && !isBlankText(block)) blank = undefined;
+  }
+  return kept;
+}
+
+function joined(first: JsonObject, second: JsonObject): JsonObject {
+  return { ...first, ...second, text: `${String(first["text"])}${String(second["text"])}` };
 }
 
 function isInstruction(role: Turn["role"]): boolean {
@@ -106,7 +133,7 @@ function toToolUse({ id, name, arguments: text, kind, at }: ToolCallPart): JsonO
 
 function toToolResult({ callId, content, isError, at, kind }: ToolResultPart, dropped: Dropped): JsonObject {
   if (kind === "custom") throw new Untranslatable(at, NOT_CARRIED);
-  const blocks = toBlocks(content, dropped);
+  const blocks = withoutBlanks(toBlocks(content, dropped));
   return {
     type: "tool_result",
     tool_use_id: toToolId(callId),

@@ -21,6 +21,7 @@ const listOf = (...items: readonly fc.Arbitrary<unknown>[]) =>
 const textOf = (type: string, member = "text") => word.map((text) => ({ type, [member]: text }));
 
 const text = textOf("text");
+const BLANK = is({ type: "text", text: " " });
 const source = fc.oneof(
   word.map((data) => ({ type: "text", media_type: "text/plain", data })),
   listOf(text).map((content) => ({ type: "content", content })),
@@ -49,12 +50,12 @@ const output = fc.record({ type: is("function_call_output"), call_id: is("a"), o
 const REQUESTS: Readonly<Record<ProtocolWire, fc.Arbitrary<JsonObject>>> = {
   messages: fc.record({
     system: fc.oneof(word, listOf(text)),
-    messages: listOf(said("user", text, DOCUMENT, SEARCH_RESULT, RESULT), said("assistant", text, THINKING)),
+    messages: listOf(said("user", text, BLANK, DOCUMENT, SEARCH_RESULT, RESULT), said("assistant", text, THINKING)),
   }),
   chat: fc.record({
     messages: listOf(
-      said("user", text),
-      said("system", text),
+      said("user", text, BLANK),
+      said("system", text, BLANK),
       object({ role: is("tool"), tool_call_id: is("a"), content: word }, "role", "tool_call_id", "content"),
       object({ ...assistant, refusal: word, reasoning_content: word, tool_calls: is([call]) }, "role"),
     ),
@@ -62,7 +63,7 @@ const REQUESTS: Readonly<Record<ProtocolWire, fc.Arbitrary<JsonObject>>> = {
   responses: fc.record({
     instructions: word,
     input: listOf(
-      said("user", textOf("input_text")),
+      said("user", textOf("input_text"), is({ type: "input_text", text: " " })),
       said("developer", textOf("input_text")),
       output,
       summary,
