@@ -232,6 +232,22 @@ describe.each([
   });
 });
 
+it("shows a page that is opened by a link from its top, and the former one where it was left", async () => {
+  const { page } = await open("/keys");
+  await page.setViewportSize({ width: 1_280, height: 300 });
+  const link = page.getByRole("main").getByRole("link", { name: "checkout-worker" });
+  await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)");
+  const left = await page.evaluate<number>("scrollY");
+  expect(left).toBeGreaterThan(0);
+  await link.press("Enter");
+  await page.getByRole("heading", { level: 1, name: "checkout-worker" }).waitFor();
+  await settled(page);
+  expect(await page.evaluate("[scrollY, document.activeElement.id]")).toEqual([0, "content"]);
+  await page.goBack();
+  await link.waitFor();
+  await expect.poll(() => page.evaluate<number>("scrollY")).toBe(left);
+});
+
 describe("the request log", () => {
   it("shows a new request while it is followed, without a reload", async () => {
     const { page, faults } = await open("/requests");

@@ -8,6 +8,7 @@ import styles from "./layout.module.css";
 import { NamespaceSwitch } from "./namespace-switch.tsx";
 import { Notice } from "./notice.tsx";
 import { Preferences } from "./preferences.tsx";
+import { CONTENT_ID, useTopOfPage } from "./use-top-of-page.ts";
 
 const NAMESPACE_PAGES = [
   ["/", "Overview"],
@@ -27,11 +28,12 @@ export function Layout({ children }: { readonly children: ReactNode }) {
   const session = useSession();
   const [location] = useLocation();
   const [isOpen, setOpen] = useState(false);
+  useTopOfPage();
   const pages = session.kind === "operator" ? OPERATOR_PAGES : NAMESPACE_PAGES;
   const isCurrent = (path: string): boolean => (path === "/" ? location === "/" : location.startsWith(path));
   return (
     <div className={styles.layout}>
-      <a className={styles.skip} href="#content">
+      <a className={styles.skip} href={`#${CONTENT_ID}`}>
         Skip to the content
       </a>
       <header className={styles.side}>
@@ -67,7 +69,7 @@ export function Layout({ children }: { readonly children: ReactNode }) {
           </div>
         </div>
       </header>
-      <main id="content" className={styles.content} tabIndex={-1}>
+      <main id={CONTENT_ID} className={styles.content} tabIndex={-1}>
         {children}
       </main>
     </div>
