@@ -1,4 +1,4 @@
-import { mkdir, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorCode, StartFailure } from "./start-failure.ts";
 import { type HomeLayout, homeLayout } from "./home.ts";
@@ -27,6 +27,7 @@ export async function prepareHome(home: string): Promise<HomeLayout> {
     await assertOwn(layout);
     for (const folder of [layout.run, layout.log]) await makeFolder(folder);
     await assertWritable(layout);
+    await hideSecrets(layout);
     return layout;
   } catch (error) {
     const reason = await reasonOf(error, home);
@@ -67,6 +68,14 @@ async function assertOwn({ home, secrets }: HomeLayout): Promise<void> {
   throw new StartFailure(
     `the node in ${home} belongs to the user with id ${owner}: start it as that user, or choose another folder with ROUTEPLANE_HOME`,
   );
+}
+
+/** Makes files with secrets readable by their owner only: a backup may have been restored with other modes. */
+async function hideSecrets({ home, secrets }: HomeLayout): Promise<void> {
+  for (const file of [secrets, join(home, "operator-key"), join(home, "api-key")]) {
+    const mode = (await stat(file).catch(() => undefined))?.mode ?? 0;
+    if ((mode & 0o077) !== 0) await chmod(file, 0o600);
+  }
 }
 
 async function assertWritable(layout: HomeLayout): Promise<void> {
