@@ -105,8 +105,8 @@ export function gatewaySpec({ role, port, operationsPort }: Gateway, options: Ro
     ROUTEPLANE_GATEWAY_PROCESSES: processesOfGateway(environment["ROUTEPLANE_GATEWAY_PROCESSES"]),
     ROUTEPLANE_WORKER_PID_PREFIX: join(run, role),
     // A node on one machine is stopped or restarted by hand: no other gateway takes over meanwhile.
-    ROUTEPLANE_DRAIN_TIMEOUT_SECS: environment["ROUTEPLANE_DRAIN_TIMEOUT_SECS"] ?? "3",
-    ROUTEPLANE_ECHO: environment["ROUTEPLANE_ECHO"] ?? "on",
+    ROUTEPLANE_DRAIN_TIMEOUT_SECS: environment["ROUTEPLANE_DRAIN_TIMEOUT_SECS"]?.trim() || "3",
+    ROUTEPLANE_ECHO: environment["ROUTEPLANE_ECHO"]?.trim() || "on",
   });
   // The gateway is started at once and waits for these roles by itself. SIGINT stops it without a drain.
   const needs = ["auth", "policy", "nats"];
