@@ -41,6 +41,14 @@ describe("an answer of chat as one of messages", () => {
     );
   });
 
+  it("gives each call without an id one of its own", () => {
+    const call = { type: "function", function: { name: "look", arguments: "{}" } };
+    const tool_calls = [{ ...call, id: "" }, call];
+    const answer = { id: "c-1", choices: [{ message: { tool_calls }, finish_reason: "tool_calls" }] };
+    const { content } = translateAnswer("chat", "messages", answer);
+    expect(content).toMatchObject([{ id: "call_c-1_0" }, { id: "call_c-1_1" }]);
+  });
+
   it("keeps arguments that are not a JSON object as text", () => {
     const { content } = toMessages(chatAnswer({ tool_calls: [call('{"x":'), call("[1]")] }, "length"));
     expect(content).toEqual([

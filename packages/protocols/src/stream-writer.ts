@@ -1,6 +1,6 @@
 import type { StreamState, WireStreamWriter } from "./codec.ts";
 import type { Stop, StreamError, StreamEvent, StreamStart, Usage, WireEvent } from "./model.ts";
-import { type AnswerContext, wholeHead } from "./whole-head.ts";
+import { type AnswerContext, wholeHead, withCallId } from "./whole-head.ts";
 
 const TOO_MANY_PARTS: StreamError = { type: "server_error", message: "The answer has too many parts." };
 
@@ -13,6 +13,7 @@ export class StreamWriter {
   readonly #context: AnswerContext;
   #hasStarted = false;
   #hasEnded = false;
+  #id = "";
   #parts = 0;
   #stop: Stop = {};
   #usage: Usage | undefined;
@@ -42,7 +43,10 @@ export class StreamWriter {
         return [...this.#started(), ...this.#wire.end(this.#state)];
       case "part_start":
         if (++this.#parts > (this.#wire.partsMax ?? Infinity)) return this.#fail(TOO_MANY_PARTS);
-        return [...this.#started(), ...this.#wire.part(event)];
+        return [
+          ...this.#started(),
+          ...this.#wire.part({ ...event, part: withCallId(event.part, this.#id, event.index) }),
+        ];
       default:
         return [...this.#started(), ...this.#wire.part(event)];
     }
@@ -62,6 +66,7 @@ export class StreamWriter {
   #start({ type: _type, ...head }: StreamStart): readonly WireEvent[] {
     if (this.#hasStarted) return [];
     this.#hasStarted = true;
+    this.#id = head.id;
     this.#serviceTier = head.serviceTier;
     return this.#wire.start(wholeHead(head, this.#context), this.#usage);
   }

@@ -217,6 +217,20 @@ describe("a translated stream", () => {
     expect(message["stop_reason"]).toBe("tool_use");
   });
 
+  it("writes calls without ids, of one index, as separate blocks with ids of their own", () => {
+    const chunk = (of: string) => {
+      const call = { index: 0, id: "", function: { name: "look", arguments: `{"of":"${of}"}` } };
+      return { data: JSON.stringify({ id: "c-1", choices: [{ delta: { tool_calls: [call] } }] }) };
+    };
+    const again = { index: 0, function: { name: "look", arguments: "" } };
+    const end = { data: JSON.stringify({ choices: [{ delta: { tool_calls: [again] }, finish_reason: "stop" }] }) };
+    const message = assembleMessages(translateStream("chat", [chunk("a"), chunk("b"), end], "messages"));
+    expect(message["content"]).toEqual([
+      { type: "tool_use", id: "call_c-1_0", name: "look", input: { of: "a" } },
+      { type: "tool_use", id: "call_c-1_1", name: "look", input: { of: "b" } },
+    ]);
+  });
+
   it("ends a call when the next one starts, but not before its arguments are complete", () => {
     const piece = (index: number, text: string, id?: string) => ({
       data: JSON.stringify({

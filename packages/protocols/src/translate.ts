@@ -6,7 +6,7 @@ import { messagesCodec } from "./messages/codec.ts";
 import type { ProtocolWire, StreamEvent, WireEvent } from "./model.ts";
 import { responsesCodec } from "./responses/codec.ts";
 import { StreamWriter } from "./stream-writer.ts";
-import { type AnswerContext, wholeHead } from "./whole-head.ts";
+import { type AnswerContext, wholeHead, withCallId } from "./whole-head.ts";
 
 const CODECS: Readonly<Record<ProtocolWire, WireCodec>> = {
   chat: chatCodec,
@@ -51,7 +51,9 @@ export function translateAnswer(
   answer: JsonObject,
   context: AnswerContext = {},
 ): JsonObject {
-  return CODECS[to].writeAnswer(wholeHead(CODECS[from].readAnswer(answer), context));
+  const read = wholeHead(CODECS[from].readAnswer(answer), context);
+  const parts = read.parts.map((part, position) => withCallId(part, read.id, position));
+  return CODECS[to].writeAnswer({ ...read, parts });
 }
 
 /** Translation of one stream, event by event. */

@@ -1,4 +1,4 @@
-import type { AnswerHead } from "./model.ts";
+import type { AnswerHead, AnswerPart, PartStart } from "./model.ts";
 
 /** Facts that an answer can lack and the client's wire needs. */
 export interface AnswerContext {
@@ -18,4 +18,14 @@ export function wholeHead<Head extends AnswerHead>(head: Head, context: AnswerCo
     model: head.model === "" ? (context.requestedModel ?? "") : head.model,
     createdAt: head.createdAt ?? context.createdAt ?? Math.floor(Date.now() / 1_000),
   };
+}
+
+/** Length to which the id of an answer is shortened within the ids of its calls, which clients send back: at most 64 characters. */
+const MAX_OWNER_CHARS = 48;
+
+/** Gives a tool call an id if the upstream gave it none: without one, its result could not be matched with it. */
+export function withCallId<Part extends PartStart | AnswerPart>(part: Part, answerId: string, position: number): Part {
+  if (part.type !== "tool_call" || part.id !== "") return part;
+  const owner = answerId.replace(/[^\w-]/g, "").slice(-MAX_OWNER_CHARS);
+  return { ...part, id: owner === "" ? `call_${position}` : `call_${owner}_${position}` };
 }

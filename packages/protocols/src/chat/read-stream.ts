@@ -100,8 +100,10 @@ export class ChatStreamReader implements StreamReader {
     const id = textOf(call["id"]);
     const key = typeof call["index"] === "number" ? call["index"] : (id ?? position);
     let known = this.#calls.get(key);
-    // Some upstreams send each call as a whole, all with the same index.
-    if (known === undefined || (id !== undefined && id !== known.id && name !== "")) {
+    // Some upstreams send each call as a whole, all with the same index, and some of these without ids.
+    const isWhole = known?.end?.isWhole ?? true;
+    const isAnother = id === undefined ? isWhole && text !== "" : id !== known?.id;
+    if (known === undefined || (isAnother && name !== "")) {
       if (this.#calls.size >= MAX_OPEN_PARTS) return this.#refuseCalls(events);
       this.#endWhole(events);
       if (known !== undefined) this.#endCall(known, events);

@@ -64,8 +64,7 @@ export function writeItem({ id, parts }: OutputItem, status: Status): JsonObject
   }
   if (part.start.type === "tool_call") {
     const { id: callId, name, kind } = part.start;
-    // Without its own id, a result could not be matched with its call.
-    const call = { call_id: callId === "" ? id : callId, name, status };
+    const call = { call_id: callId, name, status };
     return kind === "custom"
       ? { id, type: "custom_tool_call", ...call, input: part.text }
       : { id, type: "function_call", ...call, arguments: part.text };
