@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { DomainError, type ErrorCode, type ErrorReason } from "@routeplane/domain";
@@ -44,6 +44,26 @@ export function toConnectError(error: unknown): ConnectError {
     return connectError(error.code, error.rawMessage, TRANSPORT_REASONS[error.code] ?? "INTERNAL");
   }
   return connectError(Code.Internal, "internal error; the request id finds it in the log", "INTERNAL");
+}
+
+/** Bound of the size of a message in the errors of the library, which speak of its option. */
+const READ_MAX_BYTES = /\bconfigured readMaxBytes (\d+)/;
+
+/**
+ * Converts an error that the library raised itself, past all interceptors, for a request that it cannot read: adds the reason. A binary
+ * message that cannot be parsed is a fault of the caller; the library reports it as its own.
+ *
+ * @returns undefined if the error is complete, or is a fault of the service
+ */
+export function fromLibraryError(error: ConnectError, { input }: DescMethod): ConnectError | undefined {
+  if (infoOf(error) !== undefined) return undefined;
+  if (error.code === Code.Internal) {
+    if (!error.rawMessage.startsWith("parse binary: ")) return undefined;
+    return connectError(Code.InvalidArgument, `the message is not a ${input.typeName}`, "FIELD_INVALID");
+  }
+  const [, maxBytes] = READ_MAX_BYTES.exec(error.rawMessage) ?? [];
+  if (maxBytes === undefined) return toConnectError(error);
+  return toConnectError(new ConnectError(`the message is larger than ${maxBytes} bytes`, error.code));
 }
 
 function connectError(

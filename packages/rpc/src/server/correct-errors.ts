@@ -1,10 +1,10 @@
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
-import type { DescMethod } from "@bufbuild/protobuf";
-import type { ConnectRouter } from "@connectrpc/connect";
-import { errorToJson } from "@connectrpc/connect/protocol-connect";
-import { toConnectError } from "../errors.ts";
+import type { DescMethod, JsonValue } from "@bufbuild/protobuf";
+import { ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import { codeToHttpStatus, errorFromJson, errorToJson } from "@connectrpc/connect/protocol-connect";
+import { findTrailerError, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { fromLibraryError } from "../errors.ts";
 import { safeText } from "../safe-text.ts";
-import { messageFault } from "./parse-safely.ts";
 
 type Handler = ConnectRouter["handlers"][number];
 type Response = Awaited<ReturnType<Handler>>;
@@ -29,24 +29,24 @@ export function correctErrors(routes: (router: ConnectRouter) => void): (router:
 async function corrected(response: Response, { method }: Handler): Promise<Response> {
   const { status, body: chunks, trailer } = response;
   if (chunks === undefined) return response;
-  if (trailer !== undefined) return { ...response, body: withPlainGrpcMessage(chunks, trailer) };
+  if (trailer !== undefined) return { ...response, body: withCorrectTrailer(chunks, trailer, method) };
   if (status < 400) return response;
   const header = new Headers(response.header);
   const received: Uint8Array[] = [];
   for await (const chunk of chunks) received.push(chunk);
-  const error = withSafeMessage(decompressed(Buffer.concat(received), header.get("content-encoding")));
-  const isUnreadable = error.startsWith(UNREADABLE);
-  const body = Buffer.from(isUnreadable ? unreadableError(method) : error);
+  const json: unknown = JSON.parse(
+    decompressed(Buffer.concat(received), header.get("content-encoding")).toString("utf8"),
+  );
+  const error = fromLibraryError(errorFromJson(json as JsonValue, undefined, new ConnectError("")), method);
+  const body = Buffer.from(error === undefined ? withSafeMessage(json) : JSON.stringify(errorToJson(error, undefined)));
   header.delete("content-encoding");
   header.set("content-length", String(body.length));
-  return { ...response, status: isUnreadable ? 400 : status, header, body: oneChunk(body) };
-}
-
-/** Beginning of the error for an unreadable binary message. The library reports it as its own fault, unlike unreadable JSON. */
-const UNREADABLE = '{"code":"internal","message":"parse binary: ';
-
-function unreadableError({ input }: DescMethod): string {
-  return JSON.stringify(errorToJson(toConnectError(messageFault(`the message is not a ${input.typeName}`)), {}));
+  return {
+    ...response,
+    status: error === undefined ? status : codeToHttpStatus(error.code),
+    header,
+    body: oneChunk(body),
+  };
 }
 
 /** Decompresses a body. The server chooses between two encodings. */
@@ -56,8 +56,7 @@ function decompressed(bytes: Buffer, encoding: string | null): Buffer {
 }
 
 /** Rewrites the message of a Connect error in JSON. Its details are made by this package and quote nothing from outside. */
-function withSafeMessage(bytes: Buffer): string {
-  const error: unknown = JSON.parse(bytes.toString("utf8"));
+function withSafeMessage(error: unknown): string {
   return JSON.stringify(error, (key, value: unknown) =>
     key === "message" && typeof value === "string" ? safeText(value) : value,
   );
@@ -70,13 +69,20 @@ async function* oneChunk(bytes: Uint8Array): AsyncIterable<Uint8Array> {
 const GRPC_MESSAGE = "grpc-message";
 
 /**
- * Passes a gRPC body on and, at its end, escapes the message in its trailer as gRPC specifies. The library escapes `:`, `,` and
- * the like too, which grpc-js does not undo: its callers would read of the scope `usage%3Aread`.
+ * Passes a gRPC body on and, at its end, corrects the error in its trailer, and escapes its message as gRPC specifies. The library
+ * escapes `:`, `,` and the like too, which grpc-js does not undo: its callers would read of the scope `usage%3Aread`.
  */
-async function* withPlainGrpcMessage(body: AsyncIterable<Uint8Array>, trailer: Headers): AsyncIterable<Uint8Array> {
+async function* withCorrectTrailer(
+  body: AsyncIterable<Uint8Array>,
+  trailer: Headers,
+  method: DescMethod,
+): AsyncIterable<Uint8Array> {
   try {
     yield* body;
   } finally {
+    const received = findTrailerError(trailer);
+    const error = received && fromLibraryError(received, method);
+    if (error !== undefined) setTrailerStatus(trailer, error);
     const message = trailer.get(GRPC_MESSAGE);
     if (message !== null) trailer.set(GRPC_MESSAGE, percentEncoded(decodeURIComponent(message)));
   }

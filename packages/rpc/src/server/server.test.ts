@@ -130,10 +130,25 @@ describe.each(TYPES)("a call as %s", (type) => {
   });
 });
 
-it("an unreadable binary message is INVALID_ARGUMENT by Connect too", async () => {
-  const { status, text } = await call("application/proto", "keys:write", Buffer.from([0xff, 0xff, 0xff]));
-  expect(status).toBe("400");
-  expect(text).toMatch(/"invalid_argument".*the message is not a routeplane\.auth\.v1\.MintKeyRequest.*FIELD_INVALID/);
+it.each([
+  ["application/proto", "400"],
+  ["application/grpc", "3"],
+])("an unreadable binary message as %s is INVALID_ARGUMENT", async (type, invalid) => {
+  const { status, text } = await call(type, "keys:write", framed(type, Buffer.from([0xff, 0xff, 0xff])));
+  expect(status).toBe(invalid);
+  expect(text).toContain("the message is not a routeplane.auth.v1.MintKeyRequest");
+  expect(text).toContain("FIELD_INVALID");
+});
+
+it.each([
+  ["application/json", "429"],
+  ["application/proto", "429"],
+  ["application/grpc", "8"],
+])("a message as %s that is too large is refused with a reason, and its bound", async (type, exhausted) => {
+  const { status, text } = await call(type, "keys:write", framed(type, Buffer.alloc(2 * MEBIBYTE)));
+  expect(status).toBe(exhausted);
+  expect(text).toContain("the message is larger than 1048576 bytes");
+  expect(text).toContain("TOO_LARGE");
 });
 
 it.each([

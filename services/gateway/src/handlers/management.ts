@@ -12,6 +12,7 @@ import {
   requireAccess,
   type ServiceRelay,
   toConnectAnswer,
+  toConnectError,
   toRelayError,
 } from "@routeplane/rpc";
 import type { TrustedProxies } from "@routeplane/runtime";
@@ -41,7 +42,8 @@ export function managementRoutes({ relays, ...dependencies }: ManagementDependen
 
 /** Answers a call to a method that does not exist or is internal. */
 export async function unknownMethod(exchange: Exchange): Promise<void> {
-  await sendConnectError(exchange, new ConnectError("there is no such method", Code.Unimplemented), { status: 404 });
+  const error = new ConnectError("there is no such method", Code.Unimplemented);
+  await sendConnectError(exchange, toConnectError(error), { status: 404 });
 }
 
 interface ManagementMethod extends RelayedMethod, Omit<ManagementDependencies, "relays"> {
@@ -53,7 +55,7 @@ async function forward(exchange: Exchange, called: ManagementMethod): Promise<vo
   const { request, response, reply, requestId } = exchange;
   if (request.headers["content-type"]?.startsWith("application/grpc") === true) {
     const message = "gRPC needs HTTP/2: call the service's own port, or use Connect here";
-    return sendConnectError(exchange, new ConnectError(message, Code.Unimplemented), { status: 415 });
+    return sendConnectError(exchange, toConnectError(new ConnectError(message, Code.Unimplemented)), { status: 415 });
   }
   try {
     requireOutsideCredential(exchange);

@@ -153,7 +153,7 @@ export enum Reason {
   TOO_LARGE = 18,
 
   /**
-   * UNIMPLEMENTED: the service or method does not exist.
+   * UNIMPLEMENTED: the service or method does not exist, or the method does not take calls of this encoding.
    *
    * @generated from enum value: REASON_METHOD_UNKNOWN = 19;
    */
