@@ -40,6 +40,7 @@ import { createReadEffectivePolicy } from "./domain/effective/read-effective-pol
 import { createDescribeBindings, createDescribePolicies } from "./domain/policies/described-policy.ts";
 import { createBindMintedLimits } from "./domain/policies/minted-limits.ts";
 import { createManagement } from "./domain/policies/management.ts";
+import { createRequireValidSpec } from "./domain/policies/spec-rules.ts";
 import { createRemoveRevokedBindings } from "./domain/policies/revoked-bindings.ts";
 import { createEndings } from "./domain/sessions/endings.ts";
 import { createGatewaySessions } from "./domain/sessions/gateway-sessions.ts";
@@ -187,15 +188,23 @@ export function wirePolicy(wiring: PolicyWiring) {
   const policies = createPolicyStore(database);
   const bindings = createBindingStore(database);
   const keys = createKeyDirectory(auth);
-  const management = createManagement(policies, bindings, keys, clock);
+  const requireValidSpec = createRequireValidSpec();
+  const management = createManagement({ policies, bindings, keys, requireValidSpec, clock });
   const applied = createAppliedPolicies(database);
   const counterReader = createCounterReader(database);
-  const bindMintedLimits = createBindMintedLimits({ policies, applied, mints: createMintDirectory(auth), clock });
+  const mints = createMintDirectory(auth);
+  const bindMintedLimits = createBindMintedLimits({ policies, applied, mints, requireValidSpec, clock });
   const { read: readEffective, readOfKey } = createReadEffectivePolicy({ applied, counterReader, keys });
   const describe = createDescribePolicies(bindings, counterReader);
   const describeBindings = createDescribeBindings(counterReader);
   const typed = <Kind extends PolicyKind>(kind: Kind) => typedPolicies(kind, policies, management, describe);
-  const simulate = createSimulatePolicy({ policies, keys, history: createRequestHistory(usage), clock });
+  const simulate = createSimulatePolicy({
+    policies,
+    keys,
+    history: createRequestHistory(usage),
+    requireValidSpec,
+    clock,
+  });
   const rateSharers = new RateSharers(() => performance.now());
   const recalls = createRecalls({
     announce: createAnnounceRecall(database),

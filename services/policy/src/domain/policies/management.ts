@@ -13,7 +13,7 @@ import {
   updatedPolicy,
 } from "./policy.ts";
 import type { BindingStore, KeyDirectory, KnownKey, Page, PageRequest, PolicyStore } from "../ports.ts";
-import { type GuardrailInRequest, requireValidSpec } from "./spec-rules.ts";
+import { type GuardrailInRequest, type RequireValidSpec } from "./spec-rules.ts";
 
 /**
  * Changes of policies and bindings within the caller's namespace. Policies, bindings and keys of another namespace are NOT_FOUND.
@@ -67,16 +67,25 @@ export interface BindingDraft {
   readonly etag?: string;
 }
 
-export function createManagement(
-  policies: PolicyStore,
-  bindings: BindingStore,
-  keys: KeyDirectory,
-  clock: Clock,
-): Management {
+export interface ManagementDependencies {
+  readonly policies: PolicyStore;
+  readonly bindings: BindingStore;
+  readonly keys: KeyDirectory;
+  readonly requireValidSpec: RequireValidSpec;
+  readonly clock: Clock;
+}
+
+export function createManagement({
+  policies,
+  bindings,
+  keys,
+  requireValidSpec,
+  clock,
+}: ManagementDependencies): Management {
   const now = (): Date => new Date(clock());
   return {
     async create(caller, { name, spec, guardrail, bindTo = [] }) {
-      const instructions = await requireValidSpec(guardrail);
+      const instructions = await requireValidSpec(caller.namespaceId, guardrail);
       const policy = newPolicy(caller, { name, spec }, instructions, now());
       const repeated = bindTo.findIndex(
         ({ id }, index) => bindTo.findIndex((principal) => principal.id === id) < index,
@@ -94,7 +103,7 @@ export function createManagement(
     },
 
     async update(caller, id, update) {
-      const instructions = await requireValidSpec(update.guardrail);
+      const instructions = await requireValidSpec(caller.namespaceId, update.guardrail);
       return requireFound(await policies.update(caller, id, (policy) => updatedPolicy(policy, update, instructions)));
     },
 

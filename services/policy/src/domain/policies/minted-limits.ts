@@ -11,7 +11,7 @@ import { onBehalfOf } from "@routeplane/runtime";
 import type { Applied } from "../effective/applied-policy.ts";
 import type { AppliedPolicies, MintDirectory, PolicyStore } from "../ports.ts";
 import { newPolicy } from "./policy.ts";
-import { type GuardrailInRequest, requireValidSpec } from "./spec-rules.ts";
+import { type GuardrailInRequest, type RequireValidSpec } from "./spec-rules.ts";
 
 /** Credential that mints a key, or session that acts as it. */
 export interface Minter {
@@ -42,6 +42,7 @@ export interface BindMintedLimitsDependencies {
   readonly policies: PolicyStore;
   readonly applied: AppliedPolicies;
   readonly mints: MintDirectory;
+  readonly requireValidSpec: RequireValidSpec;
   readonly clock: Clock;
 }
 
@@ -49,12 +50,13 @@ export function createBindMintedLimits({
   policies,
   applied,
   mints,
+  requireValidSpec,
   clock,
 }: BindMintedLimitsDependencies): BindMintedLimits {
   return async (minter, { namespaceId, keyId, spec, guardrail }) => {
     const mint = await mints.find(namespaceId, keyId);
     if (mint === undefined || mint.origin.actorId !== minter.id) throw notFound();
-    const instructions = await requireValidSpec(guardrail);
+    const instructions = await requireValidSpec(namespaceId, guardrail);
     requireWithinApplied(spec, await applied.of(namespaceId, mint.lineage.slice(0, -1)));
     const creator = { namespaceId, lineage: minter.lineage };
     const createdAt = new Date(clock());

@@ -75,7 +75,7 @@ export interface PolicyUpdate {
 /**
  * Policy with a new id and version 1.
  *
- * @param patternInstructions of its guardrail, from `requireValidSpec`
+ * @param patternInstructions of its guardrail, from `RequireValidSpec`
  * @throws DomainError INVALID_ARGUMENT for a spec without a rule
  */
 export function newPolicy(
@@ -107,7 +107,7 @@ export function requireEtag(policy: Policy, etag: string | undefined): void {
 /**
  * Policy after an update.
  *
- * @param broughtInstructions instructions of the guardrail that the update brings, from `requireValidSpec`
+ * @param broughtInstructions instructions of the guardrail that the update brings, from `RequireValidSpec`
  * @throws DomainError ABORTED for another etag, INVALID_ARGUMENT for a change that breaks a rule
  */
 export function updatedPolicy(

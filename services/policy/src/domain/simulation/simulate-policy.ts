@@ -5,7 +5,7 @@ import { readPastRequests } from "./past-requests.ts";
 import type { BoundPrincipal } from "../policies/policy.ts";
 import type { KeyDirectory, PolicyStore, RequestHistory } from "../ports.ts";
 import { simulate, type Simulation } from "./simulation.ts";
-import { type GuardrailInRequest, requireNonEmptySpec, requireValidSpec } from "../policies/spec-rules.ts";
+import { type GuardrailInRequest, requireNonEmptySpec, type RequireValidSpec } from "../policies/spec-rules.ts";
 
 /** Policy to simulate: an existing one, or a draft. */
 export type SimulationSubject =
@@ -41,6 +41,7 @@ export interface SimulatorDependencies {
   readonly policies: PolicyStore;
   readonly keys: KeyDirectory;
   readonly history: RequestHistory;
+  readonly requireValidSpec: RequireValidSpec;
   readonly clock: Clock;
 }
 
@@ -52,7 +53,8 @@ const PER_NAMESPACE = { perOwner: 1, waitingPerOwner: 1 };
 /** Longest wait for a slot, well within the longest deadline of a call. */
 const SLOT_WAIT_MS = 10_000;
 
-export function createSimulatePolicy({ policies, keys, history, clock }: SimulatorDependencies): SimulatePolicy {
+export function createSimulatePolicy(dependencies: SimulatorDependencies): SimulatePolicy {
+  const { keys, history, clock } = dependencies;
   const slots = new FairSlots({
     total: MAX_CONCURRENT_SIMULATIONS,
     ...PER_NAMESPACE,
@@ -61,7 +63,7 @@ export function createSimulatePolicy({ policies, keys, history, clock }: Simulat
   });
   return async ({ namespaceId, scopes }, { subject, principal, days }, signal) => {
     requireUsageRead(scopes);
-    const spec = await specOf(policies, namespaceId, subject);
+    const spec = await specOf(dependencies, namespaceId, subject);
     await requirePrincipal(keys, namespaceId, principal);
     return slots.run(namespaceId, async () => {
       const to = new Date(clock());
@@ -80,9 +82,13 @@ function requireUsageRead(scopes: readonly string[]): void {
   throw new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope } });
 }
 
-async function specOf(policies: PolicyStore, namespaceId: Id<"ns">, subject: SimulationSubject): Promise<PolicySpec> {
+async function specOf(
+  { policies, requireValidSpec }: SimulatorDependencies,
+  namespaceId: Id<"ns">,
+  subject: SimulationSubject,
+): Promise<PolicySpec> {
   if ("spec" in subject) {
-    await requireValidSpec(subject.guardrail);
+    await requireValidSpec(namespaceId, subject.guardrail);
     return requireNonEmptySpec(subject.spec);
   }
   const policy = await policies.find(namespaceId, subject.policyId);

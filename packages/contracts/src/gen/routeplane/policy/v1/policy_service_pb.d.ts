@@ -781,7 +781,8 @@ export declare const PolicyService: GenService<{
    * Errors: INVALID_ARGUMENT FIELD_INVALID, which for a pattern states the position of the fault; ALREADY_EXISTS NAME_TAKEN if
    * the namespace has a policy of this name; RESOURCE_EXHAUSTED LIMIT_REACHED at 1,000 policies in the namespace; for a sub-key
    * also at 500 policies created by sub-keys, and at 100 created by the first sub-key of its lineage (the one directly below
-   * the root key) and all keys below that.
+   * the root key) and all keys below that. LIMIT_REACHED also if more than 50 guardrails of the namespace wait to be compiled, or
+   * one has waited for 4 s: compiling can take half a second. This applies to every method that takes content patterns.
    *
    * @generated from rpc routeplane.policy.v1.PolicyService.CreatePolicy
    */
