@@ -232,6 +232,24 @@ describe.each([
   });
 });
 
+describe("a page whose script cannot be loaded", () => {
+  it("is shown once the console has the script again, e.g. after a restart or an update", async () => {
+    const { page } = await open("/quick-start");
+    await page.route(/assets\/audit-.*\.js$/, (route) => route.fulfill({ status: 404 }), { times: 1 });
+    await page.getByRole("link", { name: "Audit", exact: true }).click();
+    await page.getByRole("table", { name: "Changes, newest first" }).waitFor();
+  });
+
+  it("says so, if the console never has it", async () => {
+    const { page } = await open("/quick-start");
+    await page.route(/assets\/audit-.*\.js$/, (route) => route.fulfill({ status: 404 }));
+    await page.getByRole("link", { name: "Audit", exact: true }).click();
+    await page.getByText("This part of the page failed.").waitFor();
+    await page.getByRole("link", { name: "Keys", exact: true }).click();
+    await page.getByRole("table", { name: "Keys" }).waitFor();
+  });
+});
+
 it("shows a page that is opened by a link from its top, and the former one where it was left", async () => {
   const { page } = await open("/keys");
   await page.setViewportSize({ width: 1_280, height: 300 });
