@@ -143,6 +143,27 @@ describe("a client that asks for a tunnel", () => {
     expect(faults).toEqual([]);
   });
 
+  it("ends the requests before it on the connection, also those that wait for their turn", async () => {
+    http = await startHttpUnderTest();
+    const socket = await http.connected();
+    socket.write(WAIT.repeat(3));
+    await eventually(() => http.waiting.length === 3);
+    socket.write(CONNECT);
+    await eventually(() => http.ends.length === 3);
+    expect(http.ends).toEqual(["cancelled", "cancelled", "cancelled"]);
+  });
+
+  it("gets no error within an answer that has begun", async () => {
+    http = await startHttpUnderTest();
+    const socket = await http.connected();
+    const text = received(socket);
+    socket.write("GET /begun HTTP/1.1\r\nhost: x\r\n\r\n");
+    await eventually(() => text().includes("the first part"));
+    socket.write(CONNECT);
+    await once(socket, "close");
+    expect(text()).not.toContain("malformed_request");
+  });
+
   it("is disconnected although it never closes its side, so that the server can stop", async () => {
     http = await startHttpUnderTest();
     const socket = connect({ port: http.port, host: "127.0.0.1", allowHalfOpen: true });

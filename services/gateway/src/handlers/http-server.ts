@@ -105,10 +105,16 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     }
     void options.handle(request, response);
   };
+  const refuseOn = (socket: Socket, refusal: Refusal): void => {
+    const hasBegun = [...answersOn(socket)].some((answer) => answer.headersSent && !answer.writableFinished);
+    // An error in the middle of an answer that has begun would be garbage.
+    if (!socket.writable || hasBegun) socket.destroy();
+    else closeWith(socket, refusal);
+  };
   const server = Object.assign(createServer({ ...LIMITS, ...options.timeouts }, onRequest), PROPERTIES);
   // Without listeners Node answers these by itself, and before the caller is known.
   server.on("checkContinue", onRequest).on("checkExpectation", onRequest);
-  server.on("connect", (_request: IncomingMessage, socket: Duplex) => closeWith(socket, faultOfConnect()));
+  server.on("connect", (_request: IncomingMessage, socket: Duplex) => refuseOn(socket as Socket, faultOfConnect()));
   server.on("connection", (socket) => {
     if (!connections.add(socket)) {
       refused.add(socket);
@@ -116,15 +122,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       socket.destroySoon();
       return;
     }
-    socket.on("end", () => watchHalfClosed(socket, answering.get(socket) ?? new Set()));
+    socket.on("end", () => watchHalfClosed(socket, answersOn(socket)));
+    socket.on("close", () => endAll(answersOn(socket)));
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     // Already answered, and closed after the answer.
-    if (refused.has(socket as Socket)) return;
-    const answers = [...(answering.get(socket as Socket) ?? [])];
-    // An error in the middle of an answer that has begun would be garbage.
-    if (!socket.writable || answers.some((answer) => answer.headersSent && !answer.writableFinished)) socket.destroy();
-    else closeWith(socket, malformed(error.code));
+    if (!refused.has(socket as Socket)) refuseOn(socket as Socket, malformed(error.code));
   });
   server.listen({ port: options.port, host: options.host, reusePort: options.sharesPort ?? false });
   await once(server, "listening");
@@ -178,6 +181,14 @@ function refuse(response: ServerResponse, refusal: Refusal): void {
   const { status, headers, body } = toClosingAnswer(refusal);
   response.writeHead(status, headers);
   response.end(body);
+}
+
+/** Ends the answers on a connection that has closed. Node does so too, but not for those that waited for their turn when CONNECT came. */
+function endAll(answers: ReadonlySet<ServerResponse>): void {
+  for (const answer of answers) {
+    answer.destroy();
+    answer.emit("close");
+  }
 }
 
 /** Answers, and closes the connection once the client has closed it too, or after a while. Whatever the client still sends is dropped. */
