@@ -35,6 +35,14 @@ it("names a port that is in use before it starts anything", async () => {
   expect(await readdir(home)).not.toContain("postgres");
 });
 
+it("deletes nothing in a folder `run` that is not a node's", async () => {
+  const home = await emptyHome();
+  await mkdir(join(home, "run/nested"), { recursive: true });
+  await writeFile(join(home, "run/nested/notes.txt"), "");
+  await up(home, { ROUTEPLANE_CONSOLE: "no such choice" });
+  expect(await readdir(join(home, "run"), { recursive: true })).toEqual(["nested", "nested/notes.txt"]);
+});
+
 it("reports a home that is a file", async () => {
   const home = join(await emptyHome(), "file");
   await writeFile(home, "");

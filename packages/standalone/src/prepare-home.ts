@@ -1,4 +1,4 @@
-import { chmod, mkdir, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, realpath, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { errorCode, StartFailure } from "./start-failure.ts";
 import { type HomeLayout, homeLayout } from "./home.ts";
@@ -46,6 +46,20 @@ export async function assertComplete(layout: HomeLayout): Promise<void> {
     `${layout.secrets} is missing, and the data in ${layout.postgres} cannot be used without it: ` +
       `restore it from a backup, or remove ${layout.home} to start anew`,
   );
+}
+
+/** Files of a node in `run/`: pid files of its roles and of the processes of a gateway, and addresses; also drafts of them. */
+const RUN_FILES =
+  /^(?:(?:postgres|nats|auth|policy|usage|aggregator|console|gateway(?:-\d+)?(?:\.worker-\d+)?)\.pid(?:\.new)?|addresses\.json(?:\.[\da-f-]{36})?)$/;
+
+/**
+ * Removes the files of an earlier run, in case its supervisor was killed before it could. Nothing else is touched: a home can be any folder,
+ * and `run` in it a folder of something else, e.g. of the system in `/`.
+ */
+export async function clearRun(run: string): Promise<void> {
+  for (const name of await readdir(run)) {
+    if (RUN_FILES.test(name)) await rm(join(run, name), { force: true });
+  }
 }
 
 /** Creates a folder and those above it. `mkdir` with `recursive` never ends if creating a folder fails with ENOENT, as in /proc. */

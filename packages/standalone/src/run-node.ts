@@ -1,5 +1,4 @@
 import { closeSync, openSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
 import { once } from "node:events";
 import { removeAddresses } from "./addresses.ts";
 import { describeFailure } from "./start-failure.ts";
@@ -8,7 +7,7 @@ import { endOrphanedProcesses, findOrphanedProcesses } from "./orphaned-processe
 import { lockHome } from "./lock.ts";
 import { nextSteps } from "./next-steps.ts";
 import { assertPortsFree } from "./ports.ts";
-import { assertComplete, prepareHome } from "./prepare-home.ts";
+import { assertComplete, clearRun, prepareHome } from "./prepare-home.ts";
 import { type Output, type Progress, showProgress } from "./progress.ts";
 import { urlOf } from "./roles.ts";
 import { signInUrl } from "./sign-in-url.ts";
@@ -136,13 +135,12 @@ function homeOf({ environment }: NodeOptions, { home }: HomeLayout) {
   return { home, isDefaultHome: !environment["ROUTEPLANE_HOME"] && home === nodeHome({}), folder: CHECKOUT };
 }
 
-/** Ends orphaned processes and empties `run/`, in case the previous supervisor was killed before it could. */
+/** Ends orphaned processes and clears `run/`, in case the previous supervisor was killed before it could. */
 async function clearPreviousRun(layout: HomeLayout, progress: Progress): Promise<void> {
   const orphans = await findOrphanedProcesses(layout.home);
   if (orphans.length > 0) {
     const names = orphans.map(({ role, pid }) => `${role} (process ${pid})`).join(", ");
     await progress.step(`ending orphaned processes: ${names}`, () => endOrphanedProcesses(layout.home, orphans));
   }
-  await rm(layout.run, { recursive: true, force: true });
-  await mkdir(layout.run, { mode: 0o700 });
+  await clearRun(layout.run);
 }

@@ -1,8 +1,8 @@
-import { chmod, chown, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
-import { prepareHome } from "../src/prepare-home.ts";
+import { clearRun, prepareHome } from "../src/prepare-home.ts";
 
 const OTHER_USER = 65_534;
 
@@ -29,4 +29,15 @@ it.runIf(process.getuid?.() === 0)("leaves a node of another user as it is when 
   await chown(join(home, "secrets.json"), OTHER_USER, OTHER_USER);
   await expect(prepareHome(home)).rejects.toThrow(`belongs to the user with id ${OTHER_USER}`);
   expect(await readdir(home)).toEqual(["secrets.json"]);
+});
+
+it("removes what an earlier run has left in run/, and nothing that belongs to others", async () => {
+  const { run } = await prepareHome(await newHome());
+  const own = ["gateway.pid", "gateway-2.pid", "gateway.worker-1.pid", "nats.pid.new", "addresses.json"];
+  const draft = "addresses.json.0b9d5b3c-6d5e-4d55-8a67-0f6c3a4e8c11";
+  const others = ["notes.txt", "sshd.pid"];
+  for (const name of [...own, draft, ...others]) await writeFile(join(run, name), "");
+  await mkdir(join(run, "lock/nested"), { recursive: true });
+  await clearRun(run);
+  expect((await readdir(run)).toSorted()).toEqual(["lock", ...others]);
 });
