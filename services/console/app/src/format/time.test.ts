@@ -9,13 +9,23 @@ test("shows a time in a zone, with the offset", () => {
 test("shows a time relative to now in its largest unit", () => {
   const now = Date.parse("2026-11-30T08:00:00Z");
   const from = (ms: number): string => formatRelative(new Date(now + ms), now);
-  expect([from(0), from(29_000), from(-5_000), from(-300_000), from(7_200_000), from(-86_400_000)]).toEqual([
+  expect([
+    from(0),
+    from(29_000),
+    from(-5_000),
+    from(-300_000),
+    from(7_200_000),
+    from(-86_400_000),
+    from(169_200_000),
+  ]).toEqual([
     "now",
     "now",
     "5 seconds ago",
     "5 minutes ago",
     "in 2 hours",
-    "yesterday",
+    "1 day ago",
+    // 47 hours from 08:00 are not tomorrow.
+    "in 1 day",
   ]);
 });
 

@@ -43,11 +43,11 @@ const UNITS = [
 /** Time in the future that still counts as now: `useNow` is updated only that often, and clocks differ. Milliseconds. */
 const TOLERANCE_MS = 30_000;
 
-/** Time relative to now, rounded to its largest unit: `5 minutes ago`, `in 2 hours`. */
+/** Time relative to now, rounded down in its largest unit: `5 minutes ago`, `in 2 hours`. */
 export function formatRelative(date: Date, now: number): string {
   const difference = date.getTime() - now;
   if (difference > 0 && difference < TOLERANCE_MS) return "now";
-  const format = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+  const format = new Intl.RelativeTimeFormat("en");
   for (const [unit, length] of UNITS) {
     if (Math.abs(difference) >= length) return format.format(Math.trunc(difference / length), unit);
   }
