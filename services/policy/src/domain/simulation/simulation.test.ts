@@ -108,6 +108,17 @@ describe("a simulated guardrail", () => {
     expect(notSimulated).toEqual(["guardrail.content_patterns"]);
   });
 
+  it("judges the same model of another provider, and each request by its own size, on its own", async () => {
+    const spec: PolicySpec = { kind: "guardrail", modelDeny: ["azure/gpt-4o-mini"], maxRequestTokens: 10 };
+    const azure = { provider: "azure" };
+    const large = { tokens: 11n };
+    const requests = [{}, azure, {}, large, azure, {}].map((change, ms) => request(ms, change));
+    expect(await refusedBy(spec, requests)).toEqual([
+      3,
+      { "guardrail.model_deny": 2, "guardrail.max_request_tokens": 1 },
+    ]);
+  });
+
   it("in a preset comes first: requests that it denies use up none of the preset's limits", async () => {
     const spec: PolicySpec = {
       kind: "preset",
