@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, connect, constants } from "node:http2";
+import { connect as connectSocket } from "node:net";
 import { text } from "node:stream/consumers";
 import { setImmediate, setTimeout as delay } from "node:timers/promises";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
@@ -357,4 +358,23 @@ describe("an idle call", () => {
     expect((await text(stream)).split("{}")).toHaveLength(10);
     expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
   });
+});
+
+it("a session whose client ignores the announced end is closed", async () => {
+  const chain = rpcChain({
+    log: createLogger("test", (line) => line, "silent"),
+    serviceCredentials: { callerOf: () => undefined },
+    verifyToken: () => Promise.reject(new DomainError("unauthenticated", "CREDENTIAL_INVALID", "invalid API key")),
+  });
+  const address = { host: "127.0.0.1", port: 0 };
+  const ages = { maxSessionAgeMs: 100, sessionGraceMs: 100 };
+  const aging = await startRpcServer({ ...address, ...ages, ...chain, routes: () => {} });
+  const socket = connectSocket(aging.port, "127.0.0.1").resume();
+  onTestFinished(async () => {
+    socket.destroy();
+    await aging.stop();
+  });
+  const noSettings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+  socket.write(Buffer.concat([Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), noSettings]));
+  await once(socket, "end");
 });

@@ -33,6 +33,8 @@ export interface RpcServerOptions {
   readonly idleTimeoutMs?: number;
   /** Age from which a session takes no new calls; up to a fifth more or less. `LIMITS.maxSessionAgeMs` by default. */
   readonly maxSessionAgeMs?: number;
+  /** Time after that age in which a client can end its session itself. `LIMITS.maxTimeoutMs` by default. */
+  readonly sessionGraceMs?: number;
   /** Certificates of the server. Without one it speaks clear text. */
   readonly tls?: ServiceTls | undefined;
 }
@@ -48,7 +50,7 @@ export interface RpcServer extends Component {
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const { readMaxBytes, maxConcurrentStreams, maxHeaderBytes, compressMinBytes } = LIMITS;
   const { interceptors, requestGate, idleTimeoutMs = LIMITS.idleTimeoutMs } = options;
-  const { maxSessionAgeMs = LIMITS.maxSessionAgeMs } = options;
+  const { maxSessionAgeMs = LIMITS.maxSessionAgeMs, sessionGraceMs = LIMITS.maxTimeoutMs } = options;
   const routes = boundDeadlines(
     respondInPieces(
       correctErrors((router) => {
@@ -86,7 +88,12 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
-    const timer = setTimeout(() => announceEnd(session), maxSessionAgeMs * (0.8 + Math.random() * 0.4)).unref();
+    const end = (): void => {
+      announceEnd(session);
+      // A client that ignores the announcement, or is gone without a word, would keep the session for ever.
+      timer = setTimeout(() => session.close(), sessionGraceMs).unref();
+    };
+    let timer = setTimeout(end, maxSessionAgeMs * (0.8 + Math.random() * 0.4)).unref();
     session.on("close", () => {
       clearTimeout(timer);
       sessions.delete(session);
