@@ -137,6 +137,15 @@ describe("a stream that was not asked for", () => {
     ]);
   });
 
+  it("joins any number of tool calls in time that grows with their number", async () => {
+    const calls = Array.from({ length: 100_000 }, (_, index) => ({ index, id: "" }));
+    const delta = { content: "hello", tool_calls: calls };
+    const parts = [event({ ...HEAD, choices: [{ index: 0, delta, finish_reason: "stop" }], usage: USAGE })];
+    const { reply } = await relayed({ type: "text/event-stream", parts });
+    const { choices } = JSON.parse(reply.text) as { choices: { message: { tool_calls: object[] } }[] };
+    expect(choices[0]?.message.tool_calls).toHaveLength(calls.length);
+  });
+
   it("is judged by the guardrails as a whole answer is", async () => {
     const guardrails = fakeGuardrailDirectory([
       { contentPatterns: [{ name: "s", pattern: "hello", action: "redact", appliesTo: "response" }] },

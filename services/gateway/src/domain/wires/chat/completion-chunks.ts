@@ -98,12 +98,20 @@ function join(known: JsonObject, piece: JsonObject): void {
   }
 }
 
+/** Elements of each list by their index: a search for each would take time by the square of their number. */
+const elementsOf = new WeakMap<unknown[], Map<unknown, JsonObject>>();
+
 function joinLists(known: unknown[], piece: readonly unknown[]): void {
+  const elements = elementsOf.get(known) ?? new Map<unknown, JsonObject>();
+  elementsOf.set(known, elements);
   for (const element of piece) {
-    const index = isObject(element) ? element["index"] : undefined;
-    const before = index === undefined ? undefined : known.find((each) => isObject(each) && each["index"] === index);
-    if (isObject(before) && isObject(element)) join(before, element);
-    else known.push(isObject(element) ? { ...element } : element);
+    const before = isObject(element) ? elements.get(element["index"]) : undefined;
+    if (isObject(element) && before !== undefined) join(before, element);
+    else if (isObject(element)) {
+      const added = { ...element };
+      known.push(added);
+      if (added["index"] !== undefined) elements.set(added["index"], added);
+    } else known.push(element);
   }
 }
 
