@@ -267,6 +267,13 @@ it("shows a page that is opened by a link from its top, and the former one where
 });
 
 describe("the request log", () => {
+  it("names only filters that apply, and none of an address that has no meaning", async () => {
+    const { page } = await open(`/requests?status=error&range=2w&key=${data.agent.id}`);
+    expect(await page.getByRole("list", { name: "Active filters" }).getByRole("listitem").allInnerTexts()).toEqual([
+      expect.stringContaining("checkout-agent"),
+    ]);
+  });
+
   it("shows a new request while it is followed, without a reload", async () => {
     const { page, faults } = await open("/requests");
     await page.getByRole("switch", { name: "Live tail" }).click();

@@ -1,5 +1,5 @@
 import { formatTime } from "../format/time.ts";
-import type { RangeFilters } from "../format/time-range.ts";
+import { isRangeName, type RangeFilters } from "../format/time-range.ts";
 import { useTimeZone } from "../format/use-time-zone.ts";
 import type { Chip } from "./chips.tsx";
 
@@ -10,7 +10,9 @@ export function useRangeChip(
 ): Chip {
   const [timeZone] = useTimeZone();
   const label = "Range";
-  if (!(Date.parse(from) < Date.parse(to))) return { label, value: range, onRemove: () => onChange({ range: "" }) };
+  if (!(Date.parse(from) < Date.parse(to))) {
+    return { label, value: isRangeName(range) ? range : "", onRemove: () => onChange({ range: "" }) };
+  }
   const [start, end] = [from, to].map((text) => formatTime(new Date(text), timeZone));
   return { label, value: `${start} – ${end}`, onRemove: () => onChange({ from: "", to: "" }) };
 }

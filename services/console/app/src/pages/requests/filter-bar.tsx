@@ -8,7 +8,7 @@ import { RangePicker } from "../../components/range-picker.tsx";
 import { type Suggestion, TextFilter } from "../../components/text-filter.tsx";
 import { useRangeChip } from "../../components/use-range-chip.ts";
 import { formatShortCount } from "../../format/money.ts";
-import { STATUS_NAMES } from "../../format/request-status.ts";
+import { STATUS_NAMES, statusOf } from "../../format/request-status.ts";
 import { timeRangeOf, toProtoRange } from "../../format/time-range.ts";
 import { useKeys } from "../../rpc/use-key-names.ts";
 import { MAX_FILTER_LENGTH, type RequestFilters } from "./request-filter.ts";
@@ -31,7 +31,7 @@ export function FilterBar({ filters, onChange, onClear }: FilterBarProps) {
     { label: "Key", value: keys.get(key)?.name ?? key, onRemove: () => onChange({ key: "" }) },
     { label: "Model", value: model, onRemove: () => onChange({ model: "" }) },
     { label: "Provider", value: provider, onRemove: () => onChange({ provider: "" }) },
-    { label: "Status", value: status, onRemove: () => onChange({ status: "" }) },
+    { label: "Status", value: statusOf(status) === undefined ? "" : status, onRemove: () => onChange({ status: "" }) },
     rangeChip,
   ];
   return (
