@@ -115,6 +115,25 @@ describe("composed guardrails", () => {
     );
   });
 
+  it("match a model against their lists once, however often it is judged, and every model by itself", () => {
+    let reads = 0;
+    const denied = {
+      get value() {
+        reads++;
+        return "azure/gpt-*";
+      },
+      sources: ["b"],
+    };
+    const guardrail = { modelAllow: [], modelDeny: [denied] };
+    const rulesOf = (count: number, provider: string) =>
+      Array.from({ length: count }, (_, n) => judgeModel(guardrail, { provider, id: `gpt-${n % 40}` })?.rule);
+    expect(rulesOf(400, "azure")).toEqual(Array.from({ length: 400 }, () => "guardrail.model_deny"));
+    expect(rulesOf(400, "openai")).toEqual(Array.from({ length: 400 }, () => undefined));
+    expect(reads).toBe(80);
+    const many = Array.from({ length: 2_500 }, (_, n) => judgeModel(guardrail, { provider: "azure", id: `gpt-x${n}` }));
+    expect(many.every((violation) => violation?.source === "b")).toBe(true);
+  });
+
   it("name a source for every violation, and this guardrail alone has the violation, too", () => {
     fc.assert(
       fc.property(applied, model, (guardrails, model) => {
