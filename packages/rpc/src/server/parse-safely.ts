@@ -33,11 +33,10 @@ export function parsingSafely(router: ConnectRouter): ConnectRouter {
 
 /** Option that decodes a JSON message from UTF-8, and parses it once more: only here can the fault be replaced by a safe one. */
 function jsonChecker(schema: DescMessage): { readonly textDecoder: { decode(bytes: Uint8Array): string } } {
-  const utf8 = new TextDecoder();
   return {
     textDecoder: {
       decode(bytes) {
-        const text = utf8.decode(bytes);
+        const text = decodeText(bytes);
         try {
           fromJsonString(schema, text, STRICT_JSON);
         } catch (error) {
@@ -49,6 +48,17 @@ function jsonChecker(schema: DescMessage): { readonly textDecoder: { decode(byte
       },
     },
   };
+}
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+
+/** Decodes UTF-8. @throws ConnectError INVALID_ARGUMENT for other bytes, which would be stored as U+FFFD, e.g. in a pattern */
+function decodeText(bytes: Uint8Array): string {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    throw toConnectError(messageFault("the request is not UTF-8"));
+  }
 }
 
 /** Error for a JSON message, with the path of the field and its rule: `spec.guardrail.content_patterns[2].foo: is not known`. */

@@ -141,6 +141,13 @@ it.each([
   expect(text).toContain("FIELD_INVALID");
 });
 
+it.each(JSON_TYPES)("a text as %s that is not UTF-8 is refused instead of altered", async (type) => {
+  const body = Buffer.from('{"name":"Stra\xdfe","scopes":["keys:read"]}', "latin1");
+  const { status, text } = await call(type, "keys:write", framed(type, body));
+  expect(status).toBe(codeOf(type, 400, 3));
+  expect(text).toContain("the request is not UTF-8");
+});
+
 it.each([
   ["application/json", "429"],
   ["application/proto", "429"],
