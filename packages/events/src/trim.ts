@@ -14,6 +14,8 @@ export interface TrimOptions {
   readonly stopped: AbortSignal;
   /** Interval between two rounds. 5000 by default. */
   readonly intervalMs?: number;
+  /** Time for which acknowledged messages are kept. The window of duplicates by default. */
+  readonly keptMs?: number;
 }
 
 const INTERVAL_MS = 5_000;
@@ -35,7 +37,7 @@ interface Floor {
  * stream's bytes they stay for the duplicate window; beyond that they are removed at once.
  */
 export async function trimAcknowledged(options: TrimOptions): Promise<void> {
-  const { readSources, stopped, intervalMs = INTERVAL_MS } = options;
+  const { readSources, stopped, intervalMs = INTERVAL_MS, keptMs = DUPLICATE_WINDOW_MS } = options;
   let earlier: Floor | undefined;
   while (!stopped.aborted) {
     await wait(intervalMs, stopped);
@@ -45,7 +47,7 @@ export async function trimAcknowledged(options: TrimOptions): Promise<void> {
       continue;
     }
     try {
-      earlier = await trimOnce(session.manager, await readSources(session), earlier);
+      earlier = await trimOnce(session.manager, await readSources(session), keptMs, earlier);
     } catch {
       // The next round removes them.
     }
@@ -56,6 +58,7 @@ export async function trimAcknowledged(options: TrimOptions): Promise<void> {
 async function trimOnce(
   manager: JetStreamManager,
   sources: readonly Source[],
+  keptMs: number,
   earlier: Floor | undefined,
 ): Promise<Floor | undefined> {
   const [source] = sources;
@@ -67,11 +70,11 @@ async function trimOnce(
   if (state.messages === 0 || !config.subjects.every(isKnown)) return undefined;
   const now = performance.now();
   const isCrowded = state.bytes > config.max_bytes / KEPT_SHARE;
-  const isDue = earlier === undefined || now - earlier.readAt >= DUPLICATE_WINDOW_MS;
+  const isDue = earlier === undefined || now - earlier.readAt >= keptMs;
   if (!isCrowded && !isDue) return earlier;
   const floor = { sequence: await floorOf(manager, sources, state.last_seq), readAt: now };
-  const removable = isCrowded ? floor : earlier;
-  if (removable !== undefined && removable.sequence >= state.first_seq)
-    await manager.streams.purge(stream, { seq: removable.sequence + 1 });
+  // The earlier floor may be one of a stream that was lost since: the numbers of its successor begin anew.
+  const removable = Math.min(floor.sequence, isCrowded ? Infinity : (earlier?.sequence ?? 0));
+  if (removable >= state.first_seq) await manager.streams.purge(stream, { seq: removable + 1 });
   return floor;
 }

@@ -203,6 +203,42 @@ describe("acknowledged messages", () => {
     await connection.stop();
   });
 
+  test("are removed up to their number in this stream, not in the one that was lost before it", async () => {
+    const { seen, consumer } = kit.collector(undefined, { settings });
+    const { publish } = kit.publisher();
+    for (const id of names(5)) await publish(usageEvent(id));
+    await eventually(() => seen.length === 5);
+    await eventually(async () => (await kit.counts()).unacknowledged === 0);
+    await consumer.stop();
+    const { config } = await manager.streams.info(STREAM);
+    const sources = sourcesOf({ stream: STREAM, subjects: config.subjects }, DURABLE.durable, DURABLE.batch);
+    const connection = openConnection(kit.connection, () => Promise.resolve());
+    const stopped = new AbortController();
+    const isReplaced = Promise.withResolvers<void>();
+    let rounds = 0;
+    const trimming = trimAcknowledged({
+      session: () => connection.session(),
+      async readSources() {
+        if (++rounds === 2) await isReplaced.promise;
+        return sources;
+      },
+      stopped: stopped.signal,
+      intervalMs: 50,
+      keptMs: 0,
+    });
+    await eventually(() => rounds === 2);
+    await manager.streams.delete(STREAM);
+    await manager.streams.add(config);
+    for (const source of sources) await declareConsumer({ manager }, source);
+    await raw.jetstream().publish(subjectOf(1), new Uint8Array(1));
+    isReplaced.resolve();
+    await eventually(() => rounds === 4);
+    expect((await manager.streams.info(STREAM)).state.messages).toBe(1);
+    stopped.abort();
+    await trimming;
+    await connection.stop();
+  });
+
   test("are removed without messages of partitions that another process has added, which nobody has read", async () => {
     const { seen, unreadable } = kit.collector(undefined, { settings });
     await kit.publisher().publish(usageEvent("known"));
