@@ -15,18 +15,30 @@ export async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number)
   return Buffer.concat(chunks, size);
 }
 
-/** Reads a body until `maxBytes` have arrived; if it ends or breaks off before, all that arrived. Never throws. */
+/** Time in which the words of an error have to arrive: its head alone says that the request has failed. */
+const MAX_ERROR_MS = 5_000;
+
+/**
+ * Reads the body of an error until `maxBytes` have arrived or 5 s are over; if it ends or breaks off before, all that arrived. The rest is left
+ * to the caller, who discards the answer. Never throws.
+ */
 export async function collectStart(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;
+  const reads = body[Symbol.asyncIterator]();
+  const late = Promise.withResolvers<IteratorReturnResult<undefined>>();
+  const timer = setTimeout(() => late.resolve({ done: true, value: undefined }), MAX_ERROR_MS);
   try {
-    for await (const chunk of body) {
-      chunks.push(chunk);
-      size += chunk.length;
-      if (size >= maxBytes) break;
+    while (size < maxBytes) {
+      const { done, value } = await Promise.race([reads.next(), late.promise]);
+      if (done === true) break;
+      chunks.push(value);
+      size += value.length;
     }
   } catch {
     // The start is all that there is.
+  } finally {
+    clearTimeout(timer);
   }
   return Buffer.concat(chunks).subarray(0, maxBytes);
 }

@@ -1,6 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { fakeGuardrailDirectory } from "../../../test/fake-guardrail-directory.ts";
-import { BODY } from "../../../test/pipeline-under-test.ts";
+import { answeringUpstream } from "../../../test/fake-upstream.ts";
+import { BODY, pipelineUnderTest } from "../../../test/pipeline-under-test.ts";
 import {
   BOM,
   chunk,
@@ -201,5 +202,33 @@ describe("an error in the middle of a stream", () => {
       parts: [...CHUNKS.slice(0, 3), event(chunk({}, "content_filter")), DONE],
     });
     expect(filtered.settlement).toMatchObject({ outcome: "succeeded" });
+  });
+});
+
+describe("an error whose body never ends", () => {
+  it.each([
+    [400, { status: 400, message: "too long" }],
+    [503, { status: 503, code: "upstream_overloaded" }],
+  ])("is passed on after 5 s, in the words that have arrived, and its place is free: %i", async (status, expected) => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    try {
+      let discarded = 0;
+      async function* body(): AsyncGenerator<Uint8Array> {
+        yield Buffer.from(JSON.stringify({ error: { message: "too long" } }));
+        await new Promise(() => {});
+      }
+      const discard = (): void => void discarded++;
+      const upstream = answeringUpstream("application/json", [], { status, body: body(), discard });
+      const { serve, usage, budget } = pipelineUnderTest({ upstream });
+      const served = serve(BODY);
+      await vi.advanceTimersByTimeAsync(4_000);
+      expect(usage.settlements).toEqual([]);
+      await vi.advanceTimersByTimeAsync(1_500);
+      expect((await served).refusal).toMatchObject(expected);
+      expect(usage.settlements).toMatchObject([{ outcome: "failed", costNanoUsd: 0n }]);
+      expect([budget.reservedNano, discarded]).toEqual([0n, 1]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
