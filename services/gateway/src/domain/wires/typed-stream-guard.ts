@@ -115,8 +115,9 @@ export class TypedStreamGuard implements StreamGuard {
     if (pieces.length === 0) return this.#judged(await guardJson(this.#responseGuard, written));
     const found = new Map<StreamPiece, Pick<JsonText, "start" | "end">>();
     const { places } = this.#content;
+    const pieceAt = pieceFinderOf(pieces);
     const kindOf: typeof places.kindOf = (text, value, siblingOf) => {
-      const piece = text.kind === "string" ? pieces.find(({ path }) => isAt(text, path)) : undefined;
+      const piece = text.kind === "string" ? pieceAt(text) : undefined;
       if (piece === undefined) return places.kindOf(text, value, siblingOf);
       found.set(piece, { start: text.start, end: text.end });
       return "exempt";
@@ -328,6 +329,14 @@ export class TypedStreamGuard implements StreamGuard {
     const { guard, decisions } = this.#responseGuard;
     return blockResponse(guard, decisions, blocked);
   }
+}
+
+/** Creates a finder of the piece that a text is. An event can have any number of pieces; almost every one has a single piece. */
+function pieceFinderOf(pieces: readonly StreamPiece[]): (text: JsonText) => StreamPiece | undefined {
+  const [first] = pieces;
+  if (first !== undefined && pieces.length === 1) return (text) => (isAt(text, first.path) ? first : undefined);
+  const byPath = new Map(pieces.map((piece) => [JSON.stringify(piece.path), piece]));
+  return (text) => byPath.get(JSON.stringify(text.path()));
 }
 
 /** True if a text is at a path, which almost none is: the last step of its place is compared first. */

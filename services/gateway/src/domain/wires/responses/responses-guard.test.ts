@@ -351,6 +351,15 @@ describe("a guardrail on a streamed response", () => {
     expect(settlement).toMatchObject({ errorCode: "content_blocked", promptTokens: 3, completionTokens: 5 });
   });
 
+  it("finds the texts of an event in time that grows with their number", async () => {
+    const texts = Array.from({ length: 8_000 }, (_, at) => `${at} secret`);
+    const done = responseEvent({ type: "response.output_item.done", output_index: 0, item: textItem(...texts) });
+    const { text, refusal } = await served(REDACT, STREAM, "text/event-stream", [done]);
+    expect(refusal).toBeUndefined();
+    expect(text).toContain("7999 [REDACTED]");
+    expect(text).not.toContain("secret");
+  });
+
   it("leaves every byte of a stream in which nothing matches", async () => {
     const stream = responseStream([textItem("all fine", "too"), callItem("{}"), reasoningItem("hm")], cutAt(2));
     expect((await served(REDACT, STREAM, "text/event-stream", [stream])).text).toBe(stream);
