@@ -1,6 +1,7 @@
 #!/bin/sh
 # Backs up the database of an installation, and restores it. The programs of PostgreSQL 18 or newer are needed; a prefix of their
-# names, such as a folder, can be given in ROUTEPLANE_PG_TOOLS.
+# names, such as a folder, can be given in ROUTEPLANE_PG_TOOLS. A command line has to pass on the variable PGPASSWORD, as with
+# `docker run --env PGPASSWORD …`.
 #
 #   ROUTEPLANE_BACKUP_DATABASE_URL=postgres://routeplane_backup:…@host/routeplane  backup.sh dump <file>
 #   ROUTEPLANE_ADMIN_DATABASE_URL=postgres://postgres:…@host/routeplane            backup.sh restore <file>
