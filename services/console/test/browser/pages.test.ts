@@ -187,13 +187,13 @@ describe("the overview", () => {
     const bar = page.locator("[data-bucket]").nth(15);
     const [, all, , part] = /: (\d+); (.+?) (\d+);/.exec((await bar.getAttribute("aria-label")) ?? "") ?? [];
     await bar.locator("[data-series='0']").click();
-    await page.getByText(`All ${part} requests of this range are shown.`).waitFor();
+    await page.getByText(`All of this range is shown: ${part} requests.`).waitFor();
     expect(await page.getByRole("table").locator("tbody tr").count()).toBe(Number(part));
     await page.goBack();
     await settled(page);
     await bar.focus();
     await page.keyboard.press("Enter");
-    await page.getByText(`All ${all} requests of this range are shown.`).waitFor();
+    await page.getByText(`All of this range is shown: ${all} requests.`).waitFor();
     expect(await page.getByRole("table").locator("tbody tr").count()).toBe(Number(all));
   });
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatCount, formatPicoUsd, formatShortCount, formatShortUsd, formatUsd } from "./money.ts";
+import { countOf, formatCount, formatPicoUsd, formatShortCount, formatShortUsd, formatUsd } from "./money.ts";
 
 test("shows every micro-USD, and at least cents", () => {
   expect([0n, 12n, 5_000_000n, 1_200_000_000n, 1_234_567n, -50_000n].map(formatUsd)).toEqual([
@@ -18,6 +18,15 @@ test("shows every pico-USD", () => {
     "$0.15",
     "$0.000000375",
     "$1,250.00",
+  ]);
+});
+
+test("counts one thing in the singular", () => {
+  expect([0, 1, 1n, 1_200].map((count) => countOf(count, "request"))).toEqual([
+    "0 requests",
+    "1 request",
+    "1 request",
+    "1,200 requests",
   ]);
 });
 

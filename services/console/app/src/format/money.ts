@@ -26,6 +26,11 @@ export function formatCount(count: number | bigint): string {
   return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
 }
 
+/** Whole number of things: `1 request`, `1,234 requests`. @param thing in the singular, with a regular plural */
+export function countOf(count: number | bigint, thing: string): string {
+  return `${formatCount(count)} ${thing}${BigInt(count) === 1n ? "" : "s"}`;
+}
+
 /** Amount for the axis of a chart or a small space, rounded to three digits: `$1.23k`, `$0.0045`. The exact amount is shown on hover. */
 export function formatShortUsd(microUsd: number): string {
   const usd = microUsd / 1_000_000;

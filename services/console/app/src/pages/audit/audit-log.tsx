@@ -12,7 +12,7 @@ import { Page } from "../../components/page.tsx";
 import { Section } from "../../components/section.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
 import { Time } from "../../components/time.tsx";
-import { formatCount } from "../../format/money.ts";
+import { countOf } from "../../format/money.ts";
 import { fromTimestamp } from "../../format/time.ts";
 import { useFilters } from "../../format/use-filters.ts";
 import { useSession } from "../../session/use-session.ts";
@@ -87,7 +87,7 @@ function Entries({ filters }: { readonly filters: AuditFilters }) {
             Load more
           </Button>
         ) : (
-          entries.length > 0 && `All ${formatCount(entries.length)} changes of this range are shown.`
+          entries.length > 0 && `All of this range is shown: ${countOf(entries.length, "change")}.`
         )}
       </p>
     </div>

@@ -9,7 +9,7 @@ import { ErrorNotice } from "../../components/error-notice.tsx";
 import { Money } from "../../components/money.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
 import { Time } from "../../components/time.tsx";
-import { formatCount } from "../../format/money.ts";
+import { countOf, formatCount } from "../../format/money.ts";
 import { fromTimestamp } from "../../format/time.ts";
 import { type RangeFilters, timeRangeOf, toProtoRange } from "../../format/time-range.ts";
 import { useNow } from "../../format/use-now.ts";
@@ -104,7 +104,7 @@ function KeyTable({ tree, filters, onChange }: KeyTableProps) {
       {usage.notice}
       {limits.notice}
       <p className={styles.count} role="status">
-        {matches.length === 1 ? "1 key" : `${formatCount(matches.length)} keys`}
+        {countOf(matches.length, "key")}
         {hidden > 0 && (
           <>
             {" "}

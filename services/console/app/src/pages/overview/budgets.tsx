@@ -7,7 +7,7 @@ import { EmptyState } from "../../components/empty-state.tsx";
 import { ErrorNotice } from "../../components/error-notice.tsx";
 import { PrincipalLink } from "../../components/principal-link.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
-import { formatCount } from "../../format/money.ts";
+import { countOf } from "../../format/money.ts";
 import { useKeys } from "../../rpc/use-key-names.ts";
 import { usePolicies } from "../../rpc/use-policies.ts";
 import { type BudgetRow, budgetRows, furtherBindings, windowText } from "./budget-rows.ts";
@@ -38,7 +38,7 @@ export function Budgets() {
         rows={rows.slice(0, MAX_ROWS)}
         keyOf={({ binding }) => binding.id}
       />
-      {more > 0 && <Link href="/policies?kind=budget">{formatCount(more)} more bindings of budgets</Link>}
+      {more > 0 && <Link href="/policies?kind=budget">{countOf(more, "further binding")} of budgets</Link>}
     </>
   );
 }

@@ -99,5 +99,5 @@ function suggestionsOf(groups: readonly UsageGroup[], name: "model" | "provider"
   }
   return [...counts]
     .toSorted(([, one], [, other]) => other - one)
-    .map(([value, count]) => ({ value, hint: `${formatShortCount(count)} requests` }));
+    .map(([value, count]) => ({ value, hint: count === 1 ? "1 request" : `${formatShortCount(count)} requests` }));
 }

@@ -7,7 +7,7 @@ import { NeedsScope } from "../../components/needs-scope.tsx";
 import { Page } from "../../components/page.tsx";
 import { Section } from "../../components/section.tsx";
 import { Skeleton } from "../../components/skeleton.tsx";
-import { formatCount } from "../../format/money.ts";
+import { countOf } from "../../format/money.ts";
 import { useFilters } from "../../format/use-filters.ts";
 import { FilterBar } from "./filter-bar.tsx";
 import { withListed } from "./live-rows.ts";
@@ -85,13 +85,13 @@ function Rows({ filters, isLive, onLive }: RowsProps) {
           <DataTable caption="Requests, newest first" columns={REQUEST_COLUMNS} rows={rows} keyOf={({ id }) => id} />
           <p className={styles.foot}>
             {isFollowing ? (
-              `The newest ${formatCount(rows.length)} are shown. Switch the live tail off to load older ones.`
+              "The newest are shown. Switch the live tail off to load older ones."
             ) : pages.hasNextPage ? (
               <Button isBusy={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>
                 Load more
               </Button>
             ) : (
-              `All ${formatCount(rows.length)} requests of this range are shown.`
+              `All of this range is shown: ${countOf(rows.length, "request")}.`
             )}
           </p>
         </div>

@@ -22,10 +22,14 @@ test("computes shares of counts beyond 2^53", () => {
 test("summarises the result in a sentence", () => {
   const found = (requestCount: bigint, refusedCount: bigint) =>
     simulationSentence(create(SimulatePolicyResponseSchema, { requestCount, refusedCount }));
-  expect([found(0n, 0n), found(7n, 0n), found(8n, 1n)]).toEqual([
+  const nearly = [found(1_000_000n, 1n), found(1_000_000n, 999_999n)];
+  expect([found(0n, 0n), found(7n, 0n), found(8n, 1n), found(1n, 1n), ...nearly]).toEqual([
     "There were no requests to simulate.",
     "It would have refused none of these requests.",
     "It would have refused 1 of 8 requests (12.5 %).",
+    "It would have refused 1 of 1 request (100 %).",
+    "It would have refused 1 of 1,000,000 requests (under 0.1 %).",
+    "It would have refused 999,999 of 1,000,000 requests (over 99.9 %).",
   ]);
 });
 

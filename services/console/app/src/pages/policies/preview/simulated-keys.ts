@@ -1,4 +1,4 @@
-import { formatCount } from "../../../format/money.ts";
+import { countOf, formatCount } from "../../../format/money.ts";
 import type { SimulatedKey, SimulatePolicyResponse } from "@routeplane/contracts/policy";
 
 /** Maximum number of keys that the chart shows; its table has all. */
@@ -53,6 +53,13 @@ export function ruleTitle(rule: string): string {
 export function simulationSentence({ requestCount, refusedCount }: SimulatePolicyResponse): string {
   if (requestCount === 0n) return "There were no requests to simulate.";
   if (refusedCount === 0n) return "It would have refused none of these requests.";
-  const share = `${formatCount(refusedCount)} of ${formatCount(requestCount)} requests`;
-  return `It would have refused ${share} (${percentOf(refusedCount, requestCount)} %).`;
+  const share = `${formatCount(refusedCount)} of ${countOf(requestCount, "request")}`;
+  return `It would have refused ${share} (${percentText(refusedCount, requestCount)}).`;
+}
+
+/** Percentage in words: rounding must not turn a part into none or all. */
+function percentText(part: bigint, whole: bigint): string {
+  const percent = percentOf(part, whole);
+  if (percent === 0) return "under 0.1 %";
+  return percent === 100 && part < whole ? "over 99.9 %" : `${percent} %`;
 }
