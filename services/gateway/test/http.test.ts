@@ -103,6 +103,19 @@ describe("the HTTP server", () => {
     expect(wrong.headers.get("x-should-retry")).toBe("false");
   });
 
+  it("answers an unknown path in the words of the API that the client speaks", async () => {
+    const answer = await fetch(`${http.url}/v1/messages/batches`, { headers: { "anthropic-version": "2023-06-01" } });
+    expect(answer.status).toBe(404);
+    expect(answer.headers.get("request-id")).toBe(answer.headers.get("x-request-id"));
+    expect(await answer.json()).toMatchObject({
+      type: "error",
+      error: { type: "not_found_error", code: "unknown_url" },
+    });
+    const ofOpenAi = await fetch(`${http.url}/v1/messages/batches`);
+    expect(ofOpenAi.headers.has("request-id")).toBe(false);
+    expect(await ofOpenAi.json()).toMatchObject({ error: { type: "invalid_request_error", code: "unknown_url" } });
+  });
+
   it("answers a body that is too large with 413, announced or not", async () => {
     const announced = await fetch(`${http.url}/body`, { method: "POST", body: "x".repeat(2_000_000) });
     expect(announced.status).toBe(413);

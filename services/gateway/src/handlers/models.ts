@@ -1,6 +1,4 @@
-import type { IncomingMessage } from "node:http";
 import { judgeModel } from "@routeplane/guardrails";
-import { ANTHROPIC_ERRORS, type ErrorFormat, OPENAI_ERRORS } from "../domain/errors/error-envelope.ts";
 import { modelNotFound } from "../domain/errors/refusal.ts";
 import type { GuardOf } from "../domain/guardrails/guard.ts";
 import type { VerifyKey } from "../domain/ports/key-verifier.ts";
@@ -11,6 +9,7 @@ import { servesWire } from "../domain/request/model-fit.ts";
 import { qualifiedName } from "../domain/request/model-names.ts";
 import { cheapestRequestCost } from "../domain/routing/cheapest-request.ts";
 import { hasAvailableHop } from "../domain/routing/hop-order.ts";
+import { errorsOfClient, isAnthropicClient } from "./client-api.ts";
 import { credentialHeadersOf } from "./credential-headers.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ListedModel, toAnthropicModel, toAnthropicPage, toOpenAiModel } from "./model-objects.ts";
@@ -36,7 +35,7 @@ export function modelsRoutes({ verifyKey, guardOf, providers }: ModelsDependenci
       method: "GET",
       path: "/v1/models",
       reaches: "gateway",
-      errors: errorsOf,
+      errors: errorsOfClient,
       async handle(exchange) {
         announceRequestId(exchange);
         const mayCall = await allowedModels(exchange);
@@ -56,7 +55,7 @@ export function modelsRoutes({ verifyKey, guardOf, providers }: ModelsDependenci
       method: "GET",
       path: "/v1/models/*",
       reaches: "gateway",
-      errors: errorsOf,
+      errors: errorsOfClient,
       async handle(exchange, rest) {
         announceRequestId(exchange);
         const mayCall = await allowedModels(exchange);
@@ -68,15 +67,6 @@ export function modelsRoutes({ verifyKey, guardOf, providers }: ModelsDependenci
       },
     },
   ];
-}
-
-/** True for a client of the Anthropic API: each of its requests names the version of that API. */
-function isAnthropicClient({ headers }: IncomingMessage): boolean {
-  return headers["anthropic-version"] !== undefined;
-}
-
-function errorsOf(request: IncomingMessage): ErrorFormat {
-  return isAnthropicClient(request) ? ANTHROPIC_ERRORS : OPENAI_ERRORS;
 }
 
 /** Names the request in the header that clients of the Anthropic API read, on every answer, errors included. */

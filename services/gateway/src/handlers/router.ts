@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "@routeplane/domain";
 import { type Logger, logLine, withRequestId } from "@routeplane/runtime";
-import { type ErrorFormat, OPENAI_ERRORS } from "../domain/errors/error-envelope.ts";
+import { ANTHROPIC_ERRORS, type ErrorFormat, OPENAI_ERRORS } from "../domain/errors/error-envelope.ts";
 import { methodNotAllowed, notFound, refusalOf, toErrorAnswer } from "./error-answer.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { LoadGate } from "../domain/load/load-gate.ts";
+import { errorsOfClient } from "./client-api.ts";
 import { createCors } from "./cors.ts";
 import { type Exchange, openExchange } from "./exchange.ts";
 import { countRefusal, countRequest } from "./request-metrics.ts";
@@ -22,7 +23,7 @@ export interface Route {
    * `gateway`.
    */
   readonly reaches: "upstream" | "service" | "gateway";
-  /** Rendering of its errors, or the choice of it by a request; that of OpenAI by default. */
+  /** Rendering of its errors, or the choice of it by a request; that of OpenAI by default. Without a route the client's API decides. */
   readonly errors?: ErrorFormat | ((request: IncomingMessage) => ErrorFormat);
   /** True if it is called by machines at intervals: its requests are logged at debug. False by default. */
   readonly isProbe?: boolean;
@@ -124,7 +125,8 @@ export function createRouter(options: RouterOptions): Router {
 }
 
 function errorFormatOf(request: IncomingMessage, route: Route | undefined): ErrorFormat {
-  const { errors = OPENAI_ERRORS } = route ?? {};
+  if (route === undefined) return errorsOfClient(request);
+  const { errors = OPENAI_ERRORS } = route;
   return typeof errors === "function" ? errors(request) : errors;
 }
 
@@ -154,6 +156,8 @@ async function answerError(
   }
   const { status, headers, body } = toErrorAnswer(error, errors, redact);
   const bytes = Buffer.from(body);
+  // Anthropic's clients look for the id of a request there.
+  if (errors === ANTHROPIC_ERRORS) reply.announce({ "request-id": requestId });
   reply.begin(status, { ...headers, "content-length": String(bytes.length) });
   await reply.end(bytes);
 }
