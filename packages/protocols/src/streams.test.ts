@@ -217,6 +217,15 @@ describe("a translated stream", () => {
     expect(message["stop_reason"]).toBe("tool_use");
   });
 
+  it.each([
+    ["an index that is a text", { index: "0", delta: { content: "Hi" }, finish_reason: "stop" }],
+    ["a message in the place of a delta", { index: 0, message: { content: "Hi" }, finish_reason: "stop" }],
+  ])("reads a choice with %s", (_, choice) => {
+    const chunk = { data: JSON.stringify({ choices: [choice] }) };
+    const message = assembleMessages(translateStream("chat", [chunk], "messages"));
+    expect(message).toMatchObject({ content: [{ type: "text", text: "Hi" }], stop_reason: "end_turn" });
+  });
+
   it("writes calls without ids, of one index, as separate blocks with ids of their own", () => {
     const chunk = (of: string) => {
       const call = { index: 0, id: "", function: { name: "look", arguments: `{"of":"${of}"}` } };

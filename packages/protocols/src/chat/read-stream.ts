@@ -51,10 +51,11 @@ export class ChatStreamReader implements StreamReader {
     const events: StreamEvent[] = [];
     this.#serviceTier = textOf(chunk["service_tier"]) ?? this.#serviceTier;
     const first: unknown = Array.isArray(chunk["choices"]) ? chunk["choices"][0] : undefined;
-    const choice = isObject(first) && (first["index"] ?? 0) === 0 ? first : undefined;
+    const choice = isObject(first) && Number(first["index"] ?? 0) === 0 ? first : undefined;
     if (choice !== undefined && !this.#hasStarted) events.push(this.#start(chunk));
     if (choice !== undefined && this.#stop === undefined && !this.#hasFailed) {
-      const delta = choice["delta"];
+      // Some upstreams send a message in the place of a delta.
+      const delta = choice["delta"] ?? choice["message"];
       if (isObject(delta)) this.#readDelta(delta, events);
       if (this.#hasEnded) return events;
       this.#readFinish(choice["finish_reason"], events);
