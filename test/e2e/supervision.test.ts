@@ -1,9 +1,11 @@
-import { readdir, readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { reservePorts } from "@routeplane/standalone";
 import { eventually, suspendProcess } from "@routeplane/testing";
 import { WITH_CONSOLE } from "../harness/console.ts";
-import { isAlive, killAll, processesOf, runUp, startNode, type TestNode } from "../harness/index.ts";
+import { isAlive, killAll, newHome, processesOf, runUp, startNode, type TestNode } from "../harness/index.ts";
 
 const ROLES = ["postgres", "nats", "auth", "policy", "usage", "aggregator", "gateway", "gateway-2", "console"];
 
@@ -49,6 +51,21 @@ describe("supervision", () => {
     expect(await processesOf(node.home)).toEqual([]);
     expect(await readdir(join(node.home, "spool/gateway-2"))).toEqual([]);
   });
+});
+
+it("starts and runs on when nobody reads its output", async () => {
+  const home = await newHome();
+  onTestFinished(() => rm(home, { recursive: true, force: true }));
+  const { ports, release } = await reservePorts(1);
+  onTestFinished(release);
+  const running = runUp(home, [], { environment: { ROUTEPLANE_PORT: `${ports[0]}` } });
+  running.child.stdout?.destroy();
+  // The address is saved once all is ready, before anything is written to stdout.
+  await eventually(() => existsSync(join(home, "url")), 120_000);
+  running.child.kill("SIGTERM");
+  const { exitCode, stderr } = await running.ended;
+  expect([exitCode, stderr]).toEqual([0, expect.stringMatching(/^ {2}stop +\d/m)]);
+  expect(await readdir(join(home, "run"))).toEqual([]);
 });
 
 function requestEcho(url: string, token: string): Promise<Response> {

@@ -30,6 +30,8 @@ async function runUp(context: Context, { port, gateways, verbose = false }: UpOp
       `${gateways} gateways from port ${firstPort} on need ports beyond ${MAX_PORT}: give a lower --port or fewer --gateways`,
     );
   }
+  // Unlike other commands, a node goes on when nobody reads its output.
+  stdout.removeAllListeners("error").on("error", () => {});
   // Imported here, so that no other command loads the code that runs a node.
   const { runNode } = await import("@routeplane/standalone");
   const exitCode = await runNode({
