@@ -227,6 +227,24 @@ describe("a session", () => {
     expect((await fetch(`${node.consoleUrl}/session`, { headers })).status).toBe(401);
   });
 
+  it("is read by one call at a time, however slow the console is", async () => {
+    const { page } = await browser.open();
+    await page.clock.install();
+    await page.goto(await node.signInUrl(rootKey));
+    await title(page, "Overview").waitFor();
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    let running = 0;
+    await page.route(`${node.consoleUrl}/session`, async (route) => {
+      running += 1;
+      await released;
+      await route.continue();
+    });
+    await page.clock.runFor(12_000);
+    await expect.poll(() => running).toBeGreaterThan(0);
+    expect(running).toBe(1);
+    release();
+  });
+
   it("offers only what its key may do, also after scopes were removed from the key", async () => {
     const { token, id } = await mintKey(rootKey, ["keys:read", "keys:write"]);
     const { page } = await signedIn(token, { path: "/keys", title: "Keys" });

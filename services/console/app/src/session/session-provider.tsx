@@ -92,7 +92,11 @@ export function SessionProvider({ signInCode, onSession, children }: SessionProv
   useEffect(() => {
     if (signedIn === undefined) return;
     const stop = new AbortController();
+    let isLooking = false;
     const look = async (): Promise<void> => {
+      // A browser has few connections to a slow console: the calls of the page need them.
+      if (isLooking) return;
+      isLooking = true;
       try {
         const session = await readSession(stop.signal);
         if (session === undefined || session.namespaceState !== "active") end();
@@ -103,6 +107,8 @@ export function SessionProvider({ signInCode, onSession, children }: SessionProv
           setState((current) => (current.at === "signed-in" ? { at: "signed-in", session } : current));
       } catch {
         // The console or the auth service does not answer. The page stays; its sections show what they cannot read.
+      } finally {
+        isLooking = false;
       }
     };
     const timer = setInterval(() => {

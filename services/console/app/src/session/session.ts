@@ -45,16 +45,25 @@ export async function signOut(): Promise<void> {
   await requireOk(await call("DELETE", "/session"));
 }
 
+/** Time limits for a read of the session, and for a change, for which the console may make several calls of 10 s. Milliseconds. */
+const READ_MS = 15_000;
+const CHANGE_MS = 40_000;
+
 async function call(method: string, path: string, body?: object, signal?: AbortSignal): Promise<Response> {
-  const init: RequestInit = { method, headers: { ...CONSOLE_HEADER } };
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), method === "GET" ? READ_MS : CHANGE_MS);
+  const init: RequestInit = { method, headers: { ...CONSOLE_HEADER }, signal: stop.signal };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers = { ...CONSOLE_HEADER, "content-type": "application/json" };
   }
-  if (signal !== undefined) init.signal = signal;
-  return fetch(path, init).catch((error: unknown) => {
-    throw new SessionError("The console does not answer. Check that the node runs, then try again.", { cause: error });
-  });
+  if (signal !== undefined) init.signal = AbortSignal.any([signal, stop.signal]);
+  return fetch(path, init)
+    .catch((error: unknown) => {
+      const message = "The console does not answer. Check that the node runs, then try again.";
+      throw new SessionError(message, { cause: error });
+    })
+    .finally(() => clearTimeout(timer));
 }
 
 async function toSession(response: Response): Promise<Session> {
