@@ -55,6 +55,16 @@ async function guardrail(own: TestNamespace, spec: object, on: ReturnType<typeof
   return made?.id ?? "";
 }
 
+/** Number of transactions that wait for a lock, read in a transaction of its own: one sees the activity as it was at its first look. */
+async function waitingForLocks(): Promise<number> {
+  const { rows } = await policy.admin.within({}, (tx) =>
+    sql<{ count: number }>`
+      select count(*)::int as count from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`.execute(tx),
+  );
+  return rows[0]?.count ?? 0;
+}
+
 const applied = (lineage: readonly string[], namespaceId: string) =>
   createClient(EnforcementService, policy.asService(policy.transport)).listAppliedGuardrails({
     namespaceId,
@@ -165,14 +175,7 @@ describe("the guardrails that apply to a key", () => {
     const binding = await policy.admin.within({}, async (tx) => {
       await sql`select from changes for update`.execute(tx);
       const outcomes = bindAll();
-      await eventually(async () => {
-        const { rows } = await sql<{
-          n: number;
-        }>`select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(
-          tx,
-        );
-        return (rows[0]?.n ?? 0) >= ids.length;
-      });
+      await eventually(async () => (await waitingForLocks()) >= ids.length);
       return { outcomes };
     });
     const outcomes = await binding.outcomes;
