@@ -226,6 +226,14 @@ describe("a translated stream", () => {
     expect(message).toMatchObject({ content: [{ type: "text", text: "Hi" }], stop_reason: "end_turn" });
   });
 
+  it("skips a choice whose index no JavaScript number holds", () => {
+    const chunk = { data: '{"choices":[{"index":12345678901234567890,"delta":{"content":"Hi"}}]}' };
+    expect(assembleMessages(translateStream("chat", [chunk], "messages"))).not.toHaveProperty(
+      "stop_reason",
+      "end_turn",
+    );
+  });
+
   it("writes calls without ids, of one index, as separate blocks with ids of their own", () => {
     const chunk = (of: string) => {
       const call = { index: 0, id: "", function: { name: "look", arguments: `{"of":"${of}"}` } };

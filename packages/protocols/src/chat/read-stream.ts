@@ -9,6 +9,9 @@ import { FAILED, readFinish } from "./stop.ts";
 
 type ContentType = "text" | "refusal" | "thinking";
 
+/** Indices of the first choice, as upstreams write them. */
+const FIRST: ReadonlySet<unknown> = new Set([0, "0"]);
+
 interface ReadCall {
   readonly id: string;
   readonly index: number;
@@ -51,7 +54,7 @@ export class ChatStreamReader implements StreamReader {
     const events: StreamEvent[] = [];
     this.#serviceTier = textOf(chunk["service_tier"]) ?? this.#serviceTier;
     const first: unknown = Array.isArray(chunk["choices"]) ? chunk["choices"][0] : undefined;
-    const choice = isObject(first) && Number(first["index"] ?? 0) === 0 ? first : undefined;
+    const choice = isObject(first) && FIRST.has(first["index"] ?? 0) ? first : undefined;
     if (choice !== undefined && !this.#hasStarted) events.push(this.#start(chunk));
     if (choice !== undefined && this.#stop === undefined && !this.#hasFailed) {
       // Some upstreams send a message in the place of a delta.
