@@ -56,6 +56,18 @@ describe("an answer that is discarded", () => {
   });
 });
 
+it.each([true, false])(
+  "an error is returned at its head, although its body does not come: read whole %s",
+  async (isReadWhole) => {
+    for (const headers of [{ "content-length": "10" }, {}]) {
+      const { send } = await open((response) => response.writeHead(503, headers).flushHeaders());
+      const answer = await send(undefined, "/v1", isReadWhole);
+      expect([answer.status, answer.whole]).toEqual([503, undefined]);
+      answer.discard();
+    }
+  },
+);
+
 describe("a body that is read whole", () => {
   const sendWhole = async (answer: Answer) => (await open(answer)).send(undefined, "/v1", true);
 
@@ -161,13 +173,13 @@ describe("a small answer whose size is announced", () => {
     }
   });
 
-  it("has its status if its body breaks off", async () => {
+  it.each([200, 429])("has its status %i if its body breaks off", async (status) => {
     const { send } = await open((response) => {
-      response.writeHead(429, { "content-length": "1000" }).write("some");
+      response.writeHead(status, { "content-length": "1000" }).write("some");
       setTimeout(() => response.destroy(), 20);
     });
     const answer = await send();
-    expect(answer).toMatchObject({ status: 429, whole: undefined });
+    expect(answer).toMatchObject({ status, whole: undefined });
     await expect(collect(answer.body, 1_000)).rejects.toMatchObject({ kind: "broken" });
   });
 

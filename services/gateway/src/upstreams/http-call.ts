@@ -57,8 +57,8 @@ export interface HttpCallOptions {
 }
 
 /**
- * Sends a request. Resolves with the head of the answer, whatever its status; of a small one whose size is announced, or that is
- * read whole, once its body has arrived or broken off.
+ * Sends a request. Resolves with the head of the answer, whatever its status; of a small success whose size is announced, or that is
+ * read whole, once its body has arrived or broken off. The head of an error says enough, and its body may never come.
  *
  * @throws UpstreamFault
  */
@@ -117,9 +117,13 @@ class HttpCall implements Dispatcher.DispatchHandler, HttpAnswer, AsyncIterator<
     if (status < 200) return;
     this.status = status;
     this.headers = headers;
-    const announced = headers["content-length"];
-    this.#isAwaited = announced === undefined ? this.#isReadWhole : Number(announced) <= WHOLE_BYTES;
+    this.#isAwaited = status < 300 && this.#isSmall(headers["content-length"]);
     if (!this.#isAwaited) this.#resolve(this);
+  }
+
+  /** @param announced size of the body; undefined if the answer does not say it */
+  #isSmall(announced: string | readonly string[] | undefined): boolean {
+    return announced === undefined ? this.#isReadWhole : Number(announced) <= WHOLE_BYTES;
   }
 
   onResponseData(controller: Dispatcher.DispatchController, piece: Buffer): void {
