@@ -287,6 +287,19 @@ describe("a translated answer", () => {
     expect(translated.spentNano).toBeGreaterThan(0n);
   });
 
+  it("is charged exactly if its upstream goes on after the end", async () => {
+    const stream = messageStream(textBlock(0, "hello")) + textBlock(1, "more");
+    const body = { ...BODY, stream: true };
+    const { settlement } = await served({
+      client: CHAT,
+      upstream: "messages",
+      body,
+      type: STREAM_TYPE,
+      parts: [stream],
+    });
+    expect(settlement).toMatchObject({ promptTokens: 3, completionTokens: 5, estimated: false });
+  });
+
   it("is priced by the service tier that its upstream reports with the usage", async () => {
     const parts = [
       ...CHUNKS.slice(0, 4),

@@ -39,6 +39,8 @@ export class UpstreamMeter {
     if (stream === undefined) return;
     const meter = this.#meter instanceof StreamMeter ? this.#meter : new StreamMeter(this.#request, stream);
     this.#meter = meter;
+    // Only usage comes after the end.
+    if (meter.isDone && (meter.usage !== undefined || !stream.isLateUsage(event.data ?? ""))) return;
     meter.absorb(event.data);
     if (stream.endOf({ ...event, raw: NO_BYTES }) !== undefined) meter.end();
   }
