@@ -188,7 +188,7 @@ it("a stored budget with an unknown time zone refuses the requests that it appli
     ["day", "UTC"],
   ]) {
     await rewrite({ window, time_zone: timeZone, limit_micro_usd: 500 });
-    await expect(admit()).rejects.toThrow("a stored policy cannot be read: spec.time_zone ");
+    await expect(admit()).rejects.toThrow(`the stored policy ${made.id} cannot be read: spec.time_zone `);
     expect(await refusal(own.effective.getOwnLimits({}))).toMatchObject({ code: Code.Internal });
   }
   await rewrite({ window: "calendar_day", time_zone: "UTC", limit_micro_usd: 500 });

@@ -26,7 +26,7 @@ export function createAppliedPolicies(database: Database<PolicySchema>): Applied
           bindingId: row.binding_id,
           principal: fromPrincipalColumns(row),
           mode: row.mode,
-          spec: fromSpecColumns(row),
+          spec: fromSpecColumns(row.policy_id, row),
         }));
       }),
   };

@@ -11,7 +11,7 @@ export function fromPolicyRow(row: Selectable<PolicySchema["policies"]>): Policy
     id: row.id,
     namespaceId: row.namespace_id,
     name: row.name,
-    spec: fromSpecColumns(row),
+    spec: fromSpecColumns(row.id, row),
     createdAt: row.created_at,
     disabledAt: row.disabled_at ?? undefined,
     version: row.version,

@@ -1,4 +1,4 @@
-import { StrictJson } from "@routeplane/domain";
+import { type Id, StrictJson } from "@routeplane/domain";
 import { fromStoredJson, POLICY_KINDS, type PolicyKind, type PolicySpec, toSpecJson } from "@routeplane/policy-spec";
 
 /** Columns of a policy that hold its spec: `kind`, and `spec` as JSON. */
@@ -6,13 +6,14 @@ export function toSpecColumns(spec: PolicySpec): { readonly kind: PolicyKind; re
   return { kind: spec.kind, spec: JSON.stringify(toSpecJson(spec)) };
 }
 
-/** @throws Error naming the path if the columns cannot be read in full: a request that needs the policy must be refused */
-export function fromSpecColumns({ kind: name, spec }: { readonly kind: string; readonly spec: unknown }): PolicySpec {
+/** @throws Error naming policy and path if the columns cannot be read in full: a request that needs the policy must be refused */
+export function fromSpecColumns(
+  policyId: Id<"pol">,
+  { kind: name, spec }: { readonly kind: string; readonly spec: unknown },
+): PolicySpec {
+  const unreadable = (path: string, rule: string): Error =>
+    new Error(`the stored policy ${policyId} cannot be read: ${path} ${rule}`);
   const kind = POLICY_KINDS.find((known) => known === name);
   if (kind === undefined) throw unreadable("kind", `must be one of ${POLICY_KINDS.join(", ")}`);
   return fromStoredJson(kind, new StrictJson(spec, "spec", unreadable));
-}
-
-function unreadable(path: string, rule: string): Error {
-  return new Error(`a stored policy cannot be read: ${path} ${rule}`);
 }

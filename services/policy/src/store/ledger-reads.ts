@@ -94,7 +94,7 @@ export async function lockOpenSessions(
 
 function toAppliedLimits(row: AppliedRow): AppliedLimits | undefined {
   if (row.binding_id === null) return undefined;
-  const limits = limitsOf(fromSpecColumns(row));
+  const limits = limitsOf(fromSpecColumns(row.policy_id, row));
   if (limits === undefined) return undefined;
   if (row.counted === null) throw new CounterMissing(row.binding_id);
   return {

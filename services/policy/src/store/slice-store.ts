@@ -150,6 +150,7 @@ async function lockCountersOfSession(
 
 interface GrantRow extends JoinedSlice, Pick<Selectable<PolicySchema["policies"]>, "kind" | "spec" | "disabled_at"> {
   readonly id: Id<"bnd">;
+  readonly policy_id: Id<"pol">;
   /** Number of other sessions with a slice. */
   readonly money_others: bigint;
   readonly concurrent_others: bigint;
@@ -163,7 +164,7 @@ async function readGrantState(
   { counters, now }: LockedCounters,
 ): Promise<GrantState> {
   const { rows } = await sql<GrantRow>`
-    select b.id, p.kind, p.spec, p.disabled_at, others.*,
+    select b.id, b.policy_id, p.kind, p.spec, p.disabled_at, others.*,
       s.session_id, s.dimension, s.granted, s.returned, s.used, s.doubt, s.held_back
     from bindings b join policies p on p.namespace_id = b.namespace_id and p.id = b.policy_id
     cross join lateral (
@@ -178,7 +179,7 @@ async function readGrantState(
   const slices: SliceMap = new Map();
   const others = new Map<string, number>();
   for (const row of rows) {
-    const ofBinding = row.disabled_at === null ? limitsOf(fromSpecColumns(row)) : undefined;
+    const ofBinding = row.disabled_at === null ? limitsOf(fromSpecColumns(row.policy_id, row)) : undefined;
     if (ofBinding !== undefined) limits.set(row.id, ofBinding);
     others.set(sliceName(row.id, "money"), Number(row.money_others));
     others.set(sliceName(row.id, "concurrent"), Number(row.concurrent_others));
