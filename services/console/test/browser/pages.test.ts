@@ -232,6 +232,15 @@ describe.each([
   });
 });
 
+it("links the refusals of a key to the refused requests", async () => {
+  const { page } = await open(`/keys/${data.agent.id}?range=24h&show=refusals`);
+  await page.locator("[data-bucket] [data-series='0']").last().click();
+  await page.getByRole("heading", { level: 1, name: "Requests" }).waitFor();
+  await settled(page);
+  const statuses = page.getByRole("table").locator("tbody tr td:nth-child(2)");
+  expect(await statuses.allInnerTexts()).toEqual([expect.stringContaining("denied")]);
+});
+
 describe("a page whose script cannot be loaded", () => {
   it("is shown once the console has the script again, e.g. after a restart or an update", async () => {
     const { page } = await open("/quick-start");

@@ -15,6 +15,7 @@ import { shortText } from "../../format/short-text.ts";
 import { type RangeFilters, timeRangeOf, toProtoRange } from "../../format/time-range.ts";
 import { useNow } from "../../format/use-now.ts";
 import { useTimeZone } from "../../format/use-time-zone.ts";
+import { requestsLink } from "../overview/requests-link.ts";
 import { type ModelUsage, usageByModel } from "./usage-by-model.ts";
 
 interface KeyUsageProps {
@@ -68,13 +69,7 @@ function UsageInZone({ keyId, filters, timeZone }: KeyUsageProps & { readonly ti
         idOf={({ model }) => model}
         nameOf={modelName}
         onSelect={(bucket, series) =>
-          navigate(
-            logOf({
-              from: bucket.from.toISOString(),
-              to: bucket.to.toISOString(),
-              ...(series?.id !== undefined && { model: series.id }),
-            }),
-          )
+          navigate(`${requestsLink(bucket, measure, "model", series?.id)}&${new URLSearchParams({ key: keyId })}`)
         }
       />
       {byModel.error !== null && (
