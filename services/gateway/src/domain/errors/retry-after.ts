@@ -10,6 +10,9 @@ export function retryAfterWait(waitMs: number): { readonly retryAfter: string; r
   return { retryAfter: String(waitSecs), retryable: waitSecs < MAX_RETRY_AFTER_SECS };
 }
 
+/** Longest wait that is passed on, 31 years. A longer one becomes this: without a wait, clients would try again at once. */
+const MAX_SECS = 999_999_999;
+const AMOUNT = /^\d{1,40}(?:\.\d{1,9})?$/;
 const SECONDS = /^\d{1,9}(?:\.\d{1,9})?$/;
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
 
@@ -38,10 +41,15 @@ export function readDuration(text: string): number | undefined {
 export function upstreamRetryAfter(header: (name: string) => string | undefined): string | undefined {
   const named = header("retry-after");
   if (named !== undefined && (SECONDS.test(named) || HTTP_DATE.test(named))) return named;
+  if (named !== undefined && AMOUNT.test(named)) return boundedSecs(Number(named));
   const waitMs = header("retry-after-ms");
-  if (waitMs !== undefined && /^\d{1,12}(?:\.\d{1,9})?$/.test(waitMs)) return String(Math.ceil(Number(waitMs) / 1_000));
+  if (waitMs !== undefined && AMOUNT.test(waitMs)) return boundedSecs(Number(waitMs) / 1_000);
   const resets = [resetSecs(header, "requests"), resetSecs(header, "tokens")].filter((secs) => secs !== undefined);
   return resets.length === 0 ? undefined : String(Math.ceil(Math.max(...resets)));
+}
+
+function boundedSecs(secs: number): string {
+  return String(Math.min(MAX_SECS, Math.ceil(secs)));
 }
 
 /** Seconds until a limit of which nothing remains is reset; undefined if some remains. */
