@@ -24,3 +24,11 @@ it("gives up a read of the session after 15 s without an answer, and a change af
   await vi.advanceTimersByTimeAsync(25_000);
   expect(ended).toHaveLength(2);
 });
+
+it("names a gateway to fill in, for snippets, if the console does not know its address", async () => {
+  const answer = (gateway_url: string) => vi.stubGlobal("fetch", async () => Response.json({ gateway_url }));
+  answer("https://llm.example.com");
+  expect((await readSession())?.gatewayUrl).toBe("https://llm.example.com");
+  answer("");
+  expect((await readSession())?.gatewayUrl).toBe("https://YOUR-GATEWAY");
+});

@@ -17,7 +17,7 @@ export interface Session {
   readonly expiresAt: Date;
   /** True if it can be exchanged for a session in another namespace. */
   readonly canSwitch: boolean;
-  /** Address at which clients call models. */
+  /** Address at which clients call models; a placeholder if the console does not know it. */
   readonly gatewayUrl: string;
 }
 
@@ -98,7 +98,7 @@ function fromSessionJson(json: unknown): Session {
     scopes: Array.isArray(fields["scopes"]) ? fields["scopes"].map(String) : [],
     expiresAt: new Date(textOf(fields["expires_at"])),
     canSwitch: fields["can_switch"] === true,
-    gatewayUrl: textOf(fields["gateway_url"]),
+    gatewayUrl: textOf(fields["gateway_url"]) || "https://YOUR-GATEWAY",
   };
 }
 
