@@ -112,6 +112,12 @@ describe("an invalid command line exits with 2, reports what is wrong, and calls
     const { stderr } = await runCli(["cloud", "rp_live_abc_def_ghi"], NOWHERE);
     expect(stderr).toContain("[redacted]");
     expect(stderr).not.toContain("abc_def");
+    const environment = { ...NOWHERE, ROUTEPLANE_URL: "http://127.0.0.1:1", XDG_CONFIG_HOME: "/nonexistent" };
+    for (const format of ["table", "json"]) {
+      const used = await runCli(["cloud", "namespace", "use", "rp_live_abc_def_ghi", "-o", format], environment);
+      expect(used).toMatchObject({ code: 4, stderr: expect.stringContaining("keys mint --namespace rp_[redacted]") });
+      expect(used.stderr).not.toContain("abc_def");
+    }
   });
 });
 

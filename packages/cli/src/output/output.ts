@@ -55,7 +55,7 @@ type Stream = NodeJS.WritableStream & { readonly isTTY?: boolean };
 export function createOutput(mode: () => Mode, stdout: Stream, stderr: Stream): Output {
   let isQuiet = false;
   const note = (text: string): void => {
-    if (!isQuiet && mode().format !== "json") stderr.write(`${printableLines(text)}\n`);
+    if (!isQuiet && mode().format !== "json") stderr.write(`${printableLines(redactTokens(text))}\n`);
   };
   return {
     get json() {
@@ -94,7 +94,7 @@ export function createOutput(mode: () => Mode, stdout: Stream, stderr: Stream): 
   };
 }
 
-/** Error as `--json` shows it. */
+/** Error as `--json` shows it, with tokens redacted that were pasted into the command line. */
 export function errorJson({ code, reason, message, options }: CliError): ErrorJson {
   const { hint, fields = [], metadata = {}, requestId } = options;
   return {
@@ -102,9 +102,9 @@ export function errorJson({ code, reason, message, options }: CliError): ErrorJs
       code,
       reason,
       message: redactTokens(message),
-      hint: hint ?? null,
-      fields,
-      metadata,
+      hint: hint === undefined ? null : redactTokens(hint),
+      fields: fields.map(({ field, rule }) => ({ field: redactTokens(field), rule: redactTokens(rule) })),
+      metadata: Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name, redactTokens(value)])),
       request_id: requestId ?? null,
     },
   };
@@ -117,7 +117,7 @@ const NEEDS_LOGS: ReadonlySet<string> = new Set(["internal", "unavailable", "unk
 function errorText({ code, message, options }: CliError, style: Style): string {
   const { hint, requestId } = options;
   const lines = [`${style.red("error:")} ${printableLines(redactTokens(message))}`];
-  if (hint !== undefined) lines.push(printableLines(hint));
+  if (hint !== undefined) lines.push(printableLines(redactTokens(hint)));
   if (requestId !== undefined && NEEDS_LOGS.has(code)) lines.push(printableLines(`request id: ${requestId}`));
   return `${lines.join("\n")}\n`;
 }
