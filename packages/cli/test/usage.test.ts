@@ -59,6 +59,35 @@ describe.concurrent("usage", () => {
     expect(text.stdout).toMatch(/^TOTAL +2 +0 +0 +\$0\.000007$/m);
   });
 
+  it("shows every digit of sums beyond 2^53, in each format", async () => {
+    const [spend, tokens] = [9_007_199_254_740_993n, 9_223_372_036_854_775_807n];
+    await using node = await usage({
+      getUsage({ groupBy }) {
+        const sums = { requestCount: 1n, promptTokens: tokens, spendMicroUsd: spend };
+        const groups = [
+          { model: "small", ...sums, spendMicroUsd: spend - 1n },
+          { model: "large", ...sums },
+        ];
+        return { from: AT, to: AT, ...sums, groups: groupBy.length === 0 ? [] : groups };
+      },
+    });
+    const shown = async (...argv: string[]): Promise<string> =>
+      (await runCli(["cloud", "usage", ...argv], as(node.url))).stdout;
+    expect(await shown()).toMatch(/^spend +9007199254740993 micro-USD \(\$9,007,199,254\.740993\)$/m);
+    expect(await shown("--json")).toContain('"spend_micro_usd": 9007199254740993,');
+    expect(await shown("-o", "yaml")).toMatch(/^spend_micro_usd: 9007199254740993$/m);
+    const groups = ["--group-by", "model", "--sort", "spend_micro_usd"];
+    expect(await shown(...groups, "-o", "csv")).toMatch(
+      /\r\nlarge,1,9223372036854775807,0,9007199254740993,.*\r\nsmall,1,9223372036854775807,0,9007199254740992,/,
+    );
+    expect(await shown(...groups, "-o", "table")).toMatch(
+      /^large +1 +9,223,372,036,854,775,807 +0 +\$9,007,199,254\.740993 /m,
+    );
+    expect(JSON.parse(await shown(...groups, "--json"))).toMatchObject({
+      groups: [{ model: "large" }, { model: "small" }],
+    });
+  });
+
   it("groups by days in --time-zone, and shows times in it", async () => {
     const received: object[] = [];
     const day = (offset: bigint) => ({ day: { seconds: AT.seconds + offset * 3_600n, nanos: 0 }, requestCount: 1n });

@@ -29,7 +29,7 @@ export function timeColumn<Name extends string, Row extends Readonly<Record<Name
 }
 
 /** Column of a JSON field that is a count, which people see with thousands separators. */
-export function countColumn<Name extends string, Row extends Readonly<Record<Name, number>>>(
+export function countColumn<Name extends string, Row extends Readonly<Record<Name, number | bigint>>>(
   header: string,
   name: Name,
   layout: Layout<Row> = {},
@@ -38,7 +38,7 @@ export function countColumn<Name extends string, Row extends Readonly<Record<Nam
 }
 
 /** Columns of a JSON field that is an amount in micro-USD: as it is for programs, in USD for people. */
-export function moneyColumns<Name extends string, Row extends Readonly<Record<Name, number>>>(
+export function moneyColumns<Name extends string, Row extends Readonly<Record<Name, number | bigint>>>(
   name: Name,
   { header = "USD", ...layout }: Layout<Row> & { readonly header?: string } = {},
 ): readonly Column<Row>[] {

@@ -1,10 +1,12 @@
+import { toJson } from "./json.ts";
+
 /**
  * CSV by RFC 4180, safe for spreadsheets, which run a cell that starts like a formula. Such a text is prefixed with `'`, as OWASP advises,
  * and so is a text that starts with `'`: a reader who removes one leading `'` gets the original text. Numbers stay numbers.
  */
 
 /** Value of a cell for programs. */
-export type CellValue = string | number | boolean | null | undefined | object;
+export type CellValue = string | number | bigint | boolean | null | undefined | object;
 
 /** Line of a CSV file. Null is empty, and a list or an object is JSON. */
 export function csvLine(values: readonly CellValue[]): string {
@@ -14,7 +16,7 @@ export function csvLine(values: readonly CellValue[]): string {
 function csvCell(value: CellValue): string {
   if (value === null || value === undefined) return "";
   if (typeof value !== "string" && typeof value !== "object") return String(value);
-  const text = withoutFormulas(typeof value === "string" ? value : JSON.stringify(value));
+  const text = withoutFormulas(typeof value === "string" ? value : toJson(value));
   return /^[^",;\t\r\n]*$/.test(text) ? text : `"${text.replaceAll('"', '""')}"`;
 }
 

@@ -1,4 +1,5 @@
 import { type CellValue, csvLine } from "./csv.ts";
+import { toJson } from "./json.ts";
 import { printable } from "./printable.ts";
 import { type Column, columnName, columnValue } from "./table.ts";
 
@@ -49,5 +50,5 @@ export function tsvLine(values: readonly CellValue[]): string {
 
 function tsvCell(value: CellValue): string {
   if (value === null || value === undefined) return "";
-  return printable(typeof value === "object" ? JSON.stringify(value) : String(value));
+  return printable(typeof value === "object" ? toJson(value) : String(value));
 }

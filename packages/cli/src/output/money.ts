@@ -1,7 +1,7 @@
 const MICRO_PER_USD = 1_000_000n;
 
 /** Amount in micro-USD and in USD, both exact, e.g. `5000000 micro-USD ($5.00)`. */
-export function formatMicroUsd(microUsd: number): string {
+export function formatMicroUsd(microUsd: number | bigint): string {
   return `${microUsd} micro-USD (${formatUsd(microUsd)})`;
 }
 
@@ -11,7 +11,7 @@ export function formatCount(count: number | bigint): string {
 }
 
 /** Exact amount in USD, with at least cents, e.g. `$5.00`, `$1,200.00` or `$0.000012`. */
-export function formatUsd(microUsd: number): string {
+export function formatUsd(microUsd: number | bigint): string {
   const micro = BigInt(microUsd);
   const fraction = (micro % MICRO_PER_USD)
     .toString()

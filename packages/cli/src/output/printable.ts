@@ -1,3 +1,5 @@
+import { toJson } from "./json.ts";
+
 /**
  * Escaping of text from elsewhere, e.g. the name of a key or a message of the node, so that it cannot control the terminal: control
  * characters and characters that reorder text become visible escapes.
@@ -23,7 +25,7 @@ export function printableLines(text: string): string {
 
 /** Indented JSON whose strings are escaped for terminals; a parser reads the same value. */
 export function printableJson(value: unknown): string {
-  return printableLines(JSON.stringify(value, null, 2));
+  return printableLines(toJson(value, 2));
 }
 
 function escaped(character: string): string {

@@ -1,4 +1,5 @@
 import { CliError, ExitCode, usageError } from "../errors.ts";
+import { toJson } from "./json.ts";
 import { printable, printableLines } from "./printable.ts";
 
 /** Start of the library's message for an unknown function. */
@@ -25,7 +26,7 @@ export async function loadQuery(expression: string): Promise<(value: unknown) =>
   }
   return (value) => {
     try {
-      return [...filter(JSON.parse(JSON.stringify(value)))].map(lineOf).join("\n");
+      return [...filter(JSON.parse(toJson(value)))].map(lineOf).join("\n");
     } catch (error) {
       throw new CliError(ExitCode.failed, "failed_precondition", "QUERY_FAILED", `--jq: ${messageOf(error)}`);
     }

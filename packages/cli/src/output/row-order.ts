@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { rowsArgument } from "../arguments.ts";
 import { usageError } from "../errors.ts";
 import type { CellValue } from "./csv.ts";
+import { toJson } from "./json.ts";
 import { type Column, columnName, columnValue } from "./table.ts";
 
 /** Order of the rows of a list that is read as a whole, and the number of rows to show. */
@@ -45,13 +46,17 @@ export function orderOf<Row>(
 
 function compared(left: CellValue, right: CellValue, sign: number): number {
   if (isAbsent(left) || isAbsent(right)) return Number(isAbsent(left)) - Number(isAbsent(right));
-  if (typeof left === "number" && typeof right === "number") return sign * (right - left);
+  if (isNumeric(left) && isNumeric(right)) return sign * (left < right ? 1 : -Number(left > right));
   const [before, after] = [textOf(left), textOf(right)];
   return sign * (before < after ? -1 : Number(before > after));
 }
 
+function isNumeric(value: CellValue): value is number | bigint {
+  return typeof value === "number" || typeof value === "bigint";
+}
+
 function textOf(value: CellValue): string {
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "object" ? toJson(value) : String(value);
 }
 
 function isAbsent(value: CellValue): boolean {

@@ -12,7 +12,7 @@ export interface Style {
   /** True to show the columns that are only in wide tables. */
   readonly wide: boolean;
   /** Formats a count: with thousands separators, but not for a pipe. */
-  readonly count: (count: number) => string;
+  readonly count: (count: number | bigint) => string;
 }
 
 export function styleFor(

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { Context } from "../context.ts";
 import { type DelimitedFormat, delimitedLines, delimitedText, isDelimited } from "../output/delimited.ts";
+import { toJson } from "../output/json.ts";
 import type { Output } from "../output/output.ts";
 import { printable, printableJson } from "../output/printable.ts";
 import { type Progress, startProgress } from "../output/progress.ts";
@@ -205,7 +206,7 @@ export function rowPrinter<Row extends object>(
   }
   const textOf = (row: Row): string => {
     if (format === "yaml") return `---\n${output.encode(row)}`;
-    if (format === "json") return output.wholeLists ? output.encode(row) : printable(JSON.stringify(row));
+    if (format === "json") return output.wholeLists ? output.encode(row) : printable(toJson(row));
     return printable(
       shownColumns(columns, format === "wide")
         .map(({ cell }) => cell(row))

@@ -48,7 +48,7 @@ export function reportText(report: ReportView, counts: ReportCounts, style: Styl
 
 /** Spend of the previous period, and the difference to the current one. */
 function comparison({ spend_micro_usd: now }: TotalsView, { spend_micro_usd: before }: TotalsView): string {
-  if (before === 0) return formatMicroUsd(before);
-  const percent = Math.round(((now - before) / before) * 100);
+  if (Number(before) === 0) return formatMicroUsd(before);
+  const percent = Math.round(((Number(now) - Number(before)) / Number(before)) * 100);
   return `${formatMicroUsd(before)}; ${percent < 0 ? "" : "+"}${percent} % since`;
 }

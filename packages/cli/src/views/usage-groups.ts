@@ -125,7 +125,7 @@ const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 /** Bar of a group, in proportion to the largest spend of a group, or to the largest number of requests if nothing was spent. */
 function barOf(groups: readonly UsageGroupView[]): (group: UsageGroupView) => string {
   const hasSpend = groups.some(({ spend_micro_usd }) => spend_micro_usd > 0);
-  const size = (group: UsageGroupView): number => (hasSpend ? group.spend_micro_usd : group.request_count);
+  const size = (group: UsageGroupView): number => Number(hasSpend ? group.spend_micro_usd : group.request_count);
   const most = groups.reduce((max, group) => Math.max(max, size(group)), 1);
   return (group) => {
     const eighths = Math.round((size(group) / most) * BAR_WIDTH * 8);

@@ -5,13 +5,13 @@ import type { Names } from "../request-names.ts";
 import type { Style } from "../output/style.ts";
 import { formatTime } from "../output/time.ts";
 import { fromProtoStatus } from "./requests/request.ts";
-import { fromProtoInteger, requirePresent, fromProtoRequiredTime, fromProtoText } from "./values.ts";
+import { fromProtoInteger, requirePresent, fromProtoRequiredTime, fromProtoSum, fromProtoText } from "./values.ts";
 
 export interface TotalsView {
   readonly request_count: number;
-  readonly prompt_tokens: number;
-  readonly completion_tokens: number;
-  readonly spend_micro_usd: number;
+  readonly prompt_tokens: number | bigint;
+  readonly completion_tokens: number | bigint;
+  readonly spend_micro_usd: number | bigint;
   /** Number of denied requests; not part of `request_count`. */
   readonly denied_count: number;
   /** Number of denied requests without a row in the request log; part of `denied_count`. */
@@ -99,9 +99,9 @@ export function fromProtoNamespaceUsage(
 export function fromProtoTotals(totals: GetUsageResponse | GetNodeUsageResponse | UsageGroup): TotalsView {
   return {
     request_count: fromProtoInteger(totals.requestCount),
-    prompt_tokens: fromProtoInteger(totals.promptTokens),
-    completion_tokens: fromProtoInteger(totals.completionTokens),
-    spend_micro_usd: fromProtoInteger(totals.spendMicroUsd),
+    prompt_tokens: fromProtoSum(totals.promptTokens),
+    completion_tokens: fromProtoSum(totals.completionTokens),
+    spend_micro_usd: fromProtoSum(totals.spendMicroUsd),
     denied_count: fromProtoInteger(totals.deniedCount),
     denied_unlogged_count: fromProtoInteger(totals.deniedUnloggedCount),
     total_p50_ms: fromProtoMs(totals.totalLatency?.p50Ms),

@@ -28,6 +28,12 @@ export function fromProtoInteger(integer: bigint): number {
   return Number(integer);
 }
 
+/** Converts a sum, which no contract bounds: a bigint beyond 2^53, which is printed as exactly as a number. */
+export function fromProtoSum(integer: bigint): number | bigint {
+  const number = Number(integer);
+  return Number.isSafeInteger(number) ? number : integer;
+}
+
 /** Converts an amount or a count that may be unknown. */
 export function fromProtoCount(integer: bigint | undefined): number | null {
   return integer === undefined ? null : fromProtoInteger(integer);
