@@ -35,6 +35,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+it("an export of JSON lines sends no control character to the terminal, and parses to the same text", async () => {
+  const hostile = "a\u009b2J\u009d0;title\u0007\u202eb\u2028";
+  await using node = await usage({ listRequests: () => ({ requests: [{ ...row("req_1"), upstreamError: hostile }] }) });
+  const { stdout } = await runCli(["cloud", "requests", "export", "--format", "jsonl"], as(node.url));
+  expect(stdout).toMatch(/^[\x20-\x7e]+\n$/);
+  expect(JSON.parse(stdout)).toMatchObject({ upstream_error: hostile });
+});
+
 describe.concurrent("requests --follow", () => {
   it("resumes where a stream ended, cleanly or not, and prints each request once", async () => {
     const tokens: string[] = [];

@@ -3,6 +3,8 @@ import { type Command, Option } from "commander";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { type CellValue, csvLine } from "../../output/csv.ts";
+import { toJson } from "../../output/json.ts";
+import { printable } from "../../output/printable.ts";
 import { startProgress } from "../../output/progress.ts";
 import type { ListPage } from "../../views/list.ts";
 import type { RangeOptions, TimeRange } from "../time-range.ts";
@@ -134,6 +136,6 @@ function linesOf<Row extends RowOf<Row>>(
   rows: readonly Row[],
 ): string {
   const lineOf = (row: Row): string =>
-    format === "jsonl" ? `${JSON.stringify(row)}\n` : csvLine(fieldNames.map((name) => row[name]));
+    format === "jsonl" ? `${printable(toJson(row))}\n` : csvLine(fieldNames.map((name) => row[name]));
   return rows.map(lineOf).join("");
 }
