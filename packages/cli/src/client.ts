@@ -129,11 +129,12 @@ export const HTTP_TIMEOUT_MS = 5_000;
 export function isNodeHealthy(url: string): Promise<boolean> {
   const get = url.startsWith("https:") ? httpsGet : httpGet;
   return new Promise((resolve) => {
-    const request = get(`${url}/healthz`, { timeout: HTTP_TIMEOUT_MS, agent: false }, (response) => {
+    // Not the option `timeout`, which bounds only the time between two bytes.
+    const signal = AbortSignal.timeout(HTTP_TIMEOUT_MS);
+    const request = get(`${url}/healthz`, { signal, agent: false }, (response) => {
       response.resume();
       resolve(response.statusCode === 200);
     });
-    request.on("timeout", () => request.destroy());
     request.on("error", () => resolve(false));
     request.on("close", () => resolve(false));
   });

@@ -1,8 +1,10 @@
+import { type AddressInfo, createServer } from "node:net";
 import { Code, type ServiceImpl } from "@connectrpc/connect";
 import { KeyService } from "@routeplane/contracts/auth";
 import { PolicyService } from "@routeplane/contracts/policy";
 import { RequestStatus, UsageService } from "@routeplane/contracts/usage";
 import { describe, expect, it } from "vitest";
+import { isNodeHealthy } from "../src/client.ts";
 import { runCli, spawnCli } from "./cli-process.ts";
 import { type FakeNode, refusal, startFakeHttpServer, startFakeNode } from "./fake-node.ts";
 
@@ -17,6 +19,20 @@ const as = (url: string): Record<string, string> => ({
 
 const keys = (implementation: Partial<ServiceImpl<typeof KeyService>>): Promise<FakeNode> =>
   startFakeNode((router) => void router.service(KeyService, implementation));
+
+describe.concurrent("the health of a node", () => {
+  it("is known within 5 s, even if the headers of its answer arrive byte by byte", async () => {
+    const server = createServer((socket) => {
+      socket.write("HTTP/1.1 200 OK\r\nx-slow: ");
+      const drip = setInterval(() => socket.write("a"), 500);
+      socket.on("error", () => undefined).on("close", () => clearInterval(drip));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    expect(await isNodeHealthy(`http://127.0.0.1:${port}`)).toBe(false);
+    await new Promise((resolve) => server.close(resolve));
+  });
+});
 
 describe.concurrent("keys", () => {
   it("mint: prints the token on stdout, and on stderr that it is shown once", async () => {
