@@ -7,7 +7,9 @@ import { EMPTY_WIDTH, type Program } from "./program.ts";
  * Algorithm: subset construction over the Thompson NFA of `program.ts`, as in RE2's `dfa.cc` (Cox, "Regular Expression Matching in the
  * Wild"). A state is the list of NFA threads in order of priority, as in a Pike VM; a thread that matches drops all threads of lower
  * priority (leftmost-first, Perl's semantics), so lazy and greedy repetitions end where RE2 ends them. Empty-width assertions are part of
- * the state until the next character is known, like RE2's flags, so a match may be decided one character late (`matchesBefore`).
+ * the state until the next character is known, like RE2's flags, so a match may be decided one character late (`matchesBefore`). A Pike VM
+ * visits no instruction twice at one position, which decides where a repetition around an assertion ends. So a state also contains the
+ * `alt` instructions that were visited before a waiting assertion.
  *
  * States do not contain the start position: attempts that are in the same state have the same future, wherever they began.
  * `lazy-dfa.ts` relies on that.
@@ -59,7 +61,11 @@ export class AnchoredDfa {
   #construct(state: AnchoredState, assertions: number, characterClass: number): AnchoredTransition {
     const consuming: number[] = [];
     const seenConsuming = new Set<number>();
-    const matchesBefore = state.threads.some((pc) => this.#addThreads(pc, assertions, consuming, seenConsuming));
+    const matchesBefore = state.threads.some((thread) => {
+      if (thread >= 0) return this.#addThreads(thread, assertions, consuming, seenConsuming);
+      seenConsuming.add(~thread);
+      return false;
+    });
     if (characterClass === this.#classes.count) return { to: undefined, matchesBefore, matchesWith: false };
     const rune = this.#classes.sampleOf(characterClass);
     const threads: number[] = [];
@@ -70,7 +76,14 @@ export class AnchoredDfa {
       if (instruction?.kind !== "rune" || !includes(instruction.ranges, rune)) return false;
       return this.#addThreads(instruction.out, undefined, threads, seenThreads);
     });
-    return { to: threads.length === 0 ? undefined : this.#stateOf(threads), matchesBefore, matchesWith };
+    const kept = this.#withoutVisitedBehind(threads);
+    return { to: kept.length === 0 ? undefined : this.#stateOf(kept), matchesBefore, matchesWith };
+  }
+
+  /** Removes the visited instructions behind the last assertion that waits: they affect no thread. */
+  #withoutVisitedBehind(threads: readonly number[]): readonly number[] {
+    const last = threads.findLastIndex((thread) => this.#program.instructions[thread]?.kind === "emptyWidth");
+    return threads.filter((thread, index) => thread >= 0 || index < last);
   }
 
   /**
@@ -88,8 +101,10 @@ export class AnchoredDfa {
       seen.add(pc);
       if (instruction.kind === "match") return true;
       if (instruction.kind === "rune") threads.push(pc);
-      else if (instruction.kind === "alt") stack.push(instruction.alternative, instruction.out);
-      else if (instruction.kind === "nop") stack.push(instruction.out);
+      else if (instruction.kind === "alt") {
+        if (assertions === undefined) threads.push(~pc);
+        stack.push(instruction.alternative, instruction.out);
+      } else if (instruction.kind === "nop") stack.push(instruction.out);
       else if (instruction.kind === "emptyWidth") {
         if (assertions === undefined) threads.push(pc);
         else if ((instruction.assertions & ~assertions) === 0) stack.push(instruction.out);
@@ -117,7 +132,10 @@ export interface AnchoredState {
   readonly id: number;
   /** Index of the pattern in its group. */
   readonly pattern: number;
-  /** Instructions that consume a character or wait for an assertion, in order of priority. */
+  /**
+   * Instructions that consume a character or wait for an assertion, in order of priority. `~pc` is the instruction `pc` that was visited
+   * before the threads behind it.
+   */
   readonly threads: readonly number[];
   /** Transitions that have been constructed, keyed by previous character and character class. */
   readonly transitions: Map<number, AnchoredTransition>;

@@ -15,7 +15,8 @@ export type BlockReason<P> =
 
 /**
  * Filter of one text, which may arrive in pieces: lets it pass, redacts it or blocks it. The output does not depend on how the text is cut.
- * Only text that can still become part of a match is held back, never more than `MAX_MATCH_CHARS` of its folded form.
+ * If several patterns block it, which of them is reported can depend on it, because the folded form is read later than the text. Only text
+ * that can still become part of a match is held back, never more than `MAX_MATCH_CHARS` of its folded form.
  *
  * Redacts every match of RE2 (leftmost-first) from every start position in the text and in its folded form (`fold.ts`), overlapping or not:
  * a superset of the matches that RE2's own replace-all would replace. Adjacent matches become one redaction (`redaction-writer.ts`).
