@@ -28,7 +28,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<RpcSe
     "grpc.max_connection_age_grace_ms": LIMITS.maxTimeoutMs,
     "grpc.enable_channelz": 0,
   });
-  const mounted = [...options.services, mount(Health, healthService(options))];
+  const serves = (name: string): boolean => mounted.some(({ service }) => service.typeName === name);
+  const mounted = [...options.services, mount(Health, healthService(options, serves))];
   for (const { service, implementation } of mounted) {
     for (const method of service.methods) {
       const handler = implementation[method.localName];

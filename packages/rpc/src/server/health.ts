@@ -1,5 +1,6 @@
 import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "@routeplane/contracts/health";
+import { DomainError } from "@routeplane/domain";
 import type { Dependencies, Readiness } from "@routeplane/runtime";
 
 export interface HealthOptions {
@@ -13,21 +14,29 @@ const LIVENESS = "liveness";
 export const DEPENDENCIES = "dependencies";
 
 /**
- * Implements the standard gRPC health service: readiness of the whole process (`service` empty); `liveness`, which is SERVING
- * as long as the process answers; and `dependencies`. `Watch` is not implemented: clients poll.
+ * Implements the standard gRPC health service: readiness of the whole process (`service` empty, or one that this port serves); `liveness`,
+ * which is SERVING as long as the process answers; and `dependencies`. `Watch` is not implemented: clients poll.
+ *
+ * @param serves tells whether the port serves a service of this name; any other is NOT_FOUND
  */
-export function healthService({ readiness, dependencies }: HealthOptions): Partial<ServiceImpl<typeof Health>> {
+export function healthService(
+  { readiness, dependencies }: HealthOptions,
+  serves: (typeName: string) => boolean,
+): Partial<ServiceImpl<typeof Health>> {
   const statusOf = (isServing: boolean) => ({ status: isServing ? Status.SERVING : Status.NOT_SERVING });
   return {
     async check({ service }) {
-      if (service === "") return statusOf(readiness.isReady);
       if (service === LIVENESS) return { status: Status.SERVING };
       if (service === DEPENDENCIES) return statusOf(readiness.isReady && (await dependencies.areReachable()));
-      return { status: Status.SERVICE_UNKNOWN };
+      if (service === "" || serves(service)) return statusOf(readiness.isReady);
+      throw new DomainError("not_found", "RESOURCE_NOT_FOUND", "this port serves no service of this name");
     },
   };
 }
 
 export function healthRoutes(options: HealthOptions): (router: ConnectRouter) => void {
-  return (router) => router.service(Health, healthService(options));
+  return (router) => {
+    const serves = (name: string): boolean => router.handlers.some(({ service }) => service.typeName === name);
+    router.service(Health, healthService(options, serves));
+  };
 }
