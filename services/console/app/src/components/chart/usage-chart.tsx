@@ -23,7 +23,7 @@ interface UsageChartProps {
   readonly idOf: (group: UsageGroup) => string;
   /** Name of a value. */
   readonly nameOf: (id: string) => string;
-  /** As for `TimeBarChart`. */
+  /** Called when a bar, or one series of it, is chosen by pointer or keyboard. Absent: bars cannot be chosen. */
   readonly onSelect?: (bucket: TimeBucket, series: Series | undefined) => void;
 }
 
