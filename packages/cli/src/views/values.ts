@@ -28,7 +28,7 @@ export function fromProtoInteger(integer: bigint): number {
   return Number(integer);
 }
 
-/** Converts a sum, which no contract bounds: a bigint beyond 2^53, which is printed as exactly as a number. */
+/** Converts a sum, which no contract bounds: a number up to 2^53, and beyond it a bigint, so that every digit is printed. */
 export function fromProtoSum(integer: bigint): number | bigint {
   const number = Number(integer);
   return Number.isSafeInteger(number) ? number : integer;

@@ -1,10 +1,15 @@
 import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
 import { KeyService } from "@routeplane/contracts/auth";
+import { Health } from "@routeplane/contracts/health";
 import { UsageService } from "@routeplane/contracts/usage";
-import { expect, it } from "vitest";
+import { createLogger } from "@routeplane/runtime";
+import { connectGrpc } from "@routeplane/testing";
+import { expect, it, onTestFinished } from "vitest";
 import { boundDeadlines } from "./bound-deadlines.ts";
+import { rpcChain } from "./chain.ts";
+import { startRpcServer } from "./server.ts";
 
-/** Time that handlers have, in milliseconds; undefined: any time. */
+/** Time that each handler has, in milliseconds; undefined if it has no deadline. */
 const timeouts: (number | undefined)[] = [];
 
 const router = createConnectRouter();
@@ -78,4 +83,30 @@ it("a stream may have a deadline of an hour", async () => {
   const trailers = await call("WatchRequests", "application/grpc", { "grpc-timeout": "1H" });
   expect(trailers).toContain('["grpc-status","0"]');
   expect(timeouts).toEqual([undefined]);
+});
+
+it("a server shortens the deadline of a stock gRPC client to 30 s", async () => {
+  timeouts.length = 0;
+  const server = await startRpcServer({
+    host: "127.0.0.1",
+    port: 0,
+    ...rpcChain({
+      log: createLogger("test", (line) => line, "silent"),
+      serviceCredentials: { callerOf: () => undefined },
+      verifyToken: () => Promise.reject(new Error("health needs no credential")),
+    }),
+    routes: ({ service }) =>
+      service(Health, {
+        check: (_, { timeoutMs }) => {
+          timeouts.push(timeoutMs());
+          return {};
+        },
+      }),
+  });
+  onTestFinished(() => server.stop());
+  const client = connectGrpc(`127.0.0.1:${server.port}`);
+  onTestFinished(() => client.close());
+  await client.call(Health.method.check, {}, { timeoutMs: 60_000 });
+  expect(timeouts).toHaveLength(1);
+  expect(timeouts[0]).toBeLessThanOrEqual(30_000);
 });
