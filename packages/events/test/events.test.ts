@@ -33,7 +33,7 @@ describe("with a server that runs", () => {
     await eventually(() => seen.length === 2);
   });
 
-  test("messages that arrive one after the other are handled together, in batches that begin 25 ms apart", async () => {
+  test("messages that arrive one after the other are handled together, in batches that begin 100 ms apart", async () => {
     const begun: number[] = [];
     const { seen } = kit.collector(() => void begun.push(performance.now()));
     const { publish } = kit.publisher();
@@ -44,7 +44,7 @@ describe("with a server that runs", () => {
     await eventually(() => seen.length === 10);
     const tookMs = (begun.at(-1) ?? 0) - (begun[0] ?? 0);
     // A timer of Node.js may be early by less than a millisecond.
-    expect(begun.length).toBeLessThanOrEqual(2 + tookMs / 24);
+    expect(begun.length).toBeLessThanOrEqual(2 + tookMs / 99);
   });
 
   describe("the first event of a request", () => {
