@@ -13,7 +13,7 @@ import {
 import type { UnknownPrices } from "./domain/request/model-directory.ts";
 import { MAX_RUNNING_REQUESTS, MAX_WAIT_MS } from "./domain/load/load-gate.ts";
 import { parseOrigins } from "./handlers/cors.ts";
-import { REPORT_WITHIN_MS } from "./domain/metering/report-queue.ts";
+import { MAX_REPORT_WITHIN_MS, REPORT_WITHIN_MS } from "./domain/metering/report-queue.ts";
 import { MAX_CONNECTIONS } from "./handlers/http-server.ts";
 import { KeyFiles } from "./providers/key-files.ts";
 import {
@@ -52,7 +52,7 @@ export interface Config extends ServerConfig {
   readonly maxConnections: number;
   /** Longest wait of an inference request for its start. */
   readonly maxWaitMs: number;
-  /** Time within which the costs of a busy namespace's requests are reported to the policy service. */
+  /** Longest time within which the costs of a busy namespace's requests are reported to the policy service. */
   readonly reportWithinMs: number;
   /** Bound of the memory of verified keys. */
   readonly keyCacheBytes: number;
@@ -89,8 +89,8 @@ const RUNNING_REQUESTS = { min: 16, max: 1_000_000, fallback: MAX_RUNNING_REQUES
 const CONNECTIONS = { min: 16, max: 1_000_000, fallback: MAX_CONNECTIONS };
 /** Wait for a start, in milliseconds. */
 const WAIT_MS = { min: 100, max: 60_000, fallback: MAX_WAIT_MS };
-/** Wait of a settlement for others of its namespace, in milliseconds. At 2,000 requests/s, 5 s fill half of the queue of reports. */
-const REPORT_MS = { min: REPORT_WITHIN_MS, max: 5_000, fallback: REPORT_WITHIN_MS };
+/** Longest wait of a settlement for others of its namespace, in milliseconds. At 2,000 requests/s, 5 s fill half of the queue of reports. */
+const REPORT_MS = { min: REPORT_WITHIN_MS, max: MAX_REPORT_WITHIN_MS, fallback: MAX_REPORT_WITHIN_MS };
 /** Memory of verified keys: a key takes 1 KB, so about 100,000 by default. */
 const KEY_CACHE_BYTES = { min: MEBIBYTE, max: 16 * 1024 * MEBIBYTE, fallback: 128 * MEBIBYTE };
 /** Memory of guardrails. The minimum is the size of the largest guardrails of one key. */

@@ -31,7 +31,7 @@ export function wireUnservedGateway(log: Logger, onReached: () => void): Gateway
     policyUrl: NOWHERE,
     usageUrl: NOWHERE,
     natsOutage,
-    reportWithinMs: 1_000,
+    reportWithinMs: 5_000,
     maxRequestBytes: 1 << 20,
     ...readEnvironment({}, (env) => ({ trustedProxies: readTrustedProxies(env) })),
     heartbeatMs: 15_000,

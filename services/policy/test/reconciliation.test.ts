@@ -200,6 +200,23 @@ describe("agreement", () => {
     setTimeout(() => log(one, RequestStatus.SUCCEEDED, 7n), 200);
     expect(await reading).toMatchObject({ requests: 1n, differences: [] });
   });
+
+  it("in many namespaces is no difference while gateways report them seconds late", async () => {
+    const late: (() => Promise<void>)[] = [];
+    for (let n = 0; n < 12; n++) {
+      const { request } = await policy.oneBudget(1_000n);
+      const one = request(10n);
+      log(one, RequestStatus.SUCCEEDED, 7n);
+      late.push(async () => {
+        await policy.admission.admit(one);
+        await policy.admission.settle(one, used(nano(7n)));
+      });
+    }
+    await boundLongAgo();
+    const reading = reconcile();
+    setTimeout(() => void Promise.all(late.map((report) => report())), 3_000);
+    expect(await reading).toMatchObject({ differences: [] });
+  });
 });
 
 describe("requests of services, which no gateway logs", () => {

@@ -146,7 +146,7 @@ describe("the wait of a settlement on slices", () => {
   });
 
   /** Adds a settlement every 100 ms for 5 s. @returns the number of reports, and the longest wait */
-  async function reportSteadily(next: () => PendingSettlement, withinMs?: number) {
+  async function reportSteadily(next: () => PendingSettlement) {
     const addedAt = new Map<string, number>();
     let [reports, longestMs] = [0, 0];
     const { queue, add } = queueOver(async (settlements) => {
@@ -154,16 +154,44 @@ describe("the wait of a settlement on slices", () => {
       for (const { requestId } of settlements)
         longestMs = Math.max(longestMs, performance.now() - (addedAt.get(requestId) ?? 0));
       return DONE(settlements);
-    }, withinMs);
+    });
     for (let n = 0; n < 50; n++) {
       const settlement = next();
       addedAt.set(settlement.requestId, performance.now());
       add(settlement);
       await vi.advanceTimersByTimeAsync(100);
     }
-    await vi.advanceTimersByTimeAsync(withinMs ?? 1_000);
+    await vi.advanceTimersByTimeAsync(1_000);
     expect(queue.size).toBe(0);
     return { reports, longestMs };
+  }
+
+  /**
+   * Adds one settlement a second for each of `count` namespaces, for 20 s. @returns for the last 10 s, in which all are busy, the
+   * reported settlements, the namespaces with settlements in a report, added over all reports, and the longest wait
+   */
+  async function reportNamespaces(count: number, maxWithinMs?: number) {
+    const namespaceIds = Array.from({ length: count }, () => newId("ns"));
+    const addedAt = new Map<string, number>();
+    const sum = { settlements: 0, namespaces: 0, longestMs: 0 };
+    const { queue, add } = queueOver(async (settlements) => {
+      const waits = settlements.map(({ requestId }) => performance.now() - (addedAt.get(requestId) ?? 0));
+      sum.longestMs = Math.max(sum.longestMs, ...waits);
+      sum.settlements += settlements.length;
+      sum.namespaces += new Set(settlements.map(({ namespaceId }) => namespaceId)).size;
+      return DONE(settlements);
+    }, maxWithinMs);
+    for (let step = 0; step < 200; step++) {
+      if (step === 100) Object.assign(sum, { settlements: 0, namespaces: 0 });
+      for (let index = step % 10; index < count; index += 10) {
+        const settlement = onSlices(namespaceIds[index] ?? newId("ns"));
+        addedAt.set(settlement.requestId, performance.now());
+        add(settlement);
+      }
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    queue.stop();
+    return sum;
   }
 
   it("is about a quarter of a second for the first of a namespace, and for another one in it after 5 s", async () => {
@@ -184,23 +212,47 @@ describe("the wait of a settlement on slices", () => {
     expect(reports).toBeLessThanOrEqual(8);
   });
 
-  it("is longer where that is set, so that a busy namespace is reported less often", async () => {
-    const namespaceId = newId("ns");
-    const { reports, longestMs } = await reportSteadily(() => onSlices(namespaceId), 3_000);
-    expect(longestMs).toBeLessThan(3_000);
-    expect(reports).toBeLessThanOrEqual(3);
+  it("is less than a second while 150 namespaces are busy", async () => {
+    const { longestMs } = await reportNamespaces(150);
+    expect(longestMs).toBeLessThan(1_000);
   });
 
-  it("is less than a second once many wait, however long is set", async () => {
-    const { queue, add } = queueOver(DONE, 5_000);
-    const namespaceIds = Array.from({ length: 4_000 }, () => newId("ns"));
+  it.each([
+    [400, 2_000],
+    [700, 3_500],
+  ])("grows with %i busy namespaces, of which about 200 are reported a second", async (count, withinMs) => {
+    const { settlements, namespaces, longestMs } = await reportNamespaces(count);
+    expect(longestMs).toBeLessThan(withinMs);
+    expect(settlements).toBeGreaterThan(count * 9);
+    expect(namespaces / 10).toBeLessThan(300);
+  });
+
+  it("is less than 5 s however many namespaces are busy", async () => {
+    const { longestMs } = await reportNamespaces(1_400);
+    expect(longestMs).toBeGreaterThan(1_000);
+    expect(longestMs).toBeLessThan(5_000);
+  });
+
+  it("is no longer than set however many namespaces are busy", async () => {
+    const { longestMs } = await reportNamespaces(700, 1_500);
+    expect(longestMs).toBeGreaterThan(1_000);
+    expect(longestMs).toBeLessThan(1_500);
+  });
+
+  it("is less than a second once 10,000 wait, however many namespaces they are of", async () => {
+    const { queue, over, add } = queueOver(DONE);
+    const namespaceIds = Array.from({ length: 1_000 }, () => newId("ns"));
     for (const namespaceId of namespaceIds) add(onSlices(namespaceId));
     await vi.advanceTimersByTimeAsync(351);
     expect(queue.size).toBe(0);
-    for (const namespaceId of namespaceIds) add(onSlices(namespaceId));
+    for (let n = 0; n < 10; n++) for (const namespaceId of namespaceIds) add(onSlices(namespaceId));
+    const last = onSlices(namespaceIds[999] ?? newId("ns"));
+    add(last);
     await vi.advanceTimersByTimeAsync(901);
-    // The last of them was one too many.
-    expect(queue.size).toBe(3_999);
+    // Those of the first 200 namespaces or a few more (times are rounded), and of the one that was added while 10,000 waited.
+    expect(over).toContain(last.requestId);
+    expect(queue.size).toBeLessThanOrEqual(10_000 - 201 * 10);
+    expect(queue.size).toBeGreaterThan(10_000 - 225 * 10);
     await vi.advanceTimersByTimeAsync(4_000);
     expect(queue.size).toBe(0);
   });

@@ -5,9 +5,9 @@
  * Steps. Settlements wait by namespace for others of it: 20 ms if the policy service admitted the request, because its reservation is in
  * others' way near a limit; 250 ms if it was admitted on slices; and 800 ms if its namespace was reported within the last 5 s. (With 150
  * namespaces of 2 requests/s each, that is 0.5 transactions a request instead of 0.9, and a single request is still reported within 250
- * ms.) An operator may set a longer wait for the last case (`withinMs`), which applies while few settlements wait in all: with one request
- * a second in each namespace, a request takes a whole transaction if reported within 1 s, and a quarter of one within 5 s. A report then
- * takes all namespaces that have waited long enough, up to 1,000 settlements.
+ * ms.) While more than 200 namespaces wait, the last case takes 5 ms for each of them, so that a process reports about 200 namespaces a
+ * second, but no longer than `maxWithinMs`. (With 1,000 namespaces of a request or two a second each, that is 0.2 transactions a request
+ * instead of 1, and 1.5 times the rate of the node.) A report then takes all namespaces that have waited long enough, up to 1,000 settlements.
  * Concurrency: up to 4 reports are under way; a settlement is in one of them at most. Settlements that are added meanwhile wait as long as
  * any other: at 1,000 requests/s that makes 4 reports a second, instead of 240 if each answer sent the next one.
  * Failures: if a report has no answer, or fails for several namespaces, all reports wait, longer each time. A namespace that fails by itself
@@ -37,12 +37,16 @@ interface Group {
 
 const CENTRAL_LINGER_MS = 20;
 const SLICES_LINGER_MS = 250;
-/** Time within which a busy namespace is reported, unless a longer one is set. */
+/** Time within which a busy namespace is reported while few wait. */
 export const REPORT_WITHIN_MS = 1_000;
+/** Default of the time within which a busy namespace is reported while many wait. */
+export const MAX_REPORT_WITHIN_MS = 5_000;
+/** Time within which a busy namespace is reported, for each namespace that waits: 200 namespaces a second take about a tenth of a core. */
+const WITHIN_MS_PER_NAMESPACE = 5;
 /** Part of that time which is left to the step and to the report itself. */
 const REPORT_MS = 200;
-/** Number of waiting settlements from which on none waits longer than a second. */
-const MAX_PATIENT = 4_000;
+/** Number of waiting settlements from which on further ones wait a second at most: half of the capacity. */
+const MAX_PATIENT = 10_000;
 const BUSY_MS = 5_000;
 /** Step of the times at which settlements on slices are due, so that many namespaces share a report. */
 const STEP_MS = 100;
@@ -57,7 +61,7 @@ const FAILING_RETRY_MS = 1_000;
 export class ReportQueue {
   readonly #reports: SettlementReports;
   readonly #log: Logger;
-  readonly #withinMs: number;
+  readonly #maxWithinMs: number;
   readonly #groups = new Map<Id<"ns">, Group>();
   /** Times of the last reports. */
   readonly #reportedAt = new Map<Id<"ns">, number>();
@@ -70,11 +74,11 @@ export class ReportQueue {
   #isStopped = false;
   #empty: PromiseWithResolvers<void> | undefined;
 
-  /** @param withinMs time within which a namespace is reported that was reported within the last 5 s */
-  constructor(reports: SettlementReports, log: Logger, withinMs = REPORT_WITHIN_MS) {
+  /** @param maxWithinMs longest time within which a namespace is reported that was reported within the last 5 s */
+  constructor(reports: SettlementReports, log: Logger, maxWithinMs = MAX_REPORT_WITHIN_MS) {
     this.#reports = reports;
     this.#log = log;
-    this.#withinMs = withinMs;
+    this.#maxWithinMs = maxWithinMs;
   }
 
   /** Settlements that will be added once the log has acknowledged them. */
@@ -127,9 +131,14 @@ export class ReportQueue {
     if (slices === undefined) return now + CENTRAL_LINGER_MS;
     const isBusy = now - (this.#reportedAt.get(namespaceId) ?? Number.NEGATIVE_INFINITY) < BUSY_MS;
     // The unused part of a rate limit is free once the request is reported.
-    const withinMs = this.#size < MAX_PATIENT ? this.#withinMs : REPORT_WITHIN_MS;
-    const lingerMs = isBusy && slices.countedAt === undefined ? withinMs - REPORT_MS : SLICES_LINGER_MS;
+    const lingerMs = isBusy && slices.countedAt === undefined ? this.#withinMs() - REPORT_MS : SLICES_LINGER_MS;
     return Math.ceil((now + lingerMs) / STEP_MS) * STEP_MS;
+  }
+
+  /** Time within which a busy namespace is reported now. */
+  #withinMs(): number {
+    if (this.#size >= MAX_PATIENT) return REPORT_WITHIN_MS;
+    return Math.max(REPORT_WITHIN_MS, Math.min(this.#groups.size * WITHIN_MS_PER_NAMESPACE, this.#maxWithinMs));
   }
 
   #schedule(dueAt: number): void {

@@ -54,7 +54,7 @@ export interface SettlementsOptions {
   readonly onReported?: (settlement: PendingSettlement) => void;
   /** Pending settlements from which on `hasCapacity` is false. 20,000 by default. */
   readonly capacity?: number;
-  /** Time within which a busy namespace is reported. 1 s by default. */
+  /** Longest time within which a busy namespace is reported. 5 s by default. */
   readonly reportWithinMs?: number;
   /** Longest wait of a stop for pending settlements. 1 s by default. */
   readonly flushTimeoutMs?: number;

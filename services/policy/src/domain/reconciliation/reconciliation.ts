@@ -6,7 +6,7 @@
  * 3. `counters`: every counter with its reservations and slices, and the sessions of those.
  *
  * A call does one page after another until its time is up, and returns a cursor from which the next call continues. Nothing is
- * locked. A difference is read again after each of `RECHECK_DELAYS_MS` and reported only if it remains.
+ * locked. Charges that differ are read again together after each of `RECHECK_DELAYS_MS`, and reported only if they still differ.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Id } from "@routeplane/domain";
@@ -120,8 +120,16 @@ const PAGE_SIZE = 1_000;
 const CLOCK_MARGIN_MS = 60_000;
 /** Number of differences after which no further page is read. */
 const MAX_DIFFERENCES = 1_000;
-/** Waits before a difference is read again: time for events and settlements under way to arrive. */
-const RECHECK_DELAYS_MS = [500, 1_500];
+/** Waits before charges that differ are read again. Their sum is longer than the 5 s within which a gateway reports a request. */
+const RECHECK_DELAYS_MS = [500, 1_500, 4_000];
+
+/** Requests of a namespace whose charges differ. */
+interface DifferingCharges {
+  readonly namespaceId: Id<"ns">;
+  readonly differences: readonly ChargeDifference[];
+  /** True if the requests are included in `requestCount`. */
+  readonly isCounted: boolean;
+}
 
 export async function reconcileBudgets(
   dependencies: ReconciliationDependencies,
@@ -141,19 +149,24 @@ export async function reconcileBudgets(
     sessions: [],
     next: request.cursor,
   };
+  const differing: DifferingCharges[] = [];
   do {
     const cursor =
       result.next === undefined || result.next.part === "end"
         ? await nextNamespace(dependencies, request.range, result.next?.namespaceId)
         : result.next;
-    if (cursor === undefined) return { ...result, next: undefined };
-    result.next = await reconcilePage(dependencies, request, cursor, result);
-  } while (performance.now() < endsAt && differenceCount(result) < MAX_DIFFERENCES);
+    result.next = cursor && (await reconcilePage(dependencies, request, cursor, result, differing));
+  } while (
+    result.next !== undefined &&
+    performance.now() < endsAt &&
+    differenceCount(result, differing) < MAX_DIFFERENCES
+  );
+  await compareAgain(dependencies, request.now, differing, result);
   return result;
 }
 
-function differenceCount({ charges, counters, sessions }: BudgetReconciliation): number {
-  return charges.length + counters.length + sessions.length;
+function differenceCount({ counters, sessions }: BudgetReconciliation, differing: readonly DifferingCharges[]): number {
+  return differing.reduce((sum, { differences }) => sum + differences.length, counters.length + sessions.length);
 }
 
 async function nextNamespace(
@@ -166,22 +179,22 @@ async function nextNamespace(
   return namespaceId && { namespaceId, part: "reservations", after: "" };
 }
 
-/** Reconciles one page of a part, adding to `result`. @returns the position from which to continue */
+/** Reconciles one page of a part, adding to `result` and `differing`. @returns the position from which to continue */
 async function reconcilePage(
   dependencies: ReconciliationDependencies,
   { range, withCounters, now }: ReconciliationRequest,
   { namespaceId, part, after }: ReconciliationCursor,
   result: BudgetReconciliation,
+  differing: DifferingCharges[],
 ): Promise<ReconciliationCursor> {
   const { budgets, log, keys } = dependencies;
   const compare = async (requests: readonly RequestKey[], isCounted: boolean): Promise<void> => {
     const { differences, running, unlogged } = await compareAll(dependencies, namespaceId, requests, now);
     if (isCounted) {
-      result.requestCount += requests.length - running - unlogged;
-      result.runningCount += running;
-      result.serviceCount += unlogged;
+      result.requestCount += requests.length;
+      countOthers(result, running, unlogged);
     }
-    for (const difference of differences) result.charges.push({ namespaceId, difference });
+    if (differences.length > 0) differing.push({ namespaceId, differences, isCounted });
   };
   if (part === "reservations") {
     const page = await budgets.page(namespaceId, { range, after: parseRequestKey(after), size: PAGE_SIZE });
@@ -230,7 +243,37 @@ async function filterBudgeted(
   return charges.filter(({ keyId, createdAt }) => createdAt.getTime() > (sinceMs.get(keyId) ?? Infinity));
 }
 
-/** Compares the reservation of each request with its rows, and repeats this for those that differ. */
+/** Moves requests that are running, or that only services know, from `requestCount` to the counts of their own. */
+function countOthers(result: BudgetReconciliation, running: number, unlogged: number): void {
+  result.requestCount -= running + unlogged;
+  result.runningCount += running;
+  result.serviceCount += unlogged;
+}
+
+/** Compares charges that differ until they agree, at most once after each delay, and adds those that still differ to `result`. */
+async function compareAgain(
+  dependencies: ReconciliationDependencies,
+  now: Date,
+  differing: readonly DifferingCharges[],
+  result: BudgetReconciliation,
+): Promise<void> {
+  let remaining = differing;
+  for (const delayMs of RECHECK_DELAYS_MS) {
+    if (remaining.length === 0) return;
+    await delay(delayMs);
+    const still: DifferingCharges[] = [];
+    for (const { namespaceId, differences: requests, isCounted } of remaining) {
+      const { differences, running, unlogged } = await compareAll(dependencies, namespaceId, requests, now);
+      if (isCounted) countOthers(result, running, unlogged);
+      if (differences.length > 0) still.push({ namespaceId, differences, isCounted });
+    }
+    remaining = still;
+  }
+  for (const { namespaceId, differences } of remaining)
+    for (const difference of differences) result.charges.push({ namespaceId, difference });
+}
+
+/** Compares the reservation of each request with its rows. */
 async function compareAll(
   { budgets, log }: ReconciliationDependencies,
   namespaceId: Id<"ns">,
@@ -238,27 +281,20 @@ async function compareAll(
   now: Date,
 ): Promise<{ readonly differences: readonly ChargeDifference[]; readonly running: number; readonly unlogged: number }> {
   let [running, unlogged] = [0, 0];
-  const compare = async (keys: readonly RequestKey[]): Promise<readonly ChargeDifference[]> => {
-    if (keys.length === 0) return [];
-    const requestIds = keys.map(({ requestId }) => requestId);
-    // The log is read last: a row that is there while its reservation is still open is the rare case.
-    const reservations = new Map(
-      (await budgets.of(namespaceId, keys)).map((reservation) => [formatRequestKey(reservation), reservation]),
-    );
-    const rows = Map.groupBy(await log.of(namespaceId, requestIds), formatRequestKey);
-    return keys.flatMap((key) => {
-      const name = formatRequestKey(key);
-      const difference = compareCharge(reservations.get(name), rows.get(name) ?? [], now);
-      if (difference === "running") running++;
-      if (difference === "unlogged") unlogged++;
-      return typeof difference === "object" ? [difference] : [];
-    });
-  };
-  let differences = await compare(requests);
-  for (const delayMs of RECHECK_DELAYS_MS) {
-    if (differences.length === 0) break;
-    await delay(delayMs);
-    differences = await compare(differences);
+  const differences: ChargeDifference[] = [];
+  if (requests.length === 0) return { differences, running, unlogged };
+  const requestIds = requests.map(({ requestId }) => requestId);
+  // The log is read last: a row that is there while its reservation is still open is the rare case.
+  const reservations = new Map(
+    (await budgets.of(namespaceId, requests)).map((reservation) => [formatRequestKey(reservation), reservation]),
+  );
+  const rows = Map.groupBy(await log.of(namespaceId, requestIds), formatRequestKey);
+  for (const request of requests) {
+    const name = formatRequestKey(request);
+    const difference = compareCharge(reservations.get(name), rows.get(name) ?? [], now);
+    if (difference === "running") running++;
+    else if (difference === "unlogged") unlogged++;
+    else if (difference !== undefined) differences.push(difference);
   }
   return { differences, running, unlogged };
 }
