@@ -10,6 +10,11 @@ import { CliError, ExitCode, notSignedIn } from "./errors.ts";
 const DEFAULT_URL = "http://127.0.0.1:8080";
 const SIGN_IN =
   "Sign in with `routeplane cloud login`, or set ROUTEPLANE_API_KEY. `npm start` runs a local node and signs you in.";
+/** Hint for a local node without a saved key, which its operator credential can replace. */
+const MINT_AND_SIGN_IN =
+  "Mint a key with the saved operator credential, and sign in with its token:\n" +
+  "  routeplane cloud keys mint --namespace default --name <name> --scope <scopes>\n" +
+  "  routeplane cloud login";
 
 export interface Credential {
   /** Secret token, for the Authorization header and the login file only. */
@@ -33,8 +38,9 @@ async function homeUrl({ home }: Settings): Promise<string> {
 /** ROUTEPLANE_API_KEY, else the saved login. @throws CliError if there is neither */
 export async function loginCredential(settings: Settings): Promise<Credential> {
   const credential = await findLogin(settings);
-  if (credential === undefined) throw notSignedIn("not signed in", SIGN_IN);
-  return credential;
+  if (credential !== undefined) return credential;
+  const canMint = (await savedOperatorKey(settings).catch(() => undefined)) !== undefined;
+  throw notSignedIn("not signed in", canMint ? MINT_AND_SIGN_IN : SIGN_IN);
 }
 
 /**
@@ -53,7 +59,7 @@ export async function operatorCredential(settings: Settings): Promise<Credential
       "Unset ROUTEPLANE_API_KEY to use the saved operator credential, or set ROUTEPLANE_OPERATOR_KEY to a token that starts rpo_.",
     );
   }
-  const saved = (await isHomeNode(settings)) ? await readFileOf(settings.home, "operator-key") : undefined;
+  const saved = await savedOperatorKey(settings);
   if (saved !== undefined) return fromFile("operator-key", saved);
   throw operatorRequired(
     "only the node's operator may do this, and there is no operator credential here",
@@ -69,6 +75,11 @@ export async function operatorOrLoginCredential(settings: Settings): Promise<Cre
     if (error instanceof CliError && error.reason === "OPERATOR_REQUIRED") return loginCredential(settings);
     throw error;
   }
+}
+
+/** Operator credential that the node of the home saved; undefined if there is none, or calls reach another node. */
+async function savedOperatorKey(settings: Settings): Promise<string | undefined> {
+  return (await isHomeNode(settings)) ? readFileOf(settings.home, "operator-key") : undefined;
 }
 
 function operatorRequired(message: string, hint: string): CliError {

@@ -196,6 +196,20 @@ describe("login and logout", () => {
       expect(await runCli(["cloud", "logout"], environment)).toMatchObject({ code: 0 });
     expect(await runCli(["cloud", "whoami"], environment)).toMatchObject({ code: 4 });
   });
+
+  it("says how the operator of a local node signs in again after logout", async () => {
+    await save("api-key", "rp_live_saved");
+    await save("operator-key", "rpo_live_saved");
+    const environment = { ROUTEPLANE_HOME: home, ROUTEPLANE_URL: node.url };
+    await runCli(["cloud", "logout"], environment);
+    const { code, stderr } = await runCli(["cloud", "whoami"], environment);
+    expect({ code, stderr }).toEqual({
+      code: 4,
+      stderr: expect.stringMatching(
+        /not signed in\n.*\n {2}routeplane cloud keys mint --namespace default .*\n {2}routeplane cloud login\n/,
+      ),
+    });
+  });
 });
 
 describe("status and namespaces", () => {

@@ -7,6 +7,7 @@ const operations = { ...services, gateway: 9, console: 10 };
 const ready = {
   gatewayPorts: [8080, 8081],
   addresses: { postgres: 5, nats: 6, services, grpc: { auth: 7, policy: 8 }, console: 11, operations },
+  isSignedIn: true,
   signInUrl: "http://127.0.0.1:11/sign-in#code=abc",
   startMs: 2_345,
   isVerbose: false,
@@ -23,6 +24,15 @@ it("names a home that is not the default, quoted for a shell", () => {
   const text = nextSteps({ ...ready, home: "/srv/my node", isDefaultHome: false, folder: CHECKOUT });
   expect(text).toContain("export ROUTEPLANE_HOME='/srv/my node'");
   expect(text).toContain("$(cat '/srv/my node'/api-key)");
+});
+
+it("says how to sign in again if no key is saved", () => {
+  const home = { home: "/srv/node", isDefaultHome: false, folder: CHECKOUT };
+  const text = nextSteps({ ...ready, ...home, isSignedIn: false });
+  expect(text).not.toContain("api-key");
+  expect(text).toMatch(
+    /There is no saved key.*\n {2}export.*\n.*cloud keys mint --namespace default .*\n.*cloud login\n/,
+  );
 });
 
 it("names the gRPC ports only on request", () => {

@@ -12,6 +12,8 @@ export interface ReadyNode {
   readonly addresses: Addresses;
   /** True to name the gRPC ports of the services. */
   readonly isVerbose: boolean;
+  /** True if the home has a saved key, which `cloud logout` removes. */
+  readonly isSignedIn: boolean;
   /** Address of the console that signs a browser in, once and within 60 s; undefined if the node runs no console. */
   readonly signInUrl: string | undefined;
   /** Duration of the start. */
@@ -32,18 +34,31 @@ export function nextSteps(node: ReadyNode): string {
       ? []
       : ["", `Console: ${signInUrl}`, "         once and within 60 s; `npx routeplane console` opens it again"]),
     "",
-    "Try it, in another terminal:",
+    node.isSignedIn
+      ? "Try it, in another terminal:"
+      : "There is no saved key. Mint one and sign in, in another terminal:",
     ...(folder === CHECKOUT ? [] : [`  cd ${quote(folder)}`]),
     ...(isDefaultHome ? [] : [`  export ROUTEPLANE_HOME=${quote(home)}`]),
-    "  npx routeplane cloud status",
-    `  curl -s ${urlOf(first)}/v1/chat/completions -H "Authorization: Bearer $(cat ${shownHome}/api-key)" \\`,
-    `    -H "Content-Type: application/json" -d '{"model":"echo","messages":[{"role":"user","content":"Hello"}]}'`,
+    ...(node.isSignedIn ? firstCommands(urlOf(first), shownHome) : SIGN_IN_COMMANDS),
     "",
     ...(isVerbose ? grpcPorts(addresses) : []),
     `Logs: ${shownHome}/log/   Ctrl-C stops the node and keeps its data.`,
     "",
   ].join("\n");
 }
+
+function firstCommands(url: string, shownHome: string): readonly string[] {
+  return [
+    "  npx routeplane cloud status",
+    `  curl -s ${url}/v1/chat/completions -H "Authorization: Bearer $(cat ${shownHome}/api-key)" \\`,
+    `    -H "Content-Type: application/json" -d '{"model":"echo","messages":[{"role":"user","content":"Hello"}]}'`,
+  ];
+}
+
+const SIGN_IN_COMMANDS: readonly string[] = [
+  '  npx routeplane cloud keys mint --namespace default --name my-key --scope "inference:* keys:* policy:* usage:*"',
+  "  npx routeplane cloud login",
+];
 
 function grpcPorts({ services: { auth, policy, usage }, grpc }: Addresses): readonly string[] {
   return [

@@ -1,5 +1,6 @@
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { once } from "node:events";
+import { join } from "node:path";
 import { removeAddresses } from "./addresses.ts";
 import { describeFailure } from "./start-failure.ts";
 import { CHECKOUT, type HomeLayout, nodeHome } from "./home.ts";
@@ -92,9 +93,10 @@ async function runUntilStopped(
       const { console: port, services } = addresses;
       const signIn = port === undefined ? undefined : await signInUrl(layout.home, urlOf(port), urlOf(services.auth));
       const { isVerbose } = options;
-      options.stdout.write(
-        nextSteps({ ...homeOf(options, layout), gatewayPorts, addresses, signInUrl: signIn, startMs, isVerbose }),
-      );
+      const isSignedIn = existsSync(join(layout.home, "api-key"));
+      const home = homeOf(options, layout);
+      const ready = { gatewayPorts, addresses, isSignedIn, signInUrl: signIn, startMs, isVerbose };
+      options.stdout.write(nextSteps({ ...home, ...ready }));
       if (!stop.aborted) await once(stop, "abort");
     } finally {
       await progress.step("stop", () => processes.stop());
