@@ -1,6 +1,7 @@
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { IdentityService, KeyService, NamespaceService, VerificationService } from "@routeplane/contracts/auth";
 import { BadRequestSchema, ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
+import { UsageService } from "@routeplane/contracts/usage";
 import { DomainError, newId, notFound } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
@@ -175,5 +176,41 @@ describe("every call", () => {
     const identity = createClient(IdentityService, wired);
     const { code } = await refusal(identity.whoAmI({}, { ...as("all"), timeoutMs: 50 }));
     expect(code).toBe(Code.DeadlineExceeded);
+  });
+});
+
+describe("a stream of a key", () => {
+  it.each([
+    ["revoked", undefined, { code: Code.Unauthenticated, reason: "CREDENTIAL_INVALID" }],
+    ["without the scope", key("keys:read"), { code: Code.PermissionDenied, reason: "SCOPE_MISSING" }],
+  ])("gets no further message once the key is %s", async (_change, changed, expected) => {
+    let principal: VerifiedPrincipal | undefined = key("usage:read");
+    const { interceptors } = rpcChain({
+      log: createLogger("test", (line) => line, "silent"),
+      serviceCredentials: { callerOf: () => undefined },
+      async verifyToken() {
+        if (principal === undefined) throw new DomainError("unauthenticated", "CREDENTIAL_INVALID", "invalid API key");
+        return principal;
+      },
+    });
+    const wired = createRouterTransport(
+      ({ service }) => {
+        service(UsageService, {
+          async *watchRequests() {
+            yield { resumeToken: "first" };
+            principal = changed;
+            yield { resumeToken: "second" };
+          },
+        });
+      },
+      { router: { interceptors } },
+    );
+    const received: string[] = [];
+    const follow = async (): Promise<void> => {
+      const stream = createClient(UsageService, wired).watchRequests({}, as("watcher"));
+      for await (const { resumeToken } of stream) received.push(resumeToken);
+    };
+    expect(await refusal(follow())).toMatchObject(expected);
+    expect(received).toEqual(["first"]);
   });
 });

@@ -4,6 +4,7 @@ import { bearerToken, type ServiceCredentials } from "@routeplane/credentials";
 import { DomainError } from "@routeplane/domain";
 import { accessOf } from "../access.ts";
 import { type Principal, principalKey, type VerifyToken } from "../principal.ts";
+import { requireAccess } from "./authorize.ts";
 
 /** Interceptor that identifies the caller. A method that is not public is never reached without a principal. */
 export function authenticate(serviceCredentials: ServiceCredentials, verifyToken: VerifyToken): Interceptor {
@@ -21,6 +22,31 @@ export function authenticate(serviceCredentials: ServiceCredentials, verifyToken
     // Without `await` where the principal is cached: this is on the path of the hottest calls.
     return principal instanceof Promise ? principal.then(proceed) : proceed(principal);
   };
+}
+
+/**
+ * Interceptor that checks the caller again before each message of a stream: nothing leaves once it is known that the credential was revoked,
+ * has expired or has lost its access. Internal callers and service credentials are not checked: their streams end by themselves.
+ */
+export function authenticateMessages(serviceCredentials: ServiceCredentials, verifyToken: VerifyToken): Interceptor {
+  const identify = createIdentify(serviceCredentials, verifyToken);
+  return (next) => (request) => {
+    if (!request.stream) return next(request);
+    const { method, header, contextValues } = request;
+    const kind = contextValues.get(principalKey)?.kind;
+    if (kind !== "key" && kind !== "operator") return next(request);
+    const check = async (): Promise<void> => requireAccess(method, await identify(method, header));
+    return next(request).then((response) =>
+      response.stream ? { ...response, message: checked(response.message, check) } : response,
+    );
+  };
+}
+
+async function* checked<T>(messages: AsyncIterable<T>, check: () => Promise<void>): AsyncGenerator<T, void> {
+  for await (const message of messages) {
+    await check();
+    yield message;
+  }
 }
 
 /** Identifies the caller by the headers of a call; undefined on a public method. @throws DomainError as a `VerifyToken` */

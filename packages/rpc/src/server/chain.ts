@@ -1,7 +1,7 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { onBehalfOf } from "@routeplane/runtime";
 import { principalKey } from "../principal.ts";
-import { authenticate } from "./authenticate.ts";
+import { authenticate, authenticateMessages } from "./authenticate.ts";
 import { authorize } from "./authorize.ts";
 import { CallRate } from "./call-rate.ts";
 import { callOriginOf } from "./call-origin.ts";
@@ -33,6 +33,7 @@ export function rpcChain(options: RpcChainOptions): RpcChain {
     authenticate(serviceCredentials, verifyToken),
     attribute(),
     authorize(),
+    authenticateMessages(serviceCredentials, verifyToken),
     validate(),
   ];
   return { interceptors, requestGate: requestGate(options, rate), unaryChain: unaryChain(options, rate) };

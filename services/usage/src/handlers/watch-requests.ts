@@ -7,7 +7,7 @@ import type { EndPosition, UsageStore } from "../domain/ports.ts";
 import { OpenWatches } from "./open-watches.ts";
 import { fromProtoFilter, toProtoLoggedRequest } from "./convert-request.ts";
 
-/** Life of a stream: a revoked credential must not be served longer. */
+/** Life of a stream. An idle one of a revoked credential is open for as long; no message leaves it, see `authenticateMessages`. */
 const LIFE_MS = 5_000;
 const POLL_MS = 250;
 /** Number of rows in a message: even this many of the largest rows are within the message limit of gRPC clients. */
