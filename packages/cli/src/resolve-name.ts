@@ -146,6 +146,23 @@ export async function resolveDeletedNamespace(client: NodeClient, nameOrId: stri
 }
 
 /**
+ * Result of a call whose namespace or account the node itself finds, by name or id. NOT_FOUND of the node becomes an error that names it.
+ *
+ * @throws CliError RESOURCE_NOT_FOUND
+ */
+export async function naming<T>(noun: "namespace" | "account", nameOrId: string, call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    if (!(error instanceof ConnectError && error.code === Code.NotFound)) throw error;
+    throw notFound(
+      `no ${noun} ${JSON.stringify(nameOrId)} here`,
+      `\`routeplane cloud ${noun} list\` shows all that you can see.`,
+    );
+  }
+}
+
+/**
  * Id of the principal that a text names: a key, or the namespace of the credential in use, which can access no other.
  *
  * @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING

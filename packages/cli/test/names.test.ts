@@ -1,6 +1,12 @@
 import { PassThrough } from "node:stream";
 import { Code, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
-import { IdentityService, KeyService, NamespaceService } from "@routeplane/contracts/auth";
+import {
+  AccountService,
+  IdentityService,
+  KeyService,
+  NamespaceService,
+  OperatorService,
+} from "@routeplane/contracts/auth";
 import {
   BudgetService,
   EffectivePolicyService,
@@ -73,13 +79,16 @@ function routes(router: ConnectRouter): void {
     }),
   });
   router.service(KeyService, {
-    ...recorder(["getKey", "updateKey", "rotateKey", "revokeKey"]),
+    ...recorder(["getKey", "updateKey", "rotateKey", "revokeKey", "mintRootKey"]),
     listKeys: () => ifAllowed({ keys: KEYS }),
   });
   router.service(NamespaceService, {
-    ...recorder(["restoreNamespace"]),
+    ...recorder("createNamespace getNamespace renameNamespace suspendNamespace".split(" ")),
+    ...recorder("resumeNamespace deleteNamespace restoreNamespace".split(" ")),
     listNamespaces: () => ({ namespaces: NAMESPACES }),
   });
+  router.service(AccountService, recorder(["getAccount", "renameAccount"]));
+  router.service(OperatorService, recorder(["mintOperator"]));
   router.service(PolicyService, {
     ...recorder("getPolicy updatePolicy deletePolicy enablePolicy disablePolicy bindPolicy".split(" ")),
     ...recorder("unbindPolicy unbindAll listBindings listPrincipalPolicies".split(" ")),
@@ -256,6 +265,27 @@ describe("a name", () => {
       stderr: expect.stringContaining('no policy "dayly-cap" in this namespace; did you mean daily-cap (pol_cap)?'),
     });
     expect(calls).toEqual([]);
+  });
+
+  it.each([
+    ["namespace", "namespace get prd"],
+    ["namespace", "namespace rename prd prod"],
+    ["namespace", "namespace suspend prd"],
+    ["namespace", "namespace resume prd"],
+    ["namespace", "namespace delete prd --yes"],
+    ["namespace", "keys mint --namespace prd --name ci --scope keys:read"],
+    ["namespace", "audit list --namespace prd"],
+    ["account", "account get prd"],
+    ["account", "account rename prd prod"],
+    ["account", "namespace create staging --account prd"],
+    ["account", "operator mint --name ci --scope audit:read --account prd"],
+  ])("that the node does not find is in the error, with the kind %s: %s", async (noun, line) => {
+    const environment = { ROUTEPLANE_URL: node.url, ROUTEPLANE_OPERATOR_KEY: "rpo_live_x" };
+    expect(await runCli(["cloud", ...line.split(" ")], environment)).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: `error: no ${noun} "prd" here\n\`routeplane cloud ${noun} list\` shows all that you can see.\n`,
+    });
   });
 
   it("cannot be looked up without the scope to list, which is named", async () => {

@@ -2,6 +2,7 @@ import type { Account } from "@routeplane/contracts/auth";
 import type { Command } from "commander";
 import { idArgument, NAMESPACE_NAME, namespaceNameArgument } from "../arguments.ts";
 import type { Context } from "../context.ts";
+import { naming } from "../resolve-name.ts";
 import { operatorCredential } from "../session.ts";
 import { ACCOUNT_COLUMNS, accountLine, fromProtoAccount } from "../views/account.ts";
 import { pagesOf, showPages } from "../views/list.ts";
@@ -30,7 +31,7 @@ export function addAccountCommands(account: Command, context: Context): void {
     .argument("<name|id>", "Name or id (acc_…)", idArgument)
     .action(async (nameOrId: string) => {
       const { accounts } = await context.connect(await operatorCredential(context.settings));
-      show(context, (await accounts.getAccount({ account: nameOrId })).account);
+      show(context, (await naming("account", nameOrId, accounts.getAccount({ account: nameOrId }))).account);
     });
   withExamples(get, "cloud account get team-a");
 
@@ -41,7 +42,7 @@ export function addAccountCommands(account: Command, context: Context): void {
     .argument("<new-name>", NAMESPACE_NAME, namespaceNameArgument)
     .action(async (nameOrId: string, name: string) => {
       const { accounts } = await context.connect(await operatorCredential(context.settings));
-      show(context, (await accounts.renameAccount({ account: nameOrId, name })).account);
+      show(context, (await naming("account", nameOrId, accounts.renameAccount({ account: nameOrId, name }))).account);
     });
   withExamples(rename, "cloud account rename team-a team-b");
 }

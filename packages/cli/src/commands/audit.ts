@@ -17,7 +17,7 @@ import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { usageError } from "../errors.ts";
 import { block } from "../output/table.ts";
-import { notFound, resolveChanged, resolveKey } from "../resolve-name.ts";
+import { naming, notFound, resolveChanged, resolveKey } from "../resolve-name.ts";
 import { loginCredential, operatorCredential } from "../session.ts";
 import { AUDIT_COLUMNS, AUDIT_FIELD_NAMES, auditFields, type AuditView, fromProtoAuditEntry } from "../views/audit.ts";
 import { type ListPage, pagesOf, type ReadPage, showPages } from "../views/list.ts";
@@ -188,7 +188,8 @@ function mergedPages(
 /** Id of a namespace. An id is not looked up: the namespace may be deleted, and reading it needs another scope. */
 async function namespaceIdOf({ namespaces }: NodeClient, nameOrId: string): Promise<string> {
   if (nameOrId.startsWith("ns_")) return nameOrId;
-  return requirePresent((await namespaces.getNamespace({ namespace: nameOrId })).namespace).id;
+  const { namespace } = await naming("namespace", nameOrId, namespaces.getNamespace({ namespace: nameOrId }));
+  return requirePresent(namespace).id;
 }
 
 async function toFilter(client: NodeClient, { actor, action, target, namespace }: AuditFilter) {

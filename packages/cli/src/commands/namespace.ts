@@ -6,7 +6,7 @@ import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
 import { confirmLoss } from "../input.ts";
-import { resolveDeletedNamespace } from "../resolve-name.ts";
+import { naming, resolveDeletedNamespace } from "../resolve-name.ts";
 import { findLogin, loginCredential, operatorCredential, operatorOrLoginCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
 import { allPages, showListAs } from "../views/list.ts";
@@ -79,7 +79,7 @@ function addLifecycle(namespace: Command, context: Context): void {
     .argument("<name|id>", "Name or id (ns_…)", namespaceArgument)
     .argument("<new-name>", NAMESPACE_NAME, namespaceNameArgument)
     .action((nameOrId: string, name: string) =>
-      change(context, ({ namespaces }) => namespaces.renameNamespace({ namespace: nameOrId, name })),
+      change(context, nameOrId, ({ namespaces }) => namespaces.renameNamespace({ namespace: nameOrId, name })),
     );
   withExamples(rename, "cloud namespace rename staging pre-production");
 
@@ -88,7 +88,7 @@ function addLifecycle(namespace: Command, context: Context): void {
     .description("Suspend a namespace: refuse all its keys (operator only)")
     .argument("<name|id>", "Name or id (ns_…)", namespaceArgument)
     .action((nameOrId: string) =>
-      change(context, ({ namespaces }) => namespaces.suspendNamespace({ namespace: nameOrId })),
+      change(context, nameOrId, ({ namespaces }) => namespaces.suspendNamespace({ namespace: nameOrId })),
     );
   withExamples(suspend, "cloud namespace suspend staging");
 
@@ -97,7 +97,7 @@ function addLifecycle(namespace: Command, context: Context): void {
     .description("Resume a suspended namespace (operator only)")
     .argument("<name|id>", "Name or id (ns_…)", namespaceArgument)
     .action((nameOrId: string) =>
-      change(context, ({ namespaces }) => namespaces.resumeNamespace({ namespace: nameOrId })),
+      change(context, nameOrId, ({ namespaces }) => namespaces.resumeNamespace({ namespace: nameOrId })),
     );
   withExamples(resume, "cloud namespace resume staging");
 
@@ -110,7 +110,7 @@ function addLifecycle(namespace: Command, context: Context): void {
     .action(async (nameOrId: string, { yes = false }: { yes?: boolean }) => {
       const loss = `this deletes the namespace ${nameOrId}: all its keys stop working.`;
       if (!yes) await confirmLoss(context, `Delete the namespace ${nameOrId}? All its keys stop working.`, loss);
-      await change(context, ({ namespaces }) => namespaces.deleteNamespace({ namespace: nameOrId }));
+      await change(context, nameOrId, ({ namespaces }) => namespaces.deleteNamespace({ namespace: nameOrId }));
     });
   withExamples(remove, "cloud namespace delete staging", "cloud namespace delete staging --yes");
 
@@ -119,7 +119,7 @@ function addLifecycle(namespace: Command, context: Context): void {
     .description("Restore a deleted namespace as it was (operator only)")
     .argument("<name|id>", "Name or id (ns_…), as `namespace list --deleted` shows it", idArgument)
     .action((nameOrId: string) =>
-      change(context, async (client) => {
+      change(context, nameOrId, async (client) => {
         const namespace = await resolveDeletedNamespace(client, nameOrId);
         return client.namespaces.restoreNamespace({ namespace });
       }),
@@ -131,7 +131,11 @@ async function listNamespaces(context: Context, { deleted = false, account = "" 
   const request = { account, showDeleted: deleted };
   const visible = await callAsOperatorOrLogin(context, ({ namespaces }) =>
     allPages(async (page) => {
-      const { namespaces: rows, nextPageToken } = await namespaces.listNamespaces({ ...page, ...request });
+      const { namespaces: rows, nextPageToken } = await naming(
+        "account",
+        account,
+        namespaces.listNamespaces({ ...page, ...request }),
+      );
       return { rows, nextPageToken };
     }, fromProtoNamespace),
   );
@@ -163,7 +167,7 @@ async function showCurrent(context: Context): Promise<void> {
 
 async function createNamespace(context: Context, name: string, account: string): Promise<void> {
   const { namespaces } = await context.connect(await operatorCredential(context.settings));
-  const { namespace } = await namespaces.createNamespace({ name, account });
+  const { namespace } = await naming("account", account, namespaces.createNamespace({ name, account }));
   const view = fromProtoNamespace(requirePresent(namespace));
   context.output.data(view, () => namespaceLine(view));
   context.output.note(
@@ -173,7 +177,7 @@ async function createNamespace(context: Context, name: string, account: string):
 
 async function getNamespace(context: Context, nameOrId: string): Promise<void> {
   const { namespace } = await callAsOperatorOrLogin(context, ({ namespaces }) =>
-    namespaces.getNamespace({ namespace: nameOrId }),
+    naming("namespace", nameOrId, namespaces.getNamespace({ namespace: nameOrId })),
   );
   for (const view of await withActive(context, [fromProtoNamespace(requirePresent(namespace))])) {
     context.output.data(view, () => namespaceLine(view));
@@ -214,12 +218,14 @@ async function withActive(context: Context, views: readonly NamespaceView[]): Pr
   return views.map((view) => ({ ...view, active: view.id === bound }));
 }
 
+/** Changes a namespace with the operator credential, and shows it. */
 async function change(
   context: Context,
+  nameOrId: string,
   call: (clients: NodeClient) => Promise<{ readonly namespace?: Namespace | undefined }>,
 ): Promise<void> {
   const clients = await context.connect(await operatorCredential(context.settings));
-  show(context, (await call(clients)).namespace);
+  show(context, (await naming("namespace", nameOrId, call(clients))).namespace);
 }
 
 function show(context: Context, namespace: Namespace | undefined): void {

@@ -5,6 +5,7 @@ import type { Context } from "../context.ts";
 import { CliError, ExitCode } from "../errors.ts";
 import { confirm } from "../input.ts";
 import { block } from "../output/table.ts";
+import { naming } from "../resolve-name.ts";
 import { operatorCredential } from "../session.ts";
 import { fromProtoIdentity } from "../views/identity.ts";
 import { pagesOf, showPages } from "../views/list.ts";
@@ -96,12 +97,13 @@ function addMint(operator: Command, context: Context): void {
 
 async function mintOperator(context: Context, { name, scope, expiresAt, account }: MintOptions): Promise<void> {
   const { operators } = await context.connect(await operatorCredential(context.settings));
-  const { operator, token } = await operators.mintOperator({
+  const minted = operators.mintOperator({
     name,
     scopes: [...scope],
     account: account ?? "",
     ...(expiresAt === undefined ? {} : { expiresAt: timestampFromDate(expiresAt) }),
   });
+  const { operator, token } = await (account === undefined ? minted : naming("account", account, minted));
   const view = fromProtoOperator(requirePresent(operator));
   const shown = operatorFields(view).filter(([field]) =>
     ["id", "name", "scopes", "account", "expires"].includes(field),

@@ -2,6 +2,7 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Context } from "../../context.ts";
 import { CliError, ExitCode } from "../../errors.ts";
+import { naming } from "../../resolve-name.ts";
 import { type Credential, findLogin, loginCredential, operatorCredential } from "../../session.ts";
 import { hasBrowser, openInBrowser } from "./browser.ts";
 
@@ -51,7 +52,8 @@ async function signInCode(context: Context, namespace: string | undefined): Prom
   if (operator === undefined) return makeCode(context, await loginCredential(settings), "");
   const wanted = namespace ?? (await loginNamespace(context));
   try {
-    return await makeCode(context, operator, wanted);
+    const code = makeCode(context, operator, wanted);
+    return await (namespace === undefined ? code : naming("namespace", namespace, code));
   } catch (error) {
     const login = await findLogin(settings);
     // This operator credential may not act within namespaces.

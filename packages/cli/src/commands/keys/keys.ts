@@ -14,7 +14,7 @@ import { usageError } from "../../errors.ts";
 import { startProgress } from "../../output/progress.ts";
 import { addOrderOptions, orderOf, type RowOrder } from "../../output/row-order.ts";
 import { block, table } from "../../output/table.ts";
-import { resolveKey } from "../../resolve-name.ts";
+import { naming, resolveKey } from "../../resolve-name.ts";
 import { loginCredential, operatorCredential } from "../../session.ts";
 import { fromProtoKey, KEY_COLUMNS, keyFields } from "../../views/keys/key.ts";
 import { KEY_TREE_COLUMNS, keyTree } from "../../views/keys/key-tree.ts";
@@ -115,7 +115,9 @@ async function mintKey(
   const credential = namespace === undefined ? loginCredential : operatorCredential;
   const { keys } = await context.connect(await credential(context.settings));
   const { key, token, limitsPolicyId } =
-    namespace === undefined ? await keys.mintKey(request) : await keys.mintRootKey({ ...request, namespace });
+    namespace === undefined
+      ? await keys.mintKey(request)
+      : await naming("namespace", namespace, keys.mintRootKey({ ...request, namespace }));
   const view = fromProtoKey(requirePresent(key));
   const shown = keyFields(view).filter(([field]) => ["id", "name", "scopes", "expires"].includes(field));
   const limitRows = limitsPolicyId === "" ? [] : [["limits", limitsPolicyId] as const];
