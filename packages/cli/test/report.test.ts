@@ -1,10 +1,11 @@
 import { create } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
 import { timestampDate, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { KeyService } from "@routeplane/contracts/auth";
 import { RequestStatus, UsageDimension, UsageService } from "@routeplane/contracts/usage";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCli } from "./cli-process.ts";
-import { type FakeNode, startFakeNode } from "./fake-node.ts";
+import { type FakeNode, refusal, startFakeNode } from "./fake-node.ts";
 
 const FROM = create(TimestampSchema, { seconds: 1_777_593_600n });
 const TO = create(TimestampSchema, { seconds: 1_777_852_800n });
@@ -90,6 +91,23 @@ describe("a report", () => {
     expect(stdout).toMatch(spend);
     expect(stdout).toMatch(/^name of key_9 .*\nname of key_7 .*\nTOTAL .*\n2 of 4 keys: --top 4 shows all$/m);
     expect(stdout).not.toContain("of 1 models");
+  });
+
+  it("has no previous period if the node no longer keeps its usage", async () => {
+    await using node = await startFakeNode((router) => {
+      router.service(UsageService, {
+        getUsage({ from, to }) {
+          if (from !== undefined && timestampDate(from) < timestampDate(FROM))
+            throw refusal(Code.InvalidArgument, "FIELD_INVALID", "not kept", { kept_from: "2026-05-01T00:00:00.000Z" });
+          return { from: from ?? FROM, to: to ?? TO, spendMicroUsd: 22n };
+        },
+      });
+    });
+    const home = { ROUTEPLANE_HOME: "/nonexistent", ROUTEPLANE_URL: node.url, ROUTEPLANE_API_KEY: "rp_live_env" };
+    const json = await runCli(["cloud", "report", "--json"], home);
+    expect(JSON.parse(json.stdout)).toMatchObject({ spend_micro_usd: 22, previous: null });
+    const table = await runCli(["cloud", "report", "-o", "table"], home);
+    expect(table.stdout).toMatch(/^spend before +not kept any more$/m);
   });
 
   it("refuses a range that ends before it starts, before any read", async () => {

@@ -137,9 +137,10 @@ describe("sums", () => {
     expect(dropped).toContain(`totals_${suffixOf(month(-15))}`);
     expect(dropped).toHaveLength(4 * Math.round((keptFrom.getTime() - month(-15).getTime()) / (30.44 * DAY_MS)));
     expect(await database.log.dropExpiredSums(30)).toEqual([]);
-    await expect(countIn(namespaceId, new Date(keptFrom.getTime() - 1), new Date())).rejects.toThrow(
-      `usage from before ${keptFrom.toISOString()} is not kept any more`,
-    );
+    await expect(countIn(namespaceId, new Date(keptFrom.getTime() - 1), new Date())).rejects.toMatchObject({
+      message: `from: usage from before ${keptFrom.toISOString()} is not kept any more`,
+      metadata: { kept_from: keptFrom.toISOString() },
+    });
     expect(await countIn(namespaceId, keptFrom, new Date())).toBe(2n);
     expect(await countIn(namespaceId, new Date(Date.now() - 29 * DAY_MS), new Date())).toBe(1n);
     await expect(database.log.dropExpiredSums(29)).rejects.toThrow("at least 30 days are kept");

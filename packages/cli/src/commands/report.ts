@@ -4,6 +4,7 @@ import { type Command, Option } from "commander";
 import { type DimensionName, MAX_LARGEST, rowsArgument } from "../arguments.ts";
 import type { NodeClient } from "../client.ts";
 import type { Context } from "../context.ts";
+import { keptFromOf } from "../kept-usage.ts";
 import { RequestNames } from "../request-names.ts";
 import { loginCredential } from "../session.ts";
 import { reportText, type ReportView } from "../views/report.ts";
@@ -55,7 +56,7 @@ async function showReport(
   await names.load(largest("key", keys).flatMap(({ key_id }) => key_id ?? []));
   const report: ReportView = {
     ...fromProtoUsage(response),
-    previous: fromProtoUsage(previous),
+    previous: previous === undefined ? null : fromProtoUsage(previous),
     keys: largest("key", keys),
     models: largest("model", models),
     statuses: view("status", statuses),
@@ -70,21 +71,26 @@ function valueCountOf({ groups }: GetUsageResponse): number {
   return groups.reduce((sum, { restCount }) => sum + (Number(restCount) || 1), 0);
 }
 
+type Parts = readonly [GetUsageResponse, GetUsageResponse, GetUsageResponse, GetUsageResponse];
+
 /**
- * Reads the usage of the previous period of the same length, and that of the range by key, model, status and day. Only the keys and models
- * with the largest spend are read.
+ * Reads the usage of the previous period of the same length, undefined if the node no longer keeps it, and that of the range by key, model,
+ * status and day. Only the keys and models with the largest spend are read.
  */
 async function readParts(
   { usage }: NodeClient,
   range: GetUsageResponse,
   top: number,
-): Promise<readonly [GetUsageResponse, GetUsageResponse, GetUsageResponse, GetUsageResponse, GetUsageResponse]> {
+): Promise<readonly [GetUsageResponse | undefined, ...Parts]> {
   const [from, to] = [requirePresent(range.from), requirePresent(range.to)];
   const by = (dimension: UsageDimension, largest = 0) => usage.getUsage({ from, to, groupBy: [dimension], largest });
   // If there are more, they are all read, up to the bound of the node.
   const largest = top <= MAX_LARGEST ? top : 0;
   return Promise.all([
-    usage.getUsage({ from: startBefore(from, to), to: from }),
+    usage.getUsage({ from: startBefore(from, to), to: from }).catch((error: unknown) => {
+      if (keptFromOf(error) === undefined) throw error;
+      return undefined;
+    }),
     by(UsageDimension.KEY, largest),
     by(UsageDimension.MODEL, largest),
     by(UsageDimension.STATUS),

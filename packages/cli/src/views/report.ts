@@ -7,7 +7,8 @@ import { groupTable } from "./usage-groups.ts";
 
 /** Usage of a time range, its largest keys and models, and the usage of the previous period of the same length. */
 export interface ReportView extends UsageView {
-  readonly previous: UsageView;
+  /** Null if the node no longer keeps all usage of that period. */
+  readonly previous: UsageView | null;
   /** Keys that spent most, the largest first. */
   readonly keys: readonly UsageGroupView[];
   readonly models: readonly UsageGroupView[];
@@ -30,7 +31,7 @@ export function reportText(report: ReportView, counts: ReportCounts, style: Styl
   const { previous, keys, models, statuses, days } = report;
   const fields: readonly [string, string][] = [
     ...usageFields(report, style, timeZone),
-    ["spend before", comparison(report, previous)],
+    ["spend before", previous === null ? "not kept any more" : comparison(report, previous)],
   ];
   const section = (by: DimensionName, groups: readonly UsageGroupView[], count = groups.length): readonly string[] => {
     const advice = count <= MAX_READ ? `: --top ${count} shows all` : "";

@@ -1,4 +1,4 @@
-import { type Id, invalidField } from "@routeplane/domain";
+import { DomainError, type Id, invalidField } from "@routeplane/domain";
 import type { Database, Scope } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
 import { type MisplacedStretch, misplacedStretches } from "../domain/local-days.ts";
@@ -211,7 +211,10 @@ async function requireKept(database: Database<UsageSchema>, scope: Scope, from: 
   );
   const keptFrom = retention?.sums_kept_from;
   if (keptFrom === undefined || keptFrom <= from || keptFrom <= NOTHING_DROPPED) return;
-  throw invalidField("from", `usage from before ${keptFrom.toISOString()} is not kept any more`);
+  const [field, time] = ["from", keptFrom.toISOString()];
+  const rule = `usage from before ${time} is not kept any more`;
+  const details = { fields: [{ field, rule }], metadata: { kept_from: time } };
+  throw new DomainError("invalid_argument", "FIELD_INVALID", `${field}: ${rule}`, details);
 }
 
 /** Start of the kept sums before any were dropped: no request is older. */

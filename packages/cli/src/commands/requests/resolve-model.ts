@@ -3,6 +3,7 @@ import { UsageDimension } from "@routeplane/contracts/usage";
 import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import type { CliError } from "../../errors.ts";
+import { keptFromOf } from "../../kept-usage.ts";
 import { didYouMean, notFound } from "../../resolve-name.ts";
 import { readServedModels } from "../../served-models.ts";
 import type { Credential } from "../../session.ts";
@@ -31,7 +32,7 @@ const BEGINNING = new Date("2000-01-01T00:00:00Z");
 
 /**
  * Finds the names in the request log by the rule of the gateway: `provider/id` first, because ids may have slashes too, then the id,
- * ignoring case and outer blanks. Searches the requests of the range, then the served models, then all requests.
+ * ignoring case and outer blanks. Searches the requests of the range, then the served models, then all requests whose usage is kept.
  *
  * @throws CliError RESOURCE_NOT_FOUND with suggestions, if no request was for such a model and no such model is served
  */
@@ -44,8 +45,15 @@ export async function resolveModel(
   const groupBy = [UsageDimension.MODEL, UsageDimension.PROVIDER];
   const used = async ({ from, to }: Pick<ModelFilter, "from" | "to">): Promise<readonly LoggedModel[]> => {
     const range = { ...(from && { from: timestampFromDate(from) }), ...(to && { to: timestampFromDate(to) }) };
-    const { groups } = await usage.getUsage({ ...range, groupBy });
-    return groups.filter(({ model }) => model !== "");
+    try {
+      const { groups } = await usage.getUsage({ ...range, groupBy });
+      return groups.filter(({ model }) => model !== "");
+    } catch (error) {
+      const keptFrom = keptFromOf(error);
+      // A node that refuses the start that it named is not asked again.
+      if (keptFrom === undefined || (from !== undefined && from >= keptFrom)) throw error;
+      return to !== undefined && to <= keptFrom ? [] : used({ from: keptFrom, ...(to && { to }) });
+    }
   };
   const inRange = await used(filter);
   const found = findModel(inRange, filter);

@@ -649,7 +649,8 @@ export declare const UsageAdminService: GenService<{
   /**
    * Sums usage over a range of whole hours for each namespace, and for each group within it. Reads only stored sums and shows
    * no request of any namespace.
-   * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to, or there are more than 10,000 groups.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to, there are more than 10,000 groups, or usage is kept only
+   * from a later time on, which is `kept_from` in the metadata.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.GetNodeUsage
    */

@@ -1345,7 +1345,8 @@ export declare const UsageService: GenService<{
    * Sums usage over a time range, by the time at which a request was received, in total and, if requested, for each group.
    * Denied requests count only in denied_count; pending ones count without a cost. Exact for any range whose requests are still
    * kept; for older ones, whole hours are exact. Reads one snapshot.
-   * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to, or there are more than 10,000 groups.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to, there are more than 10,000 groups, or usage is kept only
+   * from a later time on, which is `kept_from` in the metadata.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.GetUsage
    */
