@@ -15,13 +15,16 @@ export interface CliResult {
 
 type Environment = Readonly<Record<string, string>>;
 
+/** Keeps the contexts of the developer out of tests, which set a folder of their own if they need contexts. */
+const NO_CONTEXTS: Environment = { XDG_CONFIG_HOME: "/nonexistent" };
+
 // Also sets the time zone of this process, in which `runCli` shows times.
 process.env["TZ"] = "UTC";
 
 /** Starts the command line as a process without a terminal. It gets `environment` and PATH, and no other variables. */
 export function spawnCli(argv: readonly string[], environment: Environment): ChildProcessWithoutNullStreams {
   const { PATH = "" } = process.env;
-  return spawn(process.execPath, [CLI_BIN, ...argv], { env: { PATH, TZ: "UTC", ...environment } });
+  return spawn(process.execPath, [CLI_BIN, ...argv], { env: { PATH, TZ: "UTC", ...NO_CONTEXTS, ...environment } });
 }
 
 /** Runs the command line as a process, to its end, for tests that `runCli` cannot cover. */
@@ -37,7 +40,7 @@ export async function runCliInShell(
 ): Promise<CliResult> {
   const { PATH = "" } = process.env;
   const args = ["-c", script, process.execPath, CLI_BIN, ...argv];
-  return resultOf(spawn("sh", args, { env: { PATH, TZ: "UTC", ...environment } }), "");
+  return resultOf(spawn("sh", args, { env: { PATH, TZ: "UTC", ...NO_CONTEXTS, ...environment } }), "");
 }
 
 async function resultOf(child: ChildProcessWithoutNullStreams, stdin: string): Promise<CliResult> {
@@ -62,7 +65,12 @@ export async function runCli(
   const [input, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
   input.end(stdin);
   const output = Promise.all([text(stdout), text(stderr)]);
-  const code = await run(argv, { settings: readSettings(environment, defaultHome), stdin: input, stdout, stderr });
+  const code = await run(argv, {
+    settings: readSettings({ ...NO_CONTEXTS, ...environment }, defaultHome),
+    stdin: input,
+    stdout,
+    stderr,
+  });
   stdout.end();
   stderr.end();
   const [out, err] = await output;
