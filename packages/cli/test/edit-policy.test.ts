@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { once } from "node:events";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { BudgetWindow, PolicyKind, PolicyService } from "@routeplane/contracts/policy";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CLI_BIN, runCli } from "./cli-process.ts";
@@ -10,11 +11,13 @@ import { type FakeNode, startFakeNode } from "./fake-node.ts";
 
 let home: string;
 let node: FakeNode;
+/** Error that the node answers an update with. */
+let fault: ConnectError | undefined;
 let updates: { etag: string; limit: bigint | undefined }[];
 
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "routeplane-cli-"));
-  updates = [];
+  [updates, fault] = [[], undefined];
   const policyOf = (limitMicroUsd: bigint) => ({
     id: "pol_1",
     name: "cap",
@@ -26,6 +29,7 @@ beforeEach(async () => {
     router.service(PolicyService, {
       getPolicy: () => ({ policy: policyOf(5n) }),
       updatePolicy: ({ etag, spec }) => {
+        if (fault !== undefined) throw fault;
         const limit = spec?.kind.case === "budget" ? spec.kind.value.limitMicroUsd : undefined;
         updates.push({ etag, limit });
         return { policy: policyOf(limit ?? 0n) };
@@ -76,18 +80,38 @@ describe("policy edit", () => {
     expect(updates).toEqual([{ etag: "v3", limit: 7n }]);
   });
 
-  it("fails with the refusal if the refused spec is left unchanged", async () => {
+  /** Reads the spec that the command says it has kept, and deletes it. */
+  async function takeKept(shown: string): Promise<string> {
+    const [path = ""] = /\S+\/spec\.yaml/.exec(shown) ?? [];
+    const text = await readFile(path, "utf8");
+    await rm(join(path, ".."), { recursive: true });
+    return text;
+  }
+
+  it("fails with the refusal if the refused spec is left unchanged, and keeps the spec", async () => {
     const shown = await edit('[ $n = 1 ] && sed -i "s/: 5/: -5/" "$1"; true');
     expect(shown).toMatch(/spec\.limit_micro_usd/);
     expect(shown).not.toContain("code=0");
+    expect(await takeKept(shown)).toContain("limit_micro_usd: -5");
     expect(updates).toEqual([]);
+  });
+
+  it("keeps the spec if the update fails for another reason", async () => {
+    fault = new ConnectError("the policy was changed since it was read", Code.Aborted);
+    const shown = await edit('sed -i "s/: 5/: 9/" "$1"');
+    expect(shown).toContain("the policy was changed since it was read");
+    expect(shown).toContain("code=1");
+    expect(await takeKept(shown)).toContain("limit_micro_usd: 9");
   });
 
   it("changes nothing if nothing was edited, or the editor fails", async () => {
     const shown = await edit("true");
     expect(shown).toContain("Nothing was changed.");
     expect(shown).toContain("code=0");
-    expect(await edit('sed -i "s/: 5/: 9/" "$1"; exit 3')).toContain("code=1");
+    expect(shown).not.toContain("spec.yaml");
+    const failed = await edit('sed -i "s/: 5/: 9/" "$1"; exit 3');
+    expect(failed).toContain("code=1");
+    expect(await takeKept(failed)).toContain("limit_micro_usd: 9");
     expect(updates).toEqual([]);
   });
 

@@ -44,13 +44,22 @@ async function editPolicy(context: Context, nameOrId: string): Promise<void> {
   const id = await resolvePolicy(client, nameOrId);
   const policy = fromProtoPolicy(requirePresent((await client.policies.getPolicy({ id })).policy));
   const folder = await mkdtemp(join(tmpdir(), "routeplane-edit-"));
+  const path = join(folder, "spec.yaml");
+  const { stringify } = await import("yaml");
+  const original = stringify(policy.spec);
+  let edited: PolicyView | undefined;
   try {
-    const edited = await editUntilAccepted(context, client, policy, join(folder, "spec.yaml"));
-    if (edited === undefined) return context.output.note("Nothing was changed.");
-    context.output.data(edited, () => block(policyFields(edited)));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+    edited = await editUntilAccepted(context, client, policy, { path, original });
+  } catch (error) {
+    const isEdited = withoutComments(await readFile(path, "utf8").catch(() => original)) !== withoutComments(original);
+    if (isEdited) context.output.note(`The edited spec was kept in ${path}`);
+    else await rm(folder, { recursive: true, force: true });
+    throw error;
   }
+  await rm(folder, { recursive: true, force: true });
+  if (edited === undefined) return context.output.note("Nothing was changed.");
+  const view = edited;
+  context.output.data(view, () => block(policyFields(view)));
 }
 
 /** Opens the editor until the node accepts the spec. @returns the changed policy; undefined if the spec was not changed */
@@ -58,11 +67,10 @@ async function editUntilAccepted(
   context: Context,
   client: NodeClient,
   policy: PolicyView,
-  path: string,
+  { path, original }: { readonly path: string; readonly original: string },
 ): Promise<PolicyView | undefined> {
-  const { parse, stringify } = await import("yaml");
+  const { parse } = await import("yaml");
   const heading = `# Spec of the ${policy.kind} "${printable(policy.name)}". Leave it unchanged to change nothing.\n`;
-  const original = stringify(policy.spec);
   let text = heading + original;
   let refusal: CliError | undefined;
   for (;;) {
