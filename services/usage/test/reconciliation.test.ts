@@ -1,7 +1,9 @@
+import { newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { cloneDatabase, type TestDatabase } from "@routeplane/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pendingRequest, settledRequest } from "./requests.ts";
+import { deduplicate } from "../src/domain/deduplication.ts";
 import { createReconciliationStore } from "../src/store/reconciliation.ts";
 import { createRequestLog } from "../src/store/request-log.ts";
 import type { UsageSchema } from "../src/store/schema.ts";
@@ -41,7 +43,7 @@ describe("wrong totals are named", () => {
     expected: { costNanoUsd: expected },
   });
   const differences = (keptFrom: string) =>
-    createReconciliationStore(query).findDifferences(namespaceId, day, new Date(keptFrom));
+    createReconciliationStore(query).findDifferences(namespaceId, { ...day, days: day }, new Date(keptFrom));
   const set = (minutes: 5 | 1440, costNanoUsd: bigint) =>
     superuser.within({}, (tx) =>
       tx.updateTable("totals").set({ cost_nano_usd: costNanoUsd }).where("minutes", "=", minutes).execute(),
@@ -90,4 +92,23 @@ describe("wrong totals are named", () => {
     );
     expect((await differences(LOGGED)).map(({ fiveMinutes }) => fiveMinutes?.getUTCMinutes())).toEqual([5, 10]);
   });
+});
+
+test("a part ends with a day or, within a day, with an hour, before more rows than it can have", async () => {
+  const at = (time: string) => new Date(`2026-11-${time}:00:00Z`);
+  const namespaceId = newId("ns");
+  const times = ["10T05", "11T07", "12T01", "12T02", "12T02", "12T02"];
+  const requests = times.map((time) => settledRequest(pendingRequest({ namespaceId, createdAt: at(time) })));
+  await createRequestLog(aggregator).record(deduplicate(requests));
+  const store = createReconciliationStore(query);
+  const endOf = (from: string, rows: number) => store.endOfPart(namespaceId, { from: at(from), to: at("13T00") }, rows);
+  expect(await endOf("10T00", 6)).toEqual(at("13T00"));
+  expect(await endOf("10T00", 3)).toEqual(at("12T00"));
+  expect(await endOf("12T00", 3)).toEqual(at("12T02"));
+  // More rows than that in one hour.
+  expect(await endOf("12T02", 2)).toEqual(at("12T03"));
+  // Sums count too, because those of months whose requests were dropped are read as well.
+  await superuser.within({}, (tx) => tx.deleteFrom("requests").where("namespace_id", "=", namespaceId).execute());
+  expect(await endOf("10T00", 2)).toEqual(at("12T00"));
+  expect(await endOf("10T00", 6)).toEqual(at("13T00"));
 });

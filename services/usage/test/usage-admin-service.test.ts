@@ -6,7 +6,7 @@ import { ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
 import { AuditService, DeadLetterState, UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
 import { newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
-import { toTimestamp, type VerifyToken } from "@routeplane/rpc";
+import { toPageToken, toTimestamp, type VerifyToken } from "@routeplane/rpc";
 import { createLogger } from "@routeplane/runtime";
 import { cloneDatabase, SERVING, type TestDatabase } from "@routeplane/testing";
 import { sql } from "kysely";
@@ -156,6 +156,19 @@ describe("ReconcileUsage", () => {
 
   test("finds no difference in what the aggregator wrote, and reads every namespace", async () => {
     expect(await operator.reconcile(range)).toMatchObject({ namespaceCount: 2, differences: [], nextPageToken: "" });
+  });
+
+  test("continues within a namespace, from the start of an hour alone", async () => {
+    const from = (time: string) => `${firstNamespaceId}.${Date.parse(time)}`;
+    const reconcile = (text: string) =>
+      operator.reconcile({ ...range, pageToken: toPageToken("reconciled-namespaces", text) });
+    expect(await reconcile(from("2026-11-20T10:00:00Z"))).toMatchObject({ namespaceCount: 2, nextPageToken: "" });
+    expect(await reconcile(firstNamespaceId)).toMatchObject({ namespaceCount: 1 });
+    // The end of the range, and before its start.
+    expect(await reconcile(from("2026-11-21T00:00:00Z"))).toMatchObject({ namespaceCount: 1 });
+    expect(await reconcile(from("1969-11-20T10:00:00Z"))).toMatchObject({ namespaceCount: 2, differences: [] });
+    expect(await refusalOf(reconcile(from("2026-11-20T10:00:01Z")))).toBe("InvalidArgument FIELD_INVALID");
+    expect(await refusalOf(reconcile(`${firstNamespaceId}.x`))).toBe("InvalidArgument FIELD_INVALID");
   });
 
   test("names wrong and missing sums of hours and days", async () => {

@@ -174,6 +174,16 @@ function corrections(range: UsageRange, rounded: UsageRange): readonly Omit<Rang
   return parts.filter(({ from, to }) => from < to);
 }
 
+/** Returns the start of the day of UTC. */
+export function startOfDay(time: Date): Date {
+  return new Date(Math.floor(time.getTime() / DAY_MS) * DAY_MS);
+}
+
+/** Returns the start of the hour of UTC. */
+export function startOfHour(time: Date): Date {
+  return new Date(Math.floor(time.getTime() / HOUR_MS) * HOUR_MS);
+}
+
 /** Returns the whole days of UTC within a range; undefined if there are none. */
 export function wholeDays({ from, to }: UsageRange): UsageRange | undefined {
   const first = Math.ceil(from.getTime() / DAY_MS) * DAY_MS;
@@ -199,8 +209,7 @@ export function usageRange(from: Date | undefined, to: Date | undefined, clock: 
 
 /** Extends a range to whole hours of UTC, which can be read from sums alone. */
 export function wholeHours({ from, to }: UsageRange): UsageRange {
-  const start = Math.floor(from.getTime() / HOUR_MS) * HOUR_MS;
-  return { from: new Date(start), to: new Date(Math.ceil(to.getTime() / HOUR_MS) * HOUR_MS) };
+  return { from: startOfHour(from), to: new Date(Math.ceil(to.getTime() / HOUR_MS) * HOUR_MS) };
 }
 
 /** Requires a year of four digits, as RFC 3339 has them. @throws DomainError INVALID_ARGUMENT */

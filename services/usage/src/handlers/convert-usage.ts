@@ -5,11 +5,11 @@ import {
   type UsageGroupSchema,
   UsageMeasure,
 } from "@routeplane/contracts/usage";
-import { nanoToMicro } from "@routeplane/domain";
+import { nanoToMicro, parseId } from "@routeplane/domain";
 import { toTimestamp } from "@routeplane/rpc";
 import { type LatencyHistogram, quantilesOf } from "../domain/latency.ts";
-import type { UsageDifference } from "../domain/reconciliation.ts";
-import type { Dimension, Measure, UsageGroup, UsageTotals } from "../domain/usage.ts";
+import type { ReconciliationPosition, UsageDifference } from "../domain/reconciliation.ts";
+import { type Dimension, type Measure, startOfHour, type UsageGroup, type UsageTotals } from "../domain/usage.ts";
 import { toProtoStatus } from "./convert-request.ts";
 
 const DIMENSIONS: Readonly<Record<UsageDimension, readonly Dimension[]>> = {
@@ -86,4 +86,18 @@ export function toProtoDifference(difference: UsageDifference): MessageInitShape
     expected: toProtoGroup(expected),
     ...(fiveMinutes && { fiveMinutes: toTimestamp(fiveMinutes) }),
   };
+}
+
+/** Writes a position of a reconciliation as the text of a page token. */
+export function toReconciliationText({ namespaceId, from }: ReconciliationPosition): string {
+  return from === undefined ? namespaceId : `${namespaceId}.${from.getTime()}`;
+}
+
+/** Reads the text of a page token; undefined if it is not a position of a reconciliation. */
+export function fromReconciliationText(text: string): ReconciliationPosition | undefined {
+  const [, id = "", timeMs] = /^(ns_\w+)(?:\.(-?\d{1,15}))?$/.exec(text) ?? [];
+  const namespaceId = parseId("ns", id);
+  const from = timeMs === undefined ? undefined : new Date(Number(timeMs));
+  const isHour = from === undefined || from.getTime() === startOfHour(from).getTime();
+  return namespaceId && isHour ? { namespaceId, from } : undefined;
 }

@@ -12,22 +12,24 @@ import {
 import { type DeadLetter, type DeadLetterStore, moveDeadLetter } from "../domain/dead-letters.ts";
 import { localDays } from "../domain/local-days.ts";
 import type { UsageStore } from "../domain/ports.ts";
-import { reconcile, type ReconciliationStore } from "../domain/reconciliation.ts";
+import { reconcile, type ReconciliationLimits, type ReconciliationStore } from "../domain/reconciliation.ts";
 import { type Dimension, largestOf, roundDays, totalOf, usageRange, wholeHours } from "../domain/usage.ts";
 import {
   fromProtoDimension,
   fromProtoMeasure,
+  fromReconciliationText,
   toProtoDifference,
   toProtoGroup,
   toProtoTotals,
+  toReconciliationText,
 } from "./convert-usage.ts";
 import { fromProtoDeadLetterState, toProtoDeadLetter, toProtoDeadLetterInFull } from "./convert-dead-letter.ts";
 
 const DEFAULT_PAGE_SIZE = 25;
 const LIST = "dead-letters";
 const RECONCILED = "reconciled-namespaces";
-/** Time after which a call reads no further namespace: well below the time-outs of callers. */
-const TIME_LIMIT_MS = 3_000;
+/** A call ends well before the time-outs of callers, and a part is read in a fraction of the time-out of a statement. */
+const RECONCILIATION_LIMITS: ReconciliationLimits = { timeLimitMs: 3_000, partRows: 50_000 };
 
 export function usageAdminService(
   usage: UsageStore,
@@ -62,19 +64,19 @@ export function usageAdminService(
     async reconcileUsage({ from, to, pageToken }, context) {
       wholeNodeOperatorOf(context);
       const range = wholeHours(usageRange(fromTimestamp(from), fromTimestamp(to), clock));
-      const after = fromPageToken(RECONCILED, pageToken, (id) => parseId("ns", id));
-      const { differences, namespaceCount, keptFrom, lastNamespace } = await reconcile(
+      const after = fromPageToken(RECONCILED, pageToken, fromReconciliationText);
+      const { differences, namespaceCount, keptFrom, next } = await reconcile(
         reconciliation,
         range,
         after,
-        TIME_LIMIT_MS,
+        RECONCILIATION_LIMITS,
       );
       return {
         from: toTimestamp(range.from),
         to: toTimestamp(range.to),
         namespaceCount,
         differences: differences.map(toProtoDifference),
-        nextPageToken: lastNamespace === undefined ? "" : toPageToken(RECONCILED, lastNamespace),
+        nextPageToken: next === undefined ? "" : toPageToken(RECONCILED, toReconciliationText(next)),
         ...(keptFrom && { keptFrom: toTimestamp(keptFrom) }),
       };
     },

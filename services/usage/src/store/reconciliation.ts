@@ -1,14 +1,15 @@
 import type { Id } from "@routeplane/domain";
 import type { Database } from "@routeplane/postgres";
 import { type RawBuilder, sql } from "kysely";
-import type { ReconciliationStore, UsageDifference } from "../domain/reconciliation.ts";
+import type { ReconciliationPart, ReconciliationStore, UsageDifference } from "../domain/reconciliation.ts";
 import type { RequestStatus } from "../domain/request.ts";
-import { type UsageGroup, type UsageRange, wholeDays } from "../domain/usage.ts";
+import { startOfDay, startOfHour, type UsageGroup, type UsageRange, wholeDays } from "../domain/usage.ts";
 import { names } from "./columns.ts";
 import { fromHistogramText, histogramOf } from "./histogram-numbers.ts";
 import type { UsageSchema } from "./schema.ts";
 
 const MAX_DIFFERENCES = 1_000;
+const HOUR_MS = 60 * 60 * 1000;
 
 const COUNTERS = ["request_count", "prompt_tokens", "completion_tokens", "cost_nano_usd"] as const;
 const HISTOGRAMS = ["total_ms_histogram", "first_token_ms_histogram"] as const;
@@ -44,9 +45,18 @@ export function createReconciliationStore(database: Database<UsageSchema>): Reco
         return rows[0]?.namespace_id ?? undefined;
       }),
 
-    findDifferences: (namespaceId, range, keptFrom) =>
+    endOfPart: (namespaceId, range, rows) =>
       database.within({ namespaceId }, async (transaction) => {
-        const { rows } = await differences(namespaceId, range, keptFrom).execute(transaction);
+        const { rows: found } = await firstBeyond(namespaceId, range, rows).execute(transaction);
+        const beyond = found[0]?.time;
+        if (!beyond) return range.to;
+        const starts = [startOfDay(beyond), startOfHour(beyond)];
+        return starts.find((start) => start > range.from) ?? new Date(range.from.getTime() + HOUR_MS);
+      }),
+
+    findDifferences: (namespaceId, part, keptFrom) =>
+      database.within({ namespaceId }, async (transaction) => {
+        const { rows } = await differences(namespaceId, part, keptFrom).execute(transaction);
         return rows.map((row) => fromDifferenceRow(namespaceId, row));
       }),
   };
@@ -71,10 +81,20 @@ function nextNamespace(range: UsageRange, after: Id<"ns"> | undefined) {
     select min(namespace_id) as namespace_id from (${sql.join(known, sql` union all `)}) as known`;
 }
 
+/** Builds the query for the time of the first request, or sum of an hour, after as many others of a range; null if there are not so many. */
+function firstBeyond(namespaceId: Id<"ns">, { from, to }: UsageRange, rows: number) {
+  const at = (table: string, time: string) => sql`
+    (select ${sql.ref(time)} as time from ${sql.table(table)}
+     where namespace_id = ${namespaceId} and ${sql.ref(time)} >= ${from} and ${sql.ref(time)} < ${to}
+     order by ${sql.ref(time)} limit 1 offset ${rows})`;
+  return sql<{ time: Date | null }>`
+    select min(time) as time from (${at("requests", "created_at")} union all ${at("rollups_hourly", "bucket")}) as beyond`;
+}
+
 const SUMS = sql.join(COUNTERS.map((counter) => sql`sum(${sql.ref(counter)})::numeric as ${sql.ref(counter)}`));
 
 /** Builds the query for all differences. One statement, hence one snapshot: a writer changes rows and sums in one transaction. */
-function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
+function differences(namespaceId: Id<"ns">, { days, ...range }: ReconciliationPart, keptFrom: Date) {
   const inRange = (time: string, { from, to }: UsageRange) =>
     sql`namespace_id = ${namespaceId} and ${sql.ref(time)} >= ${from} and ${sql.ref(time)} < ${to}`;
   const kept = (table: string, part: UsageRange) =>
@@ -99,7 +119,6 @@ function differences(namespaceId: Id<"ns">, range: UsageRange, keptFrom: Date) {
     ),
   ];
   checks.push(differingLatencies(kept("latencies_hourly", logged), inRange("created_at", logged)));
-  const days = wholeDays(range);
   if (days !== undefined) {
     checks.push(
       differing("day", kept("rollups_daily", days), of("day", sql`(${kept("rollups_hourly", days)}) as sums`)),

@@ -250,14 +250,14 @@ export declare type ReconcileUsageResponse = Message<"routeplane.usage.v1.Reconc
   to?: Timestamp | undefined;
 
   /**
-   * Number of namespaces that were compared with their log in this page.
+   * Number of namespaces whose comparison ended in this page. It may be 0 on any page of a large namespace but its last.
    *
    * @generated from field: int32 namespace_count = 3;
    */
   namespaceCount: number;
 
   /**
-   * Every difference in them, at most 1000 of a namespace.
+   * Every difference that this page found, at most 1000 of a part of a namespace.
    *
    * @generated from field: repeated routeplane.usage.v1.UsageDifference differences = 4;
    */
@@ -661,8 +661,9 @@ export declare const UsageAdminService: GenService<{
   },
   /**
    * Compares the stored sums of a range of whole hours with the request log, namespace by namespace, and the sums of whole days
-   * with those of their hours. Each namespace is read in one snapshot, so requests may go on meanwhile. Namespaces that have
-   * only requests or only sums are found too. For months whose requests are no longer kept, only days and hours are compared.
+   * with those of their hours. A namespace is read in parts of some 50,000 requests, or of one hour if it has more, each in one
+   * snapshot, so requests may go on meanwhile. Namespaces that have only requests or only sums are found too. For months whose
+   * requests are no longer kept, only days and hours are compared.
    * Errors: INVALID_ARGUMENT FIELD_INVALID if from is not before to.
    *
    * @generated from rpc routeplane.usage.v1.UsageAdminService.ReconcileUsage
