@@ -173,6 +173,13 @@ describe("UnbindAll", () => {
     }
   });
 
+  it("refuses a principal without its type, and unbinds nothing", async () => {
+    const { own, id, keys } = await bound();
+    const error = await refusal(own.policies.unbindAll({ policyId: id, principalId: keys[0]?.id ?? "" }));
+    expect(error).toMatchObject({ code: Code.InvalidArgument, fields: ["principal_type"] });
+    expect(await boundTo(own, id)).toHaveLength(4);
+  });
+
   it("is refused to a sub-key whose policy also binds others", async () => {
     const { own, id, keys } = await bound();
     const sub = policy.as(keys[0]?.token ?? "");

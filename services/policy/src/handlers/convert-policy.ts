@@ -103,7 +103,9 @@ interface PrincipalFields {
   readonly principalId: string;
 }
 
+/** @throws DomainError INVALID_ARGUMENT for a type that is missing, or an id that is not of its type */
 export function fromProtoPrincipal({ principalType, principalId }: PrincipalFields): BoundPrincipal {
+  if (principalType === PrincipalType.UNSPECIFIED) throw invalidField("principal_type", "must be namespace or api_key");
   return principalType === PrincipalType.NAMESPACE
     ? { type: "namespace", id: requireId("ns", principalId) }
     : { type: "api_key", id: requireId("key", principalId) };
