@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code, type ServiceImpl } from "@connectrpc/connect";
@@ -175,6 +175,28 @@ describe.concurrent("requests export", () => {
     expect(await runCli([...argv, "--resume"], as(node.url))).toMatchObject({ code: 0 });
     const lines = (await readFile(output, "utf8")).trimEnd().split("\n");
     expect(lines.map((line) => (JSON.parse(line) as { id: string }).id)).toEqual(ids);
+  });
+
+  it.each([
+    ["the progress is no JSON", "damaged-1.jsonl", ".progress", "{"],
+    ["the progress has no position", "damaged-2.jsonl", ".progress", '{"what":"{}","to":"2026-05-01T00:00:00Z"}'],
+    ["the exported rows are gone", "damaged-3.jsonl", "", ""],
+  ])("refuses to resume if %s, and changes nothing", async (_, name, suffix, content) => {
+    await using node = await usage({
+      listRequests: ({ pageToken }) => {
+        if (pageToken === "t1") return Promise.reject(refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away"));
+        return { requests: [row("req_1")], nextPageToken: "t1" };
+      },
+    });
+    const output = join(folder, name);
+    const argv = ["cloud", "requests", "export", "--format", "jsonl", "--output", output];
+    expect(await runCli(argv, as(node.url))).toMatchObject({ code: 1 });
+    await writeFile(`${output}${suffix}`, content);
+    const read = () => Promise.all([readFile(output, "utf8"), readFile(`${output}.progress`, "utf8")]);
+    const before = await read();
+    const { code, stderr } = await runCli([...argv, "--resume"], as(node.url));
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining("export again") });
+    expect(await read()).toEqual(before);
   });
 
   it("keeps the saved progress if no new one can be written", async () => {

@@ -105,23 +105,52 @@ export async function beginExport(
 /**
  * Opens the file of an interrupted export, and removes the page that was not finished.
  *
- * @throws CliError if there is no interrupted export, or it had other options
+ * @throws CliError if there is no interrupted export, it had other options, or its files were changed
  */
 export async function resumeExport(path: string, selection: string): Promise<ExportFile> {
   const text = await readFile(progressOf(path), "utf8").catch(() => undefined);
   if (text === undefined || !(await exists(path))) {
     throw usageError(`--resume: there is no interrupted export at ${path}`, "A complete export needs no --resume.");
   }
-  const { what, from, to, ...saved } = JSON.parse(text) as SavedProgress;
+  const { what, from, to, ...saved } = parseProgress(path, text);
   if (what !== selection) {
     throw usageError("--resume: the interrupted export had other options", `It had ${what}.`);
   }
   const file = await open(path, "r+").catch((error: unknown) => {
     throw unwritable(path, error);
   });
+  if ((await file.stat()).size < saved.bytes) {
+    await file.close();
+    throw damaged(path, `${path} is shorter than what was exported`);
+  }
   await file.truncate(saved.bytes);
   const range = { ...(from !== undefined && { from: new Date(from) }), to: new Date(to) };
   return new ExportFile(path, file, { ...saved, ...range, selection });
+}
+
+/** @throws CliError if the text is not a progress as `save` writes it */
+function parseProgress(path: string, text: string): SavedProgress {
+  let saved: Partial<SavedProgress> | null;
+  try {
+    saved = JSON.parse(text) as Partial<SavedProgress> | null;
+  } catch {
+    saved = null;
+  }
+  const isTime = (value: unknown): boolean => typeof value === "string" && !Number.isNaN(Date.parse(value));
+  const isComplete =
+    typeof saved?.what === "string" &&
+    (saved.from === undefined || isTime(saved.from)) &&
+    isTime(saved.to) &&
+    typeof saved.pageToken === "string" &&
+    Number.isSafeInteger(saved.rows) &&
+    Number.isSafeInteger(saved.bytes) &&
+    (saved.bytes ?? -1) >= 0;
+  if (!isComplete) throw damaged(path, `${progressOf(path)} is not the progress of an export`);
+  return saved as SavedProgress;
+}
+
+function damaged(path: string, fault: string): CliError {
+  return usageError(`--resume: ${fault}`, `Delete ${path} and ${progressOf(path)}, and export again.`);
 }
 
 const progressOf = (path: string): string => `${path}.progress`;
