@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { parseRequest } from "../domain/request/parse-request.ts";
 import { CHAT } from "../domain/wires/chat/chat-wire.ts";
+import { MESSAGES } from "../domain/wires/messages/messages-wire.ts";
+import { RESPONSES } from "../domain/wires/responses/responses-wire.ts";
 import { collect } from "../domain/response/answer-body.ts";
 import { createEchoUpstream } from "./echo-upstream.ts";
 
@@ -44,6 +46,17 @@ describe("echo", () => {
       const { usage } = JSON.parse((await ask(body)).text);
       expect(bounds).toEqual({ inputTokensMax: usage.prompt_tokens, outputTokensMax: usage.completion_tokens });
     }
+  });
+
+  it.each([
+    ["messages", MESSAGES, { max_tokens: 5, messages: [{ role: "user", content: "one two three" }] }],
+    ["responses", RESPONSES, { max_output_tokens: 5, input: "one two three" }],
+  ])("bounds a translated request to %s by its words and no hidden prompt", async (_, wire, more) => {
+    const body = Buffer.from(JSON.stringify({ model: "echo", ...more }));
+    const bounds = await echo.boundTokens(await parseRequest(wire, body, new AbortController().signal), { id: "echo" });
+    expect(bounds).toMatchObject({ inputTokensMax: expect.any(Number), outputTokensMax: 5 });
+    expect(bounds.inputTokensMax).toBeGreaterThanOrEqual(3);
+    expect(bounds.inputTokensMax).toBeLessThan(30);
   });
 
   it("takes the same characters for white space as regular expressions do", async () => {

@@ -5,7 +5,7 @@ import { isObject } from "../domain/wire/json.ts";
 import { toErrorEnvelope } from "../domain/errors/error-envelope.ts";
 import { Refusal } from "../domain/errors/refusal.ts";
 import type { Upstream, UpstreamAnswer, UpstreamBody } from "../domain/ports/upstream.ts";
-import { boundTokens } from "../domain/request/token-bounds.ts";
+import { boundTokens, COUNTED_TEMPLATE } from "../domain/request/token-bounds.ts";
 import { formatSse } from "../domain/wire/sse.ts";
 
 /**
@@ -19,7 +19,8 @@ export function createEchoUpstream(clock: Clock): Upstream {
   return {
     // For a chat completion, the same count as in the answer, so that the reservation equals the charge.
     async boundTokens(request, model) {
-      if (request.wire.name !== "chat") return boundTokens(request, model);
+      // A translated request has no hidden prompt either; the template covers the words that a translation adds.
+      if (request.wire.name !== "chat") return boundTokens(request, model, COUNTED_TEMPLATE);
       const { text, choices, output } = request;
       const { prompt, userText } = await count(await parse(text));
       const tokens = Math.max(1, scanTokens(userText ?? "").count);

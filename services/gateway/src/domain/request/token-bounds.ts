@@ -57,9 +57,15 @@ const ANY_TEMPLATE: TemplateTokens = { request: 128, message: 10, toolCall: 20, 
 /**
  * Bounds a request at once, without counting its tokens, which long texts make slow. Texts are bounded by their characters,
  * media by what they hold, everything else by its bytes: a token is at least one byte.
+ *
+ * @param template that of the model by default
  */
-export function boundTokens(request: InferenceRequest, model: BoundedModel = {}): LooseBounds {
-  return request.wire.answer.isFree === true ? FREE : boundInput(request, model);
+export function boundTokens(
+  request: InferenceRequest,
+  model: BoundedModel = {},
+  template = templateOf(model),
+): LooseBounds {
+  return request.wire.answer.isFree === true ? FREE : boundInput(request, model, template);
 }
 
 /**
