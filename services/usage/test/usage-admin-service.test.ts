@@ -1,9 +1,17 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary, toJson } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { timestampDate, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { UsageEventBatchSchema } from "@routeplane/contracts/events";
 import { ErrorInfoSchema } from "@routeplane/contracts/google-rpc";
-import { AuditService, DeadLetterState, UsageAdminService, UsageDimension } from "@routeplane/contracts/usage";
+import {
+  AuditService,
+  DeadLetterState,
+  GetDeadLetterResponseSchema,
+  GetNodeUsageResponseSchema,
+  ReconcileUsageResponseSchema,
+  UsageAdminService,
+  UsageDimension,
+} from "@routeplane/contracts/usage";
 import { newId } from "@routeplane/domain";
 import { type Database, openDatabase } from "@routeplane/postgres";
 import { toPageToken, toTimestamp, type VerifyToken } from "@routeplane/rpc";
@@ -139,6 +147,18 @@ describe("GetNodeUsage", () => {
     expect(await startOf("Europe/Berlin")).toBe("2026-11-19T23:00:00.000Z");
     expect(await startOf("Asia/Kolkata")).toBe("2026-11-19T19:00:00.000Z");
     expect(await refusalOf(operator.usage({ timeZone: "Mars/Base" }))).toBe("InvalidArgument FIELD_INVALID");
+  });
+
+  test("can be written as JSON up to the last time of the calendar", async () => {
+    const range = {
+      from: toTimestamp(new Date("0001-01-01T00:00:00Z")),
+      to: toTimestamp(new Date("9999-12-31T23:59:59.999Z")),
+    };
+    const to = "9999-12-31T23:00:00Z";
+    expect(toJson(GetNodeUsageResponseSchema, await operator.usage(range))).toMatchObject({ to, requestCount: "3" });
+    expect(toJson(ReconcileUsageResponseSchema, await operator.reconcile(range))).toMatchObject({ to });
+    const lastHour = { ...range, from: toTimestamp(new Date("9999-12-31T23:30:00Z")) };
+    expect(await operator.usage(lastHour)).toMatchObject({ requestCount: 0n, groups: [] });
   });
 
   test("reads only sums: a transaction of the whole node sees no requests", async () => {
@@ -358,6 +378,18 @@ describe("dead letters", () => {
       entry(replayed, actors[1]?.changedBy, "dead_letter.replay", "replaying"),
     ]);
     expect(entries.every(({ createdAt }) => createdAt !== undefined && createdAt.seconds >= from.seconds)).toBe(true);
+  });
+
+  test("can be written as JSON whatever their events are", async () => {
+    const event = usageEvent(settledRequest(pendingRequest()));
+    const createdAt = create(TimestampSchema, { seconds: 2n ** 50n });
+    const events = [{ ...event, request: { ...event.request!, createdAt } }];
+    const payload = toBinary(UsageEventBatchSchema, create(UsageEventBatchSchema, { events }));
+    await createDeadLetterBox(aggregator).add([{ namespaceId: "", requestId: "", reason: "created_at", payload }]);
+    const [letter] = (await operator.list({ pageSize: 1 })).deadLetters;
+    const response = await operator.get(letter!.id);
+    expect(toJson(GetDeadLetterResponseSchema, response)).toMatchObject({ deadLetter: { reason: "created_at" } });
+    expect(Buffer.from(response.deadLetter!.payload)).toEqual(Buffer.from(payload));
   });
 
   test("hold an unreadable message unchanged", async () => {

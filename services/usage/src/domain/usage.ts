@@ -207,9 +207,10 @@ export function usageRange(from: Date | undefined, to: Date | undefined, clock: 
   return { from: start, to: end };
 }
 
-/** Extends a range to whole hours of UTC, which can be read from sums alone. */
+/** Extends a range to whole hours of UTC, which can be read from sums alone. The last hour of year 9999 is left out: no time after it can be written. */
 export function wholeHours({ from, to }: UsageRange): UsageRange {
-  return { from: startOfHour(from), to: new Date(Math.ceil(to.getTime() / HOUR_MS) * HOUR_MS) };
+  const end = Math.ceil(to.getTime() / HOUR_MS) * HOUR_MS;
+  return { from: startOfHour(from), to: end <= MAX_TIME_MS ? new Date(end) : startOfHour(new Date(MAX_TIME_MS)) };
 }
 
 /** Requires a year of four digits, as RFC 3339 has them. @throws DomainError INVALID_ARGUMENT */

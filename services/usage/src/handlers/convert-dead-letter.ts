@@ -1,4 +1,4 @@
-import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { fromBinary, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { type UsageEventBatch, UsageEventBatchSchema } from "@routeplane/contracts/events";
 import { type DeadLetterSchema, DeadLetterState as ProtoState } from "@routeplane/contracts/usage";
 import { toTimestamp } from "@routeplane/rpc";
@@ -32,7 +32,7 @@ export function toProtoDeadLetter(letter: DeadLetter): MessageInitShape<typeof D
   };
 }
 
-/** Converts a dead letter with its bytes, and with its events if they can be decoded. */
+/** Converts a dead letter with its bytes, and with its events if they can be decoded and written as JSON. */
 export function toProtoDeadLetterInFull(letter: DeadLetter): MessageInitShape<typeof DeadLetterSchema> {
   const content = readBatch(letter.payload);
   return { ...toProtoDeadLetter(letter), payload: letter.payload, ...(content && { content }) };
@@ -40,7 +40,10 @@ export function toProtoDeadLetterInFull(letter: DeadLetter): MessageInitShape<ty
 
 function readBatch(payload: Uint8Array): UsageEventBatch | undefined {
   try {
-    return fromBinary(UsageEventBatchSchema, payload);
+    const batch = fromBinary(UsageEventBatchSchema, payload);
+    // Fails e.g. for a time after year 9999, with which no call of a JSON client could be answered.
+    toJson(UsageEventBatchSchema, batch);
+    return batch;
   } catch {
     return undefined;
   }

@@ -398,7 +398,8 @@ export declare type DeadLetter = Message<"routeplane.usage.v1.DeadLetter"> & {
   payload: Uint8Array;
 
   /**
-   * Decoded payload; absent if it cannot be decoded. Only in GetDeadLetter.
+   * Decoded payload; absent if it cannot be decoded or written as JSON, e.g. because of a time after year 9999. Only in
+   * GetDeadLetter.
    *
    * @generated from field: routeplane.events.v1.UsageEventBatch content = 10;
    */
