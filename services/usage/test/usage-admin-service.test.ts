@@ -23,7 +23,7 @@ import { pendingRequest, settledRequest, usageEvent } from "./requests.ts";
 import { wireUsage } from "../src/app.ts";
 import { replayDeadLetters } from "../src/jobs/replay-dead-letters.ts";
 import { deduplicate } from "../src/domain/deduplication.ts";
-import { createDeadLetterBox } from "../src/store/dead-letters.ts";
+import { createDeadLetterBox, createDeadLetterStore } from "../src/store/dead-letters.ts";
 import { createRequestLog } from "../src/store/request-log.ts";
 import type { UsageSchema } from "../src/store/schema.ts";
 
@@ -319,6 +319,15 @@ describe("dead letters", () => {
       transaction.selectFrom("dead_letters").select("id").where("namespace_id", "=", namespaceId).execute(),
     );
     expect(stored).toHaveLength(11_000);
+  });
+
+  test("are listed without reading their bytes", async () => {
+    const id = await addDeadLetter();
+    const store = createDeadLetterStore(database);
+    const listed = (await store.list({ size: 1, before: undefined, state: undefined }))[0] ?? expect.fail();
+    expect(listed).toMatchObject({ id, reason: "out of luck" });
+    expect(listed).not.toHaveProperty("payload");
+    expect((await store.get(listed.id))?.payload.length).toBeGreaterThan(0);
   });
 
   test("are paged through, newest first, each once", async () => {

@@ -13,6 +13,9 @@ export interface Unrecorded {
 
 export type DeadLetterState = "held" | "replaying" | "replayed" | "discarded";
 
+/** Dead letter as lists show it: without its bytes, of which a page of large messages would have too many. */
+export type ListedDeadLetter = Omit<DeadLetter, "payload">;
+
 export interface DeadLetter extends Unrecorded {
   readonly id: Id<"dl">;
   readonly state: DeadLetterState;
@@ -42,7 +45,7 @@ export interface DeadLetterStore {
     readonly size: number;
     readonly before: Id<"dl"> | undefined;
     readonly state: DeadLetterState | undefined;
-  }): Promise<readonly DeadLetter[]>;
+  }): Promise<readonly ListedDeadLetter[]>;
   get(id: Id<"dl">): Promise<DeadLetter | undefined>;
   /** Moves a dead letter to `state` if its state is one of `from`; otherwise, or if there is none, returns undefined. */
   move(

@@ -2,7 +2,7 @@ import { fromBinary, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { type UsageEventBatch, UsageEventBatchSchema } from "@routeplane/contracts/events";
 import { type DeadLetterSchema, DeadLetterState as ProtoState } from "@routeplane/contracts/usage";
 import { toTimestamp } from "@routeplane/rpc";
-import type { DeadLetter, DeadLetterState } from "../domain/dead-letters.ts";
+import type { DeadLetter, DeadLetterState, ListedDeadLetter } from "../domain/dead-letters.ts";
 
 const STATES: Readonly<Record<DeadLetterState, ProtoState>> = {
   held: ProtoState.HELD,
@@ -18,7 +18,7 @@ export function fromProtoDeadLetterState(state: ProtoState): DeadLetterState | u
   return BY_STATE.get(state);
 }
 
-export function toProtoDeadLetter(letter: DeadLetter): MessageInitShape<typeof DeadLetterSchema> {
+export function toProtoDeadLetter(letter: ListedDeadLetter): MessageInitShape<typeof DeadLetterSchema> {
   const { id, reason, namespaceId, requestId, createdAt, changedAt, changedById } = letter;
   return {
     id,

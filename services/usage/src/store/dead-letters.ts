@@ -2,11 +2,23 @@ import { createHash } from "node:crypto";
 import { newId } from "@routeplane/domain";
 import type { Database } from "@routeplane/postgres";
 import { sql } from "kysely";
-import type { DeadLetter, DeadLetterBox, DeadLetterStore } from "../domain/dead-letters.ts";
+import type { DeadLetter, DeadLetterBox, DeadLetterStore, ListedDeadLetter } from "../domain/dead-letters.ts";
 import type { DeadLetterRow, UsageSchema } from "./schema.ts";
 
 /** Number of rows in one insert: a statement takes at most 65,535 parameters, six for each row. */
 const ROWS_OF_INSERT = 1_000;
+
+/** Columns of a ListedDeadLetter. */
+const LISTED_COLUMNS = [
+  "id",
+  "namespace_id",
+  "request_id",
+  "reason",
+  "state",
+  "created_at",
+  "changed_at",
+  "changed_by_id",
+] as const;
 
 export function createDeadLetterBox(database: Database<UsageSchema>): DeadLetterBox {
   return {
@@ -65,14 +77,14 @@ export function createDeadLetterStore(database: Database<UsageSchema>): DeadLett
   return {
     list: ({ size, before, state }) =>
       database.within(node, async (transaction) => {
-        let page = transaction.selectFrom("dead_letters").selectAll();
+        let page = transaction.selectFrom("dead_letters").select(LISTED_COLUMNS);
         if (before !== undefined) page = page.where("id", "<", before);
         if (state !== undefined) page = page.where("state", "=", state);
         const rows = await page
           .orderBy("id", "desc")
           .limit(size + 1)
           .execute();
-        return rows.map(fromDeadLetterRow);
+        return rows.map(fromListedRow);
       }),
 
     get: (id) =>
@@ -96,12 +108,15 @@ export function createDeadLetterStore(database: Database<UsageSchema>): DeadLett
 }
 
 function fromDeadLetterRow(row: DeadLetterRow): DeadLetter {
+  return { ...fromListedRow(row), payload: row.payload };
+}
+
+function fromListedRow(row: Pick<DeadLetterRow, (typeof LISTED_COLUMNS)[number]>): ListedDeadLetter {
   return {
     id: row.id,
     namespaceId: row.namespace_id,
     requestId: row.request_id,
     reason: row.reason,
-    payload: row.payload,
     state: row.state,
     createdAt: row.created_at,
     changedAt: row.changed_at ?? undefined,
