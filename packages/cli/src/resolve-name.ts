@@ -1,6 +1,7 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ServiceCredential } from "@routeplane/contracts/auth";
+import type { PolicyKind } from "@routeplane/contracts/policy";
 import { foldName } from "@routeplane/domain";
 import type { NodeClient } from "./client.ts";
 import { CliError, ExitCode } from "./errors.ts";
@@ -60,15 +61,23 @@ const POLICY: NamedKind = {
   where: "in this namespace",
   scope: "policy:read",
   list: "routeplane cloud policy list",
-  pages: ({ policies }) =>
-    pagesOf(
-      async (page) => {
-        const { policies: rows, nextPageToken } = await policies.listPolicies(page);
-        return { rows, nextPageToken };
-      },
-      ({ id, name }) => ({ id, name }),
-    ),
+  pages: (client) => policyPages(client),
 };
+
+function policiesOf({ kind, noun, command }: NamedPolicyKind): NamedKind {
+  const list = `routeplane cloud ${command} list`;
+  return { ...POLICY, noun, plural: `${noun}s`, list, pages: (client) => policyPages(client, { kind }) };
+}
+
+function policyPages({ policies }: NodeClient, filter: { readonly kind?: PolicyKind } = {}) {
+  return pagesOf(
+    async (page) => {
+      const { policies: rows, nextPageToken } = await policies.listPolicies({ ...page, ...filter });
+      return { rows, nextPageToken };
+    },
+    ({ id, name }) => ({ id, name }),
+  );
+}
 
 const SERVICE_CREDENTIAL: NamedKind = {
   noun: "service credential",
@@ -114,9 +123,24 @@ export async function resolveKey(client: NodeClient, nameOrId: string): Promise<
   return nameOrId.startsWith(KEY.prefix) ? nameOrId : findByName(client, KEY, nameOrId);
 }
 
-/** Id of the policy that a text names, by id or by name. @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING */
-export async function resolvePolicy(client: NodeClient, nameOrId: string): Promise<string> {
-  return nameOrId.startsWith(POLICY.prefix) ? nameOrId : findByName(client, POLICY, nameOrId);
+/** Kind of the policies that a command is about, e.g. of `cloud rate-limit`. */
+export interface NamedPolicyKind {
+  readonly kind: PolicyKind;
+  /** E.g. `rate limit`. */
+  readonly noun: string;
+  /** E.g. `rate-limit`. */
+  readonly command: string;
+}
+
+/**
+ * Id of the policy that a text names, by id or by name.
+ *
+ * @param only kind in which a name is looked up; all kinds by default
+ * @throws CliError RESOURCE_NOT_FOUND, NAME_AMBIGUOUS or SCOPE_MISSING
+ */
+export async function resolvePolicy(client: NodeClient, nameOrId: string, only?: NamedPolicyKind): Promise<string> {
+  if (nameOrId.startsWith(POLICY.prefix)) return nameOrId;
+  return findByName(client, only === undefined ? POLICY : policiesOf(only), nameOrId);
 }
 
 /**

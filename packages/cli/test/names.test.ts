@@ -11,6 +11,7 @@ import {
   BudgetService,
   EffectivePolicyService,
   GuardrailService,
+  PolicyKind,
   PolicyService,
   PresetService,
   RateLimitService,
@@ -38,6 +39,7 @@ const KEYS = [
 const POLICIES = [
   { id: "pol_cap", name: "daily-cap", createdAt: CREATED },
   { id: "pol_odd", name: "pol_cap", createdAt: CREATED },
+  { id: "pol_cards", name: "cards", kind: PolicyKind.GUARDRAIL, createdAt: CREATED },
 ];
 const NAMESPACES = [
   { id: "ns_live", name: "staging", createdAt: CREATED },
@@ -92,7 +94,11 @@ function routes(router: ConnectRouter): void {
   router.service(PolicyService, {
     ...recorder("getPolicy updatePolicy deletePolicy enablePolicy disablePolicy bindPolicy".split(" ")),
     ...recorder("unbindPolicy unbindAll listBindings listPrincipalPolicies".split(" ")),
-    listPolicies: () => ifAllowed({ policies: POLICIES }),
+    // A policy without a kind, in this test, is of every kind.
+    listPolicies: ({ kind: wanted }) =>
+      ifAllowed({
+        policies: POLICIES.filter(({ kind = wanted }) => wanted === PolicyKind.UNSPECIFIED || kind === wanted),
+      }),
   });
   router.service(BudgetService, recorder(["createBudget", "getBudget", "updateBudget", "deleteBudget"]));
   router.service(GuardrailService, recorder(["createGuardrail", "getGuardrail", "updateGuardrail", "deleteGuardrail"]));
@@ -262,9 +268,20 @@ describe("a name", () => {
     });
     expect(await cloud("budget delete dayly-cap --yes")).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('no policy "dayly-cap" in this namespace; did you mean daily-cap (pol_cap)?'),
+      stderr: expect.stringContaining('no budget "dayly-cap" in this namespace; did you mean daily-cap (pol_cap)?'),
     });
     expect(calls).toEqual([]);
+  });
+
+  it("of a policy of another kind is not found by the commands of a kind", async () => {
+    for (const line of ["budget get cards", "budget update cards --name x", "budget delete cards --yes"]) {
+      expect(await cloud(line)).toMatchObject({
+        code: 1,
+        stderr: 'error: no budget "cards" in this namespace\n`routeplane cloud budget list` shows all of them.\n',
+      });
+    }
+    await cloud("guardrail get cards");
+    expect(calls).toEqual([expect.stringContaining('"pol_cards"')]);
   });
 
   it.each([

@@ -3,7 +3,7 @@ import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { confirmLoss } from "../../input.ts";
 import { block } from "../../output/table.ts";
-import { resolvePolicy } from "../../resolve-name.ts";
+import { type NamedPolicyKind, resolvePolicy } from "../../resolve-name.ts";
 import { loginCredential } from "../../session.ts";
 import { allPages, type ReadPage } from "../../views/list.ts";
 import { type BindingView, fromProtoBinding, principalText } from "../../views/policies/policy.ts";
@@ -26,9 +26,15 @@ type Delete = (
 ) => Promise<{ readonly unbound: readonly Binding[] }>;
 
 /** Deletes a policy and its bindings. Names the bindings and asks for confirmation first, unless `yes`. */
-export async function deletePolicy(context: Context, nameOrId: string, yes: boolean, call: Delete): Promise<void> {
+export async function deletePolicy(
+  context: Context,
+  nameOrId: string,
+  yes: boolean,
+  call: Delete,
+  only?: NamedPolicyKind,
+): Promise<void> {
   const client = await context.connect(await loginCredential(context.settings));
-  const id = await resolvePolicy(client, nameOrId);
+  const id = await resolvePolicy(client, nameOrId, only);
   if (!yes) {
     const bound = await bindingsOf(client, id);
     const loss = bound.length === 0 ? "" : ` It is unbound from ${principalsText(bound)}.`;

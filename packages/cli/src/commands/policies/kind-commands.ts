@@ -1,13 +1,13 @@
 import type { Binding, Policy, PrincipalType } from "@routeplane/contracts/policy";
 import type { PolicyKind } from "@routeplane/policy-spec";
-import { PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
+import { PROTO_POLICY_KINDS, PROTO_PRINCIPAL_TYPES } from "@routeplane/policy-spec/proto";
 import type { Command } from "commander";
 import { etagArgument, keysArgument, nameArgument, policyArgument } from "../../arguments.ts";
 import type { NodeClient } from "../../client.ts";
 import type { Context } from "../../context.ts";
 import { usageError } from "../../errors.ts";
 import { block } from "../../output/table.ts";
-import { resolveKey, resolvePolicy } from "../../resolve-name.ts";
+import { type NamedPolicyKind, resolveKey, resolvePolicy } from "../../resolve-name.ts";
 import { loginCredential } from "../../session.ts";
 import { withWrittenPaths } from "../../specs/written-paths.ts";
 import { readSpec } from "../../specs/read-spec.ts";
@@ -93,7 +93,7 @@ export function addPolicyKindCommands<Spec, Change extends object, Flags>(
     .option("-y, --yes", "Skip the confirmation")
     .addHelpText("after", LINEAGE_NOTE)
     .action((nameOrId: string, { yes = false }: { yes?: boolean }) =>
-      deletePolicy(context, nameOrId, yes, (client, request) => kind.calls(client).remove(request)),
+      deletePolicy(context, nameOrId, yes, (client, request) => kind.calls(client).remove(request), namedKind(kind)),
     );
   withExamples(remove, ...DELETE_EXAMPLES(kind.command));
 }
@@ -143,7 +143,7 @@ function addReads<Spec, Change extends object, Flags>(
     .argument("<name|id>", "Name or id of the policy (pol_…)", policyArgument)
     .action(async (nameOrId: string) => {
       const client = await context.connect(await loginCredential(context.settings));
-      const id = await resolvePolicy(client, nameOrId);
+      const id = await resolvePolicy(client, nameOrId, namedKind(kind));
       show(context, (await kind.calls(client).get({ id })).policy);
     });
   withExamples(get, `cloud ${kind.command} get pol_01jxyz…`);
@@ -201,7 +201,7 @@ async function updatePolicy<Spec, Change extends object, Flags>(
     refuseFlagsBesideSpec(options);
     const spec = readSpec(kind.kind, await readJson(context, source));
     const client = await context.connect(await loginCredential(context.settings));
-    const id = await resolvePolicy(client, nameOrId);
+    const id = await resolvePolicy(client, nameOrId, namedKind(kind));
     const request = client.policies.updatePolicy({ id, name, etag, spec });
     return show(context, (await withWrittenPaths(context, kind.kind, request)).policy);
   }
@@ -210,7 +210,7 @@ async function updatePolicy<Spec, Change extends object, Flags>(
     throw usageError("there is nothing to change: give --name, a flag that changes something, or --spec");
   }
   const client = await context.connect(await loginCredential(context.settings));
-  const id = await resolvePolicy(client, nameOrId);
+  const id = await resolvePolicy(client, nameOrId, namedKind(kind));
   const { policy } = await withWrittenPaths(
     context,
     kind.kind,
@@ -235,6 +235,10 @@ async function ownNamespace({ identity }: NodeClient): Promise<Principal> {
 /** The kind in words, e.g. `rate limit`. */
 function nounOf({ kind }: { readonly kind: PolicyKind }): string {
   return kind.replaceAll("_", " ");
+}
+
+function namedKind(definition: { readonly kind: PolicyKind; readonly command: string }): NamedPolicyKind {
+  return { kind: PROTO_POLICY_KINDS[definition.kind], noun: nounOf(definition), command: definition.command };
 }
 
 function show(context: Context, policy: Policy | undefined): void {
