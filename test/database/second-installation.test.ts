@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { spawn } from "node:child_process";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { databasePlan, databaseUrl, openDatabase, provision, type RoleName } from "@routeplane/postgres";
 import { cloneDatabase, compileCache } from "@routeplane/testing";
@@ -129,6 +130,29 @@ it("has a role for backups if it is given a password, which reads every row and 
   await owner.query("set row_security = off");
   await expect(owner.query("select from installation")).rejects.toThrow(/would be affected by row-level security/);
   await owner.end();
+});
+
+it("is provisioned, and gets other passwords, without a password in what is sent to the server", async () => {
+  const [secret, other] = ["secret-é\u00a0ﬁ'$", "other-secret"];
+  let sent = "";
+  const relay = createServer((socket) => {
+    const upstream = connect(address.port, address.host);
+    socket.on("data", (bytes: Buffer) => (sent += bytes.toString()));
+    for (const each of [socket, upstream]) each.on("error", () => {});
+    socket.pipe(upstream).pipe(socket);
+  }).listen(0, "127.0.0.1");
+  await once(relay, "listening");
+  const through = new URL(first.adminUrl);
+  through.host = `127.0.0.1:${(relay.address() as AddressInfo).port}`;
+  const own = `${prefix}_relayed`;
+  await provision(through.href, planWith(secret, own));
+  expect(await canLogIn(databaseUrl(planWith(secret, own), "routeplane_auth", address))).toBe(true);
+  await provision(through.href, planWith(other, own), { replacePasswords: true });
+  expect(await canLogIn(databaseUrl(planWith(other, own), "routeplane_auth", address))).toBe(true);
+  expect(await canLogIn(databaseUrl(planWith(secret, own), "routeplane_auth", address))).toBe(false);
+  expect(sent).toContain(`create role ${own}_auth `);
+  for (const each of [secret, other]) expect(sent.includes(each.slice(0, 8))).toBe(false);
+  relay.close();
 });
 
 it("has its passwords replaced only on request", async () => {

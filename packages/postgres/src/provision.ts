@@ -1,6 +1,7 @@
 import pg from "pg";
 import { ConnectionRefusal, refusalOf } from "./errors.ts";
 import { DEFAULT_ROLE_PREFIX, roleNameOf } from "./role-names.ts";
+import { scramSecret } from "./scram-secret.ts";
 
 /**
  * Schemas and roles, made once by the database administrator before any migration: a schema for each service, owned by a role
@@ -140,7 +141,7 @@ async function backupRoleStatements(
   role: string,
   password: string,
 ): Promise<readonly string[]> {
-  const secret = `password ${pg.escapeLiteral(password)}`;
+  const secret = `password ${pg.escapeLiteral(scramSecret(password))}`;
   const { rowCount } = await client.query("select from pg_roles where rolname = $1", [role]);
   const exists = rowCount !== 0;
   if (exists && !replacePasswords && (await isWrongPassword(adminUrl, role, password))) throw otherPassword(role);
@@ -161,7 +162,7 @@ function otherPassword(role: string): Error {
 
 /** Statements that create a role or correct the one that exists. @throws Error if it has another password that stays */
 async function roleStatements({ adminUrl, client, replacePasswords }: Login, role: string, password: string) {
-  const secret = `password ${pg.escapeLiteral(password)}`;
+  const secret = `password ${pg.escapeLiteral(scramSecret(password))}`;
   const existing = await client.query<{ sound: boolean }>(
     `select rolcanlogin and not (rolsuper or rolbypassrls or rolcreatedb or rolcreaterole or rolinherit) as sound
      from pg_roles where rolname = $1`,
