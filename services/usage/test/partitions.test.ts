@@ -1,4 +1,5 @@
 import { type Id, newId } from "@routeplane/domain";
+import { eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { deduplicate } from "../src/domain/deduplication.ts";
@@ -144,6 +145,22 @@ describe("sums", () => {
     expect(await countIn(namespaceId, keptFrom, new Date())).toBe(2n);
     expect(await countIn(namespaceId, new Date(Date.now() - 29 * DAY_MS), new Date())).toBe(1n);
     await expect(database.log.dropExpiredSums(29)).rejects.toThrow("at least 30 days are kept");
+  });
+
+  test("that are dropped while a query waits for them are refused, not read as zero", async () => {
+    await addPastMonths(-15);
+    const namespaceId = newId("ns");
+    await record(namespaceId, [month(-15), month(-3)]);
+    await database.log.dropExpiredPartitions(390);
+    const counted = await admin.within({ node: true }, async (tx) => {
+      await sql`lock table ${sql.join([...SUMS, "requests"].map((table) => sql.table(table)))}`.execute(tx);
+      const call = countIn(namespaceId, month(-15), new Date()).catch((error: unknown) => error);
+      const waiting = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      await eventually(async () => (await asAdmin(waiting)).length > 0);
+      await sql`select drop_sum_partitions(30)`.execute(tx);
+      return { call };
+    });
+    expect(await counted.call).toMatchObject({ message: expect.stringContaining("is not kept any more") });
   });
 
   test("are changed in their own partitions, and no other partition is opened", async () => {

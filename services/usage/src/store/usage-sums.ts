@@ -81,7 +81,6 @@ export async function sumUsage(
   query: UsageQuery,
 ): Promise<readonly UsageGroup[]> {
   const scope: Scope = namespaceId === undefined ? { node: true } : { namespaceId };
-  await requireKept(database, scope, query.range.from);
   const asked = { ...query, withLatencies: readsLatencies(query) };
   const statement = sql<SumRow>`
     ${query.largest === undefined ? everyGroup(namespaceId, asked) : largestGroups(namespaceId, asked, query.largest)}
@@ -89,6 +88,8 @@ export async function sumUsage(
       namespace, key, model, provider, status
     limit ${MAX_GROUPS + 1}`;
   const rows = await database.read(scope, (builder) => statement.compile(builder));
+  // Checked afterwards, because sums can be dropped before the statement reads them.
+  await requireKept(database, scope, query.range.from);
   if (rows.length > MAX_GROUPS) {
     const advice = query.largest === undefined ? "or for the largest alone" : "or for fewer of the largest";
     throw invalidField(
