@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { DomainError, newId } from "@routeplane/domain";
 import { createLogger } from "@routeplane/runtime";
 import { describe, expect, it } from "vitest";
@@ -5,6 +6,8 @@ import { fakeBudget } from "../../../test/fake-admissions.ts";
 import { fakeUsageLog } from "../../../test/fake-usage-log.ts";
 import { sampleFacts, sampleSettlement } from "../../../test/sample-usage.ts";
 import type { ReservationKey, SettledAmounts } from "../ports/admissions.ts";
+import type { ReportOutcome } from "../ports/settlement-reports.ts";
+import type { PendingSettlement } from "../ports/usage-log.ts";
 import { createSettlements } from "./settlements.ts";
 
 const log = createLogger("gateway", (line) => line, "silent");
@@ -68,6 +71,21 @@ describe("settlements", () => {
     settlements.settle(facts, settlement, HELD);
     await settlements.stop();
     expect([...usageLog.pending.values()]).toMatchObject([{ requestId: facts.requestId, costNanoUsd: 3_000n }]);
+  });
+
+  it("keep a stop waiting for as long as reports are answered", async () => {
+    const usageLog = fakeUsageLog();
+    const reports = {
+      async report(all: readonly PendingSettlement[]): Promise<readonly ReportOutcome[]> {
+        await delay(60);
+        return all.map(() => "done");
+      },
+    };
+    const settlements = createSettlements({ admissions: fakeBudget(0n), reports, usageLog, log, flushTimeoutMs: 100 });
+    // Twelve reports of 1,000, four at a time: 180 ms.
+    for (let n = 0; n < 12_000; n++) settlements.settle({ ...facts, requestId: newId("req") }, settlement, HELD);
+    await settlements.stop();
+    expect(usageLog.pending.size).toBe(0);
   });
 
   it("keep a stop waiting until the session of an earlier process is closed, for as long as it may", async () => {

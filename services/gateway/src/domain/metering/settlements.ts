@@ -56,10 +56,12 @@ export interface SettlementsOptions {
   readonly capacity?: number;
   /** Longest time within which a busy namespace is reported. 5 s by default. */
   readonly reportWithinMs?: number;
-  /** Longest wait of a stop for pending settlements. 1 s by default. */
+  /** Wait of a stop for pending settlements, repeated while their number falls, four times at most. 1 s by default. */
   readonly flushTimeoutMs?: number;
 }
 
+/** A process stops within 10 s, and its running requests take up to 5 s of it. */
+const MAX_FLUSH_WAITS = 4;
 const NOTHING_USED = { costNanoUsd: 0n, tokens: 0, neverSent: true };
 
 /** Starts to send the pending settlements of earlier processes at once. */
@@ -134,10 +136,14 @@ export function createSettlements(options: SettlementsOptions): Settlements {
     release: (key, pendingRelease) => send({ ...key, ...NOTHING_USED }, () => usageLog.complete(pendingRelease)),
     async stop() {
       const timer = new AbortController();
-      const timeout = delay(flushTimeoutMs, undefined, { signal: timer.signal }).catch(() => {});
       // A process that stops soon after its start finishes the work of the previous run first.
-      const finished = Promise.all([queue.flush(), previousRun.finished]).then(() => queue.flush());
-      await Promise.race([finished, timeout]);
+      const finished = Promise.all([queue.flush(), previousRun.finished])
+        .then(() => queue.flush())
+        .then(() => timer.abort());
+      for (let waits = 0, before = Infinity; waits < MAX_FLUSH_WAITS && queue.size < before; waits++) {
+        before = queue.size;
+        await Promise.race([finished, delay(flushTimeoutMs, undefined, { signal: timer.signal }).catch(() => {})]);
+      }
       timer.abort();
       queue.stop();
       previousRun.stop();
