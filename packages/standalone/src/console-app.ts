@@ -3,7 +3,7 @@ import { cacheFolder } from "./cache-folder.ts";
 import { filesIn, findOrMake } from "./digest-cache.ts";
 import { CHECKOUT } from "./home.ts";
 import { describeEnding, runCommand } from "./process/command.ts";
-import { StartFailure } from "./start-failure.ts";
+import { logSize, StartFailure } from "./start-failure.ts";
 
 export interface ConsoleAppOptions {
   /** Folder of the sources. This checkout by default. */
@@ -78,9 +78,10 @@ async function makeApp(folder: string, options: ConsoleAppOptions): Promise<void
   ];
   const vite = join(checkout, CONSOLE, "node_modules/vite/bin/vite.js");
   const command = { executable: process.execPath, args: [vite, ...args], environment: variables };
+  const logStart = logSize(log);
   const ending = await runCommand(command, log, signal);
   if (ending.code !== 0) {
-    throw new StartFailure(`the app of the console could not be built: it ${describeEnding(ending)}`, log);
+    throw new StartFailure(`the app of the console could not be built: it ${describeEnding(ending)}`, log, logStart);
   }
   say(`  app of the console           ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`);
 }

@@ -7,7 +7,7 @@ import {
   type Service,
   writeAddresses,
 } from "./addresses.ts";
-import { describeFailure, StartFailure } from "./start-failure.ts";
+import { describeFailure, logSize, StartFailure } from "./start-failure.ts";
 import { createNodeProcesses, type NodeProcesses, logFile } from "./node-processes.ts";
 import { type Gateway, gatewaysOf } from "./gateways.ts";
 import type { HomeLayout } from "./home.ts";
@@ -169,9 +169,10 @@ async function migrate(
   if (await isSchemaMigrated(service, roles)) return;
   await progress.step(`schema of ${service}`, async () => {
     const log = logFile(layout, `migrate-${service}`);
+    const logStart = logSize(log);
     const ending = await runCommand(migrationCommand(service, await complete), log, signal);
     if (ending.code !== 0)
-      throw new StartFailure(`the migrations of ${service} failed: it ${describeEnding(ending)}`, log);
+      throw new StartFailure(`the migrations of ${service} failed: it ${describeEnding(ending)}`, log, logStart);
   });
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, it } from "vitest";
 import { type ProcessSpec, supervise, type SupervisedProcess } from "../src/process/supervise.ts";
+import { describeFailure } from "../src/start-failure.ts";
 import { waitUntil } from "../src/process/wait.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "routeplane-supervise-"));
@@ -57,6 +58,16 @@ it("kills a process that does not stop at the signal, and removes its pid file",
 it("reports how a process that exits before it is ready has ended, and its log", async () => {
   const supervised = start(specOf("exit 7", { isReady: async () => false }));
   await expect(supervised.started()).rejects.toMatchObject({ message: "some exited with 7", log });
+});
+
+it("shows of its log only what this start wrote", async () => {
+  for (const line of ["former start", "this start"]) {
+    const supervised = start(specOf(`echo "${line}"; exit 7`, { isReady: async () => false }));
+    const failure = await supervised.started().catch((error: unknown) => describeFailure(error));
+    await supervised.stop();
+    expect(failure).toContain(`\n    ${line}`);
+    expect(failure).not.toContain(line === "this start" ? "former start" : "this start");
+  }
 });
 
 it("restarts a process that exits before it is ready as often as is allowed", async () => {

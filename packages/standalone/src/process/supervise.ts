@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { StartFailure } from "../start-failure.ts";
+import { logSize, StartFailure } from "../start-failure.ts";
 import { type Command, describeEnding, type Ending, startCommand } from "./command.ts";
 import { waitUntil } from "./wait.ts";
 
@@ -75,6 +75,7 @@ export function supervise(spec: ProcessSpec, options: SupervisionOptions): Super
   let endings = 0;
   let ready = false;
   let lastEnding: Ending | undefined;
+  const logStart = logSize(options.log);
 
   const launch = (): ChildProcess => {
     child = startCommand(spec.command, options.log);
@@ -147,7 +148,7 @@ export function supervise(spec: ProcessSpec, options: SupervisionOptions): Super
       if (ready) return;
       const cause = settled && lastEnding !== undefined ? describeEnding(lastEnding) : "did not get ready";
       const limit = settled ? "" : ` within ${spec.startTimeoutMs / 1_000} s`;
-      throw new StartFailure(`${spec.role} ${cause}${limit}`, options.log);
+      throw new StartFailure(`${spec.role} ${cause}${limit}`, options.log, logStart);
     },
     send: (signal) => void child?.kill(signal),
     async stop() {

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { chmod, chown, mkdir, readFile, readlink, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { StartFailure } from "../start-failure.ts";
+import { logSize, StartFailure } from "../start-failure.ts";
 import { type Command, describeEnding, runCommand } from "../process/command.ts";
 import type { ProcessSpec } from "../process/supervise.ts";
 import { readIfExists } from "../saved-files.ts";
@@ -122,8 +122,9 @@ async function ensureCluster(
   try {
     await writeFile(passwordFile, `${password}\n`, { mode: 0o600, flag: "wx" });
     if (command.user !== undefined) await chown(passwordFile, command.user.uid, command.user.gid);
+    const logStart = logSize(log);
     const ending = await runCommand(command, log, signal);
-    if (ending.code !== 0) throw new StartFailure(`initdb ${describeEnding(ending)}`, log);
+    if (ending.code !== 0) throw new StartFailure(`initdb ${describeEnding(ending)}`, log, logStart);
     await rename(join(folder, "data.new"), join(folder, "data"));
   } finally {
     await rm(passwordFile, { force: true });
