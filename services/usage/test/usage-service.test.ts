@@ -347,6 +347,20 @@ describe("WatchRequests", () => {
   });
 });
 
+describe("WatchRequests with a filter", () => {
+  test.each([
+    [{ status: RequestStatus.PENDING }, /^filter\.status: must be another one than PENDING/],
+    [{ from: toTimestamp(NOW), to: toTimestamp(NOW) }, /^filter\.from: must be before filter\.to$/],
+  ])("that fits no request that ends is refused before the stream begins: %o", async (filter, fault) => {
+    const messages: unknown[] = [];
+    const watch = async () => {
+      for await (const message of as(reader).watchRequests({ filter })) messages.push(message);
+    };
+    expect(await errorOf(watch())).toMatchObject({ code: "InvalidArgument", fields: [expect.stringMatching(fault)] });
+    expect(messages).toEqual([]);
+  });
+});
+
 describe("ListRequests with a filter", () => {
   test("of an empty range is refused, because an empty log would look the same", async () => {
     const filter = { from: toTimestamp(NOW), to: toTimestamp(NOW) };

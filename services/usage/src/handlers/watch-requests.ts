@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { UsageService } from "@routeplane/contracts/usage";
-import { parseId } from "@routeplane/domain";
+import { invalidField, parseId } from "@routeplane/domain";
 import { fromPageToken, keyPrincipalOf, toPageToken } from "@routeplane/rpc";
 import type { EndPosition, UsageStore } from "../domain/ports.ts";
 import { OpenWatches } from "./open-watches.ts";
@@ -35,14 +35,16 @@ export function watchRequests(usage: UsageStore): WatchRequests {
 function streamEnded(usage: UsageStore): WatchRequests {
   return async function* ({ filter, resumeToken }, context: HandlerContext) {
     const { namespaceId } = keyPrincipalOf(context);
+    const selection = fromProtoFilter(filter);
+    if (selection.status === "pending")
+      throw invalidField("filter.status", "must be another one than PENDING: only requests that have ended are sent");
     const endsAt = performance.now() + LIFE_MS;
     const tokenOf = (position: EndPosition): string => toPageToken(LIST, toEndPositionText(position));
     let after = fromPageToken(LIST, resumeToken, fromEndPositionText, NO_TOKEN) ?? (await usage.endPosition());
     // Tells the caller at once that the stream is open, and its first position.
     yield { requests: [], resumeToken: tokenOf(after) };
     while (!context.signal.aborted && performance.now() < endsAt) {
-      const page = { after, size: PAGE_SIZE, filter: fromProtoFilter(filter) };
-      const { rows, next } = await usage.listEnded(namespaceId, page);
+      const { rows, next } = await usage.listEnded(namespaceId, { after, size: PAGE_SIZE, filter: selection });
       after = next;
       if (rows.length > 0) yield { requests: rows.map(toProtoLoggedRequest), resumeToken: tokenOf(after) };
       if (rows.length < PAGE_SIZE) await delay(POLL_MS, undefined, { signal: context.signal }).catch(() => {});

@@ -1371,7 +1371,8 @@ export declare const UsageService: GenService<{
    * credential is verified again. A call with the last `resume_token` continues without a gap or a repetition.
    * A key, or a session, can have at most 5 of these streams open at a time at each process of this service; a key and all
    * sessions that act as it together at most 50.
-   * Errors: INVALID_ARGUMENT FIELD_INVALID for an invalid resume token, RESOURCE_EXHAUSTED LIMIT_REACHED for a sixth stream.
+   * Errors: INVALID_ARGUMENT FIELD_INVALID for an invalid resume token, an empty time range or the status PENDING, with which the
+   * stream would have no request; RESOURCE_EXHAUSTED LIMIT_REACHED for a sixth stream.
    *
    * @generated from rpc routeplane.usage.v1.UsageService.WatchRequests
    */
