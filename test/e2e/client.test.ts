@@ -1,5 +1,8 @@
-import { createServer, type Server } from "node:http";
+import { once } from "node:events";
+import { createServer, type Server, type ServerResponse } from "node:http";
+import { connect, constants, createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import {
   Client as GrpcClient,
   credentials,
@@ -14,6 +17,7 @@ import {
 import {
   type Admission,
   admission,
+  authenticateCall,
   callerOf,
   createClient,
   grpcInterceptor,
@@ -260,11 +264,20 @@ describe("an admission", () => {
 describe("a server of node:http that is protected", () => {
   let server: Server;
   let url: string;
+  let failedWork = 0;
+  /** Works until the signal is aborted, and then fails with an error of its own, as most libraries do. */
+  async function work(response: ServerResponse, signal: AbortSignal): Promise<void> {
+    response.write("first");
+    await once(signal, "abort");
+    failedWork++;
+    throw new DOMException("the call was aborted", "AbortError");
+  }
   beforeAll(async () => {
     server = createServer(
-      protect(keys, { scope: "inference:invoke" }, (request, response, { caller }) => {
+      protect(keys, { scope: "inference:invoke" }, (request, response, { caller, signal }) => {
         if (request.url === "/stream") return void response.write("first");
         if (request.url === "/denied") throw new RouteplaneError(8, "BUDGET_EXCEEDED", "no money left");
+        if (request.url === "/work") return work(response, signal);
         response.end(caller.keyId);
       }),
     ).listen(0, "127.0.0.1");
@@ -297,6 +310,62 @@ describe("a server of node:http that is protected", () => {
     await (await managementClient()).keys.revokeKey({ id });
     await expect(reader.read()).rejects.toThrow();
   });
+
+  it("survives work that fails because the key was revoked", async () => {
+    const { id, token } = await mintKey(node, "http work", "inference:invoke");
+    const unhandled: unknown[] = [];
+    const onUnhandled = (error: unknown) => unhandled.push(error);
+    const listeners = process.listeners("unhandledRejection");
+    process.removeAllListeners("unhandledRejection").on("unhandledRejection", onUnhandled);
+    onTestFinished(() => {
+      process.off("unhandledRejection", onUnhandled);
+      for (const listener of listeners) process.on("unhandledRejection", listener);
+    });
+    const { body } = await fetch(`${url}/work`, { headers: bearer(token) });
+    const reader = body!.getReader();
+    await reader.read();
+    await (await managementClient()).keys.revokeKey({ id });
+    await expect(reader.read()).rejects.toThrow();
+    await eventually(() => failedWork === 1);
+    await setImmediate();
+    expect(unhandled).toEqual([]);
+  });
+});
+
+it("releases the subscription of a response of node:http2 whose client left while the key was verified", async () => {
+  const { token } = await mintKey(node, "http2", "inference:invoke");
+  let released = 0;
+  const slow: Verifier = {
+    ...keys,
+    async subscribe(headers, requirement) {
+      const subscription = await keys.subscribe(headers, requirement);
+      stream.close(constants.NGHTTP2_CANCEL);
+      await closed;
+      return {
+        ...subscription,
+        release() {
+          released++;
+          subscription.release();
+        },
+      };
+    },
+  };
+  const { promise: closed, resolve: onClosed } = Promise.withResolvers<void>();
+  const { promise: authenticated, resolve: onAuthenticated } = Promise.withResolvers<unknown>();
+  const server = createHttp2Server((request, response) => {
+    response.once("close", onClosed);
+    onAuthenticated(authenticateCall(slow, {}, request, response));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const session = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const stream = session.request({ ":path": "/", ...bearer(token) });
+  onTestFinished(() => {
+    session.destroy();
+    server.close();
+  });
+  await authenticated;
+  expect(released).toBe(1);
 });
 
 describe("a server of @grpc/grpc-js that is protected", () => {

@@ -32,18 +32,24 @@ export async function authenticateCall(
   { headers }: { readonly headers: CallHeaders },
   response: Writable,
 ): Promise<AuthenticatedCall> {
-  const { caller, signal, release } = await verifier.subscribe(headers, requirement);
-  // The client may have disconnected while its key was verified.
-  if (response.closed) release();
-  else response.once("close", release);
+  // The client may disconnect while its key is verified. A response of node:http2 does not tell afterwards that it was closed.
+  let isClosed = false;
+  let release: (() => void) | undefined;
+  response.once("close", () => {
+    isClosed = true;
+    release?.();
+  });
+  const { caller, signal, release: end } = await verifier.subscribe(headers, requirement);
+  if (isClosed || response.closed) end();
+  else release = end;
   signal.addEventListener("abort", () => response.destroy(), { once: true });
   return { caller, signal };
 }
 
 /**
  * Protects a server of node:http: the listener receives only requests with a valid key; others are refused with the status and body of the
- * error. A response that is running when its key is revoked is destroyed. A `RouteplaneError` that the listener throws, e.g. a denial by a
- * budget, is answered in the same way.
+ * error. A response that is running when its key is revoked is destroyed, and what the listener throws from then on is ignored. A
+ * `RouteplaneError` that the listener throws earlier, e.g. a denial by a budget, is answered in the same way.
  *
  *     const server = createServer(protect(keys, { scope: "inference:invoke" }, (request, response, { caller }) => …));
  */
@@ -63,6 +69,8 @@ export function protect(
     try {
       await listener(request, response, call);
     } catch (error) {
+      // The response is destroyed already, and work that was given the signal fails.
+      if (call.signal.aborted) return;
       answer(request, response, error);
     }
   };
