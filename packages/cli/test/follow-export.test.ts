@@ -52,8 +52,9 @@ describe.concurrent("requests --follow", () => {
         const calls = tokens.length;
         if (calls === 1) yield { requests: [row("req_1"), row("req_2")], resumeToken: "t1" };
         if (calls === 2) throw refusal(Code.Unavailable, "DEPENDENCY_UNAVAILABLE", "away");
-        if (calls === 3) yield { requests: [row("req_3")], resumeToken: "t2" };
-        if (calls > 3) throw refusal(Code.Unauthenticated, "CREDENTIAL_REVOKED", "revoked");
+        if (calls === 3) throw refusal(Code.ResourceExhausted, "LIMIT_REACHED", "5 streams are open");
+        if (calls === 4) yield { requests: [row("req_3")], resumeToken: "t2" };
+        if (calls > 4) throw refusal(Code.Unauthenticated, "CREDENTIAL_REVOKED", "revoked");
       },
     });
     const followed = await runCli(["cloud", "requests", "--follow", "--json"], as(node.url));
@@ -62,7 +63,7 @@ describe.concurrent("requests --follow", () => {
       .split("\n")
       .map((line) => JSON.parse(line) as { id: string });
     expect(lines.map(({ id }) => id)).toEqual(["req_1", "req_2", "req_3"]);
-    expect(tokens).toEqual(["", "t1", "t1", "t2"]);
+    expect(tokens).toEqual(["", "t1", "t1", "t1", "t2"]);
     expect(followed.code).toBe(4);
   });
 

@@ -9,8 +9,17 @@ import { type RequestSelection, toFilter } from "./request-filter.ts";
 import { resolveFilter } from "./resolve-filter.ts";
 
 const RETRY_MS = 1_000;
-/** Codes after which the stream is opened again; any other ends the command. */
-const RETRIED: ReadonlySet<Code> = new Set([Code.Unavailable, Code.DeadlineExceeded, Code.Aborted, Code.Unknown]);
+/**
+ * Codes after which the stream is opened again; any other ends the command. The node can count streams that broke as open, for a few seconds,
+ * and then refuses another one.
+ */
+const RETRIED: ReadonlySet<Code> = new Set([
+  Code.Unavailable,
+  Code.DeadlineExceeded,
+  Code.Aborted,
+  Code.Unknown,
+  Code.ResourceExhausted,
+]);
 
 /** Prints requests as they end, until the process is stopped. A stream that breaks is resumed after the last request printed. */
 export async function followRequests(context: Context, options: RequestSelection): Promise<void> {
@@ -33,7 +42,7 @@ export async function followRequests(context: Context, options: RequestSelection
     } catch (error) {
       // Without a token no stream has worked yet, so the fault is not a lost connection.
       if (resumeToken === "" || !RETRIED.has(ConnectError.from(error).code)) throw error;
-      if (!isDisconnected) context.output.note("The node does not answer; resuming as soon as it does.");
+      if (!isDisconnected) context.output.note("The stream is interrupted; resuming as soon as possible.");
       isDisconnected = true;
       await delay(RETRY_MS);
     }
