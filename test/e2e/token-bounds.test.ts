@@ -121,5 +121,5 @@ it("a refusal states the bound, and the limit that it exceeds", async () => {
   await home.bind(rateLimit(500));
   const [, sample = expect.fail("there is a long one")] = SAMPLE_REQUESTS;
   const { message } = await failureOf(send(clientOf(home.root.token), sample));
-  expect(message).toMatch(/has 500 tokens left; the request's bound is at least \d+ tokens, which will never fit/);
+  expect(message).toMatch(/has 500 tokens left; the request needs at least \d+ tokens, which will never fit/);
 });

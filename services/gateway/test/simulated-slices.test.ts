@@ -117,7 +117,7 @@ describe("requests that do not fit", () => {
     await fleet.pass(1_000);
     expect(refused).toHaveLength(4_000);
     const denials = refused.map(({ decision }) => (decision.admitted ? undefined : decision.denial));
-    expect(denials[0]?.message).toContain("has 0 micro-USD left; the request's bound is at least 1 micro-USD");
+    expect(denials[0]?.message).toContain("has 0 micro-USD left; the request needs at least 1 micro-USD");
     for (const denial of denials) expect(denial).toEqual(denials[0]);
     await fleet.stop();
   });

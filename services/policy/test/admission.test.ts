@@ -50,7 +50,7 @@ describe("admission", () => {
         bindingId: binding.id,
         principal: { type: "namespace", id: namespaceId },
       },
-      message: `budget "${budget.name}" (day, 1000 micro-USD) has 6 micro-USD left; the request's bound is at least 7 micro-USD`,
+      message: `budget "${budget.name}" (day, 1000 micro-USD) has 6 micro-USD left; the request needs at least 7 micro-USD`,
     });
   });
 

@@ -47,8 +47,7 @@ describe("admission over the wire", () => {
         policyName: "tiny",
         bindingId: binding?.id,
         ...on,
-        message:
-          'budget "tiny" (day, 100 micro-USD) has 0 micro-USD left; the request\'s bound is at least 1 micro-USD',
+        message: 'budget "tiny" (day, 100 micro-USD) has 0 micro-USD left; the request needs at least 1 micro-USD',
       },
     });
     const totals = [...(await policy.totals(own.namespaceId)).values()];

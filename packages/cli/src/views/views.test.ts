@@ -167,7 +167,7 @@ describe("--json", () => {
     expect(shown({ case: "preset", value: { guardrail, rateLimit } })).toEqual(toWrittenPath);
     expect(shown({ case: undefined })).toBeNull();
     expect(specText(shown({ case: "preset", value: { guardrail, rateLimit } }))).toBe(
-      "models: none; streaming: no; pattern card: redact /\\d{16}/ in both; uninspectable content: block; rate limit: 9000000000000000 tokens per 60 s",
+      "allowed models: none; streaming: no; pattern card: redact /\\d{16}/ in request and response; uninspectable content: block; rate limit: 9000000000000000 tokens per 60 s",
     );
   });
 

@@ -62,7 +62,7 @@ function denial(rules: readonly AccessRule[], principal: Principal | undefined):
     return new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope } });
   }
   if (scope !== undefined) {
-    const message = `this needs a namespace key with the scope ${scope}: an operator credential does not reach into a namespace`;
+    const message = `this needs a namespace key with the scope ${scope}; an operator credential is not bound to a namespace`;
     return new DomainError("permission_denied", "SCOPE_MISSING", message, { metadata: { scope } });
   }
   if (operatorScope !== undefined) {

@@ -143,7 +143,7 @@ async function withUniqueName<T>({ name }: Policy, write: () => Promise<T>): Pro
     return await write();
   } catch (error) {
     if (!isUniqueViolation(error, "policies_folded_name")) throw error;
-    const rule = "is taken by another policy of this namespace, in the same letters or in others of the same meaning";
+    const rule = "is taken by another policy of this namespace; names that differ only in case count as the same";
     throw new DomainError("already_exists", "NAME_TAKEN", `name: ${JSON.stringify(name)} ${rule}`, {
       fields: [{ field: "name", rule }],
       metadata: { field: "name" },

@@ -90,7 +90,7 @@ async function reconcileAll(context: Context, { from, to = new Date() }: TimeRan
     budgets.compared_from === null
       ? "The record of budget charges does not reach back that far and was not compared."
       : `${budgetDifferences} differences in budgets: ${budgets.request_count} requests since ${budgets.compared_from}, ` +
-          `${budgets.counter_count} counters (${budgets.partial_counter_count} in part); ${budgets.running_count} requests are under way`,
+          `${budgets.counter_count} counters (${budgets.partial_counter_count} compared in part); ${budgets.running_count} requests are pending`,
   );
   if (budgets.service_count > 0)
     note(

@@ -84,14 +84,14 @@ function rateLimitText({ window_secs, max_requests, max_tokens, max_concurrent }
 function guardrailFields(guardrail: GuardrailView): Fields {
   const { model_allow, model_deny, max_request_tokens, allow_streaming, content_patterns = [] } = guardrail;
   const fields: (readonly [string, string])[] = [];
-  if (model_allow !== undefined) fields.push(["models", model_allow.join(", ") || "none"]);
-  if (model_deny !== undefined) fields.push(["no models", model_deny.join(", ") || "none"]);
+  if (model_allow !== undefined) fields.push(["allowed models", model_allow.join(", ") || "none"]);
+  if (model_deny !== undefined) fields.push(["denied models", model_deny.join(", ") || "none"]);
   if (max_request_tokens !== undefined) fields.push(["tokens", `at most ${max_request_tokens} per request`]);
   if (allow_streaming !== undefined) fields.push(["streaming", allow_streaming ? "yes" : "no"]);
   for (const { name, pattern, action, applies_to } of content_patterns) {
     fields.push([
       `pattern ${name}`,
-      `${action} /${pattern}/ in ${applies_to === "both" ? "both" : `the ${applies_to}`}`,
+      `${action} /${pattern}/ in ${applies_to === "both" ? "request and response" : `the ${applies_to}`}`,
     ]);
   }
   if (guardrail.uninspectable !== undefined) fields.push(["uninspectable content", guardrail.uninspectable]);

@@ -119,7 +119,7 @@ function guardTokens(guard: Guard, request: InferenceRequest, bounds: LooseBound
   if (request.output === undefined && outputLeft >= 1) {
     return { inputTokensMax, outputTokensMax: outputLeft * request.choices };
   }
-  const excess = `: ${cap} for input and output together, and the bounds of this one are ${inputTokensMax} and ${outputTokensMax}`;
+  const excess = `: at most ${cap} for input and output together; this one needs up to ${inputTokensMax} for input and ${outputTokensMax} for output`;
   throw refusalOfViolation(guard, violation, excess);
 }
 

@@ -23,8 +23,8 @@ export function repetitionOf(error: unknown): Refusal | undefined {
   if (!(error instanceof DomainError) || error.reason !== "IDEMPOTENCY_KEY_USED") return undefined;
   const { request_id: requestId = "" } = error.metadata;
   const message =
-    `the request ${requestId} has this ${HEADER}, so this one was not sent upstream; \`routeplane cloud request get ` +
-    `${requestId}\` tells what became of it; to ask once more, send another key`;
+    `this ${HEADER} was used by the request ${requestId}, so this request was not sent upstream; ` +
+    `\`routeplane cloud request get ${requestId}\` shows the other one; use a new key to send this one`;
   const details = { request_id: requestId };
   return new Refusal("idempotency_key_used", message, { param: HEADER, details, cause: error });
 }

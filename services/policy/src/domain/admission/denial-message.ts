@@ -12,17 +12,17 @@ export function denialMessage(excess: Excess<AppliedLimits>): string {
     case "budget":
       return (
         `budget "${policyName}" (${windowText(limits.budget)}, ${nanoToMicro(limit)} micro-USD) has ` +
-        `${remaining / microToNano(1n)} micro-USD left; the request's bound is at least ${nanoToMicro(needed)} micro-USD${never}`
+        `${remaining / microToNano(1n)} micro-USD left; the request needs at least ${nanoToMicro(needed)} micro-USD${never}`
       );
     case "rate_limit.max_requests":
       return `rate limit "${policyName}" (${limit} requests ${within}) has no request left`;
     case "rate_limit.max_tokens":
       return (
         `rate limit "${policyName}" (${limit} tokens ${within}) has ${remaining} tokens left; ` +
-        `the request's bound is at least ${needed} tokens${never}`
+        `the request needs at least ${needed} tokens${never}`
       );
     case "rate_limit.max_concurrent":
-      return `rate limit "${policyName}" allows ${limit} requests at the same time, and so many are under way`;
+      return `rate limit "${policyName}" allows ${limit} concurrent requests, and as many are running`;
   }
 }
 
