@@ -109,6 +109,7 @@ async function admitBy(
 ): Promise<Grant> {
   const { caller, inputTokensMax = 0, outputTokensMax = 0, idempotencyKey, requestId = newId("req") } = request;
   const { namespaceId, lineage } = caller;
+  requireWholeNumbers({ inputTokensMax, outputTokensMax, ...request.price });
   const price = picoUsdOf(request.price);
   const reservation = { namespaceId, keyId: lineage.at(-1) ?? "", requestId };
   const grantOptions: GrantOptions = { client, reservation, price, inputTokensMax };
@@ -131,6 +132,17 @@ async function admitBy(
     if (IS_UNCERTAIN.has(failure.reason)) release(new Grant(grantOptions));
     throw failure;
   }
+}
+
+/** @throws RouteplaneError FIELD_INVALID for a count or price that is not a whole number from 0 */
+function requireWholeNumbers(values: Readonly<Record<string, number | undefined>>): void {
+  const rule = "must be a whole number from 0";
+  const fields = Object.entries(values)
+    .filter(([, value]) => value !== undefined && !(Number.isSafeInteger(value) && value >= 0))
+    .map(([field]) => ({ field, rule }));
+  if (fields.length === 0) return;
+  const names = fields.map(({ field }) => field).join(", ");
+  throw new RouteplaneError(Code.InvalidArgument, "FIELD_INVALID", `${names}: ${rule}`, { fields });
 }
 
 /** Reasons of errors after which it is unknown whether the reservation was made. */

@@ -45,3 +45,9 @@ it.each([NaN, 1.5, -1, Infinity])("charges the whole reservation for a count of 
   await expect(grant.settle({ inputTokens: 1, outputTokens: count })).rejects.toThrow(RangeError);
   expect([settled, grant.isEnded]).toMatchObject([[{ tokens: 110n }], true]);
 });
+
+it.each([-1n, 2n ** 64n])("charges the whole reservation for a cost of %s, and reports it", async (costNanoUsd) => {
+  const { grant, settled } = grantUnderTest();
+  await expect(grant.settle({ inputTokens: 1, costNanoUsd })).rejects.toThrow(RangeError);
+  expect(settled).toMatchObject([{ tokens: 110n }]);
+});

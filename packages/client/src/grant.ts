@@ -60,14 +60,17 @@ export class Grant implements AsyncDisposable {
    * Charges the usage of the request, even beyond the reservation, or the whole reservation if the usage is not known. No effect after a
    * first `settle` or `void`.
    *
-   * @throws RangeError for a count that is not a whole number from 0, after the whole reservation was charged
+   * @throws RangeError for a count or cost that is not a whole number from 0, after the whole reservation was charged
    */
   async settle({ inputTokens, outputTokens, costNanoUsd }: Usage): Promise<void> {
     const counts = [inputTokens, outputTokens].filter((count) => count !== undefined);
-    const unusable = counts.find((count) => !Number.isSafeInteger(count) || count < 0);
+    const unusable =
+      counts.find((count) => !Number.isSafeInteger(count) || count < 0) ??
+      (costNanoUsd === undefined || isCost(costNanoUsd) ? undefined : costNanoUsd);
     if (unusable !== undefined || (counts.length === 0 && costNanoUsd === undefined)) await this.settleInFull();
     else await this.#settle(inputTokens, outputTokens, costNanoUsd);
-    if (unusable !== undefined) throw new RangeError(`a count of tokens must be a whole number, and is ${unusable}`);
+    if (unusable !== undefined)
+      throw new RangeError(`a count of tokens or a cost must be a whole number from 0, and is ${unusable}`);
   }
 
   #settle(inputTokens = 0, outputTokens = 0, costNanoUsd?: bigint): Promise<void> {
@@ -108,4 +111,11 @@ export class Grant implements AsyncDisposable {
     );
     return this.#ended;
   }
+}
+
+/** Maximum cost that the contract can carry. */
+const MAX_COST_NANO_USD = 2n ** 63n - 1n;
+
+function isCost(costNanoUsd: bigint): boolean {
+  return typeof costNanoUsd === "bigint" && costNanoUsd >= 0n && costNanoUsd <= MAX_COST_NANO_USD;
 }

@@ -17,7 +17,7 @@ export interface PicoUsd {
 
 const PICO_PER_MICRO = 1_000_000n;
 
-/** @throws RangeError for a price that is not an integer */
+/** Converts a price of whole numbers. */
 export function picoUsdOf({
   inputMicroUsdPerMtok = 0,
   outputMicroUsdPerMtok = 0,
