@@ -43,6 +43,24 @@ test("an answer ends after the namespace that makes it large, and the next one c
   expect(await reconcile(store, range, second.next, limits)).toMatchObject({ namespaceCount: 1, next: undefined });
 });
 
+test("requests that are dropped during a comparison are no difference", async () => {
+  const namespaceId = newId("ns");
+  const [before, after] = [new Date(0), new Date(HOUR_MS)];
+  let kept = before;
+  const store: ReconciliationStore = {
+    keptFrom: async () => kept,
+    nextNamespace: async (_range, previous) => (previous === undefined ? namespaceId : undefined),
+    endOfPart: async (_namespaceId, { to }) => to,
+    async findDifferences(_namespaceId, _part, keptFrom) {
+      kept = after;
+      return keptFrom < kept ? [{ namespaceId, fiveMinutes: undefined, kept: GROUP, expected: GROUP }] : [];
+    },
+  };
+  const range = { from: new Date(0), to: new Date(2 * HOUR_MS) };
+  const answer = await reconcile(store, range, undefined, { timeLimitMs: 60_000, partRows: 10 });
+  expect(answer).toEqual({ differences: [], namespaceCount: 1, keptFrom: after, next: undefined });
+});
+
 test("a large namespace is compared in parts, over several answers, each hour and each whole day once", async () => {
   const namespaces = [newId("ns"), newId("ns")].toSorted();
   const parts: string[] = [];

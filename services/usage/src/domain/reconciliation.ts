@@ -78,23 +78,41 @@ export async function reconcile(
   { timeLimitMs, partRows }: ReconciliationLimits,
 ): Promise<Reconciliation> {
   const endsAt = performance.now() + timeLimitMs;
-  const kept = await store.keptFrom();
-  const keptFrom = kept > range.from ? kept : undefined;
+  let kept = await store.keptFrom();
   const differences: UsageDifference[] = [];
   let namespaceCount = 0;
   let next = after;
   do {
     const rest = await restAfter(store, range, next);
-    if (rest === undefined) return { differences, namespaceCount, keptFrom, next: undefined };
+    if (rest === undefined) return { differences, namespaceCount, keptFrom: keptFromIn(range, kept), next: undefined };
     const { namespaceId, from } = rest;
     const to = await store.endOfPart(namespaceId, { from, to: range.to }, partRows);
     const days = daysEndingIn({ from, to }, range);
-    differences.push(...(await store.findDifferences(namespaceId, { from, to, days }, kept)));
+    const compared = await compare(store, namespaceId, { from, to, days }, kept);
+    differences.push(...compared.differences);
+    kept = compared.keptFrom;
     const isRead = to >= range.to;
     if (isRead) namespaceCount++;
     next = { namespaceId, from: isRead ? undefined : to };
   } while (performance.now() <= endsAt && differences.length < MAX_DIFFERENCES);
-  return { differences, namespaceCount, keptFrom, next };
+  return { differences, namespaceCount, keptFrom: keptFromIn(range, kept), next };
+}
+
+/** Compares a part again if requests were dropped meanwhile, because their sums would differ from the log. */
+async function compare(
+  store: ReconciliationStore,
+  namespaceId: Id<"ns">,
+  part: ReconciliationPart,
+  keptFrom: Date,
+): Promise<{ readonly differences: readonly UsageDifference[]; readonly keptFrom: Date }> {
+  const differences = await store.findDifferences(namespaceId, part, keptFrom);
+  const keptNow = await store.keptFrom();
+  return keptNow > keptFrom ? compare(store, namespaceId, part, keptNow) : { differences, keptFrom };
+}
+
+/** Returns the start of the kept requests; undefined if all requests of a range are kept. */
+function keptFromIn({ from }: UsageRange, keptFrom: Date): Date | undefined {
+  return keptFrom > from ? keptFrom : undefined;
 }
 
 /** Returns the namespace, and the start within the range, that is to be read next; undefined if everything was read. */
