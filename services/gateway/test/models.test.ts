@@ -109,6 +109,10 @@ describe("the list of models", () => {
     expect((await get("/v1/models/there/big")).body).toEqual((body["data"] as object[])[2]);
   });
 
+  it("has no entry without a name: the path is unknown", async () => {
+    expect(await get("/v1/models/")).toMatchObject({ status: 404, body: { error: { code: "unknown_url" } } });
+  });
+
   it("has the form of the Anthropic API for its clients, without models that only create embeddings", async () => {
     const { body } = await getAsAnthropic("/v1/models");
     const model = (id: string) => ({ type: "model", id, display_name: id, created_at: "2026-11-30T01:02:03Z" });

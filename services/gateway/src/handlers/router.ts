@@ -16,7 +16,7 @@ const MAX_LOGGED_PATH = 200;
 /** Method and path that the gateway serves. */
 export interface Route {
   readonly method: "GET" | "POST";
-  /** Whole path; a prefix if it ends with `/*`. */
+  /** Whole path; a prefix, with something after it, if it ends with `/*`. */
   readonly path: string;
   /**
    * Party that answers: an `upstream`, through the pipeline; a `service` of the node, which authenticates by itself; or the
@@ -69,8 +69,11 @@ export function createRouter(options: RouterOptions): Router {
   const find = (path: string): { route: Route; rest: string } | undefined => {
     const route = exact.get(path);
     if (route !== undefined) return { route, rest: "" };
-    const prefix = prefixes.find((route) => path.startsWith(route.path.slice(0, -1)));
-    return prefix && { route: prefix, rest: path.slice(prefix.path.length - 1) };
+    for (const prefix of prefixes) {
+      const rest = path.startsWith(prefix.path.slice(0, -1)) ? path.slice(prefix.path.length - 1) : "";
+      if (rest !== "") return { route: prefix, rest };
+    }
+    return undefined;
   };
 
   const dispatch = async (exchange: Exchange, match: ReturnType<typeof find>): Promise<void> => {
