@@ -12,6 +12,7 @@ describe("the credential of a request", () => {
   it("is refused when two differ", () => {
     expect(bearerToken("Bearer a", "b")).toEqual({ fault: "conflict" });
     expect(bearerToken("Basic a", "b")).toEqual({ fault: "conflict" });
+    expect(bearerToken("Bearer a, Bearer b", null)).toEqual({ fault: "conflict" });
   });
 
   it("is missing when no header holds one", () => {
