@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import { Cancellation } from "../domain/ports/cancel-signal.ts";
 import { endAnswer } from "./answer-writer.ts";
 
 const STALL_TIMEOUT_MS = 300;
@@ -68,5 +69,28 @@ describe("the end of a small answer", () => {
     client.destroy();
     await once(response, "close");
     expect(await end("the answer")).toBe(false);
+  });
+});
+
+describe("the end of an answer of many pieces", () => {
+  const ANSWER = Buffer.alloc(64 << 20, "x");
+  const LONG_MS = 600_000;
+
+  it("is broken off by a cancellation while its client reads slowly", async () => {
+    const { response } = await beginAnswer();
+    const signal = new Cancellation();
+    const ended = endAnswer({ response, signal, stallTimeoutMs: LONG_MS }, ANSWER);
+    signal.abort("api_key_revoked");
+    expect(await ended).toBe(false);
+    expect(response.destroyed).toBe(true);
+  });
+
+  it("is sent whole for a request that was cancelled before", async () => {
+    const { client, response } = await beginAnswer();
+    const signal = new Cancellation();
+    signal.abort("api_key_revoked");
+    const ended = endAnswer({ response, signal, stallTimeoutMs: LONG_MS }, ANSWER);
+    client.resume();
+    expect(await ended).toBe(true);
   });
 });

@@ -44,17 +44,19 @@ export function endAnswer(sending: Sending, bytes: Uint8Array = NOTHING): boolea
   return isTaken ? true : endInPieces(sending, NOTHING);
 }
 
-async function endInPieces({ response, stallTimeoutMs }: Sending, bytes: Uint8Array): Promise<boolean> {
-  // The end has begun: a cancellation comes too late now.
-  const sending = { response, stallTimeoutMs, signal: undefined };
+/** Ends an answer piece by piece. A cancellation breaks it off before its last piece, unless it came before the answer, e.g. an error. */
+async function endInPieces({ response, signal, stallTimeoutMs }: Sending, bytes: Uint8Array): Promise<boolean> {
   const last = Math.max(0, bytes.length - PIECE_BYTES);
   try {
-    await writeBytes(sending, bytes.subarray(0, last));
-    const taken = waitFor(sending, "finish");
+    const cancel = signal?.aborted === true ? undefined : signal;
+    await writeBytes({ response, stallTimeoutMs, signal: cancel }, bytes.subarray(0, last));
+    // The end has begun: a cancellation comes too late now.
+    const taken = waitFor({ response, stallTimeoutMs, signal: undefined }, "finish");
     if (!response.writableEnded) response.end(bytes.subarray(last));
     await taken;
     return true;
   } catch {
+    response.destroy();
     return false;
   }
 }

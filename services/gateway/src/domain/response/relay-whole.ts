@@ -13,6 +13,7 @@ import {
 import { type SseEvent, withoutByteOrderMark } from "../wire/sse.ts";
 import type { AnswerAssembly, StreamFormat } from "../wires/answer-format.ts";
 import { collect, MAX_ANSWER_BYTES } from "./answer-body.ts";
+import type { CancelReason, Reply } from "../ports/reply.ts";
 import { errorOfAnswer } from "./answer-error.ts";
 import { AnswerStream } from "./answer-stream.ts";
 import { cancelReasonOf } from "./cancellation.ts";
@@ -109,7 +110,7 @@ async function passWhole(
   reply.begin(200, { "content-type": "application/json", "content-length": String(whole.length) });
   const ended = reply.end(whole);
   const isDelivered = ended instanceof Promise ? await ended : ended;
-  return isDelivered ? deliveredResult(json, metered, context) : cancelledAfter(metered);
+  return isDelivered ? deliveredResult(json, metered, context) : brokenOffResult(metered, reply);
 }
 
 async function passAsEvents(
@@ -142,8 +143,11 @@ function deliveredResult(
   return { ...delivered, outcome: "succeeded", errorCode: "" };
 }
 
-function cancelledAfter(metered: MeteredUsage): RelayResult {
-  return { ...metered, outcome: "cancelled", billable: true, httpStatus: 200, errorCode: "client_gone" };
+/** Result of an answer that its client has a part of, or has not read in time. No refusal can be sent any more. */
+function brokenOffResult(metered: MeteredUsage, { signal }: Pick<Reply, "signal">): RelayResult {
+  const reason = signal.aborted ? (signal.reason as CancelReason) : "client_gone";
+  const { outcome, errorCode } = cancelledResult(reason);
+  return { ...metered, outcome, billable: true, httpStatus: 200, errorCode };
 }
 
 function faultResult(fault: unknown, metered: MeteredUsage, { reply }: RelayContext): RelayResult {

@@ -293,3 +293,25 @@ describe("a stream that goes on beyond the output that was granted", () => {
     expect(log.settlements).toMatchObject([{ outcome: "succeeded", completionTokens: 9 }]);
   });
 });
+
+describe("a whole answer that its client reads slowly", () => {
+  it.each([
+    ["api_key_revoked", "failed", "api_key_revoked"],
+    ["too_long", "failed", "upstream_timeout"],
+    ["client_gone", "cancelled", "client_gone"],
+  ] as const)("and that %s breaks off is charged what it used, and records why", async (reason, outcome, errorCode) => {
+    const answer = { choices: [{ message: { content: "hi" } }], usage: { prompt_tokens: 4, completion_tokens: 1 } };
+    const { serve, usage } = pipelineUnderTest({
+      upstream: answeringUpstream("application/json", [JSON.stringify(answer)]),
+    });
+    const slow = Object.assign(fakeReply(), {
+      async end() {
+        slow.cancel(reason);
+        return false;
+      },
+    });
+    await serve(BODY, slow);
+    const ended = { outcome, errorCode, httpStatus: 200, estimated: false, costNanoUsd: 6n * MICRO };
+    expect(usage.settlements).toMatchObject([ended]);
+  });
+});
