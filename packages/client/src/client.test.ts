@@ -1,6 +1,8 @@
 import { isInternal, publishedServices } from "@routeplane/rpc";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { admission } from "./admission.ts";
 import { createClient } from "./client.ts";
+import { verifier } from "./verifier.ts";
 
 it("has every method that a key or an operator may call", () => {
   const published = Object.values(publishedServices())
@@ -29,4 +31,23 @@ it("has every method that a key or an operator may call", () => {
 it("refuses an address that cannot be that of a node", () => {
   expect(() => createClient({ url: "127.0.0.1:8080", apiKey: "rp_none" })).toThrow(TypeError);
   expect(() => createClient({ url: "ftp://127.0.0.1", apiKey: "rp_none" })).toThrow("url must begin with http");
+});
+
+it.each([undefined, ""])("refuses a credential that is %j, as of a variable that is not set", (missing) => {
+  const url = "http://127.0.0.1:1";
+  expect(() => createClient({ url, apiKey: missing as string })).toThrow(/^apiKey must be a token/);
+  for (const open of [verifier, admission]) {
+    expect(() => open({ url, serviceCredential: missing as string })).toThrow(/^serviceCredential must be a token/);
+  }
+});
+
+it("keeps no timer of a call whose credential could not be read", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const apiKey = () => {
+    throw new Error("the file is gone");
+  };
+  const client = createClient({ url: "http://127.0.0.1:1", apiKey });
+  await expect(client.identity.whoAmI({})).rejects.toThrow("the file is gone");
+  expect(vi.getTimerCount()).toBe(0);
 });

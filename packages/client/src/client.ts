@@ -23,7 +23,7 @@ import {
 } from "@routeplane/contracts/policy";
 import { AuditService as UsageAuditService, UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 import { retryingTransport } from "./retrying-transport.ts";
-import { type Credential, requireUrl } from "./service.ts";
+import { type Credential, requireCredential, requireUrl } from "./service.ts";
 
 /** Management services, by their name in a client. */
 const SERVICES = {
@@ -72,6 +72,7 @@ const MAX_RESPONSE_BYTES = 16 * 1024 ** 2;
  * many calls, when the node could not be reached, and, for an idempotent method, whenever no service answered.
  */
 export function createClient({ url, apiKey, timeoutMs = TIMEOUT_MS }: ClientOptions): RouteplaneClient {
+  requireCredential("apiKey", apiKey);
   const connect = createConnectTransport({
     baseUrl: requireUrl(url),
     httpVersion: "1.1",
@@ -85,7 +86,8 @@ export function createClient({ url, apiKey, timeoutMs = TIMEOUT_MS }: ClientOpti
 }
 
 function authenticate(credential: Credential): Interceptor {
-  return (next) => (request) => {
+  // Asynchronous: if the function of the credential threw within the call, the timer of the deadline would stay.
+  return (next) => async (request) => {
     const token = typeof credential === "string" ? credential : credential();
     request.header.set("authorization", `Bearer ${token}`);
     return next(request);

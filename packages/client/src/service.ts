@@ -34,6 +34,7 @@ export interface Service {
 }
 
 export function openService({ url, serviceCredential, tls, timeoutMs, log }: ServiceOptions): Service {
+  requireCredential("serviceCredential", serviceCredential);
   const connectionOptions = {
     url: requireUrl(url),
     ...(log !== undefined && { log }),
@@ -60,6 +61,12 @@ export function requireUrl(url: string): string {
   if (protocol !== "http:" && protocol !== "https:")
     throw new TypeError(`url must begin with http: or https:, not ${protocol}`);
   return url.replace(/\/+$/, "");
+}
+
+/** @throws TypeError for a credential that is missing, e.g. because an environment variable is not set */
+export function requireCredential(option: string, credential: Credential): void {
+  if (typeof credential === "function" || (typeof credential === "string" && credential !== "")) return;
+  throw new TypeError(`${option} must be a token or a function that returns one, and is missing`);
 }
 
 function watchCredential(credential: Credential): WatchedSecret {
