@@ -108,6 +108,13 @@ describe("policy explain", () => {
     expect(text).toMatch(/^budget +team-cap on key_0: 41 .* left, the cheapest request fits$/m);
   });
 
+  it("says that it does not know a model which the node does not list", async () => {
+    const { text, json } = await explainServed([{ id: "echo", owned_by: "echo" }], {});
+    const unknown = "whether the model exists, because it is not listed for the key in use";
+    expect(json).toMatchObject({ refused: false, not_judged: [unknown] });
+    expect(text).toContain(unknown);
+  });
+
   it("applies no budget to a free model, and does not guess an unknown price", async () => {
     const free = await explainServed([{ id: "gpt-4o", owned_by: "openai", cheapest_request_micro_usd: 0 }], {
       budgets: [budget(0n)],

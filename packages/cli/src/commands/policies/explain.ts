@@ -47,9 +47,9 @@ async function explainCall(context: Context, { key, model: name, maxTokens, stre
   const principal = { principalType: PROTO_PRINCIPAL_TYPES.api_key, principalId: keyId };
   const { effectivePolicy } = await client.effectivePolicy.getEffectivePolicy(principal);
   const effective = fromProtoEffectivePolicy(requirePresent(effectivePolicy));
-  const { model, cheapestMicroUsd } = await findModel(context, credential.token, name);
+  const found = await findModel(context, credential.token, name);
   const maxOutput = maxTokens === undefined ? undefined : Number(maxTokens);
-  const call = { keyId, model, streamed: stream, maxTokens: maxOutput, cheapestMicroUsd };
+  const call = { ...found, keyId, streamed: stream, maxTokens: maxOutput };
   const view = explainedCall(effective, call);
   context.output.data(view, () => block(explainedCallFields(view)));
 }
@@ -59,15 +59,16 @@ async function findModel(
   context: Context,
   token: string,
   name: string,
-): Promise<Pick<ExplainedCall, "model" | "cheapestMicroUsd">> {
+): Promise<Pick<ExplainedCall, "model" | "cheapestMicroUsd" | "isListed">> {
   const served = await readServedModels(await context.url(), token).catch(() => []);
   const wanted = name.trim().toLowerCase();
   const isNamed = (text: string): boolean => text.toLowerCase() === wanted;
   const found = served.find(({ id, owned_by }) => isNamed(`${owned_by}/${id}`)) ?? served.find(({ id }) => isNamed(id));
-  if (found === undefined) return { model: writtenModel(name), cheapestMicroUsd: null };
+  if (found === undefined) return { model: writtenModel(name), cheapestMicroUsd: null, isListed: served.length === 0 };
   const { provider, id, cheapest_request_micro_usd: cheapestMicroUsd } = fromServedModel(found);
   const prefix = `${provider}/`;
-  return { model: { provider, id: id.startsWith(prefix) ? id.slice(prefix.length) : id }, cheapestMicroUsd };
+  const model = { provider, id: id.startsWith(prefix) ? id.slice(prefix.length) : id };
+  return { model, cheapestMicroUsd, isListed: true };
 }
 
 function writtenModel(name: string): ResolvedModel {

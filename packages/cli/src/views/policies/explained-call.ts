@@ -13,6 +13,8 @@ export interface ExplainedCall {
   readonly maxTokens: number | undefined;
   /** Minimum that is reserved for a request to the model; null if the node shows the credential in use no price. */
   readonly cheapestMicroUsd: number | null;
+  /** False if the node lists models for the credential in use, and this is none of them. */
+  readonly isListed: boolean;
 }
 
 /** Rule that would refuse the request, or only report it. */
@@ -79,7 +81,7 @@ export function explainedCall(effective: EffectivePolicyView, call: ExplainedCal
     cheapest_request_micro_usd: cheapestMicroUsd,
     budgets,
     budget_remaining_micro_usd: left.length === 0 ? null : Math.min(...left),
-    not_judged: notJudged(effective, cheapestMicroUsd),
+    not_judged: notJudged(effective, call),
   };
 }
 
@@ -162,13 +164,14 @@ function sourceOf({ policy_id, policy_name, binding_id, principal_type, principa
 
 function notJudged(
   { guardrail, budgets, rate_limits }: EffectivePolicyView,
-  cheapestMicroUsd: number | null,
+  { cheapestMicroUsd, isListed }: ExplainedCall,
 ): readonly string[] {
   const cost =
     cheapestMicroUsd === null
       ? "the cost of the request, because its price is not known"
       : "what the request costs beyond the cheapest one";
   return [
+    ...(isListed ? [] : ["whether the model exists, because it is not listed for the key in use"]),
     ...(guardrail !== null && guardrail.content_patterns.length > 0 ? ["guardrail.content_patterns"] : []),
     ...(budgets.length > 0 ? [cost] : []),
     ...(rate_limits.some(({ max_concurrent }) => max_concurrent !== null) ? ["rate_limit.max_concurrent"] : []),
