@@ -3,6 +3,8 @@ import { DomainError } from "@routeplane/domain";
 
 /** Meanings of SQLSTATE codes. The codes themselves do not leave the stores. */
 
+const CHECK_VIOLATION = "23514";
+
 /** True if a row violates this unique constraint or index; of a partitioned table, the one of a partition. */
 export function isUniqueViolation(error: unknown, constraint: string | RegExp): boolean {
   return isViolation(error, "23505", constraint);
@@ -16,7 +18,12 @@ export function isForeignKeyViolation(error: unknown, constraint: string): boole
 /** True if Postgres refused a value (SQLSTATE classes 22 and 23): the same statement fails at every attempt. */
 export function isDataFault(error: unknown): boolean {
   const fault = error instanceof DomainError ? error.cause : error;
-  return fault instanceof pg.DatabaseError && ["22", "23"].includes(fault.code?.slice(0, 2) ?? "");
+  // A violation without the name of a constraint is of a partition that was created meanwhile: the same row fits the new one.
+  return (
+    fault instanceof pg.DatabaseError &&
+    ["22", "23"].includes(fault.code?.slice(0, 2) ?? "") &&
+    !(fault.code === CHECK_VIOLATION && fault.constraint === undefined)
+  );
 }
 
 /** True if a statement did not get a lock in time, or was cancelled to resolve a deadlock: it may succeed when it is repeated. */

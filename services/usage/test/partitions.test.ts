@@ -3,6 +3,7 @@ import { eventually } from "@routeplane/testing";
 import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { deduplicate } from "../src/domain/deduplication.ts";
+import { UnstorableError } from "../src/domain/ports.ts";
 import { pageRequest, usageQuery } from "./queries.ts";
 import { pendingRequest, settledRequest } from "./requests.ts";
 import { openUsageDatabase, startUsageDatabase, type UsageDatabase } from "./usage-database.ts";
@@ -179,6 +180,24 @@ describe("sums", () => {
 });
 
 describe("the request log", () => {
+  test("does not call a request unstorable whose month gets its partition at that moment", async () => {
+    const namespaceId = newId("ns");
+    await record(namespaceId, [month(5)]);
+    await asAdmin(sql`select ensure_partitions('requests', 5)`);
+    const recorded = await admin.within({ node: true }, async (tx) => {
+      await sql`select ensure_partitions('requests', 6)`.execute(tx);
+      const call = record(namespaceId, [month(5)]).catch((error: unknown) => error);
+      const waiting = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      await eventually(async () => (await asAdmin(waiting)).length > 0);
+      return { call };
+    });
+    const error = await recorded.call;
+    expect(error).toMatchObject({ message: expect.stringContaining("violates partition constraint") });
+    expect(error).not.toBeInstanceOf(UnstorableError);
+    await record(namespaceId, [month(5)]);
+    expect(await homesOf("requests", namespaceId)).toEqual([`requests_${suffixOf(month(5))}`]);
+  });
+
   test("moves requests of a month that gets its partition, e.g. of a gateway whose clock was ahead", async () => {
     const namespaceId = newId("ns");
     await asAdmin(sql`drop table ${sql.table(`requests_${suffixOf(month(3))}`)}`);
