@@ -76,3 +76,26 @@ it("verifies a token again that changes between the result of its check and the 
   checks[1]?.reject(new DomainError("unauthenticated", "CREDENTIAL_REVOKED", "revoked"));
   await vi.waitFor(() => expect(outcomes).toMatchObject([principal, { reason: "CREDENTIAL_REVOKED" }]));
 });
+
+it.each([
+  ["is set back", -3_600_000],
+  ["goes on", 0],
+  ["is set forward", 3_600_000],
+])("ends the subscription of a key that expires, also if the wall clock %s", (_how, stepMs) => {
+  let elapsed = 0;
+  let step = 0;
+  const watch = { isLive: () => true, upToDateAt: () => elapsed };
+  const clock = () => 1_800_000_000_000 + elapsed + step;
+  const verify = () => Promise.reject(new Error("is not called"));
+  const subscriptions = new CredentialSubscriptions({ verify, watch, clock, monotonic: () => elapsed });
+  const outcomes: (VerifiedPrincipal | DomainError)[] = [];
+  const principal: VerifiedPrincipal = { ...PRINCIPAL, expiresAt: new Date(clock() + 10_000) };
+  subscriptions.add("digest", mintToken("key"), principal, 0, (outcome) => void outcomes.push(outcome));
+
+  elapsed = 9_999;
+  subscriptions.checkStale();
+  expect(outcomes).toEqual([]);
+  [elapsed, step] = [10_000, stepMs];
+  subscriptions.checkStale();
+  expect(outcomes).toMatchObject([{ reason: "CREDENTIAL_EXPIRED" }]);
+});

@@ -3,7 +3,7 @@ import type { SequenceTracker } from "../changes/sequence-tracker.ts";
 import type { VerifiedPrincipal } from "../principal.ts";
 import { MAX_STALE_MS, RECHECK_INTERVAL_MS } from "../staleness.ts";
 import { SubjectIndex } from "./subjects.ts";
-import { isExpired } from "./verification-cache.ts";
+import { isExpired, monotonicExpiryOf } from "./verification-cache.ts";
 
 /**
  * Called when the verification result of a subscribed token may have changed. Receives the principal as verified now, or the error
@@ -24,6 +24,8 @@ interface SubscribedToken {
   readonly token: string;
   /** Principal as last verified. The subjects that it depends on never change. */
   principal: VerifiedPrincipal;
+  /** Monotonic time at which that principal expires. */
+  expiresAt: number;
   readonly listeners: Set<CredentialListener>;
   /** Monotonic time at which the result became stale; undefined while it is fresh. */
   staleSince: number | undefined;
@@ -68,11 +70,13 @@ export class CredentialSubscriptions {
     verifiedAt: number,
     listener: CredentialListener,
   ): () => void {
-    const { watch } = this.#options;
+    const { watch, clock, monotonic } = this.#options;
     let subscribed = this.#byDigest.get(digest);
     if (subscribed === undefined) {
       const staleSince = watch.isLive() ? undefined : verifiedAt;
-      subscribed = { token, principal, listeners: new Set(), staleSince, checkedAt: verifiedAt, isChecking: false };
+      const expiresAt = monotonicExpiryOf(principal, clock, monotonic);
+      const listeners = new Set<CredentialListener>();
+      subscribed = { token, principal, expiresAt, listeners, staleSince, checkedAt: verifiedAt, isChecking: false };
       this.#byDigest.set(digest, subscribed);
       this.#bySubject.add(digest, principal);
     }
@@ -102,7 +106,8 @@ export class CredentialSubscriptions {
     const now = monotonic();
     const isLive = watch.isLive();
     for (const [digest, subscribed] of this.#byDigest) {
-      if (isExpired(subscribed.principal, clock())) this.#end(digest, subscribed, expired());
+      if (now >= subscribed.expiresAt || isExpired(subscribed.principal, clock()))
+        this.#end(digest, subscribed, expired());
       else if (!isLive) subscribed.staleSince ??= watch.upToDateAt();
       if (subscribed.staleSince === undefined) continue;
       if (now - subscribed.staleSince >= MAX_STALE_MS) this.#end(digest, subscribed, unverifiable());
@@ -132,7 +137,7 @@ export class CredentialSubscriptions {
 
   /** Verifies a token. It stays stale if it changed meanwhile, and is then verified again. */
   async #check(digest: string, subscribed: SubscribedToken): Promise<void> {
-    const { verify, watch, monotonic } = this.#options;
+    const { verify, watch, clock, monotonic } = this.#options;
     const startedAt = monotonic();
     subscribed.isChecking = true;
     subscribed.checkedAt = startedAt;
@@ -140,6 +145,7 @@ export class CredentialSubscriptions {
     try {
       const principal = await verify(subscribed.token);
       subscribed.principal = principal;
+      subscribed.expiresAt = monotonicExpiryOf(principal, clock, monotonic);
       subscribed.staleSince = watch.isLive() && !this.#queue.has(digest) ? undefined : startedAt;
       for (const listener of subscribed.listeners) listener(principal);
     } catch (error) {

@@ -108,15 +108,12 @@ export class VerificationCache {
 
   #toEntry(principal: VerifiedPrincipal, startedAt: number): PrincipalEntry {
     const { clock, monotonic, maxAgeMs } = this.#options;
-    const expiry = expiryOf(principal);
-    // Monotonic time: setting the wall clock back prolongs nothing.
-    const credentialExpiry = expiry === undefined ? Infinity : monotonic() + expiry - clock();
     const subjects = subjectsOf(principal).map((id) => this.#subjects.acquire(id));
     return {
       result: { principal: this.#share(principal) },
       subjects,
       verifiedAt: startedAt,
-      expiresAt: Math.min(startedAt + maxAgeMs, credentialExpiry),
+      expiresAt: Math.min(startedAt + maxAgeMs, monotonicExpiryOf(principal, clock, monotonic)),
       bytes: bytesOf(principal, subjects),
       isUsed: false,
     };
@@ -146,6 +143,12 @@ function bytesOf(principal: VerifiedPrincipal, subjects: readonly CachedSubject[
 /** Milliseconds since the epoch; undefined if the credential never expires. */
 function expiryOf(principal: VerifiedPrincipal): number | undefined {
   return principal.expiresAt?.getTime();
+}
+
+/** Monotonic time at which a credential expires, so that setting the wall clock back prolongs nothing; Infinity if it never does. */
+export function monotonicExpiryOf(principal: VerifiedPrincipal, clock: Clock, monotonic: () => number): number {
+  const expiry = expiryOf(principal);
+  return expiry === undefined ? Infinity : monotonic() + expiry - clock();
 }
 
 /** True from the millisecond of the expiry on. */
