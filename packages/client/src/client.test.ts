@@ -51,3 +51,14 @@ it("keeps no timer of a call whose credential could not be read", async () => {
   await expect(client.identity.whoAmI({})).rejects.toThrow("the file is gone");
   expect(vi.getTimerCount()).toBe(0);
 });
+
+it.each([NaN, Infinity, -1, 2 ** 31])("refuses a deadline of %s, which no timer can keep", (timeoutMs) => {
+  const url = "http://127.0.0.1:1";
+  expect(() => createClient({ url, apiKey: "rp_none", timeoutMs })).toThrow(/^timeoutMs must be a whole number/);
+  expect(() => admission({ url, serviceCredential: "rps_none", timeoutMs })).toThrow(/^timeoutMs must be/);
+});
+
+it.each([NaN, Infinity, -1])("refuses a cache of %s bytes, which has no bound", (maxCacheBytes) => {
+  const options = { url: "http://127.0.0.1:1", serviceCredential: "rps_none", maxCacheBytes };
+  expect(() => verifier(options)).toThrow(/^maxCacheBytes must be a whole number/);
+});

@@ -23,7 +23,7 @@ import {
 } from "@routeplane/contracts/policy";
 import { AuditService as UsageAuditService, UsageAdminService, UsageService } from "@routeplane/contracts/usage";
 import { retryingTransport } from "./retrying-transport.ts";
-import { type Credential, requireCredential, requireUrl } from "./service.ts";
+import { type Credential, MAX_TIMEOUT_MS, requireCredential, requireUrl, requireWholeNumber } from "./service.ts";
 
 /** Management services, by their name in a client. */
 const SERVICES = {
@@ -73,6 +73,7 @@ const MAX_RESPONSE_BYTES = 16 * 1024 ** 2;
  */
 export function createClient({ url, apiKey, timeoutMs = TIMEOUT_MS }: ClientOptions): RouteplaneClient {
   requireCredential("apiKey", apiKey);
+  requireWholeNumber("timeoutMs", timeoutMs, MAX_TIMEOUT_MS);
   const connect = createConnectTransport({
     baseUrl: requireUrl(url),
     httpVersion: "1.1",

@@ -35,6 +35,7 @@ export interface Service {
 
 export function openService({ url, serviceCredential, tls, timeoutMs, log }: ServiceOptions): Service {
   requireCredential("serviceCredential", serviceCredential);
+  requireWholeNumber("timeoutMs", timeoutMs, MAX_TIMEOUT_MS);
   const connectionOptions = {
     url: requireUrl(url),
     ...(log !== undefined && { log }),
@@ -67,6 +68,15 @@ export function requireUrl(url: string): string {
 export function requireCredential(option: string, credential: Credential): void {
   if (typeof credential === "function" || (typeof credential === "string" && credential !== "")) return;
   throw new TypeError(`${option} must be a token or a function that returns one, and is missing`);
+}
+
+/** Longest time of a timer of Node.js, which ends a longer one at once. */
+export const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** @throws RangeError for an option that is no whole number from 0 to a maximum, e.g. because it was read from a text */
+export function requireWholeNumber(option: string, value: number | undefined, max: number): void {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= 0 && value <= max)) return;
+  throw new RangeError(`${option} must be a whole number from 0 to ${max}, and is ${value}`);
 }
 
 function watchCredential(credential: Credential): WatchedSecret {

@@ -5,7 +5,7 @@ import { createVerifier, type KeyPrincipal, type Principal } from "@routeplane/r
 import { type CallHeaders, tokenOf } from "./call-headers.ts";
 import { toRouteplaneError } from "./convert-error.ts";
 import { RouteplaneError } from "./error.ts";
-import { openService, type ServiceOptions } from "./service.ts";
+import { openService, requireWholeNumber, type ServiceOptions } from "./service.ts";
 
 export interface VerifierOptions extends ServiceOptions {
   /** Maximum memory for cached results. 16 MiB by default, which is enough for about 15,000 keys. */
@@ -67,8 +67,9 @@ export interface Verifier extends AsyncDisposable {
 
 /** Creates a verifier of API keys over the auth service of a node. */
 export function verifier(options: VerifierOptions): Verifier {
-  const { transport, stop: closeConnections } = openService(options);
   const { log, maxCacheBytes } = options;
+  requireWholeNumber("maxCacheBytes", maxCacheBytes, Number.MAX_SAFE_INTEGER);
+  const { transport, stop: closeConnections } = openService(options);
   const keys = createVerifier(transport, {
     ...(log !== undefined && { log }),
     ...(maxCacheBytes !== undefined && { maxBytes: maxCacheBytes }),
