@@ -31,6 +31,7 @@ beforeEach(async () => {
       },
     });
     router.service(KeyService, {
+      mintKey: () => ({ key: { id: "key_1", createdAt: timestampNow() }, token: TOKEN }),
       revokeKey: (request) => {
         calls.push(request);
         return { key: { id: request.id, createdAt: timestampNow(), revokedAt: timestampNow() } };
@@ -52,7 +53,7 @@ const logInAtTerminal = (keys: string): Promise<string> => atTerminal("cloud log
  * settings. Resolves to everything that the screen showed.
  */
 async function atTerminal(argv: string, prompt: string, keys: string): Promise<string> {
-  const command = `sh -c '"$NODE" "$BIN" ${argv}; echo "code=$?"; stty -a'`;
+  const command = `exec sh -c 'trap : INT; "$NODE" "$BIN" ${argv}; echo "code=$?"; stty -a'`;
   const environment = {
     NODE: process.execPath,
     BIN: CLI_BIN,
@@ -132,4 +133,17 @@ it("unbinds a policy with --yes, and revokes a key, without asking", async () =>
     expect(screen).toContain("code=0");
   }
   expect(calls).toHaveLength(2);
+});
+
+it.each(["", "< /dev/null"])("sends the command of `run %s` one Ctrl-C, as the terminal does", async (redirection) => {
+  const source = `let count = 0;
+    const report = () => { console.log("signals=" + count); process.exit(0); };
+    process.on("SIGINT", () => { if (++count === 1) setTimeout(report, 500); });
+    setInterval(() => {}, 1000);
+    console.log("waits for Ctrl-C");`;
+  const path = join(home, "command.cjs");
+  await writeFile(path, source);
+  const screen = await atTerminal(`run -- "$NODE" ${path} ${redirection}`, "waits for Ctrl-C", "\u0003");
+  expect(screen).toContain("signals=1");
+  expect(screen).toContain("code=0");
 });

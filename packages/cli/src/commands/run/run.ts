@@ -61,7 +61,9 @@ async function runCommand(context: Context, words: readonly string[], options: L
     throw usageError("a command is missing", "Give it after --, e.g. `routeplane run --limit-usd 5 -- my-agent`.");
   }
   const limits = toProtoLimits(options);
-  const commandProcess = takeSignals(context.stdin.isTTY ?? false);
+  // One of them may be redirected, e.g. stdin to a prompt: the terminal still sends Ctrl-C to the command too.
+  const isAtTerminal = [context.stdin, context.stdout, context.stderr].some(({ isTTY }) => isTTY === true);
+  const commandProcess = takeSignals(isAtTerminal);
   try {
     const url = await context.url();
     const client = await context.connect(await loginCredential(context.settings));
